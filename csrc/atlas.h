@@ -1,0 +1,243 @@
+/* atlas.h - the public face of the Atlas core.
+ *
+ * Bytes in, views out. The core does no I/O, starts no thread and keeps no
+ * global state. It is given a span of memory that holds a whole shard (some of
+ * it may be holes that the caller fills before it asks) and reads nothing else.
+ *
+ * Conventions
+ *   1. Functions are atlas_<noun>_<verb>; they return an atlas_status, and on
+ *      anything but ATLAS_OK fill *error (status, byte of the file, rule).
+ *   2. Handle first, inputs, outputs, error last.
+ *   3. Reading allocates nothing: the caller brings every buffer. Functions
+ *      named *_open or *_create allocate and have a closing partner.
+ *   4. Numbers read from a file are checked before they are used, every time;
+ *      "verified" only ever skips hashing.
+ *   5. A handle may be used by many threads at once if it is passed as const,
+ *      an atlas_shard also where it is not (its words are atomic). An
+ *      atlas_reader or atlas_encoder belongs to one thread at a time.
+ */
+#ifndef ATLAS_H
+#define ATLAS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define ATLAS_API __attribute__((visibility("default")))
+#else
+#define ATLAS_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum {
+    ATLAS_OK = 0,
+    ATLAS_ARG = 1,         /* the caller's mistake */
+    ATLAS_MEMORY = 2,      /* a buffer is too small (see need) or malloc failed */
+    ATLAS_TRUNCATED = 3,   /* the span ends too early */
+    ATLAS_CORRUPT = 4,     /* a rule of FORMAT.md is broken */
+    ATLAS_UNSUPPORTED = 5, /* a feature this version does not know */
+    ATLAS_LIMIT = 6,       /* legal, but larger than a limit */
+    ATLAS_CODEC = 7        /* lz4 or zstd refused the bytes */
+} atlas_status;
+
+typedef struct {
+    int32_t status;
+    uint32_t shard;  /* position in the atlas_set, where one was given */
+    uint64_t at;     /* byte in the file */
+    const char *why; /* the rule, a string constant */
+} atlas_error;
+
+/* --- dictionaries ------------------------------------------------------- */
+
+typedef struct atlas_dict atlas_dict;
+
+/* Copies the bytes and digests them for decompression; level > 0 also for compression at that level. */
+ATLAS_API int atlas_dict_open(const uint8_t *bytes, size_t size, int level, atlas_dict **out, atlas_error *error);
+ATLAS_API void atlas_dict_close(atlas_dict *dict);
+/* Trains a zstd dictionary of at most capacity bytes on count samples that lie one after another; *size is 0 if they have too little in common. */
+ATLAS_API int atlas_dict_train(const uint8_t *samples, const size_t *sizes, uint32_t count, uint8_t *out, size_t capacity, size_t *size, atlas_error *error);
+
+/* --- a shard ------------------------------------------------------------ */
+
+typedef struct {
+    uint64_t first_page; /* of this leaf's group, in atlas_shard.pages */
+    uint32_t width;
+    uint32_t rows_per_block;
+    uint32_t first_block; /* of the group, in the block index */
+    uint32_t group_leaves;
+    uint16_t id;
+    uint16_t rank; /* among the leaves of the group */
+    uint8_t kind;
+    uint8_t group;
+    uint8_t dictionary;
+    uint8_t flags;
+} atlas_leaf;
+
+typedef struct {
+    const uint8_t *base;
+    uint64_t bytes;
+    uint64_t rows;
+    uint64_t nonce;
+    uint64_t root;
+    uint64_t raw_bytes;
+    uint64_t footer_offset;
+    uint64_t page_count;    /* words the caller brings for pages */
+    const uint8_t *footer;  /* body of FOOT, and what lies in it: */
+    const uint8_t *layout;
+    const uint8_t *schema;
+    const uint8_t *dictionaries;
+    const uint8_t *index;
+    const uint8_t *stats;
+    uint32_t layout_bytes;
+    uint32_t schema_bytes;
+    uint32_t stats_bytes;
+    uint32_t leaf_count;
+    uint32_t group_count;
+    uint32_t dictionary_count;
+    uint32_t block_count;
+    uint32_t max_block_raw;
+    uint32_t cut;           /* 1: a repairer's view; last blocks may hold more rows than are wanted */
+    /* the caller's memory, given to atlas_shard_bind */
+    atlas_leaf *leaves;     /* leaf_count */
+    uint64_t *pages;        /* page_count words: what is known of each page; 0 nothing yet */
+    uint8_t *heads;         /* block_count bytes: 1 once the block's head is verified */
+    const atlas_dict *const *dicts; /* dictionary_count; may hold NULL until needed */
+} atlas_shard;
+
+/* Reads trailer and footer (nothing before footer_offset) and checks them. max_footer: bytes, 0 for the format's limit. */
+ATLAS_API int atlas_shard_open(const uint8_t *base, uint64_t bytes, atlas_shard *shard, atlas_error *error);
+/* Fills leaves; pages and heads must be zero. */
+ATLAS_API int atlas_shard_bind(atlas_shard *shard, atlas_leaf *leaves, uint64_t *pages, uint8_t *heads, const atlas_dict *const *dicts, atlas_error *error);
+/* Checks the 64 bytes at offset 0: version, features, hash. */
+ATLAS_API int atlas_header_check(const uint8_t *base, uint64_t bytes, atlas_error *error);
+/* Bytes of dictionary k (from 1), checked against the table's digest. */
+ATLAS_API int atlas_shard_dict(const atlas_shard *shard, uint32_t k, const uint8_t **bytes, size_t *size, atlas_error *error);
+/* Forgets what is known of a block's pages, before its bytes are given back. block: position in the index. */
+ATLAS_API void atlas_shard_forget(atlas_shard *shard, uint32_t group, uint32_t block);
+
+/* --- reading ------------------------------------------------------------ */
+
+enum { ATLAS_VERIFY_FIRST = 0, ATLAS_VERIFY_ALWAYS = 1, ATLAS_VERIFY_NEVER = 2 };
+
+typedef struct {
+    void *zstd;         /* atlas_reader_open makes it */
+    uint8_t *arena;     /* the caller's: where decoded values are put */
+    size_t arena_bytes;
+    size_t used;        /* bytes of the arena in use; the caller sets it to 0 before a call */
+    size_t need;        /* after ATLAS_MEMORY: the arena_bytes that would have been enough */
+    uint32_t max_page;  /* the reader's own limit for raw, bytes */
+    int32_t verify;
+} atlas_reader;
+
+ATLAS_API int atlas_reader_open(atlas_reader *reader, atlas_error *error);
+ATLAS_API void atlas_reader_close(atlas_reader *reader);
+
+typedef struct {
+    atlas_shard *const *shards;
+    const int64_t *starts; /* count + 1 row numbers: shard k holds rows starts[k] .. starts[k + 1] */
+    size_t count;
+} atlas_set;
+
+typedef struct {
+    const uint8_t *data; /* NULL: the value is null */
+    uint64_t size;
+} atlas_view;
+
+/* Looks up count rows of each leaf (positions in the leaf table, the same in every shard of the set). views has one run of
+ * count per leaf. A view points into the span where it can, else into the arena. order, if not NULL, is a permutation of
+ * 0 .. count - 1 in which to go through the rows: give one that sorts them where a leaf is PAGE_CODED, so that each page is
+ * decoded once. On ATLAS_MEMORY nothing is usable; bring an arena of need bytes and call again. */
+ATLAS_API int atlas_views(atlas_reader *reader, const atlas_set *set, const int64_t *rows, size_t count, const int64_t *order, const uint32_t *leaves, size_t leaf_count, atlas_view *views, atlas_error *error);
+
+typedef struct {
+    uint32_t leaf;   /* a fixed leaf */
+    uint32_t reserved;
+    uint8_t *out;    /* count values, stride bytes apart */
+    uint64_t stride;
+    uint8_t *nulls;  /* count bytes, 1 where null; or NULL */
+} atlas_column;
+
+/* Copies count rows of fixed leaves to the caller's columns; a null is zero bytes. */
+ATLAS_API int atlas_gather(atlas_reader *reader, const atlas_set *set, const int64_t *rows, size_t count, const int64_t *order, const atlas_column *columns, size_t column_count, atlas_error *error);
+
+/* --- verifying and repairing -------------------------------------------- */
+
+typedef struct atlas_digest atlas_digest;
+
+ATLAS_API int atlas_digest_open(uint32_t leaf_count, atlas_digest **out, atlas_error *error);
+ATLAS_API void atlas_digest_close(atlas_digest *digest);
+ATLAS_API void atlas_digest_lengths(atlas_digest *digest, uint32_t leaf, const void *bytes, size_t size);
+ATLAS_API void atlas_digest_values(atlas_digest *digest, uint32_t leaf, const void *bytes, size_t size);
+ATLAS_API void atlas_digest_finish(const atlas_digest *digest, uint8_t out[16]);
+
+typedef struct {
+    uint8_t kind[4];
+    uint32_t head_bytes;
+    uint64_t body_bytes;
+    uint64_t next; /* offset of the next chunk */
+    uint64_t hash;
+} atlas_chunk;
+
+/* Checks the chunk at offset: bounds (limit: where chunks end), hash, reserved bytes, padding. */
+ATLAS_API int atlas_chunk_check(const uint8_t *base, uint64_t limit, uint64_t offset, uint64_t nonce, atlas_chunk *chunk, atlas_error *error);
+/* Verifies the chunk at offset as section 15 of FORMAT.md asks, and its values into the digest. blocks counts DATA chunks. */
+ATLAS_API int atlas_verify_chunk(atlas_reader *reader, atlas_shard *shard, uint64_t offset, atlas_digest *digest, uint32_t *blocks, uint32_t *dicts, uint64_t *next, atlas_error *error);
+/* What is not in a chunk: header, its copy, SCHM against the footer, padding at the end, and the digest. */
+ATLAS_API int atlas_verify_rest(const atlas_shard *shard, const atlas_digest *digest, uint32_t blocks, uint32_t dicts, atlas_error *error);
+
+/* --- writing ------------------------------------------------------------ */
+
+typedef struct atlas_encoder atlas_encoder;
+
+ATLAS_API int atlas_encoder_open(atlas_encoder **out, atlas_error *error);
+ATLAS_API void atlas_encoder_close(atlas_encoder *encoder);
+
+typedef struct {
+    const uint8_t *values;   /* fixed: rows * width bytes; variable: the bytes that offsets speak of */
+    const uint32_t *offsets; /* variable: rows + 1, the first may be other than 0 */
+    const uint8_t *valid;    /* rows bytes, 0 where null; NULL if none is */
+    const atlas_dict *dict;  /* opened with a level, or NULL */
+    uint32_t width;
+    uint16_t leaf;           /* id */
+    uint8_t kind;
+    uint8_t dictionary;      /* number of dict */
+    uint8_t element;         /* 2, 4 or 8: whole numbers of that many bytes (NARROW may pay); 0: not */
+    uint8_t is_signed;
+    uint8_t codec;
+    uint8_t cells;           /* compress value by value */
+    uint8_t whole;           /* compress the page as a whole */
+    uint8_t light;           /* CONST, NARROW and ENUM may be used */
+    int8_t level;
+    /* out */
+    uint8_t out_layout;
+    uint8_t out_codec;
+    uint8_t out_flags;
+    uint32_t out_stored;
+    uint32_t out_raw;
+} atlas_page_in;
+
+/* An upper bound of the chunk's bytes, or 0 if the block is over a limit. */
+ATLAS_API uint64_t atlas_block_bound(const atlas_page_in *pages, uint32_t page_count, uint32_t rows);
+/* Writes a DATA chunk without its hash: seal it once its offset is known. *size: 32 + body; *raw: sum of the pages' raw. */
+ATLAS_API int atlas_block_write(atlas_encoder *encoder, atlas_page_in *pages, uint32_t page_count, uint64_t first_row, uint32_t rows, uint16_t group, uint8_t *out, uint64_t capacity, uint64_t *size, uint32_t *raw, atlas_error *error);
+/* Fills a chunk header (body already in place, after 32 bytes) and its hash; returns the hash. */
+ATLAS_API uint64_t atlas_chunk_seal(uint8_t *chunk, const char kind[4], uint64_t body_bytes, uint32_t head_bytes, uint64_t nonce, uint64_t offset);
+ATLAS_API void atlas_header_write(uint8_t out[64], uint64_t nonce);
+ATLAS_API void atlas_trailer_write(uint8_t out[64], uint64_t footer_offset, uint64_t footer_bytes, uint64_t row_count, uint64_t nonce, uint64_t footer_hash);
+ATLAS_API void atlas_leaf_write(uint8_t out[16], const atlas_leaf *leaf);
+/* The 128 fixed bytes of a footer; the tables follow. */
+ATLAS_API void atlas_footer_write(uint8_t out[128], const uint8_t header[64], const atlas_shard *facts, const uint8_t digest[16]);
+ATLAS_API void atlas_index_write(uint8_t out[24], uint64_t offset, uint32_t bytes, uint32_t raw_bytes, uint64_t hash);
+
+/* --- hashes ------------------------------------------------------------- */
+
+ATLAS_API uint64_t atlas_hash64(const void *bytes, size_t size, uint64_t seed);
+ATLAS_API void atlas_hash128(const void *bytes, size_t size, uint8_t out[16]);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,143 @@
+/* codec.c - the one file that includes zstd and lz4. */
+#include "codec.h"
+
+#include <lz4.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zdict.h>
+#include <zstd.h>
+
+#include "bytes.h"
+#include "error.h"
+#include "layout.h"
+
+struct atlas_dict {
+    ZSTD_DDict *decode;
+    ZSTD_CDict *encode; /* NULL unless opened with a level */
+    size_t size;
+    uint8_t bytes[];
+};
+
+#define LZ4_WINDOW 65536u
+
+int atlas_dict_open(const uint8_t *bytes, size_t size, int level, atlas_dict **out, atlas_error *error) {
+    *out = NULL;
+    ATLAS_REQUIRE(size >= 8 && size <= ATLAS_MAX_DICTIONARY, LIMIT, 0, "dictionary.bytes out of range");
+    atlas_dict *dict = calloc(1, sizeof *dict + size);
+    ATLAS_REQUIRE(dict != NULL, MEMORY, 0, "out of memory");
+    memcpy(dict->bytes, bytes, size);
+    dict->size = size;
+    dict->decode = ZSTD_createDDict(dict->bytes, size);
+    if (level > 0) dict->encode = ZSTD_createCDict(dict->bytes, size, level);
+    if (dict->decode == NULL || (level > 0 && dict->encode == NULL)) {
+        atlas_dict_close(dict);
+        return atlas_fail(error, ATLAS_CODEC, 0, "dictionary: zstd refuses it");
+    }
+    *out = dict;
+    return ATLAS_OK;
+}
+
+void atlas_dict_close(atlas_dict *dict) {
+    if (dict == NULL) return;
+    ZSTD_freeDDict(dict->decode);
+    ZSTD_freeCDict(dict->encode);
+    free(dict);
+}
+
+int atlas_dict_train(const uint8_t *samples, const size_t *sizes, uint32_t count, uint8_t *out, size_t capacity, size_t *size, atlas_error *error) {
+    ATLAS_REQUIRE(capacity <= ATLAS_MAX_DICTIONARY, ARG, 0, "dictionary capacity over the limit");
+    const size_t trained = ZDICT_trainFromBuffer(out, capacity, samples, sizes, count);
+    *size = ZDICT_isError(trained) ? 0 : trained;
+    return ATLAS_OK;
+}
+
+int atlas_reader_open(atlas_reader *reader, atlas_error *error) {
+    memset(reader, 0, sizeof *reader);
+    reader->max_page = 256u << 20;
+    reader->zstd = ZSTD_createDCtx();
+    ATLAS_REQUIRE(reader->zstd != NULL, MEMORY, 0, "out of memory");
+    return ATLAS_OK;
+}
+
+void atlas_reader_close(atlas_reader *reader) {
+    ZSTD_freeDCtx(reader->zstd);
+    reader->zstd = NULL;
+}
+
+bool frame_content_size(const uint8_t *frame, size_t size, uint64_t *content) {
+    if (size < 1) return false;
+    const uint8_t descriptor = frame[0];
+    const bool single_segment = (descriptor & 0x20) != 0;
+    if ((descriptor & 0x1f) != 0) return false; /* dictionary ID, checksum, reserved bits */
+    const uint8_t *field = frame + (single_segment ? 1 : 2);
+    const size_t left = size > (size_t)(field - frame) ? size - (size_t)(field - frame) : 0;
+    switch (descriptor >> 6) {
+    case 0:
+        if (!single_segment || left < 1) return false;
+        *content = field[0];
+        return true;
+    case 1:
+        if (left < 2) return false;
+        *content = (uint64_t)load_u16(field) + 256;
+        return true;
+    case 2:
+        if (left < 4) return false;
+        *content = load_u32(field);
+        return true;
+    default:
+        if (left < 8) return false;
+        *content = load_u64(field);
+        return true;
+    }
+}
+
+static bool zstd_decode(void *zstd, const atlas_dict *dict, const uint8_t *src, size_t size, uint8_t *out, size_t raw) {
+    uint64_t content = 0;
+    if (size <= ZSTD_MAGIC_BYTES || load_u32(src) != ZSTD_MAGICNUMBER) return false;
+    if (!frame_content_size(src + ZSTD_MAGIC_BYTES, size - ZSTD_MAGIC_BYTES, &content) || content != raw) return false;
+    if (ZSTD_findFrameCompressedSize(src, size) != size) return false;
+    const size_t got = dict != NULL ? ZSTD_decompress_usingDDict(zstd, out, raw, src, size, dict->decode)
+                                    : ZSTD_decompressDCtx(zstd, out, raw, src, size);
+    return got == raw; /* an error code is far above any raw */
+}
+
+static bool lz4_decode(const atlas_dict *dict, const uint8_t *src, size_t size, uint8_t *out, size_t raw) {
+    if (size > INT32_MAX || raw > INT32_MAX) return false;
+    int got;
+    if (dict == NULL) {
+        got = LZ4_decompress_safe((const char *)src, (char *)out, (int)size, (int)raw);
+    } else {
+        const size_t window = dict->size < LZ4_WINDOW ? dict->size : LZ4_WINDOW;
+        const uint8_t *start = dict->bytes + dict->size - window;
+        got = LZ4_decompress_safe_usingDict((const char *)src, (char *)out, (int)size, (int)raw, (const char *)start, (int)window);
+    }
+    return got >= 0 && (size_t)got == raw;
+}
+
+bool codec_decode(void *zstd, int codec, const atlas_dict *dict, const uint8_t *src, size_t size, uint8_t *out, size_t raw) {
+    return codec == ATLAS_CODEC_ZSTD ? zstd_decode(zstd, dict, src, size, out, raw) : lz4_decode(dict, src, size, out, raw);
+}
+
+void *codec_encoder_open(void) {
+    ZSTD_CCtx *zstd = ZSTD_createCCtx();
+    if (zstd == NULL) return NULL;
+    ZSTD_CCtx_setParameter(zstd, ZSTD_c_contentSizeFlag, 1);
+    ZSTD_CCtx_setParameter(zstd, ZSTD_c_checksumFlag, 0);
+    ZSTD_CCtx_setParameter(zstd, ZSTD_c_dictIDFlag, 0);
+    return zstd;
+}
+
+void codec_encoder_close(void *zstd) { ZSTD_freeCCtx(zstd); }
+
+size_t codec_encode(void *zstd, int codec, const atlas_dict *dict, int level, const uint8_t *src, size_t size, uint8_t *out, size_t capacity) {
+    if (codec == ATLAS_CODEC_LZ4) {
+        if (size > LZ4_MAX_INPUT_SIZE || dict != NULL) return 0;
+        const int room = capacity > INT32_MAX ? INT32_MAX : (int)capacity;
+        const int got = LZ4_compress_default((const char *)src, (char *)out, (int)size, room);
+        return got > 0 ? (size_t)got : 0;
+    }
+    ZSTD_CCtx_setParameter(zstd, ZSTD_c_compressionLevel, level);
+    ZSTD_CCtx_refCDict(zstd, dict != NULL ? dict->encode : NULL);
+    const size_t got = ZSTD_compress2(zstd, out, capacity, src, size);
+    return ZSTD_isError(got) ? 0 : got;
+}

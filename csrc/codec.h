@@ -1,0 +1,25 @@
+/* codec.h - lz4 and zstd behind four calls. Knows nothing of pages. */
+#ifndef ATLAS_CODEC_H
+#define ATLAS_CODEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "atlas.h"
+
+#define ZSTD_MAGIC_BYTES 4
+
+/* What a zstd frame without its magic number announces; false if it announces nothing or more than FORMAT.md allows. */
+bool frame_content_size(const uint8_t *frame, size_t size, uint64_t *content);
+
+/* Exactly one frame or block that yields exactly raw bytes. frame includes its magic number. */
+bool codec_decode(void *zstd, int codec, const atlas_dict *dict, const uint8_t *src, size_t size, uint8_t *out, size_t raw);
+
+/* Bytes written, or 0 if they would be more than capacity (or the codec fails). */
+size_t codec_encode(void *zstd, int codec, const atlas_dict *dict, int level, const uint8_t *src, size_t size, uint8_t *out, size_t capacity);
+
+void *codec_encoder_open(void);
+void codec_encoder_close(void *zstd);
+
+#endif

@@ -1,0 +1,188 @@
+/* verify.c - section 15 of FORMAT.md: every byte of a shard, used or not. */
+#include "codec.h"
+#include "error.h"
+#include "frame.h"
+#include "read.h"
+
+static int offsets_check(const content *c, const uint8_t *offsets, uint64_t count, bool is_short, atlas_error *error) {
+    uint32_t last = 0;
+    for (uint64_t i = 0; i <= count; i++) {
+        const uint32_t offset = is_short ? load_u16(offsets + 2 * i) : load_u32(offsets + 4 * i);
+        ATLAS_REQUIRE(i == 0 ? offset == 0 : offset >= last, CORRUPT, c->at, "offsets do not start at 0 or decrease");
+        last = offset;
+    }
+    ATLAS_REQUIRE(last == c->values_bytes, CORRUPT, c->at, "offsets do not end at the end of the data");
+    return ATLAS_OK;
+}
+
+/* Padding and unused bits inside the raw form; the number of nulls. */
+static int content_check(const page *p, const content *c, atlas_error *error) {
+    uint32_t nulls = 0;
+    if (c->validity != NULL) {
+        const uint64_t bits = pad_to(((uint64_t)c->rows + 7) / 8, 64) * 8;
+        for (uint64_t i = 0; i < c->rows; i++) nulls += !bit_at(c->validity, i);
+        for (uint64_t i = c->rows; i < bits; i++) ATLAS_REQUIRE(!bit_at(c->validity, i), CORRUPT, c->at, "unused validity bits are not zero");
+    }
+    ATLAS_REQUIRE(nulls == p->nulls, CORRUPT, c->at, "page.nulls is not the number of nulls");
+    if (c->layout == ATLAS_VAR) {
+        const uint64_t used = ((uint64_t)c->rows + 1) * (c->short_offsets ? 2 : 4);
+        ATLAS_REQUIRE(all_zero(c->offsets + used, pad_to(used, 64) - used), CORRUPT, c->at, "padding after the offsets is not zero");
+        ATLAS_TRY(offsets_check(c, c->offsets, c->rows, c->short_offsets != 0, error));
+    }
+    if (c->layout == ATLAS_ENUM) {
+        const uint64_t used = (uint64_t)c->rows * c->code_bytes;
+        ATLAS_REQUIRE(all_zero(c->codes + used, pad_to(used, 8) - used), CORRUPT, c->at, "padding after the codes is not zero");
+        if (c->kind == ATLAS_KIND_VARIABLE) ATLAS_TRY(offsets_check(c, c->offsets, c->count, false, error));
+    }
+    return ATLAS_OK;
+}
+
+static int null_check(const content *c, uint32_t i, atlas_error *error) {
+    bool zero = true;
+    if (c->layout == ATLAS_FIXED) zero = all_zero(c->values + (size_t)i * c->width, c->width);
+    if (c->layout == ATLAS_NARROW) {
+        const size_t bytes = (size_t)(c->width / c->element) * c->stored;
+        zero = all_zero(c->values + i * bytes, bytes);
+    }
+    if (c->layout == ATLAS_ENUM) zero = all_zero(c->codes + (size_t)i * c->code_bytes, c->code_bytes);
+    if (c->layout == ATLAS_VAR) {
+        const uint8_t *value;
+        uint64_t size;
+        ATLAS_TRY(content_variable(c, i, &value, &size, error));
+        zero = size == 0;
+    }
+    ATLAS_REQUIRE(zero, CORRUPT, c->at, "a null is not stored as zero");
+    return ATLAS_OK;
+}
+
+static int digest_fixed(const content *c, uint32_t leaf, uint32_t rows, bool nullable, uint8_t *temp, atlas_digest *digest, atlas_error *error) {
+    const bool plain = c->layout == ATLAS_FIXED;
+    if (plain) atlas_digest_values(digest, leaf, c->values, (size_t)rows * c->width);
+    if (plain && !nullable) return ATLAS_OK;
+    for (uint32_t i = 0; i < rows; i++) {
+        const bool null = content_null(c, i);
+        const uint8_t valid = !null;
+        const uint8_t *value = temp;
+        if (nullable) atlas_digest_lengths(digest, leaf, &valid, 1);
+        if (null) ATLAS_TRY(null_check(c, i, error));
+        if (plain) continue;
+        if (null) memset(temp, 0, c->width);
+        else if (c->layout == ATLAS_NARROW) content_narrow(c, i, temp);
+        else ATLAS_TRY(content_fixed(c, i, &value, error));
+        atlas_digest_values(digest, leaf, value, c->width);
+    }
+    return ATLAS_OK;
+}
+
+static int digest_variable(atlas_reader *reader, const page *p, const content *c, uint32_t leaf, uint32_t rows, uint8_t *temp, atlas_digest *digest, uint64_t *raw, atlas_error *error) {
+    for (uint32_t i = 0; i < rows; i++) {
+        uint32_t length = UINT32_MAX;
+        const uint8_t *value = temp;
+        uint64_t size = 0;
+        if (content_null(c, i)) {
+            ATLAS_TRY(null_check(c, i, error));
+            atlas_digest_lengths(digest, leaf, &length, 4);
+            continue;
+        }
+        ATLAS_TRY(content_variable(c, i, &value, &size, error));
+        if ((p->flags & ATLAS_PAGE_CELLS) != 0 && size != 0) {
+            uint64_t decoded = 0;
+            ATLAS_TRY(cell_size(p, value, size, &decoded, error));
+            if (value[0] == 0) value++;
+            else {
+                ATLAS_TRY(cell_decode(reader->zstd, p, value, size, temp + decoded, temp, decoded, error));
+                value = temp;
+            }
+            size = decoded;
+        }
+        length = (uint32_t)size;
+        *raw += size;
+        atlas_digest_lengths(digest, leaf, &length, 4);
+        atlas_digest_values(digest, leaf, value, size);
+    }
+    return ATLAS_OK;
+}
+
+static int page_verify(atlas_reader *reader, const atlas_shard *shard, uint32_t l, uint32_t block, uint64_t *end, atlas_digest *digest, atlas_error *error) {
+    const atlas_leaf *leaf = &shard->leaves[l];
+    page p;
+    content c;
+    ATLAS_TRY(page_find(reader, shard, leaf, block, &p, NULL, error));
+    ATLAS_REQUIRE(all_zero(shard->base + *end, p.at - *end), CORRUPT, *end, "padding before a page is not zero");
+    *end = p.at + p.stored_bytes;
+    const bool whole = page_whole_codec(&p);
+    const uint64_t form = whole ? p.raw : 0;
+    /* decoded page; then one value, and a cell with its magic number */
+    reader->need = pad_to(form, 64) + pad_to((uint64_t)p.raw + p.stored_bytes + leaf->width, 64) + 128;
+    ATLAS_REQUIRE(reader->need <= reader->arena_bytes, MEMORY, p.at, "arena is too small");
+    if (whole) ATLAS_TRY(page_decode(reader, &p, reader->arena, error));
+    uint8_t *temp = reader->arena + pad_to(form, 64);
+    ATLAS_TRY(content_open(&p, leaf, whole ? reader->arena : p.stored, whole ? p.raw : p.stored_bytes, &c, error));
+    ATLAS_TRY(content_check(&p, &c, error));
+    const uint32_t rows = p.rows;
+    if (leaf->kind == ATLAS_KIND_FIXED) return digest_fixed(&c, l, rows, (leaf->flags & ATLAS_LEAF_NULLABLE) != 0, temp, digest, error);
+    uint64_t raw = pad_to(4 * ((uint64_t)rows + 1), 64) + (c.validity != NULL ? pad_to(((uint64_t)rows + 7) / 8, 64) : 0);
+    ATLAS_TRY(digest_variable(reader, &p, &c, l, rows, temp, digest, &raw, error));
+    ATLAS_REQUIRE((p.flags & ATLAS_PAGE_CELLS) == 0 || raw == p.raw, CORRUPT, p.at, "page.raw of CELLS is not the sum of the values");
+    return ATLAS_OK;
+}
+
+static int block_verify(atlas_reader *reader, atlas_shard *shard, uint64_t offset, const atlas_chunk *chunk, atlas_digest *digest, atlas_error *error) {
+    const uint8_t *p = shard->base + offset;
+    ATLAS_REQUIRE(chunk->head_bytes >= ATLAS_BLOCK_HEAD, CORRUPT, offset + ATLAS_CHUNK_HEAD_BYTES, "DATA chunk is too short");
+    const uint16_t group = load_u16(p + ATLAS_BLOCK_GROUP);
+    const uint64_t first = load_u64(p + ATLAS_BLOCK_FIRST_ROW);
+    ATLAS_REQUIRE(group < shard->group_count && first < shard->rows, CORRUPT, offset + ATLAS_BLOCK_FIRST_ROW, "block is not in the index");
+    uint64_t end = offset + ATLAS_BLOCK_TABLE;
+    for (uint32_t l = 0; l < shard->leaf_count; l++) {
+        const atlas_leaf *leaf = &shard->leaves[l];
+        if (leaf->group != group) continue;
+        const uint64_t block = first / leaf->rows_per_block;
+        const uint8_t *entry = shard->index + ((size_t)leaf->first_block + block) * ATLAS_INDEX_SIZE;
+        ATLAS_REQUIRE(first % leaf->rows_per_block == 0 && load_u64(entry + ATLAS_INDEX_OFFSET) == offset, CORRUPT, offset, "block is not where the index says");
+        if (leaf->rank == 0) end = offset + ATLAS_BLOCK_TABLE + (uint64_t)leaf->group_leaves * ATLAS_PAGE_SIZE;
+        ATLAS_TRY(page_verify(reader, shard, l, (uint32_t)block, &end, digest, error));
+    }
+    return ATLAS_OK;
+}
+
+int atlas_verify_chunk(atlas_reader *reader, atlas_shard *shard, uint64_t offset, atlas_digest *digest, uint32_t *blocks, uint32_t *dicts, uint64_t *next, atlas_error *error) {
+    atlas_chunk chunk;
+    ATLAS_REQUIRE(offset < shard->footer_offset, ARG, offset, "no chunk there");
+    ATLAS_TRY(atlas_chunk_check(shard->base, shard->footer_offset, offset, shard->nonce, &chunk, error));
+    const uint8_t *body = shard->base + offset + ATLAS_CHUNK_BODY;
+    *next = chunk.next;
+    if (offset == ATLAS_HEADER_SIZE) {
+        ATLAS_REQUIRE(memcmp(chunk.kind, ATLAS_KIND_LAYOUT, 4) == 0, CORRUPT, offset + ATLAS_CHUNK_KIND, "the first chunk is not SCHM");
+        ATLAS_REQUIRE(chunk.head_bytes == chunk.body_bytes && chunk.body_bytes == shard->layout_bytes && memcmp(body, shard->layout, shard->layout_bytes) == 0, CORRUPT, offset, "SCHM is not the footer's layout");
+        return ATLAS_OK;
+    }
+    if (memcmp(chunk.kind, ATLAS_KIND_DICTIONARY, 4) == 0) {
+        ATLAS_REQUIRE(*dicts < shard->dictionary_count && *blocks == 0, CORRUPT, offset, "DICT chunk is not in the dictionary table, or after a DATA chunk");
+        ATLAS_REQUIRE(load_u64(shard->dictionaries + (size_t)*dicts * ATLAS_DICTIONARY_SIZE) == offset, CORRUPT, offset, "DICT chunk is not where the dictionary table says");
+        const uint8_t *bytes;
+        size_t size;
+        ++*dicts;
+        return atlas_shard_dict(shard, *dicts, &bytes, &size, error);
+    }
+    if (memcmp(chunk.kind, ATLAS_KIND_DATA, 4) == 0) {
+        ++*blocks;
+        return block_verify(reader, shard, offset, &chunk, digest, error);
+    }
+    ATLAS_REQUIRE(chunk.kind[0] >= 'a' && chunk.kind[0] <= 'z', UNSUPPORTED, offset + ATLAS_CHUNK_KIND, "chunk.kind is one this version does not know and may not skip");
+    ATLAS_REQUIRE(chunk.head_bytes == chunk.body_bytes, CORRUPT, offset, "a skippable chunk whose hash does not cover it");
+    return ATLAS_OK;
+}
+
+int atlas_verify_rest(const atlas_shard *shard, const atlas_digest *digest, uint32_t blocks, uint32_t dicts, atlas_error *error) {
+    const uint64_t at = (uint64_t)(shard->footer - shard->base);
+    atlas_chunk chunk;
+    ATLAS_TRY(atlas_header_check(shard->base, shard->bytes, error));
+    ATLAS_REQUIRE(memcmp(shard->base, shard->footer, ATLAS_HEADER_SIZE) == 0, CORRUPT, 0, "header is not the footer's copy");
+    ATLAS_REQUIRE(blocks == shard->block_count && dicts == shard->dictionary_count, CORRUPT, at, "the index or dictionary table names chunks that are not there");
+    ATLAS_TRY(atlas_chunk_check(shard->base, shard->bytes - ATLAS_TRAILER_SIZE, shard->footer_offset, shard->nonce, &chunk, error));
+    uint8_t got[16];
+    atlas_digest_finish(digest, got);
+    ATLAS_REQUIRE(memcmp(got, shard->footer + ATLAS_FOOT_DIGEST, 16) == 0, CORRUPT, at + ATLAS_FOOT_DIGEST, "footer.digest is not that of the values");
+    return ATLAS_OK;
+}

@@ -1,0 +1,52 @@
+"""Builds the C core and its binding. Only what pyproject.toml cannot say stands here."""
+
+import os
+import shlex
+import subprocess
+import sys
+from glob import glob
+
+from setuptools import Extension, setup
+
+LIBRARIES = {"libzstd": ("zstd", "zstd.h"), "liblz4": ("lz4", "lz4.h"), "libxxhash": (None, "xxhash.h")}
+HOW = (
+    "Atlas needs the headers of zstd, lz4 and xxHash; missing: {missing}. "
+    "Debian/Ubuntu: apt-get install libzstd-dev liblz4-dev libxxhash-dev pkg-config; "
+    "Fedora: dnf install libzstd-devel lz4-devel xxhash-devel pkgconf; macOS: brew install zstd lz4 xxhash pkg-config"
+)
+
+
+def pkg_config(option: str, name: str) -> list[str]:
+    tool = os.environ.get("PKG_CONFIG", "pkg-config")
+    try:
+        done = subprocess.run([tool, option, name], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        sys.exit("atlas-ds: " + HOW.format(missing="pkg-config"))
+    if done.returncode != 0:
+        sys.exit("atlas-ds: " + HOW.format(missing=LIBRARIES[name][1]))
+    return shlex.split(done.stdout)
+
+
+def extension() -> Extension:
+    import numpy
+
+    cflags = [flag for name in LIBRARIES for flag in pkg_config("--cflags", name)]
+    libs = [flag for name, (lib, _) in LIBRARIES.items() if lib for flag in pkg_config("--libs", name)]
+    sanitize = os.environ.get("ATLAS_SANITIZE", "")
+    extra = [f"-fsanitize={sanitize}", "-g", "-fno-omit-frame-pointer"] if sanitize else []
+    strict = ["-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-missing-field-initializers"]
+    return Extension(
+        "atlas_ds._core",
+        sources=["src/atlas_ds/_core.pyx", *sorted(glob("csrc/*.c"))],
+        depends=[*glob("csrc/*.h"), "src/atlas_ds/catlas.pxd"],
+        include_dirs=["csrc", numpy.get_include()],
+        define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
+        extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden", *strict, *cflags, *extra],
+        extra_link_args=[*libs, *extra],
+    )
+
+
+if __name__ == "__main__":
+    from Cython.Build import cythonize
+
+    setup(ext_modules=cythonize([extension()], language_level=3))

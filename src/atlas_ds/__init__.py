@@ -1,0 +1,12 @@
+"""Atlas: compressed, block-indexed datasets for machine learning. Start with AtlasDatasetWriter and AtlasDataset."""
+
+from atlas_ds import errors, types
+from atlas_ds.dataset.check import repair, verify
+from atlas_ds.dataset.concat import concat
+from atlas_ds.dataset.reader import AtlasDataset
+from atlas_ds.dataset.writer import AtlasDatasetWriter, merge_parts
+from atlas_ds.schema.schema import Schema
+from atlas_ds.schema.values import Media, Ragged
+
+__version__ = "2.0.0"
+__all__ = ["AtlasDataset", "AtlasDatasetWriter", "Media", "Ragged", "Schema", "concat", "errors", "merge_parts", "repair", "types", "verify"]

@@ -1,0 +1,1965 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True, freethreading_compatible=True
+"""The whole binding of the C core: every C object in a cdef class, one function that raises, and the two loops that turn
+views into examples and examples into columns. No file, no thread and no policy lives here.
+
+Longer than other files because examples are built and taken apart without a Python-level call per value, in both directions.
+"""
+cimport cython
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.dict cimport PyDict_SetItem, PyDict_GetItem
+from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
+from cpython.list cimport PyList_New, PyList_SET_ITEM
+from cpython.long cimport PyLong_AsSsize_t, PyLong_CheckExact, PyLong_AsLongLongAndOverflow, PyLong_FromLongLong, PyLong_FromUnsignedLongLong
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
+from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
+from cpython.unicode cimport PyUnicode_DecodeUTF8
+from libc.string cimport memcpy, memset
+cimport numpy as cnp
+
+from atlas_ds.catlas cimport *
+
+import weakref
+
+import numpy as np
+
+from atlas_ds import errors
+from atlas_ds.schema.types import Array, Media as MediaType, Scalar, Struct, Tensor, Word
+from atlas_ds.schema import values as _values
+
+cnp.import_array()
+
+cdef extern from "Python.h":
+    const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
+
+# --- errors ------------------------------------------------------------------
+
+cdef dict _CLASSES = {
+    ATLAS_ARG: errors.AtlasError,
+    ATLAS_MEMORY: MemoryError,
+    ATLAS_TRUNCATED: errors.TruncatedError,
+    ATLAS_CORRUPT: errors.CorruptError,
+    ATLAS_UNSUPPORTED: errors.UnsupportedError,
+    ATLAS_LIMIT: errors.LimitError,
+    ATLAS_CODEC: errors.CorruptError,
+}
+
+
+cdef int check(atlas_error *error, object where) except -1:
+    """The one place that raises: where is the file's name."""
+    if error.status == ATLAS_OK:
+        return 0
+    why = error.why.decode()
+    raise _CLASSES[error.status](f"{where}: {why} (byte {error.at})")
+
+
+def hash64(const uint8_t[::1] data, uint64_t seed=0):
+    """XXH3-64 with a seed."""
+    return atlas_hash64(&data[0] if data.shape[0] else NULL, data.shape[0], seed)
+
+
+def hash128(const uint8_t[::1] data):
+    """XXH3-128: 16 bytes, the low half first."""
+    cdef uint8_t out[16]
+    atlas_hash128(&data[0] if data.shape[0] else NULL, data.shape[0], out)
+    return PyBytes_FromStringAndSize(<char *>out, 16)
+
+
+# --- dictionaries ------------------------------------------------------------
+
+@cython.final
+cdef class Dictionary:
+    """A zstd dictionary, digested once; level > 0 lets it compress too."""
+    cdef atlas_dict *c
+    cdef readonly bytes data
+    cdef readonly int level
+    cdef object __weakref__
+
+    def __cinit__(self, bytes data, int level=0):
+        cdef atlas_error error
+        error.status = ATLAS_OK
+        self.data = data
+        self.level = level
+        atlas_dict_open(<const uint8_t *><char *>data, len(data), level, &self.c, &error)
+        check(&error, "dictionary")
+
+    def __dealloc__(self):
+        atlas_dict_close(self.c)
+
+
+# A process digests each distinct dictionary once, however many shards carry a copy of it.
+cdef object _dictionaries = weakref.WeakValueDictionary()
+
+
+def train_dictionary(const uint8_t[::1] samples, const size_t[::1] sizes, size_t capacity):
+    """A dictionary of at most capacity bytes for samples that lie one after another; b"" if they share too little."""
+    cdef atlas_error error
+    cdef size_t size = 0
+    cdef bytearray out = bytearray(capacity)
+    cdef uint8_t *target = <uint8_t *><char *>out
+    error.status = ATLAS_OK
+    if sizes.shape[0] == 0:
+        return b""
+    with nogil:
+        atlas_dict_train(&samples[0], &sizes[0], <uint32_t>sizes.shape[0], target, capacity, &size, &error)
+    check(&error, "dictionary")
+    return bytes(out[:size])
+
+
+# --- shards ------------------------------------------------------------------
+
+@cython.final
+cdef class Shard:
+    """One opened shard over a span of memory that holds all of it (or will, where a filler is at work).
+
+    span: any object with a buffer; it is held for as long as anything points into it. whole: the first bytes are there too, so
+    that the header can be checked. cut: a repairer's view, see atlas.h.
+    """
+    cdef atlas_shard c
+    cdef Py_buffer buffer
+    cdef bint has_buffer
+    cdef readonly object span
+    cdef readonly str path
+    cdef list dictionaries
+    cdef object __weakref__
+
+    def __cinit__(self, span, str path, *, bint whole=True, bint cut=False, fill=None):
+        cdef atlas_error error
+        cdef const uint8_t *base
+        error.status = ATLAS_OK
+        self.path = path
+        PyObject_GetBuffer(span, &self.buffer, PyBUF_SIMPLE)
+        self.has_buffer = True
+        self.span = span
+        base = <const uint8_t *>self.buffer.buf
+        if whole:
+            atlas_header_check(base, self.buffer.len, &error)
+            check(&error, path)
+        atlas_shard_open(base, self.buffer.len, &self.c, &error)
+        check(&error, path)
+        self.c.cut = cut
+        self._bind(fill)
+
+    cdef int _bind(self, fill) except -1:
+        cdef atlas_error error
+        cdef uint32_t k
+        cdef atlas_leaf *leaves = <atlas_leaf *>PyMem_RawCalloc(self.c.leaf_count, sizeof(atlas_leaf))
+        cdef uint64_t *pages = <uint64_t *>PyMem_RawCalloc(self.c.page_count + 1, 8)
+        cdef uint8_t *heads = <uint8_t *>PyMem_RawCalloc(self.c.block_count + 1, 1)
+        cdef const atlas_dict **dicts = <const atlas_dict **>PyMem_RawCalloc(self.c.dictionary_count + 1, sizeof(void *))
+        error.status = ATLAS_OK
+        self.c.leaves, self.c.pages, self.c.heads, self.c.dicts = leaves, pages, heads, dicts
+        if leaves == NULL or pages == NULL or heads == NULL or dicts == NULL:
+            raise MemoryError
+        atlas_shard_bind(&self.c, leaves, pages, heads, dicts, &error)
+        check(&error, self.path)
+        self.dictionaries = []
+        for k in range(1, self.c.dictionary_count + 1):
+            dictionary = self._dictionary(k, fill)
+            self.dictionaries.append(dictionary)
+            dicts[k - 1] = (<Dictionary>dictionary).c
+
+    cdef object _dictionary(self, uint32_t k, fill):
+        cdef const uint8_t *entry = self.c.dictionaries + (k - 1) * ATLAS_DICTIONARY_SIZE
+        cdef const uint8_t *data
+        cdef size_t size
+        cdef atlas_error error
+        cdef uint64_t offset
+        cdef uint32_t length
+        key = PyBytes_FromStringAndSize(<char *>entry + ATLAS_DICTIONARY_DIGEST, 16)
+        found = _dictionaries.get(key)
+        if found is None:
+            if fill is not None:
+                memcpy(&offset, entry + ATLAS_DICTIONARY_OFFSET, 8)
+                memcpy(&length, entry + ATLAS_DICTIONARY_BYTES, 4)
+                fill(offset, ATLAS_CHUNK_BODY + length)
+            error.status = ATLAS_OK
+            atlas_shard_dict(&self.c, k, &data, &size, &error)
+            check(&error, self.path)
+            found = Dictionary(PyBytes_FromStringAndSize(<char *>data, size))
+            _dictionaries[key] = found
+        return found
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.c.leaves)
+        PyMem_RawFree(self.c.pages)
+        PyMem_RawFree(self.c.heads)
+        PyMem_RawFree(<void *>self.c.dicts)
+        if self.has_buffer:
+            PyBuffer_Release(&self.buffer)
+
+    @property
+    def rows(self):
+        return self.c.rows
+
+    @property
+    def size(self):
+        """Bytes of the file."""
+        return self.c.bytes
+
+    @property
+    def raw_bytes(self):
+        return self.c.raw_bytes
+
+    @property
+    def root(self):
+        return self.c.root
+
+    @property
+    def nonce(self):
+        return self.c.nonce
+
+    @property
+    def footer_offset(self):
+        return self.c.footer_offset
+
+    @property
+    def schema_json(self):
+        return PyBytes_FromStringAndSize(<char *>self.c.schema, self.c.schema_bytes)
+
+    @property
+    def stats_json(self):
+        return PyBytes_FromStringAndSize(<char *>self.c.stats, self.c.stats_bytes)
+
+    @property
+    def digest(self):
+        """Content digest: 16 bytes."""
+        return PyBytes_FromStringAndSize(<char *>self.c.footer + ATLAS_FOOT_DIGEST, 16)
+
+    @property
+    def dictionary_bytes(self):
+        """The shard's dictionaries, in order."""
+        return [dictionary.data for dictionary in self.dictionaries]
+
+    @property
+    def leaves(self):
+        """(id, kind, width, group, dictionary, flags, rows_per_block, first_block) of each leaf."""
+        cdef uint32_t i
+        cdef atlas_leaf *leaf
+        out = []
+        for i in range(self.c.leaf_count):
+            leaf = &self.c.leaves[i]
+            out.append((leaf.id, leaf.kind, leaf.width, leaf.group, leaf.dictionary, leaf.flags, leaf.rows_per_block, leaf.first_block))
+        return out
+
+    def blocks(self):
+        """The block index as a structured array: offset, bytes, raw_bytes, hash; read-only, in place."""
+        kind = np.dtype([("offset", "<u8"), ("bytes", "<u4"), ("raw_bytes", "<u4"), ("hash", "<u8")])
+        if self.c.block_count == 0:
+            return np.empty(0, kind)
+        offset = self.c.index - <const uint8_t *>self.buffer.buf
+        return np.frombuffer(self.span, kind, self.c.block_count, offset)
+
+    def forget(self, uint32_t group, uint32_t block):
+        """Forgets what is known of a block (counted within its group) before its bytes are given back."""
+        atlas_shard_forget(&self.c, group, block)
+
+    def verify_steps(self):
+        """Verifies every byte; yields the offset reached after each chunk, and raises at the first damage."""
+        cdef Context context = Context()
+        cdef atlas_digest *digest = NULL
+        cdef atlas_error error
+        cdef uint64_t offset = ATLAS_HEADER_SIZE, next_offset = 0
+        cdef uint32_t blocks = 0, dicts = 0
+        cdef int status
+        error.status = ATLAS_OK
+        error.shard = 0
+        context.c.verify = ATLAS_VERIFY_ALWAYS
+        context.c.need = 4 * <size_t>self.c.max_block_raw + (1 << 16)
+        context.grow()
+        atlas_digest_open(self.c.leaf_count, &digest, &error)
+        check(&error, self.path)
+        try:
+            while offset < self.c.footer_offset:
+                context.c.used = 0
+                with nogil:
+                    status = atlas_verify_chunk(&context.c, &self.c, offset, digest, &blocks, &dicts, &next_offset, &error)
+                if status != ATLAS_OK:
+                    check(&error, self.path)
+                offset = next_offset
+                yield offset
+            atlas_verify_rest(&self.c, digest, blocks, dicts, &error)
+            check(&error, self.path)
+        finally:
+            atlas_digest_close(digest)
+
+
+def check_chunk(const uint8_t[::1] data, uint64_t offset, uint64_t nonce):
+    """(kind, body_bytes, next) of a good chunk at offset, or None: for a repairer."""
+    cdef atlas_error error
+    cdef atlas_chunk chunk
+    if offset >= <uint64_t>data.shape[0] or atlas_chunk_check(&data[0], data.shape[0], offset, nonce, &chunk, &error) != ATLAS_OK:
+        return None
+    return PyBytes_FromStringAndSize(<char *>chunk.kind, 4), chunk.body_bytes, chunk.next, chunk.hash
+
+
+def check_header(const uint8_t[::1] data, str path):
+    """The nonce of a good header."""
+    cdef atlas_error error
+    cdef uint64_t nonce
+    error.status = ATLAS_OK
+    atlas_header_check(&data[0] if data.shape[0] else NULL, data.shape[0], &error)
+    check(&error, path)
+    memcpy(&nonce, &data[32], 8)
+    return nonce
+
+
+# --- a thread's decoder --------------------------------------------------------
+
+@cython.final
+cdef class Context:
+    """What one call needs for itself: a decoder, an arena, room for views."""
+    cdef atlas_reader c
+    cdef atlas_view *views
+    cdef size_t view_room
+
+    def __cinit__(self):
+        cdef atlas_error error
+        error.status = ATLAS_OK
+        atlas_reader_open(&self.c, &error)
+        check(&error, "decoder")
+        self.c.arena = <uint8_t *>PyMem_RawMalloc(1 << 16)
+        if self.c.arena == NULL:
+            raise MemoryError
+        self.c.arena_bytes = 1 << 16
+
+    def __dealloc__(self):
+        atlas_reader_close(&self.c)
+        PyMem_RawFree(self.c.arena)
+        PyMem_RawFree(self.views)
+
+    cdef int grow(self) except -1:
+        """Makes the arena as large as the last call needed."""
+        cdef size_t size = self.c.need + self.c.need // 8 + 4096
+        PyMem_RawFree(self.c.arena)
+        self.c.arena_bytes = 0
+        self.c.arena = <uint8_t *>PyMem_RawMalloc(size)
+        if self.c.arena == NULL:
+            raise MemoryError
+        self.c.arena_bytes = size
+        return 1
+
+    cdef int trim(self) except -1:
+        """Gives a large arena back after use, so that one huge batch does not stay in memory."""
+        if self.c.arena_bytes > (32 << 20):
+            self.c.need = 1 << 16
+            self.grow()
+        return 0
+
+    cdef int room(self, size_t count) except -1:
+        if count > self.view_room:
+            PyMem_RawFree(self.views)
+            self.view_room = 0
+            self.views = <atlas_view *>PyMem_RawMalloc(count * sizeof(atlas_view))
+            if self.views == NULL:
+                raise MemoryError
+            self.view_room = count
+        return 0
+
+
+# --- what an example is made of -------------------------------------------------
+
+cdef enum Kind:
+    K_BOOL, K_INT8, K_INT16, K_INT32, K_INT64, K_UINT8, K_UINT16, K_UINT32, K_UINT64, K_FLOAT32, K_FLOAT64, K_BFLOAT16
+    K_ITEM          # another scalar: through NumPy
+    K_STR, K_BYTES, K_OBJECT, K_ARRAY, K_TENSOR, K_MEDIA, K_STRUCT
+    K_TUPLE, K_LIST, K_VALUE
+
+cdef dict _SCALAR_KINDS = {
+    "bool": K_BOOL, "int8": K_INT8, "int16": K_INT16, "int32": K_INT32, "int64": K_INT64, "uint8": K_UINT8, "uint16": K_UINT16,
+    "uint32": K_UINT32, "uint64": K_UINT64, "float32": K_FLOAT32, "float64": K_FLOAT64, "bfloat16": K_BFLOAT16,
+}
+
+
+@cython.final
+cdef class Node:
+    """A field (or the whole example) compiled: how to build it from views of leaves, and how to take it apart."""
+    cdef Kind kind
+    cdef int slot            # of its first own leaf in the program, -1 if it has none
+    cdef int ndim            # K_ARRAY; K_TENSOR (-1: differs)
+    cdef int typenum
+    cdef bint bfloat16
+    cdef bint numpy_scalar
+    cdef bint nullable
+    cdef cnp.npy_intp shape[32]
+    cdef Py_ssize_t item
+    cdef Py_ssize_t width
+    cdef readonly str name
+    cdef readonly object field
+    cdef object dtype
+    cdef object media_type
+    cdef list children
+    cdef tuple names
+
+
+cdef Node make_node(object field, dict slots):
+    cdef Node node = Node()
+    cdef int i
+    node.field = field
+    node.name = field.name
+    node.nullable = field.nullable
+    node.numpy_scalar = field.numpy
+    node.slot = slots[field.leaves[0]] if field.leaves else -1
+    kind = field.type
+    if isinstance(kind, (Scalar, Array, Tensor)):
+        node.dtype = _values.storage_dtype(kind.dtype)
+        node.bfloat16 = kind.dtype == "bfloat16"
+        node.typenum = node.dtype.num
+        node.item = node.dtype.itemsize
+        node.width = node.item
+    if isinstance(kind, Scalar):
+        node.kind = _SCALAR_KINDS.get(kind.dtype, K_ITEM)
+        if node.numpy_scalar and not node.bfloat16:
+            node.kind = K_ITEM
+    elif isinstance(kind, Word):
+        node.kind = {"str": K_STR, "bytes": K_BYTES, "object": K_OBJECT}[kind.kind]
+    elif isinstance(kind, Array):
+        node.kind = K_ARRAY
+        node.ndim = len(kind.shape)
+        for i in range(node.ndim):
+            node.shape[i] = kind.shape[i]
+            node.width *= kind.shape[i]
+    elif isinstance(kind, Tensor):
+        node.kind = K_TENSOR
+        node.ndim = -1 if kind.ndim is None else kind.ndim
+    elif isinstance(kind, MediaType):
+        node.kind = K_MEDIA
+        node.media_type = kind.type
+    else:
+        node.kind = K_STRUCT
+        node.children = [make_node(child, slots) for child in kind.fields]
+        node.names = tuple(child.name for child in kind.fields)
+    return node
+
+
+@cython.final
+cdef class Program:
+    """A schema (or some of its columns) compiled against the positions of its leaves in the leaf table."""
+    cdef Node root
+    cdef uint32_t *leaves
+    cdef readonly int leaf_count
+    cdef readonly object schema
+    cdef readonly bint page_coded
+
+    def __cinit__(self, schema, dict positions):
+        """positions: leaf id to its place in the leaf table."""
+        cdef int i
+        cdef Node root = Node()
+        wanted = schema.leaves
+        self.schema = schema
+        self.leaf_count = len(wanted)
+        self.leaves = <uint32_t *>PyMem_RawMalloc(4 * self.leaf_count + 4)
+        if self.leaves == NULL:
+            raise MemoryError
+        slots = {}
+        for i in range(self.leaf_count):
+            slots[wanted[i].id] = i
+            self.leaves[i] = positions[wanted[i].id]
+        root.kind = {"dict": K_STRUCT, "dataclass": K_STRUCT, "tuple": K_TUPLE, "list": K_LIST, "value": K_VALUE}[schema.container]
+        root.slot = -1
+        root.name = ""
+        root.children = [make_node(field, slots) for field in schema.fields]
+        root.names = schema.names
+        self.root = root
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.leaves)
+
+
+cdef inline cnp.ndarray new_array(int ndim, cnp.npy_intp *shape, int typenum):
+    return cnp.PyArray_SimpleNew(ndim, shape, typenum)
+
+
+cdef object widen_bfloat16(cnp.ndarray bits):
+    return (bits.astype(np.uint32) << 16).view(np.float32)
+
+
+cdef object build_array(Node node, const uint8_t *data, object owner):
+    """An array over the bytes of a value; owner None: a copy."""
+    cdef cnp.ndarray out
+    if owner is not None and not node.bfloat16:
+        out = cnp.PyArray_SimpleNewFromData(node.ndim, node.shape, node.typenum, <void *>data)
+        cnp.PyArray_CLEARFLAGS(out, cnp.NPY_ARRAY_WRITEABLE)
+        cnp.PyArray_SetBaseObject(out, owner)
+        return out
+    out = new_array(node.ndim, node.shape, node.typenum)
+    memcpy(cnp.PyArray_DATA(out), data, node.width)
+    return widen_bfloat16(out) if node.bfloat16 else out
+
+
+cdef object build_tensor(Node node, const atlas_view *view, const atlas_view *shape_view, object owner, object where):
+    cdef cnp.npy_intp dims[32]
+    cdef uint32_t length
+    cdef int ndim = node.ndim, i
+    cdef cnp.npy_intp total = node.item
+    cdef cnp.ndarray out
+    if ndim == 1:
+        dims[0] = view.size // node.item
+    else:
+        if ndim < 0:
+            ndim = <int>(shape_view.size // 4) if shape_view.size % 4 == 0 and shape_view.size <= 128 else 33
+        if ndim > 32:
+            raise errors.CorruptError(f"{where}: column {node.name!r}: the shape of a tensor is wrong")
+        for i in range(ndim):
+            memcpy(&length, shape_view.data + 4 * i, 4)
+            dims[i] = length
+    for i in range(ndim):
+        if dims[i] != 0 and total > (<cnp.npy_intp>1 << 40) // dims[i]:
+            total = -1
+            break
+        total *= dims[i]
+    if total != <cnp.npy_intp>view.size:
+        raise errors.CorruptError(f"{where}: column {node.name!r}: the shape of a tensor does not match its bytes")
+    if owner is not None and not node.bfloat16 and <size_t>view.data % <size_t>node.item == 0:
+        out = cnp.PyArray_SimpleNewFromData(ndim, dims, node.typenum, <void *>view.data)
+        cnp.PyArray_CLEARFLAGS(out, cnp.NPY_ARRAY_WRITEABLE)
+        cnp.PyArray_SetBaseObject(out, owner)
+        return out
+    out = new_array(ndim, dims, node.typenum)
+    memcpy(cnp.PyArray_DATA(out), view.data, view.size)
+    return widen_bfloat16(out) if node.bfloat16 else out
+
+
+@cython.final
+cdef class Slice:
+    """Some bytes of a span, read-only, which keep the span alive."""
+    cdef object owner
+    cdef const uint8_t *data
+    cdef Py_ssize_t size
+
+    def __getbuffer__(self, Py_buffer *buffer, int flags):
+        PyBuffer_FillInfo(buffer, self, <void *>self.data, self.size, 1, flags)
+
+
+cdef object build_bytes(const atlas_view *view, object owner):
+    cdef Slice part
+    if owner is None:
+        return PyBytes_FromStringAndSize(<const char *>view.data, view.size)
+    part = Slice.__new__(Slice)
+    part.owner = owner
+    part.data = view.data
+    part.size = view.size
+    return memoryview(part)
+
+
+cdef object build_item(Node node, const uint8_t *data):
+    """A scalar through NumPy: as a NumPy scalar if it was given as one."""
+    cdef cnp.ndarray out = new_array(0, NULL, node.typenum)
+    memcpy(cnp.PyArray_DATA(out), data, node.item)
+    return out[()] if node.numpy_scalar else out.item()
+
+
+cdef object build(Node node, const atlas_view *views, size_t stride, size_t i, object owner, object where):
+    """The value of a node in row i: views of leaf l are at views[l * stride + i]."""
+    cdef const atlas_view *view = NULL
+    cdef Kind kind = node.kind
+    cdef Py_ssize_t k
+    cdef Node child
+    cdef uint16_t half
+    cdef uint32_t bits
+    cdef float single
+    cdef double real
+    if node.slot >= 0:
+        view = &views[<size_t>node.slot * stride + i]
+        if view.data == NULL:
+            return None
+    if kind == K_INT64:
+        return PyLong_FromLongLong((<const int64_t *>view.data)[0])
+    if kind == K_ARRAY:
+        return build_array(node, view.data, owner)
+    if kind == K_STR:
+        return PyUnicode_DecodeUTF8(<const char *>view.data, view.size, NULL)
+    if kind == K_BYTES:
+        return build_bytes(view, owner)
+    if kind == K_STRUCT:
+        if view != NULL and view.data[0] == 0:
+            return None
+        out = {}
+        for k in range(len(node.children)):
+            child = <Node>node.children[k]
+            PyDict_SetItem(out, child.name, build(child, views, stride, i, owner, where))
+        return out
+    if kind == K_FLOAT64:
+        memcpy(&real, view.data, 8)
+        return real
+    if kind == K_FLOAT32:
+        memcpy(&single, view.data, 4)
+        return <double>single
+    if kind == K_BOOL:
+        return view.data[0] != 0
+    if kind == K_UINT8:
+        return PyLong_FromLongLong(view.data[0])
+    if kind == K_INT8:
+        return PyLong_FromLongLong((<const int8_t *>view.data)[0])
+    if kind == K_INT16:
+        return PyLong_FromLongLong((<const short *>view.data)[0])
+    if kind == K_UINT16:
+        return PyLong_FromLongLong((<const uint16_t *>view.data)[0])
+    if kind == K_INT32:
+        return PyLong_FromLongLong((<const int32_t *>view.data)[0])
+    if kind == K_UINT32:
+        return PyLong_FromLongLong((<const uint32_t *>view.data)[0])
+    if kind == K_UINT64:
+        return PyLong_FromUnsignedLongLong((<const uint64_t *>view.data)[0])
+    if kind == K_BFLOAT16:
+        memcpy(&half, view.data, 2)
+        bits = <uint32_t>half << 16
+        memcpy(&single, &bits, 4)
+        return np.float32(single) if node.numpy_scalar else <double>single
+    if kind == K_ITEM:
+        return build_item(node, view.data)
+    if kind == K_OBJECT:
+        return _values.unpack(PyBytes_FromStringAndSize(<const char *>view.data, view.size))
+    if kind == K_TENSOR:
+        return build_tensor(node, view, view if node.ndim == 1 else &views[<size_t>(node.slot + 1) * stride + i], owner, where)
+    if kind == K_MEDIA:
+        data = build_bytes(view, owner)
+        if node.media_type is not None:
+            return _values.Media(data, node.media_type)
+        view = &views[<size_t>(node.slot + 1) * stride + i]
+        return _values.Media(data, PyUnicode_DecodeUTF8(<const char *>view.data, view.size, NULL))
+    if kind == K_VALUE:
+        return build(<Node>node.children[0], views, stride, i, owner, where)
+    if kind == K_TUPLE:
+        row = PyTuple_New(len(node.children))
+        for k in range(len(node.children)):
+            value = build(<Node>node.children[k], views, stride, i, owner, where)
+            Py_INCREF(value)
+            PyTuple_SET_ITEM(row, k, value)
+        return row
+    items = []
+    for k in range(len(node.children)):
+        items.append(build(<Node>node.children[k], views, stride, i, owner, where))
+    return items
+
+
+cdef object explain_decode(object cause, object where):
+    return errors.CorruptError(f"{where}: a str is not UTF-8 ({cause})")
+
+
+# --- many shards, one sequence ----------------------------------------------------
+
+cdef int READ_CHUNK = 4 << 20  # raw bytes that iteration reads at a time
+
+
+@cython.final
+cdef class Table:
+    """Shards one after another. opener(k) gives Shard k when it is first needed.
+
+    guard: None where all bytes of a span are always there (mmap); else an object with enter(rows, groups of leaves) -> token and
+    exit(token), between which the bytes of those rows stay.
+    """
+    cdef atlas_set c
+    cdef cnp.ndarray starts
+    cdef atlas_shard **shards
+    cdef list opened
+    cdef object opener
+    cdef object guard
+    cdef list contexts
+    cdef size_t missing
+    cdef int verify
+    cdef bint copy
+    cdef uint32_t max_page
+
+    def __cinit__(self, starts, opener, *, int verify, bint copy, guard=None, uint32_t max_page=256 << 20):
+        self.starts = np.ascontiguousarray(starts, np.int64)
+        self.c.count = self.starts.shape[0] - 1
+        self.c.starts = <const int64_t *>cnp.PyArray_DATA(self.starts)
+        self.shards = <atlas_shard **>PyMem_RawCalloc(self.c.count + 1, sizeof(void *))
+        if self.shards == NULL:
+            raise MemoryError
+        self.c.shards = self.shards
+        self.opened = [None] * self.c.count
+        self.missing = self.c.count
+        self.opener = opener
+        self.guard = guard
+        self.contexts = []
+        self.verify = verify
+        self.copy = copy
+        self.max_page = max_page
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.shards)
+
+    def shard(self, size_t k):
+        """Shard k, opened if it was not."""
+        if k >= self.c.count:
+            raise IndexError(f"shard {k} of {self.c.count}")
+        if self.shards[k] == NULL:
+            shard = self.opener(k)
+            if self.opened[k] is None:
+                self.opened[k] = shard
+                self.shards[k] = &(<Shard>shard).c
+                self.missing -= 1
+        return self.opened[k]
+
+    @property
+    def is_open(self):
+        """Numbers of the shards that are open."""
+        return [k for k, shard in enumerate(self.opened) if shard is not None]
+
+    cdef size_t locate(self, int64_t row) noexcept:
+        cdef size_t low = 0, high = self.c.count - 1, middle
+        while low < high:
+            middle = low + (high - low + 1) // 2
+            if self.c.starts[middle] <= row:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+    cdef int open_for(self, const int64_t *rows, size_t count) except -1:
+        cdef size_t i, k = 0
+        if self.missing == 0:
+            return 0
+        for i in range(count):
+            if rows[i] < self.c.starts[k] or rows[i] >= self.c.starts[k + 1] or self.shards[k] == NULL:
+                if rows[i] < 0 or rows[i] >= self.c.starts[self.c.count]:
+                    raise IndexError(f"row {rows[i]} is out of range for {self.c.starts[self.c.count]} rows")
+                k = self.locate(rows[i])
+                if self.shards[k] == NULL:
+                    self.shard(k)
+                    if self.missing == 0:
+                        return 0
+        return 0
+
+    cdef Context take(self):
+        try:
+            return <Context>self.contexts.pop()
+        except IndexError:
+            context = Context()
+            (<Context>context).c.verify = self.verify
+            (<Context>context).c.max_page = self.max_page
+            return <Context>context
+
+    cdef str where(self, size_t k):
+        shard = self.opened[k] if k < self.c.count else None
+        return (<Shard>shard).path if shard is not None else "dataset"
+
+    cdef int read_views(self, Context context, Program program, const int64_t *rows, size_t count, const int64_t *order) except -1:
+        """Fills context.views, leaf after leaf."""
+        cdef atlas_error error
+        cdef int status
+        context.room(count * program.leaf_count)
+        error.shard = 0
+        while True:
+            context.c.used = 0
+            if count == 1:  # not worth letting others run
+                status = atlas_views(&context.c, &self.c, rows, count, order, program.leaves, program.leaf_count, context.views, &error)
+            else:
+                with nogil:
+                    status = atlas_views(&context.c, &self.c, rows, count, order, program.leaves, program.leaf_count, context.views, &error)
+            if status == ATLAS_OK:
+                return 0
+            if status != ATLAS_MEMORY or context.c.need <= context.c.arena_bytes:
+                check(&error, self.where(error.shard))
+            context.grow()
+
+    cdef object owner(self, Program program, size_t k):
+        return None if self.copy or self.guard is not None else self.opened[k]
+
+    cdef object example(self, Program program, int64_t row):
+        cdef Context context
+        cdef size_t k = 0
+        cdef object token = None
+        if self.c.count > 1:
+            k = self.locate(row)
+        if self.shards[k] == NULL:
+            self.shard(k)
+        if self.guard is not None:
+            token = self.guard.enter(np.array([row]), self, program)
+        context = self.take()
+        try:
+            self.read_views(context, program, &row, 1, NULL)
+            return self.build_row(context, program, 1, 0, k)
+        finally:
+            self.contexts.append(context)
+            if token is not None:
+                self.guard.exit(token)
+
+    cdef object build_row(self, Context context, Program program, size_t count, size_t i, size_t k):
+        try:
+            if self.copy or self.guard is not None:
+                return build(program.root, context.views, count, i, None, None)
+            return self.build_shared(context, program, count, i, k)
+        except UnicodeDecodeError as cause:
+            raise explain_decode(cause, self.where(k)) from cause
+
+    cdef object build_shared(self, Context context, Program program, size_t count, size_t i, size_t k):
+        """An example whose values lie in the span where they can; those that were decoded are moved to memory of their own."""
+        cdef Shard shard = <Shard>self.opened[k]
+        cdef const uint8_t *base = shard.c.base
+        cdef const uint8_t *end = base + shard.c.bytes
+        cdef atlas_view *view
+        cdef size_t l, total = 0, at = 0
+        cdef uint8_t *room
+        for l in range(<size_t>program.leaf_count):
+            view = &context.views[l * count + i]
+            if view.data != NULL and not (base <= view.data < end):
+                total += (view.size + 63) & ~<size_t>63
+        if total == 0:
+            return build(program.root, context.views, count, i, shard, None)
+        keep = np.empty(total + 64, np.uint8)
+        room = <uint8_t *>cnp.PyArray_DATA(<cnp.ndarray>keep)
+        room += (64 - <size_t>room % 64) % 64
+        for l in range(<size_t>program.leaf_count):
+            view = &context.views[l * count + i]
+            if view.data != NULL and not (base <= view.data < end):
+                memcpy(room + at, view.data, view.size)
+                view.data = room + at
+                at += (view.size + 63) & ~<size_t>63
+        return build(program.root, context.views, count, i, (shard, keep), None)
+
+    def shard_numbers(self, rows):
+        """The shard of each table row."""
+        return np.searchsorted(self.starts, rows, "right") - 1
+
+    def first_row(self, size_t k):
+        return self.c.starts[k]
+
+    def groups_of(self, Program program, size_t k):
+        """The groups of shard k that a program reads, as {group: (rows_per_block, first_block)}."""
+        cdef Shard shard = <Shard>self.shard(k)
+        cdef int i
+        cdef atlas_leaf *leaf
+        out = {}
+        for i in range(program.leaf_count):
+            leaf = &shard.c.leaves[program.leaves[i]]
+            out[leaf.group] = (leaf.rows_per_block, leaf.first_block)
+        return out
+
+    cdef bint is_page_coded(self, Program program):
+        """Whether any leaf that is read may be compressed by whole pages, in the shards open now."""
+        cdef size_t k
+        cdef int i
+        for k in range(self.c.count):
+            if self.shards[k] != NULL:
+                for i in range(program.leaf_count):
+                    if self.shards[k].leaves[program.leaves[i]].flags & ATLAS_LEAF_PAGE_CODED:
+                        return True
+        return False
+
+    def examples(self, Program program, cnp.ndarray rows):
+        """The examples of some rows (int64), as a list."""
+        return self._list(program, np.ascontiguousarray(rows, np.int64))
+
+    cdef list _list(self, Program program, cnp.ndarray rows):
+        cdef size_t count = rows.shape[0], i, k = 0
+        cdef const int64_t *p = <const int64_t *>cnp.PyArray_DATA(rows)
+        cdef const int64_t *order = NULL
+        cdef Context context
+        cdef object token = None
+        cdef list out = []
+        if count == 0:
+            return out
+        self.open_for(p, count)
+        if self.guard is not None:
+            token = self.guard.enter(rows, self, program)
+        sorted_order = None
+        if self.is_page_coded(program):
+            sorted_order = np.argsort(rows, kind="stable").astype(np.int64, copy=False)
+            order = <const int64_t *>cnp.PyArray_DATA(<cnp.ndarray>sorted_order)
+        context = self.take()
+        try:
+            self.read_views(context, program, p, count, order)
+            for i in range(count):
+                if p[i] < self.c.starts[k] or p[i] >= self.c.starts[k + 1]:
+                    k = self.locate(p[i])
+                out.append(self.build_row(context, program, count, i, k))
+        finally:
+            context.trim()
+            self.contexts.append(context)
+            if token is not None:
+                self.guard.exit(token)
+        return out
+
+    def chunk_rows(self, Program program):
+        """Rows that iteration reads at a time: about 4 MiB of raw data, at most 1024."""
+        cdef uint64_t raw = 0, rows = 0
+        cdef size_t k
+        for k in range(self.c.count):
+            if self.shards[k] != NULL:
+                raw += self.shards[k].raw_bytes
+                rows += self.shards[k].rows
+        return max(1, min(1024, READ_CHUNK * rows // max(raw, 1))) if rows else 64
+
+    def block_rows(self, Program program, int64_t row):
+        """(first row of row's shard, rows per block of its page-coded leaf with the smallest blocks, or 0)."""
+        cdef size_t k = self.locate(row)
+        cdef Shard shard = <Shard>self.shard(k)
+        cdef atlas_leaf *leaf
+        cdef int i
+        cdef uint32_t least = 0
+        for i in range(program.leaf_count):
+            leaf = &shard.c.leaves[program.leaves[i]]
+            if leaf.flags & ATLAS_LEAF_PAGE_CODED and (least == 0 or leaf.rows_per_block < least):
+                least = leaf.rows_per_block
+        return self.c.starts[k], least
+
+    def batch(self, Program program, cnp.ndarray rows, out=None):
+        """Columns of some rows (int64): nested as an example is. out: {path: array} to fill instead of new ones."""
+        cdef const int64_t *p
+        cdef object token = None
+        rows = np.ascontiguousarray(rows, np.int64)
+        p = <const int64_t *>cnp.PyArray_DATA(rows)
+        self.open_for(p, rows.shape[0])
+        if self.guard is not None:
+            token = self.guard.enter(rows, self, program)
+        try:
+            return Batch(self, program, rows, out).read()
+        finally:
+            if token is not None:
+                self.guard.exit(token)
+
+
+@cython.final
+cdef class Batch:
+    """One batch being read: first all fixed leaves in one call, then all variable leaves in one call."""
+    cdef Table table
+    cdef Program program
+    cdef cnp.ndarray rows
+    cdef size_t count
+    cdef object out
+    cdef list arrays      # of each slot: the gathered array of a fixed leaf, else None
+    cdef list nulls       # of each slot: uint8 array, else None
+    cdef list place       # of each slot: its run in the views of variable leaves
+    cdef Context context
+
+    def __cinit__(self, Table table, Program program, cnp.ndarray rows, out):
+        self.table = table
+        self.program = program
+        self.rows = rows
+        self.count = rows.shape[0]
+        self.out = out
+        self.arrays = [None] * program.leaf_count
+        self.nulls = [None] * program.leaf_count
+        self.place = [-1] * program.leaf_count
+
+    def read(self):
+        cdef Context context = self.table.take()
+        cdef const int64_t *order = NULL
+        self.context = context
+        try:
+            sorted_order = None
+            if self.table.is_page_coded(self.program):
+                sorted_order = np.argsort(self.rows, kind="stable").astype(np.int64, copy=False)
+                order = <const int64_t *>cnp.PyArray_DATA(<cnp.ndarray>sorted_order)
+            self.allocate(self.program.root.children, "")
+            self.gather(order)
+            self.views(order)
+            return self.whole(self.program.root)
+        except UnicodeDecodeError as cause:
+            raise explain_decode(cause, self.table.where(0) if self.table.c.count == 1 else "dataset") from cause
+        finally:
+            context.trim()
+            self.table.contexts.append(context)
+
+    cdef int allocate(self, list nodes, str prefix) except -1:
+        cdef Node node
+        cdef cnp.npy_intp shape[33]
+        cdef int i
+        for node in nodes:
+            path = prefix + node.name if prefix else node.name
+            if node.kind == K_STRUCT:
+                if node.slot >= 0:
+                    self.arrays[node.slot] = np.empty(self.count, np.bool_)
+                self.allocate(node.children, path + ".")
+                continue
+            if node.kind == K_TENSOR and node.ndim > 1:
+                self.arrays[node.slot + 1] = np.empty((self.count, node.ndim), np.uint32)
+                if node.nullable:
+                    self.nulls[node.slot + 1] = np.empty(self.count, np.uint8)
+            if node.kind >= K_STR and node.kind != K_ARRAY:
+                continue
+            shape[0] = self.count
+            for i in range(node.ndim):
+                shape[i + 1] = node.shape[i]
+            given = self.out.get(path) if self.out is not None else None
+            if given is not None:
+                self.arrays[node.slot] = check_out(given, path, tuple([shape[i] for i in range(node.ndim + 1)]), node)
+            else:
+                self.arrays[node.slot] = new_array(node.ndim + 1, shape, node.typenum)
+            if node.nullable:
+                self.nulls[node.slot] = np.empty(self.count, np.uint8)
+        return 0
+
+    cdef int gather(self, const int64_t *order) except -1:
+        cdef atlas_column stack[16]
+        cdef atlas_column *columns = stack
+        cdef atlas_error error
+        cdef int l, status
+        cdef size_t used = 0
+        cdef cnp.ndarray target
+        cdef const int64_t *rows = <const int64_t *>cnp.PyArray_DATA(self.rows)
+        if self.program.leaf_count > 16:
+            columns = <atlas_column *>PyMem_RawMalloc(self.program.leaf_count * sizeof(atlas_column))
+            if columns == NULL:
+                raise MemoryError
+        try:
+            for l in range(self.program.leaf_count):
+                if self.arrays[l] is None:
+                    continue
+                target = <cnp.ndarray>self.arrays[l]
+                columns[used].leaf = self.program.leaves[l]
+                columns[used].out = <uint8_t *>cnp.PyArray_DATA(target)
+                columns[used].stride = <uint64_t>(cnp.PyArray_NBYTES(target)) // self.count if self.count else 0
+                columns[used].nulls = <uint8_t *>cnp.PyArray_DATA(<cnp.ndarray>self.nulls[l]) if self.nulls[l] is not None else NULL
+                used += 1
+            if used == 0 or self.count == 0:
+                return 0
+            error.shard = 0
+            while True:
+                self.context.c.used = 0
+                with nogil:
+                    status = atlas_gather(&self.context.c, &self.table.c, rows, self.count, order, columns, used, &error)
+                if status == ATLAS_OK:
+                    return 0
+                if status != ATLAS_MEMORY or self.context.c.need <= self.context.c.arena_bytes:
+                    check(&error, self.table.where(error.shard))
+                self.context.grow()
+        finally:
+            if columns != stack:
+                PyMem_RawFree(columns)
+
+    cdef int views(self, const int64_t *order) except -1:
+        cdef atlas_error error
+        cdef int l, status
+        cdef size_t used = 0
+        cdef const int64_t *rows = <const int64_t *>cnp.PyArray_DATA(self.rows)
+        cdef uint32_t *wanted = <uint32_t *>PyMem_RawMalloc(4 * self.program.leaf_count + 4)
+        if wanted == NULL:
+            raise MemoryError
+        try:
+            for l in range(self.program.leaf_count):
+                if self.arrays[l] is None:
+                    self.place[l] = used
+                    wanted[used] = self.program.leaves[l]
+                    used += 1
+            if used == 0 or self.count == 0:
+                return 0
+            self.context.room(used * self.count)
+            error.shard = 0
+            while True:
+                self.context.c.used = 0
+                with nogil:
+                    status = atlas_views(&self.context.c, &self.table.c, rows, self.count, order, wanted, used, self.context.views, &error)
+                if status == ATLAS_OK:
+                    return 0
+                if status != ATLAS_MEMORY or self.context.c.need <= self.context.c.arena_bytes:
+                    check(&error, self.table.where(error.shard))
+                self.context.grow()
+        finally:
+            PyMem_RawFree(wanted)
+
+    cdef atlas_view *run(self, int slot):
+        return self.context.views + <size_t>self.place[slot] * self.count
+
+    cdef object whole(self, Node node):
+        cdef Node child
+        if node.kind == K_VALUE:
+            return self.column(<Node>node.children[0])
+        if node.kind == K_TUPLE:
+            return tuple([self.column(<Node>child) for child in node.children])
+        if node.kind == K_LIST:
+            return [self.column(<Node>child) for child in node.children]
+        out = {}
+        for child in node.children:
+            out[child.name] = self.column(child)
+        return out
+
+    cdef object column(self, Node node):
+        cdef atlas_view *views
+        cdef size_t i
+        cdef list out
+        if node.kind == K_STRUCT:
+            columns = self.whole(node)
+            if node.slot >= 0:
+                return _values.present(columns, self.arrays[node.slot])
+            return columns
+        if node.kind < K_STR or node.kind == K_ARRAY:
+            array = self.arrays[node.slot]
+            if node.bfloat16:
+                array = widen_bfloat16(array)
+            if node.nullable:
+                return _values.masked(array, self.nulls[node.slot])
+            return array
+        views = self.run(node.slot)
+        if node.kind == K_TENSOR:
+            return self.ragged(node, views)
+        out = PyList_New(self.count)
+        for i in range(self.count):
+            value = None if views[i].data == NULL else self.variable(node, views, i)
+            Py_INCREF(value)
+            PyList_SET_ITEM(out, i, value)
+        return out
+
+    cdef object variable(self, Node node, atlas_view *views, size_t i):
+        cdef atlas_view *kind
+        if node.kind == K_STR:
+            return PyUnicode_DecodeUTF8(<const char *>views[i].data, views[i].size, NULL)
+        if node.kind == K_OBJECT:
+            return _values.unpack(PyBytes_FromStringAndSize(<const char *>views[i].data, views[i].size))
+        data = PyBytes_FromStringAndSize(<const char *>views[i].data, views[i].size)
+        if node.kind == K_BYTES:
+            return data
+        if node.media_type is not None:
+            return _values.Media(data, node.media_type)
+        kind = self.run(node.slot + 1)
+        return _values.Media(data, PyUnicode_DecodeUTF8(<const char *>kind[i].data, kind[i].size, NULL))
+
+    cdef object ragged(self, Node node, atlas_view *views):
+        cdef size_t i, total = 0
+        cdef cnp.ndarray offsets = np.empty(self.count + 1, np.int64)
+        cdef int64_t *o = <int64_t *>cnp.PyArray_DATA(offsets)
+        cdef cnp.ndarray values
+        cdef uint8_t *p
+        for i in range(self.count):
+            o[i] = total // node.item
+            if views[i].size % node.item:
+                raise errors.CorruptError(f"{self.table.where(0)}: column {node.name!r}: the bytes of a tensor are no multiple of its item")
+            total += views[i].size
+        o[self.count] = total // node.item
+        values = np.empty(total // node.item, node.dtype)
+        p = <uint8_t *>cnp.PyArray_DATA(values)
+        for i in range(self.count):
+            memcpy(p, views[i].data, views[i].size)
+            p += views[i].size
+        shapes = None
+        if node.ndim > 1 or node.ndim == 0:
+            shapes = self.arrays[node.slot + 1] if node.ndim else [()] * self.count
+        elif node.ndim < 0:
+            kind = self.run(node.slot + 1)
+            shapes = [tuple(np.frombuffer(PyBytes_FromStringAndSize(<char *>kind[i].data, kind[i].size), np.uint32).tolist()) for i in range(self.count)]
+        mask = np.array([views[i].data == NULL for i in range(self.count)], np.bool_) if node.nullable else None
+        return _values.Ragged(widen_bfloat16(values) if node.bfloat16 else values, offsets, shapes, mask)
+
+
+cdef object check_out(object given, str path, tuple shape, Node node):
+    if not isinstance(given, np.ndarray) or given.shape != shape or given.dtype != node.dtype or not given.flags.c_contiguous or not given.flags.writeable or node.bfloat16:
+        raise ValueError(f"out[{path!r}] must be a writable C-contiguous array of shape {shape} and dtype {node.dtype}")
+    return given
+
+
+cdef class Rows:
+    """A sequence of rows of a table: all of them, every step-th, or those of an index array. The base of every dataset and view.
+
+    ds[i] with an int is answered here; any other key goes to the method _select of the subclass, and where convert is not None
+    each example passes through it.
+    """
+    cdef readonly Table table
+    cdef readonly Program program
+    cdef readonly object convert
+    cdef object indices
+    cdef const int64_t *index
+    cdef int64_t start, step
+    cdef Py_ssize_t count
+
+    def _bind(self, Table table, Program program, rows, convert=None):
+        """rows: a range, or a one-dimensional int64 array of rows of the table."""
+        self.table = table
+        self.program = program
+        self.convert = convert
+        self.count = len(rows)
+        if isinstance(rows, range):
+            self.start, self.step = rows.start, rows.step
+            self.index = NULL
+            self.indices = None
+        else:
+            self.indices = np.ascontiguousarray(rows, np.int64)
+            self.index = <const int64_t *>cnp.PyArray_DATA(<cnp.ndarray>self.indices)
+
+    @property
+    def rows(self):
+        """What _bind was given: the rows of the table that this sequence shows."""
+        return self.indices if self.indices is not None else range(self.start, self.start + self.step * self.count, self.step)
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, key):
+        cdef Py_ssize_t i
+        cdef int64_t row
+        if PyLong_CheckExact(key):
+            i = PyLong_AsSsize_t(key)
+            if i < 0:
+                i += self.count
+            if i < 0 or i >= self.count:
+                raise IndexError(f"row {key} is out of range for {self.count} rows")
+            row = self.index[i] if self.index != NULL else self.start + self.step * i
+            if self.convert is None:
+                return self.table.example(self.program, row)
+            return self.convert(self.table.example(self.program, row))
+        return self._select(key)
+
+    def take(self, cnp.ndarray at):
+        """Table rows of positions (int64, already in range)."""
+        if self.indices is not None:
+            return self.indices[at]
+        return at * self.step + self.start if self.step != 1 or self.start != 0 else at
+
+
+# --- writing ---------------------------------------------------------------------
+
+cdef struct Buffer:
+    uint8_t *values
+    uint32_t *offsets   # variable: rows + 1
+    uint8_t *valid      # NULL until the first null
+    size_t size         # bytes of values
+    size_t capacity     # of values
+    size_t rows
+    size_t row_capacity # of offsets and valid
+    size_t nulls
+
+
+cdef int buffer_reserve(Buffer *b, size_t more) except -1:
+    cdef size_t want
+    cdef void *p
+    if b.size + more <= b.capacity:
+        return 0
+    if b.size + more > 0xffffffff:
+        raise errors.LimitError("a block would hold more than 4 GiB")
+    want = max(b.size + more, b.capacity + b.capacity // 2, 4096)
+    p = PyMem_RawRealloc(b.values, want)
+    if p == NULL:
+        raise MemoryError
+    b.values = <uint8_t *>p
+    b.capacity = want
+    return 0
+
+
+cdef int buffer_rows(Buffer *b, bint variable, size_t more) except -1:
+    """Room in offsets and valid for more rows."""
+    cdef size_t want
+    cdef void *p
+    if b.rows + more <= b.row_capacity and (not variable or b.offsets != NULL):
+        return 0
+    want = max(b.rows + more, b.row_capacity + b.row_capacity // 2, 64)
+    if variable:
+        p = PyMem_RawRealloc(b.offsets, 4 * (want + 1))
+        if p == NULL:
+            raise MemoryError
+        b.offsets = <uint32_t *>p
+        b.offsets[0] = 0
+    if b.valid != NULL:
+        p = PyMem_RawRealloc(b.valid, want)
+        if p == NULL:
+            raise MemoryError
+        b.valid = <uint8_t *>p
+    b.row_capacity = want
+    return 0
+
+
+cdef void buffer_free(Buffer *b) noexcept:
+    PyMem_RawFree(b.values)
+    PyMem_RawFree(b.offsets)
+    PyMem_RawFree(b.valid)
+    memset(b, 0, sizeof(Buffer))
+
+
+@cython.final
+cdef class Column:
+    """The rows of one leaf that wait to be written."""
+    cdef Buffer b
+    cdef bint variable
+    cdef uint32_t width
+    cdef readonly object leaf
+
+    def __cinit__(self, leaf):
+        self.leaf = leaf
+        self.variable = not leaf.fixed
+        self.width = leaf.width
+
+    def __dealloc__(self):
+        buffer_free(&self.b)
+
+    cdef int put(self, const void *data, size_t size) except -1:
+        """One value; for a fixed leaf size is its width."""
+        if self.b.size + size > self.b.capacity:
+            buffer_reserve(&self.b, size)
+        if size:
+            memcpy(self.b.values + self.b.size, data, size)
+        return self.end_row(size, 1)
+
+    cdef inline int end_row(self, size_t size, uint8_t valid) except -1:
+        if self.variable or self.b.valid != NULL:
+            if self.b.rows + 1 > self.b.row_capacity or self.b.offsets == NULL:
+                buffer_rows(&self.b, self.variable, 1)
+        self.b.size += size
+        self.b.rows += 1
+        if self.variable:
+            self.b.offsets[self.b.rows] = <uint32_t>self.b.size
+        if self.b.valid != NULL:
+            self.b.valid[self.b.rows - 1] = valid
+        return 0
+
+    cdef int put_zero(self, uint8_t valid) except -1:
+        """A null (valid 0), or an empty or zero value."""
+        cdef void *p
+        if not valid:
+            if self.b.valid == NULL:
+                self.b.row_capacity = max(self.b.row_capacity, self.b.rows + 64)
+                if self.variable:
+                    p = PyMem_RawRealloc(self.b.offsets, 4 * (self.b.row_capacity + 1))
+                    if p == NULL:
+                        raise MemoryError
+                    self.b.offsets = <uint32_t *>p
+                    self.b.offsets[0] = 0
+                self.b.valid = <uint8_t *>PyMem_RawMalloc(self.b.row_capacity)
+                if self.b.valid == NULL:
+                    raise MemoryError
+                memset(self.b.valid, 1, self.b.rows)
+            self.b.nulls += 1
+        if not self.variable:
+            buffer_reserve(&self.b, self.width)
+            memset(self.b.values + self.b.size, 0, self.width)
+        return self.end_row(0 if self.variable else self.width, valid)
+
+    cdef int put_many(self, const uint8_t *data, size_t rows) except -1:
+        """Many values of a fixed leaf."""
+        buffer_reserve(&self.b, rows * self.width)
+        memcpy(self.b.values + self.b.size, data, rows * self.width)
+        self.b.size += rows * self.width
+        if self.b.valid != NULL:
+            buffer_rows(&self.b, False, rows)
+            memset(self.b.valid + self.b.rows, 1, rows)
+        self.b.rows += rows
+        return 0
+
+    cdef int truncate(self, size_t rows) except -1:
+        cdef size_t i
+        if self.b.rows <= rows:
+            return 0
+        if self.b.valid != NULL:
+            for i in range(rows, self.b.rows):
+                self.b.nulls -= self.b.valid[i] == 0
+        self.b.size = self.b.offsets[rows] if self.variable else rows * self.width
+        self.b.rows = rows
+        return 0
+
+    cdef int split(self, Buffer *head, size_t rows) except -1:
+        """Moves the first rows to head and keeps the rest."""
+        cdef Buffer rest
+        cdef size_t i, left = self.b.rows - rows, at = 0, extent = 0
+        memset(&rest, 0, sizeof(Buffer))
+        if left:
+            at = self.b.offsets[rows] if self.variable else rows * self.width
+            extent = self.b.size - at
+            buffer_reserve(&rest, max(extent, self.b.capacity if rows < 2 * left else extent))
+            memcpy(rest.values, self.b.values + at, extent)
+            rest.size = extent
+            if self.b.valid != NULL:
+                rest.valid = <uint8_t *>PyMem_RawMalloc(1)
+                if rest.valid == NULL:
+                    raise MemoryError
+            buffer_rows(&rest, self.variable, left)
+            if self.variable:
+                for i in range(left + 1):
+                    rest.offsets[i] = self.b.offsets[rows + i] - <uint32_t>at
+            if self.b.valid != NULL:
+                memcpy(rest.valid, self.b.valid + rows, left)
+                for i in range(left):
+                    rest.nulls += rest.valid[i] == 0
+            rest.rows = left
+            self.b.size = at
+            self.b.rows = rows
+            self.b.nulls -= rest.nulls
+        else:
+            buffer_reserve(&rest, self.b.capacity)
+        head[0] = self.b
+        self.b = rest
+        return 0
+
+    @property
+    def rows(self):
+        return self.b.rows
+
+    @property
+    def size(self):
+        return self.b.size
+
+    def sample(self, size_t most):
+        """(values, lengths) of the first most rows: bytes and a uint32 array, for planning and training."""
+        cdef size_t rows = min(most, self.b.rows), i
+        cdef cnp.ndarray lengths = np.empty(rows, np.uint32)
+        cdef uint32_t *p = <uint32_t *>cnp.PyArray_DATA(lengths)
+        for i in range(rows):
+            p[i] = self.b.offsets[i + 1] - self.b.offsets[i] if self.variable else self.width
+        end = (self.b.offsets[rows] if self.variable else rows * self.width) if rows else 0
+        return PyBytes_FromStringAndSize(<char *>self.b.values, end), lengths
+
+
+@cython.final
+cdef class Intake:
+    """Takes examples apart into columns. What does not fit raises SchemaError and leaves no trace."""
+    cdef Node root
+    cdef list columns        # of each leaf, in the order of the leaf table
+    cdef readonly object schema
+    cdef readonly uint64_t rows
+    cdef list group_columns  # of each group: its columns
+    cdef size_t *ready_rows
+    cdef size_t *ready_bytes
+    cdef int group_count
+    cdef readonly list cut_rows  # of each group: rows already cut
+    cdef size_t sample_bytes
+
+    def __cinit__(self, schema, size_t sample_bytes):
+        cdef Node root = Node()
+        self.schema = schema
+        self.sample_bytes = sample_bytes
+        leaves = schema.leaves
+        self.columns = [Column(leaf) for leaf in leaves]
+        slots = {leaf.id: i for i, leaf in enumerate(leaves)}
+        root.kind = {"dict": K_STRUCT, "dataclass": K_STRUCT, "tuple": K_TUPLE, "list": K_LIST, "value": K_VALUE}[schema.container]
+        root.slot = -1
+        root.name = ""
+        root.children = [make_node(field, slots) for field in schema.fields]
+        root.names = schema.names
+        self.root = root
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.ready_rows)
+        PyMem_RawFree(self.ready_bytes)
+
+    @property
+    def leaf_columns(self):
+        return list(self.columns)
+
+    def plan(self, groups, rows_per_block, most_bytes):
+        """groups: lists of leaf positions. A group is ready at rows_per_block rows, or when its bytes pass most_bytes."""
+        cdef int g
+        self.group_count = len(groups)
+        self.group_columns = [[self.columns[i] for i in group] for group in groups]
+        PyMem_RawFree(self.ready_rows)
+        PyMem_RawFree(self.ready_bytes)
+        self.ready_rows = <size_t *>PyMem_RawCalloc(self.group_count, sizeof(size_t))
+        self.ready_bytes = <size_t *>PyMem_RawCalloc(self.group_count, sizeof(size_t))
+        if self.ready_rows == NULL or self.ready_bytes == NULL:
+            raise MemoryError
+        for g in range(self.group_count):
+            self.ready_rows[g] = rows_per_block[g]
+            self.ready_bytes[g] = most_bytes
+        self.cut_rows = [0] * self.group_count
+
+    def restart(self):
+        """Begins to count rows anew, for the next shard; nothing may be waiting."""
+        cdef Column column
+        for column in self.columns:
+            if column.b.rows:
+                raise RuntimeError("rows are waiting")
+        self.rows = 0
+        self.group_count = 0
+
+    @property
+    def waiting_bytes(self):
+        cdef Column column
+        cdef size_t total = 0
+        for column in self.columns:
+            total += column.b.size + 4 * column.b.rows * column.variable
+        return total
+
+    def group_rows(self, int g):
+        return (<Column>(<list>self.group_columns[g])[0]).b.rows
+
+    cdef size_t group_size(self, int g):
+        cdef Column column
+        cdef size_t total = 0
+        for column in <list>self.group_columns[g]:
+            total += column.b.size
+        return total
+
+    def is_full(self, int g):
+        """Whether a group holds more bytes than a block may, before it has its rows."""
+        return self.group_size(g) > self.ready_bytes[g] and self.group_rows(g) < self.ready_rows[g]
+
+    cdef int ready(self) noexcept:
+        """1 if a group has a block's rows, 2 if one has too many bytes for its rows, 3 if a plan can be made, else 0."""
+        cdef int g
+        cdef Column first
+        cdef size_t total = 0
+        if self.group_count == 0:
+            for first in self.columns:
+                total += first.b.size + 4 * first.b.rows * first.variable
+            return 3 if total >= self.sample_bytes else 0
+        for g in range(self.group_count):
+            first = <Column>(<list>self.group_columns[g])[0]
+            if first.b.rows >= self.ready_rows[g]:
+                return 1
+            if self.group_size(g) > self.ready_bytes[g]:
+                return 2
+        return 0
+
+    def append(self, example):
+        """Adds one example; returns what ready() says."""
+        try:
+            self.put_root(example)
+        except BaseException:
+            self.rollback()
+            raise
+        self.rows += 1
+        return self.ready()
+
+    cdef int rollback(self) except -1:
+        """Takes back what a refused example left."""
+        cdef int g
+        cdef Column column
+        if self.group_count == 0:
+            for column in self.columns:
+                column.truncate(self.rows)
+        for g in range(self.group_count):
+            for column in <list>self.group_columns[g]:
+                column.truncate(<size_t>(self.rows - <uint64_t>self.cut_rows[g]))
+        return 0
+
+    def cut(self, int g, size_t rows, Plan plan):
+        """Takes the first rows of a group out, as a Block."""
+        cdef Block block = Block.__new__(Block)
+        cdef Column column
+        cdef size_t i = 0
+        cdef list columns = <list>self.group_columns[g]
+        block.prepare(plan, g, len(columns), rows, <uint64_t>self.cut_rows[g])
+        for column in columns:
+            column.split(&block.buffers[i], rows)
+            i += 1
+        self.cut_rows[g] += rows
+        return block
+
+    cdef int put_root(self, object example) except -1:
+        cdef Kind kind = self.root.kind
+        cdef list children = self.root.children
+        cdef Py_ssize_t k, count = len(children)
+        if kind == K_STRUCT:
+            if not isinstance(example, dict):
+                example = _values.as_dict(example, self.schema)
+            return self.put_fields(self.root, <dict>example, "")
+        if kind == K_VALUE:
+            return self.put(<Node>children[0], example, "")
+        if not isinstance(example, (tuple, list)) or len(example) != count:
+            raise errors.SchemaError(f"expected a {self.schema.container} of {count}, got {_values.describe(example)}")
+        for k in range(count):
+            self.put(<Node>children[k], example[k], "")
+        return 0
+
+    cdef int put_fields(self, Node node, dict example, str prefix) except -1:
+        cdef Py_ssize_t k, found = 0
+        cdef Node child
+        cdef PyObject *value
+        for k in range(len(node.children)):
+            child = <Node>node.children[k]
+            value = PyDict_GetItem(example, child.name)
+            if value == NULL:
+                self.put(child, None, prefix)
+            else:
+                found += 1
+                self.put(child, <object>value, prefix)
+        if found != len(example):
+            extra = [key for key in example if key not in node.names]
+            raise errors.SchemaError(f"unknown column {prefix + str(extra[0])!r}: the schema has {', '.join(node.names)}")
+        return 0
+
+    cdef int refuse(self, Node node, object value, str prefix, str why="") except -1:
+        path = prefix + node.name
+        raise errors.SchemaError(f"column {path!r}: expected {node.field.type}, got {_values.describe(value)}{': ' + why if why else ''}")
+
+    cdef int put_null(self, Node node, uint8_t valid) except -1:
+        """A null in all leaves of a node, or (valid 1) the zeros that stand in an absent struct."""
+        cdef Py_ssize_t k
+        cdef Node child
+        if node.kind == K_STRUCT:
+            if node.slot >= 0:
+                (<Column>self.columns[node.slot]).put_zero(1)
+            for k in range(len(node.children)):
+                child = <Node>node.children[k]
+                self.put_null(child, 1)
+            return 0
+        for k in range(len(node.field.leaves)):
+            (<Column>self.columns[node.slot + k]).put_zero(valid)
+        return 0
+
+    cdef int put(self, Node node, object value, str prefix) except -1:
+        cdef Kind kind = node.kind
+        cdef Column column
+        cdef int overflow = 0
+        cdef long long whole
+        cdef double real
+        cdef float single
+        cdef Py_ssize_t size
+        cdef const char *text
+        cdef uint8_t one = 1
+        cdef Py_buffer view
+        if value is None and kind != K_OBJECT:
+            if not node.nullable:
+                raise errors.SchemaError(f"column {prefix + node.name!r}: expected {node.field.type}, got None (or the key is missing): declare it with atlas.types.nullable(...)")
+            return self.put_null(node, 0)
+        if kind == K_STRUCT:
+            if not isinstance(value, dict):
+                self.refuse(node, value, prefix)
+            if node.slot >= 0:
+                (<Column>self.columns[node.slot]).put(&one, 1)
+            return self.put_fields(node, <dict>value, prefix + node.name + ".")
+        column = <Column>self.columns[node.slot]
+        if kind == K_ARRAY:
+            return self.put_array(node, column, value, prefix)
+        if kind == K_STR:
+            if not isinstance(value, str):
+                self.refuse(node, value, prefix)
+            try:
+                text = PyUnicode_AsUTF8AndSize(value, &size)
+            except UnicodeEncodeError:
+                self.refuse(node, value, prefix, "it has a lone surrogate, which UTF-8 cannot hold; store it as bytes: value.encode('utf-8', 'surrogatepass')")
+            return column.put(text, size)
+        if kind == K_INT64 and PyLong_CheckExact(value):
+            whole = PyLong_AsLongLongAndOverflow(value, &overflow)
+            if overflow:
+                self.refuse(node, value, prefix, "it does not fit 64 bits; store it as str")
+            return column.put(&whole, 8)
+        if kind == K_FLOAT64 and PyFloat_CheckExact(value):
+            real = PyFloat_AS_DOUBLE(value)
+            return column.put(&real, 8)
+        if kind == K_BYTES:
+            if not isinstance(value, (bytes, bytearray, memoryview)):
+                self.refuse(node, value, prefix)
+            return self.put_buffer(column, value)
+        if kind == K_OBJECT:
+            return self.put_buffer(column, _values.pack(value, prefix + node.name))
+        if kind == K_TENSOR:
+            array = _values.to_array(value, node.field, prefix + node.name)
+            self.put_buffer(column, array.data if array.size else b"")
+            if node.ndim != 1:
+                shape = np.array(array.shape, np.uint32)
+                self.put_buffer(<Column>self.columns[node.slot + 1], shape.data if shape.size else b"")
+            return 0
+        if kind == K_MEDIA:
+            data, media_type = _values.to_media(value, node.field, prefix + node.name)
+            self.put_buffer(column, data)
+            if node.media_type is None:
+                self.put_buffer(<Column>self.columns[node.slot + 1], media_type.encode())
+            return 0
+        return self.put_buffer(column, _values.scalar_bytes(value, node.field, prefix + node.name))
+
+    cdef int put_buffer(self, Column column, object data) except -1:
+        cdef Py_buffer view
+        if isinstance(data, memoryview) and not data.contiguous:
+            data = bytes(data)
+        PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+        try:
+            if view.len > (1 << 30):
+                raise errors.LimitError(f"a value of {view.len} bytes is larger than 1 GiB: store it in parts")
+            return column.put(view.buf, view.len)
+        finally:
+            PyBuffer_Release(&view)
+
+    cdef int put_array(self, Node node, Column column, object value, str prefix) except -1:
+        cdef cnp.ndarray array
+        cdef int i
+        cdef bint fits
+        if isinstance(value, np.ndarray):
+            array = <cnp.ndarray>value
+            if cnp.PyArray_TYPE(array) == node.typenum and cnp.PyArray_NDIM(array) == node.ndim and cnp.PyArray_ISCARRAY_RO(array) and not node.bfloat16:
+                fits = True
+                for i in range(node.ndim):
+                    if cnp.PyArray_DIM(array, i) != node.shape[i]:
+                        fits = False
+                if fits:
+                    return column.put(cnp.PyArray_DATA(array), node.width)
+        array = _values.to_array(value, node.field, prefix + node.name)
+        return column.put(cnp.PyArray_DATA(array), node.width)
+
+    def append_columns(self, list leaf_arrays, size_t count):
+        """Adds count rows at once: for each leaf a C-contiguous array of fixed values, or a list of bytes, or (either, valid)."""
+        cdef Column column
+        cdef size_t i
+        cdef cnp.ndarray array
+        try:
+            for i in range(<size_t>len(self.columns)):
+                column = <Column>self.columns[i]
+                values = leaf_arrays[i]
+                if column.variable or isinstance(values, list):
+                    for value in values:
+                        if value is None:
+                            if not column.leaf.nullable:
+                                raise errors.SchemaError(f"column {column.leaf.path!r}: got None: declare it with atlas.types.nullable(...)")
+                            column.put_zero(0)
+                        else:
+                            self.put_buffer(column, value)
+                else:
+                    array = <cnp.ndarray>values
+                    column.put_many(<const uint8_t *>cnp.PyArray_DATA(array), count)
+        except BaseException:
+            self.rollback()
+            raise
+        self.rows += count
+        return self.ready()
+
+
+@cython.final
+cdef class Plan:
+    """How the leaves of a shard are stored: of each leaf its group, codec and dictionary; shared by the blocks of the shard."""
+    cdef atlas_page_in *pages   # of all groups, group after group
+    cdef readonly object specs
+    cdef readonly list first    # of each group: its first page
+    cdef list keep
+
+    def __cinit__(self, specs, list first):
+        """specs: of each page (leaf, codec, cells, whole, light, level, dictionary number, Dictionary or None)."""
+        cdef size_t i = 0
+        cdef atlas_page_in *page
+        self.specs = specs
+        self.first = first
+        self.keep = []
+        self.pages = <atlas_page_in *>PyMem_RawCalloc(len(specs), sizeof(atlas_page_in))
+        if self.pages == NULL:
+            raise MemoryError
+        for leaf, codec, cells, whole, light, level, number, dictionary in specs:
+            page = &self.pages[i]
+            page.width = leaf.width
+            page.leaf = leaf.id
+            page.kind = ATLAS_KIND_FIXED if leaf.fixed else ATLAS_KIND_VARIABLE
+            page.element = leaf.element
+            page.is_signed = leaf.signed
+            page.codec, page.cells, page.whole, page.light, page.level = codec, cells, whole, light, level
+            if dictionary is not None:
+                page.dictionary = number
+                page.dict = (<Dictionary>dictionary).c
+                self.keep.append(dictionary)
+            i += 1
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.pages)
+
+
+@cython.final
+cdef class Encoder:
+    """What a thread needs to encode blocks."""
+    cdef atlas_encoder *c
+
+    def __cinit__(self):
+        cdef atlas_error error
+        error.status = ATLAS_OK
+        atlas_encoder_open(&self.c, &error)
+        check(&error, "encoder")
+
+    def __dealloc__(self):
+        atlas_encoder_close(self.c)
+
+
+@cython.final
+cdef class Block:
+    """Rows of a group on their way into the file: first columns, after encode() a chunk (a buffer, padded to 64 bytes)."""
+    cdef Buffer *buffers
+    cdef size_t count
+    cdef Plan plan
+    cdef atlas_page_in *pages
+    cdef uint8_t *out
+    cdef uint64_t out_size
+    cdef readonly int group
+    cdef readonly uint64_t first_row
+    cdef readonly uint64_t rows
+    cdef readonly uint64_t size      # of the chunk, without padding
+    cdef readonly uint32_t raw_bytes
+    cdef readonly object failure
+
+    cdef int prepare(self, Plan plan, int group, size_t count, uint64_t rows, uint64_t first_row) except -1:
+        self.plan, self.group, self.count, self.rows, self.first_row = plan, group, count, rows, first_row
+        self.buffers = <Buffer *>PyMem_RawCalloc(count, sizeof(Buffer))
+        self.pages = <atlas_page_in *>PyMem_RawCalloc(count, sizeof(atlas_page_in))
+        if self.buffers == NULL or self.pages == NULL:
+            raise MemoryError
+        return 0
+
+    def __dealloc__(self):
+        cdef size_t i
+        if self.buffers != NULL:
+            for i in range(self.count):
+                buffer_free(&self.buffers[i])
+        PyMem_RawFree(self.buffers)
+        PyMem_RawFree(self.pages)
+        PyMem_RawFree(self.out)
+
+    @property
+    def waiting(self):
+        """Bytes of values that this block holds."""
+        cdef size_t i, total = 0
+        for i in range(self.count):
+            total += self.buffers[i].size
+        return total
+
+    def encode(self, Encoder encoder):
+        """Columns to chunk; without the GIL. Returns self."""
+        cdef atlas_error error
+        cdef size_t i
+        cdef uint64_t bound
+        cdef int first = self.plan.first[self.group]
+        error.status = ATLAS_OK
+        memcpy(self.pages, self.plan.pages + first, self.count * sizeof(atlas_page_in))
+        for i in range(self.count):
+            self.pages[i].values = self.buffers[i].values
+            self.pages[i].offsets = self.buffers[i].offsets
+            self.pages[i].valid = self.buffers[i].valid if self.buffers[i].nulls else NULL
+        with nogil:
+            bound = atlas_block_bound(self.pages, <uint32_t>self.count, <uint32_t>self.rows)
+            self.out = <uint8_t *>PyMem_RawMalloc(bound + 64)
+            if self.out != NULL:
+                atlas_block_write(encoder.c, self.pages, <uint32_t>self.count, self.first_row, <uint32_t>self.rows, <uint16_t>self.group, self.out, bound, &self.size, &self.raw_bytes, &error)
+        if self.out == NULL:
+            raise MemoryError
+        check(&error, "block")
+        self.out_size = (self.size + 63) & ~<uint64_t>63
+        memset(self.out + self.size, 0, self.out_size - self.size)
+        return self
+
+    def seal(self, uint64_t nonce, uint64_t offset):
+        """Writes the chunk's header for its place in the file; returns its hash."""
+        return atlas_chunk_seal(self.out, b"DATA", self.size - ATLAS_CHUNK_BODY, <uint32_t>(16 + 32 * self.count), nonce, offset)
+
+    def pages_written(self):
+        """(layout, codec, flags, stored, raw) of each page, for the statistics."""
+        cdef size_t i
+        return [(self.pages[i].out_layout, self.pages[i].out_codec, self.pages[i].out_flags, self.pages[i].out_stored, self.pages[i].out_raw) for i in range(self.count)]
+
+    def value_bytes(self):
+        """Bytes of values of each column."""
+        cdef size_t i
+        return [self.buffers[i].size for i in range(self.count)]
+
+    def __getbuffer__(self, Py_buffer *buffer, int flags):
+        PyBuffer_FillInfo(buffer, self, self.out, self.out_size, 1, flags)
+
+
+@cython.final
+cdef class Digest:
+    """The content digest of a shard being written; blocks of a group must come in order."""
+    cdef atlas_digest *c
+    cdef list positions  # of each group: positions of its leaves
+    cdef list nullable
+
+    def __cinit__(self, list groups, list nullable):
+        cdef atlas_error error
+        error.status = ATLAS_OK
+        self.positions = groups
+        self.nullable = nullable
+        atlas_digest_open(<uint32_t>len(nullable), &self.c, &error)
+        check(&error, "digest")
+
+    def __dealloc__(self):
+        atlas_digest_close(self.c)
+
+    def add(self, Block block):
+        cdef size_t i, r
+        cdef uint32_t leaf
+        cdef Buffer *b
+        cdef uint32_t *lengths
+        for i in range(block.count):
+            leaf = self.positions[block.group][i]
+            b = &block.buffers[i]
+            atlas_digest_values(self.c, leaf, b.values, b.size)
+            if b.offsets != NULL:
+                lengths = <uint32_t *>PyMem_RawMalloc(4 * b.rows)
+                if lengths == NULL:
+                    raise MemoryError
+                for r in range(b.rows):
+                    lengths[r] = <uint32_t>0xffffffff if b.nulls and b.valid[r] == 0 else b.offsets[r + 1] - b.offsets[r]
+                atlas_digest_lengths(self.c, leaf, lengths, 4 * b.rows)
+                PyMem_RawFree(lengths)
+            elif self.nullable[leaf]:
+                if b.valid != NULL:
+                    atlas_digest_lengths(self.c, leaf, b.valid, b.rows)
+                else:
+                    ones = b"\1" * b.rows
+                    atlas_digest_lengths(self.c, leaf, <const char *>ones, b.rows)
+
+    def finish(self):
+        cdef uint8_t out[16]
+        atlas_digest_finish(self.c, out)
+        return PyBytes_FromStringAndSize(<char *>out, 16)
+
+
+def header_bytes(uint64_t nonce):
+    cdef uint8_t out[64]
+    atlas_header_write(out, nonce)
+    return PyBytes_FromStringAndSize(<char *>out, 64)
+
+
+def seal_chunk(bytes kind, bytes body, uint64_t nonce, uint64_t offset):
+    """A whole chunk whose hash covers all of its body, padded to 64 bytes; and its hash."""
+    cdef size_t size = ATLAS_CHUNK_BODY + len(body)
+    cdef bytearray out = bytearray((size + 63) & ~<size_t>63)
+    cdef uint8_t *p = <uint8_t *><char *>out
+    cdef uint64_t hash
+    memcpy(p + ATLAS_CHUNK_BODY, <char *>body, len(body))
+    hash = atlas_chunk_seal(p, kind, len(body), <uint32_t>len(body), nonce, offset)
+    return bytes(out), hash
+
+
+def layout_bytes(list leaves, list rows_per_block, bytes schema_json):
+    """The body of SCHM. leaves: (id, kind, group, dictionary, flags, width)."""
+    cdef atlas_leaf leaf
+    cdef uint8_t out[16]
+    parts = [len(leaves).to_bytes(4, "little"), len(rows_per_block).to_bytes(4, "little"), len(schema_json).to_bytes(4, "little"), bytes(4)]
+    for leaf.id, leaf.kind, leaf.group, leaf.dictionary, leaf.flags, leaf.width in leaves:
+        atlas_leaf_write(out, &leaf)
+        parts.append(PyBytes_FromStringAndSize(<char *>out, 16))
+    for rows in rows_per_block:
+        parts.append(int(rows).to_bytes(4, "little") + bytes(4))
+    parts.append(schema_json)
+    return b"".join(parts)
+
+
+def footer_bytes(bytes header, uint64_t rows, uint64_t raw_bytes, bytes digest, bytes layout, list dictionaries, list index, bytes stats):
+    """The body of FOOT. dictionaries: (offset, length, digest); index: (offset, bytes, raw_bytes, hash), group after group."""
+    cdef atlas_shard facts
+    cdef uint8_t fixed[128]
+    cdef uint8_t entry[24]
+    cdef bytearray table = bytearray(24 * len(index))
+    cdef uint8_t *p = <uint8_t *><char *>table
+    memset(&facts, 0, sizeof(facts))
+    facts.rows, facts.raw_bytes, facts.layout_bytes = rows, raw_bytes, len(layout)
+    facts.dictionary_count, facts.block_count, facts.stats_bytes = len(dictionaries), len(index), len(stats)
+    atlas_footer_write(fixed, <const uint8_t *><char *>header, &facts, <const uint8_t *><char *>digest)
+    for offset, size, raw, hash in index:
+        atlas_index_write(p, offset, size, raw, hash)
+        p += 24
+    parts = [PyBytes_FromStringAndSize(<char *>fixed, 128), layout, bytes((8 - len(layout) % 8) % 8)]
+    for offset, length, key in dictionaries:
+        parts.append(int(offset).to_bytes(8, "little") + int(length).to_bytes(4, "little") + bytes(4) + key)
+    parts += [bytes(table), stats]
+    return b"".join(parts)
+
+
+def trailer_bytes(uint64_t footer_offset, uint64_t footer_size, uint64_t rows, uint64_t nonce, uint64_t footer_hash):
+    cdef uint8_t out[64]
+    atlas_trailer_write(out, footer_offset, footer_size, rows, nonce, footer_hash)
+    return PyBytes_FromStringAndSize(<char *>out, 64)
+
+
+def trial(Column column, size_t start, size_t stop, Encoder encoder, int codec, bint cells, bint whole, bint light, int level, Dictionary dictionary=None):
+    """(raw, stored, layout) of one page made of rows start .. stop of a waiting column: what a plan decides by."""
+    cdef atlas_page_in page
+    cdef atlas_error error
+    cdef uint64_t bound, size = 0
+    cdef uint32_t raw = 0
+    cdef uint8_t *out
+    error.status = ATLAS_OK
+    memset(&page, 0, sizeof(page))
+    stop = min(stop, column.b.rows)
+    if start >= stop:
+        return 0, 0, 0
+    page.width, page.leaf = column.width, column.leaf.id
+    page.kind = ATLAS_KIND_VARIABLE if column.variable else ATLAS_KIND_FIXED
+    page.element, page.is_signed = column.leaf.element, column.leaf.signed
+    page.codec, page.cells, page.whole, page.light, page.level = codec, cells, whole, light, level
+    page.values = column.b.values if column.variable else column.b.values + start * column.width
+    page.offsets = column.b.offsets + start if column.variable else NULL
+    page.valid = column.b.valid + start if column.b.nulls else NULL
+    if dictionary is not None:
+        page.dict, page.dictionary = dictionary.c, 1
+    bound = atlas_block_bound(&page, 1, <uint32_t>(stop - start))
+    out = <uint8_t *>PyMem_RawMalloc(bound + 64)
+    if out == NULL:
+        raise MemoryError
+    with nogil:
+        atlas_block_write(encoder.c, &page, 1, 0, <uint32_t>(stop - start), 0, out, bound, &size, &raw, &error)
+    PyMem_RawFree(out)
+    check(&error, "plan")
+    return page.out_raw, page.out_stored, page.out_layout

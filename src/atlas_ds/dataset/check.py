@@ -1,0 +1,153 @@
+"""Verifies and repairs whole datasets. What a shard's bytes must be is the shard room's business."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from atlas_ds import _core
+from atlas_ds.dataset.manifest import NAME, SHARD_NAME, Manifest, read_manifest
+from atlas_ds.dataset.writer import AtlasDatasetWriter
+from atlas_ds.errors import AtlasError
+from atlas_ds.progress import Progress
+from atlas_ds.shard.check import salvage, verify_shard
+from atlas_ds.shard.reader import open_shard, shard_schema
+
+
+@dataclass(slots=True)
+class Report:
+    """What verify found. damages: (file, what and where)."""
+
+    shards: int = 0
+    rows: int = 0
+    bytes: int = 0
+    damages: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class RepairReport:
+    """What repair saved. shards: (file, rows kept, rows lost or -1 if nobody knows, reason); metadata and splits of a damaged manifest are lost."""
+
+    rows_kept: int = 0
+    rows_lost: int = 0
+    shards: list[tuple[str, int, int, str]] = field(default_factory=list)
+
+
+def verify(path: str | os.PathLike[str], *, fast: bool = False, progress: bool = False) -> Report:
+    """Checks every byte of a dataset, or of one shard file; fast: manifests, trailers, footers and headers only. Never raises for damage."""
+    target = Path(path)
+    report = Report()
+    if not target.exists():
+        raise FileNotFoundError(f"{target}: no such folder or file")
+    manifest: Manifest | None = None
+    if target.is_dir():
+        try:
+            manifest = read_manifest(target / NAME)
+        except FileNotFoundError:
+            raise FileNotFoundError(f"{target}: no dataset is there ({NAME} is missing)") from None
+        except (AtlasError, OSError) as error:
+            report.damages.append((str(target / NAME), str(error)))
+            return report
+    files = [target / shard.path for shard in manifest.shards] if manifest else [target]
+    total = sum(file.stat().st_size for file in files if file.exists())
+    with Progress(total, "verifying", "bytes", progress) as bar:
+        for number, file in enumerate(files):
+            try:
+                report.rows += verify_shard(file, fast=fast, advance=bar.advance)
+                if manifest:
+                    match_manifest(file, manifest, number)
+            except (AtlasError, OSError) as error:
+                report.damages.append((str(file), str(error)))
+            report.shards += 1
+            report.bytes += file.stat().st_size if file.exists() else 0
+    return report
+
+
+def match_manifest(file: Path, manifest: Manifest, number: int) -> None:
+    info = manifest.shards[number]
+    shard = open_shard(file)
+    if (shard.rows, shard.size, shard.size - shard.footer_offset, f"{shard.root:016x}") != (info.rows, info.bytes, info.tail, info.root):
+        raise AtlasError(f"{file}: rows, bytes, tail or root are not those in the manifest")
+
+
+def repair(path: str | os.PathLike[str], *, output: str | os.PathLike[str] | None = None, progress: bool = False) -> RepairReport:
+    """Writes what is whole of a damaged dataset (or shard file) to a new one; the damaged files stay as they are.
+
+    output: the new dataset's folder, default "<path>-repaired". Rows keep their order; how many are lost is reported, per file.
+    """
+    source = Path(path)
+    target = Path(output) if output is not None else source.with_name(source.stem + "-repaired")
+    known = {}
+    metadata = None
+    if source.is_dir():
+        files = sorted(file for file in source.iterdir() if SHARD_NAME.fullmatch(file.name) or file.name.startswith(".tmp-"))
+        try:
+            manifest = read_manifest(source / NAME)
+            known = {shard.path: shard.rows for shard in manifest.shards}
+            metadata = manifest.metadata
+            files = [source / name for name in known]
+        except (AtlasError, OSError):
+            pass
+    else:
+        files = [source]
+    if not files:
+        raise FileNotFoundError(f"{source}: no shards are there")
+    report = RepairReport()
+    schema = next((found for found in map(find_schema, files) if found is not None), None)
+    if schema is None:
+        raise AtlasError(f"{source}: no file has a readable schema: nothing can be saved")
+    with tempfile.TemporaryDirectory(prefix="atlas-repair-") as scratch, AtlasDatasetWriter(target, schema=schema, metadata=metadata) as writer, Progress(None, "repairing", "rows", progress) as bar:
+        for file in files:
+            kept, reason = save_rows(file, Path(scratch) / "cut.atlas", writer, bar)
+            lost = known[file.name] - kept if file.name in known else (0 if reason == "whole" else -1)
+            report.rows_kept += kept
+            report.rows_lost += max(lost, 0)
+            report.shards.append((str(file), kept, lost, reason))
+    return report
+
+
+def find_schema(file: Path) -> object:
+    try:
+        return shard_schema(open_shard(file))
+    except (AtlasError, OSError):
+        pass
+    try:
+        with tempfile.TemporaryDirectory(prefix="atlas-repair-") as scratch:
+            cut = Path(scratch) / "cut.atlas"
+            salvage(file, cut)
+            return shard_schema(open_shard(cut, cut=True))
+    except (AtlasError, OSError):
+        return None
+
+
+def save_rows(file: Path, scratch: Path, writer: AtlasDatasetWriter, bar: Progress) -> tuple[int, str]:
+    """Copies the rows of a file that can be read; (rows, "whole" or what was wrong)."""
+    reason = "whole"
+    try:
+        verify_shard(file)
+        shard = open_shard(file)
+    except (AtlasError, OSError) as error:
+        reason = str(error)
+        try:
+            salvage(file, scratch)
+            shard = open_shard(scratch, cut=True)
+        except (AtlasError, OSError, ValueError) as worse:
+            return 0, str(worse)
+    schema = shard_schema(shard)
+    positions = {leaf[0]: i for i, leaf in enumerate(shard.leaves)}
+    table = _core.Table(np.array([0, shard.rows]), lambda k: shard, verify=0, copy=True)
+    program = _core.Program(schema, positions)
+    kept = 0
+    for start in range(0, shard.rows, 256):
+        try:
+            examples = table.examples(program, np.arange(start, min(start + 256, shard.rows)))
+        except AtlasError as error:
+            return kept, f"{reason}; {error}"
+        writer.extend(examples)
+        kept += len(examples)
+        bar.advance(len(examples))
+    return kept, reason

@@ -1,0 +1,125 @@
+"""io="pread": fills anonymous spans with the blocks that a call needs, keeps them while it runs, and gives the least recently used back."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+
+from atlas_ds import _core
+from atlas_ds.store.span import AnonymousSpan
+
+Key = tuple[int, int]  # shard, block in the index
+PAGE = os.sysconf("SC_PAGESIZE")
+
+
+class Filler:
+    """The guard of a table (see _core.Table): enter() makes blocks present and pins them, exit() unpins them."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._held = 0
+        self._shards: dict[int, tuple[_core.Shard, AnonymousSpan, np.ndarray, dict[int, tuple[int, int]], np.ndarray, np.ndarray]] = {}
+        self._present: OrderedDict[Key, int] = OrderedDict()  # to its pins
+        self._lock = threading.RLock()
+        _all.add(self)
+
+    def attach(self, k: int, shard: _core.Shard, span: AnonymousSpan) -> None:
+        blocks = shard.blocks().copy()
+        order = np.argsort(blocks["offset"], kind="stable")
+        rank = np.empty_like(order)
+        rank[order] = np.arange(len(order))
+        groups = {leaf[3]: (leaf[6], leaf[7]) for leaf in shard.leaves}
+        self._shards[k] = (shard, span, blocks, groups, order, rank)
+
+    def enter(self, rows: np.ndarray, table: _core.Table, program: _core.Program) -> list[Key]:
+        """Makes the blocks of some table rows present, for the groups that a program reads, and pins them."""
+        with self._lock:
+            keys = self._keys(rows, table, program)
+            for key in keys:
+                if key in self._present:
+                    self._present[key] += 1
+                    self._present.move_to_end(key)
+            missing = [key for key in keys if key not in self._present]
+            done = [key for key in keys if key in self._present]
+            try:
+                for key in missing:
+                    self._load(key)
+                    done.append(key)
+            except BaseException:
+                self.exit(done)
+                raise
+            return keys
+
+    def _keys(self, rows: np.ndarray, table: _core.Table, program: _core.Program) -> list[Key]:
+        keys = []
+        numbers = table.shard_numbers(rows)
+        for k in np.unique(numbers):
+            local = rows[numbers == k] - table.first_row(int(k))
+            for per, first in table.groups_of(program, int(k)).values():
+                keys += [(int(k), int(b)) for b in np.unique(local // per) + first]
+        return keys
+
+    def _load(self, key: Key) -> None:
+        shard, span, blocks, *_ = self._shards[key[0]]
+        block = blocks[key[1]]
+        size = int(block["bytes"])
+        self._make_room(size)
+        span.fill(int(block["offset"]), size)
+        self._present[key] = 1
+        self._held += size
+
+    def _make_room(self, size: int) -> None:
+        for key, pins in list(self._present.items()):
+            if self._held + size <= self._limit:
+                return
+            if pins == 0:
+                self._drop(key)
+
+    def _drop(self, key: Key) -> None:
+        """Forgets a block, then gives back the memory pages that no present block shares."""
+        k, number = key
+        shard, span, blocks, groups, order, rank = self._shards[k]
+        group = next(g for g, (_, first) in sorted(groups.items(), key=lambda item: -item[1][1]) if number >= first)
+        del self._present[key]
+        shard.forget(group, number - groups[group][1])
+        start, size = int(blocks[number]["offset"]), int(blocks[number]["bytes"])
+        self._held -= size
+        end = start + size
+        at = int(rank[number])
+        before = at == 0 or (k, int(order[at - 1])) in self._present
+        after = at == len(order) - 1 or (k, int(order[at + 1])) in self._present
+        low = start if before else start // PAGE * PAGE
+        high = end if after else -(-end // PAGE) * PAGE
+        span.release(low, min(high, span.size) - low)
+
+    def exit(self, keys: list[Key]) -> None:
+        with self._lock:
+            for key in keys:
+                self._present[key] -= 1
+
+    def reset_lock(self) -> None:
+        """In a forked child: the thread that may have held the lock is not there."""
+        self._lock = threading.RLock()
+        for key in self._present:
+            self._present[key] = 0
+
+
+def _weak_set() -> Any:
+    import weakref
+
+    return weakref.WeakSet()
+
+
+_all: Any = _weak_set()
+
+
+def _after_fork() -> None:
+    for filler in list(_all):
+        filler.reset_lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,134 @@
+"""The manifest: what a dataset consists of, as canonical JSON that carries its own hash. Reads and writes atlas.json, nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import rfc8785
+
+from atlas_ds import _core
+from atlas_ds.errors import CommitConflict, CorruptError, UnsupportedError
+from atlas_ds.schema.schema import Schema, schema_from_json
+from atlas_ds.shard.writer import ShardInfo
+from atlas_ds.store.local import write_file
+
+NAME = "atlas.json"
+LOCK = ".atlas.lock"
+SHARD_NAME = re.compile(r"[0-9]{5,}-[0-9a-f]{16}\.atlas")
+HASH_MEMBER = re.compile(rb',"hash":"([0-9a-f]{32})"')
+Ranges = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """schema, shards in row order, splits as row ranges, the user's metadata."""
+
+    schema: Schema
+    shards: tuple[ShardInfo, ...]
+    splits: dict[str, Ranges] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        return sum(shard.rows for shard in self.shards)
+
+    def dumps(self) -> bytes:
+        body = {
+            "atlas": 2,
+            "features": [],
+            "metadata": self.metadata,
+            "rows": self.rows,
+            "schema": self.schema.to_json(),
+            "shards": [{"bytes": s.bytes, "path": s.path, "root": s.root, "rows": s.rows, "tail": s.tail} for s in self.shards],
+            "splits": {name: [list(part) for part in parts] for name, parts in self.splits.items()},
+        }
+        plain: bytes = rfc8785.dumps(body)
+        member = b',"hash":"' + digest(plain).encode() + b'"'
+        cut = plain.index(b',"metadata":')  # "features" is a list of plain names: this is the member, not a text that looks like it
+        return plain[:cut] + member + plain[cut:]
+
+
+def digest(data: bytes) -> str:
+    """XXH3-128, high half first, as 32 hex digits."""
+    return _core.hash128(data)[::-1].hex()
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Reads and checks a manifest; errors name the file and the rule."""
+    data = path.read_bytes()
+    return parse_manifest(data, str(path))
+
+
+def parse_manifest(data: bytes, where: str) -> Manifest:
+    found = HASH_MEMBER.search(data)
+    if found is None:
+        raise CorruptError(f"{where}: manifest: member hash is missing; the file was cut or edited: restore it, or run `atlas-ds repair`")
+    if digest(data[: found.start()] + data[found.end() :]) != found[1].decode():
+        raise CorruptError(f"{where}: manifest: hash does not match (byte {found.start()}): the file was edited or damaged: restore it, or run `atlas-ds repair`")
+    try:
+        body = json.loads(data)
+    except (ValueError, RecursionError) as cause:
+        raise CorruptError(f"{where}: manifest: not JSON: {cause}") from cause
+    if not isinstance(body, dict) or body.get("atlas") != 2:
+        raise UnsupportedError(f"{where}: manifest: atlas is {body.get('atlas')!r}, this version reads 2" if isinstance(body, dict) else f"{where}: manifest: not an object")
+    if body.get("features") != []:
+        raise UnsupportedError(f"{where}: manifest: features {body.get('features')!r} are not known to this version")
+    try:
+        return _from_json(body, where)
+    except (KeyError, TypeError) as cause:
+        raise CorruptError(f"{where}: manifest: member missing or of the wrong type: {cause}") from cause
+
+
+def _from_json(body: dict[str, Any], where: str) -> Manifest:
+    shards = []
+    for number, item in enumerate(body["shards"]):
+        name, root = item["path"], item["root"]
+        if not isinstance(name, str) or SHARD_NAME.fullmatch(name) is None:
+            raise CorruptError(f"{where}: manifest: shard {number}: path {str(name)[:80]!r} is not a shard's name")
+        if not isinstance(root, str) or re.fullmatch("[0-9a-f]{16}", root) is None:
+            raise CorruptError(f"{where}: manifest: shard {number}: root is not 16 hex digits")
+        numbers = item["rows"], item["bytes"], item["tail"]
+        if not all(type(n) is int and 0 <= n < 1 << 53 for n in numbers):
+            raise CorruptError(f"{where}: manifest: shard {number}: rows, bytes or tail is not a whole number")
+        shards.append(ShardInfo(name, *numbers, root))
+    total = sum(shard.rows for shard in shards)
+    if body["rows"] != total:
+        raise CorruptError(f"{where}: manifest: rows is {body['rows']}, the shards have {total}")
+    splits = {name: tuple((int(a), int(b)) for a, b in parts) for name, parts in body["splits"].items()}
+    for name, parts in splits.items():
+        ends = [0, *(n for part in parts for n in part)]
+        if ends != sorted(ends) or ends[-1] > total:
+            raise CorruptError(f"{where}: manifest: split {name!r} is not made of ascending row ranges")
+    if not isinstance(body["metadata"], dict):
+        raise CorruptError(f"{where}: manifest: metadata is not an object")
+    return Manifest(schema_from_json(body["schema"], where=where), tuple(shards), splits, body["metadata"])
+
+
+@contextlib.contextmanager
+def commit_lock(folder: Path) -> Iterator[None]:
+    """Held for the moment of a commit, so that of two writers one sees the other's manifest. The kernel drops it with its holder."""
+    fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def commit(folder: Path, manifest: Manifest, *, expected: bytes | None) -> None:
+    """Publishes a manifest if the one that stands is still the expected one (its bytes; None: none stands)."""
+    data = manifest.dumps()
+    with commit_lock(folder):
+        path = folder / NAME
+        standing = path.read_bytes() if path.exists() else None
+        if standing != expected:
+            raise CommitConflict(f"{path}: another writer published while this one was writing: open the dataset again and append to what stands there now")
+        write_file(folder, NAME, data)

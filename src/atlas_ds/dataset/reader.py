@@ -1,0 +1,385 @@
+"""AtlasDataset: a folder of shards (or one shard file) as one sequence of examples. Views of it live in views.py."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from atlas_ds import _core
+from atlas_ds.dataset.fill import Filler
+from atlas_ds.dataset.manifest import NAME, Manifest, Ranges, read_manifest
+from atlas_ds.errors import CorruptError, UnsupportedError
+from atlas_ds.schema.schema import Schema
+from atlas_ds.shard.reader import open_anonymous, open_shard, shard_schema, shard_stats
+from atlas_ds.shard.writer import ShardInfo
+
+VERIFY = {"first": 0, "always": 1, "never": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a dataset was opened with: enough to open it again in another process."""
+
+    path: str
+    columns: tuple[str, ...] | None
+    verify: str
+    io: str
+    copy: bool
+    cache: int
+
+    def open(self) -> Opened:
+        return open_source(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A dataset's parts once it is open; shared by all views of it."""
+
+    source: Source
+    manifest: Manifest
+    folder: Path
+    table: _core.Table
+    program: _core.Program
+
+
+def open_source(source: Source) -> Opened:
+    path = Path(source.path)
+    if path.is_dir():
+        try:
+            manifest = read_manifest(path / NAME)
+        except FileNotFoundError:
+            raise FileNotFoundError(f"{path}: no dataset is there ({NAME} is missing){hint(path)}") from None
+        folder = path
+    elif path.exists():
+        manifest, folder = manifest_of_file(path), path.parent
+    else:
+        raise FileNotFoundError(f"{path}: no such folder or file")
+    schema = select_columns(manifest.schema, source.columns)
+    positions = {leaf.id: i for i, leaf in enumerate(manifest.schema.leaves)}
+    ends = np.cumsum([0] + [shard.rows for shard in manifest.shards])
+    filler = Filler(source.cache) if source.io == "pread" else None
+    table = _core.Table(ends, Opener(folder, manifest, filler), verify=VERIFY[source.verify], copy=source.copy, guard=filler)
+    return Opened(source, manifest, folder, table, _core.Program(schema, positions))
+
+
+def hint(path: Path) -> str:
+    if (path / "meta.json").exists():
+        return "; it looks like a dataset of torch-atlas-ds (version 1)"
+    if any(path.glob(".tmp-*")) or (path / ".writing.json").exists():
+        return "; a writer was killed here: write again with resume=True"
+    if any(path.glob("*.atlas")):
+        return "; shards are there: `atlas-ds repair` makes a new manifest"
+    return ""
+
+
+def manifest_of_file(path: Path) -> Manifest:
+    """A single shard file, as a dataset of one."""
+    shard = open_shard(path)
+    info = ShardInfo(path.name, shard.rows, shard.size, shard.size - shard.footer_offset, f"{shard.root:016x}")
+    return Manifest(shard_schema(shard), (info,))
+
+
+def select_columns(schema: Schema, columns: tuple[str, ...] | None) -> Schema:
+    if columns is None:
+        return schema
+    if not columns:
+        raise ValueError("columns=[]: name at least one column")
+    if schema.container == "value":
+        raise ValueError("columns= is for examples with named columns; these are single values")
+    for name in columns:
+        try:
+            schema[name]
+        except KeyError as cause:
+            raise KeyError(cause.args[0]) from None
+    return Schema(tuple(schema[name] for name in columns), schema.container, schema.name)
+
+
+class Opener:
+    """Opens shard k when it is first needed, and checks that it is the one the manifest means."""
+
+    def __init__(self, folder: Path, manifest: Manifest, filler: Filler | None) -> None:
+        self._folder = folder
+        self._manifest = manifest
+        self._filler = filler
+        self._leaves = [(leaf.id, 1 if leaf.fixed else 2, leaf.width) for leaf in manifest.schema.leaves]
+
+    def __call__(self, k: int) -> _core.Shard:
+        info = self._manifest.shards[k]
+        path = self._folder / info.path
+        if self._filler is None:
+            shard = open_shard(path)
+        else:
+            shard, span = open_anonymous(path, info.tail)
+            self._filler.attach(k, shard, span)
+        if f"{shard.root:016x}" != info.root or shard.rows != info.rows:
+            raise CorruptError(f"{path}: footer hash or rows are not those in the manifest: the file was replaced (byte {shard.footer_offset})")
+        if [leaf[:3] for leaf in shard.leaves] != self._leaves:
+            raise UnsupportedError(f"{path}: the shard's columns are not the manifest's: this version reads datasets whose shards have one schema")
+        return shard
+
+
+class AtlasDataset(_core.Rows):
+    """A dataset: ds[i], ds[10:20], ds[[3, 1]], ds[mask], len, iteration, ds.batch(rows), ds.column(name).
+
+    path: a dataset's folder, or one .atlas file. columns: names to read, default all. split: a named split. verify: hashes are checked the
+    "first" time a page is used, "always", or "never" (bounds always are). io: "mmap" (the kernel's page cache) or "pread" (for file systems where
+    mapping is slow or unsafe; holds at most cache_bytes of blocks). copy: arrays and bytes are writable copies; False gives read-only views of the file.
+
+    Safe in threads, and in processes started by fork, forkserver or spawn; pickles small: another process opens it again.
+    """
+
+    _state: Opened
+    _format: str
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        columns: Sequence[str] | None = None,
+        split: str | None = None,
+        verify: str = "first",
+        io: str = "mmap",
+        copy: bool = True,
+        cache_bytes: int = 64 << 20,
+    ) -> None:
+        if verify not in VERIFY:
+            raise ValueError(f"verify={verify!r}: 'first', 'always' or 'never'")
+        if io not in ("mmap", "pread"):
+            raise ValueError(f"io={io!r}: 'mmap' or 'pread'")
+        wanted = tuple(columns) if columns is not None else None
+        opened = Source(os.path.abspath(path), wanted, verify, io, copy, cache_bytes).open()
+        self._setup(opened, split_rows(opened.manifest, split), "python", None)
+
+    def _setup(self, opened: Opened, rows: range | np.ndarray, format: str, function: Callable[[Any], Any] | None) -> None:
+        self._state, self._format, self._function = opened, format, function
+        self._bind(opened.table, opened.program, rows, make_convert(format, function))
+
+    def _view(self, rows: range | np.ndarray) -> AtlasDataset:
+        view = AtlasDataset.__new__(AtlasDataset)
+        view._setup(self._state, rows, self._format, self._function)
+        return view
+
+    # --- what is in it ---
+
+    @property
+    def schema(self) -> Schema:
+        """The columns of an example."""
+        return self.program.schema
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What the writer was given as metadata=."""
+        return self._state.manifest.metadata
+
+    @property
+    def splits(self) -> dict[str, int]:
+        """Rows of each named split."""
+        return {name: sum(b - a for a, b in parts) for name, parts in self._state.manifest.splits.items()}
+
+    @property
+    def shards(self) -> tuple[ShardInfo, ...]:
+        """The files, in row order."""
+        return self._state.manifest.shards
+
+    @property
+    def path(self) -> str:
+        return self._state.source.path
+
+    def stats(self) -> dict[str, Any]:
+        """Sizes on disk, and per column its raw and stored bytes, page layouts, codec and the reason for it. Opens every shard."""
+        columns: dict[str, dict[str, Any]] = {}
+        raw = 0
+        for k in range(len(self.shards)):
+            shard = self.table.shard(k)
+            for leaf in shard_stats(shard).get("columns", []):
+                raw += leaf["raw_bytes"]
+                column = columns.setdefault(leaf["path"], {"raw_bytes": 0, "stored_bytes": 0, "layouts": {}, "codecs": {}, "why": leaf["why"]})
+                column["raw_bytes"] += leaf["raw_bytes"]
+                column["stored_bytes"] += leaf["stored_bytes"]
+                for name in ("layouts", "codecs"):
+                    for key, count in leaf[name].items():
+                        column[name][key] = column[name].get(key, 0) + count
+        for column in columns.values():
+            column["codec"] = "+".join(sorted(column["codecs"])) or "none"
+        return {"rows": self._state.manifest.rows, "bytes": sum(s.bytes for s in self.shards), "raw_bytes": raw, "columns": columns}
+
+    def __repr__(self) -> str:
+        names = ", ".join(f"{field.name}: {field.type}" for field in self.schema.fields[:8])
+        return f"AtlasDataset({self.path!r}, rows={len(self)}, {names}{', ...' if len(self.schema.fields) > 8 else ''})"
+
+    # --- reading ---
+
+    def _select(self, key: Any) -> Any:
+        from atlas_ds.dataset.views import compose
+
+        if isinstance(key, np.integer) or (hasattr(key, "__index__") and not isinstance(key, bool | np.ndarray) and not hasattr(key, "__len__")):
+            return self[int(key)]
+        return self._view(compose(self.rows, key))
+
+    def __iter__(self) -> Iterator[Any]:
+        """Examples in order, read in larger pieces than ds[i] does."""
+        rows, convert = self.rows, self.convert
+        if len(rows) == 0:
+            return
+        self.table.shard(0)
+        step = self.table.chunk_rows(self.program)
+        start = 0
+        while start < len(rows):
+            stop = min(start + step, len(rows))
+            if isinstance(rows, range) and rows.step == 1:
+                stop = self._align(rows, start, stop)
+            part = rows[start:stop]
+            for example in self.table.examples(self.program, np.arange(part.start, part.stop, part.step) if isinstance(part, range) else part):
+                yield example if convert is None else convert(example)
+            start = stop
+
+    def _align(self, rows: range, start: int, stop: int) -> int:
+        """Moves the end of a piece to a block's end, so that no page is decoded twice."""
+        first, per = self.table.block_rows(self.program, rows[start])
+        if per == 0:
+            return stop
+        end = first + max((rows[stop - 1] + 1 - first) // per, (rows[start] - first) // per + 1) * per - rows.start
+        return min(max(end, start + 1), len(rows))
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Any]:
+        """The examples at several positions: what torch's DataLoader asks for."""
+        examples = self.table.examples(self.program, self.take(self._positions(indices)))
+        return examples if self.convert is None else [self.convert(example) for example in examples]
+
+    def _positions(self, indices: Any) -> np.ndarray:
+        from atlas_ds.dataset.views import positions
+
+        return positions(indices, len(self))
+
+    def batch(self, indices: Any, columns: Sequence[str] | None = None, out: dict[str, np.ndarray] | None = None) -> Any:
+        """Columns of the rows at indices (ints, negative too; a slice or bool mask; repeats allowed), shaped as an example is.
+
+        A fixed column is an array (len(indices), ...), masked where null if nullable; str, bytes, media and objects are lists; tensors a Ragged.
+        columns: names to read. out: {"name" or "struct.name": array} to fill instead of new arrays. Maps are not applied; with_format("torch") is.
+        """
+        at = self._positions(indices)
+        program = self.program if columns is None else self._program(tuple(columns))
+        result = self.table.batch(program, self.take(at), out)
+        if self._format == "torch":
+            from atlas_ds.loader.torch import to_torch
+
+            return to_torch(result)
+        return result
+
+    def _program(self, columns: tuple[str, ...]) -> _core.Program:
+        leaves = self._state.manifest.schema.leaves
+        return _core.Program(select_columns(self.schema, columns), {leaf.id: i for i, leaf in enumerate(leaves)})
+
+    def column(self, name: str) -> Any:
+        """One whole column, as batch gives it."""
+        if self.schema.container == "value":
+            return self.batch(slice(None))
+        field = self.schema[name]
+        result = self.batch(slice(None), columns=[field.name])
+        return result[field.name] if isinstance(result, dict) else result[0]
+
+    # --- views ---
+
+    def select(self, indices: Any) -> AtlasDataset:
+        """A view of some rows: ints, a slice or a bool mask. The same as ds[indices]."""
+        from atlas_ds.dataset.views import compose
+
+        return self._view(compose(self.rows, indices))
+
+    def split(self, fractions: Sequence[float], *, seed: int | None = None) -> list[AtlasDataset]:
+        """Views that share out all rows: fractions must add up to 1 (or counts to len). seed None: in order; else at random, always the same."""
+        from atlas_ds.dataset.views import share_out
+
+        return [self._view(rows) for rows in share_out(self.rows, fractions, seed)]
+
+    def map(self, function: Callable[[Any], Any]) -> AtlasDataset:
+        """A view whose examples pass through function (a picklable one, if worker processes are to be spawned)."""
+        before = self._function
+        view = self._view(self.rows)
+        view._setup(self._state, self.rows, self._format, function if before is None else Chain(before, function))
+        return view
+
+    def with_format(self, format: str) -> AtlasDataset:
+        """A view whose examples and batches come as "python" (as they were given), "numpy" or "torch"."""
+        if format not in ("python", "numpy", "torch"):
+            raise ValueError(f"format must be 'python', 'numpy' or 'torch', not {format!r}")
+        view = self._view(self.rows)
+        view._setup(self._state, self.rows, format, self._function)
+        return view
+
+    # --- life ---
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Files are closed when the last view of them is gone."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return reopen, (self._state.source, self.rows, self._format, self._function)
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """One function after another."""
+
+    first: Callable[[Any], Any]
+    second: Callable[[Any], Any]
+
+    def __call__(self, example: Any) -> Any:
+        return self.second(self.first(example))
+
+
+@dataclass(frozen=True, slots=True)
+class Converter:
+    """What ds[i] passes through: a format, then the user's function."""
+
+    format: str
+    function: Callable[[Any], Any] | None
+
+    def __call__(self, example: Any) -> Any:
+        if self.format == "torch":
+            from atlas_ds.loader.torch import to_torch
+
+            example = to_torch(example)
+        elif self.format == "numpy":
+            example = to_numpy_format(example)
+        return example if self.function is None else self.function(example)
+
+
+def make_convert(format: str, function: Callable[[Any], Any] | None) -> Converter | None:
+    return None if format == "python" and function is None else Converter(format, function)
+
+
+def to_numpy_format(example: Any) -> Any:
+    """Numbers as NumPy scalars; the rest as it is."""
+    if isinstance(example, dict):
+        return {name: to_numpy_format(value) for name, value in example.items()}
+    if isinstance(example, tuple):
+        return tuple(map(to_numpy_format, example))
+    if isinstance(example, bool | int | float | complex):
+        return np.asarray(example)[()]
+    return example
+
+
+def reopen(source: Source, rows: range | np.ndarray, format: str, function: Callable[[Any], Any] | None) -> AtlasDataset:
+    view = AtlasDataset.__new__(AtlasDataset)
+    view._setup(source.open(), rows, format, function)
+    return view
+
+
+def split_rows(manifest: Manifest, split: str | None) -> range | np.ndarray:
+    if split is None:
+        return range(manifest.rows)
+    parts: Ranges | None = manifest.splits.get(split)
+    if parts is None:
+        names = ", ".join(manifest.splits) or "none"
+        raise KeyError(f"no split {split!r}; the splits are: {names}")
+    if len(parts) == 1:
+        return range(*parts[0])
+    return np.concatenate([np.arange(a, b) for a, b in parts])

@@ -1,0 +1,56 @@
+"""Index arithmetic of views: from what a user puts in brackets to rows. No reading."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+def positions(indices: Any, count: int) -> np.ndarray:
+    """Ints (negative too), a slice, a range or a bool mask as an int64 array of positions in [0, count)."""
+    if isinstance(indices, slice):
+        return np.arange(*indices.indices(count), dtype=np.int64)
+    array = np.asarray(indices)
+    if array.dtype == np.bool_:
+        if array.shape != (count,):
+            raise IndexError(f"a mask must have one bool for each of {count} rows, not shape {array.shape}")
+        return np.flatnonzero(array)
+    if array.size == 0:
+        return np.empty(0, np.int64)
+    if array.dtype.kind not in "iu" or array.ndim != 1:
+        raise TypeError(f"indices must be a one-dimensional sequence of ints, a slice or a bool mask, not {array.dtype} of shape {array.shape}")
+    if array.dtype == np.uint64 and int(array.max()) >= 1 << 63:
+        raise IndexError(f"row {int(array.max())} is out of range for {count} rows")
+    array = array.astype(np.int64, copy=False)
+    least, most = int(array.min()), int(array.max())
+    if least < -count or most >= count:
+        raise IndexError(f"row {most if most >= count else least} is out of range for {count} rows")
+    return np.where(array < 0, array + count, array) if least < 0 else array
+
+
+def compose(rows: range | np.ndarray, key: Any) -> range | np.ndarray:
+    """The rows of a view of a view: a slice of a range stays a range; anything else is one array, however deep views are nested."""
+    if isinstance(key, slice):
+        return rows[key] if isinstance(rows, range) else rows[key].copy()
+    at = positions(key, len(rows))
+    return at * rows.step + rows.start if isinstance(rows, range) else rows[at]
+
+
+def share_out(rows: range | np.ndarray, fractions: Sequence[float], seed: int | None) -> list[range | np.ndarray]:
+    """Rows in parts of the given fractions (which add up to 1) or counts (which add up to the rows)."""
+    count = len(rows)
+    if not fractions or any(part < 0 for part in fractions):
+        raise ValueError(f"fractions {list(fractions)!r} must be positive")
+    if all(isinstance(part, int) for part in fractions) and sum(fractions) == count:
+        ends = np.cumsum([0, *fractions])
+    elif abs(sum(fractions) - 1) < 1e-9:
+        ends = np.round(np.cumsum([0.0, *fractions]) * count).astype(np.int64)
+    else:
+        raise ValueError(f"fractions {list(fractions)!r} must add up to 1, or whole counts to {count}")
+    pairs = zip(ends[:-1], ends[1:], strict=True)
+    if seed is None:
+        return [compose(rows, slice(int(a), int(b))) for a, b in pairs]
+    shuffled = np.random.Generator(np.random.PCG64(seed)).permutation(count)
+    return [compose(rows, np.sort(shuffled[a:b])) for a, b in pairs]

@@ -1,0 +1,33 @@
+"""The errors Atlas raises. Each names file, place and rule; each pickles; each is also the built-in error a caller would expect."""
+
+from __future__ import annotations
+
+__all__ = ["AtlasError", "CommitConflict", "CorruptError", "LimitError", "SchemaError", "TruncatedError", "UnsupportedError"]
+
+
+class AtlasError(Exception):
+    """Base of every error of Atlas."""
+
+
+class CorruptError(AtlasError, ValueError):
+    """Bytes break a rule of FORMAT.md or do not match their hash."""
+
+
+class TruncatedError(CorruptError):
+    """A file ends too early, or was never finished."""
+
+
+class UnsupportedError(AtlasError, NotImplementedError):
+    """A file needs a feature that this version does not have."""
+
+
+class LimitError(AtlasError, ValueError):
+    """A size is legal but larger than a limit."""
+
+
+class SchemaError(AtlasError, TypeError):
+    """An example does not fit the schema, or a type cannot be stored."""
+
+
+class CommitConflict(AtlasError):
+    """Another writer published first."""

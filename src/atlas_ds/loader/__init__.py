@@ -1,0 +1,1 @@
+"""Delivery to training. Only torch.py imports torch."""

@@ -1,0 +1,1 @@
+"""What a sample is: types, schemas, inference from examples. Knows no files."""

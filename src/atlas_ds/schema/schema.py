@@ -1,0 +1,200 @@
+"""A schema: what an example is, as a tree of fields, and its JSON. Inference from examples lives in infer.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from atlas_ds.errors import CorruptError, LimitError, SchemaError, UnsupportedError
+from atlas_ds.schema.types import (
+    MAX_DEPTH,
+    MAX_DIMENSIONS,
+    SCALARS,
+    WORDS,
+    Array,
+    Field,
+    Leaf,
+    Media,
+    Scalar,
+    Struct,
+    Tensor,
+    Type,
+    Word,
+    make_field,
+    number_fields,
+    own_leaves,
+    walk_leaves,
+)
+
+CONTAINERS = ("dict", "tuple", "list", "dataclass", "value")
+MAX_LEAVES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The fields of an example and the container they come in."""
+
+    fields: tuple[Field, ...]
+    container: str = "dict"
+    name: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(field.name for field in self.fields)
+
+    @property
+    def leaves(self) -> tuple[Leaf, ...]:
+        """Physical columns, in the order of the leaf table."""
+        return tuple(walk_leaves(self.fields))
+
+    def __getitem__(self, name: str) -> Field:
+        for field in self.fields:
+            if field.name == name:
+                return field
+        raise KeyError(f"no column {name!r}; the columns are {', '.join(self.names)}")
+
+    def __str__(self) -> str:
+        lines = [f"{field.name}: {field.type}{' or None' if field.nullable else ''}" for field in self.fields]
+        return f"{self.container}\n  " + "\n  ".join(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        out: dict[str, Any] = {"container": self.container, "fields": [_field_json(field) for field in self.fields]}
+        if self.name is not None:
+            out["name"] = self.name
+        return out
+
+
+def make_schema(spec: Schema | Mapping[str, Any] | tuple[Any, ...] | list[Any] | Any) -> Schema:
+    """A schema from what a user writes: a Schema, a dict of name to type, a tuple or list of types, or one type (single values)."""
+    if isinstance(spec, Schema):
+        return checked(spec)
+    if isinstance(spec, Mapping):
+        return build_schema("dict", [make_field(name, kind) for name, kind in spec.items()])
+    if isinstance(spec, tuple | list):
+        return build_schema("tuple" if isinstance(spec, tuple) else "list", [make_field(str(i), kind) for i, kind in enumerate(spec)])
+    return build_schema("value", [make_field("value", spec)])
+
+
+def build_schema(container: str, fields: list[Field], name: str | None = None) -> Schema:
+    """Numbers the leaves and checks limits."""
+    numbered, _ = number_fields(tuple(fields))
+    return checked(Schema(numbered, container, name))
+
+
+def checked(schema: Schema) -> Schema:
+    if not schema.fields:
+        raise SchemaError("an example needs at least one column")
+    _check_fields(schema.fields, 0)
+    leaves = schema.leaves
+    if not leaves or len(leaves) > MAX_LEAVES:
+        raise LimitError(f"the schema has {len(leaves)} columns after flattening; 1 to {MAX_LEAVES} are possible (put many small values in one array)")
+    return schema
+
+
+def _check_fields(fields: tuple[Field, ...], depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise LimitError(f"dicts are nested deeper than {MAX_DEPTH}")
+    seen = set()
+    for field in fields:
+        if not isinstance(field.name, str):
+            raise SchemaError(f"keys of examples must be str, got {field.name!r}")
+        try:
+            field.name.encode()
+        except UnicodeEncodeError:
+            raise SchemaError(f"key {field.name!r} has a lone surrogate, which UTF-8 cannot hold") from None
+        if field.name in seen:
+            raise SchemaError(f"column {field.name!r} is there twice")
+        seen.add(field.name)
+        if isinstance(field.type, Array) and (len(field.type.shape) > MAX_DIMENSIONS or any(n < 0 for n in field.type.shape)):
+            raise LimitError(f"column {field.name!r}: shape {field.type.shape} has more than {MAX_DIMENSIONS} dimensions or a negative one")
+        if any(width > 1 << 30 for _, _, width, _, _ in own_leaves(field)):
+            raise LimitError(f"column {field.name!r}: a value of {field.type} is larger than 1 GiB")
+        if isinstance(field.type, Struct):
+            if not field.type.fields:
+                raise SchemaError(f"column {field.name!r}: a struct needs at least one key (an empty dict is stored as type 'object')")
+            _check_fields(field.type.fields, depth + 1)
+
+
+def _field_json(field: Field) -> dict[str, Any]:
+    out: dict[str, Any] = {"leaves": list(field.leaves), "name": field.name, "nullable": field.nullable, "type": _type_json(field.type)}
+    if field.numpy:
+        out["numpy"] = True
+    return out
+
+
+def _type_json(kind: Type) -> Any:
+    match kind:
+        case Scalar(dtype):
+            return dtype
+        case Word(word):
+            return word
+        case Array(dtype, shape):
+            return {"array": {"dtype": dtype, "shape": list(shape)}}
+        case Tensor(dtype, ndim):
+            return {"tensor": {"dtype": dtype, "ndim": ndim}}
+        case Media(type):
+            return {"media": {"type": type}}
+        case Struct(fields):
+            return {"struct": [_field_json(field) for field in fields]}
+
+
+def schema_from_json(data: Any, *, where: str) -> Schema:
+    """Reads a schema of a file; where names the file in errors."""
+    if not isinstance(data, dict) or data.get("container") not in CONTAINERS or not isinstance(data.get("fields"), list):
+        raise CorruptError(f"{where}: schema: container or fields are missing or wrong")
+    if not set(data) <= {"container", "fields", "name"} or not isinstance(data.get("name", ""), str):
+        raise CorruptError(f"{where}: schema: unknown member")
+    try:
+        return checked(Schema(_fields_from_json(data["fields"], where, 0), data["container"], data.get("name")))
+    except SchemaError as cause:
+        raise CorruptError(f"{where}: schema: {cause}") from cause
+
+
+def _fields_from_json(data: list[Any], where: str, depth: int) -> tuple[Field, ...]:
+    if depth > MAX_DEPTH:
+        raise LimitError(f"{where}: schema: dicts are nested deeper than {MAX_DEPTH}")
+    out = []
+    for item in data:
+        if not isinstance(item, dict) or not {"leaves", "name", "nullable", "type"} <= set(item) <= {"leaves", "name", "nullable", "type", "numpy"}:
+            raise CorruptError(f"{where}: schema: a field is not {{leaves, name, nullable, type}}")
+        name, leaves, null, numpy = item["name"], item["leaves"], item["nullable"], item.get("numpy", False)
+        good_leaves = isinstance(leaves, list) and all(type(i) is int and 0 <= i < 65536 for i in leaves)
+        if not isinstance(name, str) or not good_leaves or type(null) is not bool or type(numpy) is not bool:
+            raise CorruptError(f"{where}: schema: field {name!r} has a member of the wrong type")
+        field = Field(name, _type_from_json(item["type"], where, depth), null, numpy, tuple(leaves))
+        if len(leaves) != len(own_leaves(field)):
+            raise CorruptError(f"{where}: schema: field {name!r} has {len(leaves)} leaves, its type needs {len(own_leaves(field))}")
+        out.append(field)
+    return tuple(out)
+
+
+def _type_from_json(data: Any, where: str, depth: int) -> Type:
+    if isinstance(data, str):
+        if data in SCALARS:
+            return Scalar(data)
+        if data in WORDS:
+            return Word(data)
+        raise UnsupportedError(f"{where}: schema: type {data[:40]!r} is not known to this version")
+    if not isinstance(data, dict) or len(data) != 1:
+        raise CorruptError(f"{where}: schema: a type is not a name or an object of one member")
+    ((kind, body),) = data.items()
+    if kind == "struct" and isinstance(body, list):
+        return Struct(_fields_from_json(body, where, depth + 1))
+    members = {"array": {"dtype", "shape"}, "tensor": {"dtype", "ndim"}, "media": {"type"}}.get(kind)
+    if members is None:
+        raise UnsupportedError(f"{where}: schema: type {str(kind)[:40]!r} is not known to this version")
+    if not isinstance(body, dict) or set(body) != members or ("dtype" in members and body["dtype"] not in SCALARS):
+        raise CorruptError(f"{where}: schema: the members of type {kind} are wrong")
+    if kind == "array":
+        shape = body["shape"]
+        if not isinstance(shape, list) or len(shape) > MAX_DIMENSIONS or not all(type(n) is int and 0 <= n <= 1 << 30 for n in shape):
+            raise CorruptError(f"{where}: schema: shape of an array is wrong")
+        return Array(body["dtype"], tuple(shape))
+    if kind == "tensor":
+        if body["ndim"] is not None and not (type(body["ndim"]) is int and 0 <= body["ndim"] <= MAX_DIMENSIONS):
+            raise CorruptError(f"{where}: schema: ndim of a tensor is wrong")
+        return Tensor(body["dtype"], body["ndim"])
+    if body["type"] is not None and not isinstance(body["type"], str):
+        raise CorruptError(f"{where}: schema: type of a media field is wrong")
+    return Media(body["type"])

@@ -1,0 +1,228 @@
+"""The closed list of logical types, and how each maps to physical leaves. Nothing here looks at examples or bytes.
+
+A leaf is what the C core knows: a column of values of constant width (fixed) or of any length (variable).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from atlas_ds.errors import SchemaError
+
+SCALARS: dict[str, np.dtype[Any]] = {
+    name: np.dtype(name)
+    for name in (
+        "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+        "float16", "float32", "float64", "complex64", "complex128",
+    )
+}  # fmt: skip
+SCALARS["bfloat16"] = np.dtype("uint16")  # its bits; NumPy has no bfloat16
+WORDS = ("str", "bytes", "object")
+MAX_DEPTH = 64
+MAX_DIMENSIONS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """One number: bool, int8..int64, uint8..uint64, float16/32/64, bfloat16, complex64/128."""
+
+    dtype: str
+
+    def __str__(self) -> str:
+        return self.dtype
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A value of any length: "str" (UTF-8), "bytes", or "object" (MessagePack: lists, maps, datetimes)."""
+
+    kind: str
+
+    def __str__(self) -> str:
+        return self.kind
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """An array of constant dtype and shape."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"array({self.dtype}, {'x'.join(map(str, self.shape)) or 'scalar'})"
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """An array of constant dtype whose shape differs by example; ndim None: its number of dimensions too."""
+
+    dtype: str
+    ndim: int | None = None
+
+    def __str__(self) -> str:
+        return f"tensor({self.dtype}, {'any' if self.ndim is None else self.ndim}d)"
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """An encoded image, sound or film; type: its media type ("image/jpeg"), None where it differs by example."""
+
+    type: str | None = None
+
+    def __str__(self) -> str:
+        return f"media({self.type or 'any'})"
+
+
+@dataclass(frozen=True, slots=True)
+class Struct:
+    """A dict whose keys are the same in every example."""
+
+    fields: tuple[Field, ...]
+
+    def __str__(self) -> str:
+        return "{" + ", ".join(f"{field.name}: {field.type}" for field in self.fields) + "}"
+
+
+Type = Scalar | Word | Array | Tensor | Media | Struct
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A named place in an example. numpy: a scalar is given back as a NumPy scalar. leaves: permanent leaf ids, once numbered."""
+
+    name: str
+    type: Type
+    nullable: bool = False
+    numpy: bool = False
+    leaves: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A physical column. width: bytes of a value, 0 for a variable one. element: bytes of a whole number in it, else 0."""
+
+    id: int
+    path: str
+    fixed: bool
+    width: int = 0
+    element: int = 0
+    signed: bool = False
+    nullable: bool = False
+
+
+def array(dtype: str | np.dtype[Any], shape: tuple[int, ...] | list[int]) -> Array:
+    """An array of one dtype and shape, such as ``array("uint8", (28, 28))``."""
+    return Array(dtype_name(dtype), tuple(int(n) for n in shape))
+
+
+def tensor(dtype: str | np.dtype[Any], ndim: int | None = None) -> Tensor:
+    """An array whose shape differs by example."""
+    return Tensor(dtype_name(dtype), ndim)
+
+
+def media(type: str | None = None) -> Media:
+    """Encoded media, such as ``media("image/jpeg")``."""
+    return Media(type)
+
+
+def struct(fields: dict[str, Any]) -> Struct:
+    """A nested dict with constant keys: ``struct({"source": "str", "line": "int64"})``."""
+    return Struct(tuple(make_field(name, spec) for name, spec in fields.items()))
+
+
+def nullable(spec: Any) -> Field:
+    """Allows None: ``schema={"caption": nullable("str")}``."""
+    return replace(make_field("", spec), nullable=True)
+
+
+def dtype_name(dtype: str | np.dtype[Any]) -> str:
+    """The name of a dtype in the closed list; SchemaError otherwise."""
+    if isinstance(dtype, str) and dtype in SCALARS:
+        return dtype
+    try:
+        name = np.dtype(dtype).newbyteorder("=").name
+    except TypeError as cause:
+        raise SchemaError(f"dtype {dtype!r} is none of {', '.join(SCALARS)}") from cause
+    if name not in SCALARS:
+        raise SchemaError(f"dtype {name} cannot be stored; it must be one of {', '.join(SCALARS)} (strings: a list of str; dates: int64 of a fixed unit)")
+    return name
+
+
+def make_type(spec: Any) -> Type:
+    """A type from what a user writes: a type, a name, a NumPy dtype, or a dict (struct)."""
+    if isinstance(spec, Scalar | Word | Array | Tensor | Media | Struct):
+        return spec
+    if isinstance(spec, dict):
+        return struct(spec)
+    if isinstance(spec, str) and spec in WORDS:
+        return Word(spec)
+    if spec in (str, bytes):
+        return Word(spec.__name__)
+    if spec in (int, float, bool):
+        return Scalar({int: "int64", float: "float64", bool: "bool"}[spec])
+    return Scalar(dtype_name(spec))
+
+
+def make_field(name: str, spec: Any) -> Field:
+    if isinstance(spec, Field):
+        return replace(spec, name=name)
+    kind = make_type(spec)
+    return Field(name, kind)
+
+
+def element_of(dtype: str) -> tuple[int, bool]:
+    kind = SCALARS[dtype]
+    whole = dtype.startswith(("int", "uint")) and kind.itemsize > 1
+    return (kind.itemsize if whole else 0, dtype.startswith("int"))
+
+
+def own_leaves(field: Field) -> list[tuple[str, bool, int, int, bool]]:
+    """(suffix, fixed, width, element, signed) of a field's own leaves, in order; without those of a struct's fields."""
+    match field.type:
+        case Scalar(dtype):
+            return [("", True, SCALARS[dtype].itemsize, *element_of(dtype))]
+        case Word():
+            return [("", False, 0, 0, False)]
+        case Array(dtype, shape):
+            return [("", True, SCALARS[dtype].itemsize * prod(shape), *element_of(dtype))]
+        case Tensor(_, ndim):
+            data = ("", False, 0, 0, False)
+            if ndim == 1:
+                return [data]
+            return [data, (".shape", False, 0, 0, False) if ndim is None else (".shape", True, 4 * ndim, 4 if ndim else 0, False)]
+        case Media(kind):
+            data = ("", False, 0, 0, False)
+            return [data] if kind is not None else [data, (".type", False, 0, 0, False)]
+        case Struct():
+            return [("", True, 1, 0, False)] if field.nullable else []
+
+
+def walk_leaves(fields: tuple[Field, ...], prefix: str = "") -> Iterator[Leaf]:
+    """All leaves of numbered fields, in the order of the leaf table."""
+    for field in fields:
+        path = f"{prefix}{field.name}"
+        is_struct = isinstance(field.type, Struct)
+        for id, (suffix, fixed, width, element, signed) in zip(field.leaves, own_leaves(field), strict=True):
+            yield Leaf(id, path + suffix, fixed, width, element, signed, field.nullable and not is_struct)
+        if isinstance(field.type, Struct):
+            yield from walk_leaves(field.type.fields, path + ".")
+
+
+def number_fields(fields: tuple[Field, ...], next_id: int = 0) -> tuple[tuple[Field, ...], int]:
+    """Gives every own leaf of every field an id from next_id on, depth first."""
+    out = []
+    for field in fields:
+        count = len(own_leaves(field))
+        numbered = replace(field, leaves=tuple(range(next_id, next_id + count)))
+        next_id += count
+        if isinstance(field.type, Struct):
+            inner, next_id = number_fields(field.type.fields, next_id)
+            numbered = replace(numbered, type=Struct(inner))
+        out.append(numbered)
+    return tuple(out), next_id

@@ -1,0 +1,146 @@
+"""Verifies one shard, and saves what is whole of a cut one. Walks bytes; what to write instead is the dataset's business."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import rfc8785
+
+from atlas_ds import _core
+from atlas_ds.errors import CorruptError
+from atlas_ds.schema.schema import Schema
+from atlas_ds.schema.types import Field, Struct
+from atlas_ds.shard.reader import open_shard, shard_schema
+from atlas_ds.store.span import open_mapped
+
+VALUE_ROWS = 1024
+
+
+def verify_shard(path: str | os.PathLike[str], *, fast: bool = False, advance: Callable[[int], None] | None = None) -> int:
+    """Checks every byte of a shard (fast: trailer, footer, header only); returns its rows. Raises at the first damage."""
+    shard = open_shard(Path(path))
+    schema = shard_schema(shard)
+    if rfc8785.dumps(schema.to_json()) != shard.schema_json:
+        raise CorruptError(f"{path}: schema: not in canonical form")
+    if fast:
+        return int(shard.rows)
+    before = 0
+    for offset in shard.verify_steps():
+        if advance is not None:
+            advance(offset - before)
+        before = offset
+    verify_values(shard, schema)
+    return int(shard.rows)
+
+
+def verify_values(shard: _core.Shard, schema: Schema) -> None:
+    """What the core does not know: text is UTF-8, objects are MessagePack, shapes match, bools are 0 or 1."""
+    fields = tuple(field for field in schema.fields if needs_values(field))
+    if not fields or shard.rows == 0:
+        return
+    part = Schema(fields, "dict")
+    positions = {leaf[0]: i for i, leaf in enumerate(shard.leaves)}
+    table = _core.Table(np.array([0, shard.rows]), lambda k: shard, verify=0, copy=True)
+    program = _core.Program(part, positions)
+    table.shard(0)
+    step = table.chunk_rows(program)
+    for start in range(0, shard.rows, step):
+        rows = np.arange(start, min(start + step, shard.rows), dtype=np.int64)
+        check_bools(table.batch(program, rows), part.fields, shard.path)
+        table.examples(program, rows)
+
+
+def needs_values(field: Field) -> bool:
+    if isinstance(field.type, Struct):
+        return field.nullable or any(needs_values(inner) for inner in field.type.fields)
+    return not (type(field.type).__name__ in ("Scalar", "Array") and getattr(field.type, "dtype", "") != "bool") and str(field.type) != "bytes"
+
+
+def check_bools(columns: dict[str, object], fields: tuple[Field, ...], path: str) -> None:
+    for field in fields:
+        column = columns[field.name]
+        if isinstance(field.type, Struct) and isinstance(column, dict):
+            check_bools(column, field.type.fields, path)
+        elif getattr(field.type, "dtype", "") == "bool":
+            values = column.values if hasattr(column, "offsets") else np.ma.getdata(column)
+            if np.asarray(values).view(np.uint8).max(initial=0) > 1:
+                raise CorruptError(f"{path}: column {field.name!r}: a bool is neither 0 nor 1")
+
+
+def salvage(path: Path, target: Path) -> tuple[int, str]:
+    """Writes the whole chunks of a cut shard, with a new footer, to target; returns (rows that all groups have, why it was cut).
+
+    The result opens with cut=True: last blocks may hold more rows than the footer says.
+    """
+    memory = open_mapped(path)
+    nonce = _core.check_header(memory, str(path))
+    offset, chunks = 64, []
+    while (found := _core.check_chunk(memory, offset, nonce)) is not None:
+        kind, body, following, hash = found
+        if kind == b"FOOT":
+            break
+        chunks.append((kind, offset, body, hash))
+        offset = following
+    if not chunks or chunks[0][0] != b"SCHM":
+        raise CorruptError(f"{path}: the schema at the start of the file is damaged: nothing can be saved (byte 64)")
+    layout = bytes(memory[96 : 96 + chunks[0][2]])
+    leaf_count, group_count = (int.from_bytes(layout[i : i + 4], "little") for i in (0, 4))
+    groups_at = 16 + 16 * leaf_count
+    rows_per_block = [int.from_bytes(layout[groups_at + 8 * g : groups_at + 8 * g + 4], "little") for g in range(group_count)]
+    found_blocks: list[dict[int, tuple[int, int, int, int, int]]] = [{} for _ in range(group_count)]
+    dictionaries = []
+    for kind, at, body, hash in chunks:
+        if kind == b"DICT":
+            dictionaries.append((at, body, _core.hash128(memory[at + 32 : at + 32 + body])))
+        if kind == b"DATA" and pages_hold(memory, at, body):
+            first, rows, group = block_head(memory, at)
+            if group < group_count:
+                found_blocks[group][first] = (at, 32 + body, raw_of(memory, at), hash, rows)
+    kept = min((complete_rows(blocks, per) for blocks, per in zip(found_blocks, rows_per_block, strict=True)), default=0)
+    index = []
+    for blocks, per in zip(found_blocks, rows_per_block, strict=True):
+        index += [blocks[first][:4] for first in range(0, kept, per)]
+    body = _core.footer_bytes(bytes(memory[:64]), kept, sum(entry[2] for entry in index), bytes(16), layout, dictionaries, index, b"{}")
+    footer, root = _core.seal_chunk(b"FOOT", body, nonce, offset)
+    with target.open("wb") as file:
+        file.write(memory[:offset])
+        file.write(footer)
+        file.write(_core.trailer_bytes(offset, 32 + len(body), kept, nonce, root))
+    return kept, f"chunks hold up to byte {offset} of {len(memory)}"
+
+
+def block_head(memory: object, at: int) -> tuple[int, int, int]:
+    head = bytes(memory[at + 32 : at + 48])  # type: ignore[index]
+    return int.from_bytes(head[:8], "little"), int.from_bytes(head[8:12], "little"), int.from_bytes(head[12:14], "little")
+
+
+def page_entries(memory: object, at: int) -> list[bytes]:
+    count = int.from_bytes(memory[at + 46 : at + 48], "little")  # type: ignore[index]
+    return [bytes(memory[at + 48 + 32 * i : at + 80 + 32 * i]) for i in range(count)]  # type: ignore[index]
+
+
+def raw_of(memory: object, at: int) -> int:
+    return sum(int.from_bytes(entry[16:20], "little") for entry in page_entries(memory, at))
+
+
+def pages_hold(memory: object, at: int, body: int) -> bool:
+    """Whether every page of a block matches its hash."""
+    for entry in page_entries(memory, at):
+        offset, stored = (int.from_bytes(entry[i : i + 4], "little") for i in (8, 12))
+        if offset + stored > 32 + body or _core.hash64(memory[at + offset : at + offset + stored]) != int.from_bytes(entry[24:32], "little"):  # type: ignore[index]
+            return False
+    return True
+
+
+def complete_rows(blocks: dict[int, tuple[int, int, int, int, int]], per: int) -> int:
+    """Rows from 0 on that blocks of a group hold without a gap."""
+    row = 0
+    while row in blocks:
+        rows = blocks[row][4]
+        row += rows
+        if rows < per:
+            break
+    return row

@@ -1,0 +1,172 @@
+"""How a shard will be stored, decided from a sample of its rows: groups, rows per block, codecs, dictionaries.
+
+A pure function of the sample and the options: same rows, same plan. The reasons are kept as words, for `atlas-ds info`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from atlas_ds import _core
+from atlas_ds.schema.types import Leaf
+
+NONE, LZ4, ZSTD = 0, 1, 2
+CODECS = {"none": NONE, "lz4": LZ4, "zstd": ZSTD}
+BULKY = 256  # mean bytes of a value from which a column is stored apart, so that reading the small ones never touches it
+MAX_GROUPS = 64
+MAX_BLOCK_ROWS = 1 << 20
+HOT_SPAN = 8 << 20  # bytes of bulky rows that a block of small columns spans at most: a cut file keeps whole rows
+CELL_LEAST = 64  # mean bytes of a value from which cells pay
+DICTIONARY_MOST = 112 << 10
+DICTIONARY_VALUE = 16 << 10  # mean bytes of a value up to which a dictionary can help
+TRIAL_BYTES = 1 << 20
+FIXED_KIND, VARIABLE_KIND = 1, 2
+NULLABLE, PAGE_CODED = 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user asked for. codec: of each leaf position, a number, or None for automatic."""
+
+    codecs: tuple[int | None, ...]
+    level: int
+    access: str
+    block_bytes: int
+    block_rows: int | None
+    dictionary: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """How the pages of one leaf are written, and why."""
+
+    leaf: Leaf
+    group: int
+    codec: int
+    cells: bool
+    whole: bool
+    dictionary: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShardPlan:
+    """groups: leaf positions of each group; rows: rows per block of each group; dictionaries: their bytes, number 1 first."""
+
+    groups: tuple[tuple[int, ...], ...]
+    rows: tuple[int, ...]
+    pages: tuple[Page, ...]
+    dictionaries: tuple[bytes, ...]
+
+
+def make_plan(columns: Sequence[_core.Column], options: Options, known: dict[int, bytes]) -> ShardPlan:
+    """columns: the waiting rows of each leaf. known: dictionaries that the dataset already uses, by leaf id."""
+    means = [column.size / max(column.rows, 1) for column in columns]
+    groups = make_groups(means)
+    rows = [rows_per_block(group, means, columns, options, hot=k == 0 and not is_bulky(group, means)) for k, group in enumerate(groups)]
+    encoder = _core.Encoder()
+    dictionaries: list[bytes] = []
+    pages = []
+    for position, column in enumerate(columns):
+        group = next(k for k, members in enumerate(groups) if position in members)
+        codec, cells, whole, dictionary, why = choose(column, means[position], rows[group], options, position, known, encoder)
+        number = 0
+        if dictionary:
+            if dictionary not in dictionaries:
+                dictionaries.append(dictionary)
+            number = dictionaries.index(dictionary) + 1
+        pages.append(Page(column.leaf, group, codec, cells, whole, number, why))
+    return ShardPlan(tuple(groups), tuple(rows), tuple(pages), tuple(dictionaries))
+
+
+def make_groups(means: Sequence[float]) -> list[tuple[int, ...]]:
+    """The small columns together, each bulky one apart (the least bulky join the small ones if there are too many)."""
+    bulky = [i for i, mean in enumerate(means) if mean >= BULKY]
+    if len(bulky) > MAX_GROUPS - 1:
+        bulky = sorted(sorted(bulky, key=lambda i: (-means[i], i))[: MAX_GROUPS - 1])
+    hot = tuple(i for i in range(len(means)) if i not in bulky)
+    return ([hot] if hot else []) + [(i,) for i in bulky]
+
+
+def is_bulky(group: tuple[int, ...], means: Sequence[float]) -> bool:
+    return len(group) == 1 and means[group[0]] >= BULKY
+
+
+def rows_per_block(group: tuple[int, ...], means: Sequence[float], columns: Sequence[_core.Column], options: Options, *, hot: bool) -> int:
+    if options.block_rows is not None:
+        return min(options.block_rows, MAX_BLOCK_ROWS)
+    row_bytes = sum(means[i] + (0 if columns[i].leaf.fixed else 4) for i in group)
+    rows = int(options.block_bytes / max(row_bytes, 1 / 16))
+    rest = sum(means) - sum(means[i] for i in group)
+    if hot and rest > 0:
+        rows = min(rows, int(HOT_SPAN / rest))
+    return max(1, min(rows, MAX_BLOCK_ROWS))
+
+
+def choose(
+    column: _core.Column, mean: float, rows: int, options: Options, position: int, known: dict[int, bytes], encoder: _core.Encoder
+) -> tuple[int, bool, bool, bytes, str]:
+    """(codec, cells, whole, dictionary, why) of a leaf."""
+    asked = options.codecs[position]
+    leaf: Leaf = column.leaf
+    if asked == NONE:
+        return NONE, False, False, b"", "no codec: asked for"
+    codec = ZSTD if asked is None else asked
+    stop = min(column.rows, max(rows, int(TRIAL_BYTES / max(mean, 1))))
+    if options.access == "scan":
+        return choose_whole(column, codec, rows, stop, options, encoder, asked)
+    if leaf.fixed:
+        return NONE, False, False, b"", "values of constant width stay in place, so that a random row costs no decoding"
+    if mean < CELL_LEAST:
+        return NONE, False, False, b"", f"values of {mean:.0f} bytes are too short to compress one by one"
+    return choose_cells(column, mean, codec, stop, options, known, encoder, asked)
+
+
+def choose_whole(column: _core.Column, codec: int, rows: int, stop: int, options: Options, encoder: _core.Encoder, asked: int | None) -> tuple[int, bool, bool, bytes, str]:
+    raw = stored = 0
+    for start in range(0, stop, rows):
+        one_raw, one_stored, _ = _core.trial(column, start, min(start + rows, stop), encoder, codec, False, True, True, options.level)
+        raw, stored = raw + one_raw, stored + one_stored
+    if asked is None and stored > raw - raw // 8:
+        return NONE, False, False, b"", f"a codec saves {saved(raw, stored)} on a sample, less than 12.5 %"
+    return codec, False, True, b"", f"whole pages: {saved(raw, stored)} saved on a sample"
+
+
+def choose_cells(
+    column: _core.Column, mean: float, codec: int, stop: int, options: Options, known: dict[int, bytes], encoder: _core.Encoder, asked: int | None
+) -> tuple[int, bool, bool, bytes, str]:
+    leaf: Leaf = column.leaf
+    start = column.rows - min(column.rows // 4, int(TRIAL_BYTES / max(mean, 1)))  # held out: not trained on
+    if start == column.rows:
+        start = 0
+    raw, plain, layout = _core.trial(column, start, column.rows, encoder, codec, True, False, True, options.level)
+    if layout in (3, 5):
+        return codec, True, False, known.get(leaf.id, b""), "values repeat: stored once, by number"
+    dictionary = b""
+    if codec == ZSTD and options.dictionary and mean <= DICTIONARY_VALUE:
+        dictionary = known.get(leaf.id) or train(column, start, mean)
+    if dictionary:
+        handle = _core.Dictionary(dictionary, options.level)
+        _, packed, _ = _core.trial(column, start, column.rows, encoder, codec, True, False, True, options.level, handle)
+        share = len(dictionary) * raw / max(column.size, 1)
+        if packed + share <= plain - plain / 8 or (leaf.id in known and packed <= plain - plain / 8):
+            return codec, True, False, dictionary, f"value by value with a dictionary: {saved(raw, packed)} saved on rows that it was not trained on"
+    if asked is None and plain > raw - raw // 8:
+        return NONE, False, False, b"", f"a codec saves {saved(raw, plain)} on a sample, less than 12.5 %"
+    return codec, True, False, b"", f"value by value: {saved(raw, plain)} saved on a sample"
+
+
+def train(column: _core.Column, stop: int, mean: float) -> bytes:
+    """A dictionary from the values before row stop."""
+    data, lengths = column.sample(stop)
+    capacity = min(DICTIONARY_MOST, len(data) // 48)
+    if capacity < 1024 or stop < 16:
+        return b""
+    return _core.train_dictionary(np.frombuffer(data, np.uint8), lengths.astype(np.uintp), capacity)
+
+
+def saved(raw: int, stored: int) -> str:
+    return f"{100 * (1 - stored / max(raw, 1)):.1f} %"

@@ -1,0 +1,66 @@
+"""Opens one shard file. Turns the system's errors into ones that name the file and say what to do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from atlas_ds import _core
+from atlas_ds.errors import CorruptError, TruncatedError
+from atlas_ds.schema.schema import Schema, schema_from_json
+from atlas_ds.store.span import AnonymousSpan, open_mapped
+
+
+def open_shard(path: Path, *, span: AnonymousSpan | None = None, cut: bool = False) -> _core.Shard:
+    """A shard over the mapped file, or over an anonymous span whose ends have been filled."""
+    try:
+        if span is None:
+            return _core.Shard(open_mapped(path), str(path), cut=cut)
+        return _core.Shard(span.memory, str(path), fill=span.fill, cut=cut)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: the file is not there") from None
+    except ValueError as cause:
+        if isinstance(cause, CorruptError):
+            raise
+        raise TruncatedError(f"{path}: the file is empty (byte 0)") from None
+
+
+def open_anonymous(path: Path, tail: int | None) -> tuple[_core.Shard, AnonymousSpan]:
+    """The shard over anonymous memory into which header and footer have been read. tail: bytes of the footer part, if known."""
+    try:
+        span = AnonymousSpan(path)
+    except ValueError:
+        raise TruncatedError(f"{path}: the file is empty (byte 0)") from None
+    span.fill(0, min(64, span.size))
+    if tail is None or not 64 <= tail <= span.size:
+        end = min(64, span.size)
+        span.fill(span.size - end, end)
+        offset = int.from_bytes(span.memory[span.size - end : span.size - end + 8], "little")
+        tail = span.size - offset if 64 <= offset < span.size else span.size
+    span.fill(span.size - tail, tail)
+    return open_shard(path, span=span), span
+
+
+def shard_schema(shard: _core.Shard) -> Schema:
+    """The schema inside a shard, checked against its leaf table."""
+    data = shard.schema_json
+    try:
+        body = json.loads(data)
+    except (ValueError, RecursionError) as cause:
+        raise CorruptError(f"{shard.path}: schema: not JSON: {cause}") from cause
+    schema = schema_from_json(body, where=shard.path)
+    wanted = [(leaf.id, 1 if leaf.fixed else 2, leaf.width, leaf.nullable) for leaf in schema.leaves]
+    there = [(id, kind, width, bool(flags & 1)) for id, kind, width, _, _, flags, _, _ in shard.leaves]
+    if wanted != there:
+        raise CorruptError(f"{shard.path}: schema: its leaves are not those of the leaf table")
+    return schema
+
+
+def shard_stats(shard: _core.Shard) -> dict[str, Any]:
+    """The writer's notes; informational, {} if they are not readable."""
+    try:
+        stats = json.loads(shard.stats_json or b"{}")
+    except (ValueError, RecursionError):
+        return {}
+    return stats if isinstance(stats, dict) else {}

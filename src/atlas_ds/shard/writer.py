@@ -1,0 +1,308 @@
+"""Writes the shards of one sequence of rows, one after another. Knows files and plans; manifests are the dataset's business."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import rfc8785
+
+from atlas_ds import _core
+from atlas_ds.schema.schema import Schema
+from atlas_ds.shard.plan import FIXED_KIND, NULLABLE, PAGE_CODED, VARIABLE_KIND, Options, ShardPlan, make_plan
+from atlas_ds.store.local import NewFile
+
+SAMPLE_BYTES = 8 << 20  # rows of this many bytes are waited for before a shard is planned
+BLOCK_OVERFLOW = 64  # a block of more than this many targets closes the shard: the rows changed since it was planned
+PENDING_BYTES = 32 << 20  # bytes of blocks that wait for an encoder at most
+LAYOUTS = {1: "FIXED", 2: "VAR", 3: "CONST", 4: "NARROW", 5: "ENUM"}
+CODEC_NAMES = {0: "none", 1: "lz4", 2: "zstd"}
+CELLS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ShardInfo:
+    """A finished shard, as a manifest names it. path: file name; tail: bytes from the footer to the end; root: 16 hex digits."""
+
+    path: str
+    rows: int
+    bytes: int
+    tail: int
+    root: str
+
+
+class Encoders:
+    """Threads that encode blocks; results come back in the order they were asked for."""
+
+    def __init__(self, workers: int) -> None:
+        self._pool = ThreadPoolExecutor(workers, "atlas-encode") if workers > 0 else None
+        self._idle: list[_core.Encoder] = []
+
+    def submit(self, block: _core.Block) -> Future[_core.Block]:
+        if self._pool is not None:
+            return self._pool.submit(self._encode, block)
+        done: Future[_core.Block] = Future()
+        done.set_result(self._encode(block))
+        return done
+
+    def _encode(self, block: _core.Block) -> _core.Block:
+        try:
+            encoder = self._idle.pop()
+        except IndexError:
+            encoder = _core.Encoder()
+        try:
+            return block.encode(encoder)
+        finally:
+            self._idle.append(encoder)
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+class ShardWriter:
+    """Rows in, shards out. ordinal() gives each new shard's number; published(info) is called when one has its name."""
+
+    def __init__(
+        self,
+        folder: Path,
+        schema: Schema,
+        options: Options,
+        *,
+        shard_bytes: int | None,
+        shard_rows: int | None,
+        encoders: Encoders,
+        ordinal: Callable[[], int],
+        published: Callable[[ShardInfo], None],
+        dictionaries: dict[int, bytes],
+        dictionary_per_shard: bool,
+    ) -> None:
+        self._folder = folder
+        self._schema = schema
+        self._schema_json = rfc8785.dumps(schema.to_json())
+        self._options = options
+        self._shard_bytes = shard_bytes
+        self._shard_rows = shard_rows
+        self._encoders = encoders
+        self._ordinal = ordinal
+        self._published = published
+        self._known = dictionaries
+        self._per_shard = dictionary_per_shard
+        sample = SAMPLE_BYTES if shard_bytes is None else min(SAMPLE_BYTES, shard_bytes)
+        self.intake = _core.Intake(schema, sample)
+        self._open: _OpenShard | None = None
+
+    def add(self, example: Any) -> None:
+        """One example; SchemaError leaves the writer as it was."""
+        state = self.intake.append(example)
+        if state or self.intake.rows == self._shard_rows:
+            self._advance(state)
+
+    def add_columns(self, leaf_arrays: list[Any], count: int) -> None:
+        """count rows at once, as _core.Intake.append_columns takes them."""
+        state = self.intake.append_columns(leaf_arrays, count)
+        if state or (self._shard_rows is not None and self.intake.rows >= self._shard_rows):
+            self._advance(state)
+
+    @property
+    def rows_left(self) -> int | None:
+        """Rows until the shard is full, where it is counted in rows."""
+        return None if self._shard_rows is None else self._shard_rows - self.intake.rows
+
+    def _advance(self, state: int) -> None:
+        if self._open is None and (state == 3 or self.intake.rows == self._shard_rows):
+            self._begin()
+        if self._open is not None:
+            overflow = self._open.cut_ready()
+            full = self.intake.rows == self._shard_rows
+            if self._shard_bytes is not None:
+                full = self._open.cut_bytes + self.intake.waiting_bytes >= self._shard_bytes
+            if overflow or full:
+                self.finish_shard()
+
+    def _begin(self) -> None:
+        known = {} if self._per_shard else self._known
+        plan = make_plan(self.intake.leaf_columns, self._options, known)
+        for page in plan.pages:
+            if page.dictionary and not self._per_shard:
+                self._known.setdefault(page.leaf.id, plan.dictionaries[page.dictionary - 1])
+        self._open = _OpenShard(self._folder, self._schema_json, self.intake, plan, self._options, self._ordinal(), self._encoders)
+
+    def finish_shard(self) -> None:
+        """Ends the shard that is being written, if it has rows."""
+        if self.intake.rows == 0:
+            return
+        if self._open is None:
+            self._begin()
+        assert self._open is not None
+        info = self._open.finish()
+        self._open = None
+        self.intake.restart()
+        self._published(info)
+
+    def abort(self) -> None:
+        """Takes away what has no name yet."""
+        if self._open is not None:
+            self._open.abort()
+            self._open = None
+
+
+class _OpenShard:
+    """A shard between its plan and its name."""
+
+    def __init__(self, folder: Path, schema_json: bytes, intake: _core.Intake, plan: ShardPlan, options: Options, ordinal: int, encoders: Encoders) -> None:
+        self._intake = intake
+        self._plan = plan
+        self._options = options
+        self._ordinal = ordinal
+        self._encoders = encoders
+        self._pending: deque[tuple[Future[_core.Block], int]] = deque()
+        self._pending_bytes = 0
+        self.cut_bytes = 0
+        self._index: list[list[tuple[int, int, int, int]]] = [[] for _ in plan.groups]
+        self._raw = 0
+        self._stats = [_LeafStats() for _ in plan.pages]
+        intake.plan([list(group) for group in plan.groups], list(plan.rows), BLOCK_OVERFLOW * options.block_bytes if options.block_rows is None else 1 << 29)
+        leaves = [page.leaf for page in plan.pages]
+        self._digest = _core.Digest([list(group) for group in plan.groups], [leaf.nullable for leaf in leaves])
+        self._nonce = self._make_nonce(schema_json)
+        self._layout = _core.layout_bytes(
+            [
+                (
+                    page.leaf.id,
+                    FIXED_KIND if page.leaf.fixed else VARIABLE_KIND,
+                    page.group,
+                    page.dictionary,
+                    (NULLABLE if page.leaf.nullable else 0) | (PAGE_CODED if page.whole else 0),
+                    page.leaf.width,
+                )
+                for page in plan.pages
+            ],
+            list(plan.rows),
+            schema_json,
+        )
+        handles = [_core.Dictionary(data, options.level) for data in plan.dictionaries]
+        specs, first = [], []
+        for group in plan.groups:
+            first.append(len(specs))
+            for position in group:
+                page = plan.pages[position]
+                handle = handles[page.dictionary - 1] if page.dictionary else None
+                specs.append((page.leaf, page.codec, page.cells, page.whole, True, options.level, page.dictionary, handle))
+        self._pages = _core.Plan(specs, first)
+        self._file = NewFile(folder, f"{ordinal:05d}")
+        try:
+            self._write_start()
+        except BaseException:
+            self._file.discard()
+            raise
+
+    def _make_nonce(self, schema_json: bytes) -> int:
+        parts = [schema_json, self._ordinal.to_bytes(8, "little")]
+        for column in self._intake.leaf_columns:
+            data, lengths = column.sample(column.rows)
+            parts += [_core.hash128(data), _core.hash128(lengths.tobytes())]
+        return _core.hash64(b"".join(parts))
+
+    def _write_start(self) -> None:
+        self._header = _core.header_bytes(self._nonce)
+        self._file.write(self._header)
+        self._write_chunk(b"SCHM", self._layout)
+        self._dictionaries = []
+        for data in self._plan.dictionaries:
+            self._dictionaries.append((self._file.size, len(data), _core.hash128(data)))
+            self._write_chunk(b"DICT", data)
+
+    def _write_chunk(self, kind: bytes, body: bytes) -> int:
+        chunk, hash = _core.seal_chunk(kind, body, self._nonce, self._file.size)
+        self._file.write(chunk)
+        return hash
+
+    def cut_ready(self) -> bool:
+        """Cuts whole blocks; True if some group outgrew its block, so that the shard must end here."""
+        for group, rows in enumerate(self._plan.rows):
+            while self._intake.group_rows(group) >= rows:
+                self._cut(group, rows)
+        return any(self._intake.is_full(group) for group in range(len(self._plan.groups)))
+
+    def _cut(self, group: int, rows: int) -> None:
+        block = self._intake.cut(group, rows, self._pages)
+        size = block.waiting
+        self.cut_bytes += size
+        self._pending.append((self._encoders.submit(block), size))
+        self._pending_bytes += size
+        while self._pending and (self._pending_bytes > PENDING_BYTES or self._pending[0][0].done()):
+            self._write_next()
+
+    def _write_next(self) -> None:
+        future, size = self._pending.popleft()
+        self._pending_bytes -= size
+        block = future.result()
+        self._digest.add(block)
+        offset = self._file.size
+        hash = block.seal(self._nonce, offset)
+        self._file.write(block)
+        self._index[block.group].append((offset, block.size, block.raw_bytes, hash))
+        self._raw += block.raw_bytes
+        pages = zip(self._plan.groups[block.group], block.pages_written(), block.value_bytes(), strict=True)
+        for position, written, values in pages:
+            self._stats[position].add(*written, values)
+
+    def finish(self) -> ShardInfo:
+        try:
+            return self._finish()
+        except BaseException:
+            self.abort()
+            raise
+
+    def _finish(self) -> ShardInfo:
+        rows = self._intake.rows
+        for group, most in enumerate(self._plan.rows):
+            while self._intake.group_rows(group):
+                self._cut(group, min(most, self._intake.group_rows(group)))
+        while self._pending:
+            self._write_next()
+        stats = json.dumps({"columns": [s.to_json(page.leaf.path, page.why) for s, page in zip(self._stats, self._plan.pages, strict=True)]}, sort_keys=True)
+        index = [entry for group in self._index for entry in group]
+        body = _core.footer_bytes(self._header, rows, self._raw, self._digest.finish(), self._layout, self._dictionaries, index, stats.encode())
+        offset = self._file.size
+        root = self._write_chunk(b"FOOT", body)
+        self._file.write(_core.trailer_bytes(offset, 32 + len(body), rows, self._nonce, root))
+        name = f"{self._ordinal:05d}-{root:016x}.atlas"
+        info = ShardInfo(name, rows, self._file.size, self._file.size - offset, f"{root:016x}")
+        try:
+            self._file.publish(name, replace=False)
+        except FileExistsError:
+            self._file.discard()  # an earlier run of the same writer got here: the name says that the bytes are the same
+        return info
+
+    def abort(self) -> None:
+        for future, _ in self._pending:
+            future.cancel()
+        self._file.discard()
+
+
+class _LeafStats:
+    """What was written of one leaf."""
+
+    __slots__ = ("cells", "codecs", "layouts", "raw", "stored")
+
+    def __init__(self) -> None:
+        self.raw = self.stored = self.cells = 0
+        self.layouts: dict[str, int] = {}
+        self.codecs: dict[str, int] = {}
+
+    def add(self, layout: int, codec: int, flags: int, stored: int, raw: int, values: int) -> None:
+        self.raw += values
+        self.stored += stored
+        self.layouts[LAYOUTS[layout]] = self.layouts.get(LAYOUTS[layout], 0) + 1
+        self.codecs[CODEC_NAMES[codec]] = self.codecs.get(CODEC_NAMES[codec], 0) + 1
+        self.cells += bool(flags & CELLS)
+
+    def to_json(self, path: str, why: str) -> dict[str, Any]:
+        return {"cells": self.cells, "codecs": self.codecs, "layouts": self.layouts, "path": path, "raw_bytes": self.raw, "stored_bytes": self.stored, "why": why}

@@ -1,0 +1,1 @@
+"""Bytes by name: files published whole, spans of memory filled from them. Knows no Atlas format."""

@@ -1,0 +1,112 @@
+"""Files of the local system: written under a temporary name, made durable, then given their name. Nothing half-written is ever visible."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+TEMPORARY = ".tmp-"
+
+
+class Bytes(Protocol):
+    """Anything with a buffer."""
+
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+
+class NewFile:
+    """A file on its way to a name: write, then publish or discard. After a failed fsync it can only be discarded."""
+
+    __slots__ = ("_fd", "_folder", "path", "size")
+
+    def __init__(self, folder: Path, label: str) -> None:
+        self._folder = folder
+        self._fd = -1
+        for attempt in range(1000):
+            path = folder / f"{TEMPORARY}{label}-{os.getpid()}-{attempt}"
+            with contextlib.suppress(FileExistsError):
+                self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+                break
+        else:
+            raise FileExistsError(f"{folder}: a thousand temporary files of this process are there")
+        self.path = path
+        self.size = 0
+
+    def write(self, data: Bytes) -> None:
+        """All of data, at the end."""
+        view = memoryview(data)
+        while len(view):
+            done = os.write(self._fd, view)
+            if done == 0:
+                raise OSError(f"{self.path}: the system took none of {len(view)} bytes")
+            self.size += done
+            view = view[done:]
+
+    def publish(self, name: str, *, replace: bool) -> Path:
+        """Makes the bytes durable and gives them their name. replace False: FileExistsError if the name is taken."""
+        target = self._folder / name
+        try:
+            os.fsync(self._fd)
+        except BaseException:
+            self.discard()
+            raise
+        self._close()
+        if replace:
+            os.replace(self.path, target)
+        else:
+            os.link(self.path, target)
+            os.unlink(self.path)
+        sync_folder(self._folder)
+        return target
+
+    def discard(self) -> None:
+        """Takes the file away; silent if it is gone."""
+        self._close()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)
+
+    def _close(self) -> None:
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            os.close(fd)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes names in a folder durable."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def write_file(folder: Path, name: str, data: Bytes, *, replace: bool = True) -> Path:
+    """One file, whole or not at all."""
+    file = NewFile(folder, name)
+    try:
+        file.write(data)
+        return file.publish(name, replace=replace)
+    except BaseException:
+        file.discard()
+        raise
+
+
+def leftovers(folder: Path) -> Iterator[Path]:
+    """Temporary files of writers that are no longer alive."""
+    for path in sorted(folder.glob(f"{TEMPORARY}*")):
+        parts = path.name.rsplit("-", 2)
+        if len(parts) == 3 and parts[1].isdigit() and not _alive(int(parts[1])):
+            yield path
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
