@@ -103,7 +103,7 @@ typedef struct {
     /* the caller's memory, given to atlas_shard_bind */
     atlas_leaf *leaves;     /* leaf_count */
     uint64_t *pages;        /* page_count words: what is known of each page; 0 nothing yet */
-    uint8_t *heads;         /* block_count bytes: 1 once the block's head is verified */
+    uint8_t *heads;         /* block_count bytes: what is known of each block's head; 0 nothing yet */
     const atlas_dict *const *dicts; /* dictionary_count; may hold NULL until needed */
 } atlas_shard;
 
@@ -183,7 +183,8 @@ typedef struct {
 
 /* Checks the chunk at offset: bounds (limit: where chunks end), hash, reserved bytes, padding. */
 ATLAS_API int atlas_chunk_check(const uint8_t *base, uint64_t limit, uint64_t offset, uint64_t nonce, atlas_chunk *chunk, atlas_error *error);
-/* Verifies the chunk at offset as section 15 of FORMAT.md asks, and its values into the digest. blocks counts DATA chunks. */
+/* Verifies the chunk at offset as section 15 of FORMAT.md asks, and its values into the digest, whatever reader->verify says. blocks
+ * counts DATA chunks. After ATLAS_MEMORY nothing is counted or digested: bring an arena of need bytes and call again. */
 ATLAS_API int atlas_verify_chunk(atlas_reader *reader, atlas_shard *shard, uint64_t offset, atlas_digest *digest, uint32_t *blocks, uint32_t *dicts, uint64_t *next, atlas_error *error);
 /* What is not in a chunk: header, its copy, SCHM against the footer, padding at the end, and the digest. */
 ATLAS_API int atlas_verify_rest(const atlas_shard *shard, const atlas_digest *digest, uint32_t blocks, uint32_t dicts, atlas_error *error);
@@ -198,7 +199,7 @@ ATLAS_API void atlas_encoder_close(atlas_encoder *encoder);
 typedef struct {
     const uint8_t *values;   /* fixed: rows * width bytes; variable: the bytes that offsets speak of */
     const uint32_t *offsets; /* variable: rows + 1, the first may be other than 0 */
-    const uint8_t *valid;    /* rows bytes, 0 where null; NULL if none is */
+    const uint8_t *valid;    /* rows bytes, 0 where null; NULL if none is. A null's bytes are zero, its length is 0 */
     const atlas_dict *dict;  /* opened with a level, or NULL */
     uint32_t width;
     uint16_t leaf;           /* id */

@@ -85,12 +85,13 @@ static void source_open(source *s, const atlas_page_in *in, uint32_t rows) {
 
 uint64_t atlas_block_bound(const atlas_page_in *pages, uint32_t page_count, uint32_t rows) {
     uint64_t raw = 0;
+    if (rows == 0 || rows > ATLAS_MAX_ROWS || page_count > ATLAS_MAX_LEAVES) return 0;
     for (uint32_t i = 0; i < page_count; i++) {
         source s;
         source_open(&s, &pages[i], rows);
         raw += raw_form_bytes(&s);
+        if (raw > ATLAS_MAX_PAGE) return 0;
     }
-    if (rows == 0 || rows > ATLAS_MAX_ROWS || raw > ATLAS_MAX_PAGE) return 0;
     /* a cell may be one byte longer than its value; the rest is padding */
     return ATLAS_BLOCK_TABLE + raw + (uint64_t)page_count * (ATLAS_PAGE_SIZE + 128 + (uint64_t)rows);
 }
@@ -417,6 +418,9 @@ int atlas_block_write(atlas_encoder *encoder, atlas_page_in *pages, uint32_t pag
     for (uint32_t i = 0; i < page_count; i++) {
         atlas_page_in *page = &pages[i];
         source s;
+        ATLAS_REQUIRE(page->kind == ATLAS_KIND_FIXED || page->kind == ATLAS_KIND_VARIABLE, ARG, 0, "page.kind is not 1 or 2");
+        ATLAS_REQUIRE(page->element <= 1 || ((page->element == 2 || page->element == 4 || page->element == 8) && page->width % page->element == 0), ARG, 0, "page.element is not 2, 4 or 8, or does not divide width");
+        ATLAS_REQUIRE(page->dict == NULL || page->dictionary != 0, ARG, 0, "page.dict without its number");
         source_open(&s, page, rows);
         uint64_t start = pad_to(end, 64);
         memset(out + end, 0, start - end);

@@ -91,11 +91,20 @@ bool frame_content_size(const uint8_t *frame, size_t size, uint64_t *content) {
     }
 }
 
+/* Whether a frame (after its magic number) is one last block that ends where the frame does: so it is with nearly every cell, and needs no walk. */
+static bool is_one_block(const uint8_t *frame, size_t size) {
+    static const uint8_t content_bytes[4] = {1, 2, 4, 8};
+    const size_t header = ((frame[0] & 0x20) != 0 ? 1u : 2u) + content_bytes[frame[0] >> 6];
+    if (size < header + 3) return false;
+    const uint32_t block = (uint32_t)frame[header] | (uint32_t)frame[header + 1] << 8 | (uint32_t)frame[header + 2] << 16;
+    return (block & 1) != 0 && (block >> 1 & 3) != 1 && header + 3 + (block >> 3) == size;
+}
+
 static bool zstd_decode(void *zstd, const atlas_dict *dict, const uint8_t *src, size_t size, uint8_t *out, size_t raw) {
     uint64_t content = 0;
     if (size <= ZSTD_MAGIC_BYTES || load_u32(src) != ZSTD_MAGICNUMBER) return false;
     if (!frame_content_size(src + ZSTD_MAGIC_BYTES, size - ZSTD_MAGIC_BYTES, &content) || content != raw) return false;
-    if (ZSTD_findFrameCompressedSize(src, size) != size) return false;
+    if (!is_one_block(src + ZSTD_MAGIC_BYTES, size - ZSTD_MAGIC_BYTES) && ZSTD_findFrameCompressedSize(src, size) != size) return false;
     const size_t got = dict != NULL ? ZSTD_decompress_usingDDict(zstd, out, raw, src, size, dict->decode)
                                     : ZSTD_decompressDCtx(zstd, out, raw, src, size);
     return got == raw; /* an error code is far above any raw */
@@ -136,8 +145,10 @@ size_t codec_encode(void *zstd, int codec, const atlas_dict *dict, int level, co
         const int got = LZ4_compress_default((const char *)src, (char *)out, (int)size, room);
         return got > 0 ? (size_t)got : 0;
     }
-    ZSTD_CCtx_setParameter(zstd, ZSTD_c_compressionLevel, level);
-    ZSTD_CCtx_refCDict(zstd, dict != NULL ? dict->encode : NULL);
+    /* one that failed for want of room is still under way; without the reset it would keep its dictionary, and the next frame use it */
+    ZSTD_CCtx_reset(zstd, ZSTD_reset_session_only);
+    if (ZSTD_isError(ZSTD_CCtx_setParameter(zstd, ZSTD_c_compressionLevel, level))) return 0;
+    if (ZSTD_isError(ZSTD_CCtx_refCDict(zstd, dict != NULL ? dict->encode : NULL))) return 0;
     const size_t got = ZSTD_compress2(zstd, out, capacity, src, size);
     return ZSTD_isError(got) ? 0 : got;
 }

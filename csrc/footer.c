@@ -4,6 +4,7 @@
 #include "error.h"
 #include "frame.h"
 #include "layout.h"
+#include "read.h"
 
 #define AT(p) ((uint64_t)((p) - shard->base))
 
@@ -76,18 +77,18 @@ static int leaves_check(atlas_shard *shard, uint32_t group_leaves[ATLAS_MAX_GROU
     for (uint32_t i = 0; i < shard->leaf_count; i++) {
         const uint8_t *leaf = shard->layout + ATLAS_LAYOUT_TABLES + (size_t)i * ATLAS_LEAF_SIZE;
         const uint16_t id = load_u16(leaf + ATLAS_LEAF_ID);
-        const uint8_t kind = leaf[ATLAS_LEAF_KIND];
+        const uint8_t kind = leaf[ATLAS_LEAF_KIND], group = leaf[ATLAS_LEAF_GROUP];
         const uint32_t width = load_u32(leaf + ATLAS_LEAF_WIDTH);
         ATLAS_REQUIRE(!bit_at(seen, id), CORRUPT, AT(leaf), "leaf.id is used twice");
         seen[id >> 3] = (uint8_t)(seen[id >> 3] | (1u << (id & 7)));
         ATLAS_REQUIRE(kind == ATLAS_KIND_FIXED || kind == ATLAS_KIND_VARIABLE, CORRUPT, AT(leaf) + ATLAS_LEAF_KIND, "leaf.kind is not 1 or 2");
-        ATLAS_REQUIRE(leaf[ATLAS_LEAF_GROUP] < shard->group_count, CORRUPT, AT(leaf) + ATLAS_LEAF_GROUP, "leaf.group >= group_count");
+        ATLAS_REQUIRE(group < shard->group_count, CORRUPT, AT(leaf) + ATLAS_LEAF_GROUP, "leaf.group >= group_count");
         ATLAS_REQUIRE(leaf[ATLAS_LEAF_DICTIONARY] <= shard->dictionary_count, CORRUPT, AT(leaf) + ATLAS_LEAF_DICTIONARY, "leaf.dictionary > dictionary_count");
         ATLAS_REQUIRE((leaf[ATLAS_LEAF_FLAGS] & ~(ATLAS_LEAF_NULLABLE | ATLAS_LEAF_PAGE_CODED)) == 0, CORRUPT, AT(leaf) + ATLAS_LEAF_FLAGS, "leaf.flags has unknown bits");
         ATLAS_REQUIRE(load_u16(leaf + ATLAS_LEAF_RESERVED) == 0 && load_u32(leaf + ATLAS_LEAF_RESERVED2) == 0, CORRUPT, AT(leaf) + ATLAS_LEAF_RESERVED, "leaf.reserved is not zero");
         ATLAS_REQUIRE(kind == ATLAS_KIND_FIXED || width == 0, CORRUPT, AT(leaf) + ATLAS_LEAF_WIDTH, "leaf.width of a variable leaf is not zero");
         ATLAS_REQUIRE(width <= ATLAS_MAX_PAGE, LIMIT, AT(leaf) + ATLAS_LEAF_WIDTH, "leaf.width > limit");
-        group_leaves[leaf[ATLAS_LEAF_GROUP]]++;
+        group_leaves[group]++;
     }
     return ATLAS_OK;
 }
@@ -96,15 +97,24 @@ static const uint8_t *group_entry(const atlas_shard *shard, uint32_t group) {
     return shard->layout + ATLAS_LAYOUT_TABLES + (size_t)shard->leaf_count * ATLAS_LEAF_SIZE + (size_t)group * ATLAS_GROUP_SIZE;
 }
 
+/* Read once, checked, and from then on only the copy is used: a mapped file can change under us. */
+static int group_read(const atlas_shard *shard, uint32_t g, uint32_t *rows_per_block, uint64_t *count, atlas_error *error) {
+    const uint8_t *group = group_entry(shard, g);
+    *rows_per_block = load_u32(group + ATLAS_GROUP_ROWS_PER_BLOCK);
+    ATLAS_REQUIRE(*rows_per_block >= 1 && *rows_per_block <= ATLAS_MAX_ROWS, LIMIT, AT(group), "group.rows_per_block is not in 1 .. 2^20");
+    *count = shard->rows / *rows_per_block + (shard->rows % *rows_per_block != 0);
+    return ATLAS_OK;
+}
+
 static int groups_check(atlas_shard *shard, const uint32_t group_leaves[ATLAS_MAX_GROUPS], atlas_error *error) {
     uint64_t blocks = 0, pages = 0, least = 0;
     for (uint32_t g = 0; g < shard->group_count; g++) {
         const uint8_t *group = group_entry(shard, g);
-        const uint32_t rows_per_block = load_u32(group + ATLAS_GROUP_ROWS_PER_BLOCK);
-        ATLAS_REQUIRE(rows_per_block >= 1 && rows_per_block <= ATLAS_MAX_ROWS, LIMIT, AT(group), "group.rows_per_block is not in 1 .. 2^20");
+        uint32_t rows_per_block;
+        uint64_t count;
+        ATLAS_TRY(group_read(shard, g, &rows_per_block, &count, error));
         ATLAS_REQUIRE(load_u32(group + ATLAS_GROUP_RESERVED) == 0, CORRUPT, AT(group) + ATLAS_GROUP_RESERVED, "group.reserved is not zero");
         ATLAS_REQUIRE(group_leaves[g] >= 1, CORRUPT, AT(group), "group has no leaf");
-        const uint64_t count = shard->rows / rows_per_block + (shard->rows % rows_per_block != 0);
         ATLAS_REQUIRE(count <= shard->block_count - blocks, CORRUPT, AT(group), "footer.block_count does not match row_count and rows_per_block");
         blocks += count;
         pages += count * group_leaves[g];
@@ -113,7 +123,7 @@ static int groups_check(atlas_shard *shard, const uint32_t group_leaves[ATLAS_MA
     ATLAS_REQUIRE(blocks == shard->block_count, CORRUPT, AT(shard->footer) + ATLAS_FOOT_BLOCK_COUNT, "footer.block_count does not match row_count and rows_per_block");
     /* bounds what the caller allocates for pages by the length of the file */
     ATLAS_REQUIRE(least <= shard->footer_offset, CORRUPT, AT(shard->footer) + ATLAS_FOOT_BLOCK_COUNT, "footer names more blocks than the file has room for");
-    shard->page_count = pages;
+    shard->page_count = pages * SLOT_WORDS;
     return ATLAS_OK;
 }
 
@@ -122,8 +132,10 @@ static int index_check(atlas_shard *shard, const uint32_t group_leaves[ATLAS_MAX
     uint32_t block = 0;
     shard->max_block_raw = 0;
     for (uint32_t g = 0; g < shard->group_count; g++) {
-        const uint32_t rows_per_block = load_u32(group_entry(shard, g) + ATLAS_GROUP_ROWS_PER_BLOCK);
-        const uint64_t count = shard->rows / rows_per_block + (shard->rows % rows_per_block != 0);
+        uint32_t rows_per_block;
+        uint64_t count;
+        ATLAS_TRY(group_read(shard, g, &rows_per_block, &count, error));
+        ATLAS_REQUIRE(count <= shard->block_count - block, CORRUPT, AT(shard->index), "the footer changed while it was read");
         uint64_t end = ATLAS_HEADER_SIZE;
         for (uint64_t i = 0; i < count; i++, block++) {
             const uint8_t *entry = shard->index + (size_t)block * ATLAS_INDEX_SIZE;
@@ -178,27 +190,30 @@ int atlas_shard_open(const uint8_t *base, uint64_t bytes, atlas_shard *shard, at
 
 int atlas_shard_bind(atlas_shard *shard, atlas_leaf *leaves, uint64_t *pages, uint8_t *heads, const atlas_dict *const *dicts, atlas_error *error) {
     uint32_t group_leaves[ATLAS_MAX_GROUPS];
-    uint32_t first_block[ATLAS_MAX_GROUPS];
+    uint32_t first_block[ATLAS_MAX_GROUPS], rows_per_block[ATLAS_MAX_GROUPS];
     uint64_t first_page[ATLAS_MAX_GROUPS];
     ATLAS_TRY(leaves_check(shard, group_leaves, error));
     uint32_t blocks = 0;
     uint64_t words = 0;
     for (uint32_t g = 0; g < shard->group_count; g++) {
-        const uint32_t rows_per_block = load_u32(group_entry(shard, g) + ATLAS_GROUP_ROWS_PER_BLOCK);
-        const uint32_t count = (uint32_t)(shard->rows / rows_per_block + (shard->rows % rows_per_block != 0));
+        uint64_t count;
+        ATLAS_TRY(group_read(shard, g, &rows_per_block[g], &count, error));
+        ATLAS_REQUIRE(count <= shard->block_count - blocks, CORRUPT, AT(shard->layout), "the footer changed while it was read");
         first_block[g] = blocks;
         first_page[g] = words;
-        blocks += count;
-        words += (uint64_t)count * group_leaves[g];
+        blocks += (uint32_t)count;
+        words += count * group_leaves[g] * SLOT_WORDS;
     }
+    ATLAS_REQUIRE(words == shard->page_count, CORRUPT, AT(shard->layout), "the footer changed while it was read");
     uint16_t rank[ATLAS_MAX_GROUPS] = {0};
     for (uint32_t i = 0; i < shard->leaf_count; i++) {
         const uint8_t *entry = shard->layout + ATLAS_LAYOUT_TABLES + (size_t)i * ATLAS_LEAF_SIZE;
         const uint8_t g = entry[ATLAS_LEAF_GROUP];
+        ATLAS_REQUIRE(g < shard->group_count, CORRUPT, AT(entry), "the footer changed while it was read");
         leaves[i] = (atlas_leaf){
             .first_page = first_page[g],
             .width = load_u32(entry + ATLAS_LEAF_WIDTH),
-            .rows_per_block = load_u32(group_entry(shard, g) + ATLAS_GROUP_ROWS_PER_BLOCK),
+            .rows_per_block = rows_per_block[g],
             .first_block = first_block[g],
             .group_leaves = group_leaves[g],
             .id = load_u16(entry + ATLAS_LEAF_ID),
@@ -208,6 +223,7 @@ int atlas_shard_bind(atlas_shard *shard, atlas_leaf *leaves, uint64_t *pages, ui
             .dictionary = entry[ATLAS_LEAF_DICTIONARY],
             .flags = entry[ATLAS_LEAF_FLAGS],
         };
+        ATLAS_REQUIRE(leaves[i].rank < group_leaves[g] && leaves[i].dictionary <= shard->dictionary_count && leaves[i].width <= ATLAS_MAX_PAGE, CORRUPT, AT(entry), "the footer changed while it was read");
     }
     shard->leaves = leaves;
     shard->pages = pages;

@@ -6,18 +6,24 @@
 typedef struct { /* where a row is */
     atlas_shard *shard;
     const atlas_leaf *leaf;
+    const uint64_t *slot; /* what is known of its page */
+    uint64_t word;        /* the slot's first word */
     uint32_t shard_number;
     uint32_t block;
     uint32_t i; /* in the block */
 } place;
 
-typedef struct { /* the page that the row before was in */
+typedef struct { /* an opened page */
     const atlas_shard *shard;
     uint32_t block;
     bool usable; /* c is open; false only while counting what the arena would need */
     page p;
     content c;
 } cursor;
+
+/* Rows go through in tiles: first all of a tile are found and their memory is asked for, then they are read. That hides the memory's latency. */
+#define TILE 16u
+#define PREFETCH_LINES 8u
 
 static int place_find(const atlas_set *set, uint32_t leaf, int64_t row, size_t *hint, place *out, atlas_error *error) {
     size_t k = *hint;
@@ -41,12 +47,39 @@ static int place_find(const atlas_set *set, uint32_t leaf, int64_t row, size_t *
     out->shard_number = (uint32_t)k;
     out->block = block_of(out->leaf, local);
     out->i = (uint32_t)(local - (uint64_t)out->block * out->leaf->rows_per_block);
+    out->slot = page_slot(shard, out->leaf, out->block);
+    out->word = word_load(out->slot);
     return ATLAS_OK;
+}
+
+static inline const uint8_t *plain_value(const place *at) {
+    return at->shard->base + (at->word & WORD_OFFSET) + (uint64_t)at->i * at->leaf->width;
+}
+
+static inline void prefetch_bytes(const uint8_t *p, uint64_t size) {
+    const uint64_t lines = (size + 63) / 64 < PREFETCH_LINES ? (size + 63) / 64 : PREFETCH_LINES;
+    for (uint64_t line = 0; line < lines; line++) __builtin_prefetch(p + line * 64, 0, 3);
+}
+
+static inline void prefetch_place(const place *at) {
+    if ((at->word & WORD_PLAIN) != 0) {
+        prefetch_bytes(plain_value(at), at->leaf->width);
+        return;
+    }
+    if ((at->word & WORD_OPEN) == 0) return;
+    const uint8_t *stored = at->shard->base + (at->word & WORD_OFFSET);
+    const uint64_t kinds = slot_word(at->slot, 3);
+    const uint8_t layout = (uint8_t)kinds, unit = (uint8_t)(kinds >> 32);
+    uint64_t near = 0; /* where row i is looked up first */
+    if (layout == ATLAS_VAR) near = (uint32_t)slot_word(at->slot, 2) + (uint64_t)at->i * ((kinds >> 16 & ATLAS_PAGE_SHORT) != 0 ? 2 : 4);
+    else if (layout == ATLAS_ENUM) near = ATLAS_ENUM_HEAD + (uint64_t)at->i * unit;
+    else if (layout == ATLAS_NARROW) near = (uint32_t)slot_word(at->slot, 1) + (uint64_t)at->i * (at->leaf->width / unit) * (uint8_t)(kinds >> 40);
+    __builtin_prefetch(stored + near, 0, 3);
 }
 
 /* Bytes of the arena at a multiple of 64, or NULL if it is too small; need grows in either case. */
 static uint8_t *arena_take(atlas_reader *reader, uint64_t size) {
-    const uint64_t room = pad_to(size, 64);
+    const uint64_t room = size != 0 ? pad_to(size, 64) : 64; /* something, so that NULL means too small and nothing else */
     reader->need += room;
     if (reader->need > reader->arena_bytes) return NULL;
     uint8_t *p = reader->arena + reader->used;
@@ -55,9 +88,16 @@ static uint8_t *arena_take(atlas_reader *reader, uint64_t size) {
 }
 
 static int cursor_move(atlas_reader *reader, const place *at, cursor *cur, atlas_error *error) {
-    if (cur->shard == at->shard && cur->block == at->block && reader->verify != ATLAS_VERIFY_ALWAYS) return ATLAS_OK;
+    if (cur->shard == at->shard && cur->block == at->block) return ATLAS_OK;
     cur->shard = NULL;
-    ATLAS_TRY(page_find(reader, at->shard, at->leaf, at->block, &cur->p, NULL, error));
+    if (word_serves(at->word, WORD_OPEN, reader->verify)) {
+        slot_load(at->shard, at->leaf, at->block, at->slot, at->word, &cur->p, &cur->c);
+        cur->usable = true;
+        cur->shard = at->shard;
+        cur->block = at->block;
+        return ATLAS_OK;
+    }
+    ATLAS_TRY(page_find(reader, at->shard, at->leaf, at->block, &cur->p, error));
     const uint8_t *bytes = cur->p.stored;
     uint64_t size = cur->p.stored_bytes;
     cur->usable = true;
@@ -69,30 +109,38 @@ static int cursor_move(atlas_reader *reader, const place *at, cursor *cur, atlas
         size = cur->p.raw;
     }
     if (cur->usable) ATLAS_TRY(content_open(&cur->p, at->leaf, bytes, size, &cur->c, error));
+    if (bytes == cur->p.stored && at->shard->cut == 0) slot_store(page_slot(at->shard, at->leaf, at->block), &cur->p, &cur->c, cur->p.dict != NULL ? at->leaf->dictionary : 0);
     cur->shard = at->shard;
     cur->block = at->block;
     return ATLAS_OK;
 }
 
-static int view_cell(atlas_reader *reader, const cursor *cur, const uint8_t *cell, uint64_t cell_bytes, atlas_view *view, atlas_error *error) {
+static int view_cell(atlas_reader *reader, const page *p, const uint8_t *cell, uint64_t cell_bytes, atlas_view *view, atlas_error *error) {
     uint64_t size = 0;
-    ATLAS_TRY(cell_size(&cur->p, cell, cell_bytes, &size, error));
+    ATLAS_TRY(cell_size(p, cell, cell_bytes, &size, error));
     if (cell_bytes == 0 || cell[0] == 0) {
-        *view = (atlas_view){cell + (cell_bytes != 0), size};
+        *view = (atlas_view){cell + (cell_bytes != 0), cell_bytes - (cell_bytes != 0)};
         return ATLAS_OK;
     }
     uint8_t *out = arena_take(reader, size);
     /* room for the frame with its magic number, given back at once but counted in need */
     uint8_t *temp = arena_take(reader, cell_bytes + ZSTD_MAGIC_BYTES);
     if (temp == NULL || out == NULL) return ATLAS_OK;
-    ATLAS_TRY(cell_decode(reader->zstd, &cur->p, cell, cell_bytes, temp, out, size, error));
+    ATLAS_TRY(cell_decode(reader->zstd, p, cell, cell_bytes, temp, out, size, error));
     reader->used -= pad_to(cell_bytes + ZSTD_MAGIC_BYTES, 64);
     reader->need -= pad_to(cell_bytes + ZSTD_MAGIC_BYTES, 64);
     *view = (atlas_view){out, size};
     return ATLAS_OK;
 }
 
-static int view_value(atlas_reader *reader, const place *at, const cursor *cur, atlas_view *view, atlas_error *error) {
+typedef struct { /* a cell whose decoding waits until its bytes have come */
+    page p;
+    const uint8_t *cell;
+    uint64_t size;
+    atlas_view *view;
+} waiting;
+
+static int view_value(atlas_reader *reader, const place *at, const cursor *cur, atlas_view *view, waiting *later, size_t *waits, atlas_error *error) {
     const content *c = &cur->c;
     *view = (atlas_view){NULL, 0};
     if (content_null(c, at->i)) return ATLAS_OK;
@@ -100,8 +148,11 @@ static int view_value(atlas_reader *reader, const place *at, const cursor *cur, 
         const uint8_t *value;
         uint64_t size;
         ATLAS_TRY(content_variable(c, at->i, &value, &size, error));
-        if ((cur->p.flags & ATLAS_PAGE_CELLS) != 0) return view_cell(reader, cur, value, size, view, error);
         *view = (atlas_view){value, size};
+        if ((cur->p.flags & ATLAS_PAGE_CELLS) != 0) {
+            prefetch_bytes(value, size);
+            later[(*waits)++] = (waiting){cur->p, value, size, view};
+        }
         return ATLAS_OK;
     }
     view->size = c->width;
@@ -112,14 +163,13 @@ static int view_value(atlas_reader *reader, const place *at, const cursor *cur, 
     return ATLAS_OK;
 }
 
-static int view_row(atlas_reader *reader, const place *at, cursor *cur, atlas_view *view, atlas_error *error) {
-    const uint64_t word = word_load(page_word(at->shard, at->leaf, at->block));
-    if ((word & WORD_PLAIN) != 0 && reader->verify != ATLAS_VERIFY_ALWAYS) {
-        *view = (atlas_view){at->shard->base + (word & ~(uint64_t)63) + (uint64_t)at->i * at->leaf->width, at->leaf->width};
+static int view_row(atlas_reader *reader, const place *at, cursor *cur, atlas_view *view, waiting *later, size_t *waits, atlas_error *error) {
+    if (word_serves(at->word, WORD_PLAIN, reader->verify)) {
+        *view = (atlas_view){plain_value(at), at->leaf->width};
         return ATLAS_OK;
     }
     ATLAS_TRY(cursor_move(reader, at, cur, error));
-    if (cur->usable) return view_value(reader, at, cur, view, error);
+    if (cur->usable) return view_value(reader, at, cur, view, later, waits, error);
     /* counting: a NARROW value would take room beside the decoded page */
     if (cur->p.layout == ATLAS_NARROW) (void)arena_take(reader, at->leaf->width);
     return ATLAS_OK;
@@ -127,17 +177,34 @@ static int view_row(atlas_reader *reader, const place *at, cursor *cur, atlas_vi
 
 int atlas_views(atlas_reader *reader, const atlas_set *set, const int64_t *rows, size_t count, const int64_t *order, const uint32_t *leaves, size_t leaf_count, atlas_view *views, atlas_error *error) {
     reader->need = reader->used;
-    size_t hint = 0;
-    for (size_t l = 0; l < leaf_count; l++) {
-        cursor cur;
-        cur.shard = NULL;
-        for (size_t k = 0; k < count; k++) {
-            const size_t r = order != NULL ? (size_t)order[k] : k;
+    ATLAS_REQUIRE(set->count >= 1, ARG, 0, "set is empty");
+    size_t hint = 0, next_leaf = 0, next_row = 0; /* of the tile that is found next */
+    cursor cur;
+    cur.shard = NULL;
+    size_t cur_leaf = 0;
+    while (next_leaf < leaf_count && count != 0) {
+        place at[TILE];
+        size_t leaf[TILE], row[TILE], filled = 0, waits = 0;
+        waiting later[TILE];
+        while (filled < TILE && next_leaf < leaf_count) {
+            const size_t r = order != NULL ? (size_t)order[next_row] : next_row;
             ATLAS_REQUIRE(r < count, ARG, 0, "order is not a permutation");
-            place at;
-            ATLAS_TRY(place_find(set, leaves[l], rows[r], &hint, &at, error));
-            ATLAS_TRY(view_row(reader, &at, &cur, &views[l * count + r], error));
+            ATLAS_TRY(place_find(set, leaves[next_leaf], rows[r], &hint, &at[filled], error));
+            prefetch_place(&at[filled]);
+            leaf[filled] = next_leaf;
+            row[filled++] = r;
+            if (++next_row == count) {
+                next_row = 0;
+                next_leaf++;
+            }
         }
+        for (size_t t = 0; t < filled; t++) {
+            if (leaf[t] != cur_leaf) cur.shard = NULL;
+            cur_leaf = leaf[t];
+            error->shard = at[t].shard_number;
+            ATLAS_TRY(view_row(reader, &at[t], &cur, &views[leaf[t] * count + row[t]], later, &waits, error));
+        }
+        for (size_t t = 0; t < waits; t++) ATLAS_TRY(view_cell(reader, &later[t].p, later[t].cell, later[t].size, later[t].view, error));
     }
     ATLAS_REQUIRE(reader->need <= reader->arena_bytes, MEMORY, 0, "arena is too small");
     return ATLAS_OK;
@@ -170,46 +237,110 @@ static inline void copy_small(uint8_t *out, const uint8_t *src, uint32_t width) 
     }
 }
 
-/* Rows whose source is found and asked for before the first of them is copied: hides the memory's latency. */
-#define AHEAD 16u
-#define PREFETCH_LINES 8u
+/* Opened pages that a column keeps at hand: random rows hop between the few pages of a small column. */
+#define KEPT 32u
 
-static int gather_column(atlas_reader *reader, const atlas_set *set, const int64_t *rows, size_t count, const int64_t *order, const atlas_column *column, atlas_error *error) {
+typedef struct {
+    cursor kept[KEPT];
+    cursor decoded; /* the one page that lies decoded in the arena */
+} cursors;
+
+static int cursor_find(atlas_reader *reader, const place *at, cursors *all, const size_t keep, cursor **out, atlas_error *error) {
+    if ((at->leaf->flags & ATLAS_LEAF_PAGE_CODED) != 0) {
+        *out = &all->decoded;
+        if ((*out)->shard != at->shard || (*out)->block != at->block) reader->used = reader->need = keep;
+    } else {
+        *out = &all->kept[at->block % KEPT];
+    }
+    ATLAS_TRY(cursor_move(reader, at, *out, error));
+    ATLAS_REQUIRE((*out)->usable, MEMORY, 0, "arena is too small");
+    return ATLAS_OK;
+}
+
+typedef struct { /* the shard that the row before was in, with all that rows of one column share */
+    int64_t low, high;
+    const atlas_shard *shard;
+    const uint8_t *base;
+    const uint64_t *slots;
+    uint64_t step; /* words from one block's slot to the next's */
+    uint32_t rows_per_block;
+    uint32_t width;
+} run;
+
+typedef struct { /* where a value is, if its slot says all there is to know; stored 0: it is copied, else a number to be widened */
+    const uint8_t *from;
+    uint64_t base;
+    uint32_t stored;
+} found;
+
+static int run_find(const atlas_set *set, const atlas_column *column, int64_t row, size_t *hint, run *out, atlas_error *error) {
+    place at;
+    ATLAS_TRY(place_find(set, column->leaf, row, hint, &at, error));
+    ATLAS_REQUIRE(at.leaf->kind == ATLAS_KIND_FIXED && at.leaf->width <= column->stride, ARG, 0, "column is not one of a fixed leaf");
+    /* as many rows as the shard has, whatever starts say: its slots are no more */
+    const int64_t low = set->starts[*hint], high = set->starts[*hint + 1];
+    *out = (run){low, (uint64_t)(high - low) <= at.shard->rows ? high : low + (int64_t)at.shard->rows, at.shard, at.shard->base, page_slot(at.shard, at.leaf, 0), (uint64_t)at.leaf->group_leaves * SLOT_WORDS, at.leaf->rows_per_block, at.leaf->width};
+    return ATLAS_OK;
+}
+
+static inline found value_find(const run *in, uint64_t local, int32_t verify) {
+    const uint64_t block = local <= UINT32_MAX ? (uint32_t)local / in->rows_per_block : local / in->rows_per_block;
+    const uint64_t i = local - block * in->rows_per_block;
+    const uint64_t *slot = in->slots + block * in->step;
+    const uint64_t word = word_load(slot);
+    const uint8_t *stored = in->base + (word & WORD_OFFSET);
+    if (word_serves(word, WORD_PLAIN, verify)) return (found){stored + i * in->width, 0, 0};
+    const uint64_t kinds = slot_word(slot, 3);
+    const bool number = (uint8_t)kinds == ATLAS_NARROW && (kinds >> 16 & ATLAS_PAGE_VALIDITY) == 0 && (uint8_t)(kinds >> 32) == in->width;
+    if (!number || !word_serves(word, WORD_OPEN, verify)) return (found){NULL, 0, 0};
+    const uint8_t bytes = (uint8_t)(kinds >> 40);
+    return (found){stored + (uint32_t)slot_word(slot, 1) + i * bytes, slot_word(slot, 2), bytes};
+}
+
+static inline void value_copy(uint8_t *out, const found *f, uint32_t width) {
+    if (f->stored == 0) {
+        copy_small(out, f->from, width);
+        return;
+    }
+    const uint64_t value = f->base + (f->stored == 1 ? *f->from : f->stored == 2 ? load_u16(f->from) : load_u32(f->from));
+    if (width == 8) store_u64(out, value);
+    else if (width == 4) store_u32(out, (uint32_t)value);
+    else store_u16(out, (uint16_t)value);
+}
+
+/* A row whose slot does not say enough: not seen before, with nulls, compressed, or to be hashed again. */
+static int value_slow(atlas_reader *reader, const atlas_set *set, int64_t row, const atlas_column *column, size_t r, size_t *hint, cursors *all, size_t keep, atlas_error *error) {
+    place at;
+    cursor *cur;
+    ATLAS_TRY(place_find(set, column->leaf, row, hint, &at, error));
+    ATLAS_TRY(cursor_find(reader, &at, all, keep, &cur, error));
+    return copy_value(&at, cur, column->out + r * column->stride, column->nulls != NULL ? &column->nulls[r] : NULL, error);
+}
+
+static int gather_column(atlas_reader *reader, const atlas_set *set, const int64_t *rows, size_t count, const int64_t *order, const atlas_column *column, cursors *all, atlas_error *error) {
     size_t hint = 0;
-    cursor cur;
-    cur.shard = NULL;
     const size_t keep = reader->used;
-    for (size_t start = 0; start < count; start += AHEAD) {
-        const uint8_t *source[AHEAD];
-        size_t target[AHEAD];
-        size_t found = 0;
-        uint32_t width = 0;
-        const size_t stop = count - start < AHEAD ? count : start + AHEAD;
-        for (size_t k = start; k < stop; k++) {
-            const size_t r = order != NULL ? (size_t)order[k] : k;
+    run in = {0};
+    for (uint32_t k = 0; k < KEPT; k++) all->kept[k].shard = NULL;
+    all->decoded.shard = NULL;
+    if (column->nulls != NULL) memset(column->nulls, 0, count);
+    for (size_t start = 0; start < count; start += TILE) {
+        found at[TILE];
+        uint32_t width[TILE];
+        const size_t filled = count - start < TILE ? count - start : TILE;
+        for (size_t t = 0; t < filled; t++) {
+            const size_t r = order != NULL ? (size_t)order[start + t] : start + t;
             ATLAS_REQUIRE(r < count, ARG, 0, "order is not a permutation");
-            place at;
-            ATLAS_TRY(place_find(set, column->leaf, rows[r], &hint, &at, error));
-            ATLAS_REQUIRE(at.leaf->kind == ATLAS_KIND_FIXED && at.leaf->width <= column->stride, ARG, 0, "column is not one of a fixed leaf");
-            if (column->nulls != NULL) column->nulls[r] = 0;
-            uint64_t word = word_load(page_word(at.shard, at.leaf, at.block));
-            if ((word & WORD_PLAIN) == 0 || reader->verify == ATLAS_VERIFY_ALWAYS) {
-                if (cur.shard != at.shard || cur.block != at.block) { /* one decoded page at a time */
-                    reader->used = reader->need = keep;
-                }
-                ATLAS_TRY(cursor_move(reader, &at, &cur, error));
-                ATLAS_REQUIRE(cur.usable, MEMORY, 0, "arena is too small");
-                ATLAS_TRY(copy_value(&at, &cur, column->out + r * column->stride, column->nulls != NULL ? &column->nulls[r] : NULL, error));
-                continue;
-            }
-            width = at.leaf->width;
-            const uint8_t *p = at.shard->base + (word & ~(uint64_t)63) + (uint64_t)at.i * width;
-            const uint32_t lines = (width + 63) / 64 < PREFETCH_LINES ? (width + 63) / 64 : PREFETCH_LINES;
-            for (uint32_t line = 0; line < lines; line++) __builtin_prefetch(p + (size_t)line * 64, 0, 0);
-            source[found] = p;
-            target[found++] = r;
+            if (rows[r] < in.low || rows[r] >= in.high) ATLAS_TRY(run_find(set, column, rows[r], &hint, &in, error));
+            at[t] = value_find(&in, (uint64_t)(rows[r] - in.low), reader->verify);
+            width[t] = in.width;
+            if (at[t].from != NULL) prefetch_bytes(at[t].from, in.width);
         }
-        for (size_t k = 0; k < found; k++) copy_small(column->out + target[k] * column->stride, source[k], width);
+        for (size_t t = 0; t < filled; t++) {
+            const size_t r = order != NULL ? (size_t)order[start + t] : start + t;
+            if (at[t].from != NULL) value_copy(column->out + r * column->stride, &at[t], width[t]);
+            else ATLAS_TRY(value_slow(reader, set, rows[r], column, r, &hint, all, keep, error));
+        }
     }
     reader->used = keep;
     return ATLAS_OK;
@@ -217,6 +348,8 @@ static int gather_column(atlas_reader *reader, const atlas_set *set, const int64
 
 int atlas_gather(atlas_reader *reader, const atlas_set *set, const int64_t *rows, size_t count, const int64_t *order, const atlas_column *columns, size_t column_count, atlas_error *error) {
     reader->need = reader->used;
-    for (size_t c = 0; c < column_count; c++) ATLAS_TRY(gather_column(reader, set, rows, count, order, &columns[c], error));
+    ATLAS_REQUIRE(set->count >= 1, ARG, 0, "set is empty");
+    cursors all;
+    for (size_t c = 0; c < column_count; c++) ATLAS_TRY(gather_column(reader, set, rows, count, order, &columns[c], &all, error));
     return ATLAS_OK;
 }

@@ -30,7 +30,9 @@ int page_read(const atlas_shard *shard, const atlas_leaf *leaf, const uint8_t *c
     ATLAS_REQUIRE(load_u16(e + ATLAS_PAGE_RESERVED) == 0, CORRUPT, at + ATLAS_PAGE_RESERVED, "page.reserved is not zero");
     ATLAS_REQUIRE(offset >= ATLAS_BLOCK_TABLE + (uint64_t)ATLAS_PAGE_SIZE * leaf->group_leaves && (uint64_t)offset + out->stored_bytes <= chunk_bytes, CORRUPT, at + ATLAS_PAGE_OFFSET, "page.offset + stored reaches out of the chunk");
     ATLAS_REQUIRE(offset % (page_whole_codec(out) ? 8 : 64) == 0, CORRUPT, at + ATLAS_PAGE_OFFSET, "page.offset is not aligned");
-    ATLAS_REQUIRE(out->raw <= max_page && out->stored_bytes <= max_page + (max_page >> 1) + 64, LIMIT, at + ATLAS_PAGE_RAW, "page.raw > limit");
+    ATLAS_REQUIRE(out->raw <= max_page && out->stored_bytes <= (uint64_t)max_page + (max_page >> 1) + 64, LIMIT, at + ATLAS_PAGE_RAW, "page.raw > limit");
+    ATLAS_REQUIRE((uint64_t)rows * leaf->width <= ATLAS_MAX_PAGE, LIMIT, at + ATLAS_PAGE_RAW, "page: its values are more than 2^30 bytes");
+    ATLAS_REQUIRE(leaf->width <= 8 * (uint64_t)out->raw, CORRUPT, at + ATLAS_PAGE_RAW, "page.raw is too small for a value");
     ATLAS_REQUIRE(codec != ATLAS_CODEC_NONE || (flags & ATLAS_PAGE_CELLS) != 0 || out->raw == out->stored_bytes, CORRUPT, at + ATLAS_PAGE_RAW, "page.raw != stored without a codec");
     ATLAS_REQUIRE(out->nulls <= rows && (out->nulls != 0) == ((flags & ATLAS_PAGE_VALIDITY) != 0), CORRUPT, at + ATLAS_PAGE_NULLS, "page.nulls does not match VALIDITY");
     ATLAS_REQUIRE(out->nulls == 0 || (leaf->flags & ATLAS_LEAF_NULLABLE) != 0, CORRUPT, at + ATLAS_PAGE_NULLS, "page.nulls: the leaf is not NULLABLE");
@@ -117,6 +119,7 @@ int content_open(const page *p, const atlas_leaf *leaf, const uint8_t *bytes, ui
     }
     case ATLAS_CONST:
         ATLAS_REQUIRE(c->kind == ATLAS_KIND_VARIABLE || left == c->width, CORRUPT, c->at, "CONST page has a wrong length");
+        ATLAS_REQUIRE((uint64_t)(c->rows - p->nulls) * left <= ATLAS_MAX_PAGE, LIMIT, c->at, "page: its values are more than 2^30 bytes");
         return ATLAS_OK;
     case ATLAS_NARROW:
         return narrow_open(c, bytes, left, error);

@@ -74,7 +74,8 @@ static int digest_fixed(const content *c, uint32_t leaf, uint32_t rows, bool nul
     return ATLAS_OK;
 }
 
-static int digest_variable(atlas_reader *reader, const page *p, const content *c, uint32_t leaf, uint32_t rows, uint8_t *temp, atlas_digest *digest, uint64_t *raw, atlas_error *error) {
+static int digest_variable(atlas_reader *reader, const page *p, const content *c, uint32_t leaf, uint32_t rows, uint8_t *temp, atlas_digest *digest, uint64_t *sum, atlas_error *error) {
+    const bool cells = (p->flags & ATLAS_PAGE_CELLS) != 0;
     for (uint32_t i = 0; i < rows; i++) {
         uint32_t length = UINT32_MAX;
         const uint8_t *value = temp;
@@ -85,35 +86,49 @@ static int digest_variable(atlas_reader *reader, const page *p, const content *c
             continue;
         }
         ATLAS_TRY(content_variable(c, i, &value, &size, error));
-        if ((p->flags & ATLAS_PAGE_CELLS) != 0 && size != 0) {
-            uint64_t decoded = 0;
-            ATLAS_TRY(cell_size(p, value, size, &decoded, error));
-            if (value[0] == 0) value++;
-            else {
-                ATLAS_TRY(cell_decode(reader->zstd, p, value, size, temp + decoded, temp, decoded, error));
-                value = temp;
-            }
-            size = decoded;
+        uint64_t decoded = size;
+        if (cells) ATLAS_TRY(cell_size(p, value, size, &decoded, error));
+        *sum += decoded; /* before decoding: a page can make no more than it may */
+        ATLAS_REQUIRE(*sum <= ATLAS_MAX_PAGE, LIMIT, p->at, "page: its values are more than 2^30 bytes");
+        ATLAS_REQUIRE(!cells || *sum <= p->raw, CORRUPT, p->at, "page.raw of CELLS is not the sum of the values");
+        if (cells && size != 0 && value[0] == 0) {
+            value++;
+            decoded = size - 1;
+        } else if (cells && size != 0) {
+            ATLAS_TRY(cell_decode(reader->zstd, p, value, size, temp + decoded, temp, decoded, error));
+            value = temp;
         }
+        size = decoded;
         length = (uint32_t)size;
-        *raw += size;
         atlas_digest_lengths(digest, leaf, &length, 4);
         atlas_digest_values(digest, leaf, value, size);
     }
     return ATLAS_OK;
 }
 
-static int page_verify(atlas_reader *reader, const atlas_shard *shard, uint32_t l, uint32_t block, uint64_t *end, atlas_digest *digest, atlas_error *error) {
+/* The decoded page; then one value, and a cell with its magic number. */
+static uint64_t page_room(const page *p, const atlas_leaf *leaf) {
+    return (page_whole_codec(p) ? pad_to(p->raw, 64) : 0) + pad_to((uint64_t)p->raw + p->stored_bytes + leaf->width, 64) + 128;
+}
+
+/* Hash, entry and padding of a page that begins after end; grows reader->need to what its values take. */
+static int page_outside(atlas_reader *reader, const atlas_shard *shard, const atlas_leaf *leaf, uint32_t block, uint64_t *end, atlas_error *error) {
+    page p;
+    ATLAS_TRY(page_find(reader, shard, leaf, block, &p, error));
+    ATLAS_REQUIRE(p.at >= *end && all_zero(shard->base + *end, p.at - *end), CORRUPT, *end, "padding before a page is not zero");
+    *end = p.at + p.stored_bytes;
+    if (page_room(&p, leaf) > reader->need) reader->need = page_room(&p, leaf);
+    return ATLAS_OK;
+}
+
+static int page_inside(atlas_reader *reader, const atlas_shard *shard, uint32_t l, uint32_t block, atlas_digest *digest, atlas_error *error) {
     const atlas_leaf *leaf = &shard->leaves[l];
     page p;
     content c;
-    ATLAS_TRY(page_find(reader, shard, leaf, block, &p, NULL, error));
-    ATLAS_REQUIRE(all_zero(shard->base + *end, p.at - *end), CORRUPT, *end, "padding before a page is not zero");
-    *end = p.at + p.stored_bytes;
+    ATLAS_TRY(page_find(reader, shard, leaf, block, &p, error));
     const bool whole = page_whole_codec(&p);
     const uint64_t form = whole ? p.raw : 0;
-    /* decoded page; then one value, and a cell with its magic number */
-    reader->need = pad_to(form, 64) + pad_to((uint64_t)p.raw + p.stored_bytes + leaf->width, 64) + 128;
+    reader->need = page_room(&p, leaf);
     ATLAS_REQUIRE(reader->need <= reader->arena_bytes, MEMORY, p.at, "arena is too small");
     if (whole) ATLAS_TRY(page_decode(reader, &p, reader->arena, error));
     uint8_t *temp = reader->arena + pad_to(form, 64);
@@ -121,9 +136,34 @@ static int page_verify(atlas_reader *reader, const atlas_shard *shard, uint32_t 
     ATLAS_TRY(content_check(&p, &c, error));
     const uint32_t rows = p.rows;
     if (leaf->kind == ATLAS_KIND_FIXED) return digest_fixed(&c, l, rows, (leaf->flags & ATLAS_LEAF_NULLABLE) != 0, temp, digest, error);
-    uint64_t raw = pad_to(4 * ((uint64_t)rows + 1), 64) + (c.validity != NULL ? pad_to(((uint64_t)rows + 7) / 8, 64) : 0);
-    ATLAS_TRY(digest_variable(reader, &p, &c, l, rows, temp, digest, &raw, error));
-    ATLAS_REQUIRE((p.flags & ATLAS_PAGE_CELLS) == 0 || raw == p.raw, CORRUPT, p.at, "page.raw of CELLS is not the sum of the values");
+    const uint64_t head = pad_to(4 * ((uint64_t)rows + 1), 64) + (c.validity != NULL ? pad_to(((uint64_t)rows + 7) / 8, 64) : 0);
+    uint64_t sum = 0;
+    ATLAS_TRY(digest_variable(reader, &p, &c, l, rows, temp, digest, &sum, error));
+    ATLAS_REQUIRE((p.flags & ATLAS_PAGE_CELLS) == 0 || head + sum == p.raw, CORRUPT, p.at, "page.raw of CELLS is not the sum of the values");
+    return ATLAS_OK;
+}
+
+/* What is known of the block from earlier is forgotten, so that everything is hashed once, whatever reader->verify says. First
+ * what takes no room, so that a caller may bring more and call again. */
+static int block_pages(atlas_reader *reader, atlas_shard *shard, uint32_t group, uint64_t first, uint64_t offset, atlas_digest *digest, atlas_error *error) {
+    uint64_t end = 0, block = 0;
+    reader->need = 0;
+    for (uint32_t l = 0; l < shard->leaf_count; l++) {
+        const atlas_leaf *leaf = &shard->leaves[l];
+        if (leaf->group != group) continue;
+        if (leaf->rank == 0) {
+            block = first / leaf->rows_per_block;
+            end = offset + ATLAS_BLOCK_TABLE + (uint64_t)leaf->group_leaves * ATLAS_PAGE_SIZE;
+            const uint8_t *entry = shard->index + ((size_t)leaf->first_block + block) * ATLAS_INDEX_SIZE;
+            ATLAS_REQUIRE(first % leaf->rows_per_block == 0 && load_u64(entry + ATLAS_INDEX_OFFSET) == offset, CORRUPT, offset, "block is not where the index says");
+            atlas_shard_forget(shard, group, (uint32_t)block);
+        }
+        ATLAS_TRY(page_outside(reader, shard, leaf, (uint32_t)block, &end, error));
+    }
+    ATLAS_REQUIRE(reader->need <= reader->arena_bytes, MEMORY, offset, "arena is too small");
+    for (uint32_t l = 0; l < shard->leaf_count; l++) {
+        if (shard->leaves[l].group == group) ATLAS_TRY(page_inside(reader, shard, l, (uint32_t)block, digest, error));
+    }
     return ATLAS_OK;
 }
 
@@ -133,17 +173,11 @@ static int block_verify(atlas_reader *reader, atlas_shard *shard, uint64_t offse
     const uint16_t group = load_u16(p + ATLAS_BLOCK_GROUP);
     const uint64_t first = load_u64(p + ATLAS_BLOCK_FIRST_ROW);
     ATLAS_REQUIRE(group < shard->group_count && first < shard->rows, CORRUPT, offset + ATLAS_BLOCK_FIRST_ROW, "block is not in the index");
-    uint64_t end = offset + ATLAS_BLOCK_TABLE;
-    for (uint32_t l = 0; l < shard->leaf_count; l++) {
-        const atlas_leaf *leaf = &shard->leaves[l];
-        if (leaf->group != group) continue;
-        const uint64_t block = first / leaf->rows_per_block;
-        const uint8_t *entry = shard->index + ((size_t)leaf->first_block + block) * ATLAS_INDEX_SIZE;
-        ATLAS_REQUIRE(first % leaf->rows_per_block == 0 && load_u64(entry + ATLAS_INDEX_OFFSET) == offset, CORRUPT, offset, "block is not where the index says");
-        if (leaf->rank == 0) end = offset + ATLAS_BLOCK_TABLE + (uint64_t)leaf->group_leaves * ATLAS_PAGE_SIZE;
-        ATLAS_TRY(page_verify(reader, shard, l, (uint32_t)block, &end, digest, error));
-    }
-    return ATLAS_OK;
+    const int32_t verify = reader->verify;
+    reader->verify = ATLAS_VERIFY_FIRST;
+    const int status = block_pages(reader, shard, group, first, offset, digest, error);
+    reader->verify = verify;
+    return status;
 }
 
 int atlas_verify_chunk(atlas_reader *reader, atlas_shard *shard, uint64_t offset, atlas_digest *digest, uint32_t *blocks, uint32_t *dicts, uint64_t *next, atlas_error *error) {
@@ -166,8 +200,9 @@ int atlas_verify_chunk(atlas_reader *reader, atlas_shard *shard, uint64_t offset
         return atlas_shard_dict(shard, *dicts, &bytes, &size, error);
     }
     if (memcmp(chunk.kind, ATLAS_KIND_DATA, 4) == 0) {
+        ATLAS_TRY(block_verify(reader, shard, offset, &chunk, digest, error));
         ++*blocks;
-        return block_verify(reader, shard, offset, &chunk, digest, error);
+        return ATLAS_OK;
     }
     ATLAS_REQUIRE(chunk.kind[0] >= 'a' && chunk.kind[0] <= 'z', UNSUPPORTED, offset + ATLAS_CHUNK_KIND, "chunk.kind is one this version does not know and may not skip");
     ATLAS_REQUIRE(chunk.head_bytes == chunk.body_bytes, CORRUPT, offset, "a skippable chunk whose hash does not cover it");

@@ -9,13 +9,13 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.dict cimport PyDict_SetItem, PyDict_GetItem
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
 from cpython.list cimport PyList_New, PyList_SET_ITEM
-from cpython.long cimport PyLong_AsSsize_t, PyLong_CheckExact, PyLong_AsLongLongAndOverflow, PyLong_FromLongLong, PyLong_FromUnsignedLongLong
+from cpython.long cimport PyLong_CheckExact, PyLong_AsLongLongAndOverflow, PyLong_FromLongLong, PyLong_FromUnsignedLongLong
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
+from cpython.number cimport PyNumber_AsSsize_t
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_INCREF
+from cpython.ref cimport Py_INCREF, Py_DECREF, Py_XDECREF
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
-from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.string cimport memcpy, memset
 cimport numpy as cnp
 
@@ -30,6 +30,35 @@ from atlas_ds.schema.types import Array, Media as MediaType, Scalar, Struct, Ten
 from atlas_ds.schema import values as _values
 
 cnp.import_array()
+
+cdef extern from *:
+    """
+    /* An owned reference kept in a slot that threads take from and give to, with or without a GIL. */
+    #define slot_take(slot) __atomic_exchange_n((slot), NULL, __ATOMIC_ACQ_REL)
+    #define slot_give(slot, object) __atomic_exchange_n((slot), (object), __ATOMIC_ACQ_REL)
+    """
+    PyObject *slot_take(PyObject **slot) nogil
+    PyObject *slot_give(PyObject **slot, PyObject *object) nogil
+
+cdef extern from *:
+    """
+    /* Most text is ASCII, which needs no decoding: one look at all bytes, eight at a time, and one copy. */
+    static PyObject *text_from(const uint8_t *data, Py_ssize_t size) {
+        uint64_t any = 0;
+        Py_ssize_t i = 0;
+        for (; i + 8 <= size; i += 8) {
+            uint64_t eight;
+            memcpy(&eight, data + i, 8);
+            any |= eight;
+        }
+        for (; i < size; i++) any |= (uint64_t)data[i];
+        if ((any & 0x8080808080808080u) != 0 || size < 2) return PyUnicode_DecodeUTF8((const char *)data, size, NULL);
+        PyObject *text = PyUnicode_New(size, 127);
+        if (text != NULL) memcpy(PyUnicode_DATA(text), data, (size_t)size);
+        return text;
+    }
+    """
+    object text_from(const uint8_t *data, Py_ssize_t size)
 
 cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
@@ -190,6 +219,13 @@ cdef class Shard:
         if self.has_buffer:
             PyBuffer_Release(&self.buffer)
 
+    cdef bint has_page_coded(self):
+        cdef uint32_t i
+        for i in range(self.c.leaf_count):
+            if self.c.leaves[i].flags & ATLAS_LEAF_PAGE_CODED:
+                return True
+        return False
+
     @property
     def rows(self):
         return self.c.rows
@@ -314,6 +350,23 @@ cdef class Context:
     cdef atlas_reader c
     cdef atlas_view *views
     cdef size_t view_room
+    cdef int delayed
+    cdef void *delayed_to[8]
+    cdef const void *delayed_from[8]
+    cdef size_t delayed_bytes[8]
+
+    cdef void copy(self, void *to, const void *source, size_t size) noexcept:
+        """Copies when the example is built: by then the memory that was asked for has come."""
+        if self.delayed == 8:
+            self.finish_copies()
+        self.delayed_to[self.delayed], self.delayed_from[self.delayed], self.delayed_bytes[self.delayed] = to, source, size
+        self.delayed += 1
+
+    cdef void finish_copies(self) noexcept:
+        cdef int k
+        for k in range(self.delayed):
+            memcpy(self.delayed_to[k], self.delayed_from[k], self.delayed_bytes[k])
+        self.delayed = 0
 
     def __cinit__(self):
         cdef atlas_error error
@@ -476,17 +529,20 @@ cdef object widen_bfloat16(cnp.ndarray bits):
     return (bits.astype(np.uint32) << 16).view(np.float32)
 
 
-cdef object build_array(Node node, const uint8_t *data, object owner):
+cdef object build_array(Context context, Node node, const uint8_t *data, object owner):
     """An array over the bytes of a value; owner None: a copy."""
     cdef cnp.ndarray out
     if owner is not None and not node.bfloat16:
         out = cnp.PyArray_SimpleNewFromData(node.ndim, node.shape, node.typenum, <void *>data)
         cnp.PyArray_CLEARFLAGS(out, cnp.NPY_ARRAY_WRITEABLE)
-        cnp.PyArray_SetBaseObject(out, owner)
+        cnp.set_array_base(out, owner)  # takes a reference of its own; PyArray_SetBaseObject would steal ours
         return out
     out = new_array(node.ndim, node.shape, node.typenum)
-    memcpy(cnp.PyArray_DATA(out), data, node.width)
-    return widen_bfloat16(out) if node.bfloat16 else out
+    if node.bfloat16:
+        memcpy(cnp.PyArray_DATA(out), data, node.width)
+        return widen_bfloat16(out)
+    context.copy(cnp.PyArray_DATA(out), data, node.width)
+    return out
 
 
 cdef object build_tensor(Node node, const atlas_view *view, const atlas_view *shape_view, object owner, object where):
@@ -515,7 +571,7 @@ cdef object build_tensor(Node node, const atlas_view *view, const atlas_view *sh
     if owner is not None and not node.bfloat16 and <size_t>view.data % <size_t>node.item == 0:
         out = cnp.PyArray_SimpleNewFromData(ndim, dims, node.typenum, <void *>view.data)
         cnp.PyArray_CLEARFLAGS(out, cnp.NPY_ARRAY_WRITEABLE)
-        cnp.PyArray_SetBaseObject(out, owner)
+        cnp.set_array_base(out, owner)  # takes a reference of its own; PyArray_SetBaseObject would steal ours
         return out
     out = new_array(ndim, dims, node.typenum)
     memcpy(cnp.PyArray_DATA(out), view.data, view.size)
@@ -551,7 +607,7 @@ cdef object build_item(Node node, const uint8_t *data):
     return out[()] if node.numpy_scalar else out.item()
 
 
-cdef object build(Node node, const atlas_view *views, size_t stride, size_t i, object owner, object where):
+cdef object build(Context context, Node node, const atlas_view *views, size_t stride, size_t i, object owner, object where):
     """The value of a node in row i: views of leaf l are at views[l * stride + i]."""
     cdef const atlas_view *view = NULL
     cdef Kind kind = node.kind
@@ -568,9 +624,9 @@ cdef object build(Node node, const atlas_view *views, size_t stride, size_t i, o
     if kind == K_INT64:
         return PyLong_FromLongLong((<const int64_t *>view.data)[0])
     if kind == K_ARRAY:
-        return build_array(node, view.data, owner)
+        return build_array(context, node, view.data, owner)
     if kind == K_STR:
-        return PyUnicode_DecodeUTF8(<const char *>view.data, view.size, NULL)
+        return text_from(view.data, view.size)
     if kind == K_BYTES:
         return build_bytes(view, owner)
     if kind == K_STRUCT:
@@ -579,7 +635,7 @@ cdef object build(Node node, const atlas_view *views, size_t stride, size_t i, o
         out = {}
         for k in range(len(node.children)):
             child = <Node>node.children[k]
-            PyDict_SetItem(out, child.name, build(child, views, stride, i, owner, where))
+            PyDict_SetItem(out, child.name, build(context, child, views, stride, i, owner, where))
         return out
     if kind == K_FLOAT64:
         memcpy(&real, view.data, 8)
@@ -619,19 +675,19 @@ cdef object build(Node node, const atlas_view *views, size_t stride, size_t i, o
         if node.media_type is not None:
             return _values.Media(data, node.media_type)
         view = &views[<size_t>(node.slot + 1) * stride + i]
-        return _values.Media(data, PyUnicode_DecodeUTF8(<const char *>view.data, view.size, NULL))
+        return _values.Media(data, text_from(view.data, view.size))
     if kind == K_VALUE:
-        return build(<Node>node.children[0], views, stride, i, owner, where)
+        return build(context, <Node>node.children[0], views, stride, i, owner, where)
     if kind == K_TUPLE:
         row = PyTuple_New(len(node.children))
         for k in range(len(node.children)):
-            value = build(<Node>node.children[k], views, stride, i, owner, where)
+            value = build(context, <Node>node.children[k], views, stride, i, owner, where)
             Py_INCREF(value)
             PyTuple_SET_ITEM(row, k, value)
         return row
     items = []
     for k in range(len(node.children)):
-        items.append(build(<Node>node.children[k], views, stride, i, owner, where))
+        items.append(build(context, <Node>node.children[k], views, stride, i, owner, where))
     return items
 
 
@@ -657,8 +713,9 @@ cdef class Table:
     cdef list opened
     cdef object opener
     cdef object guard
-    cdef list contexts
+    cdef PyObject *spare  # a Context that waits for its next use
     cdef size_t missing
+    cdef bint page_coded  # some leaf of an open shard may be compressed by whole pages: rows are read in their order
     cdef int verify
     cdef bint copy
     cdef uint32_t max_page
@@ -675,13 +732,14 @@ cdef class Table:
         self.missing = self.c.count
         self.opener = opener
         self.guard = guard
-        self.contexts = []
+        self.spare = NULL
         self.verify = verify
         self.copy = copy
         self.max_page = max_page
 
     def __dealloc__(self):
         PyMem_RawFree(self.shards)
+        Py_XDECREF(self.spare)
 
     def shard(self, size_t k):
         """Shard k, opened if it was not."""
@@ -693,6 +751,7 @@ cdef class Table:
                 self.opened[k] = shard
                 self.shards[k] = &(<Shard>shard).c
                 self.missing -= 1
+                self.page_coded |= (<Shard>shard).has_page_coded()
         return self.opened[k]
 
     @property
@@ -726,13 +785,21 @@ cdef class Table:
         return 0
 
     cdef Context take(self):
-        try:
-            return <Context>self.contexts.pop()
-        except IndexError:
-            context = Context()
-            (<Context>context).c.verify = self.verify
-            (<Context>context).c.max_page = self.max_page
-            return <Context>context
+        cdef PyObject *spare = slot_take(&self.spare)
+        cdef Context context
+        if spare != NULL:
+            context = <Context>spare
+            Py_DECREF(context)
+            return context
+        context = Context()
+        context.c.verify = self.verify
+        context.c.max_page = self.max_page
+        return context
+
+    cdef int give(self, Context context) except -1:
+        Py_INCREF(context)
+        Py_XDECREF(slot_give(&self.spare, <PyObject *>context))
+        return 0
 
     cdef str where(self, size_t k):
         shard = self.opened[k] if k < self.c.count else None
@@ -775,17 +842,22 @@ cdef class Table:
             self.read_views(context, program, &row, 1, NULL)
             return self.build_row(context, program, 1, 0, k)
         finally:
-            self.contexts.append(context)
+            self.give(context)
             if token is not None:
                 self.guard.exit(token)
 
     cdef object build_row(self, Context context, Program program, size_t count, size_t i, size_t k):
         try:
             if self.copy or self.guard is not None:
-                return build(program.root, context.views, count, i, None, None)
+                example = build(context, program.root, context.views, count, i, None, None)
+                context.finish_copies()
+                return example
             return self.build_shared(context, program, count, i, k)
-        except UnicodeDecodeError as cause:
-            raise explain_decode(cause, self.where(k)) from cause
+        except BaseException as cause:
+            context.delayed = 0
+            if isinstance(cause, UnicodeDecodeError):
+                raise explain_decode(cause, self.where(k)) from cause
+            raise
 
     cdef object build_shared(self, Context context, Program program, size_t count, size_t i, size_t k):
         """An example whose values lie in the span where they can; those that were decoded are moved to memory of their own."""
@@ -800,7 +872,7 @@ cdef class Table:
             if view.data != NULL and not (base <= view.data < end):
                 total += (view.size + 63) & ~<size_t>63
         if total == 0:
-            return build(program.root, context.views, count, i, shard, None)
+            return build(context, program.root, context.views, count, i, shard, None)
         keep = np.empty(total + 64, np.uint8)
         room = <uint8_t *>cnp.PyArray_DATA(<cnp.ndarray>keep)
         room += (64 - <size_t>room % 64) % 64
@@ -810,7 +882,7 @@ cdef class Table:
                 memcpy(room + at, view.data, view.size)
                 view.data = room + at
                 at += (view.size + 63) & ~<size_t>63
-        return build(program.root, context.views, count, i, (shard, keep), None)
+        return build(context, program.root, context.views, count, i, (shard, keep), None)
 
     def shard_numbers(self, rows):
         """The shard of each table row."""
@@ -830,17 +902,6 @@ cdef class Table:
             out[leaf.group] = (leaf.rows_per_block, leaf.first_block)
         return out
 
-    cdef bint is_page_coded(self, Program program):
-        """Whether any leaf that is read may be compressed by whole pages, in the shards open now."""
-        cdef size_t k
-        cdef int i
-        for k in range(self.c.count):
-            if self.shards[k] != NULL:
-                for i in range(program.leaf_count):
-                    if self.shards[k].leaves[program.leaves[i]].flags & ATLAS_LEAF_PAGE_CODED:
-                        return True
-        return False
-
     def examples(self, Program program, cnp.ndarray rows):
         """The examples of some rows (int64), as a list."""
         return self._list(program, np.ascontiguousarray(rows, np.int64))
@@ -858,7 +919,7 @@ cdef class Table:
         if self.guard is not None:
             token = self.guard.enter(rows, self, program)
         sorted_order = None
-        if self.is_page_coded(program):
+        if self.page_coded:
             sorted_order = np.argsort(rows, kind="stable").astype(np.int64, copy=False)
             order = <const int64_t *>cnp.PyArray_DATA(<cnp.ndarray>sorted_order)
         context = self.take()
@@ -870,7 +931,7 @@ cdef class Table:
                 out.append(self.build_row(context, program, count, i, k))
         finally:
             context.trim()
-            self.contexts.append(context)
+            self.give(context)
             if token is not None:
                 self.guard.exit(token)
         return out
@@ -902,16 +963,17 @@ cdef class Table:
         """Columns of some rows (int64): nested as an example is. out: {path: array} to fill instead of new ones."""
         cdef const int64_t *p
         cdef object token = None
-        rows = np.ascontiguousarray(rows, np.int64)
+        if cnp.PyArray_TYPE(rows) != cnp.NPY_INT64 or not cnp.PyArray_ISCARRAY_RO(rows):
+            rows = np.ascontiguousarray(rows, np.int64)
         p = <const int64_t *>cnp.PyArray_DATA(rows)
         self.open_for(p, rows.shape[0])
-        if self.guard is not None:
-            token = self.guard.enter(rows, self, program)
+        if self.guard is None:
+            return Batch(self, program, rows, out).read()
+        token = self.guard.enter(rows, self, program)
         try:
             return Batch(self, program, rows, out).read()
         finally:
-            if token is not None:
-                self.guard.exit(token)
+            self.guard.exit(token)
 
 
 @cython.final
@@ -943,7 +1005,7 @@ cdef class Batch:
         self.context = context
         try:
             sorted_order = None
-            if self.table.is_page_coded(self.program):
+            if self.table.page_coded:
                 sorted_order = np.argsort(self.rows, kind="stable").astype(np.int64, copy=False)
                 order = <const int64_t *>cnp.PyArray_DATA(<cnp.ndarray>sorted_order)
             self.allocate(self.program.root.children, "")
@@ -954,14 +1016,14 @@ cdef class Batch:
             raise explain_decode(cause, self.table.where(0) if self.table.c.count == 1 else "dataset") from cause
         finally:
             context.trim()
-            self.table.contexts.append(context)
+            self.table.give(context)
 
     cdef int allocate(self, list nodes, str prefix) except -1:
         cdef Node node
         cdef cnp.npy_intp shape[33]
         cdef int i
         for node in nodes:
-            path = prefix + node.name if prefix else node.name
+            path = prefix + node.name if self.out is not None else ""
             if node.kind == K_STRUCT:
                 if node.slot >= 0:
                     self.arrays[node.slot] = np.empty(self.count, np.bool_)
@@ -1098,7 +1160,7 @@ cdef class Batch:
     cdef object variable(self, Node node, atlas_view *views, size_t i):
         cdef atlas_view *kind
         if node.kind == K_STR:
-            return PyUnicode_DecodeUTF8(<const char *>views[i].data, views[i].size, NULL)
+            return text_from(views[i].data, views[i].size)
         if node.kind == K_OBJECT:
             return _values.unpack(PyBytes_FromStringAndSize(<const char *>views[i].data, views[i].size))
         data = PyBytes_FromStringAndSize(<const char *>views[i].data, views[i].size)
@@ -1107,7 +1169,7 @@ cdef class Batch:
         if node.media_type is not None:
             return _values.Media(data, node.media_type)
         kind = self.run(node.slot + 1)
-        return _values.Media(data, PyUnicode_DecodeUTF8(<const char *>kind[i].data, kind[i].size, NULL))
+        return _values.Media(data, text_from(kind[i].data, kind[i].size))
 
     cdef object ragged(self, Node node, atlas_view *views):
         cdef size_t i, total = 0
@@ -1182,7 +1244,7 @@ cdef class Rows:
         cdef Py_ssize_t i
         cdef int64_t row
         if PyLong_CheckExact(key):
-            i = PyLong_AsSsize_t(key)
+            i = PyNumber_AsSsize_t(key, IndexError)
             if i < 0:
                 i += self.count
             if i < 0 or i >= self.count:
@@ -1192,6 +1254,27 @@ cdef class Rows:
                 return self.table.example(self.program, row)
             return self.convert(self.table.example(self.program, row))
         return self._select(key)
+
+    def rows_at(self, indices):
+        """Table rows (int64) of what a user gives as indices; IndexError if one is out of range."""
+        cdef cnp.ndarray given, out
+        cdef const int64_t *p
+        cdef int64_t *q
+        cdef int64_t i
+        cdef Py_ssize_t k, size
+        if type(indices) is not np.ndarray or cnp.PyArray_TYPE(<cnp.ndarray>indices) != cnp.NPY_INT64 or cnp.PyArray_NDIM(<cnp.ndarray>indices) != 1 or not cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>indices):
+            return self.take(self._positions(indices))
+        given = <cnp.ndarray>indices
+        size = cnp.PyArray_DIM(given, 0)
+        out = new_array(1, cnp.PyArray_DIMS(given), cnp.NPY_INT64)
+        p = <const int64_t *>cnp.PyArray_DATA(given)
+        q = <int64_t *>cnp.PyArray_DATA(out)
+        for k in range(size):
+            i = p[k] + self.count if p[k] < 0 else p[k]
+            if i < 0 or i >= self.count:
+                raise IndexError(f"row {p[k]} is out of range for {self.count} rows")
+            q[k] = self.index[i] if self.index != NULL else self.start + self.step * i
+        return out
 
     def take(self, cnp.ndarray at):
         """Table rows of positions (int64, already in range)."""

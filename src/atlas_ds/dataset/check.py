@@ -100,7 +100,11 @@ def repair(path: str | os.PathLike[str], *, output: str | os.PathLike[str] | Non
     schema = next((found for found in map(find_schema, files) if found is not None), None)
     if schema is None:
         raise AtlasError(f"{source}: no file has a readable schema: nothing can be saved")
-    with tempfile.TemporaryDirectory(prefix="atlas-repair-") as scratch, AtlasDatasetWriter(target, schema=schema, metadata=metadata) as writer, Progress(None, "repairing", "rows", progress) as bar:
+    with (
+        tempfile.TemporaryDirectory(prefix="atlas-repair-") as scratch,
+        AtlasDatasetWriter(target, schema=schema, metadata=metadata) as writer,
+        Progress(None, "repairing", "rows", progress) as bar,
+    ):
         for file in files:
             kept, reason = save_rows(file, Path(scratch) / "cut.atlas", writer, bar)
             lost = known[file.name] - kept if file.name in known else (0 if reason == "whole" else -1)

@@ -73,12 +73,13 @@ def _add(takers: list[Taker], field: Field, column: Any, path: str) -> int:
         takers.extend([lambda start, stop: [None] * (stop - start)] * len(field.leaves))
         return 8
     given = to_numpy(column)
-    if isinstance(kind, Scalar | Array) and isinstance(given, np.ndarray) and given.dtype == SCALARS[kind.dtype] and kind.dtype != "bfloat16" and not np.ma.isMaskedArray(given):
+    plain = isinstance(given, np.ndarray) and not np.ma.isMaskedArray(given)
+    if plain and isinstance(kind, Scalar | Array) and given.dtype == SCALARS[kind.dtype] and kind.dtype != "bfloat16":
         shape = kind.shape if isinstance(kind, Array) else ()
         if given.shape[1:] != shape:
             raise SchemaError(f"column {path!r}: expected {kind} in each row, got {describe(given)}")
         takers.append(lambda start, stop: np.ascontiguousarray(given[start:stop]))
-        return given.dtype.itemsize * int(np.prod(shape))
+        return int(given.dtype.itemsize * np.prod(shape))
     for one in _value_takers(field, path):
         keeps_none = kind == Word("object")
         takers.append(lambda start, stop, one=one, keep=keeps_none: [None if _is_null(v) and not keep else one(v) for v in given[start:stop]])  # type: ignore[misc]
@@ -108,8 +109,8 @@ def _value_takers(field: Field, path: str) -> list[Callable[[Any], Any]]:
             shape = lambda value: np.array(to_array(value, field, path).shape, np.uint32).tobytes()  # noqa: E731
             return [data] if ndim == 1 else [data, shape]
         case Media(type):
-            data = lambda value: to_media(value, field, path)[0]  # noqa: E731
-            return [data] if type is not None else [data, lambda value: to_media(value, field, path)[1].encode()]
+            content: Callable[[Any], Any] = lambda value: to_media(value, field, path)[0]  # noqa: E731
+            return [content] if type is not None else [content, lambda value: to_media(value, field, path)[1].encode()]
         case _:
             raise AssertionError(kind)
 

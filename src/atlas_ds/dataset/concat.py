@@ -86,7 +86,7 @@ def join(parts: list[Any], back: np.ndarray) -> Any:
     if isinstance(first, tuple):
         return tuple(join(list(column), back) for column in zip(*parts, strict=True))
     if isinstance(first, np.ma.MaskedArray) or any(isinstance(part, np.ma.MaskedArray) for part in parts):
-        return np.ma.concatenate(parts)[back]
+        return np.ma.concatenate(parts)[back]  # type: ignore[no-untyped-call]
     if isinstance(first, np.ndarray):
         return np.concatenate(parts)[back]
     values = [value for part in parts for value in (part if isinstance(part, list) else [part[i] for i in range(len(part))])]

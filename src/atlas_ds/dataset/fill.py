@@ -64,7 +64,7 @@ class Filler:
         return keys
 
     def _load(self, key: Key) -> None:
-        shard, span, blocks, *_ = self._shards[key[0]]
+        _, span, blocks, *_ = self._shards[key[0]]
         block = blocks[key[1]]
         size = int(block["bytes"])
         self._make_room(size)

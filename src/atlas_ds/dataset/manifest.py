@@ -15,7 +15,7 @@ from typing import Any
 import rfc8785
 
 from atlas_ds import _core
-from atlas_ds.errors import CommitConflict, CorruptError, UnsupportedError
+from atlas_ds.errors import CommitConflict, CorruptError, LimitError, UnsupportedError
 from atlas_ds.schema.schema import Schema, schema_from_json
 from atlas_ds.shard.writer import ShardInfo
 from atlas_ds.store.local import write_file
@@ -41,7 +41,7 @@ class Manifest:
         return sum(shard.rows for shard in self.shards)
 
     def dumps(self) -> bytes:
-        body = {
+        body: dict[str, Any] = {
             "atlas": 2,
             "features": [],
             "metadata": self.metadata,
@@ -72,13 +72,17 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
     if found is None:
         raise CorruptError(f"{where}: manifest: member hash is missing; the file was cut or edited: restore it, or run `atlas-ds repair`")
     if digest(data[: found.start()] + data[found.end() :]) != found[1].decode():
-        raise CorruptError(f"{where}: manifest: hash does not match (byte {found.start()}): the file was edited or damaged: restore it, or run `atlas-ds repair`")
+        why = "the file was edited or damaged: restore it, or run `atlas-ds repair`"
+        raise CorruptError(f"{where}: manifest: hash does not match (byte {found.start()}): {why}")
     try:
         body = json.loads(data)
-    except (ValueError, RecursionError) as cause:
+    except RecursionError as cause:
+        raise LimitError(f"{where}: manifest: nested too deep") from cause
+    except ValueError as cause:
         raise CorruptError(f"{where}: manifest: not JSON: {cause}") from cause
     if not isinstance(body, dict) or body.get("atlas") != 2:
-        raise UnsupportedError(f"{where}: manifest: atlas is {body.get('atlas')!r}, this version reads 2" if isinstance(body, dict) else f"{where}: manifest: not an object")
+        what = f"atlas is {body.get('atlas')!r}, this version reads 2" if isinstance(body, dict) else "not an object"
+        raise UnsupportedError(f"{where}: manifest: {what}")
     if body.get("features") != []:
         raise UnsupportedError(f"{where}: manifest: features {body.get('features')!r} are not known to this version")
     try:

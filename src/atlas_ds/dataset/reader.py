@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import numpy as np
 from atlas_ds import _core
 from atlas_ds.dataset.fill import Filler
 from atlas_ds.dataset.manifest import NAME, Manifest, Ranges, read_manifest
+from atlas_ds.dataset.views import compose, positions, share_out
 from atlas_ds.errors import CorruptError, UnsupportedError
 from atlas_ds.schema.schema import Schema
 from atlas_ds.shard.reader import open_anonymous, open_shard, shard_schema, shard_stats
@@ -215,10 +217,8 @@ class AtlasDataset(_core.Rows):
     # --- reading ---
 
     def _select(self, key: Any) -> Any:
-        from atlas_ds.dataset.views import compose
-
-        if isinstance(key, np.integer) or (hasattr(key, "__index__") and not isinstance(key, bool | np.ndarray) and not hasattr(key, "__len__")):
-            return self[int(key)]
+        if hasattr(key, "__index__") and not isinstance(key, bool) and getattr(key, "ndim", 0) == 0:
+            return self[operator.index(key)]
         return self._view(compose(self.rows, key))
 
     def __iter__(self) -> Iterator[Any]:
@@ -248,12 +248,10 @@ class AtlasDataset(_core.Rows):
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
         """The examples at several positions: what torch's DataLoader asks for."""
-        examples = self.table.examples(self.program, self.take(self._positions(indices)))
+        examples = self.table.examples(self.program, self.rows_at(indices))
         return examples if self.convert is None else [self.convert(example) for example in examples]
 
     def _positions(self, indices: Any) -> np.ndarray:
-        from atlas_ds.dataset.views import positions
-
         return positions(indices, len(self))
 
     def batch(self, indices: Any, columns: Sequence[str] | None = None, out: dict[str, np.ndarray] | None = None) -> Any:
@@ -262,9 +260,8 @@ class AtlasDataset(_core.Rows):
         A fixed column is an array (len(indices), ...), masked where null if nullable; str, bytes, media and objects are lists; tensors a Ragged.
         columns: names to read. out: {"name" or "struct.name": array} to fill instead of new arrays. Maps are not applied; with_format("torch") is.
         """
-        at = self._positions(indices)
         program = self.program if columns is None else self._program(tuple(columns))
-        result = self.table.batch(program, self.take(at), out)
+        result = self.table.batch(program, self.rows_at(indices), out)
         if self._format == "torch":
             from atlas_ds.loader.torch import to_torch
 
@@ -287,14 +284,10 @@ class AtlasDataset(_core.Rows):
 
     def select(self, indices: Any) -> AtlasDataset:
         """A view of some rows: ints, a slice or a bool mask. The same as ds[indices]."""
-        from atlas_ds.dataset.views import compose
-
         return self._view(compose(self.rows, indices))
 
     def split(self, fractions: Sequence[float], *, seed: int | None = None) -> list[AtlasDataset]:
         """Views that share out all rows: fractions must add up to 1 (or counts to len). seed None: in order; else at random, always the same."""
-        from atlas_ds.dataset.views import share_out
-
         return [self._view(rows) for rows in share_out(self.rows, fractions, seed)]
 
     def map(self, function: Callable[[Any], Any]) -> AtlasDataset:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def share_out(rows: range | np.ndarray, fractions: Sequence[float], seed: int | 
         ends = np.round(np.cumsum([0.0, *fractions]) * count).astype(np.int64)
     else:
         raise ValueError(f"fractions {list(fractions)!r} must add up to 1, or whole counts to {count}")
-    pairs = zip(ends[:-1], ends[1:], strict=True)
+    pairs = pairwise(ends)
     if seed is None:
         return [compose(rows, slice(int(a), int(b))) for a, b in pairs]
     shuffled = np.random.Generator(np.random.PCG64(seed)).permutation(count)

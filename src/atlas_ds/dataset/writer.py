@@ -364,12 +364,12 @@ def check_compression(compression: str | Mapping[str, str]) -> None:
             raise ValueError(f"compression={name!r}: 'auto', 'none', 'lz4', 'zstd', or a dict of column to one of these")
 
 
-def rough_size(example: Any) -> int:
+def rough_size(example: Any, depth: int = 0) -> int:
     """About how many bytes an example holds; only to bound the memory of inference."""
-    if isinstance(example, dict):
-        return sum(map(rough_size, example.values()))
-    if isinstance(example, list | tuple):
-        return sum(map(rough_size, example)) if len(example) < 64 else 16 * len(example)
+    if isinstance(example, dict | list | tuple):
+        if depth > 16 or (len(example) >= 64 and not isinstance(example, dict)):
+            return 16 * len(example)
+        return sum(rough_size(value, depth + 1) for value in (example.values() if isinstance(example, dict) else example))
     if isinstance(example, str | bytes):
         return len(example)
     if isinstance(example, Media):
@@ -408,7 +408,8 @@ def merge_parts(root: str | os.PathLike[str], *, overwrite: bool = False, metada
     schema = parts[0][1].schema
     for folder, manifest in parts:
         if manifest.schema != schema:
-            raise SchemaError(f"{folder}: the schema of this part is not that of the first: give all writers the same schema=\n{manifest.schema}\nfirst: {schema}")
+            why = "the schema of this part is not that of the first: give all writers the same schema="
+            raise SchemaError(f"{folder}: {why}\n{manifest.schema}\nfirst: {schema}")
     shards: list[ShardInfo] = []
     splits: dict[str, Ranges] = {}
     row = 0

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from atlas_ds.errors import SchemaError
+from atlas_ds.errors import LimitError, SchemaError
 from atlas_ds.schema.schema import Schema, build_schema
-from atlas_ds.schema.types import Array, Field, Media, Scalar, Struct, Tensor, Type, Word, dtype_name
+from atlas_ds.schema.types import MAX_DEPTH, Array, Field, Media, Scalar, Struct, Tensor, Type, Word, dtype_name
 from atlas_ds.schema.values import Media as MediaValue
 from atlas_ds.schema.values import describe, is_bfloat16, is_pil, sniff, to_numpy
 
@@ -136,6 +136,8 @@ def check_dtype(array: Any, number: int, path: str) -> None:
 def infer_dict(name: str, values: list[tuple[int, Any]], path: str, nullable: bool) -> Field:
     """A struct if the keys are the same in all, else an object."""
     keys = list(values[0][1])
+    if path.count(".") > MAX_DEPTH:
+        raise LimitError(f"column {path[:80]!r}...: dicts are nested deeper than {MAX_DEPTH}")
     if keys and all(isinstance(key, str) for key in keys) and all(value.keys() == values[0][1].keys() for _, value in values):
         return Field(name, Struct(tuple(infer_field(key, [value[key] for _, value in values], f"{path}.{key}") for key in keys)))
     return Field(name, Word("object"))
@@ -143,7 +145,7 @@ def infer_dict(name: str, values: list[tuple[int, Any]], path: str, nullable: bo
 
 def infer_int(name: str, values: list[tuple[int, Any]], path: str) -> Field:
     least, most = min(value for _, value in values), max(value for _, value in values)
-    if -(1 << 63) <= least and most < 1 << 63:
+    if least >= -(1 << 63) and most < 1 << 63:
         return Field(name, Scalar("int64"))
     if least >= 0 and most < 1 << 64:
         return Field(name, Scalar("uint64"))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from atlas_ds.errors import CorruptError, LimitError, SchemaError, UnsupportedError
+from atlas_ds.errors import CorruptError, LimitError, SchemaError
 from atlas_ds.schema.types import (
     MAX_DEPTH,
     MAX_DIMENSIONS,
@@ -86,6 +86,9 @@ def checked(schema: Schema) -> Schema:
     if not schema.fields:
         raise SchemaError("an example needs at least one column")
     _check_fields(schema.fields, 0)
+    places = tuple(map(str, range(len(schema.fields))))
+    if schema.names != {"tuple": places, "list": places, "value": ("value",)}.get(schema.container, schema.names):
+        raise SchemaError(f"columns of a {schema.container} are named {'value' if schema.container == 'value' else '0, 1, ...'}, not {', '.join(schema.names)}")
     leaves = schema.leaves
     if not leaves or len(leaves) > MAX_LEAVES:
         raise LimitError(f"the schema has {len(leaves)} columns after flattening; 1 to {MAX_LEAVES} are possible (put many small values in one array)")
@@ -175,7 +178,7 @@ def _type_from_json(data: Any, where: str, depth: int) -> Type:
             return Scalar(data)
         if data in WORDS:
             return Word(data)
-        raise UnsupportedError(f"{where}: schema: type {data[:40]!r} is not known to this version")
+        raise CorruptError(f"{where}: schema: type {data[:40]!r} is not known, and no feature bit announces it")
     if not isinstance(data, dict) or len(data) != 1:
         raise CorruptError(f"{where}: schema: a type is not a name or an object of one member")
     ((kind, body),) = data.items()
@@ -183,7 +186,7 @@ def _type_from_json(data: Any, where: str, depth: int) -> Type:
         return Struct(_fields_from_json(body, where, depth + 1))
     members = {"array": {"dtype", "shape"}, "tensor": {"dtype", "ndim"}, "media": {"type"}}.get(kind)
     if members is None:
-        raise UnsupportedError(f"{where}: schema: type {str(kind)[:40]!r} is not known to this version")
+        raise CorruptError(f"{where}: schema: type {str(kind)[:40]!r} is not known, and no feature bit announces it")
     if not isinstance(body, dict) or set(body) != members or ("dtype" in members and body["dtype"] not in SCALARS):
         raise CorruptError(f"{where}: schema: the members of type {kind} are wrong")
     if kind == "array":

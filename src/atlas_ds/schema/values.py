@@ -6,13 +6,14 @@ import dataclasses
 import datetime
 import io
 import mimetypes
+import sys
 from pathlib import Path
 from typing import Any
 
 import msgpack
 import numpy as np
 
-from atlas_ds.errors import CorruptError, SchemaError
+from atlas_ds.errors import CorruptError, LimitError, SchemaError
 from atlas_ds.schema.types import SCALARS, Array, Field, Scalar, Tensor
 from atlas_ds.schema.types import Media as MediaType
 
@@ -109,7 +110,10 @@ def describe(value: Any) -> str:
     value = to_numpy(value)
     if isinstance(value, np.ndarray):
         return f"array({value.dtype}, {'x'.join(map(str, value.shape)) or 'scalar'})"
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:
+        text = "nested too deep to show"
     return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
 
 
@@ -119,9 +123,7 @@ def to_numpy(value: Any) -> Any:
         return value
     value = value.detach().cpu()
     if str(value.dtype) == "torch.bfloat16":
-        import torch
-
-        return value.view(torch.int16).numpy().view(np.uint16)
+        return value.view(sys.modules["torch"].int16).numpy().view(np.uint16)  # there is a tensor, so its library is loaded
     return value.resolve_conj().resolve_neg().numpy()
 
 
@@ -185,7 +187,7 @@ def scalar_bytes(value: Any, field: Field, path: str) -> bytes:
         good = np.can_cast(given.dtype, want, "safe") or (want.kind == given.dtype.kind and want.itemsize < given.dtype.itemsize and not field.numpy)
     if not good:
         raise SchemaError(f"column {path!r}: expected {kind}, got {describe(value)}")
-    return want.type(given).tobytes()
+    return bytes(want.type(given).tobytes())
 
 
 def as_dict(example: Any, schema: Any) -> dict[str, Any]:
@@ -242,7 +244,7 @@ def pack(value: Any, path: str) -> bytes:
     """One MessagePack value; SchemaError names what cannot be stored."""
     try:
         check_keys(value)
-        return msgpack.packb(value, default=_pack_other, strict_types=False, datetime=False)
+        return bytes(msgpack.packb(value, default=_pack_other, strict_types=False, datetime=False))
     except (TypeError, ValueError, OverflowError, UnicodeEncodeError, RecursionError) as cause:
         raise SchemaError(
             f"column {path!r}: {describe(value)} cannot be stored: {cause}. Lists, dicts with str keys, str, bytes, bool, int (64 bits), float, None and "
@@ -274,7 +276,10 @@ def check_keys(value: Any) -> None:
 
 def _unpack_ext(code: int, data: bytes) -> Any:
     if code == NAIVE_DATETIME:
-        return datetime.datetime.fromisoformat(data.decode())
+        moment = datetime.datetime.fromisoformat(data.decode())
+        if moment.tzinfo is not None:
+            raise ValueError("a naive datetime has a time zone")
+        return moment
     raise ValueError(f"extension {code} is not known")
 
 
@@ -282,5 +287,7 @@ def unpack(data: bytes) -> Any:
     """The value of MessagePack bytes; CorruptError where they are not one."""
     try:
         return msgpack.unpackb(data, ext_hook=_unpack_ext, timestamp=3, strict_map_key=True, raw=False)
-    except (ValueError, TypeError, OverflowError, RecursionError, msgpack.UnpackException) as cause:
+    except (msgpack.StackError, RecursionError) as cause:
+        raise LimitError("an object is nested too deep") from cause
+    except (ValueError, TypeError, OverflowError, msgpack.UnpackException) as cause:
         raise CorruptError(f"an object is not one MessagePack value: {cause}") from cause

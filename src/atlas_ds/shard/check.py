@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rfc8785
@@ -12,7 +13,7 @@ import rfc8785
 from atlas_ds import _core
 from atlas_ds.errors import CorruptError
 from atlas_ds.schema.schema import Schema
-from atlas_ds.schema.types import Field, Struct
+from atlas_ds.schema.types import Array, Field, Leaf, Struct, Word, walk_leaves
 from atlas_ds.shard.reader import open_shard, shard_schema
 from atlas_ds.store.span import open_mapped
 
@@ -37,7 +38,7 @@ def verify_shard(path: str | os.PathLike[str], *, fast: bool = False, advance: C
 
 
 def verify_values(shard: _core.Shard, schema: Schema) -> None:
-    """What the core does not know: text is UTF-8, objects are MessagePack, shapes match, bools are 0 or 1."""
+    """What the core does not know: text is UTF-8, objects are MessagePack, shapes match, bools are 0 or 1, nulls are whole."""
     fields = tuple(field for field in schema.fields if needs_values(field))
     if not fields or shard.rows == 0:
         return
@@ -45,12 +46,56 @@ def verify_values(shard: _core.Shard, schema: Schema) -> None:
     positions = {leaf[0]: i for i, leaf in enumerate(shard.leaves)}
     table = _core.Table(np.array([0, shard.rows]), lambda k: shard, verify=0, copy=True)
     program = _core.Program(part, positions)
+    flat = tuple(as_leaf(leaf) for leaf in schema.leaves)
+    bare = _core.Program(Schema(flat, "dict"), positions) if any(map(needs_leaves, schema.fields)) else None
     table.shard(0)
     step = table.chunk_rows(program)
     for start in range(0, shard.rows, step):
         rows = np.arange(start, min(start + step, shard.rows), dtype=np.int64)
         check_bools(table.batch(program, rows), part.fields, shard.path)
         table.examples(program, rows)
+        if bare is not None:
+            check_nulls(table.batch(bare, rows), schema.fields, shard.path)
+
+
+def as_leaf(leaf: Leaf) -> Field:
+    """A leaf as a column of its own, so that its bytes can be looked at."""
+    return Field(str(leaf.id), Array("uint8", (leaf.width,)) if leaf.fixed else Word("bytes"), nullable=True, leaves=(leaf.id,))
+
+
+def needs_leaves(field: Field) -> bool:
+    inner = isinstance(field.type, Struct) and any(map(needs_leaves, field.type.fields))
+    return inner or (field.nullable and (isinstance(field.type, Struct) or len(field.leaves) > 1))
+
+
+def check_nulls(leaves: dict[str, Any], fields: tuple[Field, ...], path: str) -> None:
+    """Where the first leaf of a field is null the others are; where a struct is absent its leaves are zero or empty."""
+    for field in fields:
+        first, *others = (is_null(leaves[str(id)]) for id in field.leaves) if field.leaves else (None,)
+        if any((other != first).any() for other in others):
+            raise CorruptError(f"{path}: column {field.name!r}: one of its leaves is null, another is not")
+        if not isinstance(field.type, Struct):
+            continue
+        if field.leaves:
+            flags = np.ma.filled(leaves[str(field.leaves[0])], 0).reshape(-1)
+            if flags.max(initial=0) > 1:
+                raise CorruptError(f"{path}: column {field.name!r}: the presence of a struct is neither 0 nor 1")
+            if any(holds_data(leaves[str(leaf.id)], flags == 0) for leaf in walk_leaves(field.type.fields)):
+                raise CorruptError(f"{path}: column {field.name!r}: a value in an absent struct")
+        check_nulls(leaves, field.type.fields, path)
+
+
+def is_null(column: Any) -> np.ndarray:
+    if isinstance(column, list):
+        return np.array([value is None for value in column], np.bool_)
+    mask = np.ma.getmaskarray(column)
+    return np.asarray(mask.reshape(len(mask), -1).any(axis=1))
+
+
+def holds_data(column: Any, absent: np.ndarray) -> bool:
+    if isinstance(column, list):
+        return any(value for value, gone in zip(column, absent, strict=True) if gone)
+    return bool(np.ma.filled(column, 0)[absent].any())
 
 
 def needs_values(field: Field) -> bool:
@@ -59,7 +104,7 @@ def needs_values(field: Field) -> bool:
     return not (type(field.type).__name__ in ("Scalar", "Array") and getattr(field.type, "dtype", "") != "bool") and str(field.type) != "bytes"
 
 
-def check_bools(columns: dict[str, object], fields: tuple[Field, ...], path: str) -> None:
+def check_bools(columns: dict[str, Any], fields: tuple[Field, ...], path: str) -> None:
     for field in fields:
         column = columns[field.name]
         if isinstance(field.type, Struct) and isinstance(column, dict):
@@ -103,12 +148,12 @@ def salvage(path: Path, target: Path) -> tuple[int, str]:
     index = []
     for blocks, per in zip(found_blocks, rows_per_block, strict=True):
         index += [blocks[first][:4] for first in range(0, kept, per)]
-    body = _core.footer_bytes(bytes(memory[:64]), kept, sum(entry[2] for entry in index), bytes(16), layout, dictionaries, index, b"{}")
-    footer, root = _core.seal_chunk(b"FOOT", body, nonce, offset)
+    foot = _core.footer_bytes(bytes(memory[:64]), kept, sum(entry[2] for entry in index), bytes(16), layout, dictionaries, index, b"{}")
+    footer, root = _core.seal_chunk(b"FOOT", foot, nonce, offset)
     with target.open("wb") as file:
         file.write(memory[:offset])
         file.write(footer)
-        file.write(_core.trailer_bytes(offset, 32 + len(body), kept, nonce, root))
+        file.write(_core.trailer_bytes(offset, 32 + len(foot), kept, nonce, root))
     return kept, f"chunks hold up to byte {offset} of {len(memory)}"
 
 

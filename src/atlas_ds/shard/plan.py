@@ -20,9 +20,10 @@ MAX_GROUPS = 64
 MAX_BLOCK_ROWS = 1 << 20
 HOT_SPAN = 8 << 20  # bytes of bulky rows that a block of small columns spans at most: a cut file keeps whole rows
 CELL_LEAST = 64  # mean bytes of a value from which cells pay
-DICTIONARY_MOST = 112 << 10
+DICTIONARY_MOST = 224 << 10
 DICTIONARY_VALUE = 16 << 10  # mean bytes of a value up to which a dictionary can help
 TRIAL_BYTES = 1 << 20
+CELL_LEVELS = 4  # values compressed one by one take this many zstd levels more: smaller, as fast to read, and only the writer pays
 FIXED_KIND, VARIABLE_KIND = 1, 2
 NULLABLE, PAGE_CODED = 1, 2
 
@@ -125,7 +126,9 @@ def choose(
     return choose_cells(column, mean, codec, stop, options, known, encoder, asked)
 
 
-def choose_whole(column: _core.Column, codec: int, rows: int, stop: int, options: Options, encoder: _core.Encoder, asked: int | None) -> tuple[int, bool, bool, bytes, str]:
+def choose_whole(
+    column: _core.Column, codec: int, rows: int, stop: int, options: Options, encoder: _core.Encoder, asked: int | None
+) -> tuple[int, bool, bool, bytes, str]:
     raw = stored = 0
     for start in range(0, stop, rows):
         one_raw, one_stored, _ = _core.trial(column, start, min(start + rows, stop), encoder, codec, False, True, True, options.level)
@@ -142,15 +145,15 @@ def choose_cells(
     start = column.rows - min(column.rows // 4, int(TRIAL_BYTES / max(mean, 1)))  # held out: not trained on
     if start == column.rows:
         start = 0
-    raw, plain, layout = _core.trial(column, start, column.rows, encoder, codec, True, False, True, options.level)
+    raw, plain, layout = _core.trial(column, start, column.rows, encoder, codec, True, False, True, cell_level(options.level))
     if layout in (3, 5):
         return codec, True, False, known.get(leaf.id, b""), "values repeat: stored once, by number"
     dictionary = b""
     if codec == ZSTD and options.dictionary and mean <= DICTIONARY_VALUE:
         dictionary = known.get(leaf.id) or train(column, start, mean)
     if dictionary:
-        handle = _core.Dictionary(dictionary, options.level)
-        _, packed, _ = _core.trial(column, start, column.rows, encoder, codec, True, False, True, options.level, handle)
+        handle = _core.Dictionary(dictionary, cell_level(options.level))
+        _, packed, _ = _core.trial(column, start, column.rows, encoder, codec, True, False, True, cell_level(options.level), handle)
         share = len(dictionary) * raw / max(column.size, 1)
         if packed + share <= plain - plain / 8 or (leaf.id in known and packed <= plain - plain / 8):
             return codec, True, False, dictionary, f"value by value with a dictionary: {saved(raw, packed)} saved on rows that it was not trained on"
@@ -159,10 +162,15 @@ def choose_cells(
     return codec, True, False, b"", f"value by value: {saved(raw, plain)} saved on a sample"
 
 
+def cell_level(level: int) -> int:
+    """The zstd level of values that are compressed one by one."""
+    return min(level + CELL_LEVELS, max(level, 19))
+
+
 def train(column: _core.Column, stop: int, mean: float) -> bytes:
     """A dictionary from the values before row stop."""
     data, lengths = column.sample(stop)
-    capacity = min(DICTIONARY_MOST, len(data) // 48)
+    capacity = min(DICTIONARY_MOST, len(data) // 32)
     if capacity < 1024 or stop < 16:
         return b""
     return _core.train_dictionary(np.frombuffer(data, np.uint8), lengths.astype(np.uintp), capacity)

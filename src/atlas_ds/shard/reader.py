@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from atlas_ds import _core
-from atlas_ds.errors import CorruptError, TruncatedError
+from atlas_ds.errors import AtlasError, CorruptError, LimitError, TruncatedError
 from atlas_ds.schema.schema import Schema, schema_from_json
+from atlas_ds.schema.types import Field, Struct
 from atlas_ds.store.span import AnonymousSpan, open_mapped
 
 
@@ -21,7 +23,7 @@ def open_shard(path: Path, *, span: AnonymousSpan | None = None, cut: bool = Fal
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: the file is not there") from None
     except ValueError as cause:
-        if isinstance(cause, CorruptError):
+        if isinstance(cause, AtlasError):
             raise
         raise TruncatedError(f"{path}: the file is empty (byte 0)") from None
 
@@ -47,14 +49,25 @@ def shard_schema(shard: _core.Shard) -> Schema:
     data = shard.schema_json
     try:
         body = json.loads(data)
-    except (ValueError, RecursionError) as cause:
+    except RecursionError as cause:
+        raise LimitError(f"{shard.path}: schema: nested too deep") from cause
+    except ValueError as cause:
         raise CorruptError(f"{shard.path}: schema: not JSON: {cause}") from cause
     schema = schema_from_json(body, where=shard.path)
-    wanted = [(leaf.id, 1 if leaf.fixed else 2, leaf.width, leaf.nullable) for leaf in schema.leaves]
-    there = [(id, kind, width, bool(flags & 1)) for id, kind, width, _, _, flags, _, _ in shard.leaves]
-    if wanted != there:
+    wanted = [(leaf.id, 1 if leaf.fixed else 2, leaf.width) for leaf in schema.leaves]
+    free = set(presence_leaves(schema.fields))  # 0 and null both mean absent
+    null = [bool(leaf[5] & 1) == leaf_of.nullable or leaf_of.id in free for leaf, leaf_of in zip(shard.leaves, schema.leaves, strict=False)]
+    if wanted != [leaf[:3] for leaf in shard.leaves] or not all(null):
         raise CorruptError(f"{shard.path}: schema: its leaves are not those of the leaf table")
     return schema
+
+
+def presence_leaves(fields: tuple[Field, ...]) -> Iterator[int]:
+    """Ids of the leaves that say whether a nullable struct is there."""
+    for field in fields:
+        if isinstance(field.type, Struct):
+            yield from field.leaves
+            yield from presence_leaves(field.type.fields)
 
 
 def shard_stats(shard: _core.Shard) -> dict[str, Any]:

@@ -14,10 +14,10 @@ import rfc8785
 
 from atlas_ds import _core
 from atlas_ds.schema.schema import Schema
-from atlas_ds.shard.plan import FIXED_KIND, NULLABLE, PAGE_CODED, VARIABLE_KIND, Options, ShardPlan, make_plan
+from atlas_ds.shard.plan import FIXED_KIND, NULLABLE, PAGE_CODED, VARIABLE_KIND, Options, ShardPlan, cell_level, make_plan
 from atlas_ds.store.local import NewFile
 
-SAMPLE_BYTES = 8 << 20  # rows of this many bytes are waited for before a shard is planned
+SAMPLE_BYTES = 20 << 20  # rows of this many bytes are waited for before a shard is planned
 BLOCK_OVERFLOW = 64  # a block of more than this many targets closes the shard: the rows changed since it was planned
 PENDING_BYTES = 32 << 20  # bytes of blocks that wait for an encoder at most
 LAYOUTS = {1: "FIXED", 2: "VAR", 3: "CONST", 4: "NARROW", 5: "ENUM"}
@@ -186,14 +186,16 @@ class _OpenShard:
             list(plan.rows),
             schema_json,
         )
-        handles = [_core.Dictionary(data, options.level) for data in plan.dictionaries]
-        specs, first = [], []
+        handles = [_core.Dictionary(data, cell_level(options.level)) for data in plan.dictionaries]
+        specs: list[Any] = []
+        first: list[int] = []
         for group in plan.groups:
             first.append(len(specs))
             for position in group:
                 page = plan.pages[position]
                 handle = handles[page.dictionary - 1] if page.dictionary else None
-                specs.append((page.leaf, page.codec, page.cells, page.whole, True, options.level, page.dictionary, handle))
+                level = cell_level(options.level) if page.cells else options.level
+                specs.append((page.leaf, page.codec, page.cells, page.whole, True, level, page.dictionary, handle))
         self._pages = _core.Plan(specs, first)
         self._file = NewFile(folder, f"{ordinal:05d}")
         try:
@@ -305,4 +307,5 @@ class _LeafStats:
         self.cells += bool(flags & CELLS)
 
     def to_json(self, path: str, why: str) -> dict[str, Any]:
-        return {"cells": self.cells, "codecs": self.codecs, "layouts": self.layouts, "path": path, "raw_bytes": self.raw, "stored_bytes": self.stored, "why": why}
+        sizes = {"raw_bytes": self.raw, "stored_bytes": self.stored}
+        return {"cells": self.cells, "codecs": self.codecs, "layouts": self.layouts, "path": path, "why": why} | sizes

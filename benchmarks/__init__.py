@@ -1,0 +1,1 @@
+"""Benchmarks of Atlas against other dataset formats (see benchmarks/README.md)."""

@@ -1,0 +1,41 @@
+"""The questions: one module each, with UNIT, HIGHER_IS_BETTER and prepare(subject)."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from benchmarks.peers import BasePeer
+from benchmarks.workloads import Workload
+
+NAMES = (
+    "get",
+    "get_view",
+    "batch",
+    "size",
+    "scan",
+    "scan_batches",
+    "write",
+    "epoch",
+    "epoch_batches",
+    "open",
+)
+WITHOUT_READING = frozenset({"size", "write"})
+
+
+@dataclass
+class Subject:
+    """One peer with its written copy of one workload."""
+
+    peer: BasePeer
+    workload: Workload
+    path: Path
+    scratch: Path
+    seconds: float
+
+
+def load(name: str) -> ModuleType:
+    """The module of the question `name`."""
+    return importlib.import_module(f"benchmarks.questions.{name}")

@@ -1,0 +1,97 @@
+"""Copies the examples of a source into an Atlas dataset: all of them, or none. It knows no format itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from atlas_ds.bridge.detect import open_source
+from atlas_ds.bridge.source import Source
+from atlas_ds.dataset.reader import AtlasDataset
+from atlas_ds.dataset.writer import AtlasDatasetWriter
+from atlas_ds.errors import AtlasError, SchemaError
+from atlas_ds.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """What a conversion did. `rows` counts those written by it, not those appended to."""
+
+    path: Path
+    format: str
+    rows: int
+    seconds: float
+    notes: tuple[str, ...]
+
+
+def convert(
+    src: str | Path,
+    dst: str | Path,
+    *,
+    source_format: str | None = None,
+    shard_size: int | str = "256MB",
+    block_size: int | str | None = None,
+    compression: str | Mapping[str, str] = "auto",
+    access: str = "random",
+    overwrite: bool = False,
+    append: bool = False,
+    split: str | None = None,
+    workers: int | None = None,
+    progress: bool = False,
+) -> Converted:
+    """Writes the examples of `src` as the dataset `dst`. Any error, Ctrl-C too, leaves `dst` as it was.
+
+    `source_format` overrides detection (names in `detect.READERS`). `split` puts all rows into one split, whatever
+    splits the source has. The other options are AtlasDatasetWriter's.
+    """
+    start = time.monotonic()
+    _refuse_overlap(Path(src), Path(dst))
+    source = open_source(src, source_format)
+    metadata = _appended_metadata(Path(dst), source) if append else dict(source.metadata)
+    rows = 0
+    with AtlasDatasetWriter(
+        dst,
+        shard_size,
+        block_size,
+        schema=None if append else source.schema,  # a standing dataset's own schema decides
+        compression=compression,
+        access=access,
+        append=append,
+        overwrite=overwrite,
+        workers=workers,
+        metadata=metadata or None,
+    ) as writer:
+        with Progress(source.total, "converting", "rows", progress) as bar:
+            for example, own_split in source.examples():
+                writer.add_example(example, split=split or own_split)
+                rows += 1
+                bar.advance(1)
+        if source.total is not None and rows != source.total:
+            raise AtlasError(f"{src}: gave {rows:,} rows, but {source.total:,} were announced; did it change meanwhile?")
+    return Converted(Path(dst), source.format, rows, time.monotonic() - start, source.notes)
+
+
+def _appended_metadata(dst: Path, source: Source) -> dict[str, object]:
+    """Both metadata together. Labels that would change their meaning are refused."""
+    if not dst.exists():
+        return dict(source.metadata)
+    standing = dict(AtlasDataset(dst).metadata or {})
+    for name, value in source.metadata.items():
+        if standing.get(name, value) != value:
+            raise SchemaError(
+                f"{dst}: metadata[{name!r}] is {standing[name]!r}, but the rows to append have {value!r};"
+                " make them agree, or convert into a dataset of its own"
+            )
+    return standing | dict(source.metadata)
+
+
+def _refuse_overlap(src: Path, dst: Path) -> None:
+    source, target = src.resolve(), dst.resolve()
+    if source == target:
+        raise AtlasError(f"{dst}: source and destination are the same; write to another folder")
+    if source.is_dir() and target.is_relative_to(source):
+        raise AtlasError(f"{dst}: lies inside the source {src}, whose files it would join; write to another folder")
+    if source.is_relative_to(target):
+        raise AtlasError(f"{dst}: holds the source {src}, which overwriting could delete; write to another folder")

@@ -1,0 +1,129 @@
+"""Says what a path holds, by magic bytes and by the shape of a folder, and which reader is for it. It converts nothing."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+
+from atlas_ds.bridge.again import read_atlas
+from atlas_ds.bridge.arrays import read_npy, read_npz
+from atlas_ds.bridge.folder import folder_shape, list_files, read_folder
+from atlas_ds.bridge.idx import idx_files, looks_like_idx, read_idx
+from atlas_ds.bridge.source import Source, open_binary, unreadable
+from atlas_ds.bridge.tables import read_parquet
+from atlas_ds.bridge.text_tables import read_csv, read_jsonl
+from atlas_ds.errors import AtlasError, CorruptError, UnsupportedError
+
+READERS: Mapping[str, Callable[[Path], Source]] = MappingProxyType(
+    {
+        "classes": partial(read_folder, shape="classes"),
+        "samples": partial(read_folder, shape="samples"),
+        "parquet": read_parquet,
+        "csv": read_csv,
+        "jsonl": read_jsonl,
+        "npy": read_npy,
+        "npz": read_npz,
+        "idx": read_idx,
+        "atlas": read_atlas,
+    }
+)
+FOLDERS = frozenset(("classes", "samples", "parquet", "idx", "atlas"))
+_STRANGERS = (
+    (0, b"\x89HDF", "HDF5; write rows with h5py and AtlasDatasetWriter"),
+    (0, b"%PDF", "PDF"),
+    (0, b"ARROW1", "an Arrow file; write it as Parquet first"),
+    (0, b"\x28\xb5\x2f\xfd", "compressed with zstd; unpack it first: zstd -d"),
+    (257, b"ustar", "a tar archive; unpack it into a folder first: tar -xf"),
+)
+
+
+def detect(src: str | Path) -> str:
+    """The format's name, one of READERS. UnsupportedError says what was seen where none fits."""
+    path = Path(src)
+    try:
+        if path.is_dir():
+            return _folder(path)
+        path.stat()
+    except OSError as error:
+        raise unreadable(path, error) from error
+    return _file(path)
+
+
+def open_source(src: str | Path, source_format: str | None = None) -> Source:
+    """The reader's source for `src`; the format is detected unless it is given."""
+    path = Path(src)
+    if source_format is not None and source_format not in READERS:
+        raise AtlasError(f"{source_format!r} is no format that can be read; choose from {', '.join(READERS)}")
+    if not path.exists():
+        raise AtlasError(f"{path}: no such file or folder; check the path")
+    name = source_format or detect(path)
+    if path.is_dir() and name not in FOLDERS:
+        raise AtlasError(f"{path}: a folder, but {name} is read from a single file; name the file")
+    if not path.is_dir() and name in ("classes", "samples"):
+        raise AtlasError(f"{path}: a file, but {name} is read from a folder; name the folder")
+    return READERS[name](path)
+
+
+def _folder(path: Path) -> str:
+    if (path / "atlas.json").is_file():
+        return "atlas"
+    if len(idx_files(path)) > 1:
+        return "idx"
+    files = list_files(path)
+    if files and all(file.suffix.lower() == ".parquet" for file in files):
+        return "parquet"
+    return folder_shape(files)
+
+
+def _file(path: Path) -> str:
+    head = _head(path)
+    suffix = (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
+    if not head:
+        raise CorruptError(f"{path}: byte 0: the file is empty; nothing to convert")
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    if head.startswith(b"\x93NUMPY"):
+        return "npy"
+    if head.startswith(b"PK") and (suffix == ".npz" or b".npy" in head):
+        return "npz"
+    if looks_like_idx(head):
+        return "idx"
+    if head.startswith(b"\x89ATL\r\n\x1a\n"):
+        return "atlas"
+    for offset, magic, name in _STRANGERS:
+        if head[offset:].startswith(magic):
+            raise UnsupportedError(f"{path}: {name}")
+    return _text(path, head, suffix)
+
+
+def _text(path: Path, head: bytes, suffix: str) -> str:
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if b"\0" in head:
+        raise UnsupportedError(f"{path}: begins with {head[:8].hex(' ')}, which is no format known here; {_advice()}")
+    if text.startswith(b"{"):
+        return "jsonl"
+    if text.startswith(b"["):
+        raise UnsupportedError(f"{path}: a JSON array; write one object per line, e.g. jq -c '.[]' a.json > a.jsonl")
+    first = text.split(b"\n", 1)[0]
+    if suffix in (".csv", ".tsv") or any(mark in first for mark in (b",", b"\t", b";", b"|")):
+        return "csv"
+    raise UnsupportedError(f"{path}: text, but neither a table nor JSON lines; {_advice()}")
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with open_binary(path) as file:
+            return file.read(512)
+    except (EOFError, zlib.error) as error:
+        raise CorruptError(f"{path}: the gzip stream is damaged: {error}; fetch the file again") from error
+    except OSError as error:
+        if error.errno is None:
+            raise CorruptError(f"{path}: the gzip stream is damaged: {error}; fetch the file again") from error
+        raise unreadable(path, error) from error
+
+
+def _advice() -> str:
+    return f"say --from with one of {', '.join(READERS)}, or write it with AtlasDatasetWriter"

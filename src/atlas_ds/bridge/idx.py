@@ -1,0 +1,172 @@
+"""Reads IDX files, the MNIST family's format, plain or gzipped: http://yann.lecun.com/exdb/mnist/
+
+A single file gives {"value": row}. A folder of images and labels gives {"image", "label"}, and several pairs
+(train-..., t10k-...) become splits. Files are paired by name and must agree in their counts.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from atlas_ds.bridge.source import Row, Source, open_binary, unreadable
+from atlas_ds.errors import CorruptError, LimitError, SchemaError, TruncatedError
+
+DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+MAX_AXES = 8
+MAX_BYTES = 1 << 34  # the array is held in memory; 16 GiB is 5,000 times MNIST
+PIECE = 1 << 24
+SPLIT_OF = {"t10k": "test", "test": "test", "train": "train", "val": "val", "valid": "val", "extra": "extra"}
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    dtype: np.dtype[np.generic]
+    shape: tuple[int, ...]
+
+
+def looks_like_idx(head: bytes) -> bool:
+    """True if the first four bytes, after any gzip, are an IDX magic number."""
+    return len(head) >= 4 and head[:2] == b"\0\0" and head[2] in DTYPES and 1 <= head[3] <= MAX_AXES
+
+
+def read_idx(path: Path) -> Source:
+    """The source for one IDX file, or for a folder of images and labels."""
+    if path.is_dir():
+        return _read_pairs(path, idx_files(path))
+    header = read_header(path)
+    _require_rows(path, header)
+
+    def examples() -> Iterator[Row]:
+        array = read_array(path)
+        for value in array:
+            yield {"value": value}, None
+
+    return Source("idx", examples, header.shape[0])
+
+
+def idx_files(folder: Path) -> list[Path]:
+    """The IDX files directly in a folder, sorted by name; a gzipped twin of a plain file is left out."""
+    found = []
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or not path.is_file() or (path.suffix == ".gz" and path.with_suffix("").exists()):
+            continue
+        try:
+            with open_binary(path) as file:
+                head = file.read(4)
+        except (OSError, EOFError, zlib.error):
+            continue
+        if looks_like_idx(head):
+            found.append(path)
+    return found
+
+
+def read_header(path: Path) -> Header:
+    """Element type and shape, in the machine's byte order."""
+    data = _read(path, 4)
+    if not looks_like_idx(data):
+        raise CorruptError(f"{path}: byte 0: begins with {data.hex(' ') or 'nothing'}, not an IDX magic number")
+    data = _read(path, 4 + 4 * data[3])
+    if len(data) < 4 + 4 * data[3]:
+        raise TruncatedError(f"{path}: byte {len(data)}: the file ends inside its header; fetch it again")
+    shape = tuple(int(n) for n in np.frombuffer(data, ">u4", offset=4))
+    return Header(np.dtype(DTYPES[data[2]]), shape)
+
+
+def read_array(path: Path) -> npt.NDArray[np.generic]:
+    """All of the file, checked to be exactly as long as its header says."""
+    header = read_header(path)
+    start = 4 + 4 * len(header.shape)
+    size = start + math.prod(header.shape) * header.dtype.itemsize
+    if size > MAX_BYTES:
+        raise LimitError(f"{path}: byte 4: the shape {header.shape} needs {size:,} bytes; the limit is {MAX_BYTES:,}")
+    data = _read(path, size + 1)
+    if len(data) < size:
+        raise TruncatedError(f"{path}: byte {len(data):,}: the header promises {size:,} bytes; fetch the file again")
+    if len(data) > size:
+        raise CorruptError(f"{path}: byte {size:,}: more bytes follow than the header promises; fetch the file again")
+    array = np.frombuffer(data, header.dtype, offset=start).reshape(header.shape)
+    return array.astype(header.dtype.newbyteorder("="), copy=False)
+
+
+def _read(path: Path, size: int) -> bytes:
+    """At most `size` bytes, in pieces: a crafted header must not make us ask for all of it at once."""
+    pieces, left = [], size
+    try:
+        with open_binary(path) as file:
+            while left and (piece := file.read(min(left, PIECE))):
+                pieces.append(piece)
+                left -= len(piece)
+    except EOFError as error:
+        raise TruncatedError(f"{path}: the gzip stream ends too early; fetch the file again") from error
+    except zlib.error as error:
+        raise CorruptError(f"{path}: the gzip stream is damaged: {error}; fetch the file again") from error
+    except OSError as error:
+        if error.errno is None:  # gzip.BadGzipFile
+            raise CorruptError(f"{path}: the gzip stream is damaged: {error}; fetch the file again") from error
+        raise unreadable(path, error) from error
+    return b"".join(pieces)
+
+
+def _require_rows(path: Path, header: Header) -> None:
+    if header.shape[0] == 0:
+        raise SchemaError(f"{path}: the first axis is 0; nothing to convert")
+
+
+def _read_pairs(folder: Path, files: list[Path]) -> Source:
+    pairs = _pair(folder, files)
+    total = 0
+    for images, labels in pairs.values():
+        counts = read_header(images).shape[0], read_header(labels).shape[0]
+        if counts[0] != counts[1]:
+            raise SchemaError(f"{images}: {counts[0]:,} images, but {labels.name} has {counts[1]:,} labels")
+        _require_rows(images, read_header(images))
+        total += counts[0]
+
+    def examples() -> Iterator[Row]:
+        for split, (images, labels) in pairs.items():
+            numbers = read_array(labels).tolist()
+            for image, label in zip(read_array(images), numbers, strict=True):
+                yield {"image": image, "label": label}, split or None
+
+    notes = tuple(f"{images.name} with {labels.name}" for images, labels in pairs.values())
+    return Source("idx", examples, total, notes=notes)
+
+
+def _pair(folder: Path, files: list[Path]) -> dict[str, tuple[Path, Path]]:
+    """Split name ("" if there is one pair only) -> images and labels, train first."""
+    images: dict[str, Path] = {}
+    labels: dict[str, Path] = {}
+    for path in files:
+        word = re.search(r"images|labels", path.name)
+        if word is None:
+            raise SchemaError(f"{path}: neither 'images' nor 'labels' in the name; rename it or convert it alone")
+        side = images if word[0] == "images" else labels
+        prefix = path.name[: word.start()].strip("-_.")
+        if prefix in side:
+            raise SchemaError(f"{path}: the same {word[0]} as {side[prefix].name}; remove one of them")
+        side[prefix] = path
+    lonely = sorted(images.keys() ^ labels.keys())
+    if lonely or not images:
+        name = (images.get(lonely[0]) or labels[lonely[0]]) if lonely else folder
+        raise SchemaError(f"{name}: has no partner; images and labels are paired by the name before these words")
+    if len(images) == 1:
+        prefix = next(iter(images))
+        return {"": (images[prefix], labels[prefix])}
+    named: dict[str, tuple[Path, Path]] = {}
+    for prefix in sorted(images, key=lambda p: (_split_name(p) != "train", p)):
+        split = _split_name(prefix)
+        named[prefix if split in named else split] = (images[prefix], labels[prefix])
+    return named
+
+
+def _split_name(prefix: str) -> str:
+    last = re.split(r"[-_.]", prefix)[-1]
+    return SPLIT_OF.get(last, prefix or "train")

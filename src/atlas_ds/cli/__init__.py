@@ -1,0 +1,76 @@
+"""The command `atlas-ds`: parses, calls one command, turns errors into one line and an exit code. No work is done here.
+
+Exit codes: 0 fine, 1 damage or failure, 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from atlas_ds.cli import bench, convert, head, info, repair, verify
+from atlas_ds.cli.text import one_line
+from atlas_ds.errors import AtlasError
+
+COMMANDS = (convert, info, head, verify, repair, bench)
+
+EPILOG = """\
+examples:
+  atlas-ds convert photos/ photos-atlas       a folder, Parquet, CSV, JSON lines, .npy, .npz or MNIST files
+  atlas-ds info photos-atlas                  columns, sizes, codecs and why they were chosen
+  atlas-ds head -n 3 photos-atlas             the first examples, in brief
+  atlas-ds verify photos-atlas                every byte against its checksum
+  atlas-ds COMMAND --help                     options and examples of one command
+
+exit codes: 0 fine, 1 damage or failure, 2 wrong usage, 130 interrupted
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with wrong usage told in one line like every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"atlas-ds: error: {message}; see: {self.prog} --help\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser with all commands; each command adds its own part."""
+    parser = _Parser(
+        prog="atlas-ds",
+        description="Makes, shows, checks and mends Atlas datasets.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.add_command(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command line (default: that of the process) and returns its exit code."""
+    try:
+        args = build_parser().parse_args(argv)
+    except SystemExit as stop:  # --help and wrong usage
+        return stop.code if isinstance(stop.code, int) else 2
+    try:
+        code = args.run(args)
+        sys.stdout.flush()
+        return int(code)
+    except KeyboardInterrupt:
+        return _fail("interrupted; nothing was published", 130)
+    except BrokenPipeError:  # `atlas-ds head | head -1`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (AtlasError, OSError, ValueError, TypeError, LookupError) as error:
+        return _fail(one_line(error), 1)
+    except MemoryError:
+        return _fail("out of memory; use a smaller --shard-size or fewer rows", 1)
+
+
+def _fail(message: str, code: int) -> int:
+    sys.stderr.write(f"atlas-ds: error: {message}\n")
+    return code

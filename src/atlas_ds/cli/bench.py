@@ -1,0 +1,141 @@
+"""`atlas-ds bench`: how quickly this dataset answers here, alone or beside other formats. Timing is measure.py's."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from atlas_ds.cli.measure import QUESTIONS, Answer, Contender, Reader, measure
+from atlas_ds.cli.options import add_dataset, add_json, positive, subparser
+from atlas_ds.cli.peers import PEERS, installed
+from atlas_ds.cli.plot import check_matplotlib, plot
+from atlas_ds.cli.text import count, duration, size, table
+from atlas_ds.dataset.reader import AtlasDataset
+from atlas_ds.errors import AtlasError
+from atlas_ds.progress import Progress
+
+EXAMPLES = f"""\
+examples:
+  atlas-ds bench cars
+  atlas-ds bench cars --rows 20000 --compare lmdb,hf,h5py
+  atlas-ds bench cars --compare all --plot bench.png --json > bench.json
+
+peers: {", ".join(PEERS)}
+A peer that is not installed is named and left out. The peers get the same examples in a temporary folder and are
+measured in the same run, in turns. Files are in the page cache: this measures formats, not disks.
+"""
+
+
+def add_command(commands: Any) -> None:
+    parser = subparser(commands, "bench", "measure how quickly a dataset is read here", EXAMPLES, run)
+    add_dataset(parser)
+    parser.add_argument("--rows", type=positive, help="use the first so many rows (with --compare: 10000 by default)")
+    parser.add_argument("--seconds", type=_seconds, default=2.0, help="time per question and format (default: %(default)s)")
+    parser.add_argument("--rounds", type=positive, default=5, help="turns that time is split into (default: %(default)s)")
+    parser.add_argument("--compare", type=_peers, default=(), metavar="PEER,...", help="other formats, or all")
+    parser.add_argument("--plot", type=Path, metavar="PNG", help="draw the answers (needs matplotlib)")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.plot:
+        check_matplotlib()
+    ds = AtlasDataset(args.dataset)
+    limit = args.rows or (10_000 if args.compare else len(ds))
+    rows = min(len(ds), limit)
+    if rows == 0:
+        raise AtlasError(f"{args.dataset}: has no rows; nothing to measure")
+    notes: list[str] = []
+    with ExitStack() as stack:
+        on_disk = ds.stats()["bytes"] * rows // len(ds)
+        contenders = [Contender("atlas", lambda: _open_atlas(args.dataset), on_disk)]
+        if args.compare:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="atlas-bench-")))
+            contenders += _write_peers(ds, rows, args.compare, folder, notes)
+        steps = args.rounds * len(QUESTIONS) * len(contenders)
+        bar = stack.enter_context(Progress(steps, "measuring", "steps", not args.json))
+        answers = measure(contenders, rows, args.seconds, args.rounds, lambda: bar.advance(1))
+    if args.plot:
+        plot(answers, args.plot, f"{args.dataset}: {count(rows, 'row')}")
+    if args.json:
+        sizes = {who.name: who.bytes for who in contenders}
+        told = {"path": str(args.dataset), "rows": rows, "bytes": sizes, "answers": [asdict(a) for a in answers]}
+        print(json.dumps(told | {"notes": notes}))
+    else:
+        print(_text(args.dataset, rows, answers, contenders, notes))
+    return 0
+
+
+def _open_atlas(path: Path) -> Reader:
+    ds = AtlasDataset(path)
+    return Reader(ds.__getitem__, ds.batch, ds.__iter__)
+
+
+def _write_peers(ds: Any, rows: int, names: tuple[str, ...], folder: Path, notes: list[str]) -> list[Contender]:
+    """The installed peers, each holding the first rows; what is missing or cannot hold them goes into the notes."""
+    examples = [_as_dict(ds[i]) for i in range(rows)]
+    written = []
+    for name in names:
+        peer, place = PEERS[name], folder / name
+        if not installed(peer):
+            notes.append(f"{name} left out: not installed (pip install {peer.pip})")
+            continue
+        try:
+            peer.write(place, examples)
+            opener: Callable[[], Reader] = lambda peer=peer, place=place: peer.open(place, rows)  # type: ignore[misc] # noqa: E731
+            reader = opener()
+            reader.get(rows - 1)
+            reader.close()
+        except Exception as error:  # a peer's own error of any kind must not end the measurement of the others
+            notes.append(f"{name} left out: it cannot hold these examples: {type(error).__name__}: {str(error)[:200]}")
+            continue
+        written.append(Contender(name, opener, sum(f.stat().st_size for f in place.rglob("*") if f.is_file())))
+    return written
+
+
+def _as_dict(example: Any) -> dict[str, Any]:
+    if isinstance(example, dict):
+        return example
+    if isinstance(example, (tuple, list)):
+        return {str(i): value for i, value in enumerate(example)}
+    if hasattr(example, "__dataclass_fields__") and not hasattr(example, "data"):
+        return {name: getattr(example, name) for name in example.__dataclass_fields__}
+    return {"value": example}
+
+
+def _text(path: Path, rows: int, answers: list[Answer], contenders: list[Contender], notes: list[str]) -> str:
+    several = len(contenders) > 1
+    head = ["question", "format", "p50", "p99", "rows/s"] + (["time / atlas"] if several else [])
+    lines = [head]
+    for answer in answers:
+        line = [answer.question if answer.contender == "atlas" else "", answer.contender, duration(answer.p50)]
+        line += [duration(answer.p99), f"{answer.rows_per_second:,.0f}"]
+        lines.append(line + ([f"{answer.ratio:.2f}x"] if several else []))
+    sizes = ", ".join(f"{who.name} {size(who.bytes)}" for who in contenders)
+    text = [f"{path}: {count(rows, 'row')}, warm page cache, Python {sys.version.split()[0]}; on disk: {sizes}", ""]
+    return "\n".join([*text, table(lines, right=(2, 3, 4, 5)), *([""] if notes else []), *notes])
+
+
+def _peers(text: str) -> tuple[str, ...]:
+    names = tuple(PEERS) if text == "all" else tuple(dict.fromkeys(text.split(",")))
+    strangers = [name for name in names if name not in PEERS]
+    if strangers:
+        raise argparse.ArgumentTypeError(f"{strangers[0]!r} is no peer; choose from {', '.join(PEERS)}, or all")
+    return names
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
+    return number

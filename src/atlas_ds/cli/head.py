@@ -1,0 +1,57 @@
+"""`atlas-ds head`: a few examples, in brief. For whole values use AtlasDataset in Python."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from atlas_ds.cli.options import add_dataset, add_json, positive, subparser
+from atlas_ds.cli.text import brief, brief_json
+from atlas_ds.dataset.reader import AtlasDataset
+
+EXAMPLES = """\
+examples:
+  atlas-ds head cars
+  atlas-ds head cars -n 3 --start 1000 --columns label,caption
+  atlas-ds head cars --split test --json          one JSON object per line
+"""
+
+
+def add_command(commands: Any) -> None:
+    parser = subparser(commands, "head", "print some examples in brief", EXAMPLES, run)
+    add_dataset(parser)
+    parser.add_argument("-n", type=positive, default=5, help="how many (default: %(default)s)")
+    parser.add_argument("--start", type=int, default=0, help="the first row; negative counts from the end")
+    parser.add_argument("--columns", help="only these, separated by commas")
+    parser.add_argument("--split", help="only rows of this split")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    columns = args.columns.split(",") if args.columns else None
+    ds = AtlasDataset(args.dataset, columns=columns, split=args.split)
+    first = max(0, args.start + len(ds)) if args.start < 0 else args.start
+    for row in range(first, min(len(ds), first + args.n)):
+        fields = dict(_fields(ds[row]))
+        if args.json:
+            print(json.dumps({name: brief_json(value) for name, value in fields.items()}, ensure_ascii=False))
+            continue
+        width = max((len(name) for name in fields), default=0)
+        print(f"row {row:,}")
+        for name, value in fields.items():
+            print(f"  {name:<{width}}  {brief(value)}")
+    return 0
+
+
+def _fields(example: object) -> Iterator[tuple[str, object]]:
+    """Name and value whatever the container: a dict, a dataclass, a tuple, or one value."""
+    if isinstance(example, Mapping):
+        yield from example.items()
+    elif hasattr(example, "__dataclass_fields__") and not hasattr(example, "data"):
+        yield from ((name, getattr(example, name)) for name in example.__dataclass_fields__)
+    elif isinstance(example, (tuple, list)):
+        yield from ((str(i), value) for i, value in enumerate(example))
+    else:
+        yield "value", example

@@ -1,0 +1,96 @@
+"""`atlas-ds info`: what a dataset holds and what it costs. It reads no row."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from typing import Any
+
+from atlas_ds.cli.options import add_dataset, add_json, subparser
+from atlas_ds.cli.text import count, ratio, size, table
+from atlas_ds.dataset.reader import AtlasDataset
+
+EXAMPLES = """\
+examples:
+  atlas-ds info cars
+  atlas-ds info cars --shards              a line per shard, too
+  atlas-ds info cars --json | jq .rows
+
+ratio is the size of the values over the size stored; why says what decided the codec
+"""
+
+
+def add_command(commands: Any) -> None:
+    parser = subparser(commands, "info", "show columns, sizes, codecs and splits", EXAMPLES, run)
+    add_dataset(parser)
+    parser.add_argument("--shards", action="store_true", help="list the shards")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    ds = AtlasDataset(args.dataset)
+    told = _facts(args.dataset, ds)
+    print(json.dumps(told) if args.json else _text(told, args.shards))
+    return 0
+
+
+def _facts(path: object, ds: Any) -> dict[str, Any]:
+    stats = ds.stats()
+    columns = [_column(field, stats["columns"]) for field in ds.schema.fields]
+    return {
+        "path": str(path),
+        "rows": stats["rows"],
+        "bytes": stats["bytes"],
+        "raw_bytes": stats["raw_bytes"],
+        "splits": dict(ds.splits),
+        "metadata": dict(ds.metadata or {}),
+        "columns": columns,
+        "shards": [{"path": str(s.path), "rows": s.rows, "bytes": s.bytes} for s in ds.shards],
+    }
+
+
+def _column(field: Any, stats: dict[str, Any]) -> dict[str, Any]:
+    """A column's figures: the sum over what it is stored as ("boxes" is boxes.x and boxes.y); why is the largest part's."""
+    parts = {path: part for path, part in stats.items() if path == field.name or path.startswith(field.name + ".")}
+    layouts: Counter[str] = Counter()
+    for part in parts.values():
+        layouts.update(part["layouts"])
+    largest: dict[str, Any] = max(parts.values(), key=lambda part: part["stored_bytes"], default={})
+    return {
+        "name": field.name,
+        "type": str(field.type),
+        "nullable": bool(field.nullable),
+        "raw_bytes": sum(part["raw_bytes"] for part in parts.values()),
+        "stored_bytes": sum(part["stored_bytes"] for part in parts.values()),
+        "layouts": dict(layouts),
+        "codec": largest.get("codec", ""),
+        "why": largest.get("why", ""),
+        "parts": parts,
+    }
+
+
+def _text(told: dict[str, Any], list_shards: bool) -> str:
+    whole = ratio(told["raw_bytes"], told["bytes"])
+    lines = [
+        told["path"],
+        f"  {count(told['rows'], 'row')} in {count(len(told['shards']), 'shard')}",
+        f"  {size(told['raw_bytes'])} of values in {size(told['bytes'])} on disk, ratio {whole}",
+    ]
+    if told["splits"]:
+        lines.append("  splits: " + ", ".join(f"{name} {rows:,}" for name, rows in told["splits"].items()))
+    if told["metadata"]:
+        text = json.dumps(told["metadata"], ensure_ascii=False)
+        lines.append("  metadata: " + (text if len(text) <= 100 else text[:100] + "..."))
+    rows = [("column", "type", "values", "stored", "ratio", "pages", "codec", "why")]
+    for column in told["columns"]:
+        raw, stored = column["raw_bytes"], column["stored_bytes"]
+        pages = " ".join(f"{layout} {n:,}" for layout, n in column["layouts"].items())
+        kind = column["type"] + (" or None" if column["nullable"] else "")
+        rows.append((column["name"], kind, size(raw), size(stored), ratio(raw, stored), pages,
+                     column["codec"], column["why"]))  # fmt: skip
+    lines += ["", table(rows, right=(2, 3, 4))]
+    if list_shards:
+        shards = [("shard", "rows", "bytes")] + [(s["path"], f"{s['rows']:,}", size(s["bytes"])) for s in told["shards"]]
+        lines += ["", table(shards, right=(1, 2))]
+    return "\n".join(lines)

@@ -1,0 +1,50 @@
+"""`atlas-ds repair`: keeps every row that can be proved whole, and says how many are lost."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from atlas_ds import dataset
+from atlas_ds.cli.options import add_dataset, add_json, subparser
+from atlas_ds.cli.text import count, table
+
+EXAMPLES = """\
+examples:
+  atlas-ds verify cars                      first look what is wrong
+  atlas-ds repair cars                      writes what is whole to cars-repaired
+  atlas-ds repair cars --output /data/saved
+
+The damaged dataset is left as it is. Rows keep their order.
+exit code 0 if no row was lost, 1 if some were (the rest is saved and whole)
+"""
+
+
+def add_command(commands: Any) -> None:
+    parser = subparser(commands, "repair", "save what is whole of a damaged dataset", EXAMPLES, run)
+    add_dataset(parser)
+    parser.add_argument("--output", type=Path, help="where to write the result (default: DATASET-repaired)")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    source = args.dataset.resolve()
+    output = args.output or source.with_name(source.stem + "-repaired")
+    report = dataset.repair(args.dataset, output=output, progress=not args.json)
+    unsure = any(lost < 0 for _, _, lost, _ in report.shards)  # a file no manifest names: nobody knows its rows
+    if args.json:
+        shards = [{"path": str(p), "kept": kept, "lost": lost if lost >= 0 else None, "reason": why}
+                  for p, kept, lost, why in report.shards]  # fmt: skip
+        told = {"path": str(output), "rows_kept": report.rows_kept, "rows_lost": report.rows_lost, "rows_lost_known": not unsure}
+        print(json.dumps(told | {"shards": shards}))
+        return 1 if report.rows_lost or unsure else 0
+    rows = [
+        (Path(path).name, f"{kept:,}", f"{lost:,}" if lost >= 0 else "?", str(why).replace(f"{path}: ", ""))
+        for path, kept, lost, why in report.shards
+    ]
+    print(table([("shard", "kept", "lost", "state"), *rows], right=(1, 2)))
+    lost = f"{'at least ' if unsure else ''}{count(report.rows_lost, 'row')} lost"
+    print(f"{output}: {count(report.rows_kept, 'row')} saved, {lost}; {args.dataset} is left as it was")
+    return 1 if report.rows_lost or unsure else 0

@@ -1,0 +1,106 @@
+"""How the commands write for people: sizes, ratios, aligned tables, values in brief. No dataset is touched here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from atlas_ds.bridge.media import sniff
+
+TEXT_CUT = 100
+FEW_VALUES = 6
+
+
+def size(count: int | float) -> str:
+    """Bytes in decimal units with three digits: 1.23 MB."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 999.5 or unit == "TB":
+            break
+        value /= 1000
+    return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.3g} {unit}"
+
+
+def ratio(raw: int | float, stored: int | float) -> str:
+    """How many times smaller: 2.41x; a dash where nothing is stored."""
+    return f"{raw / stored:.2f}x" if stored else "-"
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit that fits it: 850 ns, 1.6 us, 45 ms, 3.2 s, 4:05 min."""
+    for limit, scale, unit in ((1e-6, 1e9, "ns"), (1e-3, 1e6, "us"), (1.0, 1e3, "ms"), (100.0, 1.0, "s")):
+        if seconds < limit:
+            return f"{seconds * scale:.3g} {unit}"
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"
+
+
+def count(number: int, noun: str) -> str:
+    """1 row, 2,000 rows."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+    """Lines with columns aligned; `right` names the columns that are numbers. The first row is the heading."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [cell.rjust(w) if i in right else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def one_line(error: BaseException) -> str:
+    """An error's message without line breaks; a bare KeyError or OSError made readable."""
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror}"
+    message = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    return " ".join(message.split()) or type(error).__name__
+
+
+def brief(value: object) -> str:
+    """A value on one line: long text cut, arrays as dtype, shape and a few values, bytes as length and kind."""
+    shown = brief_json(value)
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} {'x'.join(map(str, value.shape)) or 'scalar'} {_few(value)}"
+    if isinstance(shown, dict) and "bytes" in shown and not isinstance(value, Mapping):
+        return f"{size(len(_data(value) or b''))} of {shown['type'] or 'bytes'}"
+    if isinstance(value, str):
+        text = json.dumps(value[:TEXT_CUT], ensure_ascii=False)
+        return text if len(value) <= TEXT_CUT else f"{text[:-1]}...\" ({len(value):,} characters)"
+    text = json.dumps(shown, ensure_ascii=False) if not isinstance(value, np.generic) else str(value)
+    return text if len(text) <= 2 * TEXT_CUT else f"{text[: 2 * TEXT_CUT]}..."
+
+
+def brief_json(value: object) -> object:
+    """The same for machines: JSON, with arrays and bytes described instead of dumped."""
+    if isinstance(value, np.ndarray):
+        values = [str(v) if value.dtype.kind == "c" else v for v in value.ravel()[:FEW_VALUES].tolist()]
+        return {"dtype": str(value.dtype), "shape": list(value.shape), "values": [brief_json(v) for v in values]}
+    if isinstance(value, np.generic):
+        return brief_json(value.item())
+    data = _data(value)
+    if data is not None:
+        return {"bytes": len(data), "type": getattr(value, "type", None) or sniff(bytes(data[:64]))}
+    if isinstance(value, Mapping):
+        return {str(key): brief_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [brief_json(item) for item in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return str(value) if isinstance(value, float) and not np.isfinite(value) else value
+    return str(value)
+
+
+def _data(value: object) -> bytes | memoryview | None:
+    """The bytes of bytes-like values and of media, else None."""
+    found = getattr(value, "data", None) if hasattr(value, "type") else value
+    if isinstance(found, (bytes, bytearray)):
+        return bytes(found)
+    return found.cast("B") if isinstance(found, memoryview) else None
+
+
+def _few(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> str:
+    shown = " ".join(f"{v:.4g}" if isinstance(v, float) else str(v) for v in array.ravel()[:FEW_VALUES].tolist())
+    return f"[{shown}{' ...' if array.size > FEW_VALUES else ''}]"

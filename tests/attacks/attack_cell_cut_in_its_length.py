@@ -1,0 +1,15 @@
+"""An lz4 cell of three bytes: its u32 length would be read from the next cell."""
+
+from __future__ import annotations
+
+from attacks.craft import patched
+from reference import sample
+from reference.builder import Encoding
+from reference.wire import LZ4, VAR
+
+EXPECT = "CorruptError"
+
+
+def make() -> bytes:
+    plan = sample.one("bytes", [b"a" * 100, b"b" * 100], Encoding(VAR, LZ4, cells=True))
+    return patched(plan, "cell", lambda cell: cell[:3], (0, 0, 0, 0))

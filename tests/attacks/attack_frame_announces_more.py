@@ -1,0 +1,15 @@
+"""A frame that announces more bytes than the page's raw: a buffer made by the one and filled by the other."""
+
+from __future__ import annotations
+
+from attacks.craft import patched, rle_frame
+from reference import sample
+from reference.builder import Encoding
+from reference.wire import FIXED, PAGE_CODED, ZSTD
+
+EXPECT = "CorruptError"
+
+
+def make() -> bytes:
+    plan = sample.one("int32", [bytes(4)] * 8, Encoding(FIXED, ZSTD), width=4, flags=PAGE_CODED)
+    return patched(plan, "stored", lambda _: rle_frame(33))

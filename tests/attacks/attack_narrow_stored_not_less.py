@@ -1,0 +1,17 @@
+"""NARROW with numbers as wide as the elements: nothing is narrower, and a reader's table of widening loops has no such entry."""
+
+from __future__ import annotations
+
+from struct import pack
+
+from attacks.craft import patched
+from reference import sample
+from reference.builder import Encoding
+from reference.wire import NARROW
+
+EXPECT = "CorruptError"
+
+
+def make() -> bytes:
+    plan = sample.one("int32", [b"aaaa", b"aaaa"], Encoding(NARROW), width=4)
+    return patched(plan, "content", lambda page: pack("<QBB6x", 0, 4, 4) + b"aaaabbbb")

@@ -1,0 +1,171 @@
+"""Sections 8 and 9: from the stored bytes of one page to its values. Not where pages lie (`reader.py`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .wire import (
+    CELLS,
+    CONST,
+    ENUM,
+    FIXED,
+    FIXED_LEAF,
+    LZ4,
+    MAX_PAGE,
+    NARROW,
+    NONE,
+    SHORT,
+    VALIDITY,
+    VAR,
+    ZSTD,
+    ZSTD_MAGIC,
+    Limit,
+    decompress,
+    need,
+    need_zero,
+    pad,
+    zstd_content_size,
+)
+
+Cell = bytes | None
+
+
+def decode_page(stored: bytes, page: Any, leaf: Any, rows: int, dictionary: bytes) -> list[Cell]:
+    """One entry a row. `page` and `leaf` are entries of the PAGE and LEAF tables; every rule of section 8 is checked."""
+    need(page.layout in (FIXED, VAR, CONST, NARROW, ENUM), f"unknown page layout {page.layout}")
+    need(page.codec in (NONE, LZ4, ZSTD), f"unknown codec {page.codec}")
+    need(page.flags < 8, f"unknown page flags {page.flags}")
+    if page.layout != VAR:
+        need(not page.flags & (CELLS | SHORT), "SHORT and CELLS are for VAR pages")
+    if leaf.kind == FIXED_LEAF:
+        need(page.layout != VAR, "a fixed leaf with a VAR page")
+    else:
+        need(page.layout not in (FIXED, NARROW), "a variable leaf with a FIXED or NARROW page")
+
+    if page.flags & CELLS:
+        need(page.codec != NONE, "CELLS without a codec")
+        form = stored
+    elif page.codec == NONE:
+        need(page.raw == page.stored, "raw and stored differ without a codec")
+        form = stored
+    else:
+        form = decompress(page.codec, stored, page.raw, dictionary)
+
+    valid, content = _split_validity(form, page, rows)
+    if page.layout == VAR:
+        values = _var(content, page, rows, dictionary)
+        if page.flags & CELLS:
+            plain = len(form) - len(content) + pad(4 * (rows + 1), 64) + sum(map(len, values))
+            need(plain == page.raw, f"CELLS: raw is {page.raw}, the values make {plain}")
+    elif page.layout == CONST:
+        need(leaf.kind != FIXED_LEAF or len(content) == leaf.width, "CONST: the value has not the leaf's width")
+        values = [content] * rows
+    elif page.layout == FIXED:
+        need(len(content) == rows * leaf.width, "FIXED: not rows * width bytes")
+        values = [content[i * leaf.width : (i + 1) * leaf.width] for i in range(rows)]
+    elif page.layout == NARROW:
+        values = _narrow(content, leaf.width, rows, valid)
+    else:
+        values = _enum(content, leaf, rows, valid)
+
+    if page.layout in (FIXED, VAR):
+        need(not any(value.strip(b"\0") if page.layout == FIXED else value for value, ok in zip(values, valid) if not ok),
+             "bytes under a null")
+    made = leaf.width * rows if leaf.kind == FIXED_LEAF else sum(len(value) for value, ok in zip(values, valid) if ok)
+    need(made <= MAX_PAGE, "the page's values take more than 2^30 bytes", Limit)
+    return [value if ok else None for value, ok in zip(values, valid)]
+
+
+def _split_validity(form: bytes, page: Any, rows: int) -> tuple[list[bool], bytes]:
+    if not page.flags & VALIDITY:
+        need(page.nulls == 0, "nulls without VALIDITY")
+        return [True] * rows, form
+    size = pad(-(-rows // 8), 64)
+    need(len(form) >= size, "the page ends in its validity")
+    bits = int.from_bytes(form[:size], "little")
+    need(bits >> rows == 0, "validity bits after the last row")
+    valid = [bool(form[row // 8] >> row % 8 & 1) for row in range(rows)]
+    need(page.nulls == rows - sum(valid) > 0, "nulls do not match the validity bits")
+    return valid, form[size:]
+
+
+def _numbers(data: bytes, size: int) -> list[int]:
+    return list(memoryview(data).cast({1: "B", 2: "H", 4: "I", 8: "Q"}[size]))  # of a little-endian machine
+
+
+def _slices(data: bytes, offsets: list[int]) -> list[bytes]:
+    need(offsets[0] == 0, "the first offset is not 0")
+    need(all(a <= b for a, b in zip(offsets, offsets[1:])), "offsets decrease")
+    need(offsets[-1] == len(data), "the last offset is not the length of the data")
+    return [data[a:b] for a, b in zip(offsets, offsets[1:])]
+
+
+def _var(content: bytes, page: Any, rows: int, dictionary: bytes) -> list[bytes]:
+    size = 2 if page.flags & SHORT else 4
+    end = size * (rows + 1)
+    need(len(content) >= pad(end, 64), "VAR: the page ends in its offsets")
+    need_zero(content[end : pad(end, 64)], "VAR: padding")
+    values = _slices(content[pad(end, 64) :], _numbers(content[:end], size))
+    return _open_cells(values, page, dictionary) if page.flags & CELLS else values
+
+
+def _open_cells(cells: list[bytes], page: Any, dictionary: bytes) -> list[bytes]:
+    budget = page.raw  # no cell may announce more than the page has left
+    values = []
+    for cell in cells:
+        value = _open_cell(cell, page.codec, budget, dictionary) if cell else b""
+        need(value or not cell, "a cell of an empty value")
+        budget -= len(value)
+        values.append(value)
+    return values
+
+
+def _open_cell(cell: bytes, codec: int, budget: int, dictionary: bytes) -> bytes:
+    if cell[0] == 0:
+        return cell[1:]
+    if codec == LZ4:
+        need(cell[0] == 1 and len(cell) >= 5, "not a cell of lz4")
+        size, body = int.from_bytes(cell[1:5], "little"), cell[5:]
+    else:
+        body = ZSTD_MAGIC + cell
+        size = zstd_content_size(body)
+    need(size <= budget, "a cell announces more bytes than the page has")
+    return decompress(codec, body, size, dictionary)
+
+
+def _narrow(content: bytes, width: int, rows: int, valid: list[bool]) -> list[bytes]:
+    need(len(content) >= 16, "NARROW: the page ends in its head")
+    base, element, stored = int.from_bytes(content[:8], "little"), content[8], content[9]
+    need_zero(content[10:16], "NARROW: padding")
+    need(element in (2, 4, 8) and stored in (1, 2, 4) and stored < element, "NARROW: element or stored")
+    need(width % element == 0, "NARROW: width is not a multiple of element")
+    each = width // element
+    need(len(content) == 16 + rows * each * stored, "NARROW: length of the page")
+    numbers = _numbers(content[16:], stored)
+    values = []
+    for row in range(rows):
+        mine = numbers[row * each : (row + 1) * each]
+        need(valid[row] or not any(mine), "NARROW: a number under a null")
+        values.append(b"".join(((base + n) % 2 ** (8 * element)).to_bytes(element, "little") for n in mine))
+    return values
+
+
+def _enum(content: bytes, leaf: Any, rows: int, valid: list[bool]) -> list[bytes]:
+    need(len(content) >= 8, "ENUM: the page ends in its head")
+    count, code_bytes = _numbers(content[:8], 4)
+    need(1 <= count <= 65536 and code_bytes in (1, 2), "ENUM: count or code_bytes")
+    end = 8 + rows * code_bytes
+    start = 8 + pad(rows * code_bytes, 8)
+    need(len(content) >= start, "ENUM: the page ends in its codes")
+    need_zero(content[end:start], "ENUM: padding")
+    codes = _numbers(content[8:end], code_bytes)
+    if leaf.kind == FIXED_LEAF:
+        need(len(content) == start + count * leaf.width, "ENUM: length of the table")
+        entries = [content[start + i * leaf.width : start + (i + 1) * leaf.width] for i in range(count)]
+    else:
+        data = start + 4 * (count + 1)
+        need(len(content) >= data, "ENUM: the page ends in its offsets")
+        entries = _slices(content[data:], _numbers(content[start:data], 4))
+    need(all(code < count for code in codes), "ENUM: a code is not less than count")
+    need(not any(code for code, ok in zip(codes, valid) if not ok), "ENUM: a code under a null")
+    return [entries[code] for code in codes]

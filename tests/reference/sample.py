@@ -1,0 +1,124 @@
+"""Shards for the tests to start from: `rich()` has every type, layout, codec and flag; `tiny()` little of each. No tests here."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import struct
+from functools import cache
+from typing import Any
+
+import msgpack
+import zstandard
+
+from .builder import Encoding, Leaf, Plan
+from .wire import CONST, ENUM, FIXED, FIXED_LEAF, LZ4, NARROW, NULLABLE, PAGE_CODED, VAR, VARIABLE_LEAF, ZSTD
+
+ROWS = 11
+
+
+@cache
+def dictionary() -> bytes:
+    """A formatted zstd dictionary of 1 KiB. lz4 may use it too: as the bytes that it is."""
+    return zstandard.train_dictionary(1024, [b'{"caption": "row %d of many", "source": "test"}' % (i * i) for i in range(999)]).as_bytes()
+
+
+def dump(data: Any) -> bytes:
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def field(name: str, kind: Any, *leaves: int, nullable: bool = False, **more: Any) -> dict[str, Any]:
+    return {"name": name, "type": kind, "leaves": list(leaves), "nullable": nullable, **more}
+
+
+RICH_SCHEMA = {"container": "dict", "fields": [
+    field("number", "int32", 0),
+    field("flag", "bool", 1, nullable=True),
+    field("caption", "str", 2, nullable=True),
+    field("image", {"media": {"type": "image/png"}}, 3),
+    field("sound", {"media": {"type": None}}, 4, 5, nullable=True),
+    field("meta", "object", 6),
+    field("split", "str", 7),
+    field("score", "float32", 8, numpy=True),
+    field("vector", {"array": {"dtype": "float32", "shape": [3]}}, 9),
+    field("pixels", {"tensor": {"dtype": "uint8", "ndim": 2}}, 10, 11),
+    field("wave", {"tensor": {"dtype": "bfloat16", "ndim": 1}}, 12),
+    field("any", {"tensor": {"dtype": "float64", "ndim": None}}, 13, 14),
+    field("box", {"struct": [field("x", "bfloat16", 16), field("name", "str", 17)]}, 15, nullable=True),
+    field("plain", {"struct": [field("z", "complex64", 18)]}),
+    field("step", "int64", 300, nullable=True),
+    field("nothing", {"array": {"dtype": "int8", "shape": [0]}}, 20),
+    field("raw", "bytes", 21),
+]}
+
+
+def _columns() -> dict[int, list[bytes | None]]:
+    rows = range(ROWS)
+    text = [b'{"caption": "row %d of many", "source": "test"}' % (i * 7) for i in rows]
+    moments = [datetime.datetime(2020, 1, 2, tzinfo=datetime.UTC), msgpack.ExtType(1, b"2020-01-02T03:04:05")]
+    return {
+        0: [struct.pack("<i", 1000 + 37 * i) for i in rows],
+        1: [None if i % 3 == 0 else bytes([i % 2]) for i in rows],
+        2: [None if i == 4 else text[i] if i % 2 else b"" for i in rows],
+        3: [b"\x89PNG" + bytes([i]) * (i * 9) for i in rows],
+        4: [None if i == 7 else text[i] for i in rows],
+        5: [None if i == 7 else b"audio/flac" for i in rows],
+        6: [msgpack.packb({"row": i, "when": moments[i % 2], "list": [None, 1.5, "x", b"y"]}, datetime=True) for i in rows],
+        7: [(b"train", b"test", b"")[i % 3] for i in rows],
+        8: [struct.pack("<f", 0.5)] * ROWS,
+        9: [struct.pack("<3f", i, -0.0, 2.5) for i in rows],
+        10: [bytes(range(i * 2)) for i in rows],
+        11: [struct.pack("<2I", i, 2) for i in rows],
+        12: [b"\x80\x3f" * i for i in rows],
+        13: [struct.pack("<2d", 1, i) for i in rows],
+        14: [struct.pack("<I", 2) if i % 2 else struct.pack("<3I", 2, 1, 1) for i in rows],
+        15: [None if i == 2 else b"\1" for i in rows],
+        16: [b"\0\0" if i == 2 else b"\x40\x40" for i in rows],
+        17: [b"" if i == 2 else "Straße".encode() for i in rows],
+        18: [struct.pack("<2f", i, 1) for i in rows],
+        300: [None if i in (0, 8) else struct.pack("<q", -5 + 300 * i) for i in rows],
+        20: [b""] * ROWS,
+        21: [bytes(30 * i) for i in rows],
+    }
+
+
+def rich() -> Plan:
+    """Two groups, blocks of 4 and of 3 rows, the last ones shorter; one dictionary."""
+    V, F = VARIABLE_LEAF, FIXED_LEAF
+    leaves = (
+        Leaf(0, F, 4), Leaf(1, F, 1, flags=NULLABLE), Leaf(2, V, dictionary=1, flags=NULLABLE | PAGE_CODED),
+        Leaf(3, V, group=1), Leaf(4, V, group=1, dictionary=1, flags=NULLABLE), Leaf(5, V, group=1, flags=NULLABLE),
+        Leaf(6, V, flags=PAGE_CODED), Leaf(7, V), Leaf(8, F, 4), Leaf(9, F, 12, flags=PAGE_CODED), Leaf(10, V, group=1),
+        Leaf(11, F, 8, group=1), Leaf(12, V), Leaf(13, V), Leaf(14, V), Leaf(15, F, 1, flags=NULLABLE), Leaf(16, F, 2),
+        Leaf(17, V), Leaf(18, F, 8), Leaf(300, F, 8, flags=NULLABLE), Leaf(20, F, 0), Leaf(21, V, group=1),
+    )
+    encodings = {
+        0: Encoding(NARROW, element=4, number=2),
+        2: Encoding(VAR, ZSTD, short=True, dictionary=True), (2, 1): Encoding(VAR, LZ4, dictionary=True),
+        3: Encoding(VAR, short=True), 4: Encoding(VAR, ZSTD, cells=True, short=True, dictionary=True),
+        (4, 1): Encoding(VAR, LZ4, cells=True, dictionary=True), 5: Encoding(CONST),
+        6: Encoding(VAR, LZ4), 7: Encoding(ENUM), 8: Encoding(CONST), 9: Encoding(FIXED, ZSTD),
+        15: Encoding(ENUM, code_bytes=2), (15, 1): Encoding(CONST), 300: Encoding(NARROW, element=8, number=4),
+        17: Encoding(ENUM), 16: Encoding(ENUM), 21: Encoding(VAR, LZ4, cells=True), (21, 1): Encoding(VAR, ZSTD, cells=True),
+    }
+    return Plan(leaves, _columns(), dump(RICH_SCHEMA), (4, 3), (dictionary(),), encodings)
+
+
+def schema_of_tiny() -> dict[str, Any]:
+    return {"container": "tuple", "fields": [field("0", "uint16", 1), field("1", "bytes", 2, nullable=True)]}
+
+
+def tiny() -> Plan:
+    """Two leaves, three rows, one null: about a kilobyte."""
+    leaves = (Leaf(1, FIXED_LEAF, 2), Leaf(2, VARIABLE_LEAF, flags=NULLABLE | PAGE_CODED))
+    columns: dict[int, list[bytes | None]] = {1: [b"ab", b"cd", b"ef"], 2: [b"x" * 40, None, b"y"]}
+    return Plan(leaves, columns, dump(schema_of_tiny()), (4,), (b"a dictionary",), {2: Encoding(VAR, ZSTD, short=True)})
+
+
+def one(kind: Any, cells: list[bytes | None], how: Encoding, *, width: int | None = None, flags: int = 0, block: int = 8,
+        dictionaries: tuple[bytes, ...] = (), leaf_dictionary: int = 0, nullable: bool = False) -> Plan:
+    """A shard of one leaf, of type `kind`, with every page written as `how`."""
+    schema = {"container": "value", "fields": [field("value", kind, 0, nullable=nullable)]}
+    fixed = width is not None
+    leaf = Leaf(0, FIXED_LEAF if fixed else VARIABLE_LEAF, width or 0, 0, leaf_dictionary, flags | NULLABLE * nullable)
+    return Plan((leaf,), {0: cells}, dump(schema), (block,), dictionaries, {0: how})

@@ -1,0 +1,254 @@
+"""Section 12: the schema, the leaves it asks for, and examples built from leaf values. Knows no page and no file."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgpack
+import numpy as np
+
+from .wire import FIXED_LEAF, MAX_PAGE, MAX_SCHEMA, NULLABLE, OWN_DEPTH_LIMIT, VARIABLE_LEAF, Corrupt, Limit, need
+
+INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+SCALARS = ("bool", *INTEGERS, "float16", "float32", "float64", "bfloat16", "complex64", "complex128")
+Cell = bytes | None
+CellOf = Callable[[int], Cell]  # leaf id -> the value of the row in question
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    name: str
+    kind: str  # a scalar name, or str bytes object array tensor media struct
+    leaves: tuple[int, ...]
+    nullable: bool
+    numpy: bool = False
+    dtype: str = ""
+    shape: tuple[int, ...] = ()
+    ndim: int | None = None
+    media: str | None = None
+    fields: tuple[Field, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    container: str
+    fields: tuple[Field, ...]
+    name: str | None = None
+
+
+# From JSON
+
+def load_json(text: bytes, what: str) -> Any:
+    depth = deepest = 0
+    for byte in text:  # brackets within strings count too: a schema has no reason to hold hundreds
+        depth += (byte in b"[{") - (byte in b"]}")
+        deepest = max(deepest, depth)
+    need(deepest <= OWN_DEPTH_LIMIT, f"{what}: nested too deep", Limit)
+    try:
+        return json.loads(text.decode("utf-8"))
+    except ValueError as error:  # also UnicodeDecodeError
+        raise Corrupt(f"{what} is not JSON: {error}") from error
+
+
+def parse_schema(text: bytes) -> Schema:
+    need(len(text) <= MAX_SCHEMA, "the schema is too long", Limit)
+    data = load_json(text, "schema")
+    need(_canonical(data) == text, "the schema is not canonical JSON")
+    return schema_of(data)
+
+
+def _canonical(data: Any) -> bytes:
+    """RFC 8785 as far as a schema needs it: it has no floats and no member names beyond ASCII."""
+    try:
+        return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    except ValueError as error:
+        raise Corrupt(f"the schema is not canonical JSON: {error}") from error
+
+
+def schema_of(data: Any) -> Schema:
+    need(isinstance(data, dict) and {"container", "fields"} <= data.keys() <= {"container", "fields", "name"}, "schema members")
+    container = data["container"]
+    need(container in ("dict", "tuple", "list", "dataclass", "value"), f"unknown container {container!r}")
+    need(("name" in data) == (container == "dataclass") and isinstance(data.get("name", ""), str), "schema name")
+    fields = _fields_of(data["fields"])
+    names = [field.name for field in fields]
+    if container in ("tuple", "list"):
+        need(names == [str(i) for i in range(len(names))], "fields of a tuple or list are named 0, 1, ...")
+    if container == "value":
+        need(names == ["value"], "a value has one field, `value`")
+    return Schema(container, fields, data.get("name"))
+
+
+def _fields_of(data: Any) -> tuple[Field, ...]:
+    need(isinstance(data, list), "fields is not a list")
+    fields = tuple(_field_of(item) for item in data)
+    need(len({field.name for field in fields}) == len(fields), "two fields of one name")
+    return fields
+
+
+def _field_of(data: Any) -> Field:
+    members = {"leaves", "name", "nullable", "type"}
+    need(isinstance(data, dict) and members <= data.keys() <= members | {"numpy"}, "members of a field")
+    name, leaves, nullable, kind = data["name"], data["leaves"], data["nullable"], data["type"]
+    need(isinstance(name, str) and isinstance(nullable, bool) and data.get("numpy", True) is True, "members of a field")
+    need(isinstance(leaves, list) and all(type(i) is int and 0 <= i < 65536 for i in leaves), "leaves of a field")
+    common: dict[str, Any] = {"name": name, "leaves": tuple(leaves), "nullable": nullable, "numpy": "numpy" in data}
+    if isinstance(kind, str):
+        need(kind in (*SCALARS, "str", "bytes", "object"), f"unknown type {kind!r}")
+        need("numpy" not in data or kind in SCALARS, "`numpy` is for scalars")
+        return Field(kind=kind, **common)
+    need(isinstance(kind, dict) and len(kind) == 1 and "numpy" not in data, "type of a field")
+    (word, detail), = kind.items()
+    if word == "struct":
+        return Field(kind=word, fields=_fields_of(detail), **common)
+    wanted = {"array": {"dtype", "shape"}, "tensor": {"dtype", "ndim"}, "media": {"type"}}.get(word)
+    need(wanted and isinstance(detail, dict) and detail.keys() == wanted, f"unknown type {word!r}")
+    if word == "media":
+        need(detail["type"] is None or isinstance(detail["type"], str), "media type")
+        return Field(kind=word, media=detail["type"], **common)
+    need(detail["dtype"] in SCALARS, "unknown dtype")
+    if word == "tensor":
+        need(detail["ndim"] is None or (type(detail["ndim"]) is int and detail["ndim"] >= 0), "ndim")
+        return Field(kind=word, dtype=detail["dtype"], ndim=detail["ndim"], **common)
+    need(isinstance(detail["shape"], list) and all(type(n) is int and n >= 0 for n in detail["shape"]), "shape")
+    return Field(kind=word, dtype=detail["dtype"], shape=tuple(detail["shape"]), **common)
+
+
+# The leaves that a schema asks for
+
+def own_leaves(field: Field) -> list[tuple[int, int]]:
+    """(kind, width) of each."""
+    variable = (VARIABLE_LEAF, 0)
+    if field.kind == "array":
+        return [(FIXED_LEAF, math.prod(field.shape) * itemsize(field.dtype))]
+    if field.kind == "tensor":
+        return [variable] + ([] if field.ndim == 1 else [variable] if field.ndim is None else [(FIXED_LEAF, 4 * field.ndim)])
+    if field.kind == "media":
+        return [variable] * (2 if field.media is None else 1)
+    if field.kind == "struct":
+        return [(FIXED_LEAF, 1)] if field.nullable else []
+    return [variable] if field.kind in ("str", "bytes", "object") else [(FIXED_LEAF, itemsize(field.kind))]
+
+
+def walk(fields: tuple[Field, ...]) -> Iterator[Field]:
+    for field in fields:
+        yield field
+        yield from walk(field.fields)
+
+
+def check_leaves(schema: Schema, leaves: Any) -> None:
+    """The leaf table holds exactly the leaves of the schema, in its order."""
+    wanted = []
+    for field in walk(schema.fields):
+        own = own_leaves(field)
+        need(len(own) == len(field.leaves), f"field {field.name!r} has {len(field.leaves)} leaves, its type {len(own)}")
+        wanted += [(id, *leaf, field) for id, leaf in zip(field.leaves, own)]
+    need(len(wanted) == len(leaves), "the schema has not as many leaves as the leaf table")
+    for (id, kind, width, field), leaf in zip(wanted, leaves):
+        need((leaf.id, leaf.kind, leaf.width) == (id, kind, width), f"leaf {leaf.id} is not as field {field.name!r} has it")
+        if field.kind != "struct":
+            need(bool(leaf.flags & NULLABLE) == field.nullable, f"leaf {leaf.id}: NULLABLE differs from field {field.name!r}")
+
+
+# Values
+
+def itemsize(dtype: str) -> int:
+    return 2 if dtype == "bfloat16" else np.dtype(dtype).itemsize
+
+
+def numbers(data: bytes, dtype: str) -> np.ndarray:
+    if dtype == "bfloat16":
+        return (np.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4")
+    need(dtype != "bool" or not data.translate(None, b"\0\1"), "a bool that is not 0 or 1")
+    return np.frombuffer(data, np.dtype(dtype).newbyteorder("<"))
+
+
+def build_value(field: Field, cell: CellOf) -> Any:
+    if field.kind == "struct":
+        present = cell(field.leaves[0]) if field.nullable else b"\1"
+        need(present in (None, b"\0", b"\1"), "the presence of a struct is not 0 or 1")
+        if present == b"\1":
+            return {each.name: build_value(each, cell) for each in field.fields}
+        for id in (id for each in walk(field.fields) for id in each.leaves):
+            need(not (cell(id) or b"").strip(b"\0"), "a value in an absent struct")
+        return None
+    first, *others = (cell(id) for id in field.leaves)
+    need(all((other is None) == (first is None) for other in others), "one leaf of a field is null, another is not")
+    if first is None:
+        return None
+    if field.kind == "bytes":
+        return first
+    if field.kind == "str":
+        return _text(first)
+    if field.kind == "object":
+        return unpack_object(first)
+    if field.kind == "media":
+        return (field.media if field.media is not None else _text(others[0]), first)
+    if field.kind == "array":
+        return numbers(first, field.dtype).reshape(field.shape)
+    if field.kind == "tensor":
+        return _tensor(field, first, others)
+    scalar = numbers(first, field.kind)[0]
+    return scalar if field.numpy else scalar.item()
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Corrupt(f"not UTF-8: {error}") from error
+
+
+def _tensor(field: Field, data: bytes, others: list[Cell]) -> np.ndarray:
+    item = itemsize(field.dtype)
+    if field.ndim == 1:
+        need(len(data) % item == 0, "a tensor of a broken number of elements")
+        return numbers(data, field.dtype)
+    need(len(others[0]) % 4 == 0, "a shape is not of u32")
+    shape = np.frombuffer(others[0], "<u4").tolist()
+    need(math.prod(shape) * item == len(data), "a tensor whose shape and bytes differ")
+    need(len(shape) <= 64 and math.prod(n or 1 for n in shape) <= MAX_PAGE, "no array can have this shape", Limit)
+    return numbers(data, field.dtype).reshape(shape)
+
+
+def unpack_object(data: bytes) -> Any:
+    try:
+        return msgpack.unpackb(data, raw=False, strict_map_key=True, timestamp=3, ext_hook=_extension, object_pairs_hook=_map)
+    except (msgpack.StackError, RecursionError) as error:
+        raise Limit("an object nested too deep") from error
+    except (ValueError, OverflowError, msgpack.UnpackException) as error:
+        raise Corrupt(f"not one MessagePack value: {error}") from error
+
+
+def _extension(code: int, data: bytes) -> datetime.datetime:
+    need(code == 1, f"unknown MessagePack extension {code}")
+    moment = datetime.datetime.fromisoformat(_text(data))  # ValueError if it is none
+    need(moment.tzinfo is None, "extension 1 with a time zone")
+    return moment
+
+
+def _map(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
+    need(all(isinstance(key, str) for key, _ in pairs), "a map key that is not str")
+    need(len(dict(pairs)) == len(pairs), "a map with a key twice")
+    return dict(pairs)
+
+
+def build_example(schema: Schema, values: list[Any]) -> Any:
+    """A dataclass comes as a dict: the class itself is not in the file."""
+    if schema.container in ("dict", "dataclass"):
+        return {field.name: value for field, value in zip(schema.fields, values)}
+    return {"tuple": tuple, "list": list, "value": lambda v: v[0]}[schema.container](values)
+
+
+def widen(value: Any, field: Field) -> Any:
+    """A value of an older shard as the reading field has it (section 13)."""
+    if value is None or field.kind in ("str", "bytes", "object", "media", "struct"):
+        return value
+    stand_in = "float32" if "bfloat16" in (field.kind, field.dtype) else field.dtype or field.kind
+    wide = np.asarray(value).astype(stand_in)
+    return wide if field.kind in ("array", "tensor") else wide[()] if field.numpy else wide[()].item()

@@ -1,0 +1,129 @@
+"""convert: detection, all or nothing, splits, appending, writing a dataset anew."""
+
+import os
+import pickle
+
+import pytest
+
+from atlas_ds import AtlasDataset, AtlasDatasetWriter, bridge
+from atlas_ds.bridge import convert, detect, open_source
+from atlas_ds.errors import AtlasError, CorruptError, SchemaError, UnsupportedError
+
+
+def table(path, text="a,b\n1,x\n2,y\n"):
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "empty"),
+        (b"\x89HDF\r\n\x1a\n", "HDF5"),
+        (b"[1, 2]", "JSON array"),
+        (b"just words", "neither a table nor JSON lines"),
+        (b"\1\2\3\0\4", "no format known"),
+        (b"\x28\xb5\x2f\xfdxxx", "zstd"),
+        (b"\0" * 257 + b"ustar" + b"\0" * 250, "tar"),
+        (pickle.dumps({"a": 1}), "no format known"),
+    ],
+)
+def test_strangers(tmp_path, data, words):
+    (tmp_path / "x").write_bytes(data)
+    with pytest.raises((UnsupportedError, CorruptError), match=words) as caught:
+        detect(tmp_path / "x")
+    assert str(tmp_path / "x") in str(caught.value)
+
+
+def test_paths_that_cannot_be(tmp_path):
+    with pytest.raises(AtlasError, match="no such file"):
+        open_source(tmp_path / "none")
+    with pytest.raises(AtlasError, match="no format that can be read"):
+        open_source(table(tmp_path / "t.csv"), "xml")
+    with pytest.raises(AtlasError, match="name the file"):
+        open_source(tmp_path, "csv")
+    with pytest.raises(AtlasError, match="name the folder"):
+        open_source(tmp_path / "t.csv", "samples")
+
+
+def test_destination_in_source(tmp_path, pets):
+    for dst in (pets, pets / "out", pets.parent):
+        with pytest.raises(AtlasError, match="another folder"):
+            convert(pets, dst)
+
+
+def test_split_append_overwrite(tmp_path):
+    src, out = table(tmp_path / "t.csv"), tmp_path / "out"
+    convert(src, out, split="train")
+    with pytest.raises(FileExistsError):
+        convert(src, out)
+    convert(src, out, split="test", append=True)
+    assert AtlasDataset(out).splits == {"train": 2, "test": 2}
+    convert(src, out, overwrite=True)
+    assert len(AtlasDataset(out)) == 2 and AtlasDataset(out).splits == {}
+
+
+def test_append_keeps_the_standing_schema(tmp_path):
+    out = tmp_path / "out"
+    convert(table(tmp_path / "1.csv", "a,b\n1,\n"), out)
+    convert(table(tmp_path / "2.csv", "a,b\n2,x\n"), out, append=True)
+    assert list(AtlasDataset(out)) == [{"a": 1, "b": None}, {"a": 2, "b": "x"}]
+    with pytest.raises(SchemaError):
+        convert(table(tmp_path / "3.csv", "a,b\nword,x\n"), out, append=True)
+    assert len(AtlasDataset(out)) == 2
+
+
+def test_append_does_not_change_the_meaning_of_labels(tmp_path, pets):
+    convert(pets, tmp_path / "out")
+    (pets / "cat").rename(pets / "zebra")
+    with pytest.raises(SchemaError, match="classes"):
+        convert(pets, tmp_path / "out", append=True)
+    assert len(AtlasDataset(tmp_path / "out")) == 5
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, CorruptError("x: torn"), OSError(5, "I/O error", "x")])
+def test_nothing_is_published_on_a_stop(tmp_path, monkeypatch, stop):
+    out = tmp_path / "out"
+    convert(table(tmp_path / "t.csv"), out)
+    before = {p.name: p.read_bytes() for p in out.iterdir()}
+
+    def torn():
+        yield {"a": 1, "b": "x"}, None
+        raise stop
+
+    source = bridge.Source("csv", torn, 2)
+    monkeypatch.setattr("atlas_ds.bridge.conversion.open_source", lambda *_: source)
+    with pytest.raises(type(stop) if isinstance(stop, BaseException) else stop):
+        convert(tmp_path / "t.csv", out, overwrite=True)
+    assert {p.name: p.read_bytes() for p in out.iterdir() if p.name in before} == before
+    assert len(AtlasDataset(out)) == 2
+    with pytest.raises(type(stop) if isinstance(stop, BaseException) else stop):
+        convert(tmp_path / "t.csv", tmp_path / "new")
+    assert not (tmp_path / "new" / "atlas.json").exists()
+
+
+def test_source_that_shrinks(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "atlas_ds.bridge.conversion.open_source", lambda *_: bridge.Source("csv", lambda: iter([({"a": 1}, None)]), 2)
+    )
+    with pytest.raises(AtlasError, match="gave 1 rows, but 2"):
+        convert(tmp_path / "t", tmp_path / "out")
+    assert not (tmp_path / "out" / "atlas.json").exists()
+
+
+def test_dataset_anew(tmp_path):
+    with AtlasDatasetWriter(tmp_path / "one", metadata={"who": "me"}) as writer:
+        for i in range(50):
+            writer.add_example({"i": i, "t": f"text {i}"}, split="train" if i % 2 else "test")
+    assert detect(tmp_path / "one") == "atlas"
+    convert(tmp_path / "one", tmp_path / "two", compression="none", shard_size=10)
+    one, two = AtlasDataset(tmp_path / "one"), AtlasDataset(tmp_path / "two")
+    assert list(one) == list(two) and one.splits == two.splits and two.metadata == {"who": "me"}
+    assert len(two.shards) > len(one.shards)
+
+
+def test_same_source_same_bytes(tmp_path, pets):
+    for name in ("1", "2"):
+        convert(pets, tmp_path / name)
+    assert sorted(os.listdir(tmp_path / "1")) == sorted(os.listdir(tmp_path / "2"))
+    assert (tmp_path / "1" / "atlas.json").read_bytes() == (tmp_path / "2" / "atlas.json").read_bytes()

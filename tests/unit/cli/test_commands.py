@@ -1,0 +1,204 @@
+"""convert, info, head, verify, repair: what they print and with which code they end."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from atlas_ds import AtlasDataset
+from atlas_ds.cli import main
+
+COMMANDS = ("convert", "info", "head", "verify", "repair", "bench")
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("n,word\n" + "".join(f"{i},w{i}\n" for i in range(100)))
+    return path
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_teaches(cli, command):
+    code, out, _ = cli(command, "--help")
+    assert code == 0 and "examples:" in out and f"atlas-ds {command} " in out and "--json" in out
+
+
+def test_help_names_all_commands(cli):
+    code, out, _ = cli("--help")
+    assert code == 0 and all(command in out for command in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [], ["nonsense"], ["info"], ["head", "x", "-n", "0"], ["convert", "a"], ["convert", "a", "b", "--from", "xml"],
+        ["convert", "a", "b", "--append", "--overwrite"], ["convert", "a", "b", "--compression", "gzip"],
+        ["bench", "x", "--compare", "sqlite"], ["bench", "x", "--seconds", "-1"],
+    ],
+)  # fmt: skip
+def test_wrong_usage(cli, argv):
+    code, out, err = cli(*argv)
+    assert code == 2 and out == "" and err.startswith("atlas-ds: error: ") and err.count("\n") == 1 and "--help" in err
+
+
+@pytest.mark.parametrize("command", ["info", "head", "verify", "repair", "bench"])
+def test_no_dataset_there(cli, tmp_path, command):
+    code, _, err = cli(command, tmp_path / "none")
+    assert code == 1 and err.startswith("atlas-ds: error: ") and err.count("\n") == 1 and "none" in err and "Traceback" not in err
+
+
+def test_convert(cli, cli_json, table, tmp_path):
+    code, out, err = cli("convert", table, tmp_path / "one")
+    assert (code, err) == (0, "") and "100 rows from csv" in out and "ratio" in out and "n int, word str" in out
+    told = cli_json("convert", table, tmp_path / "two", "--split", "train", "--compression", "word=zstd", "--shard-size", "30")
+    assert (told["rows"], told["format"], told["total_rows"]) == (100, "csv", 100) and told["bytes"] > 0
+    ds = AtlasDataset(tmp_path / "two")
+    assert ds.splits == {"train": 100} and len(ds.shards) == 4 and ds[7] == {"n": 7, "word": "w7"}
+    code, out, _ = cli("convert", table, tmp_path / "two", "--split", "train", "--append", "--quiet")
+    assert code == 0 and "200 rows in all" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--compression", "zstd", "--compression", "n=none"], "one codec for all"),
+        (["--compression", "colour=zstd"], "colour"),
+        (["--shard-size", "lots"], "shard"),
+        (["--from", "parquet"], "Parquet"),
+    ],
+)
+def test_convert_errors(cli, table, tmp_path, options, words):
+    code, out, err = cli("convert", table, tmp_path / "out", *options)
+    assert code == 1 and out == "" and err.startswith("atlas-ds: error: ") and words in err and err.count("\n") == 1
+    assert not (tmp_path / "out" / "atlas.json").exists()
+
+
+def test_convert_refuses_a_standing_dataset(cli, table, cars):
+    code, _, err = cli("convert", table, cars)
+    assert code == 1 and "cars" in err and err.count("\n") == 1
+    assert len(AtlasDataset(cars)) == 600
+    assert cli("convert", table, cars, "--overwrite")[0] == 0
+
+
+def test_ctrl_c(cli, table, tmp_path, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("atlas_ds.AtlasDatasetWriter.add_example", stop)
+    code, _, err = cli("convert", table, tmp_path / "out")
+    assert code == 130 and "nothing was published" in err
+    assert not (tmp_path / "out" / "atlas.json").exists()
+
+
+def test_info(cli, cli_json, cars):
+    code, out, _ = cli("info", cars, "--shards")
+    assert code == 0
+    for words in ("600 rows", "train 500", "test 100", "caption", "uint8", "ratio", "why", ".atlas"):
+        assert words in out
+    told = cli_json("info", cars)
+    assert told["rows"] == 600 and told["splits"] == {"train": 500, "test": 100} and told["metadata"] == {"classes": ["van", "bus"]}
+    assert [c["name"] for c in told["columns"]] == ["label", "score", "image", "photo", "raw", "caption", "note", "boxes"]
+    assert all(c["raw_bytes"] >= 0 and c["codec"] and c["why"] for c in told["columns"])
+    assert sum(s["rows"] for s in told["shards"]) == 600
+
+
+def test_head(cli, cars):
+    code, out, _ = cli("head", cars, "-n", "2")
+    assert code == 0 and out.count("row ") == 2
+    assert "uint8 4x5x3 [0 0 0 0 0 0 ...]" in out
+    assert "284 B of image/jpeg" in out
+    assert "characters)" in out and len(max(out.splitlines(), key=len)) < 200
+    assert '{"x": 0, "y": 0}' in out
+    code, out, _ = cli("head", cars, "--start", "-1", "--columns", "label,note", "--split", "test")
+    assert code == 0 and out.split() == ["row", "99", "label", "1", "note", "null"]
+
+
+def test_head_json(cli, cars):
+    code, out, _ = cli("head", cars, "-n", "3", "--json")
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert code == 0 and len(lines) == 3
+    assert lines[1]["image"] == {"dtype": "uint8", "shape": [4, 5, 3], "values": [1] * 6}
+    assert lines[1]["photo"] == {"bytes": 284, "type": "image/jpeg"} and lines[1]["label"] == 1 and lines[1]["note"] is None
+
+
+@pytest.mark.parametrize("options", [["--columns", "colour"], ["--split", "dev"]])
+def test_head_errors(cli, cars, options):
+    code, _, err = cli("head", cars, *options)
+    assert code == 1 and err.count("\n") == 1 and options[1] in err
+
+
+def test_verify(cli, cli_json, cars):
+    code, out, _ = cli("verify", cars)
+    assert code == 0 and "whole" in out and "600 rows" in out
+    assert cli("verify", cars, "--fast")[0] == 0
+    told = cli_json("verify", cars)
+    assert told["whole"] and told["rows"] == 600 and told["damages"] == []
+    shard = sorted(cars.glob("*.atlas"))[0]
+    code, out, _ = cli("verify", shard)
+    assert code == 0 and "1 shard" in out
+
+
+def damage(cars):
+    shard = sorted(cars.glob("*.atlas"))[0]
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    shard.write_bytes(data)
+    return shard
+
+
+def test_verify_finds_damage(cli, cars):
+    shard = damage(cars)
+    for target in (cars, shard):
+        code, out, _ = cli("verify", target)
+        assert code == 1 and "DAMAGED" in out and shard.name in out and "repair" in out
+        code, out, _ = cli("verify", target, "--json")
+        assert code == 1 and not json.loads(out)["whole"] and json.loads(out)["damages"][0]["message"]
+
+
+def test_fast_verify_finds_a_cut(cli, cars):
+    shard = sorted(cars.glob("*.atlas"))[0]
+    shard.write_bytes(shard.read_bytes()[:-1])
+    code, out, _ = cli("verify", cars, "--fast")
+    assert code == 1 and shard.name in out
+
+
+def test_repair(cli, cars, tmp_path):
+    shard = sorted(cars.glob("*.atlas"))[0]
+    shard.write_bytes(shard.read_bytes()[:-100])
+    assert cli("verify", cars)[0] == 1
+    code, out, _ = cli("repair", cars, "--output", tmp_path / "saved")
+    assert "saved" in out and "left as it was" in out and code in (0, 1)
+    assert cli("verify", tmp_path / "saved")[0] == 0
+    code, out, _ = cli("repair", cars, "--json")
+    told = json.loads(out)
+    assert told["path"] == str(tmp_path / "cars-repaired")
+    assert told["rows_kept"] + told["rows_lost"] == 600 and code == (1 if told["rows_lost"] else 0)
+    assert cli("verify", told["path"])[0] == 0 and len(AtlasDataset(told["path"])) == told["rows_kept"]
+
+
+def test_repair_of_a_file_without_a_manifest(cli, cars, tmp_path):
+    shard = sorted(cars.glob("*.atlas"))[0]
+    shard.write_bytes(shard.read_bytes()[:-100])
+    code, out, _ = cli("repair", shard, "--output", tmp_path / "saved")
+    assert code == 1 and "at least 0 rows lost" in out
+
+
+def test_as_a_process(table, tmp_path):
+    """The real thing: another interpreter, real exit codes, a closed pipe."""
+    run = [sys.executable, "-m", "atlas_ds"]
+    done = subprocess.run([*run, "convert", table, tmp_path / "out"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "") and "100 rows" in done.stdout
+    done = subprocess.run([*run, "info", tmp_path / "none"], capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.startswith("atlas-ds: error: ") and "Traceback" not in done.stderr
+    piped = subprocess.run(
+        f"'{sys.executable}' -m atlas_ds head -n 100 '{tmp_path}/out' | head -n 1", shell=True, capture_output=True, text=True
+    )
+    assert piped.stdout == "row 0\n" and piped.stderr == ""
+
+
+def test_starts_without_optional_packages(cars, monkeypatch):
+    for name in ("pyarrow", "PIL", "matplotlib", "lmdb", "datasets", "h5py", "torch"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert main(["info", str(cars)]) == 0

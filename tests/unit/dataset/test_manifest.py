@@ -1,0 +1,184 @@
+"""The manifest: canonical, hashed, checked member by member, published only over the expected one."""
+
+import json
+import os
+import threading
+
+import pytest
+import rfc8785
+
+from atlas_ds import AtlasDataset, AtlasDatasetWriter, errors
+from atlas_ds.dataset.manifest import Manifest, commit, digest, parse_manifest
+from atlas_ds.schema.schema import make_schema
+from atlas_ds.shard.writer import ShardInfo
+from support import child, write
+
+
+def infos(count, rows=10):
+    return tuple(ShardInfo(f"{k:05d}-{k:016x}.atlas", rows, 1000, 200, f"{k:016x}") for k in range(count))
+
+
+def reseal(body):
+    body = {name: value for name, value in body.items() if name != "hash"}
+    plain = rfc8785.dumps(body)
+    return rfc8785.dumps(body | {"hash": digest(plain)})
+
+
+def manifest(**more):
+    return Manifest(make_schema({"a": int}), infos(3), **more)
+
+
+def test_round_trip_and_canonical_form():
+    given = manifest(splits={"é": ((0, 5), (7, 30))}, metadata={"x": [1.5, None, "\",\"hash\":\""], "hash": "0" * 32})
+    data = given.dumps()
+    assert parse_manifest(data, "m") == given and rfc8785.dumps(json.loads(data)) == data and reseal(json.loads(data)) == data
+
+
+@pytest.mark.parametrize(
+    "name, value, error",
+    [
+        ("atlas", 3, errors.UnsupportedError), ("features", ["x"], errors.UnsupportedError), ("rows", 29, errors.CorruptError), ("rows", "30", errors.CorruptError),
+        ("metadata", [], errors.CorruptError), ("shards", {}, errors.CorruptError), ("shards", [1], errors.CorruptError), ("splits", {"a": [[5, 3]]}, errors.CorruptError),
+        ("splits", {"a": [[0, 31]]}, errors.CorruptError), ("splits", {"a": [[-1, 3]]}, errors.CorruptError), ("splits", {"a": [1]}, errors.CorruptError),
+        ("splits", [], errors.CorruptError), ("schema", {}, errors.CorruptError), ("schema", None, errors.CorruptError), ("splits", {"a": [[0, 5], [3, 6]]}, errors.CorruptError),
+        ("splits", {"a": [[0.5, 5]]}, errors.CorruptError), ("splits", {"a": [["0", "5"]]}, errors.CorruptError),
+    ],
+)  # fmt: skip
+def test_wrong_members(name, value, error):
+    body = json.loads(manifest().dumps()) | {name: value}
+    with pytest.raises(error, match="m: "):
+        parse_manifest(reseal(body), "m")
+
+
+@pytest.mark.parametrize("name", sorted(json.loads(manifest().dumps())))
+def test_missing_members(name):
+    body = json.loads(manifest().dumps())
+    del body[name]
+    data = rfc8785.dumps(body) if name == "hash" else reseal(body)
+    with pytest.raises((errors.CorruptError, errors.UnsupportedError)):
+        parse_manifest(data, "m")
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("path", "../../etc/passwd"), ("path", "/etc/passwd"), ("path", "00000-0000000000000000.atlas\0"), ("path", "a.atlas"), ("path", 3), ("path", "00000-0000000000000000.atlas\n"),
+        ("root", "x"), ("root", 3), ("rows", -1), ("rows", 1.0), ("rows", True), ("bytes", 1 << 60), ("tail", None), ("path", "0000-0000000000000000.atlas"),
+    ],
+)  # fmt: skip
+def test_wrong_shards(name, value):
+    body = json.loads(manifest().dumps())
+    body["shards"][1][name] = value
+    body["rows"] = sum(s["rows"] for s in body["shards"] if isinstance(s["rows"], int | float))
+    with pytest.raises(errors.CorruptError):
+        parse_manifest(reseal(body), "m")
+
+
+def test_every_flipped_bit_is_noticed():
+    data = manifest(splits={"train": ((0, 30),)}).dumps()
+    for bit in range(8 * len(data)):
+        bad = bytearray(data)
+        bad[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(errors.AtlasError):
+            parse_manifest(bytes(bad), "m")
+
+
+def test_cuts_and_additions_are_noticed():
+    data = manifest().dumps()
+    for bad in (data[:-1], data[:50], b"", data + b"\n", data + b" ", b" " + data, data.replace(b'"atlas":2', b'"atlas": 2')):
+        with pytest.raises(errors.AtlasError):
+            parse_manifest(bad, "m")
+
+
+def test_deep_nesting_is_refused():
+    body = json.loads(manifest().dumps())
+    text = reseal(body).replace(b'"metadata":{}', b'"metadata":' + b'{"a":' * 100_000 + b"1" + b"}" * 100_000)
+    start = text.index(b',"hash":"')
+    plain = text[:start] + text[start + 42 :]
+    text = plain[:start] + b',"hash":"' + digest(plain).encode() + b'"' + plain[start:]
+    with pytest.raises(errors.AtlasError):
+        parse_manifest(text, "m")
+
+
+def test_only_over_the_expected_one(tmp_path):
+    first, second = manifest(), manifest(metadata={"a": 1})
+    commit(tmp_path, first, expected=None)
+    for expected in (None, second.dumps(), b""):
+        with pytest.raises(errors.CommitConflict, match="another writer"):
+            commit(tmp_path, second, expected=expected)
+    commit(tmp_path, second, expected=first.dumps())
+    assert (tmp_path / "atlas.json").read_bytes() == second.dumps()
+    (tmp_path / "atlas.json").unlink()
+    with pytest.raises(errors.CommitConflict):
+        commit(tmp_path, first, expected=second.dumps())
+
+
+def test_one_of_many_racing_writers_wins(tmp_path):
+    base = manifest()
+    commit(tmp_path, base, expected=None)
+    results = []
+    barrier = threading.Barrier(8)
+
+    def race(k):
+        barrier.wait()
+        try:
+            commit(tmp_path, manifest(metadata={"k": k}), expected=base.dumps())
+            results.append(k)
+        except errors.CommitConflict:
+            pass
+
+    threads = [threading.Thread(target=race, args=(k,)) for k in range(8)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert len(results) == 1 and parse_manifest((tmp_path / "atlas.json").read_bytes(), "m").metadata == {"k": results[0]}
+
+
+def test_two_appenders(tmp_path):
+    path = write(tmp_path / "d", range(5))
+    one, two = (AtlasDatasetWriter(path, append=True, workers=0) for _ in range(2))
+    one.add_example(100)
+    two.add_example(200)
+    one.close()
+    with pytest.raises(errors.CommitConflict):
+        two.close()
+    assert list(AtlasDataset(path)) == [0, 1, 2, 3, 4, 100]
+    assert len([name for name in os.listdir(path) if name.endswith(".atlas")]) == 2 and not [n for n in os.listdir(path) if n.startswith(".tmp")]
+    write(path, [200], append=True)
+    assert list(AtlasDataset(path))[-2:] == [100, 200]
+
+
+def fabricate(folder, count):
+    """A dataset of many shards: one real file under many names."""
+    real = write(folder / "real", range(10))
+    shard = AtlasDataset(real).shards[0]
+    many = folder / "many"
+    many.mkdir()
+    names = tuple(ShardInfo(f"{k:05d}-{shard.root}.atlas", 10, shard.bytes, shard.tail, shard.root) for k in range(count))
+    (many / "atlas.json").write_bytes(Manifest(AtlasDataset(real).schema, names).dumps())
+    return many, real / shard.path, names
+
+
+def test_ten_thousand_shards_are_opened_when_needed(tmp_path):
+    many, file, names = fabricate(tmp_path, 10_000)
+    os.link(file, many / names[7777].path)
+    code = """
+import sys, os, json
+opened = []
+sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == "open" else None)
+from atlas_ds import AtlasDataset
+del opened[:]
+dataset = AtlasDataset(sys.argv[1])
+at_open = [name for name in opened if sys.argv[1] in name]
+value = dataset[77775]
+print(json.dumps([at_open, [name for name in opened if ".atlas" in os.path.basename(name)], value, len(dataset), dataset.table.is_open]))
+"""
+    at_open, shards, value, length, is_open = json.loads(child(code, many).stdout)
+    assert [os.path.basename(name) for name in at_open] == ["atlas.json"] and [os.path.basename(s) for s in shards] == [names[7777].path]
+    assert (value, length, is_open) == (5, 100_000, [7777])
+
+
+def test_a_hundred_thousand_shards(tmp_path):
+    many, file, names = fabricate(tmp_path, 100_000)
+    os.link(file, many / names[99_999].path)
+    dataset = AtlasDataset(many)
+    assert len(dataset) == 1_000_000 and dataset[-1] == 9 and dataset.batch([-2]).tolist() == [8]
