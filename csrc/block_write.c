@@ -10,8 +10,10 @@
 #include "error.h"
 #include "hash.h"
 #include "layout.h"
+#include "page.h"
 
 #define SAVES(stored, raw) ((stored) <= (raw) - (raw) / 8)
+#define CELL_SPARE 64u
 #define ENUM_MOST 65536u
 #define ENUM_LOOK 256u /* rows after which a column that repeats nothing is given up */
 
@@ -92,8 +94,8 @@ uint64_t atlas_block_bound(const atlas_page_in *pages, uint32_t page_count, uint
         raw += raw_form_bytes(&s);
         if (raw > ATLAS_MAX_PAGE) return 0;
     }
-    /* a cell may be one byte longer than its value; the rest is padding */
-    return ATLAS_BLOCK_TABLE + raw + (uint64_t)page_count * (ATLAS_PAGE_SIZE + 128 + (uint64_t)rows);
+    /* padding, and what cells need while it is not clear whether they pay */
+    return ATLAS_BLOCK_TABLE + raw + (uint64_t)page_count * (ATLAS_PAGE_SIZE + 128 + CELL_SPARE);
 }
 
 static uint8_t *write_validity(const source *s, uint8_t *out) {
@@ -110,18 +112,18 @@ static void write_offset(uint8_t *offsets, uint64_t i, uint64_t value, bool is_s
 }
 
 /* FIXED or VAR as they are. */
-static uint64_t write_plain(const source *s, uint8_t *out, atlas_page_in *page) {
+static uint64_t write_plain(const source *s, uint8_t *out, atlas_page_in *to) {
     uint8_t *p = write_validity(s, out);
     if (s->in->kind == ATLAS_KIND_FIXED) {
-        page->out_layout = ATLAS_FIXED;
+        to->out_layout = ATLAS_FIXED;
         const size_t bytes = (size_t)s->rows * s->in->width;
         if (bytes != 0) memcpy(p, s->in->values, bytes);
         return (uint64_t)(p - out) + bytes;
     }
     const bool is_short = s->data_bytes <= UINT16_MAX;
     const uint64_t used = ((uint64_t)s->rows + 1) * (is_short ? 2 : 4);
-    page->out_layout = ATLAS_VAR;
-    if (is_short) page->out_flags |= ATLAS_PAGE_SHORT;
+    to->out_layout = ATLAS_VAR;
+    if (is_short) to->out_flags |= ATLAS_PAGE_SHORT;
     for (uint64_t i = 0; i <= s->rows; i++) write_offset(p, i, s->in->offsets[i] - s->in->offsets[0], is_short);
     memset(p + used, 0, pad_to(used, 64) - used);
     p += pad_to(used, 64);
@@ -147,11 +149,11 @@ static bool is_constant(const source *s) {
     return true;
 }
 
-static uint64_t write_constant(const source *s, uint8_t *out, atlas_page_in *page) {
+static uint64_t write_constant(const source *s, uint8_t *out, atlas_page_in *to) {
     uint8_t *p = write_validity(s, out);
     const uint32_t first = first_valid(s);
     uint32_t length = s->in->width;
-    page->out_layout = ATLAS_CONST;
+    to->out_layout = ATLAS_CONST;
     if (first == s->rows) {
         memset(p, 0, length);
     } else {
@@ -199,11 +201,11 @@ static uint8_t narrow_bytes(const source *s, uint64_t *low) {
     return span <= 0xff ? 1 : span <= 0xffff ? 2 : 4;
 }
 
-static uint64_t write_narrow(const source *s, uint8_t stored, uint64_t low, uint8_t *out, atlas_page_in *page) {
+static uint64_t write_narrow(const source *s, uint8_t stored, uint64_t low, uint8_t *out, atlas_page_in *to) {
     uint8_t *p = write_validity(s, out);
     const uint8_t element = s->in->element;
     const size_t per_row = s->in->width / element;
-    page->out_layout = ATLAS_NARROW;
+    to->out_layout = ATLAS_NARROW;
     memset(p, 0, ATLAS_NARROW_HEAD);
     store_u64(p, ordered(low, element, s->in->is_signed)); /* its own inverse */
     p[8] = element;
@@ -273,11 +275,11 @@ static uint64_t enum_bytes(const source *s, const distinct *d) {
     return s->validity_bytes + ATLAS_ENUM_HEAD + pad_to((uint64_t)s->rows * (d->count > 256 ? 2 : 1), 8) + table;
 }
 
-static uint64_t write_enum(const source *s, const distinct *d, uint8_t *out, atlas_page_in *page) {
+static uint64_t write_enum(const source *s, const distinct *d, uint8_t *out, atlas_page_in *to) {
     uint8_t *p = write_validity(s, out);
     const uint32_t code_bytes = d->count > 256 ? 2 : 1;
     const uint64_t used = (uint64_t)s->rows * code_bytes;
-    page->out_layout = ATLAS_ENUM;
+    to->out_layout = ATLAS_ENUM;
     store_u32(p, d->count);
     store_u32(p + 4, code_bytes);
     p += ATLAS_ENUM_HEAD;
@@ -302,10 +304,10 @@ static uint64_t write_enum(const source *s, const distinct *d, uint8_t *out, atl
 }
 
 /* CONST, NARROW or ENUM, the smallest that saves an eighth; 0 if none does. */
-static uint64_t write_light(atlas_encoder *encoder, const source *s, uint8_t *out, atlas_page_in *page) {
+static uint64_t write_light(atlas_encoder *encoder, const source *s, uint8_t *out, atlas_page_in *to) {
     const uint64_t plain = raw_form_bytes(s);
     if (s->rows < 2 || (s->in->kind == ATLAS_KIND_FIXED && s->in->width == 0)) return 0;
-    if (is_constant(s)) return write_constant(s, out, page);
+    if (is_constant(s)) return write_constant(s, out, to);
     uint64_t best = UINT64_MAX, low = 0;
     uint8_t stored = s->in->element;
     if (s->in->element >= 2) {
@@ -317,42 +319,55 @@ static uint64_t write_light(atlas_encoder *encoder, const source *s, uint8_t *ou
     const bool may_repeat = s->in->kind == ATLAS_KIND_VARIABLE || (s->in->width >= 2 && stored != 1);
     if (may_repeat && distinct_find(encoder, s, plain, &d)) {
         const uint64_t bytes = enum_bytes(s, &d);
-        if (SAVES(bytes, plain) && bytes < best) return write_enum(s, &d, out, page);
+        if (SAVES(bytes, plain) && bytes < best) return write_enum(s, &d, out, to);
     }
-    return best != UINT64_MAX ? write_narrow(s, stored, low, out, page) : 0;
+    return best != UINT64_MAX ? write_narrow(s, stored, low, out, to) : 0;
 }
 
-/* A frame written where its magic number falls on the four bytes before out, which are then put back. */
-static size_t cell_zstd(atlas_encoder *encoder, const atlas_page_in *in, const uint8_t *value, uint32_t length, uint8_t *out) {
-    uint8_t before[ZSTD_MAGIC_BYTES];
-    memcpy(before, out - ZSTD_MAGIC_BYTES, sizeof before);
-    size_t got = codec_encode(encoder->zstd, in->codec, in->dict, in->level, value, length, out - ZSTD_MAGIC_BYTES, length);
-    memcpy(out - ZSTD_MAGIC_BYTES, before, sizeof before);
-    return got > ZSTD_MAGIC_BYTES ? got - ZSTD_MAGIC_BYTES : 0;
-}
-
-static size_t write_cell(atlas_encoder *encoder, const atlas_page_in *in, const uint8_t *value, uint32_t length, uint8_t *out) {
-    size_t got = 0;
-    if (length == 0) return 0;
-    if (in->codec == ATLAS_CODEC_ZSTD) {
-        got = cell_zstd(encoder, in, value, length, out);
-    } else if (length > 5) {
-        got = codec_encode(encoder->zstd, in->codec, NULL, in->level, value, length, out + 5, length - 5);
-        if (got != 0) {
-            out[0] = 1;
-            store_u32(out + 1, length);
-            got += 5;
+/* The block of a frame that frame_head would head alike, moved to the front of frame; 0 if the frame is not such a one. */
+static size_t frame_block(uint8_t *frame, size_t size, uint32_t length) {
+    uint8_t head[FRAME_HEAD];
+    for (int rle = 0; rle < 2; rle++) {
+        const size_t body = rle ? 1 : size - (length < 256 ? 9 : 10);
+        const size_t head_bytes = frame_head(length, body, head);
+        if (head_bytes + body == size && (rle || body > 1) && memcmp(frame, head, head_bytes) == 0) {
+            memmove(frame, frame + head_bytes, body);
+            return body;
         }
     }
-    if (got == 0 || got > length) {
-        out[0] = 0;
-        memcpy(out + 1, value, length);
-        got = (size_t)length + 1;
-    }
-    return got;
+    return 0;
 }
 
-static uint64_t write_cells(atlas_encoder *encoder, const source *s, uint8_t *out, atlas_page_in *page) {
+/* A value as a cell at out, where room bytes are; 0 if there is too little room. */
+static size_t write_cell(atlas_encoder *encoder, const atlas_page_in *in, const uint8_t *value, uint32_t length, uint8_t *out, uint64_t room) {
+    const bool zstd = in->codec == ATLAS_CODEC_ZSTD;
+    uint8_t *body = out + CELL_FRAME_HEAD;
+    size_t got = 0;
+    if (room > CELL_FRAME_HEAD + 16u && length > 4) {
+        const uint64_t most = room - CELL_FRAME_HEAD < length ? room - CELL_FRAME_HEAD : length;
+        got = codec_encode(encoder->zstd, in->codec, zstd ? in->dict : NULL, in->level, value, length, body, most);
+    }
+    const size_t block = got == 0 || length > CELL_BLOCK_MOST ? 0 : zstd ? frame_block(body, got, length) : got;
+    if (block != 0 && block + CELL_BLOCK_HEAD < length) {
+        store_u16(out, (uint16_t)length);
+        memmove(out + CELL_BLOCK_HEAD, body, block);
+        return block + CELL_BLOCK_HEAD;
+    }
+    store_u16(out, 0);
+    if (block == 0 && got != 0 && got + CELL_FRAME_HEAD < length) {
+        const size_t magic = zstd ? ZSTD_MAGIC_BYTES : 0;
+        out[2] = 1;
+        store_u32(out + 3, length);
+        memmove(body, body + magic, got - magic);
+        return got - magic + CELL_FRAME_HEAD;
+    }
+    if (room < (uint64_t)length + CELL_RAW_HEAD) return 0;
+    out[2] = 0;
+    memcpy(out + CELL_RAW_HEAD, value, length);
+    return (size_t)length + CELL_RAW_HEAD;
+}
+
+static uint64_t write_cells(atlas_encoder *encoder, const source *s, uint8_t *out, atlas_page_in *to) {
     const uint64_t plain = raw_form_bytes(s);
     uint32_t *ends = (uint32_t *)(void *)scratch(encoder, 4 * (size_t)s->rows);
     if (ends == NULL || s->data_bytes == 0) return 0;
@@ -360,11 +375,14 @@ static uint64_t write_cells(atlas_encoder *encoder, const source *s, uint8_t *ou
     const uint64_t wide = pad_to(4 * ((uint64_t)s->rows + 1), 64);
     uint8_t *offsets = write_validity(s, out);
     uint8_t *data = offsets + wide;
+    const uint64_t room = s->data_bytes + CELL_SPARE; /* atlas_block_bound has it */
     uint64_t size = 0;
     for (uint32_t i = 0; i < s->rows; i++) {
-        size += write_cell(encoder, s->in, value_at(s, i), value_length(s, i), data + size);
+        const uint32_t length = value_length(s, i);
+        const size_t got = length != 0 ? write_cell(encoder, s->in, value_at(s, i), length, data + size, room - size) : 0;
+        size += got;
         ends[i] = (uint32_t)size;
-        if (s->validity_bytes + size > plain) return 0;
+        if (size > s->data_bytes || (length != 0 && got == 0)) return 0;
     }
     const bool is_short = size <= UINT16_MAX;
     const uint64_t used = ((uint64_t)s->rows + 1) * (is_short ? 2 : 4);
@@ -372,35 +390,35 @@ static uint64_t write_cells(atlas_encoder *encoder, const source *s, uint8_t *ou
     memset(offsets, 0, pad_to(used, 64));
     for (uint32_t i = 0; i < s->rows; i++) write_offset(offsets, (uint64_t)i + 1, ends[i], is_short);
     if (is_short) memmove(offsets + pad_to(used, 64), data, size);
-    page->out_layout = ATLAS_VAR;
-    page->out_codec = s->in->codec;
-    page->out_flags = (uint8_t)(page->out_flags | ATLAS_PAGE_CELLS | (is_short ? ATLAS_PAGE_SHORT : 0));
-    page->out_raw = (uint32_t)plain;
+    to->out_layout = ATLAS_VAR;
+    to->out_codec = s->in->codec;
+    to->out_flags = (uint8_t)(to->out_flags | ATLAS_PAGE_CELLS | (is_short ? ATLAS_PAGE_SHORT : 0));
+    to->out_raw = (uint32_t)plain;
     return s->validity_bytes + pad_to(used, 64) + size;
 }
 
-static int write_page(atlas_encoder *encoder, atlas_page_in *page, uint32_t rows, uint8_t *out, atlas_error *error) {
+static int write_page(atlas_encoder *encoder, atlas_page_in *to, uint32_t rows, uint8_t *out, atlas_error *error) {
     source s;
-    source_open(&s, page, rows);
-    page->out_flags = s.nulls != 0 ? ATLAS_PAGE_VALIDITY : 0;
-    page->out_codec = ATLAS_CODEC_NONE;
-    page->out_raw = 0;
-    uint64_t size = page->light ? write_light(encoder, &s, out, page) : 0;
-    if (size == 0 && page->cells && page->codec != ATLAS_CODEC_NONE && page->kind == ATLAS_KIND_VARIABLE) size = write_cells(encoder, &s, out, page);
-    if (size == 0) size = write_plain(&s, out, page);
-    if (page->out_raw == 0) page->out_raw = (uint32_t)size;
-    if (page->whole && page->codec != ATLAS_CODEC_NONE && page->out_codec == ATLAS_CODEC_NONE && size >= 64) {
+    source_open(&s, to, rows);
+    to->out_flags = s.nulls != 0 ? ATLAS_PAGE_VALIDITY : 0;
+    to->out_codec = ATLAS_CODEC_NONE;
+    to->out_raw = 0;
+    uint64_t size = to->light ? write_light(encoder, &s, out, to) : 0;
+    if (size == 0 && to->cells && to->codec != ATLAS_CODEC_NONE && to->kind == ATLAS_KIND_VARIABLE) size = write_cells(encoder, &s, out, to);
+    if (size == 0) size = write_plain(&s, out, to);
+    if (to->out_raw == 0) to->out_raw = (uint32_t)size;
+    if (to->whole && to->codec != ATLAS_CODEC_NONE && to->out_codec == ATLAS_CODEC_NONE && size >= 64) {
         const size_t most = size - size / 8;
         uint8_t *packed = scratch(encoder, most);
         ATLAS_REQUIRE(packed != NULL, MEMORY, 0, "out of memory");
-        const size_t got = codec_encode(encoder->zstd, page->codec, NULL, page->level, out, size, packed, most);
+        const size_t got = codec_encode(encoder->zstd, to->codec, NULL, to->level, out, size, packed, most);
         if (got != 0) {
             memcpy(out, packed, got);
-            page->out_codec = page->codec;
+            to->out_codec = to->codec;
             size = got;
         }
     }
-    page->out_stored = (uint32_t)size;
+    to->out_stored = (uint32_t)size;
     return ATLAS_OK;
 }
 
@@ -416,33 +434,33 @@ int atlas_block_write(atlas_encoder *encoder, atlas_page_in *pages, uint32_t pag
     store_u16(out + ATLAS_BLOCK_GROUP, group);
     store_u16(out + ATLAS_BLOCK_PAGES, (uint16_t)page_count);
     for (uint32_t i = 0; i < page_count; i++) {
-        atlas_page_in *page = &pages[i];
+        atlas_page_in *to = &pages[i];
         source s;
-        ATLAS_REQUIRE(page->kind == ATLAS_KIND_FIXED || page->kind == ATLAS_KIND_VARIABLE, ARG, 0, "page.kind is not 1 or 2");
-        ATLAS_REQUIRE(page->element <= 1 || ((page->element == 2 || page->element == 4 || page->element == 8) && page->width % page->element == 0), ARG, 0, "page.element is not 2, 4 or 8, or does not divide width");
-        ATLAS_REQUIRE(page->dict == NULL || page->dictionary != 0, ARG, 0, "page.dict without its number");
-        source_open(&s, page, rows);
+        ATLAS_REQUIRE(to->kind == ATLAS_KIND_FIXED || to->kind == ATLAS_KIND_VARIABLE, ARG, 0, "page.kind is not 1 or 2");
+        ATLAS_REQUIRE(to->element <= 1 || ((to->element == 2 || to->element == 4 || to->element == 8) && to->width % to->element == 0), ARG, 0, "page.element is not 2, 4 or 8, or does not divide width");
+        ATLAS_REQUIRE(to->dict == NULL || to->dictionary != 0, ARG, 0, "page.dict without its number");
+        source_open(&s, to, rows);
         uint64_t start = pad_to(end, 64);
         memset(out + end, 0, start - end);
-        ATLAS_TRY(write_page(encoder, page, rows, out + start, error));
-        const bool whole = page->out_codec != ATLAS_CODEC_NONE && (page->out_flags & ATLAS_PAGE_CELLS) == 0;
+        ATLAS_TRY(write_page(encoder, to, rows, out + start, error));
+        const bool whole = to->out_codec != ATLAS_CODEC_NONE && (to->out_flags & ATLAS_PAGE_CELLS) == 0;
         if (whole && pad_to(end, 8) != start) {
-            memmove(out + pad_to(end, 8), out + start, page->out_stored);
+            memmove(out + pad_to(end, 8), out + start, to->out_stored);
             start = pad_to(end, 8);
         }
         uint8_t *e = out + ATLAS_BLOCK_TABLE + (size_t)i * ATLAS_PAGE_SIZE;
-        store_u16(e + ATLAS_PAGE_LEAF, page->leaf);
-        e[ATLAS_PAGE_LAYOUT] = page->out_layout;
-        e[ATLAS_PAGE_CODEC] = page->out_codec;
-        e[ATLAS_PAGE_FLAGS] = page->out_flags;
-        e[ATLAS_PAGE_DICTIONARY] = page->dict != NULL && (page->out_flags & ATLAS_PAGE_CELLS) != 0 ? page->dictionary : 0;
+        store_u16(e + ATLAS_PAGE_LEAF, to->leaf);
+        e[ATLAS_PAGE_LAYOUT] = to->out_layout;
+        e[ATLAS_PAGE_CODEC] = to->out_codec;
+        e[ATLAS_PAGE_FLAGS] = to->out_flags;
+        e[ATLAS_PAGE_DICTIONARY] = to->dict != NULL && (to->out_flags & ATLAS_PAGE_CELLS) != 0 ? to->dictionary : 0;
         store_u32(e + ATLAS_PAGE_OFFSET, (uint32_t)start);
-        store_u32(e + ATLAS_PAGE_STORED, page->out_stored);
-        store_u32(e + ATLAS_PAGE_RAW, page->out_raw);
+        store_u32(e + ATLAS_PAGE_STORED, to->out_stored);
+        store_u32(e + ATLAS_PAGE_RAW, to->out_raw);
         store_u32(e + ATLAS_PAGE_NULLS, s.nulls);
-        store_u64(e + ATLAS_PAGE_HASH, hash64(out + start, page->out_stored, 0));
-        end = start + page->out_stored;
-        raw_sum += page->out_raw;
+        store_u64(e + ATLAS_PAGE_HASH, hash64(out + start, to->out_stored, 0));
+        end = start + to->out_stored;
+        raw_sum += to->out_raw;
     }
     *size = end;
     *raw = (uint32_t)raw_sum;

@@ -91,6 +91,24 @@ bool frame_content_size(const uint8_t *frame, size_t size, uint64_t *content) {
     }
 }
 
+size_t frame_head(uint32_t content, size_t body_bytes, uint8_t out[FRAME_HEAD]) {
+    const bool rle = body_bytes == 1;
+    const uint32_t block = 1u | (rle ? 1u : 2u) << 1 | (uint32_t)(rle ? content : body_bytes) << 3;
+    size_t at = ZSTD_MAGIC_BYTES;
+    store_u32(out, ZSTD_MAGICNUMBER);
+    out[at++] = content < 256 ? 0x20 : 0x60; /* one segment; its size in one byte or, less 256, in two */
+    if (content < 256) {
+        out[at++] = (uint8_t)content;
+    } else {
+        store_u16(out + at, (uint16_t)(content - 256));
+        at += 2;
+    }
+    out[at++] = (uint8_t)block;
+    out[at++] = (uint8_t)(block >> 8);
+    out[at++] = (uint8_t)(block >> 16);
+    return at;
+}
+
 /* Whether a frame (after its magic number) is one last block that ends where the frame does: so it is with nearly every cell, and needs no walk. */
 static bool is_one_block(const uint8_t *frame, size_t size) {
     static const uint8_t content_bytes[4] = {1, 2, 4, 8};

@@ -13,6 +13,12 @@
 /* What a zstd frame without its magic number announces; false if it announces nothing or more than FORMAT.md allows. */
 bool frame_content_size(const uint8_t *frame, size_t size, uint64_t *content);
 
+/* The frame and block headers (magic number included) of a frame without dictionary ID and checksum whose content is one block; at most FRAME_HEAD
+ * bytes. body_bytes 1 means one byte repeated. content is at most CELL_BLOCK_MOST. */
+#define FRAME_HEAD 16
+#define CELL_BLOCK_MOST 65535u
+size_t frame_head(uint32_t content, size_t body_bytes, uint8_t out[FRAME_HEAD]);
+
 /* Exactly one frame or block that yields exactly raw bytes. frame includes its magic number. */
 bool codec_decode(void *zstd, int codec, const atlas_dict *dict, const uint8_t *src, size_t size, uint8_t *out, size_t raw);
 

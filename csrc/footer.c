@@ -60,8 +60,10 @@ static int layout_read(atlas_shard *shard, atlas_error *error) {
     shard->leaf_count = load_u32(p + ATLAS_LAYOUT_LEAF_COUNT);
     shard->group_count = load_u32(p + ATLAS_LAYOUT_GROUP_COUNT);
     shard->schema_bytes = load_u32(p + ATLAS_LAYOUT_SCHEMA_BYTES);
-    ATLAS_REQUIRE(shard->leaf_count >= 1 && shard->leaf_count <= ATLAS_MAX_LEAVES, LIMIT, at, "layout.leaf_count is not in 1 .. 4096");
-    ATLAS_REQUIRE(shard->group_count >= 1 && shard->group_count <= ATLAS_MAX_GROUPS, LIMIT, at + ATLAS_LAYOUT_GROUP_COUNT, "layout.group_count is not in 1 .. 64");
+    ATLAS_REQUIRE(shard->leaf_count >= 1, CORRUPT, at, "layout.leaf_count is 0");
+    ATLAS_REQUIRE(shard->leaf_count <= ATLAS_MAX_LEAVES, LIMIT, at, "layout.leaf_count is not in 1 .. 4096");
+    ATLAS_REQUIRE(shard->group_count >= 1, CORRUPT, at + ATLAS_LAYOUT_GROUP_COUNT, "layout.group_count is 0");
+    ATLAS_REQUIRE(shard->group_count <= ATLAS_MAX_GROUPS, LIMIT, at + ATLAS_LAYOUT_GROUP_COUNT, "layout.group_count is not in 1 .. 64");
     ATLAS_REQUIRE(shard->schema_bytes <= ATLAS_MAX_SCHEMA, LIMIT, at + ATLAS_LAYOUT_SCHEMA_BYTES, "layout.schema_bytes > limit");
     ATLAS_REQUIRE(load_u32(p + ATLAS_LAYOUT_RESERVED) == 0, CORRUPT, at + ATLAS_LAYOUT_RESERVED, "layout.reserved is not zero");
     const uint64_t schema_at = ATLAS_LAYOUT_TABLES + (uint64_t)ATLAS_LEAF_SIZE * shard->leaf_count + (uint64_t)ATLAS_GROUP_SIZE * shard->group_count;
@@ -101,7 +103,8 @@ static const uint8_t *group_entry(const atlas_shard *shard, uint32_t group) {
 static int group_read(const atlas_shard *shard, uint32_t g, uint32_t *rows_per_block, uint64_t *count, atlas_error *error) {
     const uint8_t *group = group_entry(shard, g);
     *rows_per_block = load_u32(group + ATLAS_GROUP_ROWS_PER_BLOCK);
-    ATLAS_REQUIRE(*rows_per_block >= 1 && *rows_per_block <= ATLAS_MAX_ROWS, LIMIT, AT(group), "group.rows_per_block is not in 1 .. 2^20");
+    ATLAS_REQUIRE(*rows_per_block >= 1, CORRUPT, AT(group), "group.rows_per_block is 0");
+    ATLAS_REQUIRE(*rows_per_block <= ATLAS_MAX_ROWS, LIMIT, AT(group), "group.rows_per_block is not in 1 .. 2^20");
     *count = shard->rows / *rows_per_block + (shard->rows % *rows_per_block != 0);
     return ATLAS_OK;
 }

@@ -115,27 +115,27 @@ static int cursor_move(atlas_reader *reader, const place *at, cursor *cur, atlas
     return ATLAS_OK;
 }
 
-static int view_cell(atlas_reader *reader, const page *p, const uint8_t *cell, uint64_t cell_bytes, atlas_view *view, atlas_error *error) {
-    uint64_t size = 0;
-    ATLAS_TRY(cell_size(p, cell, cell_bytes, &size, error));
-    if (cell_bytes == 0 || cell[0] == 0) {
-        *view = (atlas_view){cell + (cell_bytes != 0), cell_bytes - (cell_bytes != 0)};
+static int view_cell(atlas_reader *reader, const page *p, const uint8_t *bytes, uint64_t size, atlas_view *view, atlas_error *error) {
+    cell c;
+    ATLAS_TRY(cell_open(p, bytes, size, &c, error));
+    if (c.form == CELL_RAW) {
+        *view = (atlas_view){c.body, c.size};
         return ATLAS_OK;
     }
-    uint8_t *out = arena_take(reader, size);
-    /* room for the frame with its magic number, given back at once but counted in need */
-    uint8_t *temp = arena_take(reader, cell_bytes + ZSTD_MAGIC_BYTES);
+    uint8_t *out = arena_take(reader, c.size);
+    /* room for the frame with its headers, given back at once but counted in need */
+    uint8_t *temp = arena_take(reader, c.body_bytes + CELL_ROOM);
     if (temp == NULL || out == NULL) return ATLAS_OK;
-    ATLAS_TRY(cell_decode(reader->zstd, p, cell, cell_bytes, temp, out, size, error));
-    reader->used -= pad_to(cell_bytes + ZSTD_MAGIC_BYTES, 64);
-    reader->need -= pad_to(cell_bytes + ZSTD_MAGIC_BYTES, 64);
-    *view = (atlas_view){out, size};
+    ATLAS_TRY(cell_decode(reader->zstd, p, &c, temp, out, error));
+    reader->used -= pad_to(c.body_bytes + CELL_ROOM, 64);
+    reader->need -= pad_to(c.body_bytes + CELL_ROOM, 64);
+    *view = (atlas_view){out, c.size};
     return ATLAS_OK;
 }
 
 typedef struct { /* a cell whose decoding waits until its bytes have come */
     page p;
-    const uint8_t *cell;
+    const uint8_t *bytes;
     uint64_t size;
     atlas_view *view;
 } waiting;
@@ -204,7 +204,7 @@ int atlas_views(atlas_reader *reader, const atlas_set *set, const int64_t *rows,
             error->shard = at[t].shard_number;
             ATLAS_TRY(view_row(reader, &at[t], &cur, &views[leaf[t] * count + row[t]], later, &waits, error));
         }
-        for (size_t t = 0; t < waits; t++) ATLAS_TRY(view_cell(reader, &later[t].p, later[t].cell, later[t].size, later[t].view, error));
+        for (size_t t = 0; t < waits; t++) ATLAS_TRY(view_cell(reader, &later[t].p, later[t].bytes, later[t].size, later[t].view, error));
     }
     ATLAS_REQUIRE(reader->need <= reader->arena_bytes, MEMORY, 0, "arena is too small");
     return ATLAS_OK;

@@ -180,31 +180,42 @@ void content_narrow(const content *c, uint32_t i, uint8_t *out) {
     }
 }
 
-int cell_size(const page *p, const uint8_t *cell, uint64_t size, uint64_t *value, atlas_error *error) {
-    *value = 0;
+int cell_open(const page *p, const uint8_t *bytes, uint64_t size, cell *out, atlas_error *error) {
+    *out = (cell){bytes, 0, 0, CELL_RAW};
     if (size == 0) return ATLAS_OK;
-    if (cell[0] == 0) {
-        *value = size - 1;
-    } else if (p->codec == ATLAS_CODEC_LZ4) {
-        ATLAS_REQUIRE(cell[0] == 1 && size >= 5, CORRUPT, p->at, "cell: not one of lz4");
-        *value = load_u32(cell + 1);
-    } else {
-        ATLAS_REQUIRE(frame_content_size(cell, size, value), CORRUPT, p->at, "cell: not a zstd frame that announces its size");
+    ATLAS_REQUIRE(size >= CELL_BLOCK_HEAD + 1, CORRUPT, p->at, "cell is too short");
+    out->size = load_u16(bytes);
+    out->form = CELL_BLOCK;
+    uint64_t head = CELL_BLOCK_HEAD;
+    if (out->size == 0) {
+        const uint8_t form = bytes[2];
+        ATLAS_REQUIRE(form <= 1 && size > (form == 0 ? CELL_RAW_HEAD : CELL_FRAME_HEAD), CORRUPT, p->at, "cell is too short, or of a form that is not 0 or 1");
+        out->form = form == 0 ? CELL_RAW : CELL_FRAME;
+        head = form == 0 ? CELL_RAW_HEAD : CELL_FRAME_HEAD;
+        out->size = form == 0 ? size - head : load_u32(bytes + 3);
     }
-    ATLAS_REQUIRE(*value >= 1 && *value <= p->raw, CORRUPT, p->at, "cell: value is longer than the page's raw, or empty");
+    out->body = bytes + head;
+    out->body_bytes = size - head;
+    ATLAS_REQUIRE(out->size >= 1 && out->size <= p->raw, CORRUPT, p->at, "cell: value is longer than the page's raw, or empty");
     return ATLAS_OK;
 }
 
-int cell_decode(void *zstd, const page *p, const uint8_t *cell, uint64_t cell_bytes, uint8_t *temp, uint8_t *out, uint64_t size, atlas_error *error) {
-    bool good;
-    if (p->codec == ATLAS_CODEC_LZ4) {
-        good = codec_decode(zstd, p->codec, p->dict, cell + 5, cell_bytes - 5, out, size);
-    } else {
+int cell_decode(void *zstd, const page *p, const cell *c, uint8_t *temp, uint8_t *out, atlas_error *error) {
+    const uint8_t *body = c->body;
+    uint64_t size = c->body_bytes;
+    if (p->codec == ATLAS_CODEC_ZSTD) {
         static const uint8_t magic[ZSTD_MAGIC_BYTES] = {0x28, 0xb5, 0x2f, 0xfd};
-        memcpy(temp, magic, sizeof magic);
-        memcpy(temp + sizeof magic, cell, cell_bytes);
-        good = codec_decode(zstd, p->codec, p->dict, temp, cell_bytes + sizeof magic, out, size);
+        size_t head = sizeof magic;
+        if (c->form == CELL_BLOCK) {
+            ATLAS_REQUIRE(size < CELL_BLOCK_MOST, CORRUPT, p->at, "cell: block is longer than its value can be");
+            head = frame_head((uint32_t)c->size, size, temp);
+        } else {
+            memcpy(temp, magic, sizeof magic);
+        }
+        memcpy(temp + head, body, size);
+        body = temp;
+        size += head;
     }
-    ATLAS_REQUIRE(good, CODEC, (uint64_t)p->at, "cell does not decode to its announced size");
+    ATLAS_REQUIRE(codec_decode(zstd, p->codec, p->dict, body, size, out, c->size), CODEC, p->at, "cell does not decode to its length");
     return ATLAS_OK;
 }

@@ -60,9 +60,19 @@ int content_fixed(const content *c, uint32_t i, const uint8_t **value, atlas_err
 int content_variable(const content *c, uint32_t i, const uint8_t **value, uint64_t *size, atlas_error *error);
 /* Widens value i of a NARROW page into out. */
 void content_narrow(const content *c, uint32_t i, uint8_t *out);
-/* The length of the value in a cell. */
-int cell_size(const page *p, const uint8_t *cell, uint64_t size, uint64_t *value, atlas_error *error);
-/* Decodes a cell into out, size bytes long; temp holds cell bytes + 4. */
-int cell_decode(void *zstd, const page *p, const uint8_t *cell, uint64_t cell_bytes, uint8_t *temp, uint8_t *out, uint64_t size, atlas_error *error);
+enum { CELL_RAW, CELL_BLOCK, CELL_FRAME };
+enum { CELL_BLOCK_HEAD = 2, CELL_RAW_HEAD = 3, CELL_FRAME_HEAD = 7 };
+
+typedef struct { /* a cell taken apart, FORMAT.md section 9 */
+    const uint8_t *body;
+    uint64_t body_bytes;
+    uint64_t size; /* of the value */
+    int form;
+} cell;
+
+int cell_open(const page *p, const uint8_t *bytes, uint64_t size, cell *out, atlas_error *error);
+/* Decodes a cell that is not CELL_RAW into out, c->size bytes long; temp holds c->body_bytes + CELL_ROOM. */
+#define CELL_ROOM 16u
+int cell_decode(void *zstd, const page *p, const cell *c, uint8_t *temp, uint8_t *out, atlas_error *error);
 
 #endif

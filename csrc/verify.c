@@ -86,19 +86,17 @@ static int digest_variable(atlas_reader *reader, const page *p, const content *c
             continue;
         }
         ATLAS_TRY(content_variable(c, i, &value, &size, error));
-        uint64_t decoded = size;
-        if (cells) ATLAS_TRY(cell_size(p, value, size, &decoded, error));
-        *sum += decoded; /* before decoding: a page can make no more than it may */
+        cell one = {value, size, size, CELL_RAW};
+        if (cells) ATLAS_TRY(cell_open(p, value, size, &one, error));
+        value = one.body;
+        *sum += one.size; /* before decoding: a page can make no more than it may */
         ATLAS_REQUIRE(*sum <= ATLAS_MAX_PAGE, LIMIT, p->at, "page: its values are more than 2^30 bytes");
         ATLAS_REQUIRE(!cells || *sum <= p->raw, CORRUPT, p->at, "page.raw of CELLS is not the sum of the values");
-        if (cells && size != 0 && value[0] == 0) {
-            value++;
-            decoded = size - 1;
-        } else if (cells && size != 0) {
-            ATLAS_TRY(cell_decode(reader->zstd, p, value, size, temp + decoded, temp, decoded, error));
+        if (one.form != CELL_RAW) {
+            ATLAS_TRY(cell_decode(reader->zstd, p, &one, temp + one.size, temp, error));
             value = temp;
         }
-        size = decoded;
+        size = one.size;
         length = (uint32_t)size;
         atlas_digest_lengths(digest, leaf, &length, 4);
         atlas_digest_values(digest, leaf, value, size);

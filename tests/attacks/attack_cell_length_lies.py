@@ -16,4 +16,4 @@ EXPECT = "CorruptError"
 
 def make() -> bytes:
     plan = sample.one("bytes", [b"a" * 100, b"b" * 100], Encoding(VAR, LZ4, cells=True))
-    return patched(plan, "cell", lambda cell: cell[:1] + pack("<I", 99 if b"a" in cell else 101) + cell[5:])
+    return patched(plan, "cell", lambda cell: pack("<H", 99 if b"a" in cell else 101) + cell[2:])

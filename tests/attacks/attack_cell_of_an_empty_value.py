@@ -12,4 +12,4 @@ EXPECT = "CorruptError"
 
 def make() -> bytes:
     plan = sample.one("bytes", [b"", b"a" * 100], Encoding(VAR, ZSTD, cells=True))
-    return patched(plan, "cell", lambda _: rle_frame(0)[4:], (0, 0, 0, 0))
+    return patched(plan, "cell", lambda _: b"\0\0\1\0\0\0\0" + rle_frame(0)[4:], (0, 0, 0, 0))

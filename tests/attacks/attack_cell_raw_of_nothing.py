@@ -1,4 +1,4 @@
-"""A cell of one byte, 0, which means the value as it is, and then nothing: a second way to write an empty value."""
+"""A cell of three zero bytes, which mean the value as it is, and then nothing: a second way to write an empty value."""
 
 from __future__ import annotations
 
@@ -12,4 +12,4 @@ EXPECT = "CorruptError"
 
 def make() -> bytes:
     plan = sample.one("bytes", [b"", b"a" * 100], Encoding(VAR, LZ4, cells=True))
-    return patched(plan, "cell", lambda _: b"\0", (0, 0, 0, 0))
+    return patched(plan, "cell", lambda _: b"\0\0\0", (0, 0, 0, 0))

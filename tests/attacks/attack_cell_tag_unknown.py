@@ -1,4 +1,4 @@
-"""A cell of an lz4 page that begins with 7.
+"""A cell of an lz4 page of the form 7.
 Only 0 and 1 have a meaning there.
 """
 
@@ -14,4 +14,4 @@ EXPECT = "CorruptError"
 
 def make() -> bytes:
     plan = sample.one("bytes", [b"a" * 100], Encoding(VAR, LZ4, cells=True))
-    return patched(plan, "cell", lambda cell: b"\7" + cell[1:])
+    return patched(plan, "cell", lambda cell: b"\0\0\7" + cell)

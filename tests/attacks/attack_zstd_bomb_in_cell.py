@@ -12,4 +12,4 @@ EXPECT = "CorruptError"
 
 def make() -> bytes:
     plan = sample.one("bytes", [b"a" * 3000, b"b" * 3000], Encoding(VAR, ZSTD, cells=True))
-    return patched(plan, "cell", lambda _: rle_frame(3000, announced=2**30)[4:], (0, 0, 0, 1))
+    return patched(plan, "cell", lambda _: b"\0\0\1" + (2**30).to_bytes(4, "little") + rle_frame(3000, announced=2**30)[4:], (0, 0, 0, 1))

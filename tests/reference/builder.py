@@ -119,9 +119,24 @@ def _compress(codec: int, data: bytes, dictionary: bytes) -> bytes:
 
 
 def make_cell(codec: int, value: bytes, dictionary: bytes) -> bytes:
+    if not value:
+        return b""
     packed = _compress(codec, value, dictionary)
-    cell = struct.pack("<BI", 1, len(value)) + packed if codec == LZ4 else packed[4:]
-    return b"" if not value else cell if len(cell) <= len(value) else b"\0" + value
+    block = packed if codec == LZ4 else _frame_block(packed, len(value))
+    if block and len(value) <= 65535:
+        cell = struct.pack("<H", len(value)) + block
+    else:
+        cell = struct.pack("<HBI", 0, 1, len(value)) + (packed if codec == LZ4 else packed[4:])
+    return cell if len(cell) < len(value) else b"\0\0\0" + value
+
+
+def _frame_block(frame: bytes, size: int) -> bytes:
+    """The content of the one block of a frame whose headers a reader can make again; b"" if it is not such a frame."""
+    head = 4 + (2 if size < 256 else 3)
+    block = int.from_bytes(frame[head : head + 3], "little")
+    body = frame[head + 3 :]
+    alike = frame[4] == (0x20 if size < 256 else 0x60) and block in (5 + 8 * len(body), 3 + 8 * size)
+    return body if alike and (block & 6 == 4) == (len(body) > 1) else b""
 
 
 def _offsets(values: list[bytes], code: str) -> bytes:

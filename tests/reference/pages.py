@@ -24,7 +24,6 @@ from .wire import (
     need,
     need_zero,
     pad,
-    zstd_content_size,
 )
 
 Cell = bytes | None
@@ -121,16 +120,28 @@ def _open_cells(cells: list[bytes], page: Any, dictionary: bytes) -> list[bytes]
 
 
 def _open_cell(cell: bytes, codec: int, budget: int, dictionary: bytes) -> bytes:
-    if cell[0] == 0:
-        return cell[1:]
-    if codec == LZ4:
-        need(cell[0] == 1 and len(cell) >= 5, "not a cell of lz4")
-        size, body = int.from_bytes(cell[1:5], "little"), cell[5:]
-    else:
-        body = ZSTD_MAGIC + cell
-        size = zstd_content_size(body)
-    need(size <= budget, "a cell announces more bytes than the page has")
+    need(len(cell) >= 3, "a cell is too short")
+    size, body = int.from_bytes(cell[:2], "little"), cell[2:]
+    if size == 0 and cell[2] == 0:
+        return cell[3:]
+    if size == 0:
+        need(cell[2] == 1 and len(cell) > 7, "a cell of an unknown form, or too short")
+        size, body = int.from_bytes(cell[3:7], "little"), cell[7:]
+        if codec == ZSTD:
+            body = ZSTD_MAGIC + body
+    elif codec == ZSTD:
+        body = _block_frame(size, body)
+    need(1 <= size <= budget, "a cell announces no bytes, or more than the page has")
     return decompress(codec, body, size, dictionary)
+
+
+def _block_frame(size: int, body: bytes) -> bytes:
+    """The whole zstd frame of a block cell: its headers follow from the two lengths."""
+    sized = b"\x20" + bytes([size]) if size < 256 else b"\x60" + (size - 256).to_bytes(2, "little")
+    need(len(body) < 65535, "a block is longer than its value can be")
+    header = 1 + 2 + 8 * size if len(body) == 1 else 1 + 4 + 8 * len(body)
+    return ZSTD_MAGIC + sized + header.to_bytes(3, "little") + body
+
 
 
 def _narrow(content: bytes, width: int, rows: int, valid: list[bool]) -> list[bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,14 @@ class Filler:
         self._lock = threading.RLock()
         _all.add(self)
 
-    def attach(self, k: int, shard: _core.Shard, span: AnonymousSpan) -> None:
+    def open(self, k: int, make: Callable[[], tuple[_core.Shard, AnonymousSpan]]) -> _core.Shard:
+        """Shard k, made when it is first asked for: threads that race get the same one, whose span is the one that is filled."""
+        with self._lock:
+            if k not in self._shards:
+                self._attach(k, *make())
+            return self._shards[k][0]
+
+    def _attach(self, k: int, shard: _core.Shard, span: AnonymousSpan) -> None:
         blocks = shard.blocks().copy()
         order = np.argsort(blocks["offset"], kind="stable")
         rank = np.empty_like(order)
@@ -73,11 +81,16 @@ class Filler:
         self._held += size
 
     def _make_room(self, size: int) -> None:
-        for key, pins in list(self._present.items()):
-            if self._held + size <= self._limit:
-                return
+        excess = self._held + size - self._limit
+        victims = []
+        for key, pins in self._present.items():
+            if excess <= 0:
+                break
             if pins == 0:
-                self._drop(key)
+                victims.append(key)
+                excess -= int(self._shards[key[0]][2][key[1]]["bytes"])
+        for key in victims:
+            self._drop(key)
 
     def _drop(self, key: Key) -> None:
         """Forgets a block, then gives back the memory pages that no present block shares."""
@@ -88,18 +101,31 @@ class Filler:
         shard.forget(group, number - groups[group][1])
         start, size = int(blocks[number]["offset"]), int(blocks[number]["bytes"])
         self._held -= size
-        end = start + size
         at = int(rank[number])
-        before = at == 0 or (k, int(order[at - 1])) in self._present
-        after = at == len(order) - 1 or (k, int(order[at + 1])) in self._present
-        low = start if before else start // PAGE * PAGE
-        high = end if after else -(-end // PAGE) * PAGE
-        span.release(low, min(high, span.size) - low)
+        low, high = start // PAGE * PAGE, -(-(start + size) // PAGE) * PAGE
+        if self._shares(k, range(at - 1, -1, -1), low, high) or low < int(blocks[order[0]]["offset"]):  # before the first block: header, schema, dictionaries
+            low += PAGE
+        if self._shares(k, range(at + 1, len(order)), low, high) or high > shard.footer_offset:
+            high -= PAGE
+        if low < high:
+            span.release(low, high - low)
+
+    def _shares(self, k: int, neighbours: range, low: int, high: int) -> bool:
+        """Whether a present block among the neighbours (nearest first; a page may hold many) reaches into the memory pages low .. high."""
+        _, _, blocks, _, order, _ = self._shards[k]
+        for rank in neighbours:
+            number = int(order[rank])
+            if int(blocks[number]["offset"]) >= high or int(blocks[number]["offset"]) + int(blocks[number]["bytes"]) <= low:
+                return False
+            if (k, number) in self._present:
+                return True
+        return False
 
     def exit(self, keys: list[Key]) -> None:
         with self._lock:
             for key in keys:
                 self._present[key] -= 1
+            self._make_room(0)
 
     def reset_lock(self) -> None:
         """In a forked child: the thread that may have held the lock is not there."""

@@ -15,7 +15,7 @@ from typing import Any
 import rfc8785
 
 from atlas_ds import _core
-from atlas_ds.errors import CommitConflict, CorruptError, LimitError, UnsupportedError
+from atlas_ds.errors import AtlasError, CommitConflict, CorruptError, LimitError, UnsupportedError
 from atlas_ds.schema.schema import Schema, schema_from_json
 from atlas_ds.shard.writer import ShardInfo
 from atlas_ds.store.local import write_file
@@ -87,7 +87,9 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
         raise UnsupportedError(f"{where}: manifest: features {body.get('features')!r} are not known to this version")
     try:
         return _from_json(body, where)
-    except (KeyError, TypeError) as cause:
+    except (KeyError, TypeError, ValueError) as cause:
+        if isinstance(cause, AtlasError):
+            raise
         raise CorruptError(f"{where}: manifest: member missing or of the wrong type: {cause}") from cause
 
 
@@ -106,10 +108,12 @@ def _from_json(body: dict[str, Any], where: str) -> Manifest:
     total = sum(shard.rows for shard in shards)
     if body["rows"] != total:
         raise CorruptError(f"{where}: manifest: rows is {body['rows']}, the shards have {total}")
-    splits = {name: tuple((int(a), int(b)) for a, b in parts) for name, parts in body["splits"].items()}
+    if not isinstance(body["splits"], dict):
+        raise CorruptError(f"{where}: manifest: splits is not an object")
+    splits = {name: tuple((a, b) for a, b in parts) for name, parts in body["splits"].items()}
     for name, parts in splits.items():
         ends = [0, *(n for part in parts for n in part)]
-        if ends != sorted(ends) or ends[-1] > total:
+        if not all(type(n) is int for n in ends) or ends != sorted(ends) or ends[-1] > total:
             raise CorruptError(f"{where}: manifest: split {name!r} is not made of ascending row ranges")
     if not isinstance(body["metadata"], dict):
         raise CorruptError(f"{where}: manifest: metadata is not an object")

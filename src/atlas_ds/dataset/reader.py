@@ -116,8 +116,7 @@ class Opener:
         if self._filler is None:
             shard = open_shard(path)
         else:
-            shard, span = open_anonymous(path, info.tail)
-            self._filler.attach(k, shard, span)
+            shard = self._filler.open(k, lambda: open_anonymous(path, info.tail))
         if f"{shard.root:016x}" != info.root or shard.rows != info.rows:
             raise CorruptError(f"{path}: footer hash or rows are not those in the manifest: the file was replaced (byte {shard.footer_offset})")
         if [leaf[:3] for leaf in shard.leaves] != self._leaves:
