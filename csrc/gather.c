@@ -77,6 +77,61 @@ static inline void prefetch_place(const place *at) {
     __builtin_prefetch(stored + near, 0, 3);
 }
 
+typedef struct { /* a shard, with all that its rows share in one leaf */
+    int64_t low, high;
+    const atlas_shard *shard;
+    const uint8_t *base;
+    const uint64_t *slots;
+    uint64_t step; /* words from one block's slot to the next's */
+    uint32_t rows_per_block;
+    uint32_t width;
+} run;
+
+typedef struct { /* where a value is, if its slot says all there is to know; stored 0: it is copied, else a number to be widened */
+    const uint8_t *from;
+    uint64_t base;
+    uint32_t stored;
+} found;
+
+static inline run run_of(const atlas_shard *shard, const atlas_leaf *leaf, int64_t low, int64_t high) {
+    return (run){low, high, shard, shard->base, page_slot(shard, leaf, 0), (uint64_t)leaf->group_leaves * SLOT_WORDS, leaf->rows_per_block, leaf->width};
+}
+
+static inline found value_find(const run *in, uint64_t local, int32_t verify) {
+    const uint64_t block = local <= UINT32_MAX ? (uint32_t)local / in->rows_per_block : local / in->rows_per_block;
+    const uint64_t i = local - block * in->rows_per_block;
+    const uint64_t *slot = in->slots + block * in->step;
+    const uint64_t word = word_load(slot);
+    const uint8_t *stored = in->base + (word & WORD_OFFSET);
+    if (word_serves(word, WORD_PLAIN, verify)) return (found){stored + i * in->width, 0, 0};
+    const uint64_t kinds = slot_word(slot, 3);
+    const bool number = (uint8_t)kinds == ATLAS_NARROW && (kinds >> 16 & ATLAS_PAGE_VALIDITY) == 0 && (uint8_t)(kinds >> 32) == in->width;
+    if (!number || !word_serves(word, WORD_OPEN, verify)) return (found){NULL, 0, 0};
+    const uint8_t bytes = (uint8_t)(kinds >> 40);
+    return (found){stored + (uint32_t)slot_word(slot, 1) + i * bytes, slot_word(slot, 2), bytes};
+}
+
+static inline void copy_small(uint8_t *out, const uint8_t *src, uint32_t width) {
+    switch (width) {
+    case 1: *out = *src; break;
+    case 2: memcpy(out, src, 2); break;
+    case 4: memcpy(out, src, 4); break;
+    case 8: memcpy(out, src, 8); break;
+    default: memcpy(out, src, width);
+    }
+}
+
+static inline void value_copy(uint8_t *out, const found *f, uint32_t width) {
+    if (f->stored == 0) {
+        copy_small(out, f->from, width);
+        return;
+    }
+    const uint64_t value = f->base + (f->stored == 1 ? *f->from : f->stored == 2 ? load_u16(f->from) : load_u32(f->from));
+    if (width == 8) store_u64(out, value);
+    else if (width == 4) store_u32(out, (uint32_t)value);
+    else store_u16(out, (uint16_t)value);
+}
+
 /* Bytes of the arena at a multiple of 64, or NULL if it is too small; need grows in either case. */
 static uint8_t *arena_take(atlas_reader *reader, uint64_t size) {
     const uint64_t room = size != 0 ? pad_to(size, 64) : 64; /* something, so that NULL means too small and nothing else */
@@ -175,9 +230,33 @@ static int view_row(atlas_reader *reader, const place *at, cursor *cur, atlas_vi
     return ATLAS_OK;
 }
 
+/* The views of one row that its slots alone can give (numbers and plain arrays); false if some leaf needs more. */
+static bool row_views(atlas_reader *reader, const atlas_shard *shard, uint64_t local, const uint32_t *leaves, size_t leaf_count, atlas_view *views) {
+    size_t used = reader->used;
+    for (size_t l = 0; l < leaf_count; l++) {
+        if (leaves[l] >= shard->leaf_count || local >= shard->rows) return false;
+        const atlas_leaf *leaf = &shard->leaves[leaves[l]];
+        if (leaf->kind != ATLAS_KIND_FIXED) return false;
+        const run in = run_of(shard, leaf, 0, 0);
+        const found f = value_find(&in, local, reader->verify);
+        if (f.from == NULL || used + 8 > reader->arena_bytes) return false;
+        views[l] = (atlas_view){f.from, leaf->width};
+        prefetch_bytes(f.from, leaf->width);
+        if (f.stored == 0) continue;
+        value_copy(reader->arena + used, &f, leaf->width);
+        views[l].data = reader->arena + used;
+        used += 8;
+    }
+    reader->used = used;
+    return true;
+}
+
 int atlas_views(atlas_reader *reader, const atlas_set *set, const int64_t *rows, size_t count, const int64_t *order, const uint32_t *leaves, size_t leaf_count, atlas_view *views, atlas_error *error) {
     reader->need = reader->used;
     ATLAS_REQUIRE(set->count >= 1, ARG, 0, "set is empty");
+    if (count == 1 && set->count == 1 && set->shards[0] != NULL && rows[0] >= 0 && rows[0] < set->starts[1]) {
+        if (row_views(reader, set->shards[0], (uint64_t)rows[0], leaves, leaf_count, views)) return ATLAS_OK;
+    }
     size_t hint = 0, next_leaf = 0, next_row = 0; /* of the tile that is found next */
     cursor cur;
     cur.shard = NULL;
@@ -227,16 +306,6 @@ static int copy_value(const place *at, const cursor *cur, uint8_t *out, uint8_t 
     return ATLAS_OK;
 }
 
-static inline void copy_small(uint8_t *out, const uint8_t *src, uint32_t width) {
-    switch (width) {
-    case 1: *out = *src; break;
-    case 2: memcpy(out, src, 2); break;
-    case 4: memcpy(out, src, 4); break;
-    case 8: memcpy(out, src, 8); break;
-    default: memcpy(out, src, width);
-    }
-}
-
 /* Opened pages that a column keeps at hand: random rows hop between the few pages of a small column. */
 #define KEPT 32u
 
@@ -257,22 +326,6 @@ static int cursor_find(atlas_reader *reader, const place *at, cursors *all, cons
     return ATLAS_OK;
 }
 
-typedef struct { /* the shard that the row before was in, with all that rows of one column share */
-    int64_t low, high;
-    const atlas_shard *shard;
-    const uint8_t *base;
-    const uint64_t *slots;
-    uint64_t step; /* words from one block's slot to the next's */
-    uint32_t rows_per_block;
-    uint32_t width;
-} run;
-
-typedef struct { /* where a value is, if its slot says all there is to know; stored 0: it is copied, else a number to be widened */
-    const uint8_t *from;
-    uint64_t base;
-    uint32_t stored;
-} found;
-
 static int run_find(const atlas_set *set, const atlas_column *column, int64_t row, size_t *hint, run *out, atlas_error *error) {
     place at;
     ATLAS_TRY(place_find(set, column->leaf, row, hint, &at, error));
@@ -281,31 +334,6 @@ static int run_find(const atlas_set *set, const atlas_column *column, int64_t ro
     const int64_t low = set->starts[*hint], high = set->starts[*hint + 1];
     *out = (run){low, (uint64_t)(high - low) <= at.shard->rows ? high : low + (int64_t)at.shard->rows, at.shard, at.shard->base, page_slot(at.shard, at.leaf, 0), (uint64_t)at.leaf->group_leaves * SLOT_WORDS, at.leaf->rows_per_block, at.leaf->width};
     return ATLAS_OK;
-}
-
-static inline found value_find(const run *in, uint64_t local, int32_t verify) {
-    const uint64_t block = local <= UINT32_MAX ? (uint32_t)local / in->rows_per_block : local / in->rows_per_block;
-    const uint64_t i = local - block * in->rows_per_block;
-    const uint64_t *slot = in->slots + block * in->step;
-    const uint64_t word = word_load(slot);
-    const uint8_t *stored = in->base + (word & WORD_OFFSET);
-    if (word_serves(word, WORD_PLAIN, verify)) return (found){stored + i * in->width, 0, 0};
-    const uint64_t kinds = slot_word(slot, 3);
-    const bool number = (uint8_t)kinds == ATLAS_NARROW && (kinds >> 16 & ATLAS_PAGE_VALIDITY) == 0 && (uint8_t)(kinds >> 32) == in->width;
-    if (!number || !word_serves(word, WORD_OPEN, verify)) return (found){NULL, 0, 0};
-    const uint8_t bytes = (uint8_t)(kinds >> 40);
-    return (found){stored + (uint32_t)slot_word(slot, 1) + i * bytes, slot_word(slot, 2), bytes};
-}
-
-static inline void value_copy(uint8_t *out, const found *f, uint32_t width) {
-    if (f->stored == 0) {
-        copy_small(out, f->from, width);
-        return;
-    }
-    const uint64_t value = f->base + (f->stored == 1 ? *f->from : f->stored == 2 ? load_u16(f->from) : load_u32(f->from));
-    if (width == 8) store_u64(out, value);
-    else if (width == 4) store_u32(out, (uint32_t)value);
-    else store_u16(out, (uint16_t)value);
 }
 
 /* A row whose slot does not say enough: not seen before, with nulls, compressed, or to be hashed again. */

@@ -63,7 +63,7 @@ def dict_seeds() -> list[bytes]:
 
 def round_seeds() -> list[bytes]:
     random.seed(7)
-    return [bytes([random.choice([3, 20, 255]), random.randrange(16), random.randrange(4)]) + random.randbytes(random.choice([40, 200]))
+    return [bytes([random.choice([3, 20, 255]), random.randrange(16) | random.choice([0, 0, 192]), random.randrange(4)]) + random.randbytes(random.choice([40, 200]))
             for _ in range(24)]
 
 

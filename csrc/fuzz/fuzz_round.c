@@ -28,7 +28,8 @@ static uint32_t value_size(const column *c, source *s, unsigned mode) {
 static void column_fill(column *c, source *s, uint32_t rows, unsigned mode, bool nullable) {
     const size_t start = s->at;
     uint64_t at = 0;
-    c->values = calloc(rows, c->in.kind == ATLAS_KIND_FIXED ? c->in.width + 1u : 1021);
+    uint64_t room = c->in.kind == ATLAS_KIND_FIXED ? rows * (c->in.width + 1u) : 2048; /* grows */
+    c->values = calloc(room, 1);
     c->offsets = calloc(rows + 1u, 4);
     c->valid = calloc(rows, 1);
     MUST(c->values && c->offsets && c->valid);
@@ -38,6 +39,7 @@ static void column_fill(column *c, source *s, uint32_t rows, unsigned mode, bool
         c->valid[i] = !nullable || (next_byte(s) & 3) != 0;
         const uint32_t n = value_size(c, s, mode);
         c->offsets[i] = (uint32_t)at;
+        if (c->in.kind == ATLAS_KIND_VARIABLE && at + n > room) MUST((c->values = realloc(c->values, room = 2 * (at + n))) != NULL);
         if (mode == 2) s->at = start + 1;
         if (!c->valid[i]) {
             if (c->in.kind == ATLAS_KIND_FIXED) at += n;
@@ -146,10 +148,10 @@ static void digest_columns(const column *columns, uint32_t count, uint32_t rows,
 static void write_shard(file *f, const column *columns, uint32_t count, uint32_t rows, uint32_t per_block, const uint8_t *dict, uint32_t dict_bytes, uint64_t nonce) {
     uint8_t layout[16 + 16 * MOST_PAGES + 8 + 2] = {0}, index[24 * 8], table[32] = {0}, digest[16], foot[2048] = {0};
     const uint32_t layout_bytes = 16 + 16 * count + 8 + 2, blocks = (rows + per_block - 1) / per_block;
-    atlas_encoder *encoder = NULL;
+    static atlas_encoder *encoder; /* one for all inputs, as a writer has one for all blocks: what one leaves behind, the next meets */
     atlas_error error;
     atlas_shard facts = {.rows = rows, .layout_bytes = layout_bytes, .dictionary_count = dict_bytes != 0, .block_count = blocks};
-    MUST(blocks <= 8 && atlas_encoder_open(&encoder, &error) == ATLAS_OK);
+    MUST(blocks <= 8 && (encoder != NULL || atlas_encoder_open(&encoder, &error) == ATLAS_OK));
     store_u32(layout, count);
     store_u32(layout + 4, 1);
     store_u32(layout + 8, 2);
@@ -172,7 +174,6 @@ static void write_shard(file *f, const column *columns, uint32_t count, uint32_t
         const uint32_t first = b * per_block, n = rows - first < per_block ? rows - first : per_block;
         facts.raw_bytes += write_block(f, encoder, columns, count, first, n, nonce, index + 24 * b);
     }
-    atlas_encoder_close(encoder);
     digest_columns(columns, count, rows, digest);
     atlas_footer_write(foot, f->bytes, &facts, digest);
     memcpy(foot + 128, layout, layout_bytes);
@@ -231,7 +232,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     atlas_error error = {0};
     if (size < 8 || size > MOST_INPUT) return 0;
     source s = {data, size, 3};
-    const uint32_t rows = 1u + (data[0] | (data[1] & 1u) << 8), count = 1u + (data[2] & 3u);
+    const uint32_t rows = 1u + ((data[1] & 0xc0) == 0xc0 ? data[0] | (data[1] & 1u) << 8 : data[0] & 31u), count = 1u + (data[2] & 3u);
     const uint32_t per_block = (data[1] & 2) ? (rows + 1) / 2 : (data[1] & 4) ? rows : rows + 3;
     const uint32_t dict_bytes = (data[1] & 8) ? (size < 1024 ? (uint32_t)size : 1024) : 0;
     atlas_dict *dict = NULL;

@@ -54,6 +54,8 @@ def add_command(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if (args.dst / "atlas.json").exists() and not (args.append or args.overwrite):
+        raise FileExistsError(f"{args.dst}: a dataset is there: --append adds to it, --overwrite replaces it, or choose another folder")
     done = bridge.convert(
         args.src,
         args.dst,
