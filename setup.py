@@ -34,14 +34,14 @@ def extension() -> Extension:
     libs = [flag for name, (lib, _) in LIBRARIES.items() if lib for flag in pkg_config("--libs", name)]
     sanitize = os.environ.get("ATLAS_SANITIZE", "")
     extra = [f"-fsanitize={sanitize}", "-g", "-fno-omit-frame-pointer"] if sanitize else []
-    strict = ["-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-missing-field-initializers"]
+    quiet = ["-Wno-stringop-overflow"]  # csrc is held to -Wall -Wextra -Wconversion by `make lint`; generated code is not
     return Extension(
         "atlas_ds._core",
         sources=["src/atlas_ds/_core.pyx", *sorted(glob("csrc/*.c"))],
         depends=[*glob("csrc/*.h"), "src/atlas_ds/catlas.pxd"],
         include_dirs=["csrc", numpy.get_include()],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
-        extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden", *strict, *cflags, *extra],
+        extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden", *quiet, *cflags, *extra],
         extra_link_args=[*libs, *extra],
     )
 

@@ -14,6 +14,7 @@ NAMES = (
     "get",
     "get_view",
     "batch",
+    "batch_stack",
     "size",
     "scan",
     "scan_batches",

@@ -72,6 +72,8 @@ def match_manifest(file: Path, manifest: Manifest, number: int) -> None:
     shard = open_shard(file)
     if (shard.rows, shard.size, shard.size - shard.footer_offset, f"{shard.root:016x}") != (info.rows, info.bytes, info.tail, info.root):
         raise AtlasError(f"{file}: rows, bytes, tail or root are not those in the manifest")
+    if shard_schema(shard) != manifest.schema:
+        raise AtlasError(f"{file}: the schema is not the manifest's")
 
 
 def repair(path: str | os.PathLike[str], *, output: str | os.PathLike[str] | None = None, progress: bool = False) -> RepairReport:
@@ -94,7 +96,7 @@ def repair(path: str | os.PathLike[str], *, output: str | os.PathLike[str] | Non
             pass
     else:
         files = [source]
-    if not files:
+    if not files or not source.exists():
         raise FileNotFoundError(f"{source}: no shards are there")
     report = RepairReport()
     schema = next((found for found in map(find_schema, files) if found is not None), None)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import rfc8785
 
 from atlas_ds import _core
 from atlas_ds.dataset.fill import Filler
@@ -108,7 +109,7 @@ class Opener:
         self._folder = folder
         self._manifest = manifest
         self._filler = filler
-        self._leaves = [(leaf.id, 1 if leaf.fixed else 2, leaf.width) for leaf in manifest.schema.leaves]
+        self._schema_json = rfc8785.dumps(manifest.schema.to_json())
 
     def __call__(self, k: int) -> _core.Shard:
         info = self._manifest.shards[k]
@@ -119,7 +120,7 @@ class Opener:
             shard = self._filler.open(k, lambda: open_anonymous(path, info.tail))
         if f"{shard.root:016x}" != info.root or shard.rows != info.rows:
             raise CorruptError(f"{path}: footer hash or rows are not those in the manifest: the file was replaced (byte {shard.footer_offset})")
-        if [leaf[:3] for leaf in shard.leaves] != self._leaves:
+        if shard.schema_json != self._schema_json:
             raise UnsupportedError(f"{path}: the shard's columns are not the manifest's: this version reads datasets whose shards have one schema")
         return shard
 

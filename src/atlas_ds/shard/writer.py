@@ -227,10 +227,21 @@ class _OpenShard:
 
     def cut_ready(self) -> bool:
         """Cuts whole blocks; True if some group outgrew its block, so that the shard must end here."""
-        for group, rows in enumerate(self._plan.rows):
-            while self._intake.group_rows(group) >= rows:
-                self._cut(group, rows)
+        self._cut_in_order(whole=True)
         return any(self._intake.is_full(group) for group in range(len(self._plan.groups)))
+
+    def _cut_in_order(self, *, whole: bool) -> None:
+        """Cuts the blocks of all groups in the order of their last rows, so that a file that is cut keeps whole rows. whole: full blocks only."""
+        waiting, done = [self._intake.group_rows(group) for group in range(len(self._plan.rows))], list(self._intake.cut_rows)
+        while True:
+            steps = [min(most, rows) for most, rows in zip(self._plan.rows, waiting, strict=True)]
+            ready = [(done[g] + step, g) for g, step in enumerate(steps) if step and (step == self._plan.rows[g] or not whole)]
+            if not ready:
+                return
+            _, group = min(ready)
+            self._cut(group, steps[group])
+            waiting[group] -= steps[group]
+            done[group] += steps[group]
 
     def _cut(self, group: int, rows: int) -> None:
         block = self._intake.cut(group, rows, self._pages)
@@ -264,9 +275,7 @@ class _OpenShard:
 
     def _finish(self) -> ShardInfo:
         rows = self._intake.rows
-        for group, most in enumerate(self._plan.rows):
-            while self._intake.group_rows(group):
-                self._cut(group, min(most, self._intake.group_rows(group)))
+        self._cut_in_order(whole=False)
         while self._pending:
             self._write_next()
         stats = json.dumps({"columns": [s.to_json(page.leaf.path, page.why) for s, page in zip(self._stats, self._plan.pages, strict=True)]}, sort_keys=True)

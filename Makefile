@@ -1,0 +1,70 @@
+# From a fresh clone, each of these sets up what it needs: Debian packages, a virtual environment in .venv, the built extension.
+#   make demo      train on Fashion-MNIST through Atlas         make test      build, lint, types, tests
+#   make campaign  the long tests, then fuzzing                 make fuzz      fuzz the C core (clang)
+#   make bench     the benchmark table (its own .venv-bench)    make lint      ruff, mypy --strict, C warnings
+#   make clean     remove what was built and installed here
+.PHONY: demo test campaign fuzz bench lint build clean
+
+PYTHON ?= python3
+CC ?= gcc
+TORCH := torch==2.13.0
+PY := .venv/bin/python
+BENCH := .venv-bench/bin/python
+PIP := -m pip --disable-pip-version-check install -q
+FASHION := /usr/share/datasets/fashion-mnist
+FUZZ_RUNS ?= 100000
+BENCH_OPTIONS ?= --workloads fashion,text,jpeg --questions get,batch,epoch,size
+CFLAGS_STRICT := -std=c11 -Wall -Wextra -Wconversion -Werror -Icsrc
+export PYTHONPATH :=
+export PYTHONNOUSERSITE := 1
+
+demo: build
+	@tools/packages.sh 'test -r $(FASHION)/train-images-idx3-ubyte.gz' dataset-fashion-mnist
+	$(PY) demo/train.py --source $(FASHION) --data demo-data
+
+test: lint
+	$(PY) -m pytest -m "not campaign"
+
+lint: build
+	$(CC) $(CFLAGS_STRICT) -fsyntax-only csrc/*.c
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+
+campaign: build
+	$(PY) -m pytest -m campaign
+	$(MAKE) fuzz
+
+fuzz: build
+	@tools/packages.sh 'command -v clang' clang
+	$(MAKE) -C csrc/fuzz run RUNS=$(FUZZ_RUNS) BUILD=$(CURDIR)/csrc/fuzz/build PYTHON=$(CURDIR)/$(PY)
+
+bench: .venv-bench/ready
+	$(BENCH) setup.py -q build_ext --inplace
+	PYTHONPATH=src $(BENCH) -m benchmarks.run $(BENCH_OPTIONS) --data demo-data/bench --table
+
+build: .venv/ready
+	$(PY) setup.py -q build_ext --inplace
+
+.venv/ready: pyproject.toml
+	@tools/packages.sh '$(PYTHON) -c "import sys, ensurepip, venv; assert sys.version_info >= (3, 11)"' python3 python3-venv
+	@tools/packages.sh 'command -v $(CC) && pkg-config --exists libzstd liblz4 libxxhash && \
+	  test -r "$$($(PYTHON) -c "import sysconfig; print(sysconfig.get_path(\"include\"))")/Python.h"' \
+	  gcc libc6-dev pkg-config libzstd-dev liblz4-dev libxxhash-dev python3-dev
+	test -x $(PY) || $(PYTHON) -m venv .venv
+	$(PY) $(PIP) $(TORCH)
+	$(PY) $(PIP) "setuptools>=77" "cython>=3.1,<4" "numpy>=2.0" build
+	$(PY) $(PIP) --no-build-isolation -e ".[test,lint]"
+	@touch $@
+
+.venv-bench/ready: benchmarks/requirements.txt .venv/ready
+	test -x $(BENCH) || $(PYTHON) -m venv .venv-bench
+	$(BENCH) $(PIP) $(TORCH)
+	$(BENCH) $(PIP) -r benchmarks/requirements.txt
+	$(BENCH) $(PIP) "setuptools>=77" "cython>=3.1,<4"
+	$(BENCH) $(PIP) --no-build-isolation -e .
+	@touch $@
+
+clean:
+	rm -rf .venv .venv-bench build dist demo-data csrc/fuzz/build src/*.egg-info src/atlas_ds/_core.c src/atlas_ds/*.so
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

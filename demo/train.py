@@ -1,0 +1,117 @@
+"""Fashion-MNIST through Atlas: write it, read it back at random, train a small network for one epoch.
+
+    make demo                                   installs the pictures, then runs this
+    python demo/train.py --source FOLDER        FOLDER has train-images-idx3-ubyte.gz and its three siblings
+"""
+
+import argparse
+import gzip
+import os
+import random
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+import atlas_ds as atlas
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """One IDX file, the format the pictures come in: a header of 4 bytes per axis, then the values."""
+    data = gzip.decompress(path.read_bytes())
+    axes = data[3]
+    shape = np.frombuffer(data, ">u4", axes, 4)
+    return np.frombuffer(data, np.uint8, offset=4 + 4 * axes).reshape(shape)
+
+
+def write(source: Path, path: Path, access: str) -> int:
+    """Writes both splits; returns the bytes of the values."""
+    raw = 0
+    with atlas.AtlasDatasetWriter(path, access=access, overwrite=True) as writer:
+        for split, name in (("train", "train"), ("test", "t10k")):
+            images = read_idx(source / f"{name}-images-idx3-ubyte.gz")
+            labels = read_idx(source / f"{name}-labels-idx1-ubyte.gz")
+            raw += images.nbytes + labels.nbytes
+            for image, label in zip(images, labels, strict=True):
+                writer.add_example({"image": image, "label": label}, split=split)
+    return raw
+
+
+def size(path: Path) -> float:
+    return sum(file.stat().st_size for file in path.iterdir()) / 1e6
+
+
+def make_network() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, 256), nn.ReLU(), nn.Linear(256, 10))
+
+
+def pixels(batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    return batch["image"].float() / 255
+
+
+def train(network: nn.Module, loader: DataLoader) -> None:
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+    for batch in loader:
+        loss = nn.functional.cross_entropy(network(pixels(batch)), batch["label"].long())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+@torch.no_grad()
+def accuracy(network: nn.Module, loader: DataLoader) -> float:
+    right = total = 0
+    for batch in loader:
+        right += int((network(pixels(batch)).argmax(1) == batch["label"]).sum())
+        total += len(batch["label"])
+    return right / total
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--source", type=Path, default=Path("/usr/share/datasets/fashion-mnist"))
+    parser.add_argument("--data", type=Path, default=Path("demo-data"), help="where the dataset is written")
+    args = parser.parse_args()
+    path = args.data / "fashion"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(0)
+
+    start = time.perf_counter()
+    raw = write(args.source, path, "random")
+    print(f"write   70,000 examples in {time.perf_counter() - start:.1f} s")
+    write(args.source, args.data / "fashion-scan", "scan")
+    print(f"size    {raw / 1e6:.1f} MB of values; {size(path):.1f} MB on disk, {size(args.data / 'fashion-scan'):.1f} MB with access='scan'")
+
+    train_set = atlas.AtlasDataset(path, split="train")
+    test_set = atlas.AtlasDataset(path, split="test")
+    print(f"open    {train_set!r}")
+
+    rows = random.Random(0).choices(range(len(train_set)), k=50_000)
+    start = time.perf_counter()
+    for row in rows:
+        train_set[row]
+    print(f"read    {len(rows) / (time.perf_counter() - start):,.0f} examples/s one by one, at random")
+    start = time.perf_counter()
+    for at in range(0, len(rows), 256):
+        train_set.batch(rows[at : at + 256])
+    print(f"batch   {len(rows) / (time.perf_counter() - start):,.0f} examples/s in batches of 256, at random")
+
+    loader = DataLoader(train_set, batch_size=256, shuffle=True)
+    start = time.perf_counter()
+    for _ in loader:
+        pass
+    print(f"load    {len(train_set) / (time.perf_counter() - start):,.0f} examples/s through DataLoader, shuffled, without training")
+
+    network = make_network()
+    start = time.perf_counter()
+    train(network, loader)
+    seconds = time.perf_counter() - start
+    print(f"train   one epoch in {seconds:.1f} s, {len(train_set) / seconds:,.0f} examples/s on {os.cpu_count()} cores")
+    print(f"test    {accuracy(network, DataLoader(test_set, batch_size=1000)):.1%} of the test pictures recognised")
+
+
+if __name__ == "__main__":
+    main()

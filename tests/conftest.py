@@ -1,0 +1,27 @@
+"""Puts `tests/` on the import path and leaves out the campaigns unless they are asked for. No fixtures that write datasets here."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Test files in memory where there is room: thousands of small datasets are not worth a disk's fsync."""
+    memory = Path("/dev/shm")
+    if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2 << 30:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Long forms run only with -m campaign (or another -m that names them)."""
+    if config.option.markexpr:
+        return
+    long = [item for item in items if item.get_closest_marker("campaign")]
+    if long:
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in set(long)]

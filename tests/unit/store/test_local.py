@@ -1,0 +1,126 @@
+"""NewFile: bytes are durable before they have a name, names are durable before publish returns, and failures leave nothing."""
+
+import errno
+import os
+
+import pytest
+
+from atlas_ds.store import local
+from atlas_ds.store.local import NewFile, leftovers, write_file
+from support import fd_count
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Every call that matters for durability, in order."""
+    log: list[str] = []
+    for name in ("fsync", "replace", "link", "unlink", "write"):
+        original = getattr(os, name)
+
+        def record(*args, name=name, original=original, **kwargs):
+            what = "folder" if name == "fsync" and os.path.isdir(f"/proc/self/fd/{args[0]}") else "file"
+            log.append(f"{name} {what}" if name == "fsync" else name)
+            return original(*args, **kwargs)
+
+        monkeypatch.setattr(local.os, name, record)
+    return log
+
+
+def test_order_of_a_new_name(tmp_path, calls):
+    file = NewFile(tmp_path, "x")
+    file.write(b"abc")
+    assert file.publish("x", replace=False) == tmp_path / "x" and (tmp_path / "x").read_bytes() == b"abc" and file.size == 3
+    assert calls == ["write", "fsync file", "link", "unlink", "fsync folder"] and os.listdir(tmp_path) == ["x"]
+
+
+def test_order_of_a_replacement(tmp_path, calls):
+    (tmp_path / "x").write_bytes(b"old")
+    write_file(tmp_path, "x", b"new")
+    assert calls == ["write", "fsync file", "replace", "fsync folder"] and (tmp_path / "x").read_bytes() == b"new"
+
+
+def test_a_taken_name_stays(tmp_path):
+    (tmp_path / "x").write_bytes(b"old")
+    before = fd_count()
+    with pytest.raises(FileExistsError):
+        write_file(tmp_path, "x", b"new", replace=False)
+    assert (tmp_path / "x").read_bytes() == b"old" and os.listdir(tmp_path) == ["x"] and fd_count() == before
+
+
+def test_discard(tmp_path):
+    before = fd_count()
+    file = NewFile(tmp_path, "x")
+    file.write(b"abc")
+    file.discard()
+    file.discard()
+    assert os.listdir(tmp_path) == [] and fd_count() == before
+
+
+@pytest.mark.parametrize("name", ["write", "fsync", "replace"])
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
+def test_a_failure_leaves_nothing(tmp_path, monkeypatch, name, code):
+    (tmp_path / "x").write_bytes(b"old")
+    before = fd_count()
+
+    def fail(*args, **kwargs):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(local.os, name, fail)
+    with pytest.raises(OSError, match=os.strerror(code)):
+        write_file(tmp_path, "x", b"new")
+    assert os.listdir(tmp_path) == ["x"] and (tmp_path / "x").read_bytes() == b"old" and fd_count() == before
+
+
+def test_a_failed_fsync_is_never_tried_again(tmp_path, monkeypatch):
+    """The kernel may have dropped the pages that it could not write: a second fsync would lie."""
+    file = NewFile(tmp_path, "x")
+    file.write(b"abc")
+    failures = iter([OSError(errno.EIO, "x")])
+    original = os.fsync
+    monkeypatch.setattr(local.os, "fsync", lambda fd: (_ for _ in ()).throw(error) if (error := next(failures, None)) else original(fd))
+    with pytest.raises(OSError):
+        file.publish("x", replace=True)
+    with pytest.raises((OSError, ValueError)):
+        file.publish("x", replace=True)
+    assert os.listdir(tmp_path) == []
+
+
+def test_short_writes_are_continued(tmp_path, monkeypatch):
+    original = os.write
+    monkeypatch.setattr(local.os, "write", lambda fd, data: original(fd, bytes(data)[:3]))
+    assert write_file(tmp_path, "x", bytes(range(100))).read_bytes() == bytes(range(100))
+
+
+def test_a_write_that_takes_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(local.os, "write", lambda fd, data: 0)
+    with pytest.raises(OSError, match="took none of 3 bytes"):
+        write_file(tmp_path, "x", b"abc")
+    assert os.listdir(tmp_path) == []
+
+
+def test_many_at_once_do_not_meet(tmp_path):
+    files = [NewFile(tmp_path, "x") for _ in range(20)]
+    assert len({file.path for file in files}) == 20
+    [file.discard() for file in files]
+
+
+def test_leftovers_are_of_dead_writers_only(tmp_path):
+    alive = NewFile(tmp_path, "mine")
+    pid = os.fork()
+    if pid == 0:
+        NewFile(tmp_path, "dead")
+        os._exit(0)
+    os.waitpid(pid, 0)
+    (tmp_path / ".tmp-odd").touch()
+    (tmp_path / ".tmp-a-b-c").touch()
+    assert [path.name for path in leftovers(tmp_path)] == [f".tmp-dead-{pid}-0"]
+    alive.discard()
+
+
+def test_numbers_of_a_dead_writer_are_not_reused(tmp_path):
+    """A leftover with this process's own number, of an earlier life of that number, is stepped over."""
+    (tmp_path / f".tmp-x-{os.getpid()}-0").write_bytes(b"old")
+    file = NewFile(tmp_path, "x")
+    assert file.path.name.endswith("-1")
+    file.discard()
+    assert (tmp_path / f".tmp-x-{os.getpid()}-0").read_bytes() == b"old"
