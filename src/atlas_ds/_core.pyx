@@ -16,7 +16,7 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_DECREF, Py_XDECREF
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memmove, memset
 cimport numpy as cnp
 
 from atlas_ds.catlas cimport *
@@ -1421,37 +1421,53 @@ cdef class Column:
         self.b.rows = rows
         return 0
 
-    cdef int split(self, Buffer *head, size_t rows) except -1:
-        """Moves the first rows to head and keeps the rest."""
-        cdef Buffer rest
-        cdef size_t i, left = self.b.rows - rows, at = 0, extent = 0
-        memset(&rest, 0, sizeof(Buffer))
-        if left:
-            at = self.b.offsets[rows] if self.variable else rows * self.width
-            extent = self.b.size - at
-            buffer_reserve(&rest, max(extent, self.b.capacity if rows < 2 * left else extent))
-            memcpy(rest.values, self.b.values + at, extent)
-            rest.size = extent
-            if self.b.valid != NULL:
-                rest.valid = <uint8_t *>PyMem_RawMalloc(1)
-                if rest.valid == NULL:
-                    raise MemoryError
-            buffer_rows(&rest, self.variable, left)
-            if self.variable:
-                for i in range(left + 1):
-                    rest.offsets[i] = self.b.offsets[rows + i] - <uint32_t>at
-            if self.b.valid != NULL:
-                memcpy(rest.valid, self.b.valid + rows, left)
-                for i in range(left):
-                    rest.nulls += rest.valid[i] == 0
-            rest.rows = left
-            self.b.size = at
-            self.b.rows = rows
-            self.b.nulls -= rest.nulls
-        else:
-            buffer_reserve(&rest, self.b.capacity)
-        head[0] = self.b
-        self.b = rest
+    cdef int copy_out(self, Buffer *to, size_t start, size_t stop) except -1:
+        """Copies rows start .. stop into an empty buffer."""
+        cdef size_t i, rows = stop - start
+        cdef size_t at = self.b.offsets[start] if self.variable else start * self.width
+        cdef size_t end = self.b.offsets[stop] if self.variable else stop * self.width
+        buffer_reserve(to, end - at)
+        if self.b.nulls:
+            to.valid = <uint8_t *>PyMem_RawMalloc(rows + 1)
+            if to.valid == NULL:
+                raise MemoryError
+        if self.variable:
+            buffer_rows(to, True, rows)
+        if end > at:
+            memcpy(to.values, self.b.values + at, end - at)
+        to.size = end - at
+        to.rows = rows
+        if self.variable:
+            for i in range(rows + 1):
+                to.offsets[i] = self.b.offsets[start + i] - <uint32_t>at
+        if self.b.nulls:
+            memcpy(to.valid, self.b.valid + start, rows)
+            for i in range(rows):
+                to.nulls += to.valid[i] == 0
+        return 0
+
+    cdef int drop(self, size_t rows) except -1:
+        """Forgets the first rows and moves the others to the front."""
+        cdef size_t i, left = self.b.rows - rows
+        cdef size_t at = self.b.offsets[rows] if self.variable else rows * self.width
+        memmove(self.b.values, self.b.values + at, self.b.size - at)
+        if self.variable:
+            for i in range(left + 1):
+                self.b.offsets[i] = self.b.offsets[rows + i] - <uint32_t>at
+        if self.b.valid != NULL:
+            for i in range(rows):
+                self.b.nulls -= self.b.valid[i] == 0
+            memmove(self.b.valid, self.b.valid + rows, left)
+        self.b.size -= at
+        self.b.rows = left
+        return 0
+
+    cdef int hand_over(self, Buffer *to) except -1:
+        """Gives all rows away and begins anew, with room for as many bytes."""
+        cdef size_t room = self.b.size + self.b.size // 8
+        to[0] = self.b
+        memset(&self.b, 0, sizeof(Buffer))
+        buffer_reserve(&self.b, room)
         return 0
 
     @property
@@ -1485,6 +1501,7 @@ cdef class Intake:
     cdef size_t *ready_bytes
     cdef int group_count
     cdef readonly list cut_rows  # of each group: rows already cut
+    cdef list taken              # of each group: rows cut since settle(), still in front of the others
     cdef size_t sample_bytes
 
     def __cinit__(self, schema, size_t sample_bytes):
@@ -1524,6 +1541,7 @@ cdef class Intake:
             self.ready_rows[g] = rows_per_block[g]
             self.ready_bytes[g] = most_bytes
         self.cut_rows = [0] * self.group_count
+        self.taken = [0] * self.group_count
 
     def restart(self):
         """Begins to count rows anew, for the next shard; nothing may be waiting."""
@@ -1596,17 +1614,31 @@ cdef class Intake:
         return 0
 
     def cut(self, int g, size_t rows, Plan plan):
-        """Takes the first rows of a group out, as a Block."""
+        """Takes the next rows of a group as a Block. settle() must follow before anything is appended."""
         cdef Block block = Block.__new__(Block)
         cdef Column column
-        cdef size_t i = 0
         cdef list columns = <list>self.group_columns[g]
+        cdef size_t start = self.taken[g], i
         block.prepare(plan, g, len(columns), rows, <uint64_t>self.cut_rows[g])
-        for column in columns:
-            column.split(&block.buffers[i], rows)
-            i += 1
+        for i in range(<size_t>len(columns)):
+            column = <Column>columns[i]
+            if start == 0 and rows == column.b.rows:
+                column.hand_over(&block.buffers[i])
+            else:
+                column.copy_out(&block.buffers[i], start, start + rows)
+        self.taken[g] = start + rows if (<Column>columns[0]).b.rows else 0
         self.cut_rows[g] += rows
         return block
+
+    def settle(self):
+        """Forgets the rows that were cut and moves the others to the front: once for many blocks."""
+        cdef Column column
+        cdef int g
+        for g in range(self.group_count):
+            if self.taken[g]:
+                for column in <list>self.group_columns[g]:
+                    column.drop(self.taken[g])
+                self.taken[g] = 0
 
     cdef int put_root(self, object example) except -1:
         cdef Kind kind = self.root.kind

@@ -110,6 +110,7 @@ class AtlasDatasetWriter:
         """Writes what is left and publishes everything at once. A second call does nothing."""
         if self._state != "open":
             return
+        manifest = None
         try:
             if self._schema is None and not self._waiting:
                 raise SchemaError(f"{self.path}: no example was added, so there is no schema: give schema= to write an empty dataset")
@@ -117,13 +118,25 @@ class AtlasDatasetWriter:
             for stream in self._streams.values():
                 stream.finish_shard()
             self._encoders.close()
-            commit(self._folder, self._manifest(), expected=self._standing)
+            manifest = self._manifest()
+            commit(self._folder, manifest, expected=self._standing)
         except BaseException:
+            if manifest is not None and self._stands(manifest):
+                self._state = "closed"  # it is visible, though perhaps not durable: its shards must stay
+                self._progress.__exit__(None, None, None)
+                raise
             self.abort()
             raise
         self._state = "closed"
         self._progress.__exit__(None, None, None)
         self._sweep(published=True)
+
+    def _stands(self, manifest: Manifest) -> bool:
+        """Whether a manifest whose commit failed is the one that readers see."""
+        try:
+            return (self._folder / NAME).read_bytes() == manifest.dumps()
+        except (OSError, ValueError):
+            return False
 
     def abort(self) -> None:
         """Publishes nothing and takes away what was written. A second call does nothing."""

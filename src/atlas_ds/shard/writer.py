@@ -237,11 +237,12 @@ class _OpenShard:
             steps = [min(most, rows) for most, rows in zip(self._plan.rows, waiting, strict=True)]
             ready = [(done[g] + step, g) for g, step in enumerate(steps) if step and (step == self._plan.rows[g] or not whole)]
             if not ready:
-                return
+                break
             _, group = min(ready)
             self._cut(group, steps[group])
             waiting[group] -= steps[group]
             done[group] += steps[group]
+        self._intake.settle()
 
     def _cut(self, group: int, rows: int) -> None:
         block = self._intake.cut(group, rows, self._pages)

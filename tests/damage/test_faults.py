@@ -1,0 +1,140 @@
+"""A writer whose N-th write, fsync, rename, link or unlink fails, is short, or is its last: what stands in the folder stays good."""
+
+import errno
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+import atlas_ds as atlas
+from atlas_ds import AtlasDataset, AtlasDatasetWriter
+from atlas_ds.shard import verify_shard
+from support import fd_count, rich_rows, same, write
+
+CALLS = ("write", "fsync", "replace", "link", "unlink")
+OLD, NEW = rich_rows(10), rich_rows(40)[10:]
+
+
+class Faults:
+    """Stands between the writer and the system. Counts the calls; from number `at` on does what `mode` says."""
+
+    def __init__(self, mode: str, at: int) -> None:
+        self.mode, self.at, self.count, self.fsync_failed = mode, at, 0, False
+        for name in CALLS:
+            setattr(os, name, self.wrap(name, getattr(os, name)))
+
+    def wrap(self, name, original):
+        def call(*args, **kwargs):
+            self.count += 1
+            hit = self.count == self.at or (self.count > self.at and self.mode.endswith("forever"))
+            if hit and self.mode == "kill before":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if hit and self.mode.startswith(("EIO", "ENOSPC", "EINTR")):
+                self.fsync_failed |= name == "fsync"
+                code = getattr(errno, self.mode.split()[0])
+                raise OSError(code, os.strerror(code))
+            if name == "write" and hit and self.mode.startswith("short"):
+                return original(args[0], bytes(args[1])[: max(1, len(args[1]) // 3)])
+            try:
+                return original(*args, **kwargs)
+            finally:
+                if hit and self.mode == "kill after":
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        return call
+
+
+def attempt(path: Path, mode: str, at: int, options: dict) -> dict:
+    """Runs the writer with a fault in a child; what came of it."""
+    read, report = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(read)
+        before = fd_count()
+        faults = Faults(mode, at)
+        try:
+            write(path, NEW, shard_size=13, block_size=4, **options)
+            outcome = "ok"
+        except BaseException as error:
+            outcome = f"{type(error).__name__}: {error}"
+        done = {"outcome": outcome, "count": faults.count, "leaked": fd_count() - before, "fsync_failed": faults.fsync_failed}
+        faults.at = 1 << 60
+        faults.mode = ""
+        os.write(report, json.dumps(done).encode())
+        os._exit(0)
+    os.close(report)
+    with os.fdopen(read, "rb") as file:
+        text = file.read()
+    _, status = os.waitpid(pid, 0)
+    if os.WIFSIGNALED(status):
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        return {"outcome": "killed", "count": 0, "leaked": 0, "fsync_failed": False}
+    return json.loads(text)
+
+
+def standing(path: Path, where: str) -> str:
+    """Which rows are visible: "old" or "new"; everything the manifest names must verify."""
+    report = atlas.verify(path)
+    assert report.damages == [], (where, report.damages)
+    rows = list(AtlasDataset(path))
+    for file in path.glob("*.atlas"):
+        verify_shard(file)
+    if same(rows, OLD):
+        return "old"
+    assert same(rows, OLD + NEW) or same(rows, NEW), where
+    return "new"
+
+
+MODES = ["EIO once", "EIO forever", "ENOSPC forever", "EINTR once", "short once", "short forever", "kill before", "kill after"]
+
+
+@pytest.mark.parametrize("options", [{"append": True}, {"overwrite": True}], ids=["append", "overwrite"])
+@pytest.mark.parametrize("mode", MODES)
+def test_every_call(tmp_path, mode, options):
+    old = write(tmp_path / "old", OLD, shard_size=6)
+    path = Path(shutil.copytree(old, tmp_path / "d"))
+    total = attempt(path, "none", 1 << 60, options)["count"]
+    assert total > 40
+    for at in [1] if mode == "short forever" else range(1, total + 1):
+        shutil.rmtree(path)
+        shutil.copytree(old, path)
+        result = attempt(path, mode, at, options)
+        where = f"{mode} at call {at} of {total}: {result}"
+        state = standing(path, where)
+        if mode.startswith("kill"):
+            assert result["outcome"] == "killed", where
+            if state == "old" and at % 7 == 0:
+                write(path, NEW, append=True)
+                assert same(list(AtlasDataset(path)), OLD + NEW), where
+        else:
+            assert result["leaked"] == 0, where
+            assert (result["outcome"] == "ok") <= (state == "new" and not result["fsync_failed"]), where
+            assert not mode.startswith("short") or result["outcome"] == "ok", where
+
+
+def test_a_failed_write_of_a_new_dataset_leaves_no_dataset(tmp_path):
+    for at in range(1, 40, 3):
+        result = attempt(tmp_path / str(at), "EIO forever", at, {})
+        assert "Input/output error" in result["outcome"] and result["leaked"] == 0
+        with pytest.raises(FileNotFoundError):
+            AtlasDataset(tmp_path / str(at))
+
+
+def test_a_reader_that_is_open_never_notices(tmp_path):
+    path = write(tmp_path / "d", OLD, shard_size=6)
+    reader = AtlasDataset(path)
+    for at in (3, 20, 33):
+        attempt(path, "kill after", at, {"append": True})
+        assert same(list(reader), OLD)
+
+
+def test_leftovers_of_the_killed_are_taken_away_by_resume(tmp_path):
+    path = write(tmp_path / "d", OLD, shard_size=6)
+    assert attempt(path, "kill before", 12, {"append": True})["outcome"] == "killed"
+    assert list(path.glob(".tmp-*"))
+    with AtlasDatasetWriter(path, resume=True, shard_size=13, block_size=4, workers=0) as writer:
+        writer.extend(NEW[writer.position :])
+    assert same(list(AtlasDataset(path)), OLD + NEW) and not list(path.glob(".tmp-*")) and not (path / ".writing.json").exists()
