@@ -14,7 +14,7 @@ PIP := -m pip --disable-pip-version-check install -q
 FASHION := /usr/share/datasets/fashion-mnist
 FUZZ_RUNS ?= 100000
 BENCH_OPTIONS ?= --workloads fashion,text,jpeg --questions get,batch,epoch,size
-CFLAGS_STRICT := -std=c11 -Wall -Wextra -Wconversion -Werror -Icsrc
+CFLAGS_STRICT := -std=c11 -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Werror -Icsrc
 export PYTHONPATH :=
 export PYTHONNOUSERSITE := 1
 
@@ -35,7 +35,7 @@ campaign: build
 	$(MAKE) fuzz
 
 fuzz: build
-	@tools/packages.sh 'command -v clang' clang
+	@tools/packages.sh 'command -v clang && ls /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a' clang libclang-rt-14-dev
 	$(MAKE) -C csrc/fuzz run RUNS=$(FUZZ_RUNS) BUILD=$(CURDIR)/csrc/fuzz/build PYTHON=$(CURDIR)/$(PY)
 
 bench: .venv-bench/ready

@@ -29,7 +29,7 @@ def bits(dtype: str, shape: tuple[int, ...]) -> Any:
     if dtype in INTS:
         info = INTS[dtype]
         base = st.sampled_from([info.min, 0, info.max - 100])
-        near = st.builds(lambda b, seed: (b + np.random.default_rng(seed).integers(0, 100, shape)).astype(kind), base, st.integers(0, 9))
+        near = st.builds(lambda low, seed: np.asarray(low + np.random.default_rng(seed).integers(0, 100, shape)).astype(kind), base, st.integers(0, 9))
         return st.one_of(anything, near)
     return st.one_of(anything, st.sampled_from([bytes(size), b"\x01" * size]).map(build))
 

@@ -87,6 +87,12 @@ def manifest_of_file(path: Path) -> Manifest:
     return Manifest(shard_schema(shard), (info,))
 
 
+def as_names(columns: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(columns, str):
+        raise TypeError(f"columns={columns!r}: give a list of names: columns=[{columns!r}]")
+    return tuple(columns)
+
+
 def select_columns(schema: Schema, columns: tuple[str, ...] | None) -> Schema:
     if columns is None:
         return schema
@@ -153,7 +159,7 @@ class AtlasDataset(_core.Rows):
             raise ValueError(f"verify={verify!r}: 'first', 'always' or 'never'")
         if io not in ("mmap", "pread"):
             raise ValueError(f"io={io!r}: 'mmap' or 'pread'")
-        wanted = tuple(columns) if columns is not None else None
+        wanted = as_names(columns) if columns is not None else None
         opened = Source(os.path.abspath(path), wanted, verify, io, copy, cache_bytes).open()
         self._setup(opened, split_rows(opened.manifest, split), "python", None)
 
@@ -260,7 +266,7 @@ class AtlasDataset(_core.Rows):
         A fixed column is an array (len(indices), ...), masked where null if nullable; str, bytes, media and objects are lists; tensors a Ragged.
         columns: names to read. out: {"name" or "struct.name": array} to fill instead of new arrays. Maps are not applied; with_format("torch") is.
         """
-        program = self.program if columns is None else self._program(tuple(columns))
+        program = self.program if columns is None else self._program(as_names(columns))
         result = self.table.batch(program, self.rows_at(indices), out)
         if self._format == "torch":
             from atlas_ds.loader.torch import to_torch

@@ -13,6 +13,10 @@ def positions(indices: Any, count: int) -> np.ndarray:
     """Ints (negative too), a slice, a range or a bool mask as an int64 array of positions in [0, count)."""
     if isinstance(indices, slice):
         return np.arange(*indices.indices(count), dtype=np.int64)
+    if isinstance(indices, str):
+        raise TypeError(f"{indices!r} is no row: ds.column({indices!r}) reads a column, ds.batch(rows, columns=[{indices!r}]) a column of some rows")
+    if isinstance(indices, int | np.integer) and not isinstance(indices, bool):
+        raise TypeError(f"a list of rows is asked for, not one: [{indices}] (ds[{indices}] reads one example)")
     array = np.asarray(indices)
     if array.dtype == np.bool_:
         if array.shape != (count,):

@@ -20,10 +20,11 @@ MAX_GROUPS = 64
 MAX_BLOCK_ROWS = 1 << 20
 HOT_SPAN = 8 << 20  # bytes of bulky rows that a block of small columns spans at most: a cut file keeps whole rows
 CELL_LEAST = 64  # mean bytes of a value from which cells pay
-DICTIONARY_MOST = 224 << 10
+DICTIONARY_MOST = 384 << 10
+TRAIN_BYTES = 8 << 20  # of the sample, evenly spread
 DICTIONARY_VALUE = 16 << 10  # mean bytes of a value up to which a dictionary can help
 TRIAL_BYTES = 1 << 20
-CELL_LEVELS = 4  # values compressed one by one take this many zstd levels more: smaller, as fast to read, and only the writer pays
+CELL_LEVELS = 2  # values compressed one by one take this many zstd levels more: smaller, as fast to read, and only the writer pays
 FIXED_KIND, VARIABLE_KIND = 1, 2
 NULLABLE, PAGE_CODED = 1, 2
 
@@ -170,9 +171,14 @@ def cell_level(level: int) -> int:
 def train(column: _core.Column, stop: int, mean: float) -> bytes:
     """A dictionary from the values before row stop."""
     data, lengths = column.sample(stop)
-    capacity = min(DICTIONARY_MOST, len(data) // 32)
+    capacity = min(DICTIONARY_MOST, len(data) // 20)
     if capacity < 1024 or stop < 16:
         return b""
+    step = -(-len(data) // TRAIN_BYTES)
+    if step > 1:
+        ends = np.cumsum(lengths, dtype=np.int64)
+        data = b"".join([data[end - length : end] for end, length in zip(ends[::step].tolist(), lengths[::step].tolist(), strict=True)])
+        lengths = lengths[::step]
     return _core.train_dictionary(np.frombuffer(data, np.uint8), lengths.astype(np.uintp), capacity)
 
 

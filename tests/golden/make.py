@@ -1,0 +1,118 @@
+"""Writes golden files: what this version of Atlas makes of fixed rows, with the rows as JSON. Run once per release: python tests/golden/make.py NAME.
+
+It never touches files that are there: golden files are kept for ever (see README.md).
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from atlas_ds import AtlasDatasetWriter, Media, types
+
+FILES = Path(__file__).resolve().parent / "files"
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON that says everything about it: dtype, shape, bits."""
+    if isinstance(value, np.ndarray):
+        return {"array": value.dtype.str.replace("<", ""), "shape": list(value.shape), "hex": np.ascontiguousarray(value).tobytes().hex()}
+    if isinstance(value, np.generic):
+        return {"numpy": value.dtype.str.replace("<", ""), "hex": value.tobytes().hex()}
+    if isinstance(value, Media):
+        return {"media": value.type, "hex": bytes(value.data).hex()}
+    if isinstance(value, bytes):
+        return {"hex": value.hex()}
+    if isinstance(value, datetime.datetime):
+        return {"time": value.isoformat()}
+    if isinstance(value, bool | str | None):
+        return value
+    if isinstance(value, int):
+        return {"int": str(value)}
+    if isinstance(value, float):
+        return {"float": np.float64(value).tobytes().hex()}
+    if isinstance(value, complex):
+        return {"complex": np.complex128(value).tobytes().hex()}
+    if isinstance(value, tuple):
+        return {"tuple": [plain(v) for v in value]}
+    if isinstance(value, list):
+        return {"list": [plain(v) for v in value]}
+    return {"dict": {name: plain(v) for name, v in value.items()}}
+
+
+def numbers(i: int) -> dict[str, Any]:
+    bits = np.array([(i * 2654435761 + k * 40503) % 2**32 for k in range(4)], np.uint32)
+    return {name: (bits % 97).astype(name)[i % 4] if name != "bool" else np.bool_(i % 2) for name in NUMPY} | {
+        "nan": np.array([0x7FF8000000000000 + i], np.uint64).view(np.float64)[0], "grid": bits.reshape(2, 2), "flags": bits % 2 == 0, "z": complex(i, -0.0), "none": None if i % 3 else i, "int": i - 5,
+    }  # fmt: skip
+
+
+NUMPY = [n for n in ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64", "complex64", "complex128")]
+TEXT = "the quick brown fox jumps over the lazy dog; "
+
+
+def cases() -> dict[str, tuple[Any, list[Any], dict[str, Any]]]:
+    """(schema, rows, writer options) by name."""
+    text = [{"s": TEXT * (1 + i % 3) + str(i), "b": bytes([i % 7]) * (i * 11 % 90), "n": None if i % 4 == 1 else TEXT[: i % 40], "e": ["train", "test"][i % 2], "c": "same"} for i in range(40)]
+    media = [{"one": Media(bytes(range(i * 3 % 250)), "image/png"), "any": None if i % 5 == 2 else Media(TEXT.encode() * (i % 3), ["audio/flac", "video/é"][i % 2])} for i in range(20)]
+    utc = datetime.UTC
+    things = [{"o": [i, None, {"k": [1.5, "é", b"x"], "t": datetime.datetime(2020, 1, 1, i, tzinfo=utc)}], "d": datetime.datetime(1969, 12, 31, 23, 59, 59, i)} for i in range(12)]
+    tensors = [
+        {"one": np.arange(i % 5, dtype=np.float32), "two": np.arange(i % 4 * 2, dtype=np.int16).reshape(-1, 2), "any": np.full((2,) * (i % 3), i, np.uint8), "null": None if i % 2 else np.ones((i, 1))}
+        for i in range(16)
+    ]  # fmt: skip
+    structs = [{"a": None if i % 3 == 0 else {"x": i, "y": None if i % 2 else {"s": f"row {i}", "t": np.ones((i, 1), np.int8)}}, "b": {"z": i / 8}} for i in range(15)]
+    struct_schema = {"a": types.nullable({"x": "int32", "y": types.nullable({"s": "str", "t": types.tensor("int8", 2)})}), "b": {"z": "float32"}}
+    narrow = [{"u16": 60000 + i, "i32": -70000 - i, "i64": 2**62 + i * 300, "u64": 2**64 - 1 - i, "one": 7, "odd": i * i * 7919 % 251} for i in range(64)]
+    narrow_schema = {"u16": "uint16", "i32": "int32", "i64": "int64", "u64": "uint64", "one": "int8", "odd": "uint8"}
+    halves = [{"h": i / 4, "a": np.arange(3, dtype=np.float32) - i} for i in range(10)]
+    log = [{"line": f'{{"user": {i * 7919 % 1009}, "event": "click on button {i % 13}", "page": "/home/index.html"}}'} for i in range(700)]
+    return {
+        "numbers": (None, [numbers(i) for i in range(24)], {"block_size": 8}),
+        "numbers-scan": (None, [numbers(i) for i in range(24)], {"block_size": 8, "access": "scan"}),
+        "text-none": (None, text, {"compression": "none", "block_size": 16}),
+        "text-zstd": (None, text, {"compression": "zstd", "block_size": 16, "dictionary": None}),
+        "text-lz4": (None, text, {"compression": "lz4", "block_size": 16}),
+        "text-zstd-scan": (None, text, {"compression": "zstd", "block_size": 16, "access": "scan"}),
+        "text-lz4-scan": (None, text, {"compression": "lz4", "block_size": 16, "access": "scan"}),
+        "media": (None, media, {"shard_size": 9}),
+        "things": (None, things, {}),
+        "tensors": (None, tensors, {"block_size": 5}),
+        "structs": (struct_schema, structs, {"block_size": 4}),
+        "structs-scan": (struct_schema, structs, {"block_size": 4, "access": "scan"}),
+        "narrow": (narrow_schema, narrow, {"block_size": 16}),
+        "narrow-scan": (narrow_schema, narrow, {"block_size": 16, "access": "scan"}),
+        "bfloat16": ({"h": "bfloat16", "a": types.array("bfloat16", (3,))}, halves, {}),
+        "dictionary": (None, log, {}),
+        "tuple": (None, [(i, f"{i}") for i in range(5)], {}),
+        "list": (None, [[i, None if i % 2 else b"x"] for i in range(5)], {}),
+        "value": (None, [np.full((2, 2), i, np.uint16) for i in range(5)], {"shard_size": 2}),
+        "empty": ({"a": "int64", "b": types.tensor("int8")}, [], {}),
+    }
+
+
+def main() -> None:
+    release = sys.argv[1]
+    for name, (schema, rows, options) in cases().items():
+        folder = FILES / release / name
+        if folder.exists():
+            print(f"{folder} is there and stays")
+            continue
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with AtlasDatasetWriter(folder, schema=schema, metadata={"golden": name}, workers=0, **options) as writer:
+            for i, row in enumerate(rows):
+                writer.add_example(row, split=None if name != "tuple" else ["a", "b"][i % 2])
+        (folder / ".atlas.lock").unlink()
+        kept = rows[:50]
+        (folder / "expected.json").write_text(json.dumps({"rows": len(rows), "first": [plain(row) for row in kept]}, ensure_ascii=False, separators=(",", ":")))
+
+
+if __name__ == "__main__":
+    main()
