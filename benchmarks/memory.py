@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 ROW = 48 << 10
-WORDS = "the quick brown fox jumps over lazy dog while seven zebras watch from far away".split()
+WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "lazy", "dog", "while", "seven", "zebras", "watch", "from", "far", "away"]
 
 
 class Peak:
@@ -81,7 +81,8 @@ def main() -> None:
     elif options.step:
         print(json.dumps({options.step: read(options.data, options.step, options.seconds)}))
     else:
-        command = [sys.executable, "-m", "benchmarks.memory", "--data", str(options.data), "--gigabytes", str(options.gigabytes), "--seconds", str(options.seconds), "--step"]
+        amounts = ["--gigabytes", str(options.gigabytes), "--seconds", str(options.seconds)]
+        command = [sys.executable, "-m", "benchmarks.memory", "--data", str(options.data), *amounts, "--step"]
         for step in ("write", "mmap", "pread"):
             print(step, subprocess.run([*command, step], check=True, capture_output=True, text=True).stdout.strip())
         shutil.rmtree(options.data)

@@ -23,19 +23,24 @@ typedef struct { /* an opened page */
 
 /* Rows go through in tiles: first all of a tile are found and their memory is asked for, then they are read. That hides the memory's latency. */
 #define TILE 16u
-#define PREFETCH_LINES 8u
+#define PREFETCH_LINES 16u
+
+/* The shard of a row that is in range. */
+static size_t shard_find(const atlas_set *set, int64_t row) {
+    size_t low = 0, high = set->count - 1;
+    while (low < high) {
+        const size_t middle = low + (high - low + 1) / 2;
+        if (set->starts[middle] <= row) low = middle;
+        else high = middle - 1;
+    }
+    return low;
+}
 
 static int place_find(const atlas_set *set, uint32_t leaf, int64_t row, size_t *hint, place *out, atlas_error *error) {
     size_t k = *hint;
     if (row < set->starts[k] || row >= set->starts[k + 1]) {
         ATLAS_REQUIRE(row >= 0 && row < set->starts[set->count], ARG, 0, "row out of range");
-        size_t low = 0, high = set->count - 1;
-        while (low < high) {
-            const size_t middle = low + (high - low + 1) / 2;
-            if (set->starts[middle] <= row) low = middle;
-            else high = middle - 1;
-        }
-        *hint = k = low;
+        *hint = k = shard_find(set, row);
     }
     atlas_shard *shard = set->shards[k];
     const uint64_t local = (uint64_t)(row - set->starts[k]);
@@ -254,8 +259,9 @@ static bool row_views(atlas_reader *reader, const atlas_shard *shard, uint64_t l
 int atlas_views(atlas_reader *reader, const atlas_set *set, const int64_t *rows, size_t count, const int64_t *order, const uint32_t *leaves, size_t leaf_count, atlas_view *views, atlas_error *error) {
     reader->need = reader->used;
     ATLAS_REQUIRE(set->count >= 1, ARG, 0, "set is empty");
-    if (count == 1 && set->count == 1 && set->shards[0] != NULL && rows[0] >= 0 && rows[0] < set->starts[1]) {
-        if (row_views(reader, set->shards[0], (uint64_t)rows[0], leaves, leaf_count, views)) return ATLAS_OK;
+    if (count == 1 && rows[0] >= 0 && rows[0] < set->starts[set->count]) {
+        const size_t k = shard_find(set, rows[0]);
+        if (set->shards[k] != NULL && row_views(reader, set->shards[k], (uint64_t)(rows[0] - set->starts[k]), leaves, leaf_count, views)) return ATLAS_OK;
     }
     size_t hint = 0, next_leaf = 0, next_row = 0; /* of the tile that is found next */
     cursor cur;

@@ -128,6 +128,10 @@ def test_declared_bfloat16_rounds_to_even(tmp_path):
     assert got[0]["v"] == 1.0 and got[1]["v"] == 1.015625 and math.isnan(got[2]["v"]) and got[3]["v"] == 3.0
 
 
+def test_bfloat16_without_dimensions(tmp_path):
+    expect(tmp_path / "d", [np.array(1.5, np.float32), np.array(-2, np.float32)], schema={"v": types.array("bfloat16", ())})
+
+
 def test_declared_narrow_floats(tmp_path):
     got = round_trip(tmp_path / "d", [{"a": 0.1, "b": 1}], schema={"a": "float32", "b": "float16"})
     assert got == [{"a": float(np.float32(0.1)), "b": 1.0}]

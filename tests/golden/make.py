@@ -54,7 +54,7 @@ def numbers(i: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-NUMPY = [n for n in ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64", "complex64", "complex128")]
+NUMPY = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64", "complex64", "complex128"]
 TEXT = "the quick brown fox jumps over the lazy dog; "
 
 

@@ -28,15 +28,15 @@ def bits(dtype: str, shape: tuple[int, ...]) -> Any:
     anything = st.binary(min_size=size, max_size=size).map(build)
     if dtype in INTS:
         info = INTS[dtype]
-        base = st.sampled_from([info.min, 0, info.max - 100])
-        near = st.builds(lambda low, seed: np.asarray(low + np.random.default_rng(seed).integers(0, 100, shape)).astype(kind), base, st.integers(0, 9))
+        base = st.sampled_from([int(info.min), 0, int(info.max) - 99])
+        near = st.builds(lambda low, seed: np.asarray(np.random.default_rng(seed).integers(0, 100, shape).astype(kind) + kind.type(low)), base, st.integers(0, 9))
         return st.one_of(anything, near)
     return st.one_of(anything, st.sampled_from([bytes(size), b"\x01" * size]).map(build))
 
 
 def bfloat16(shape: tuple[int, ...]) -> Any:
     """float32 arrays that are bfloat16 already, without NaN (whose payload rounding changes)."""
-    return bits("uint16", shape).map(lambda a: (a & np.uint16(0xBFFF)).astype(np.uint32).__lshift__(16).view(np.float32).reshape(shape))
+    return bits("uint16", shape).map(lambda a: np.asarray((a & np.uint16(0xBFFF)).astype(np.uint32) << np.uint32(16)).view(np.float32).reshape(shape))
 
 
 shapes = st.lists(st.integers(0, 3), min_size=0, max_size=3).map(tuple)

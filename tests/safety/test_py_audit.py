@@ -12,6 +12,7 @@ import atlas_ds, numpy, PIL.Image, PIL.PngImagePlugin
 import atlas_ds.dataset.views
 numpy.ma.MaskedArray(numpy.zeros(2), [True, False]).filled(0)
 numpy.random.default_rng
+"x".encode("utf-16-be")  # rfc8785 sorts names by it, and Python imports the codec when it is first used
 path, options = sys.argv[1], json.loads(sys.argv[2])
 events = []
 def hook(event, args):

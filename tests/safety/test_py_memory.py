@@ -59,9 +59,10 @@ def refusals():
 
 def writes():
     row = rich_row(3)
+    schema = AtlasDataset(path).schema
     def run(n):
         for k in range(n):
-            writer = AtlasDatasetWriter(f"{path}-out{os.getpid()}", overwrite=True, workers=k % 3, shard_size=100)
+            writer = AtlasDatasetWriter(f"{path}-out{os.getpid()}", overwrite=True, workers=k % 3, shard_size=100, schema=schema)
             for _ in range(150):
                 writer.add_example(row)
                 try:

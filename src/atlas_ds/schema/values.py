@@ -133,7 +133,7 @@ def is_bfloat16(value: Any) -> bool:
 
 def narrow_bfloat16(values: np.ndarray) -> np.ndarray:
     """float32 to the bits of bfloat16, rounded to nearest even; NaN stays NaN."""
-    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    bits = np.asarray(values, np.float32, order="C").view(np.uint32)
     rounded = ((bits + np.uint32(0x7FFF) + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
     return np.where(np.isnan(values), ((bits >> 16) | 0x40).astype(np.uint16), rounded)
 

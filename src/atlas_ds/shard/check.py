@@ -71,8 +71,9 @@ def needs_leaves(field: Field) -> bool:
 def check_nulls(leaves: dict[str, Any], fields: tuple[Field, ...], path: str) -> None:
     """Where the first leaf of a field is null the others are; where a struct is absent its leaves are zero or empty."""
     for field in fields:
-        first, *others = (is_null(leaves[str(id)]) for id in field.leaves) if field.leaves else (None,)
-        if any((other != first).any() for other in others):
+        own = [leaves[str(id)] for id in field.leaves]
+        nulls = [is_null(column) for column in own if column is own[0] or np.size(column)]  # a shape of 0 bytes says nothing
+        if any((other != nulls[0]).any() for other in nulls[1:]):
             raise CorruptError(f"{path}: column {field.name!r}: one of its leaves is null, another is not")
         if not isinstance(field.type, Struct):
             continue
