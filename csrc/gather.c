@@ -351,6 +351,17 @@ static int value_slow(atlas_reader *reader, const atlas_set *set, int64_t row, c
     return copy_value(&at, cur, column->out + r * column->stride, column->nulls != NULL ? &column->nulls[r] : NULL, error);
 }
 
+/* How many rows, from the first on, follow each other in one block. */
+static size_t run_length(const run *in, const int64_t *rows, size_t count) {
+    const uint64_t local = (uint64_t)(rows[0] - in->low), rows_left = (uint64_t)(in->high - rows[0]);
+    const uint64_t block_left = in->rows_per_block - local % in->rows_per_block;
+    uint64_t most = block_left < rows_left ? block_left : rows_left;
+    if (most > count) most = count;
+    size_t length = 1;
+    while (length < most && rows[length] == rows[0] + (int64_t)length) length++;
+    return length;
+}
+
 static int gather_column(atlas_reader *reader, const atlas_set *set, const int64_t *rows, size_t count, const int64_t *order, const atlas_column *column, cursors *all, atlas_error *error) {
     size_t hint = 0;
     const size_t keep = reader->used;
@@ -358,7 +369,18 @@ static int gather_column(atlas_reader *reader, const atlas_set *set, const int64
     for (uint32_t k = 0; k < KEPT; k++) all->kept[k].shard = NULL;
     all->decoded.shard = NULL;
     if (column->nulls != NULL) memset(column->nulls, 0, count);
-    for (size_t start = 0; start < count; start += TILE) {
+    for (size_t start = 0, step = 0; start < count; start += step) {
+        step = TILE;
+        if (order == NULL && count - start > 1 && rows[start + 1] == rows[start] + 1) {
+            if (rows[start] < in.low || rows[start] >= in.high) ATLAS_TRY(run_find(set, column, rows[start], &hint, &in, error));
+            const size_t alike = run_length(&in, rows + start, count - start);
+            const found first = value_find(&in, (uint64_t)(rows[start] - in.low), reader->verify);
+            if (first.from != NULL && first.stored == 0 && in.width == column->stride) {
+                memcpy(column->out + start * column->stride, first.from, alike * in.width);
+                step = alike;
+                continue;
+            }
+        }
         found at[TILE];
         uint32_t width[TILE];
         const size_t filled = count - start < TILE ? count - start : TILE;

@@ -939,14 +939,14 @@ cdef class Table:
         return out
 
     def chunk_rows(self, Program program):
-        """Rows that iteration reads at a time: about 4 MiB of raw data, at most 1024."""
+        """Rows that iteration reads at a time: about 4 MiB of raw data, at most 64: what was decoded is still in the cache when examples are made of it."""
         cdef uint64_t raw = 0, rows = 0
         cdef size_t k
         for k in range(self.c.count):
             if self.shards[k] != NULL:
                 raw += self.shards[k].raw_bytes
                 rows += self.shards[k].rows
-        return max(1, min(1024, READ_CHUNK * rows // max(raw, 1))) if rows else 64
+        return max(1, min(64, READ_CHUNK * rows // max(raw, 1))) if rows else 64
 
     def block_rows(self, Program program, int64_t row):
         """(first row of row's shard, rows per block of its page-coded leaf with the smallest blocks, or 0)."""

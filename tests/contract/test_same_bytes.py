@@ -139,4 +139,4 @@ def test_killed_at_random(tmp_path):
 
 @pytest.mark.campaign
 def test_killed_at_random_at_length(tmp_path):
-    killed_at_random(tmp_path, 350, 1)
+    killed_at_random(tmp_path, int(os.environ.get("ATLAS_CAMPAIGN_KILLS", "1000")) // 3 + 1, 1)

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgpack
 import numpy as np
+import numpy.ma  # NumPy imports it when first used: a fork while another thread does so leaves the child with a held import lock
 
 from atlas_ds.errors import CorruptError, LimitError, SchemaError
 from atlas_ds.schema.types import SCALARS, Array, Field, Scalar, Tensor
