@@ -528,7 +528,7 @@ cdef inline cnp.ndarray new_array(int ndim, cnp.npy_intp *shape, int typenum):
 
 
 cdef object widen_bfloat16(cnp.ndarray bits):
-    return (bits.astype(np.uint32) << 16).view(np.float32)
+    return np.asarray(bits.astype(np.uint32) << 16).view(np.float32)
 
 
 cdef object build_array(Context context, Node node, const uint8_t *data, object owner):
@@ -1164,7 +1164,8 @@ cdef class Batch:
         if node.kind == K_STR:
             return text_from(views[i].data, views[i].size)
         if node.kind == K_OBJECT:
-            return _values.unpack(PyBytes_FromStringAndSize(<const char *>views[i].data, views[i].size))
+            # nothing stands where the struct around it is absent
+            return _values.unpack(PyBytes_FromStringAndSize(<const char *>views[i].data, views[i].size)) if views[i].size else None
         data = PyBytes_FromStringAndSize(<const char *>views[i].data, views[i].size)
         if node.kind == K_BYTES:
             return data
