@@ -1,6 +1,7 @@
 """A writer whose N-th write, fsync, rename, link or unlink fails, is short, or is its last: what stands in the folder stays good."""
 
 import errno
+import gc
 import json
 import os
 import shutil
@@ -60,6 +61,7 @@ def attempt(path: Path, mode: str, at: int, options: dict) -> dict:
             outcome = "ok"
         except BaseException as error:
             outcome = f"{type(error).__name__}: {error}"
+        gc.collect()  # an error's traceback may hold frames in a cycle, and these a mapping
         done = {"outcome": outcome, "count": faults.count, "leaked": fd_count() - before, "fsync_failed": faults.fsync_failed}
         faults.at = 1 << 60
         faults.mode = ""
