@@ -34,7 +34,8 @@ def extension() -> Extension:
     libs = [flag for name, (lib, _) in LIBRARIES.items() if lib for flag in pkg_config("--libs", name)]
     sanitize = os.environ.get("ATLAS_SANITIZE", "")
     extra = [f"-fsanitize={sanitize}", "-g", "-fno-omit-frame-pointer"] if sanitize else []
-    quiet = ["-Wno-stringop-overflow", "-Wno-sign-compare", "-Wno-maybe-uninitialized"]  # csrc is held to -Wall -Wextra -Wconversion by `make lint`; generated code is not
+    # csrc is held to -Wall -Wextra -Wconversion by `make lint`; generated code is not
+    quiet = ["-Wno-stringop-overflow", "-Wno-sign-compare", "-Wno-maybe-uninitialized"]
     return Extension(
         "atlas_ds._core",
         sources=["src/atlas_ds/_core.pyx", *sorted(glob("csrc/*.c"))],
