@@ -107,7 +107,7 @@ typedef struct {
     const atlas_dict *const *dicts; /* dictionary_count; may hold NULL until needed */
 } atlas_shard;
 
-/* Reads trailer and footer (nothing before footer_offset) and checks them. max_footer: bytes, 0 for the format's limit. */
+/* Reads trailer and footer (nothing before footer_offset) and checks them. */
 ATLAS_API int atlas_shard_open(const uint8_t *base, uint64_t bytes, atlas_shard *shard, atlas_error *error);
 /* Fills leaves; pages and heads must be zero. */
 ATLAS_API int atlas_shard_bind(atlas_shard *shard, atlas_leaf *leaves, uint64_t *pages, uint8_t *heads, const atlas_dict *const *dicts, atlas_error *error);

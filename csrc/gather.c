@@ -147,29 +147,28 @@ static uint8_t *arena_take(atlas_reader *reader, uint64_t size) {
     return p;
 }
 
+/* A page that no slot describes: checked, decoded if it is compressed as a whole, else noted in its slot. */
+static int page_load(atlas_reader *reader, const place *at, cursor *cur, atlas_error *error) {
+    page *p = &cur->p;
+    ATLAS_TRY(page_find(reader, at->shard, at->leaf, at->block, p, error));
+    if (page_whole_codec(p)) {
+        uint8_t *room = arena_take(reader, p->raw);
+        cur->usable = room != NULL;
+        if (room == NULL) return ATLAS_OK;
+        ATLAS_TRY(page_decode(reader, p, room, error));
+        return content_open(p, at->leaf, room, p->raw, &cur->c, error);
+    }
+    ATLAS_TRY(content_open(p, at->leaf, p->stored, p->stored_bytes, &cur->c, error));
+    if (at->shard->cut == 0) slot_store(page_slot(at->shard, at->leaf, at->block), p, &cur->c, p->dict != NULL ? at->leaf->dictionary : 0);
+    return ATLAS_OK;
+}
+
 static int cursor_move(atlas_reader *reader, const place *at, cursor *cur, atlas_error *error) {
     if (cur->shard == at->shard && cur->block == at->block) return ATLAS_OK;
     cur->shard = NULL;
-    if (word_serves(at->word, WORD_OPEN, reader->verify)) {
-        slot_load(at->shard, at->leaf, at->block, at->slot, at->word, &cur->p, &cur->c);
-        cur->usable = true;
-        cur->shard = at->shard;
-        cur->block = at->block;
-        return ATLAS_OK;
-    }
-    ATLAS_TRY(page_find(reader, at->shard, at->leaf, at->block, &cur->p, error));
-    const uint8_t *bytes = cur->p.stored;
-    uint64_t size = cur->p.stored_bytes;
     cur->usable = true;
-    if (page_whole_codec(&cur->p)) {
-        uint8_t *room = arena_take(reader, cur->p.raw);
-        cur->usable = room != NULL;
-        if (room != NULL) ATLAS_TRY(page_decode(reader, &cur->p, room, error));
-        bytes = room;
-        size = cur->p.raw;
-    }
-    if (cur->usable) ATLAS_TRY(content_open(&cur->p, at->leaf, bytes, size, &cur->c, error));
-    if (bytes == cur->p.stored && at->shard->cut == 0) slot_store(page_slot(at->shard, at->leaf, at->block), &cur->p, &cur->c, cur->p.dict != NULL ? at->leaf->dictionary : 0);
+    if (word_serves(at->word, WORD_OPEN, reader->verify)) slot_load(at->shard, at->leaf, at->block, at->slot, at->word, &cur->p, &cur->c);
+    else ATLAS_TRY(page_load(reader, at, cur, error));
     cur->shard = at->shard;
     cur->block = at->block;
     return ATLAS_OK;
@@ -338,7 +337,7 @@ static int run_find(const atlas_set *set, const atlas_column *column, int64_t ro
     ATLAS_REQUIRE(at.leaf->kind == ATLAS_KIND_FIXED && at.leaf->width <= column->stride, ARG, 0, "column is not one of a fixed leaf");
     /* as many rows as the shard has, whatever starts say: its slots are no more */
     const int64_t low = set->starts[*hint], high = set->starts[*hint + 1];
-    *out = (run){low, (uint64_t)(high - low) <= at.shard->rows ? high : low + (int64_t)at.shard->rows, at.shard, at.shard->base, page_slot(at.shard, at.leaf, 0), (uint64_t)at.leaf->group_leaves * SLOT_WORDS, at.leaf->rows_per_block, at.leaf->width};
+    *out = run_of(at.shard, at.leaf, low, (uint64_t)(high - low) <= at.shard->rows ? high : low + (int64_t)at.shard->rows);
     return ATLAS_OK;
 }
 
