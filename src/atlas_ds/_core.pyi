@@ -103,7 +103,6 @@ class Slice:
 class Program:
     leaf_count: int
     schema: Schema
-    page_coded: bool
     def __init__(self, schema: Schema, positions: dict[int, int]) -> None: ...
 
 @final

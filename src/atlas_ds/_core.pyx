@@ -489,6 +489,17 @@ cdef Node make_node(object field, dict slots):
     return node
 
 
+cdef Node make_root(object schema, dict slots):
+    """The whole example. slots: leaf id to its number among the leaves."""
+    cdef Node root = Node()
+    root.kind = {"dict": K_STRUCT, "dataclass": K_STRUCT, "tuple": K_TUPLE, "list": K_LIST, "value": K_VALUE}[schema.container]
+    root.slot = -1
+    root.name = ""
+    root.children = [make_node(field, slots) for field in schema.fields]
+    root.names = schema.names
+    return root
+
+
 @cython.final
 cdef class Program:
     """A schema (or some of its columns) compiled against the positions of its leaves in the leaf table."""
@@ -496,12 +507,10 @@ cdef class Program:
     cdef uint32_t *leaves
     cdef readonly int leaf_count
     cdef readonly object schema
-    cdef readonly bint page_coded
 
     def __cinit__(self, schema, dict positions):
         """positions: leaf id to its place in the leaf table."""
         cdef int i
-        cdef Node root = Node()
         wanted = schema.leaves
         self.schema = schema
         self.leaf_count = len(wanted)
@@ -512,12 +521,7 @@ cdef class Program:
         for i in range(self.leaf_count):
             slots[wanted[i].id] = i
             self.leaves[i] = positions[wanted[i].id]
-        root.kind = {"dict": K_STRUCT, "dataclass": K_STRUCT, "tuple": K_TUPLE, "list": K_LIST, "value": K_VALUE}[schema.container]
-        root.slot = -1
-        root.name = ""
-        root.children = [make_node(field, slots) for field in schema.fields]
-        root.names = schema.names
-        self.root = root
+        self.root = make_root(schema, slots)
 
     def __dealloc__(self):
         PyMem_RawFree(self.leaves)
@@ -547,7 +551,7 @@ cdef object build_array(Context context, Node node, const uint8_t *data, object 
     return out
 
 
-cdef object build_tensor(Node node, const atlas_view *view, const atlas_view *shape_view, object owner, object where):
+cdef object build_tensor(Node node, const atlas_view *view, const atlas_view *shape_view, object owner):
     cdef cnp.npy_intp dims[32]
     cdef uint32_t length
     cdef int ndim = node.ndim, i
@@ -559,7 +563,7 @@ cdef object build_tensor(Node node, const atlas_view *view, const atlas_view *sh
         if ndim < 0:
             ndim = <int>(shape_view.size // 4) if shape_view.size % 4 == 0 and shape_view.size <= 128 else 33
         if ndim > 32:
-            raise errors.CorruptError(f"{where}: column {node.name!r}: the shape of a tensor is wrong")
+            raise errors.CorruptError(f"column {node.name!r}: the shape of a tensor is wrong")
         for i in range(ndim):
             memcpy(&length, shape_view.data + 4 * i, 4)
             dims[i] = length
@@ -569,7 +573,7 @@ cdef object build_tensor(Node node, const atlas_view *view, const atlas_view *sh
             break
         total *= dims[i]
     if total != <cnp.npy_intp>view.size:
-        raise errors.CorruptError(f"{where}: column {node.name!r}: the shape of a tensor does not match its bytes")
+        raise errors.CorruptError(f"column {node.name!r}: the shape of a tensor does not match its bytes")
     if owner is not None and not node.bfloat16 and <size_t>view.data % <size_t>node.item == 0:
         out = cnp.PyArray_SimpleNewFromData(ndim, dims, node.typenum, <void *>view.data)
         cnp.PyArray_CLEARFLAGS(out, cnp.NPY_ARRAY_WRITEABLE)
@@ -609,7 +613,7 @@ cdef object build_item(Node node, const uint8_t *data):
     return out[()] if node.numpy_scalar else out.item()
 
 
-cdef object build(Context context, Node node, const atlas_view *views, size_t stride, size_t i, object owner, object where):
+cdef object build(Context context, Node node, const atlas_view *views, size_t stride, size_t i, object owner):
     """The value of a node in row i: views of leaf l are at views[l * stride + i]."""
     cdef const atlas_view *view = NULL
     cdef Kind kind = node.kind
@@ -637,7 +641,7 @@ cdef object build(Context context, Node node, const atlas_view *views, size_t st
         out = {}
         for k in range(len(node.children)):
             child = <Node>node.children[k]
-            PyDict_SetItem(out, child.name, build(context, child, views, stride, i, owner, where))
+            PyDict_SetItem(out, child.name, build(context, child, views, stride, i, owner))
         return out
     if kind == K_FLOAT64:
         memcpy(&real, view.data, 8)
@@ -671,7 +675,7 @@ cdef object build(Context context, Node node, const atlas_view *views, size_t st
     if kind == K_OBJECT:
         return _values.unpack(PyBytes_FromStringAndSize(<const char *>view.data, view.size))
     if kind == K_TENSOR:
-        return build_tensor(node, view, view if node.ndim == 1 else &views[<size_t>(node.slot + 1) * stride + i], owner, where)
+        return build_tensor(node, view, view if node.ndim == 1 else &views[<size_t>(node.slot + 1) * stride + i], owner)
     if kind == K_MEDIA:
         data = build_bytes(view, owner)
         if node.media_type is not None:
@@ -679,34 +683,40 @@ cdef object build(Context context, Node node, const atlas_view *views, size_t st
         view = &views[<size_t>(node.slot + 1) * stride + i]
         return _values.Media(data, text_from(view.data, view.size))
     if kind == K_VALUE:
-        return build(context, <Node>node.children[0], views, stride, i, owner, where)
+        return build(context, <Node>node.children[0], views, stride, i, owner)
     if kind == K_TUPLE:
         row = PyTuple_New(len(node.children))
         for k in range(len(node.children)):
-            value = build(context, <Node>node.children[k], views, stride, i, owner, where)
+            value = build(context, <Node>node.children[k], views, stride, i, owner)
             Py_INCREF(value)
             PyTuple_SET_ITEM(row, k, value)
         return row
     items = []
     for k in range(len(node.children)):
-        items.append(build(context, <Node>node.children[k], views, stride, i, owner, where))
+        items.append(build(context, <Node>node.children[k], views, stride, i, owner))
     return items
 
 
-cdef object explain_decode(object cause, object where):
-    return errors.CorruptError(f"{where}: a str is not UTF-8 ({cause})")
+cdef object damaged_value(object cause, str where, int64_t row):
+    """The error of a value that is no value of its type; row counts within the file."""
+    text = f"a str is not UTF-8 ({cause})" if isinstance(cause, UnicodeDecodeError) else str(cause)
+    return errors.CorruptError(f"{where}: row {row}: {text}")
+
+
+cdef const int64_t *data_or_null(object array):
+    return NULL if array is None else <const int64_t *>cnp.PyArray_DATA(<cnp.ndarray>array)
 
 
 # --- many shards, one sequence ----------------------------------------------------
 
-cdef int READ_CHUNK = 4 << 20  # raw bytes that iteration reads at a time
+cdef int READ_CHUNK = 4 << 20  # raw bytes that iteration reads at a time, at most
 
 
 @cython.final
 cdef class Table:
     """Shards one after another. opener(k) gives Shard k when it is first needed.
 
-    guard: None where all bytes of a span are always there (mmap); else an object with enter(rows, groups of leaves) -> token and
+    guard: None where all bytes of a span are always there (mmap); else an object with enter(rows, table, program) -> token and
     exit(token), between which the bytes of those rows stay.
     """
     cdef atlas_set c
@@ -807,27 +817,34 @@ cdef class Table:
         shard = self.opened[k] if k < self.c.count else None
         return (<Shard>shard).path if shard is not None else "dataset"
 
-    cdef int read_views(self, Context context, Program program, const int64_t *rows, size_t count, const int64_t *order) except -1:
+    cdef int read_views(self, Context context, const uint32_t *leaves, size_t leaf_count, const int64_t *rows, size_t count, const int64_t *order) except -1:
         """Fills context.views, leaf after leaf."""
         cdef atlas_error error
         cdef int status
-        context.room(count * program.leaf_count)
+        context.room(count * leaf_count)
         error.shard = 0
         while True:
             context.c.used = 0
             if count == 1:  # not worth letting others run
-                status = atlas_views(&context.c, &self.c, rows, count, order, program.leaves, program.leaf_count, context.views, &error)
+                status = atlas_views(&context.c, &self.c, rows, count, order, leaves, leaf_count, context.views, &error)
             else:
                 with nogil:
-                    status = atlas_views(&context.c, &self.c, rows, count, order, program.leaves, program.leaf_count, context.views, &error)
-            if status == ATLAS_OK:
+                    status = atlas_views(&context.c, &self.c, rows, count, order, leaves, leaf_count, context.views, &error)
+            if self.settled(context, status, &error):
                 return 0
-            if status != ATLAS_MEMORY or context.c.need <= context.c.arena_bytes:
-                check(&error, self.where(error.shard))
-            context.grow()
 
-    cdef object owner(self, Program program, size_t k):
-        return None if self.copy or self.guard is not None else self.opened[k]
+    cdef bint settled(self, Context context, int status, atlas_error *error) except -1:
+        """True after success; False once the arena has the size that the call asked for; else raises."""
+        if status == ATLAS_OK:
+            return True
+        if status != ATLAS_MEMORY or context.c.need <= context.c.arena_bytes:
+            check(error, self.where(error.shard))
+        context.grow()
+        return False
+
+    cdef object order_of(self, cnp.ndarray rows):
+        """In which order to go through rows so that each page is decoded once; None where pages are not compressed as a whole."""
+        return np.argsort(rows, kind="stable").astype(np.int64, copy=False) if self.page_coded else None
 
     cdef object example(self, Program program, int64_t row):
         cdef Context context
@@ -841,25 +858,25 @@ cdef class Table:
             token = self.guard.enter(np.array([row]), self, program)
         context = self.take()
         try:
-            self.read_views(context, program, &row, 1, NULL)
-            return self.build_row(context, program, 1, 0, k)
+            self.read_views(context, program.leaves, program.leaf_count, &row, 1, NULL)
+            return self.build_row(context, program, 1, 0, k, row)
         finally:
             self.give(context)
             if token is not None:
                 self.guard.exit(token)
 
-    cdef object build_row(self, Context context, Program program, size_t count, size_t i, size_t k):
+    cdef object build_row(self, Context context, Program program, size_t count, size_t i, size_t k, int64_t row):
+        """Row of shard k, whose views are the i-th of count."""
         try:
             if self.copy or self.guard is not None:
-                example = build(context, program.root, context.views, count, i, None, None)
+                example = build(context, program.root, context.views, count, i, None)
                 context.finish_copies()
                 return example
             return self.build_shared(context, program, count, i, k)
-        except BaseException as cause:
+        except (UnicodeDecodeError, errors.CorruptError) as cause:
+            raise damaged_value(cause, self.where(k), row - self.c.starts[k]) from cause
+        finally:
             context.delayed = 0
-            if isinstance(cause, UnicodeDecodeError):
-                raise explain_decode(cause, self.where(k)) from cause
-            raise
 
     cdef object build_shared(self, Context context, Program program, size_t count, size_t i, size_t k):
         """An example whose values lie in the span where they can; those that were decoded are moved to memory of their own."""
@@ -874,7 +891,7 @@ cdef class Table:
             if view.data != NULL and not (base <= view.data < end):
                 total += (view.size + 63) & ~<size_t>63
         if total == 0:
-            return build(context, program.root, context.views, count, i, shard, None)
+            return build(context, program.root, context.views, count, i, shard)
         keep = np.empty(total + 64, np.uint8)
         room = <uint8_t *>cnp.PyArray_DATA(<cnp.ndarray>keep)
         room += (64 - <size_t>room % 64) % 64
@@ -884,7 +901,7 @@ cdef class Table:
                 memcpy(room + at, view.data, view.size)
                 view.data = room + at
                 at += (view.size + 63) & ~<size_t>63
-        return build(context, program.root, context.views, count, i, (shard, keep), None)
+        return build(context, program.root, context.views, count, i, (shard, keep))
 
     def shard_numbers(self, rows):
         """The shard of each table row."""
@@ -911,7 +928,6 @@ cdef class Table:
     cdef list _list(self, Program program, cnp.ndarray rows):
         cdef size_t count = rows.shape[0], i, k = 0
         cdef const int64_t *p = <const int64_t *>cnp.PyArray_DATA(rows)
-        cdef const int64_t *order = NULL
         cdef Context context
         cdef object token = None
         cdef list out = []
@@ -920,17 +936,14 @@ cdef class Table:
         self.open_for(p, count)
         if self.guard is not None:
             token = self.guard.enter(rows, self, program)
-        sorted_order = None
-        if self.page_coded:
-            sorted_order = np.argsort(rows, kind="stable").astype(np.int64, copy=False)
-            order = <const int64_t *>cnp.PyArray_DATA(<cnp.ndarray>sorted_order)
+        order = self.order_of(rows)
         context = self.take()
         try:
-            self.read_views(context, program, p, count, order)
+            self.read_views(context, program.leaves, program.leaf_count, p, count, data_or_null(order))
             for i in range(count):
                 if p[i] < self.c.starts[k] or p[i] >= self.c.starts[k + 1]:
                     k = self.locate(p[i])
-                out.append(self.build_row(context, program, count, i, k))
+                out.append(self.build_row(context, program, count, i, k, p[i]))
         finally:
             context.trim()
             self.give(context)
@@ -1003,19 +1016,13 @@ cdef class Batch:
 
     def read(self):
         cdef Context context = self.table.take()
-        cdef const int64_t *order = NULL
         self.context = context
         try:
-            sorted_order = None
-            if self.table.page_coded:
-                sorted_order = np.argsort(self.rows, kind="stable").astype(np.int64, copy=False)
-                order = <const int64_t *>cnp.PyArray_DATA(<cnp.ndarray>sorted_order)
+            order = self.table.order_of(self.rows)
             self.allocate(self.program.root.children, "")
-            self.gather(order)
-            self.views(order)
+            self.gather(data_or_null(order))
+            self.views(data_or_null(order))
             return self.whole(self.program.root)
-        except UnicodeDecodeError as cause:
-            raise explain_decode(cause, self.table.where(0) if self.table.c.count == 1 else "dataset") from cause
         finally:
             context.trim()
             self.table.give(context)
@@ -1078,20 +1085,15 @@ cdef class Batch:
                 self.context.c.used = 0
                 with nogil:
                     status = atlas_gather(&self.context.c, &self.table.c, rows, self.count, order, columns, used, &error)
-                if status == ATLAS_OK:
+                if self.table.settled(self.context, status, &error):
                     return 0
-                if status != ATLAS_MEMORY or self.context.c.need <= self.context.c.arena_bytes:
-                    check(&error, self.table.where(error.shard))
-                self.context.grow()
         finally:
             if columns != stack:
                 PyMem_RawFree(columns)
 
     cdef int views(self, const int64_t *order) except -1:
-        cdef atlas_error error
-        cdef int l, status
+        cdef int l
         cdef size_t used = 0
-        cdef const int64_t *rows = <const int64_t *>cnp.PyArray_DATA(self.rows)
         cdef uint32_t *wanted = <uint32_t *>PyMem_RawMalloc(4 * self.program.leaf_count + 4)
         if wanted == NULL:
             raise MemoryError
@@ -1101,21 +1103,17 @@ cdef class Batch:
                     self.place[l] = used
                     wanted[used] = self.program.leaves[l]
                     used += 1
-            if used == 0 or self.count == 0:
-                return 0
-            self.context.room(used * self.count)
-            error.shard = 0
-            while True:
-                self.context.c.used = 0
-                with nogil:
-                    status = atlas_views(&self.context.c, &self.table.c, rows, self.count, order, wanted, used, self.context.views, &error)
-                if status == ATLAS_OK:
-                    return 0
-                if status != ATLAS_MEMORY or self.context.c.need <= self.context.c.arena_bytes:
-                    check(&error, self.table.where(error.shard))
-                self.context.grow()
+            if used and self.count:
+                self.table.read_views(self.context, wanted, used, <const int64_t *>cnp.PyArray_DATA(self.rows), self.count, order)
         finally:
             PyMem_RawFree(wanted)
+        return 0
+
+    cdef object damage(self, object cause, size_t i):
+        """The error of the value in row i of the batch."""
+        cdef int64_t row = (<const int64_t *>cnp.PyArray_DATA(self.rows))[i]
+        cdef size_t k = self.table.locate(row)
+        return damaged_value(cause, self.table.where(k), row - self.table.c.starts[k])
 
     cdef atlas_view *run(self, int slot):
         return self.context.views + <size_t>self.place[slot] * self.count
@@ -1154,7 +1152,10 @@ cdef class Batch:
             return self.ragged(node, views)
         out = PyList_New(self.count)
         for i in range(self.count):
-            value = None if views[i].data == NULL else self.variable(node, views, i)
+            try:
+                value = None if views[i].data == NULL else self.variable(node, views, i)
+            except (UnicodeDecodeError, errors.CorruptError) as cause:
+                raise self.damage(cause, i) from cause
             Py_INCREF(value)
             PyList_SET_ITEM(out, i, value)
         return out
@@ -1183,7 +1184,7 @@ cdef class Batch:
         for i in range(self.count):
             o[i] = total // node.item
             if views[i].size % node.item:
-                raise errors.CorruptError(f"{self.table.where(0)}: column {node.name!r}: the bytes of a tensor are no multiple of its item")
+                raise self.damage(errors.CorruptError(f"column {node.name!r}: the bytes of a tensor are no multiple of its item"), i)
             total += views[i].size
         o[self.count] = total // node.item
         values = np.empty(total // node.item, node.dtype)
@@ -1508,18 +1509,12 @@ cdef class Intake:
     cdef size_t sample_bytes
 
     def __cinit__(self, schema, size_t sample_bytes):
-        cdef Node root = Node()
         self.schema = schema
         self.sample_bytes = sample_bytes
         leaves = schema.leaves
         self.columns = [Column(leaf) for leaf in leaves]
         slots = {leaf.id: i for i, leaf in enumerate(leaves)}
-        root.kind = {"dict": K_STRUCT, "dataclass": K_STRUCT, "tuple": K_TUPLE, "list": K_LIST, "value": K_VALUE}[schema.container]
-        root.slot = -1
-        root.name = ""
-        root.children = [make_node(field, slots) for field in schema.fields]
-        root.names = schema.names
-        self.root = root
+        self.root = make_root(schema, slots)
 
     def __dealloc__(self):
         PyMem_RawFree(self.ready_rows)
