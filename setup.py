@@ -39,7 +39,7 @@ def extension() -> Extension:
     return Extension(
         "atlas_ds._core",
         sources=["src/atlas_ds/_core.pyx", *sorted(glob("csrc/*.c"))],
-        depends=[*glob("csrc/*.h"), "src/atlas_ds/catlas.pxd"],
+        depends=[*glob("csrc/*.h"), "src/atlas_ds/catlas.pxd", "src/atlas_ds/helper.h"],
         include_dirs=["csrc", numpy.get_include()],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
         extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden", *quiet, *cflags, *extra],

@@ -146,11 +146,11 @@ typedef struct {
     uint64_t size;
 } atlas_view;
 
-/* Looks up count rows of each leaf (positions in the leaf table, the same in every shard of the set). views has one run of
- * count per leaf. A view points into the span where it can, else into the arena. order, if not NULL, is a permutation of
- * 0 .. count - 1 in which to go through the rows: give one that sorts them where a leaf is PAGE_CODED, so that each page is
- * decoded once. On ATLAS_MEMORY nothing is usable; bring an arena of need bytes and call again. */
-ATLAS_API int atlas_views(atlas_reader *reader, const atlas_set *set, const int64_t *rows, size_t count, const int64_t *order, const uint32_t *leaves, size_t leaf_count, atlas_view *views, atlas_error *error);
+/* Looks up count rows of each leaf (positions in the leaf table, the same in every shard of the set). The runs of views, one per
+ * leaf, begin stride (>= count) apart. A view points into the span where it can, else into the arena. order, if not NULL, names
+ * count places below stride (in rows, and in each run) in the order to go through them: give one that sorts the rows where a leaf
+ * is PAGE_CODED, so that each page is decoded once. So several readers can share out one call. On ATLAS_MEMORY nothing is usable; bring an arena of need bytes and call again. */
+ATLAS_API int atlas_views(atlas_reader *reader, const atlas_set *set, const int64_t *rows, size_t count, const int64_t *order, size_t stride, const uint32_t *leaves, size_t leaf_count, atlas_view *views, atlas_error *error);
 
 typedef struct {
     uint32_t leaf;   /* a fixed leaf */

@@ -255,10 +255,10 @@ static bool row_views(atlas_reader *reader, const atlas_shard *shard, uint64_t l
     return true;
 }
 
-int atlas_views(atlas_reader *reader, const atlas_set *set, const int64_t *rows, size_t count, const int64_t *order, const uint32_t *leaves, size_t leaf_count, atlas_view *views, atlas_error *error) {
+int atlas_views(atlas_reader *reader, const atlas_set *set, const int64_t *rows, size_t count, const int64_t *order, size_t stride, const uint32_t *leaves, size_t leaf_count, atlas_view *views, atlas_error *error) {
     reader->need = reader->used;
     ATLAS_REQUIRE(set->count >= 1, ARG, 0, "set is empty");
-    if (count == 1 && rows[0] >= 0 && rows[0] < set->starts[set->count]) {
+    if (count == 1 && order == NULL && stride == 1 && rows[0] >= 0 && rows[0] < set->starts[set->count]) {
         const size_t k = shard_find(set, rows[0]);
         if (set->shards[k] != NULL && row_views(reader, set->shards[k], (uint64_t)(rows[0] - set->starts[k]), leaves, leaf_count, views)) return ATLAS_OK;
     }
@@ -272,7 +272,7 @@ int atlas_views(atlas_reader *reader, const atlas_set *set, const int64_t *rows,
         waiting later[TILE];
         while (filled < TILE && next_leaf < leaf_count) {
             const size_t r = order != NULL ? (size_t)order[next_row] : next_row;
-            ATLAS_REQUIRE(r < count, ARG, 0, "order is not a permutation");
+            ATLAS_REQUIRE(r < stride, ARG, 0, "order is not a permutation");
             ATLAS_TRY(place_find(set, leaves[next_leaf], rows[r], &hint, &at[filled], error));
             prefetch_place(&at[filled]);
             leaf[filled] = next_leaf;
@@ -286,7 +286,7 @@ int atlas_views(atlas_reader *reader, const atlas_set *set, const int64_t *rows,
             if (leaf[t] != cur_leaf) cur.shard = NULL;
             cur_leaf = leaf[t];
             error->shard = at[t].shard_number;
-            ATLAS_TRY(view_row(reader, &at[t], &cur, &views[leaf[t] * count + row[t]], later, &waits, error));
+            ATLAS_TRY(view_row(reader, &at[t], &cur, &views[leaf[t] * stride + row[t]], later, &waits, error));
         }
         for (size_t t = 0; t < waits; t++) ATLAS_TRY(view_cell(reader, &later[t].p, later[t].bytes, later[t].size, later[t].view, error));
     }

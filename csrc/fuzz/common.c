@@ -113,10 +113,10 @@ static int read_views(atlas_reader *reader, const atlas_set *set, const int64_t 
     MUST(views != NULL);
     memset(views, 0xa5, (count * leaf_count + 1) * sizeof *views); /* one that is not written is seen */
     reader->used = 0;
-    int status = atlas_views(reader, set, rows, count, order, leaves, leaf_count, views, error);
+    int status = atlas_views(reader, set, rows, count, order, count, leaves, leaf_count, views, error);
     if (status == ATLAS_MEMORY && reader_grow(reader)) {
         reader->used = 0;
-        status = atlas_views(reader, set, rows, count, order, leaves, leaf_count, views, error);
+        status = atlas_views(reader, set, rows, count, order, count, leaves, leaf_count, views, error);
         MUST(status != ATLAS_MEMORY || reader->need > reader->arena_bytes);
     }
     for (size_t i = 0; status == ATLAS_OK && i < count * leaf_count; i++) {

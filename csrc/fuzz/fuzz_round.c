@@ -198,14 +198,14 @@ static void compare(opened *o, atlas_reader *reader, const column *columns, uint
     for (uint32_t k = 0; k < count; k++) {
         const column *c = &columns[k];
         reader->used = 0;
-        int status = atlas_views(reader, &set, wanted, rows, NULL, &k, 1, views, &error);
+        int status = atlas_views(reader, &set, wanted, rows, NULL, rows, &k, 1, views, &error);
         if (status == ATLAS_MEMORY) {
             reader_free(reader);
             reader->arena_bytes = reader->need;
             reader->arena = malloc(reader->need);
             MUST(reader->arena != NULL);
             reader->used = 0;
-            status = atlas_views(reader, &set, wanted, rows, NULL, &k, 1, views, &error);
+            status = atlas_views(reader, &set, wanted, rows, NULL, rows, &k, 1, views, &error);
         }
         MUST(status == ATLAS_OK);
         for (uint32_t i = 0; i < rows; i++) {

@@ -23,7 +23,7 @@ static int views_read(atlas_reader *reader, const int64_t *rows, size_t count, u
     const int64_t starts[2] = {0, (int64_t)shared.shard.rows};
     const atlas_set set = {shards, starts, 1};
     reader->used = 0;
-    const int status = atlas_views(reader, &set, rows, count, NULL, &leaf, 1, views, &error);
+    const int status = atlas_views(reader, &set, rows, count, NULL, count, &leaf, 1, views, &error);
     if (status != ATLAS_OK || shared.leaves[leaf].kind != ATLAS_KIND_FIXED) return status;
     const uint32_t width = shared.leaves[leaf].width;
     uint8_t *out = malloc(count * width + 1), nulls[BATCH];

@@ -1,6 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True, freethreading_compatible=True
 """The whole binding of the C core: every C object in a cdef class, one function that raises, and the two loops that turn
-views into examples and examples into columns. No file, no thread and no policy lives here.
+views into examples and examples into columns. No file and no policy lives here, and no thread but the helper of a large call.
 
 Longer than other files because examples are built and taken apart without a Python-level call per value, in both directions.
 """
@@ -21,7 +21,9 @@ cimport numpy as cnp
 
 from atlas_ds.catlas cimport *
 
+import os
 import weakref
+from multiprocessing.process import parent_process
 
 import numpy as np
 
@@ -35,10 +37,12 @@ cdef extern from *:
     """
     /* An owned reference kept in a slot that threads take from and give to, with or without a GIL. */
     #define slot_take(slot) __atomic_exchange_n((slot), NULL, __ATOMIC_ACQ_REL)
+    #define count_up(number) __atomic_fetch_add((number), 1, __ATOMIC_RELAXED)
     #define slot_give(slot, object) __atomic_exchange_n((slot), (object), __ATOMIC_ACQ_REL)
     """
     PyObject *slot_take(PyObject **slot) nogil
     PyObject *slot_give(PyObject **slot, PyObject *object) nogil
+    size_t count_up(size_t *number) nogil
 
 cdef extern from *:
     """
@@ -62,6 +66,16 @@ cdef extern from *:
 
 cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
+
+cdef extern from "helper.h":
+    ctypedef struct helper:
+        pass
+    bint helper_off
+    helper *helper_give(void (*work)(void *) noexcept nogil, void *given) nogil
+    void helper_finish(helper *h) nogil
+
+# Processes that were started to be workers (and one-core machines) have no core to spare.
+helper_off = parent_process() is not None or len(os.sched_getaffinity(0)) < 2
 
 # --- errors ------------------------------------------------------------------
 
@@ -356,6 +370,7 @@ cdef class Context:
     cdef void *delayed_to[8]
     cdef const void *delayed_from[8]
     cdef size_t delayed_bytes[8]
+    cdef Context second  # the helper's, where one shares the work
 
     cdef void copy(self, void *to, const void *source, size_t size) noexcept:
         """Copies when the example is built: by then the memory that was asked for has come."""
@@ -401,6 +416,8 @@ cdef class Context:
         if self.c.arena_bytes > (32 << 20):
             self.c.need = 1 << 16
             self.grow()
+        if self.second is not None:
+            self.second.trim()
         return 0
 
     cdef int room(self, size_t count) except -1:
@@ -710,6 +727,95 @@ cdef const int64_t *data_or_null(object array):
 # --- many shards, one sequence ----------------------------------------------------
 
 cdef int READ_CHUNK = 4 << 20  # raw bytes that iteration reads at a time, at most
+cdef size_t SHARED_ROWS = 64  # fewer are decoded sooner than a thread wakes up
+
+cdef struct Lookup:  # one call of atlas_views, which a helper may share piece by piece
+    const atlas_set *set
+    const int64_t *rows
+    size_t count
+    const int64_t *order
+    const uint32_t *leaves
+    size_t leaf_count
+    atlas_view *views
+    size_t piece      # rows
+    size_t taken      # pieces that somebody has begun
+    int64_t per       # rows per block of pages that are decoded as a whole, or 0: a piece begins where such a block does
+
+cdef struct Worker:  # one of those who share it
+    Lookup *lookup
+    atlas_reader *reader
+    int status
+    atlas_error error
+
+
+cdef bint has_coded(const atlas_shard *shard, const uint32_t *leaves, size_t leaf_count) noexcept:
+    """Whether some of the leaves may be compressed there."""
+    cdef size_t l
+    for l in range(leaf_count):
+        if shard.leaves[leaves[l]].dictionary != 0 or shard.leaves[leaves[l]].flags & ATLAS_LEAF_PAGE_CODED:
+            return True
+    return False
+
+
+cdef int64_t least_coded(const atlas_shard *shard, const uint32_t *leaves, size_t leaf_count) noexcept nogil:
+    """Rows per block of the leaf with the smallest blocks among those whose pages are decoded as a whole; 0 if there is none."""
+    cdef int64_t least = 0
+    cdef const atlas_leaf *leaf
+    cdef size_t l
+    for l in range(leaf_count):
+        leaf = &shard.leaves[leaves[l]]
+        if leaf.flags & ATLAS_LEAF_PAGE_CODED and (least == 0 or leaf.rows_per_block < least):
+            least = leaf.rows_per_block
+    return least
+
+
+cdef size_t shard_of(const atlas_set *set, int64_t row) noexcept nogil:
+    cdef size_t low = 0, high = set.count - 1, middle
+    while low < high:
+        middle = low + (high - low + 1) // 2
+        if set.starts[middle] <= row:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+cdef size_t border(const Lookup *at, size_t number) noexcept nogil:
+    """Where a piece begins."""
+    cdef size_t i = number * at.piece, k
+    cdef int64_t before, row, block
+    if i >= at.count:
+        return at.count
+    if at.per == 0 or i == 0:
+        return i
+    before = at.rows[at.order[i - 1] if at.order != NULL else i - 1]
+    k = shard_of(at.set, before)
+    block = (before - at.set.starts[k]) // at.per
+    while i < at.count:
+        row = at.rows[at.order[i] if at.order != NULL else i]
+        if row >= at.set.starts[k + 1] or (row - at.set.starts[k]) // at.per != block:
+            break
+        i += 1
+    return i
+
+
+cdef void look_up(void *given) noexcept nogil:
+    """Takes pieces until none is left."""
+    cdef Worker *worker = <Worker *>given
+    cdef Lookup *at = worker.lookup
+    cdef size_t number, start, stop, shift
+    worker.reader.used = worker.reader.need = 0
+    worker.status = ATLAS_OK
+    worker.error.shard = 0
+    while worker.status == ATLAS_OK:
+        number = count_up(&at.taken)
+        if number * at.piece >= at.count:
+            return
+        start, stop = border(at, number), border(at, number + 1)
+        if start == stop:
+            continue
+        shift = 0 if at.order != NULL else start
+        worker.status = atlas_views(worker.reader, at.set, at.rows + shift, stop - start, at.order + start if at.order != NULL else NULL, at.count, at.leaves, at.leaf_count, at.views + shift, &worker.error)
 
 
 @cython.final
@@ -772,14 +878,7 @@ cdef class Table:
         return [k for k, shard in enumerate(self.opened) if shard is not None]
 
     cdef size_t locate(self, int64_t row) noexcept:
-        cdef size_t low = 0, high = self.c.count - 1, middle
-        while low < high:
-            middle = low + (high - low + 1) // 2
-            if self.c.starts[middle] <= row:
-                low = middle
-            else:
-                high = middle - 1
-        return low
+        return shard_of(&self.c, row)
 
     cdef int open_for(self, const int64_t *rows, size_t count) except -1:
         cdef size_t i, k = 0
@@ -803,7 +902,10 @@ cdef class Table:
             context = <Context>spare
             Py_DECREF(context)
             return context
-        context = Context()
+        return self.new_context()
+
+    cdef Context new_context(self):
+        cdef Context context = Context()
         context.c.verify = self.verify
         context.c.max_page = self.max_page
         return context
@@ -817,21 +919,51 @@ cdef class Table:
         shard = self.opened[k] if k < self.c.count else None
         return (<Shard>shard).path if shard is not None else "dataset"
 
-    cdef int read_views(self, Context context, const uint32_t *leaves, size_t leaf_count, const int64_t *rows, size_t count, const int64_t *order) except -1:
-        """Fills context.views, leaf after leaf."""
-        cdef atlas_error error
-        cdef int status
+    cdef int read_views(self, Context context, const uint32_t *leaves, size_t leaf_count, const int64_t *rows, size_t count, const int64_t *order, bint alone) except -1:
+        """Fills context.views, leaf after leaf. alone: without a helper."""
+        cdef Lookup at
+        cdef const atlas_shard *shard
         context.room(count * leaf_count)
-        error.shard = 0
+        at.set, at.rows, at.count, at.order, at.leaves, at.leaf_count, at.views = &self.c, rows, count, order, leaves, leaf_count, context.views
+        if not alone and not helper_off and count >= SHARED_ROWS:
+            shard = self.shards[self.locate(rows[0])]
+            if has_coded(shard, leaves, leaf_count):
+                at.per = least_coded(shard, leaves, leaf_count)
+                at.piece = 256 if at.per else 16
+                if self.share(context, &at):
+                    return 0
+        at.piece, at.per = count, 0
+        return self.read_alone(context, &at)
+
+    cdef int read_alone(self, Context context, Lookup *at) except -1:
+        cdef Worker worker
+        worker.lookup, worker.reader = at, &context.c
         while True:
-            context.c.used = 0
-            if count == 1:  # not worth letting others run
-                status = atlas_views(&context.c, &self.c, rows, count, order, leaves, leaf_count, context.views, &error)
+            at.taken = 0
+            if at.count == 1:  # not worth letting others run
+                look_up(&worker)
             else:
                 with nogil:
-                    status = atlas_views(&context.c, &self.c, rows, count, order, leaves, leaf_count, context.views, &error)
-            if self.settled(context, status, &error):
+                    look_up(&worker)
+            if self.settled(context, worker.status, &worker.error):
                 return 0
+
+    cdef bint share(self, Context context, Lookup *at) except -1:
+        """The pieces are shared with the helper: both fill the same views, each from an arena of its own. False: an arena was too small, and has grown."""
+        cdef Worker own, other
+        cdef helper *help
+        if context.second is None:
+            context.second = self.new_context()
+        own.lookup, own.reader = at, &context.c
+        other.lookup, other.reader, other.status = at, &context.second.c, ATLAS_OK
+        at.taken = 0
+        with nogil:
+            help = helper_give(look_up, &other)
+            look_up(&own)
+            if help != NULL:
+                helper_finish(help)
+        own_done = self.settled(context, own.status, &own.error)
+        return self.settled(context.second, other.status, &other.error) and own_done
 
     cdef bint settled(self, Context context, int status, atlas_error *error) except -1:
         """True after success; False once the arena has the size that the call asked for; else raises."""
@@ -858,7 +990,7 @@ cdef class Table:
             token = self.guard.enter(np.array([row]), self, program)
         context = self.take()
         try:
-            self.read_views(context, program.leaves, program.leaf_count, &row, 1, NULL)
+            self.read_views(context, program.leaves, program.leaf_count, &row, 1, NULL, True)
             return self.build_row(context, program, 1, 0, k, row)
         finally:
             self.give(context)
@@ -939,7 +1071,7 @@ cdef class Table:
         order = self.order_of(rows)
         context = self.take()
         try:
-            self.read_views(context, program.leaves, program.leaf_count, p, count, data_or_null(order))
+            self.read_views(context, program.leaves, program.leaf_count, p, count, data_or_null(order), False)
             for i in range(count):
                 if p[i] < self.c.starts[k] or p[i] >= self.c.starts[k + 1]:
                     k = self.locate(p[i])
@@ -952,30 +1084,28 @@ cdef class Table:
         return out
 
     def chunk_rows(self, Program program):
-        """Rows that iteration reads at a time: about 4 MiB of raw data, at most 64: what was decoded is still in the cache when examples are made of it."""
+        """Rows that iteration reads at a time: about 4 MiB of raw data, at most 64 (what was decoded is still in the cache when examples are
+        made of it), or 256 where a helper shares the work (which has to wake up)."""
         cdef uint64_t raw = 0, rows = 0
         cdef size_t k
+        cdef uint64_t most = 64
         for k in range(self.c.count):
             if self.shards[k] != NULL:
+                if not helper_off and has_coded(self.shards[k], program.leaves, program.leaf_count):
+                    most = 256
                 raw += self.shards[k].raw_bytes
                 rows += self.shards[k].rows
-        return max(1, min(64, READ_CHUNK * rows // max(raw, 1))) if rows else 64
+        return max(1, min(most, READ_CHUNK * rows // max(raw, 1))) if rows else most
 
     def block_rows(self, Program program, int64_t row):
-        """(first row of row's shard, rows per block of its page-coded leaf with the smallest blocks, or 0)."""
+        """(first row of row's shard, rows after which a page-coded leaf begins a new block, or 0): a piece of iteration ends there.
+        Two blocks where a helper takes one of them."""
         cdef size_t k = self.locate(row)
         cdef Shard shard = <Shard>self.shard(k)
-        cdef atlas_leaf *leaf
-        cdef int i
-        cdef uint32_t least = 0
-        for i in range(program.leaf_count):
-            leaf = &shard.c.leaves[program.leaves[i]]
-            if leaf.flags & ATLAS_LEAF_PAGE_CODED and (least == 0 or leaf.rows_per_block < least):
-                least = leaf.rows_per_block
-        return self.c.starts[k], least
+        return self.c.starts[k], least_coded(&shard.c, program.leaves, program.leaf_count) * (1 if helper_off else 2)
 
-    def batch(self, Program program, cnp.ndarray rows, out=None):
-        """Columns of some rows (int64): nested as an example is. out: {path: array} to fill instead of new ones."""
+    def batch(self, Program program, cnp.ndarray rows, out=None, bint alone=False):
+        """Columns of some rows (int64): nested as an example is. out: {path: array} to fill instead of new ones. alone: without a helper."""
         cdef const int64_t *p
         cdef object token = None
         if cnp.PyArray_TYPE(rows) != cnp.NPY_INT64 or not cnp.PyArray_ISCARRAY_RO(rows):
@@ -983,10 +1113,10 @@ cdef class Table:
         p = <const int64_t *>cnp.PyArray_DATA(rows)
         self.open_for(p, rows.shape[0])
         if self.guard is None:
-            return Batch(self, program, rows, out).read()
+            return Batch(self, program, rows, out, alone).read()
         token = self.guard.enter(rows, self, program)
         try:
-            return Batch(self, program, rows, out).read()
+            return Batch(self, program, rows, out, alone).read()
         finally:
             self.guard.exit(token)
 
@@ -999,17 +1129,19 @@ cdef class Batch:
     cdef cnp.ndarray rows
     cdef size_t count
     cdef object out
+    cdef bint alone
     cdef list arrays      # of each slot: the gathered array of a fixed leaf, else None
     cdef list nulls       # of each slot: uint8 array, else None
     cdef list place       # of each slot: its run in the views of variable leaves
     cdef Context context
 
-    def __cinit__(self, Table table, Program program, cnp.ndarray rows, out):
+    def __cinit__(self, Table table, Program program, cnp.ndarray rows, out, bint alone):
         self.table = table
         self.program = program
         self.rows = rows
         self.count = rows.shape[0]
         self.out = out
+        self.alone = alone
         self.arrays = [None] * program.leaf_count
         self.nulls = [None] * program.leaf_count
         self.place = [-1] * program.leaf_count
@@ -1104,7 +1236,7 @@ cdef class Batch:
                     wanted[used] = self.program.leaves[l]
                     used += 1
             if used and self.count:
-                self.table.read_views(self.context, wanted, used, <const int64_t *>cnp.PyArray_DATA(self.rows), self.count, order)
+                self.table.read_views(self.context, wanted, used, <const int64_t *>cnp.PyArray_DATA(self.rows), self.count, order, self.alone)
         finally:
             PyMem_RawFree(wanted)
         return 0
@@ -1150,14 +1282,15 @@ cdef class Batch:
         views = self.run(node.slot)
         if node.kind == K_TENSOR:
             return self.ragged(node, views)
-        out = PyList_New(self.count)
-        for i in range(self.count):
-            try:
-                value = None if views[i].data == NULL else self.variable(node, views, i)
-            except (UnicodeDecodeError, errors.CorruptError) as cause:
-                raise self.damage(cause, i) from cause
-            Py_INCREF(value)
-            PyList_SET_ITEM(out, i, value)
+        out = [None] * self.count
+        i = 0
+        try:
+            while i < self.count:
+                if views[i].data != NULL:
+                    out[i] = text_from(views[i].data, views[i].size) if node.kind == K_STR else self.variable(node, views, i)
+                i += 1
+        except (UnicodeDecodeError, errors.CorruptError) as cause:
+            raise self.damage(cause, i) from cause
         return out
 
     cdef object variable(self, Node node, atlas_view *views, size_t i):

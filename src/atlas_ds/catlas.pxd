@@ -116,7 +116,7 @@ cdef extern from "atlas.h" nogil:
         uint8_t *out
         uint64_t stride
         uint8_t *nulls
-    int atlas_views(atlas_reader *reader, const atlas_set *set, const int64_t *rows, size_t count, const int64_t *order, const uint32_t *leaves, size_t leaf_count, atlas_view *views, atlas_error *error)
+    int atlas_views(atlas_reader *reader, const atlas_set *set, const int64_t *rows, size_t count, const int64_t *order, size_t stride, const uint32_t *leaves, size_t leaf_count, atlas_view *views, atlas_error *error)
     int atlas_gather(atlas_reader *reader, const atlas_set *set, const int64_t *rows, size_t count, const int64_t *order, const atlas_column *columns, size_t column_count, atlas_error *error)
 
     ctypedef struct atlas_digest:

@@ -133,7 +133,7 @@ class OpenShard:
         views = ffi.new("atlas_view[]", len(rows) + 1)
         reader.c.used = 0
         table = self.set() if table is None else table
-        status = lib.atlas_views(reader.c, table, ffi.new("int64_t[]", rows), len(rows), ffi.NULL, ffi.new("uint32_t[]", [leaf]), 1,
+        status = lib.atlas_views(reader.c, table, ffi.new("int64_t[]", rows), len(rows), ffi.NULL, len(rows), ffi.new("uint32_t[]", [leaf]), 1,
                                  views, self.error)
         if status != OK:
             return status, []
