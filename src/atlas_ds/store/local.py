@@ -45,8 +45,8 @@ class NewFile:
             self.size += done
             view = view[done:]
 
-    def publish(self, name: str, *, replace: bool) -> Path:
-        """Makes the bytes durable and gives them their name. replace False: FileExistsError if the name is taken."""
+    def publish(self, name: str) -> Path:
+        """Makes the bytes durable and gives them their name, at once even where another file has it."""
         target = self._folder / name
         try:
             os.fsync(self._fd)
@@ -54,11 +54,7 @@ class NewFile:
             self.discard()
             raise
         self._close()
-        if replace:
-            os.replace(self.path, target)
-        else:
-            os.link(self.path, target)
-            os.unlink(self.path)
+        os.replace(self.path, target)
         sync_folder(self._folder)
         return target
 
@@ -83,15 +79,24 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def write_file(folder: Path, name: str, data: Bytes, *, replace: bool = True) -> Path:
+def write_file(folder: Path, name: str, data: Bytes) -> Path:
     """One file, whole or not at all."""
     file = NewFile(folder, name)
     try:
         file.write(data)
-        return file.publish(name, replace=replace)
+        return file.publish(name)
     except BaseException:
         file.discard()
         raise
+
+
+def link_file(source: Path, target: Path) -> None:
+    """A second name for a file, at once even where another file has it."""
+    step = target.with_name(f"{TEMPORARY}{target.name}-{os.getpid()}-0")
+    step.unlink(missing_ok=True)
+    os.link(source, step)
+    os.replace(step, target)
+    step.unlink(missing_ok=True)  # where both names are of one file already, replace does nothing
 
 
 def leftovers(folder: Path) -> Iterator[Path]:

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from atlas_ds.store import local
-from atlas_ds.store.local import NewFile, leftovers, write_file
+from atlas_ds.store.local import NewFile, leftovers, link_file, write_file
 from support import fd_count
 
 
@@ -29,8 +29,8 @@ def calls(monkeypatch):
 def test_order_of_a_new_name(tmp_path, calls):
     file = NewFile(tmp_path, "x")
     file.write(b"abc")
-    assert file.publish("x", replace=False) == tmp_path / "x" and (tmp_path / "x").read_bytes() == b"abc" and file.size == 3
-    assert calls == ["write", "fsync file", "link", "unlink", "fsync folder"] and os.listdir(tmp_path) == ["x"]
+    assert file.publish("x") == tmp_path / "x" and (tmp_path / "x").read_bytes() == b"abc" and file.size == 3
+    assert calls == ["write", "fsync file", "replace", "fsync folder"] and os.listdir(tmp_path) == ["x"]
 
 
 def test_order_of_a_replacement(tmp_path, calls):
@@ -39,12 +39,12 @@ def test_order_of_a_replacement(tmp_path, calls):
     assert calls == ["write", "fsync file", "replace", "fsync folder"] and (tmp_path / "x").read_bytes() == b"new"
 
 
-def test_a_taken_name_stays(tmp_path):
-    (tmp_path / "x").write_bytes(b"old")
-    before = fd_count()
-    with pytest.raises(FileExistsError):
-        write_file(tmp_path, "x", b"new", replace=False)
-    assert (tmp_path / "x").read_bytes() == b"old" and os.listdir(tmp_path) == ["x"] and fd_count() == before
+def test_a_second_name(tmp_path):
+    (tmp_path / "x").write_bytes(b"new")
+    (tmp_path / "taken").write_bytes(b"old")
+    for target in ("y", "taken", "taken"):
+        link_file(tmp_path / "x", tmp_path / target)
+    assert sorted(os.listdir(tmp_path)) == ["taken", "x", "y"] and {path.read_bytes() for path in tmp_path.iterdir()} == {b"new"}
 
 
 def test_discard(tmp_path):
@@ -79,9 +79,9 @@ def test_a_failed_fsync_is_never_tried_again(tmp_path, monkeypatch):
     original = os.fsync
     monkeypatch.setattr(local.os, "fsync", lambda fd: (_ for _ in ()).throw(error) if (error := next(failures, None)) else original(fd))
     with pytest.raises(OSError):
-        file.publish("x", replace=True)
+        file.publish("x")
     with pytest.raises((OSError, ValueError)):
-        file.publish("x", replace=True)
+        file.publish("x")
     assert os.listdir(tmp_path) == []
 
 
