@@ -120,6 +120,24 @@ def _from_json(body: dict[str, Any], where: str) -> Manifest:
     return Manifest(schema_from_json(body["schema"], where=where), tuple(shards), splits, body["metadata"])
 
 
+def read_standing(folder: Path) -> bytes | None:
+    """The manifest that stands in a folder, unchecked; None if none does."""
+    try:
+        return (folder / NAME).read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def shard_names(folder: Path, manifest: bytes | None) -> set[str]:
+    """The shards that a manifest names. One that is damaged may have named any shard of its folder."""
+    if manifest is None:
+        return set()
+    try:
+        return {shard.path for shard in parse_manifest(manifest, str(folder / NAME)).shards}
+    except AtlasError:
+        return {file.name for file in folder.iterdir() if SHARD_NAME.fullmatch(file.name)}
+
+
 @contextlib.contextmanager
 def commit_lock(folder: Path) -> Iterator[None]:
     """Held for the moment of a commit, so that of two writers one sees the other's manifest. The kernel drops it with its holder."""
@@ -135,8 +153,7 @@ def commit(folder: Path, manifest: Manifest, *, expected: bytes | None) -> None:
     """Publishes a manifest if the one that stands is still the expected one (its bytes; None: none stands)."""
     data = manifest.dumps()
     with commit_lock(folder):
-        path = folder / NAME
-        standing = path.read_bytes() if path.exists() else None
-        if standing != expected:
-            raise CommitConflict(f"{path}: another writer published while this one was writing: open the dataset again and append to what stands there now")
+        if read_standing(folder) != expected:
+            why = "another writer published while this one was writing: open the dataset again and append to what stands there now"
+            raise CommitConflict(f"{folder / NAME}: {why}")
         write_file(folder, NAME, data)

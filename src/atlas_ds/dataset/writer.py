@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from atlas_ds.dataset.columns import to_leaf_arrays
-from atlas_ds.dataset.manifest import NAME, Manifest, Ranges, commit, parse_manifest
+from atlas_ds.dataset.manifest import NAME, Manifest, Ranges, commit, parse_manifest, read_standing, shard_names
 from atlas_ds.dataset.sizes import parse_size
 from atlas_ds.errors import SchemaError
 from atlas_ds.progress import Progress
@@ -22,7 +22,7 @@ from atlas_ds.schema.values import Media, to_numpy
 from atlas_ds.shard.plan import CODECS, Options
 from atlas_ds.shard.reader import open_shard
 from atlas_ds.shard.writer import Encoders, ShardInfo, ShardWriter
-from atlas_ds.store.local import leftovers, write_file
+from atlas_ds.store.local import leftovers, link_file, write_file
 
 JOURNAL = ".writing.json"
 PARTS = ".parts"
@@ -86,6 +86,7 @@ class AtlasDatasetWriter:
         self._done: dict[str | None, list[ShardInfo]] = {}
         self._dictionaries: dict[int, bytes] = {}
         self._standing: bytes | None = None
+        self._old: set[str] = set()
         self._base: Manifest | None = None
         self._state = "open"
         self.position = 0
@@ -134,7 +135,7 @@ class AtlasDatasetWriter:
     def _stands(self, manifest: Manifest) -> bool:
         """Whether a manifest whose commit failed is the one that readers see."""
         try:
-            return (self._folder / NAME).read_bytes() == manifest.dumps()
+            return read_standing(self._folder) == manifest.dumps()
         except (OSError, ValueError):
             return False
 
@@ -146,11 +147,9 @@ class AtlasDatasetWriter:
         self._encoders.close()
         for stream in self._streams.values():
             stream.abort()
-        keep = {shard.path for shard in self._base.shards} if self._base else set()
-        for infos in self._done.values():
-            for info in infos:
-                if info.path not in keep:
-                    (self._folder / info.path).unlink(missing_ok=True)
+        now = read_standing(self._folder)  # equal rows have equal names: another writer may have published the same file
+        keep = self._old if now == self._standing else self._old | shard_names(self._folder, now)
+        remove_shards(self._folder, {info.path for infos in self._done.values() for info in infos} - keep)
         (self._folder / JOURNAL).unlink(missing_ok=True)
         self._progress.__exit__(None, None, None)
         if self._made_folder:
@@ -164,15 +163,17 @@ class AtlasDatasetWriter:
             raise FileExistsError(f"{self.path} is a file; a dataset is a folder")
         self._made_folder = not self._folder.exists()
         self._folder.mkdir(parents=True, exist_ok=True)
-        manifest = self._folder / NAME
-        if manifest.exists():
+        self._standing = read_standing(self._folder)
+        if self._standing is not None:
             if not (self._append or self._overwrite or self._resume):
                 raise FileExistsError(f"{self.path}: a dataset is there: pass append=True to add to it, overwrite=True to replace it, or choose another folder")
-            self._standing = manifest.read_bytes()
         elif any(item.name[0] != "." and item.suffix != ".atlas" for item in self._folder.iterdir()):
             raise FileExistsError(f"{self.path}: the folder has other files and no dataset: choose a new or empty folder")
-        if self._standing is not None and not self._overwrite:
-            self._base = parse_manifest(self._standing, str(manifest))
+        if self._standing is None or self._overwrite:
+            self._old = shard_names(self._folder, self._standing)
+        else:
+            self._base = parse_manifest(self._standing, str(self._folder / NAME))
+            self._old = {shard.path for shard in self._base.shards}
             self._take_schema(self._base.schema)
             if self._base.shards:
                 self._take_dictionaries(self._base.shards[-1])
@@ -203,11 +204,7 @@ class AtlasDatasetWriter:
                 journal = json.loads(path.read_bytes())
         shards = [ShardInfo(**item) for item in journal["shards"]] if journal else []
         if not self._resume:
-            base = {shard.path for shard in self._base.shards} if self._base else set()
-            standing = {s.path for s in parse_manifest(self._standing, str(path)).shards} if self._standing and self._overwrite else base
-            for shard in shards:
-                if shard.path not in standing:
-                    (self._folder / shard.path).unlink(missing_ok=True)
+            remove_shards(self._folder, {shard.path for shard in shards} - self._old)
             path.unlink(missing_ok=True)
             return
         for leftover in leftovers(self._folder):
@@ -362,12 +359,13 @@ class AtlasDatasetWriter:
     def _sweep(self, *, published: bool) -> None:
         """After the new manifest stands: takes away what only the old one named."""
         (self._folder / JOURNAL).unlink(missing_ok=True)
-        if self._overwrite and self._standing is not None:
-            kept = {info.path for infos in self._done.values() for info in infos}
-            with contextlib.suppress(ValueError, NotImplementedError):
-                for shard in parse_manifest(self._standing, str(self._folder)).shards:
-                    if shard.path not in kept:
-                        (self._folder / shard.path).unlink(missing_ok=True)
+        if self._overwrite:
+            remove_shards(self._folder, self._old - {info.path for infos in self._done.values() for info in infos})
+
+
+def remove_shards(folder: Path, names: set[str]) -> None:
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
 
 
 def check_compression(compression: str | Mapping[str, str]) -> None:
@@ -410,9 +408,10 @@ def merge_parts(root: str | os.PathLike[str], *, overwrite: bool = False, metada
     folders = sorted((path / PARTS).glob("[0-9]*")) if (path / PARTS).is_dir() else []
     if not folders:
         raise FileNotFoundError(f"{path}: no parts are there: write them with AtlasDatasetWriter({str(path)!r}, part=0), part=1, ...")
-    standing = (path / NAME).read_bytes() if (path / NAME).exists() else None
+    standing = read_standing(path)
     if standing is not None and not overwrite:
         raise FileExistsError(f"{path}: a dataset is there: pass overwrite=True to replace it")
+    old = shard_names(path, standing)
     parts = []
     for folder in folders:
         if not (folder / NAME).exists():
@@ -431,13 +430,9 @@ def merge_parts(root: str | os.PathLike[str], *, overwrite: bool = False, metada
             splits[name] = (*splits.get(name, ()), *((a + row, b + row) for a, b in ranges))
         for info in manifest.shards:
             name = f"{len(shards):05d}-{info.root}.atlas"
-            with contextlib.suppress(FileExistsError):
-                os.link(folder / info.path, path / name)
+            link_file(folder / info.path, path / name)
             shards.append(ShardInfo(name, info.rows, info.bytes, info.tail, info.root))
         row += manifest.rows
     commit(path, Manifest(schema, tuple(shards), splits, metadata if metadata is not None else parts[0][1].metadata), expected=standing)
     shutil.rmtree(path / PARTS)
-    if standing is not None:
-        for shard in parse_manifest(standing, str(path / NAME)).shards:
-            if shard.path not in {info.path for info in shards}:
-                (path / shard.path).unlink(missing_ok=True)
+    remove_shards(path, old - {info.path for info in shards})

@@ -147,6 +147,18 @@ def test_two_appenders(tmp_path):
     assert list(AtlasDataset(path))[-2:] == [100, 200]
 
 
+def test_two_appenders_of_the_same_rows(tmp_path):
+    """Their shards have one name: the one who comes too late must not take the other's away."""
+    path = write(tmp_path / "d", range(5))
+    one, two = (AtlasDatasetWriter(path, append=True, shard_size=1, schema=int, workers=0) for _ in range(2))
+    one.add_example(100)
+    two.extend([100, 200])
+    one.close()
+    with pytest.raises(errors.CommitConflict):
+        two.close()
+    assert list(AtlasDataset(path)) == [0, 1, 2, 3, 4, 100]
+
+
 def fabricate(folder, count):
     """A dataset of many shards: one real file under many names."""
     real = write(folder / "real", range(10))

@@ -89,6 +89,40 @@ def test_overwrite(tmp_path):
     assert list(AtlasDataset(path)) == ["a", "b"] and len(tree(path)) == 2
 
 
+@pytest.mark.parametrize("manifest", [b"", b"{}", b"\xff", b'{"atlas":3,"hash":"' + b"0" * 32 + b'"}'], ids=repr)
+def test_overwrite_of_a_damaged_manifest(tmp_path, manifest):
+    path = write(tmp_path / "d", range(100), shard_size=10)
+    (path / "atlas.json").write_bytes(manifest)
+    with pytest.raises(errors.AtlasError):
+        write(path, [1], append=True)
+    before = tree(path)
+    with pytest.raises(ZeroDivisionError), AtlasDatasetWriter(path, overwrite=True, workers=0) as writer:
+        raise ZeroDivisionError
+    assert tree(path) == before
+    write(path, ["a", "b"], overwrite=True)
+    assert list(AtlasDataset(path)) == ["a", "b"] and len(tree(path)) == 2
+    with AtlasDatasetWriter(path, part=0, workers=0) as writer:
+        writer.add_example(1)
+    (path / "atlas.json").write_bytes(manifest)
+    merge_parts(path, overwrite=True)
+    assert list(AtlasDataset(path)) == [1] and len(tree(path)) == 2
+
+
+def test_overwrite_with_the_same_rows(tmp_path):
+    """The new files have the names of the old ones: an abort leaves those, and a damaged one is mended."""
+    path = write(tmp_path / "d", range(100), shard_size=10)
+    before = tree(path)
+    with pytest.raises(ZeroDivisionError), AtlasDatasetWriter(path, shard_size=10, overwrite=True, workers=0) as writer:
+        writer.extend(range(2000))
+        raise ZeroDivisionError
+    assert tree(path) == before
+    shard = next(path.glob("*.atlas"))
+    shard.write_bytes(b"x" + shard.read_bytes()[1:])
+    assert verify(path).damages
+    write(path, range(100), shard_size=10, overwrite=True)
+    assert tree(path) == before
+
+
 def test_a_reader_of_what_is_overwritten_goes_on(tmp_path):
     path = write(tmp_path / "d", range(100), shard_size=50)
     before = AtlasDataset(path)
