@@ -8,7 +8,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ class Manifest:
             "metadata": self.metadata,
             "rows": self.rows,
             "schema": self.schema.to_json(),
-            "shards": [{"bytes": s.bytes, "path": s.path, "root": s.root, "rows": s.rows, "tail": s.tail} for s in self.shards],
+            "shards": list(map(asdict, self.shards)),
             "splits": {name: [list(part) for part in parts] for name, parts in self.splits.items()},
         }
         plain: bytes = rfc8785.dumps(body)

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,7 +18,7 @@ from atlas_ds.dataset.sizes import parse_size
 from atlas_ds.errors import SchemaError
 from atlas_ds.progress import Progress
 from atlas_ds.schema.infer import infer_schema
-from atlas_ds.schema.schema import Schema, make_schema
+from atlas_ds.schema.schema import Schema, make_schema, schema_from_json
 from atlas_ds.schema.values import Media, to_numpy
 from atlas_ds.shard.plan import CODECS, Options
 from atlas_ds.shard.reader import open_shard
@@ -130,7 +131,7 @@ class AtlasDatasetWriter:
             raise
         self._state = "closed"
         self._progress.__exit__(None, None, None)
-        self._sweep(published=True)
+        self._sweep()
 
     def _stands(self, manifest: Manifest) -> bool:
         """Whether a manifest whose commit failed is the one that readers see."""
@@ -214,8 +215,6 @@ class AtlasDatasetWriter:
         if journal["base"] != (len(self._base.shards) if self._base else 0):
             raise FileExistsError(f"{self.path}: the dataset changed since the writer that is to be resumed was killed: write again without resume")
         if shards:
-            from atlas_ds.schema.schema import schema_from_json
-
             self._take_schema(schema_from_json(journal["schema"], where=str(path)))
             for shard in shards:
                 open_shard(self._folder / shard.path)
@@ -231,7 +230,7 @@ class AtlasDatasetWriter:
         body = {
             "base": len(self._base.shards) if self._base else 0,
             "schema": self._schema.to_json(),
-            "shards": [{"path": s.path, "rows": s.rows, "bytes": s.bytes, "tail": s.tail, "root": s.root} for s in self._done[None]],
+            "shards": list(map(asdict, self._done[None])),
         }
         write_file(self._folder, JOURNAL, json.dumps(body).encode())
 
@@ -356,7 +355,7 @@ class AtlasDatasetWriter:
         metadata = self._metadata if self._metadata is not None else self._base.metadata if self._base else {}
         return Manifest(self._schema, tuple(shards), splits, metadata)
 
-    def _sweep(self, *, published: bool) -> None:
+    def _sweep(self) -> None:
         """After the new manifest stands: takes away what only the old one named."""
         (self._folder / JOURNAL).unlink(missing_ok=True)
         if self._overwrite:
