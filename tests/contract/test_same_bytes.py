@@ -1,6 +1,7 @@
 """The same rows give the same files: run after run, with any number of threads, and after a kill and a resume."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -64,6 +65,28 @@ def test_resume_after_a_kill(tmp_path, kill_at):
         AtlasDataset(tmp_path / "d")
     child(WRITE, tmp_path / "d", 0, -1, {"resume": True})
     assert tree(tmp_path / "d") == tree(tmp_path / "whole")
+
+
+def test_resume_with_a_torn_journal(tmp_path):
+    """The journal only grows, and may end at any byte: what it does not tell is written again."""
+    options = {"schema": int, "shard_size": 10, "workers": 0}
+    whole = tree(write(tmp_path / "whole", range(45), **options))
+    journal, before = tmp_path / "killed" / ".writing.json", b""
+    writer = AtlasDatasetWriter(tmp_path / "killed", **options)
+    for start in range(0, 40, 10):
+        writer.extend(range(start, start + 10))
+        assert journal.read_bytes().startswith(before) and journal.read_bytes().count(b"\n") == start // 10 + 2
+        before = journal.read_bytes()
+    for size in range(len(before) + 1):
+        path = tmp_path / "d"
+        shutil.copytree(tmp_path / "killed", path, ignore=shutil.ignore_patterns(".tmp-*"))
+        os.truncate(path / ".writing.json", size)
+        with AtlasDatasetWriter(path, resume=True, **options) as resumed:
+            assert resumed.position == 10 * max(before[:size].count(b"\n") - 1, 0)
+            resumed.extend(range(resumed.position, 45))
+        assert tree(path) == whole, size
+        shutil.rmtree(path)
+    writer.abort()
 
 
 def test_resume_again_and_again(tmp_path):

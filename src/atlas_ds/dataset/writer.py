@@ -23,9 +23,9 @@ from atlas_ds.schema.values import Media, to_numpy
 from atlas_ds.shard.plan import CODECS, Options
 from atlas_ds.shard.reader import open_shard
 from atlas_ds.shard.writer import Encoders, ShardInfo, ShardWriter
-from atlas_ds.store.local import leftovers, link_file, write_file
+from atlas_ds.store.local import append_file, leftovers, link_file, write_file
 
-JOURNAL = ".writing.json"
+JOURNAL = ".writing.json"  # one JSON object a line: what is written to what, then each shard that has its name
 PARTS = ".parts"
 INFER_ROWS = 1024  # examples that the schema is inferred from, or fewer if they hold
 INFER_BYTES = 16 << 20  # this many bytes (roughly)
@@ -90,6 +90,7 @@ class AtlasDatasetWriter:
         self._old: set[str] = set()
         self._base: Manifest | None = None
         self._state = "open"
+        self._journaled = False
         self.position = 0
         self._prepare()
         self._next_ordinal = (len(self._base.shards) if self._base else 0) + sum(map(len, self._done.values()))
@@ -199,23 +200,20 @@ class AtlasDatasetWriter:
 
     def _read_journal(self) -> None:
         path = self._folder / JOURNAL
-        journal = None
-        if path.exists():
-            with contextlib.suppress(ValueError):
-                journal = json.loads(path.read_bytes())
-        shards = [ShardInfo(**item) for item in journal["shards"]] if journal else []
+        head, *items = journal_lines(path) or [None]
+        shards = [ShardInfo(**item) for item in items]
         if not self._resume:
             remove_shards(self._folder, {shard.path for shard in shards} - self._old)
             path.unlink(missing_ok=True)
             return
         for leftover in leftovers(self._folder):
             leftover.unlink(missing_ok=True)
-        if journal is None:
+        if head is None:
             return
-        if journal["base"] != (len(self._base.shards) if self._base else 0):
+        if head["base"] != (len(self._base.shards) if self._base else 0):
             raise FileExistsError(f"{self.path}: the dataset changed since the writer that is to be resumed was killed: write again without resume")
         if shards:
-            self._take_schema(schema_from_json(journal["schema"], where=str(path)))
+            self._take_schema(schema_from_json(head["schema"], where=str(path)))
             for shard in shards:
                 open_shard(self._folder / shard.path)
             self._take_dictionaries(shards[0])
@@ -226,13 +224,14 @@ class AtlasDatasetWriter:
         """Notes the shards that have their name, so that a writer that is killed can be resumed. Only without splits."""
         if set(self._done) != {None}:
             return
+        shards = self._done[None]
+        if self._journaled:
+            append_file(self._folder / JOURNAL, to_lines(asdict(shards[-1])))
+            return
         assert self._schema is not None
-        body = {
-            "base": len(self._base.shards) if self._base else 0,
-            "schema": self._schema.to_json(),
-            "shards": list(map(asdict, self._done[None])),
-        }
-        write_file(self._folder, JOURNAL, json.dumps(body).encode())
+        head = {"base": len(self._base.shards) if self._base else 0, "schema": self._schema.to_json()}
+        write_file(self._folder, JOURNAL, to_lines(head, *map(asdict, shards)))
+        self._journaled = True
 
     # --- rows ---
 
@@ -360,6 +359,19 @@ class AtlasDatasetWriter:
         (self._folder / JOURNAL).unlink(missing_ok=True)
         if self._overwrite:
             remove_shards(self._folder, self._old - {info.path for infos in self._done.values() for info in infos})
+
+
+def journal_lines(path: Path) -> list[Any]:
+    """The lines of a journal, up to one that a crash tore."""
+    lines = []
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        for line in path.read_bytes().split(b"\n")[:-1]:
+            lines.append(json.loads(line))
+    return lines
+
+
+def to_lines(*items: dict[str, Any]) -> bytes:
+    return b"".join(json.dumps(item).encode() + b"\n" for item in items)
 
 
 def remove_shards(folder: Path, names: set[str]) -> None:

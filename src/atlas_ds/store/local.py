@@ -37,13 +37,8 @@ class NewFile:
 
     def write(self, data: Bytes) -> None:
         """All of data, at the end."""
-        view = memoryview(data)
-        while len(view):
-            done = os.write(self._fd, view)
-            if done == 0:
-                raise OSError(f"{self.path}: the system took none of {len(view)} bytes")
-            self.size += done
-            view = view[done:]
+        write_all(self._fd, data, self.path)
+        self.size += memoryview(data).nbytes
 
     def publish(self, name: str) -> Path:
         """Makes the bytes durable and gives them their name, at once even where another file has it."""
@@ -70,6 +65,15 @@ class NewFile:
             os.close(fd)
 
 
+def write_all(fd: int, data: Bytes, path: Path) -> None:
+    view = memoryview(data)
+    while len(view):
+        done = os.write(fd, view)
+        if done == 0:
+            raise OSError(f"{path}: the system took none of {len(view)} bytes")
+        view = view[done:]
+
+
 def sync_folder(folder: Path) -> None:
     """Makes names in a folder durable."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -88,6 +92,16 @@ def write_file(folder: Path, name: str, data: Bytes) -> Path:
     except BaseException:
         file.discard()
         raise
+
+
+def append_file(path: Path, data: Bytes) -> None:
+    """Adds to the end of a file that is there, and makes it durable. A crash may leave a part of data."""
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    try:
+        write_all(fd, data, path)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def link_file(source: Path, target: Path) -> None:
