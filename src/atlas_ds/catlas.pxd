@@ -15,8 +15,26 @@ cdef extern from "layout.h" nogil:
         ATLAS_LEAF_NULLABLE
         ATLAS_KIND_FIXED
         ATLAS_KIND_VARIABLE
+        ATLAS_HEADER_NONCE
         ATLAS_HEADER_SIZE
         ATLAS_CHUNK_BODY
+        ATLAS_LAYOUT_LEAF_COUNT
+        ATLAS_LAYOUT_GROUP_COUNT
+        ATLAS_LAYOUT_TABLES
+        ATLAS_LEAF_SIZE
+        ATLAS_GROUP_ROWS_PER_BLOCK
+        ATLAS_GROUP_SIZE
+        ATLAS_BLOCK_FIRST_ROW
+        ATLAS_BLOCK_ROWS
+        ATLAS_BLOCK_GROUP
+        ATLAS_BLOCK_PAGES
+        ATLAS_BLOCK_TABLE
+        ATLAS_PAGE_OFFSET
+        ATLAS_PAGE_STORED
+        ATLAS_PAGE_RAW
+        ATLAS_PAGE_HASH
+        ATLAS_PAGE_SIZE
+        ATLAS_MAX_PAGE
 
 cdef extern from "atlas.h" nogil:
     enum:

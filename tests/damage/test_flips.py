@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import atlas_ds as atlas
-from atlas_ds import errors
+from atlas_ds import _core, errors
 from atlas_ds.shard import verify_shard
+from atlas_ds.shard.reader import open_shard
 from support import rich_rows, same, tree, write
 
 SMALL = [{"i": i, "s": None if i % 3 == 0 else f"text {i} " * 12, "w": np.arange(i % 3), "o": [i]} for i in range(20)]
@@ -284,6 +285,46 @@ def test_repair_of_what_a_killed_writer_left(tmp_path):
     (path / ".tmp-00000-99999999-0").write_bytes(data[: len(data) // 2])
     _, kept = repaired(path)
     assert len(kept) >= 64 and same(kept, rich_rows(200)[: len(kept)])
+
+
+def test_repair_of_whole_and_half_shards(tmp_path):
+    """What a killed writer left, in the order it was written: whole shards, one without a footer, one without a byte."""
+    path = write(tmp_path / "d", rich_rows(30), shard_size=10, block_size=5)
+    last = sorted(path.glob("*.atlas"))[-1]
+    os.truncate(last, last.stat().st_size - 70)
+    last.rename(path / ".tmp-00002-99999999-0")
+    (path / ".tmp-00003-99999999-0").touch()
+    (path / "atlas.json").unlink()
+    report, kept = repaired(path)
+    assert same(kept, rich_rows(30)) and [shard[1] for shard in report.shards] == [10, 10, 10, 0]
+
+
+def test_repair_beside_an_empty_file(tmp_path):
+    path = write(tmp_path / "d", rich_rows(10))
+    (path / "atlas.json").rename(path / ".tmp-00000-99999999-0")
+    os.truncate(path / ".tmp-00000-99999999-0", 0)
+    report, kept = repaired(path)
+    assert same(kept, rich_rows(10)) and report.rows_kept == 10
+
+
+@pytest.mark.parametrize("field, number", [("rows_per_block", 0), ("rows_per_block", 3), ("leaf_count", 0), ("leaf_count", 2**32 - 1), ("group_count", 2**32 - 1)])
+def test_repair_by_a_layout_that_lies(tmp_path, field, number):
+    """SCHM with a hash that holds, of a shard without a footer: nothing is saved by it, and nothing hangs."""
+    file = first_shard(write(tmp_path / "d", range(100), block_size=5))
+    shard = open_shard(file)
+    data = file.read_bytes()[: shard.footer_offset]
+    _, chunks, _ = _core.good_chunks(data, "x")
+    _, at, body, end, _ = chunks[0]
+    layout = bytearray(data[body:end])
+    place = {"leaf_count": 0, "group_count": 4, "rows_per_block": 16 + 16 * len(shard.leaves)}[field]
+    layout[place : place + 4] = number.to_bytes(4, "little")
+    chunk, _ = _core.seal_chunk(b"SCHM", bytes(layout), shard.nonce, at)
+    file.write_bytes(data[:at] + chunk + data[chunks[1][1] :])
+    try:
+        report, kept = repaired(file, output=tmp_path / "out")
+    except errors.AtlasError:
+        return
+    assert kept == [] and report.rows_kept == 0
 
 
 def test_repair_of_one_shard_file(tmp_path):

@@ -86,7 +86,8 @@ def repair(path: str | os.PathLike[str], *, output: str | os.PathLike[str] | Non
     known = {}
     metadata = None
     if source.is_dir():
-        files = sorted(file for file in source.iterdir() if SHARD_NAME.fullmatch(file.name) or file.name.startswith(".tmp-"))
+        files = [file for file in source.iterdir() if SHARD_NAME.fullmatch(file.name)] + list(source.glob(".tmp-[0-9]*"))
+        files.sort(key=lambda file: file.name.removeprefix(".tmp-"))  # by the number of the shard
         try:
             manifest = read_manifest(source / NAME)
             known = {shard.path: shard.rows for shard in manifest.shards}
@@ -126,7 +127,7 @@ def find_schema(file: Path) -> object:
             cut = Path(scratch) / "cut.atlas"
             salvage(file, cut)
             return shard_schema(open_shard(cut, cut=True))
-    except (AtlasError, OSError):
+    except (AtlasError, OSError, ValueError):
         return None
 
 

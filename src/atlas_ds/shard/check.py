@@ -17,8 +17,6 @@ from atlas_ds.schema.types import Array, Field, Leaf, Struct, Word, walk_leaves
 from atlas_ds.shard.reader import open_shard, shard_schema
 from atlas_ds.store.span import open_mapped
 
-VALUE_ROWS = 1024
-
 
 def verify_shard(path: str | os.PathLike[str], *, fast: bool = False, advance: Callable[[int], None] | None = None) -> int:
     """Checks every byte of a shard (fast: trailer, footer, header only); returns its rows. Raises at the first damage."""
@@ -122,70 +120,37 @@ def salvage(path: Path, target: Path) -> tuple[int, str]:
     The result opens with cut=True: last blocks may hold more rows than the footer says.
     """
     memory = open_mapped(path)
-    nonce = _core.check_header(memory, str(path))
-    offset, chunks = 64, []
-    while (found := _core.check_chunk(memory, offset, nonce)) is not None:
-        kind, body, following, hash = found
-        if kind == b"FOOT":
-            break
-        chunks.append((kind, offset, body, hash))
-        offset = following
+    nonce, chunks, end = _core.good_chunks(memory, str(path))
     if not chunks or chunks[0][0] != b"SCHM":
         raise CorruptError(f"{path}: the schema at the start of the file is damaged: nothing can be saved (byte 64)")
-    layout = bytes(memory[96 : 96 + chunks[0][2]])
-    leaf_count, group_count = (int.from_bytes(layout[i : i + 4], "little") for i in (0, 4))
-    groups_at = 16 + 16 * leaf_count
-    rows_per_block = [int.from_bytes(layout[groups_at + 8 * g : groups_at + 8 * g + 4], "little") for g in range(group_count)]
-    found_blocks: list[dict[int, tuple[int, int, int, int, int]]] = [{} for _ in range(group_count)]
+    _, first_chunk, body, stop, _ = chunks[0]
+    layout = bytes(memory[body:stop])
+    rows_per_block = _core.block_rows(layout, str(path))
+    found: list[dict[int, tuple[int, tuple[int, int, int, int]]]] = [{} for _ in rows_per_block]
     dictionaries = []
-    for kind, at, body, hash in chunks:
+    for kind, at, body, stop, hash in chunks:
         if kind == b"DICT":
-            dictionaries.append((at, body, _core.hash128(memory[at + 32 : at + 32 + body])))
-        if kind == b"DATA" and pages_hold(memory, at, body):
-            first, rows, group = block_head(memory, at)
-            if group < group_count:
-                found_blocks[group][first] = (at, 32 + body, raw_of(memory, at), hash, rows)
-    kept = min((complete_rows(blocks, per) for blocks, per in zip(found_blocks, rows_per_block, strict=True)), default=0)
-    index = []
-    for blocks, per in zip(found_blocks, rows_per_block, strict=True):
-        index += [blocks[first][:4] for first in range(0, kept, per)]
-    foot = _core.footer_bytes(bytes(memory[:64]), kept, sum(entry[2] for entry in index), bytes(16), layout, dictionaries, index, b"{}")
-    footer, root = _core.seal_chunk(b"FOOT", foot, nonce, offset)
+            dictionaries.append((at, stop - body, _core.hash128(memory[body:stop])))
+        if kind == b"DATA" and (block := _core.check_block(memory[at:stop])) is not None:
+            first, rows, group, raw = block
+            if group < len(found) and rows <= rows_per_block[group]:
+                found[group][first] = rows, (at, stop - at, raw, hash)
+    kept = min((complete_rows(blocks, per) for blocks, per in zip(found, rows_per_block, strict=True)), default=0)
+    index = [blocks[first][1] for blocks, per in zip(found, rows_per_block, strict=True) for first in range(0, kept, per)]
+    foot = _core.footer_bytes(bytes(memory[:first_chunk]), kept, sum(entry[2] for entry in index), bytes(16), layout, dictionaries, index, b"{}")
+    footer, root = _core.seal_chunk(b"FOOT", foot, nonce, end)
     with target.open("wb") as file:
-        file.write(memory[:offset])
+        file.write(memory[:end])
         file.write(footer)
-        file.write(_core.trailer_bytes(offset, 32 + len(foot), kept, nonce, root))
-    return kept, f"chunks hold up to byte {offset} of {len(memory)}"
+        file.write(_core.trailer_bytes(end, len(foot), kept, nonce, root))
+    return kept, f"chunks hold up to byte {end} of {len(memory)}"
 
 
-def block_head(memory: object, at: int) -> tuple[int, int, int]:
-    head = bytes(memory[at + 32 : at + 48])  # type: ignore[index]
-    return int.from_bytes(head[:8], "little"), int.from_bytes(head[8:12], "little"), int.from_bytes(head[12:14], "little")
-
-
-def page_entries(memory: object, at: int) -> list[bytes]:
-    count = int.from_bytes(memory[at + 46 : at + 48], "little")  # type: ignore[index]
-    return [bytes(memory[at + 48 + 32 * i : at + 80 + 32 * i]) for i in range(count)]  # type: ignore[index]
-
-
-def raw_of(memory: object, at: int) -> int:
-    return sum(int.from_bytes(entry[16:20], "little") for entry in page_entries(memory, at))
-
-
-def pages_hold(memory: object, at: int, body: int) -> bool:
-    """Whether every page of a block matches its hash."""
-    for entry in page_entries(memory, at):
-        offset, stored = (int.from_bytes(entry[i : i + 4], "little") for i in (8, 12))
-        if offset + stored > 32 + body or _core.hash64(memory[at + offset : at + offset + stored]) != int.from_bytes(entry[24:32], "little"):  # type: ignore[index]
-            return False
-    return True
-
-
-def complete_rows(blocks: dict[int, tuple[int, int, int, int, int]], per: int) -> int:
+def complete_rows(blocks: dict[int, tuple[int, Any]], per: int) -> int:
     """Rows from 0 on that blocks of a group hold without a gap."""
     row = 0
     while row in blocks:
-        rows = blocks[row][4]
+        rows = blocks[row][0]
         row += rows
         if rows < per:
             break

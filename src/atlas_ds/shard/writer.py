@@ -284,7 +284,7 @@ class _OpenShard:
         body = _core.footer_bytes(self._header, rows, self._raw, self._digest.finish(), self._layout, self._dictionaries, index, stats.encode())
         offset = self._file.size
         root = self._write_chunk(b"FOOT", body)
-        self._file.write(_core.trailer_bytes(offset, 32 + len(body), rows, self._nonce, root))
+        self._file.write(_core.trailer_bytes(offset, len(body), rows, self._nonce, root))
         name = f"{self._ordinal:05d}-{root:016x}.atlas"
         info = ShardInfo(name, rows, self._file.size, self._file.size - offset, f"{root:016x}")
         self._file.publish(name)  # over a file of an earlier run: the name says that the bytes are the same, but that one may be damaged
