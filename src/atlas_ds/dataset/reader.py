@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import mimetypes
 import operator
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,6 +23,7 @@ from atlas_ds.schema.schema import Schema
 from atlas_ds.shard.reader import open_anonymous, open_shard, shard_schema, shard_stats
 from atlas_ds.shard.writer import ShardInfo
 
+HINT_FILES = 100  # of a folder that is no dataset, looked at for what else it may be
 VERIFY = {"first": 0, "always": 1, "never": 2}
 
 
@@ -34,9 +37,6 @@ class Source:
     io: str
     copy: bool
     cache: int
-
-    def open(self) -> Opened:
-        return open_source(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,9 @@ def hint(path: Path) -> str:
         return "; a writer was killed here: write again with resume=True"
     if any(path.glob("*.atlas")):
         return "; shards are there: `atlas-ds repair` makes a new manifest"
+    files = (name for _, _, names in os.walk(path) for name in names)
+    if any((mimetypes.guess_type(name)[0] or "").startswith(("image/", "audio/", "video/")) for name in islice(files, HINT_FILES)):
+        return f"; it holds pictures, sound or film: `atlas-ds convert {path} DATASET` makes a dataset of them"
     return ""
 
 
@@ -160,7 +163,7 @@ class AtlasDataset(_core.Rows):
         if io not in ("mmap", "pread"):
             raise ValueError(f"io={io!r}: 'mmap' or 'pread'")
         wanted = as_names(columns) if columns is not None else None
-        opened = Source(os.path.abspath(path), wanted, verify, io, copy, cache_bytes).open()
+        opened = open_source(Source(os.path.abspath(path), wanted, verify, io, copy, cache_bytes))
         self._setup(opened, split_rows(opened.manifest, split), "python", None)
 
     def _setup(self, opened: Opened, rows: range | np.ndarray, format: str, function: Callable[[Any], Any] | None) -> None:
@@ -232,7 +235,7 @@ class AtlasDataset(_core.Rows):
         rows, convert = self.rows, self.convert
         if len(rows) == 0:
             return
-        self.table.shard(0)
+        self.table.shard(int(self.table.shard_numbers(np.asarray(rows[:1]))[0]))  # its sizes tell how many rows to read at a time
         step = self.table.chunk_rows(self.program)
         start = 0
         while start < len(rows):
@@ -307,6 +310,10 @@ class AtlasDataset(_core.Rows):
         """A view whose examples and batches come as "python" (as they were given), "numpy" or "torch"."""
         if format not in ("python", "numpy", "torch"):
             raise ValueError(f"format must be 'python', 'numpy' or 'torch', not {format!r}")
+        if format == "torch":
+            from atlas_ds.loader.torch import need_torch
+
+            need_torch()
         view = self._view(self.rows)
         view._setup(self._state, self.rows, format, self._function)
         return view
@@ -368,7 +375,7 @@ def to_numpy_format(example: Any) -> Any:
 
 def reopen(source: Source, rows: range | np.ndarray, format: str, function: Callable[[Any], Any] | None) -> AtlasDataset:
     view = AtlasDataset.__new__(AtlasDataset)
-    view._setup(source.open(), rows, format, function)
+    view._setup(open_source(source), rows, format, function)
     return view
 
 

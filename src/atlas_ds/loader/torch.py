@@ -9,6 +9,14 @@ import numpy as np
 from atlas_ds.schema.values import Ragged
 
 
+def need_torch() -> None:
+    """ImportError if torch cannot be used: said where it is asked for, not where the first row is read."""
+    try:
+        import torch  # noqa: F401
+    except ImportError as cause:
+        raise ImportError('with_format("torch") needs torch: pip install torch') from cause
+
+
 def to_torch(value: Any) -> Any:
     """Arrays and numbers as tensors that share memory with them where they can; str, bytes, media and objects as they are."""
     import torch

@@ -337,6 +337,28 @@ def test_paths_that_are_none(tmp_path):
         AtlasDataset(tmp_path / "x.atlas")
 
 
+@pytest.mark.parametrize("name", ["cat/1.jpg", "a.PNG", "train/dog/bark.wav", "x.mp4"])
+def test_a_folder_of_pictures_is_to_be_converted(tmp_path, name):
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).touch()
+    with pytest.raises(FileNotFoundError, match="atlas-ds convert"):
+        AtlasDataset(tmp_path)
+
+
+def test_a_folder_of_something_else_is_not(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "noext").touch()
+    with pytest.raises(FileNotFoundError, match=r"is missing\)$"):
+        AtlasDataset(tmp_path)
+
+
+def test_iteration_opens_the_shards_it_reads(tmp_path):
+    path = write(tmp_path / "d", range(50), shard_size=10)
+    for view, wanted in ((slice(25, 28), [2]), (slice(49, 38, -5), [3, 4]), ([31, 11], [1, 3])):
+        dataset = AtlasDataset(path)
+        assert list(dataset[view]) == list(np.arange(50)[view]) and dataset.table.is_open == wanted
+
+
 def test_a_missing_shard_is_named(tmp_path):
     folder = write(tmp_path / "d", range(10), shard_size=5)
     gone = AtlasDataset(folder).shards[1].path

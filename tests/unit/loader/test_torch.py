@@ -1,5 +1,7 @@
 """with_format("torch") and torch's DataLoader under every way to start a process."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -21,6 +23,12 @@ def test_examples(path):
     row = AtlasDataset(path).with_format("torch")[7]
     assert row["i"].dtype == torch.int64 and row["i"].item() == 7 and row["x"].dtype == torch.float32 and row["x"].shape == (2, 3)
     assert row["s"] == "row 7" and row["w"].tolist() == [0, 1, 2] and row["f"].item() == 3.5 and row["b"].dtype == torch.bool
+
+
+def test_without_torch(path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ImportError, match="pip install torch"):
+        AtlasDataset(path).with_format("torch")
 
 
 def test_batches(path):
