@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 
@@ -37,13 +38,25 @@ class Shuffled:
         return iter(order[: self.count].tolist())
 
 
+def timed_epochs(loader: Any, sampler: Shuffled) -> Measure:
+    """Times an epoch in a new order each time."""
+
+    def measure(number: int) -> float:
+        sampler.seed = number
+        started = time.perf_counter()
+        for _ in loader:
+            pass
+        return rate(started, len(sampler))
+
+    return measure
+
+
 def prepare(subject: Subject) -> Measure:
     """Persistent workers and the stock collate; starting the workers is not timed."""
     from torch.utils.data import DataLoader
 
     dataset = subject.peer.torch_dataset(subject.path, subject.workload.schema)
-    count = epoch_length(subject)
-    sampler = Shuffled(len(dataset), count)
+    sampler = Shuffled(len(dataset), epoch_length(subject))
     loader = DataLoader(
         dataset,
         batch_size=BATCH,
@@ -54,12 +67,4 @@ def prepare(subject: Subject) -> Measure:
     )
     for _ in loader:
         pass
-
-    def measure(number: int) -> float:
-        sampler.seed = number
-        started = time.perf_counter()
-        for _ in loader:
-            pass
-        return rate(started, count)
-
-    return measure
+    return timed_epochs(loader, sampler)

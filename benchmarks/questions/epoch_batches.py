@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import Measure, rate
+from benchmarks.measure import Measure
 from benchmarks.questions import Subject
-from benchmarks.questions.epoch import BATCH, Shuffled, epoch_length
+from benchmarks.questions.epoch import BATCH, Shuffled, epoch_length, timed_epochs
 
 UNIT = "examples/s"
 HIGHER_IS_BETTER = True
@@ -42,15 +41,6 @@ def prepare(subject: Subject) -> Measure:
     from torch.utils.data import BatchSampler, DataLoader
 
     dataset = ReadyBatches(subject.peer.open(subject.path, subject.workload.schema))
-    count = epoch_length(subject)
-    sampler = Shuffled(len(dataset), count)
+    sampler = Shuffled(len(dataset), epoch_length(subject))
     loader = DataLoader(dataset, sampler=BatchSampler(sampler, BATCH, False), batch_size=None)
-
-    def measure(number: int) -> float:
-        sampler.seed = number
-        started = time.perf_counter()
-        for _ in loader:
-            pass
-        return rate(started, count)
-
-    return measure
+    return timed_epochs(loader, sampler)

@@ -4,11 +4,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     atlas_error error = {0};
     opened o;
-    if (size < 1 || size > MOST_INPUT) return 0;
-    uint8_t *copy = malloc(size);
-    MUST(copy != NULL);
-    memcpy(copy, data + 1, size - 1);
-    if (data[0] & DO_RESEAL) reseal(copy, size - 1, (data[0] & DO_REFIT) != 0);
+    uint8_t *copy = copy_shard(data, size);
+    if (copy == NULL) return 0;
     int status = atlas_header_check(copy, size - 1, &error);
     MUST(status == ATLAS_OK || (status == error.status && error.why != NULL));
     status = opened_open(&o, copy, size - 1, &error);

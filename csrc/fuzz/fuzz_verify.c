@@ -6,11 +6,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     atlas_reader reader;
     opened o;
     uint8_t digest[16];
-    if (size < 1 || size > MOST_INPUT) return 0;
-    uint8_t *copy = malloc(size);
-    MUST(copy != NULL);
-    memcpy(copy, data + 1, size - 1);
-    if (data[0] & DO_RESEAL) reseal(copy, size - 1, (data[0] & DO_REFIT) != 0);
+    uint8_t *copy = copy_shard(data, size);
+    if (copy == NULL) return 0;
     memset(digest, 0, sizeof digest);
     if (opened_open(&o, copy, size - 1, &error) == ATLAS_OK && o.shard.rows <= MOST_ROWS) {
         reader_make(&reader, data[0]);
