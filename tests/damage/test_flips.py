@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 import atlas_ds as atlas
 from atlas_ds import _core, errors
+from atlas_ds.dataset.manifest import commit, parse_manifest
 from atlas_ds.shard import verify_shard
 from atlas_ds.shard.reader import open_shard
 from support import rich_rows, same, tree, write
@@ -285,6 +287,53 @@ def test_repair_of_what_a_killed_writer_left(tmp_path):
     (path / ".tmp-00000-99999999-0").write_bytes(data[: len(data) // 2])
     _, kept = repaired(path)
     assert len(kept) >= 64 and same(kept, rich_rows(200)[: len(kept)])
+
+
+@pytest.fixture
+def in_splits(tmp_path) -> Path:
+    """Shards 0 1 2: train, 3 4: test, 5: train again; "some" lies in shards 1 and 2."""
+    path = tmp_path / "d"
+    for split, rows in (("train", range(0, 25)), ("test", range(25, 40)), ("train", range(40, 45))):
+        with atlas.AtlasDatasetWriter(path, shard_size=10, schema=int, append=True, workers=0) as writer:
+            writer.extend(rows, split=split)
+    data = (path / "atlas.json").read_bytes()
+    manifest = parse_manifest(data, "x")
+    commit(path, replace(manifest, splits=manifest.splits | {"some": ((12, 14), (15, 21))}, metadata={"a": 1}), expected=data)
+    return path
+
+
+def in_split(path: Path) -> dict[str, list[int]]:
+    return {name: list(atlas.AtlasDataset(path, split=name)) for name in atlas.AtlasDataset(path).splits}
+
+
+@pytest.mark.parametrize("shard, dropped", [(None, []), (0, ["train"]), (1, ["some", "train"]), (3, ["test"]), (4, ["test"]), (5, ["train"])])
+@pytest.mark.parametrize("how", ["cut", "gone"])
+def test_repair_keeps_splits_that_are_whole(in_splits, shard, dropped, how):
+    before = in_split(in_splits)
+    if shard is not None:
+        file = in_splits / atlas.AtlasDataset(in_splits).shards[shard].path
+        file.unlink() if how == "gone" else os.truncate(file, 100)
+    report, _ = repaired(in_splits, output=in_splits.with_name("out"))
+    assert [name for name, _ in report.splits_dropped] == dropped and all(file.name in why for _, why in report.splits_dropped)
+    assert in_split(in_splits.with_name("out")) == {name: rows for name, rows in before.items() if name not in dropped} and report.manifest == ""
+
+
+@pytest.mark.parametrize("old, new, wanted", [(b'"a":1', b'"a":2', "as they stand"), (b'"hash":"', b'"hush":"', "as they stand"), (b'"atlas":2', b'"atlas":7', "lost"), (b"{", b"(", "lost")])
+def test_repair_by_a_damaged_manifest(in_splits, old, new, wanted):
+    before = in_split(in_splits)
+    (in_splits / "atlas.json").write_bytes((in_splits / "atlas.json").read_bytes().replace(old, new, 1))
+    report, kept = repaired(in_splits, output=in_splits.with_name("out"))
+    assert kept == list(range(45)) and wanted in report.manifest and report.splits_dropped == []
+    assert in_split(in_splits.with_name("out")) == (before if wanted == "as they stand" else {})
+
+
+def test_repair_by_a_manifest_that_names_another_shard(in_splits):
+    """One digit of a name is wrong, so no split with rows of that shard can be found again."""
+    data, name = (in_splits / "atlas.json").read_bytes(), atlas.AtlasDataset(in_splits).shards[0].path
+    (in_splits / "atlas.json").write_bytes(data.replace(name.encode(), b"9" + name[1:].encode()))
+    report, kept = repaired(in_splits, output=in_splits.with_name("out"))
+    assert kept == list(range(45)) and [name for name, _ in report.splits_dropped] == ["train"]
+    assert set(in_split(in_splits.with_name("out"))) == {"test", "some"}
 
 
 def test_repair_of_whole_and_half_shards(tmp_path):

@@ -17,7 +17,7 @@ examples:
   atlas-ds repair cars                      writes what is whole to cars-repaired
   atlas-ds repair cars --output /data/saved
 
-The damaged dataset is left as it is. Rows keep their order.
+The damaged dataset is left as it is. Rows keep their order, splits of which nothing is lost stay splits.
 exit code 0 if no row was lost, 1 if some were (the rest is saved and whole)
 """
 
@@ -38,13 +38,18 @@ def run(args: argparse.Namespace) -> int:
         shards = [{"path": str(p), "kept": kept, "lost": lost if lost >= 0 else None, "reason": why}
                   for p, kept, lost, why in report.shards]  # fmt: skip
         told = {"path": str(output), "rows_kept": report.rows_kept, "rows_lost": report.rows_lost, "rows_lost_known": not unsure}
-        print(json.dumps(told | {"shards": shards}))
+        dropped = [{"name": name, "reason": why} for name, why in report.splits_dropped]
+        print(json.dumps(told | {"shards": shards, "manifest": report.manifest, "splits_dropped": dropped}))
         return 1 if report.rows_lost or unsure else 0
     rows = [
         (Path(path).name, f"{kept:,}", f"{lost:,}" if lost >= 0 else "?", str(why).replace(f"{path}: ", ""))
         for path, kept, lost, why in report.shards
     ]
     print(table([("shard", "kept", "lost", "state"), *rows], right=(1, 2)))
+    if report.manifest:
+        print(report.manifest)
+    for name, why in report.splits_dropped:
+        print(f"split {name!r} is dropped: {why}")
     lost = f"{'at least ' if unsure else ''}{count(report.rows_lost, 'row')} lost"
     print(f"{output}: {count(report.rows_kept, 'row')} saved, {lost}; {args.dataset} is left as it was")
     return 1 if report.rows_lost or unsure else 0

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from atlas_ds import _core
-from atlas_ds.dataset.manifest import NAME, SHARD_NAME, Manifest, read_manifest
+from atlas_ds.dataset.manifest import NAME, SHARD_NAME, Manifest, Ranges, commit, parse_manifest, parse_members, read_manifest, read_standing
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import AtlasError
 from atlas_ds.progress import Progress
@@ -30,11 +30,14 @@ class Report:
 
 @dataclass(slots=True)
 class RepairReport:
-    """What repair saved. shards: (file, rows kept, rows lost or -1 if nobody knows, reason); metadata and splits of a damaged manifest are lost."""
+    """What repair saved. shards: (file, rows kept, rows lost or -1 if nobody knows, reason); manifest: what was wrong with it, if anything was;
+    splits_dropped: (name, reason)."""
 
     rows_kept: int = 0
     rows_lost: int = 0
     shards: list[tuple[str, int, int, str]] = field(default_factory=list)
+    manifest: str = ""
+    splits_dropped: list[tuple[str, str]] = field(default_factory=list)
 
 
 def verify(path: str | os.PathLike[str], *, fast: bool = False, progress: bool = False) -> Report:
@@ -79,33 +82,26 @@ def match_manifest(file: Path, manifest: Manifest, number: int) -> None:
 def repair(path: str | os.PathLike[str], *, output: str | os.PathLike[str] | None = None, progress: bool = False) -> RepairReport:
     """Writes what is whole of a damaged dataset (or shard file) to a new one; the damaged files stay as they are.
 
-    output: the new dataset's folder, default "<path>-repaired". Rows keep their order; how many are lost is reported, per file.
+    output: the new dataset's folder, default "<path>-repaired". Rows keep their order; how many are lost is reported, per file. A split is kept
+    if all shards with rows of it are whole.
     """
     source = Path(path)
     target = Path(output) if output is not None else source.with_name(source.stem + "-repaired")
-    known = {}
-    metadata = None
+    report = RepairReport()
+    manifest: Manifest | None = None
+    files = [source]
     if source.is_dir():
-        files = [file for file in source.iterdir() if SHARD_NAME.fullmatch(file.name)] + list(source.glob(".tmp-[0-9]*"))
-        files.sort(key=lambda file: file.name.removeprefix(".tmp-"))  # by the number of the shard
-        try:
-            manifest = read_manifest(source / NAME)
-            known = {shard.path: shard.rows for shard in manifest.shards}
-            metadata = manifest.metadata
-            files = [source / name for name in known]
-        except (AtlasError, OSError):
-            pass
-    else:
-        files = [source]
+        manifest, report.manifest = find_manifest(source)
+        files = find_files(source, manifest, trusted=not report.manifest)
     if not files or not source.exists():
         raise FileNotFoundError(f"{source}: no shards are there")
-    report = RepairReport()
+    known = {shard.path: shard.rows for shard in manifest.shards} if manifest else {}
     schema = next((found for found in map(find_schema, files) if found is not None), None)
     if schema is None:
         raise AtlasError(f"{source}: no file has a readable schema: nothing can be saved")
     with (
         tempfile.TemporaryDirectory(prefix="atlas-repair-") as scratch,
-        AtlasDatasetWriter(target, schema=schema, metadata=metadata) as writer,
+        AtlasDatasetWriter(target, schema=schema, metadata=manifest.metadata if manifest else None) as writer,
         Progress(None, "repairing", "rows", progress) as bar,
     ):
         for file in files:
@@ -114,7 +110,70 @@ def repair(path: str | os.PathLike[str], *, output: str | os.PathLike[str] | Non
             report.rows_kept += kept
             report.rows_lost += max(lost, 0)
             report.shards.append((str(file), kept, lost, reason))
+    if manifest is not None and manifest.splits:
+        save_splits(target, manifest, report)
     return report
+
+
+def find_manifest(folder: Path) -> tuple[Manifest | None, str]:
+    """A dataset's manifest as far as it can be read, and what is wrong with it ("" if nothing is)."""
+    where = str(folder / NAME)
+    wrong = ""
+    try:
+        data = (folder / NAME).read_bytes()
+        try:
+            return parse_manifest(data, where), wrong
+        except AtlasError as error:
+            wrong = str(error)
+        return parse_members(data, where), f"{wrong}; metadata and splits are taken as they stand"
+    except (AtlasError, OSError) as error:
+        return None, f"{wrong or error}; metadata and splits are lost"
+
+
+def find_files(folder: Path, manifest: Manifest | None, *, trusted: bool) -> list[Path]:
+    """The shards that the manifest names; where it is damaged and names one that is not there, all that can be found."""
+    named = [folder / shard.path for shard in manifest.shards] if manifest else []
+    if manifest and (trusted or all(file.exists() for file in named)):
+        return named
+    files = [file for file in folder.iterdir() if SHARD_NAME.fullmatch(file.name)] + list(folder.glob(".tmp-[0-9]*"))
+    return sorted(files, key=lambda file: file.name.removeprefix(".tmp-"))  # by the number of the shard
+
+
+def save_splits(target: Path, manifest: Manifest, report: RepairReport) -> None:
+    """Gives the repaired dataset the splits whose rows are all there; the report says what became of the others."""
+    starts, row = {}, 0
+    for file, kept, lost, _ in report.shards:
+        if lost == 0:
+            starts[Path(file).name] = row
+        row += kept
+    splits: dict[str, Ranges] = {}
+    for name, parts in manifest.splits.items():
+        try:
+            moved = [piece for part in parts for piece in move_range(part, manifest, starts)]
+        except KeyError as missing:
+            report.splits_dropped.append((name, f"{missing.args[0]} was not kept whole"))
+            continue
+        if moved == sorted(moved):
+            splits[name] = tuple(moved)
+        else:
+            report.splits_dropped.append((name, "its shards are in another order"))
+    standing = read_standing(target)
+    commit(target, replace(read_manifest(target / NAME), splits=splits), expected=standing)
+
+
+def move_range(part: tuple[int, int], manifest: Manifest, starts: dict[str, int]) -> list[tuple[int, int]]:
+    """A range of rows, shard by shard, where those shards begin now."""
+    pieces: list[tuple[int, int]] = []
+    row = 0
+    for shard in manifest.shards:
+        first, last = max(part[0], row), min(part[1], row + shard.rows)
+        if first < last:
+            move = starts[shard.path] - row
+            if pieces and pieces[-1][1] == first + move:
+                first = pieces.pop()[0] - move
+            pieces.append((first + move, last + move))
+        row += shard.rows
+    return pieces
 
 
 def find_schema(file: Path) -> object:
