@@ -14,7 +14,7 @@ from support import fd_count
 def calls(monkeypatch):
     """Every call that matters for durability, in order."""
     log: list[str] = []
-    for name in ("fsync", "replace", "link", "unlink", "write"):
+    for name in ("fsync", "replace", "unlink", "write"):
         original = getattr(os, name)
 
         def record(*args, name=name, original=original, **kwargs):
