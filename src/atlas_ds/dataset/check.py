@@ -125,8 +125,10 @@ def find_manifest(folder: Path) -> tuple[Manifest | None, str]:
             return parse_manifest(data, where), wrong
         except AtlasError as error:
             wrong = str(error)
-        return parse_members(data, where), f"{wrong}; metadata and splits are taken as they stand"
-    except (AtlasError, OSError) as error:
+        manifest = parse_members(data, where)
+        manifest.dumps()  # JSON that was damaged may hold what a manifest cannot
+        return manifest, f"{wrong}; metadata and splits are taken as they stand"
+    except (AtlasError, OSError, ValueError) as error:
         return None, f"{wrong or error}; metadata and splits are lost"
 
 

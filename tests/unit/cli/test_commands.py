@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from atlas_ds import AtlasDataset
+from atlas_ds import AtlasDataset, AtlasDatasetWriter
 from atlas_ds.cli import main
 
 COMMANDS = ("convert", "info", "head", "verify", "repair", "bench")
@@ -176,6 +176,19 @@ def test_repair(cli, cars, tmp_path):
     assert told["path"] == str(tmp_path / "cars-repaired")
     assert told["rows_kept"] + told["rows_lost"] == 600 and code == (1 if told["rows_lost"] else 0)
     assert cli("verify", told["path"])[0] == 0 and len(AtlasDataset(told["path"])) == told["rows_kept"]
+
+
+def test_repair_tells_of_splits_and_the_manifest(cli, tmp_path):
+    for split, rows in (("train", range(10)), ("test", range(5))):
+        with AtlasDatasetWriter(tmp_path / "d", append=True, schema=int, workers=0) as writer:
+            writer.extend(rows, split=split)
+    (tmp_path / "d" / AtlasDataset(tmp_path / "d").shards[1].path).unlink()
+    manifest = tmp_path / "d" / "atlas.json"
+    manifest.write_bytes(manifest.read_bytes().replace(b'"metadata":{}', b'"metadata":{"a":1}'))
+    _, out, _ = cli("repair", tmp_path / "d", "--output", tmp_path / "out")
+    assert "split 'test' is dropped: 00001-" in out and "hash does not match" in out and AtlasDataset(tmp_path / "out").splits == {"train": 10}
+    told = json.loads(cli("repair", tmp_path / "d", "--json")[1])
+    assert told["splits_dropped"][0]["name"] == "test" and "as they stand" in told["manifest"]
 
 
 def test_repair_of_a_file_without_a_manifest(cli, cars, tmp_path):
