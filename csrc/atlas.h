@@ -238,6 +238,106 @@ ATLAS_API void atlas_index_write(uint8_t out[24], uint64_t offset, uint32_t byte
 ATLAS_API uint64_t atlas_hash64(const void *bytes, size_t size, uint64_t seed);
 ATLAS_API void atlas_hash128(const void *bytes, size_t size, uint8_t out[16]);
 
+/* --- orders ------------------------------------------------------------- */
+
+/* Every key begins with the number of what it is for; docs/order.md lists the words that follow. */
+enum { ATLAS_ROLE_CHUNKS = 1, ATLAS_ROLE_WINDOW = 2, ATLAS_ROLE_MIX = 3, ATLAS_ROLE_ROWS = 4 };
+enum { ATLAS_ROUNDS = 8, ATLAS_TABLE_MAX = 65536 };
+
+/* Hashes words to a key. */
+ATLAS_API uint64_t atlas_key(const uint64_t *words, size_t count);
+
+/* A permutation of [0, n), n < 2^63: a shuffled table where n <= ATLAS_TABLE_MAX, else a Feistel network on a x b cells. */
+typedef struct {
+    uint64_t n;
+    uint64_t a; /* a * b >= n */
+    uint64_t b;
+    uint64_t keys[ATLAS_ROUNDS];
+    const uint16_t *table; /* the caller's n entries; NULL above ATLAS_TABLE_MAX */
+} atlas_permutation;
+
+/* words: of the key. table may be NULL if n > ATLAS_TABLE_MAX. */
+ATLAS_API void atlas_permutation_init(atlas_permutation *p, uint64_t n, const uint64_t *words, size_t count, uint16_t *table);
+/* Where x goes; x < n. */
+ATLAS_API uint64_t atlas_permutation_at(const atlas_permutation *p, uint64_t x);
+/* What goes to y; y < n. */
+ATLAS_API uint64_t atlas_permutation_find(const atlas_permutation *p, uint64_t y);
+/* Where start, start + 1, ... go; start + count <= n. */
+ATLAS_API void atlas_permutation_take(const atlas_permutation *p, uint64_t start, size_t count, int64_t *out);
+
+/* A window of a lane: some chunks whose rows are permuted together. */
+typedef struct {
+    int64_t start; /* offsets in the lane: start .. stop; both 0 while nothing is open */
+    int64_t stop;
+    int64_t chunks;
+    int64_t *begins; /* rows of the window before each chunk */
+    int64_t *shifts; /* what to add to a row of the window to get the dataset's row, for each chunk */
+    atlas_permutation rows;
+} atlas_window;
+
+/* From this position and this offset in the lanes on, the first so many of by_length are left. */
+typedef struct {
+    int64_t position;
+    int64_t offset;
+    int64_t lanes;
+} atlas_turn;
+
+typedef struct {
+    /* the caller sets these */
+    atlas_permutation chunks; /* of chunk_count */
+    const int64_t *starts;    /* chunk_count + 1 row numbers, or NULL: chunks of rows_per_chunk, the last may be short */
+    int64_t rows;             /* < 2^62 */
+    int64_t rows_per_chunk;   /* <= rows */
+    int64_t chunk_count;      /* >= 1 */
+    int64_t lanes;            /* 1 .. chunk_count, <= 2^20 */
+    int64_t window;           /* chunks, 1 .. 2^31 - 1 */
+    uint64_t stream;
+    uint64_t seed;
+    uint64_t epoch;
+    int64_t stride;           /* atlas_windows_stride */
+    /* atlas_windows_measure sets these */
+    const int64_t *window_starts;
+    int64_t last_at;          /* where the last chunk is dealt */
+    /* the caller sets these after it, from lane_rows */
+    int64_t even;             /* positions while all lanes are left */
+    int64_t turn_count;
+    const atlas_turn *turns;
+    const int64_t *by_length; /* lanes, the longest first */
+    /* the caller's memory: two slots for each lane */
+    int64_t most_chunks;      /* of a window, an upper bound */
+    int64_t table_rows;       /* the lesser of atlas_windows_most_rows and ATLAS_TABLE_MAX */
+    atlas_window *open;       /* 2 * lanes, zero */
+    int64_t *begins;          /* 2 * lanes * most_chunks each */
+    int64_t *shifts;
+    uint16_t *tables;         /* 2 * lanes * table_rows */
+} atlas_windows;
+
+/* One more than the windows of the lane that has most. */
+ATLAS_API int64_t atlas_windows_stride(const atlas_windows *o);
+/* lane_rows: lanes numbers. window_starts: lanes * stride numbers, or NULL where starts is. */
+ATLAS_API void atlas_windows_measure(atlas_windows *o, int64_t *window_starts, int64_t *lane_rows);
+/* Rows of the largest window, or an upper bound; most_chunks is set. */
+ATLAS_API int64_t atlas_windows_most_rows(const atlas_windows *o);
+/* The rows at positions start, start + step, ... below rows. One thread at a time: it opens windows. */
+ATLAS_API void atlas_windows_take(atlas_windows *o, int64_t start, size_t count, int64_t step, int64_t *out);
+
+typedef struct {
+    const int64_t *ends; /* running sums of the weights; the last is 1 .. ATLAS_TABLE_MAX */
+    size_t count;
+    uint64_t seed;
+    uint64_t origin;     /* position of the whole mix at which these weights begin */
+    /* the caller's memory, and what is known of the block last used */
+    uint16_t *table;     /* as many entries as the sum of weights */
+    int64_t *counts;     /* count */
+    atlas_permutation slots;
+    uint64_t block;
+    uint64_t place;
+    int is_open;         /* 0 at first */
+} atlas_mix;
+
+/* Dataset, and position in it, at places start, start + 1, ... of the mix. */
+ATLAS_API void atlas_mix_take(atlas_mix *m, uint64_t start, size_t count, int64_t *datasets, int64_t *positions);
+
 #ifdef __cplusplus
 }
 #endif

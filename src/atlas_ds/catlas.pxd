@@ -190,3 +190,54 @@ cdef extern from "atlas.h" nogil:
     void atlas_index_write(uint8_t *out, uint64_t offset, uint32_t bytes, uint32_t raw_bytes, uint64_t hash)
     uint64_t atlas_hash64(const void *bytes, size_t size, uint64_t seed)
     void atlas_hash128(const void *bytes, size_t size, uint8_t *out)
+
+    enum:
+        ATLAS_TABLE_MAX
+    ctypedef struct atlas_permutation:
+        uint64_t n
+    uint64_t atlas_key(const uint64_t *words, size_t count)
+    void atlas_permutation_init(atlas_permutation *p, uint64_t n, const uint64_t *words, size_t count, uint16_t *table)
+    uint64_t atlas_permutation_find(const atlas_permutation *p, uint64_t y)
+    void atlas_permutation_take(const atlas_permutation *p, uint64_t start, size_t count, int64_t *out)
+
+    ctypedef struct atlas_window:
+        int64_t start
+    ctypedef struct atlas_turn:
+        int64_t position
+        int64_t offset
+        int64_t lanes
+    ctypedef struct atlas_windows:
+        atlas_permutation chunks
+        const int64_t *starts
+        int64_t rows
+        int64_t rows_per_chunk
+        int64_t chunk_count
+        int64_t lanes
+        int64_t window
+        uint64_t stream
+        uint64_t seed
+        uint64_t epoch
+        int64_t stride
+        int64_t even
+        int64_t turn_count
+        const atlas_turn *turns
+        const int64_t *by_length
+        int64_t most_chunks
+        int64_t table_rows
+        atlas_window *open
+        int64_t *begins
+        int64_t *shifts
+        uint16_t *tables
+    int64_t atlas_windows_stride(const atlas_windows *o)
+    void atlas_windows_measure(atlas_windows *o, int64_t *window_starts, int64_t *lane_rows)
+    int64_t atlas_windows_most_rows(const atlas_windows *o)
+    void atlas_windows_take(atlas_windows *o, int64_t start, size_t count, int64_t step, int64_t *out)
+
+    ctypedef struct atlas_mix:
+        const int64_t *ends
+        size_t count
+        uint64_t seed
+        uint64_t origin
+        uint16_t *table
+        int64_t *counts
+    void atlas_mix_take(atlas_mix *m, uint64_t start, size_t count, int64_t *datasets, int64_t *positions)

@@ -1,0 +1,32 @@
+"""What names an order: the numbers that go into its key. A key is a hash of words, the first of which says what it is for, so that
+seed 1, epoch 0 and seed 0, epoch 1 have nothing in common. docs/order.md lists the words of each role."""
+
+from __future__ import annotations
+
+import operator
+from typing import Final, SupportsIndex
+
+CHUNKS: Final = 1
+"""(stream, seed, epoch): the order in which chunks are dealt to lanes. Windows (2) and mixes (3) make their keys in the core."""
+ROWS: Final = 4
+"""(stream, seed, epoch): all rows, in the exact order."""
+
+
+def word(name: str, value: SupportsIndex) -> int:
+    """A seed, stream or epoch as an int in [0, 2^64); TypeError or ValueError that names it otherwise."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} must be an int, not {value!r}")
+    number = operator.index(value)
+    if not 0 <= number < 1 << 64:
+        raise ValueError(f"{name} {number} is not in [0, 2^64): it is used as it is, never reduced")
+    return number
+
+
+def count(name: str, value: SupportsIndex, least: int = 1, most: int = (1 << 63) - 1) -> int:
+    """A size as an int in [least, most]; TypeError or ValueError that names it otherwise."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} must be an int, not {value!r}")
+    number = operator.index(value)
+    if not least <= number <= most:
+        raise ValueError(f"{name} {number} is not in [{least}, {most}]")
+    return number

@@ -1,0 +1,156 @@
+"""Orders of the rows of one epoch: which row stands at which position. An order knows nothing of ranks, batches or files."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Protocol, SupportsIndex
+
+import numpy as np
+import numpy.typing as npt
+
+from atlas_ds import _core
+from atlas_ds.order import keys
+from atlas_ds.order.permutation import Permutation
+
+Rows = npt.NDArray[np.int64]
+Chunks = tuple[int, int] | Rows
+"""(rows, rows per chunk), where all chunks but the last have as many; or an int64 array of the rows of each."""
+
+
+class Order(Protocol):
+    """Every number in [0, length) once, at positions 0 .. length - 1."""
+
+    @property
+    def length(self) -> int: ...
+    def take(self, start: int, count: int, step: int = 1) -> Rows: ...
+
+
+class Sequential:
+    """Rows as they are stored."""
+
+    __slots__ = ("length",)
+
+    def __init__(self, length: SupportsIndex) -> None:
+        self.length = keys.count("length", length, 0)
+
+    def take(self, start: int, count: int, step: int = 1) -> Rows:
+        """The rows at positions start, start + step, ...: int64 of shape (count,). IndexError past the end."""
+        if start < 0 or count < 0 or step < 1 or (count > 0 and start + (count - 1) * step >= self.length):
+            raise IndexError(f"{count} positions from {start}, {step} apart, of {self.length}")
+        return np.arange(start, start + count * step, step, dtype=np.int64)
+
+
+class Exact:
+    """One permutation of all rows: a true shuffle. Memory and the cost of any position do not grow with length."""
+
+    __slots__ = ("_rows", "epoch", "length", "seed", "stream")
+
+    def __init__(self, length: SupportsIndex, seed: SupportsIndex = 0, epoch: SupportsIndex = 0, stream: SupportsIndex = 0) -> None:
+        self.seed, self.epoch, self.stream = keys.word("seed", seed), keys.word("epoch", epoch), keys.word("stream", stream)
+        self._rows = Permutation(length, keys.ROWS, self.stream, self.seed, self.epoch)
+        self.length = self._rows.length
+
+    def __reduce__(self) -> tuple[type[Exact], tuple[int, ...]]:
+        return Exact, (self.length, self.seed, self.epoch, self.stream)
+
+    def take(self, start: int, count: int, step: int = 1) -> Rows:
+        """The rows at positions start, start + step, ...: int64 of shape (count,). IndexError past the end."""
+        if start < 0 or count < 0 or step < 1:
+            raise IndexError(f"{count} positions from {start}, {step} apart, of {self.length}")
+        return self._rows.take(start, (count - 1) * step + 1 if count else 0)[::step]
+
+
+class Window:
+    """Chunks in random order, dealt to lanes; rows permuted within windows of a lane. What is read together is stored together.
+
+    Chunk q of a permutation of all chunks goes to lane q % lanes. `window` consecutive chunks of a lane are a window, whose rows are
+    permuted; the first window of lane l has only window - l * window // lanes of them, so that lanes do not open windows together.
+    Position p is the next row of lane p % lanes; once a lane is dry, the others go on in turn, the one with most rows first. At any
+    time at most one window of each lane is open, so lanes * window chunks.
+
+    chunks: (rows, rows_per_chunk), then memory does not grow with the rows (up to 65,536 chunks: 2 bytes each); or int64 row counts of
+    all chunks, then memory is 8 bytes a chunk for these and 8 bytes a window. Open windows of up to 65,536 rows take 2 bytes a row,
+    two to a lane. Making one is O(1), or O(chunks) for unequal ones. `take` may be called by many threads: they wait for each other.
+
+    ValueError: no chunk of unequal ones may be empty; lanes and window are at least 1.
+    """
+
+    __slots__ = ("_chunks", "_core", "_lock", "chunk_count", "epoch", "even", "lanes", "length", "seed", "stream", "window")
+
+    def __init__(
+        self,
+        chunks: Chunks,
+        lanes: SupportsIndex,
+        window: SupportsIndex,
+        seed: SupportsIndex = 0,
+        epoch: SupportsIndex = 0,
+        stream: SupportsIndex = 0,
+    ) -> None:
+        self._chunks = checked_chunks(chunks)
+        self.seed, self.epoch, self.stream = keys.word("seed", seed), keys.word("epoch", epoch), keys.word("stream", stream)
+        self.window = keys.count("window", window, most=(1 << 31) - 1)
+        if isinstance(self._chunks, tuple):
+            self.length, per_chunk = self._chunks
+            self.chunk_count, starts = -(-self.length // per_chunk), None
+        else:
+            starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(self._chunks)])
+            self.length, per_chunk, self.chunk_count = int(starts[-1]), 0, len(self._chunks)
+        self.lanes = min(keys.count("lanes", lanes, most=1 << 20), self.chunk_count)
+        self._lock = threading.Lock()
+        self._core: _core.Windows | None = None
+        self.even = 0
+        if self.chunk_count:
+            dealt = _core.Permutation(self.chunk_count, keys.CHUNKS, self.stream, self.seed, self.epoch)
+            self._core = _core.Windows(dealt, starts, self.length, per_chunk, self.lanes, self.window, self.stream, self.seed, self.epoch)
+            self.even, turns, by_length = deal(self._core.lane_rows)
+            self._core.deal(self.even, turns, by_length)
+
+    def __reduce__(self) -> tuple[type[Window], tuple[Any, ...]]:
+        return Window, (self._chunks, max(self.lanes, 1), self.window, self.seed, self.epoch, self.stream)
+
+    def take(self, start: int, count: int, step: int = 1) -> Rows:
+        """The rows at positions start, start + step, ...: int64 of shape (count,). IndexError past the end."""
+        if self._core is None:
+            return Sequential(0).take(start, count, step)
+        with self._lock:
+            return self._core.take(start, count, step)
+
+    def chunks_at(self, start: int, stop: int, step: int = 1) -> Rows:
+        """Which chunks positions range(start, stop, step) touch, in the order of first use: int64, each once. As dear as `take`."""
+        rows = self.take(start, len(range(start, stop, step)), step)
+        if isinstance(self._chunks, tuple):
+            chunks = rows // self._chunks[1]
+        else:
+            chunks = np.searchsorted(np.cumsum(self._chunks), rows, side="right")
+        found, first = np.unique(chunks, return_index=True)
+        return found[np.argsort(first)]
+
+
+def checked_chunks(chunks: Chunks) -> Chunks:
+    """chunks, with plain ints or as an own, contiguous int64 array."""
+    if isinstance(chunks, tuple):
+        rows, per_chunk = chunks
+        rows = keys.count("rows", rows, 0, (1 << 62) - 1)
+        return rows, min(keys.count("rows_per_chunk", per_chunk), max(rows, 1))
+    array = np.array(chunks)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise TypeError(f"chunks must be (rows, rows_per_chunk) or a one-dimensional array of ints, not {array.dtype} of shape {array.shape}")
+    if array.size and int(array.min()) < 1:
+        raise ValueError(f"chunk {int(array.argmin())} has {int(array.min())} rows: every chunk has at least one")
+    if float(array.sum(dtype=np.float64)) >= 2.0**62:
+        raise ValueError(f"chunks of {float(array.sum(dtype=np.float64)):.3g} rows: 2^62 is the most")
+    return array.astype(np.int64)
+
+
+def deal(lane_rows: Rows) -> tuple[int, Rows, Rows]:
+    """How lanes with so many rows take turns.
+
+    Returns the positions while all lanes are left, a row (position, offset, lanes) for each change after that, and the lanes, the
+    longest first: from that position on, the first so many of them go on in turn, beginning at that offset.
+    """
+    by_length = np.argsort(-lane_rows, kind="stable").astype(np.int64)
+    offsets = np.unique(lane_rows)
+    left = len(lane_rows) - np.searchsorted(np.sort(lane_rows), offsets[:-1], side="right")  # lanes that are longer
+    positions = offsets[0] * len(lane_rows) + np.concatenate([[0], np.cumsum(np.diff(offsets) * left)[:-1]]) if len(left) else left
+    turns = np.ascontiguousarray(np.stack([positions, offsets[:-1], left], axis=1), dtype=np.int64)
+    return int(offsets[0]) * len(lane_rows), turns, by_length

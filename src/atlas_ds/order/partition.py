@@ -1,0 +1,37 @@
+"""Which positions a rank gets in a step. The global batch never depends on the number of ranks; only who reads which part of it does."""
+
+from __future__ import annotations
+
+from typing import Final
+
+TAILS: Final = ("drop", "short", "pad")
+
+
+def check_tail(tail: str) -> str:
+    if tail not in TAILS:
+        raise ValueError(f"tail {tail!r} is none of {', '.join(TAILS)}")
+    return tail
+
+
+def steps_left(rows: int, start: int, batch: int, tail: str) -> int:
+    """Steps of `batch` positions from `start` to the end of an epoch of `rows`; the same for every rank."""
+    left = rows - start
+    return left // batch if tail == "drop" else -(-left // batch)
+
+
+def step_positions(rows: int, start: int, batch: int, step: int, tail: str) -> range:
+    """The positions of a step, `start` being where the epoch was taken up: in a padded step they run past `rows`."""
+    first = start + step * batch
+    return range(first, min(first + batch, rows) if tail == "short" else first + batch)
+
+
+def share(step: range, batch: int, rank: int, world_size: int, lanes: int = 0, even: int = 0) -> range:
+    """The part of a step's positions that a rank gets; exactly batch / world_size of a full step.
+
+    lanes, even: of a window order. While all lanes are left and the ranks divide them, a rank reads its own lanes only, so that no
+    chunk is fetched by two ranks. Else, and in a short step, it is an even slice, which may be empty if the step has fewer rows than
+    there are ranks.
+    """
+    if lanes and lanes % world_size == 0 and len(step) == batch and step.stop <= even:
+        return step[(rank - step.start) % world_size :: world_size]
+    return step[rank * len(step) // world_size : (rank + 1) * len(step) // world_size]

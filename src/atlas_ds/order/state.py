@@ -1,0 +1,88 @@
+"""Where a run stands in its order: a few numbers, small enough to write down, checked when they come back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Final, Literal
+
+from atlas_ds.order import keys
+from atlas_ds.order.partition import check_tail
+
+VERSION: Final = 1
+MOST_LETTERS: Final = 64  # of a dataset's name: keeps the state below 400 bytes
+SHUFFLES: Final = ("exact", "window", False)
+FIXED: Final = ("dataset", "shuffle", "seed", "stream", "lanes", "window", "chunk")
+"""What names an order: a state cannot be taken up by a run that differs in one of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderState:
+    """The order, and how many of its positions were consumed. As JSON it is below 400 bytes.
+
+    dataset: fingerprint. position: of the next row, in rows of the whole run, not of a rank. batch: the global one. lanes, window,
+    chunk: of the window order, else None; chunk is the rows of a chunk, or a hash of the rows of all chunks where they differ.
+    """
+
+    version: int = VERSION
+    dataset: str
+    shuffle: Literal["exact", "window", False]
+    seed: int
+    stream: int
+    epoch: int
+    position: int
+    batch: int
+    lanes: int | None
+    window: int | None
+    chunk: int | str | None
+    tail: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Strings, ints, False and None: ready for json.dumps."""
+        return asdict(self)
+
+    def at(self, position: int) -> OrderState:
+        return replace(self, position=position)
+
+    def at_epoch(self, epoch: int) -> OrderState:
+        return replace(self, epoch=keys.word("epoch", epoch), position=0)
+
+
+def from_dict(state: Mapping[str, Any]) -> OrderState:
+    """The state that `to_dict` gave. TypeError or ValueError that says what is wrong with it."""
+    if not isinstance(state, Mapping):
+        raise TypeError(f"a state is a dict, not {type(state).__name__}")
+    version = state.get("version")
+    if version != VERSION:
+        raise ValueError(f"a state of version {version!r}; this one knows version {VERSION}")
+    names = [field.name for field in fields(OrderState)]
+    if missing := [name for name in names if name not in state]:
+        raise ValueError(f"the state has no {', '.join(missing)}")
+    if unknown := sorted(set(state) - set(names), key=str):
+        raise ValueError(f"the state has {', '.join(map(str, unknown))}, which is not known")
+    found = OrderState(**state)
+    check_name(found.dataset)
+    if not (found.shuffle is False or found.shuffle in ("exact", "window")):
+        raise ValueError(f"the state's shuffle {found.shuffle!r} is none of {SHUFFLES}")
+    for name in ("seed", "stream", "epoch"):
+        keys.word(f"the state's {name}", getattr(found, name))
+    keys.count("the state's position", found.position, 0)
+    keys.count("the state's batch", found.batch)
+    check_tail(found.tail)
+    return found
+
+
+def check_name(dataset: object) -> str:
+    if not isinstance(dataset, str) or not dataset.isascii() or not 0 < len(dataset) <= MOST_LETTERS:
+        raise ValueError(f"a dataset's fingerprint is 1 to {MOST_LETTERS} ASCII characters, not {dataset!r}")
+    return dataset
+
+
+def check_same(state: OrderState, own: OrderState, rows: int) -> None:
+    """ValueError that names both values if state is not a place in own's order of so many rows."""
+    for name in FIXED:
+        theirs, ours = getattr(state, name), getattr(own, name)
+        if theirs != ours or type(theirs) is not type(ours):
+            raise ValueError(f"the state was saved with {name} {theirs!r}, this run has {ours!r}: its order is another one")
+    if state.position > rows:
+        raise ValueError(f"the state's position {state.position} is past the {rows} rows")
