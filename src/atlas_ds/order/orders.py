@@ -125,6 +125,25 @@ class Window:
         found, first = np.unique(chunks, return_index=True)
         return found[np.argsort(first)]
 
+    def quality(self, batch: SupportsIndex, icc: float = 1.0) -> float:
+        """D: the variance of a batch's mean relative to batches drawn independently; a true shuffle has 1 - (batch - 1) / (length - 1).
+
+        icc: how alike the rows of a chunk are in what is averaged, the intraclass correlation: 1 in sorted data, 0 in shuffled data.
+        Rows i and j of a batch correlate by icc if their chunk is the same, else by what makes all rows add up to nothing; lanes take
+        turns, so only two rows of one lane can share a chunk, and do so as two rows of a window of `window` chunks do (docs/order.md,
+        Quality). Taken for the middle of an epoch, where windows are full, and for the mean rows of a chunk.
+        """
+        batch = min(keys.count("batch", batch), self.length)
+        if self.chunk_count < 2:
+            return 1 - (batch - 1) / (self.length - 1) if self.length > 1 else 1.0
+        per_chunk = self.length / self.chunk_count
+        per_window = per_chunk * min(self.window, self.chunk_count / self.lanes)
+        turns, more = divmod(batch, self.lanes)
+        same_lane = more * (turns + 1) * turns + (self.lanes - more) * turns * (turns - 1)  # pairs, both ways round
+        same_chunk = same_lane * (per_chunk - 1) / (per_window - 1) if per_window > 1 else 0.0
+        apart = -(1 + (per_chunk - 1) * icc) / (self.length - per_chunk)
+        return 1 + (same_chunk * icc + (batch * (batch - 1) - same_chunk) * apart) / batch
+
 
 def checked_chunks(chunks: Chunks) -> Chunks:
     """chunks, with plain ints or as an own, contiguous int64 array."""
