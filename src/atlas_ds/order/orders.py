@@ -101,7 +101,7 @@ class Window:
         self.even = 0
         if self.chunk_count:
             dealt = _core.Permutation(self.chunk_count, keys.CHUNKS, self.stream, self.seed, self.epoch)
-            self._core = _core.Windows(dealt, starts, self.length, per_chunk, self.lanes, self.window, self.stream, self.seed, self.epoch)
+            self._core = _core.Windows(dealt, starts, self.length, min(per_chunk, self.length), self.lanes, self.window, self.stream, self.seed, self.epoch)
             self.even, turns, by_length = deal(self._core.lane_rows)
             self._core.deal(self.even, turns, by_length)
 
@@ -149,8 +149,7 @@ def checked_chunks(chunks: Chunks) -> Chunks:
     """chunks, with plain ints or as an own, contiguous int64 array."""
     if isinstance(chunks, tuple):
         rows, per_chunk = chunks
-        rows = keys.count("rows", rows, 0, (1 << 62) - 1)
-        return rows, min(keys.count("rows_per_chunk", per_chunk), max(rows, 1))
+        return keys.count("rows", rows, 0, (1 << 62) - 1), keys.count("rows_per_chunk", per_chunk)
     array = np.array(chunks)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise TypeError(f"chunks must be (rows, rows_per_chunk) or a one-dimensional array of ints, not {array.dtype} of shape {array.shape}")
