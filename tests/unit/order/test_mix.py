@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from reference import order as reference
 
 from atlas_ds.order import MixOrder
 from atlas_ds.order.mix import from_state, laps
+from reference import order as reference
 
 
 @pytest.mark.parametrize("weights", [[1], [5, 3, 1, 1], [0, 2, 0, 1], [1] * 300, [60_000, 5_536]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import random
 import subprocess
@@ -12,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from reference import order as reference
 
 from atlas_ds.order import Exact, Sequential, Window
+from reference import order as reference
 
 
 def random_chunks(rnd: random.Random) -> Any:
@@ -152,7 +153,8 @@ def test_threads_and_processes_see_one_order() -> None:
         for start, part in zip(range(0, 100_000, 250), pool.map(lambda start: order.take(start, 250), range(0, 100_000, 250))):
             assert (part == whole[start : start + 250]).all()
     code = "from atlas_ds.order import Window; print(Window((100_000, 50), 24, 8, 5, 1, 2).take(40_000, 20).tolist())"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.strip() == str(whole[40_000:40_020].tolist())
 
 

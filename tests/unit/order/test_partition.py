@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from reference import order as reference
 
 from atlas_ds.order import Exact, Order, OrderState, Plan, Sequential, Window
 from atlas_ds.order.partition import TAILS, share, step_positions, steps_left
+from reference import order as reference
 
 RANKS = [r for r in range(1, 121) if 960 % r == 0]
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +16,10 @@ import pytest
 
 from atlas_ds.order import Exact, Sampler, Sequential, Window
 from atlas_ds.order.plan import LANES, WINDOW
+
+
+def flat(batches: Iterable[list[int]]) -> list[int]:
+    return [row for batch in batches for row in batch]
 
 
 def loaded(sampler: Sampler, **options: Any) -> Sampler:
@@ -27,14 +33,14 @@ def test_batches_are_lists_of_ints() -> None:
     batches = list(Sampler(100, batch_size=8, seed=3))
     assert len(batches) == len(Sampler(100, batch_size=8)) == 12
     assert all(type(batch) is list and all(type(row) is int for row in batch) for batch in batches)
-    assert sum(batches, []) == Exact(100, 3).take(0, 96).tolist()
+    assert flat(batches) == Exact(100, 3).take(0, 96).tolist()
 
 
 def test_epochs_follow_each_other() -> None:
     sampler = Sampler(100, batch_size=8, seed=3)
     for epoch in range(3):
         assert sampler.epoch == epoch
-        assert sum(sampler, []) == Exact(100, 3, epoch).take(0, 96).tolist()
+        assert flat(sampler) == Exact(100, 3, epoch).take(0, 96).tolist()
     assert sampler.state_dict()["epoch"] == 3 and sampler.state_dict()["position"] == 0
 
 
@@ -67,7 +73,7 @@ def test_every_iter_after_a_load_begins_at_the_loaded_position() -> None:
     after.set_epoch(0)
     assert list(after) == whole[5:], "set_epoch to the loaded epoch keeps the position"
     assert len(after) == 12 and after.epoch == 1
-    assert sum(after, []) == Exact(100, 3, 1).take(0, 96).tolist()
+    assert flat(after) == Exact(100, 3, 1).take(0, 96).tolist()
 
 
 def test_set_epoch_to_another_epoch_begins_it() -> None:
@@ -77,9 +83,9 @@ def test_set_epoch_to_another_epoch_begins_it() -> None:
     after = loaded(sampler)
     after.set_epoch(7)
     assert (after.epoch, len(after), after.state_dict()["position"]) == (7, 12, 0)
-    assert sum(after, []) == Exact(100, 3, 7).take(0, 96).tolist()
+    assert flat(after) == Exact(100, 3, 7).take(0, 96).tolist()
     after.set_epoch(7)
-    assert sum(after, []) == Exact(100, 3, 7).take(0, 96).tolist(), "again, for epoch 8 was up"
+    assert flat(after) == Exact(100, 3, 7).take(0, 96).tolist(), "again, for epoch 8 was up"
     for epoch in (-1, 2**64):
         with pytest.raises(ValueError, match=f"epoch {epoch} is not in"):
             after.set_epoch(epoch)
@@ -92,8 +98,8 @@ def test_a_state_of_the_last_step_and_one_after_the_loop() -> None:
     again = Sampler(100, batch_size=8, seed=3)
     again.load_state_dict(inside)
     assert len(again) == 0 and list(again) == []
-    assert sum(again, []) == Exact(100, 3, 1).take(0, 96).tolist()
-    assert sum(loaded(sampler), []) == Exact(100, 3, 1).take(0, 96).tolist()
+    assert flat(again) == Exact(100, 3, 1).take(0, 96).tolist()
+    assert flat(loaded(sampler)) == Exact(100, 3, 1).take(0, 96).tolist()
 
 
 def test_an_old_iterator_does_not_disturb_a_new_place() -> None:
@@ -114,7 +120,7 @@ def chain(size: int, of_rank: int, state: dict[str, Any] | None, steps: int, **o
         if state is not None:
             sampler.load_state_dict(json.loads(json.dumps(state)))
     runs = [iter(sampler) for sampler in samplers]
-    done = [sum((next(run) for run in runs), []) for _ in range(min(steps, len(samplers[0])))]
+    done = [flat(next(run) for run in runs) for _ in range(min(steps, len(samplers[0])))]
     states = [sampler.state_dict() for sampler in samplers]
     assert all(one == states[0] for one in states)
     return done, states[0]
@@ -150,7 +156,7 @@ def test_ranks_share_every_step() -> None:
     alone = list(Sampler(1000, global_batch_size=48, seed=1))
     for size in (2, 3, 4, 6, 8, 12, 16, 24, 48):
         ranks = [list(Sampler(1000, global_batch_size=48, seed=1, rank=rank, world_size=size)) for rank in range(size)]
-        assert [sum(step, []) for step in zip(*ranks)] == alone
+        assert [flat(step) for step in zip(*ranks)] == alone
 
 
 def test_the_lanes_do_not_depend_on_the_world_size() -> None:
@@ -171,7 +177,7 @@ def test_advice_and_chunks_of_the_dataset() -> None:
 
     sampler = Sampler(Advised(), batch_size=6, seed=4, lanes=2, window=1)
     assert sampler.state_dict()["shuffle"] == "window" and len(sampler.state_dict()["chunk"]) == 16
-    assert sum(sampler, []) == Window(np.array([10, 20, 30]), 2, 1, 4).take(0, 60).tolist()
+    assert flat(sampler) == Window(np.array([10, 20, 30]), 2, 1, 4).take(0, 60).tolist()
     assert Sampler(Advised(), batch_size=6, shuffle="exact").state_dict()["shuffle"] == "exact"
     assert Sampler(range(10), batch_size=2, shuffle="window").state_dict()["chunk"] == 256
     assert Sampler(1000, batch_size=2, shuffle="window").state_dict()["chunk"] == 256
@@ -257,7 +263,8 @@ def test_auto_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_torch_is_not_imported() -> None:
     code = "import sys; from atlas_ds.order import Sampler; list(Sampler(10, batch_size=2, rank='auto', world_size='auto')); print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"RANK": "0", "WORLD_SIZE": "1", "PYTHONPATH": ":".join(sys.path)})
+    environment = os.environ | {"RANK": "0", "WORLD_SIZE": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.strip() == "False"
 
 

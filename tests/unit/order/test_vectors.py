@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from reference import order as reference
 
 from atlas_ds.order import Exact, MixOrder, Window
+from reference import order as reference
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 VECTORS: list[dict[str, Any]] = json.loads((DOCS / "order-vectors.json").read_text())
