@@ -75,7 +75,7 @@ class Window:
     ValueError: no chunk of unequal ones may be empty; lanes and window are at least 1.
     """
 
-    __slots__ = ("_chunks", "_core", "_lock", "chunk_count", "epoch", "even", "lanes", "length", "seed", "stream", "window")
+    __slots__ = ("_core", "_lock", "_per_chunk", "_starts", "chunk_count", "epoch", "even", "lanes", "length", "seed", "stream", "window")
 
     def __init__(
         self,
@@ -86,27 +86,30 @@ class Window:
         epoch: SupportsIndex = 0,
         stream: SupportsIndex = 0,
     ) -> None:
-        self._chunks = checked_chunks(chunks)
+        chunks = checked_chunks(chunks)
         self.seed, self.epoch, self.stream = keys.word("seed", seed), keys.word("epoch", epoch), keys.word("stream", stream)
         self.window = keys.count("window", window, most=(1 << 31) - 1)
-        if isinstance(self._chunks, tuple):
-            self.length, per_chunk = self._chunks
-            self.chunk_count, starts = -(-self.length // per_chunk), None
+        self._starts: Rows | None = None
+        if isinstance(chunks, tuple):
+            self.length, self._per_chunk = chunks
+            self.chunk_count = -(-self.length // self._per_chunk)
         else:
-            starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(self._chunks)])
-            self.length, per_chunk, self.chunk_count = int(starts[-1]), 0, len(self._chunks)
+            self._starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(chunks)])
+            self.length, self._per_chunk, self.chunk_count = int(self._starts[-1]), 0, len(chunks)
         self.lanes = min(keys.count("lanes", lanes, most=1 << 20), self.chunk_count)
         self._lock = threading.Lock()
         self._core: _core.Windows | None = None
         self.even = 0
         if self.chunk_count:
             dealt = _core.Permutation(self.chunk_count, keys.CHUNKS, self.stream, self.seed, self.epoch)
-            self._core = _core.Windows(dealt, starts, self.length, min(per_chunk, self.length), self.lanes, self.window, self.stream, self.seed, self.epoch)
+            per_chunk = min(self._per_chunk, self.length)
+            self._core = _core.Windows(dealt, self._starts, self.length, per_chunk, self.lanes, self.window, self.stream, self.seed, self.epoch)
             self.even, turns, by_length = deal(self._core.lane_rows)
             self._core.deal(self.even, turns, by_length)
 
     def __reduce__(self) -> tuple[type[Window], tuple[Any, ...]]:
-        return Window, (self._chunks, max(self.lanes, 1), self.window, self.seed, self.epoch, self.stream)
+        chunks = (self.length, self._per_chunk) if self._starts is None else np.diff(self._starts)
+        return Window, (chunks, max(self.lanes, 1), self.window, self.seed, self.epoch, self.stream)
 
     def take(self, start: int, count: int, step: int = 1) -> Rows:
         """The rows at positions start, start + step, ...: int64 of shape (count,). IndexError past the end."""
@@ -118,10 +121,7 @@ class Window:
     def chunks_at(self, start: int, stop: int, step: int = 1) -> Rows:
         """Which chunks positions range(start, stop, step) touch, in the order of first use: int64, each once. As dear as `take`."""
         rows = self.take(start, len(range(start, stop, step)), step)
-        if isinstance(self._chunks, tuple):
-            chunks = rows // self._chunks[1]
-        else:
-            chunks = np.searchsorted(np.cumsum(self._chunks), rows, side="right")
+        chunks = rows // self._per_chunk if self._starts is None else np.searchsorted(self._starts, rows, side="right") - 1
         found, first = np.unique(chunks, return_index=True)
         return found[np.argsort(first)]
 

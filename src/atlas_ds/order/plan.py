@@ -130,16 +130,15 @@ class Plan:
         """The rank's rows of a step, int64 of shape (n,); and where the step is padded a bool array of that shape, False where a row
         repeats the start of the epoch, else None."""
         positions, length = self.positions(step), self.order.length
-        if self.begin.position + (step + 1) * self.begin.batch <= length or self.begin.tail != "pad":
+        if self.begin.tail != "pad" or self.begin.position + (step + 1) * self.begin.batch <= length:
             return self.order.take(positions.start, len(positions), positions.step), None
-        real = range(positions.start, max(positions.start, min(positions.stop, length)))
-        parts, at = [self.order.take(real.start, len(real)) if real else self.order.take(0, 0)], max(positions.start, length)
+        real = min(max(length - positions.start, 0), len(positions))
+        parts, at = [self.order.take(positions.start if real else 0, real)], positions.start + real
         while at < positions.stop:  # more than once where the dataset is smaller than what is missing
             first = at % length
-            count = min(length - first, positions.stop - at)
-            parts.append(self.order.take(first, count))
-            at += count
-        return np.concatenate(parts), np.arange(len(positions)) < len(real)
+            parts.append(self.order.take(first, min(length - first, positions.stop - at)))
+            at += len(parts[-1])
+        return np.concatenate(parts), np.arange(len(positions)) < real
 
     def state(self, steps: int) -> OrderState:
         """The state once the first `steps` steps are consumed."""
