@@ -2354,6 +2354,8 @@ cdef class Windows:
         cdef int64_t *data
         if start < 0 or count < 0 or step < 1 or (count > 0 and (start >= self.c.rows or count - 1 > (self.c.rows - 1 - start) // step)):
             raise IndexError(f"{count} positions from {start}, {step} apart, of {self.c.rows}")
+        if self.c.by_length == NULL:
+            raise ValueError("windows that were not dealt")
         out = np.empty(count, np.int64)
         data = int64_data(out)
         with nogil:

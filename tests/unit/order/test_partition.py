@@ -66,7 +66,7 @@ def test_exactly_once_for_every_size_in_full(tail: str) -> None:
     for n in range(80):
         for size in range(1, 13):
             for of_rank in (1, 2, 3, 7):
-                for order in (Exact(n, 1), Sequential(n), Window((n, 3), 6, 2, 1), Window(np.array([1, 2, 3, 4, 5, 6][: n % 7]), 4, 2, 1)):
+                for order in (Exact(n, 1), Sequential(n), Window((n, 3), 6, 2, 1), Window(np.arange(1, 1 + n % 7), 4, 2, 1)):
                     for begin in {0, order.length // 3, order.length}:
                         check_epoch(order, size * of_rank, size, tail, begin=begin)
 

@@ -76,6 +76,13 @@ def test_another_order_is_refused(name: str, options: dict[str, Any], theirs: st
     assert second.state_dict()["position"] == 0
 
 
+def test_a_value_of_another_type_is_another_value() -> None:
+    sampler = Sampler(1000, batch_size=4, shuffle="window", lanes=1)
+    for name, value in [("lanes", True), ("window", 32.0), ("chunk", 256.0)]:
+        with pytest.raises(ValueError, match=f"saved with {name} {value!r}, this run has"):
+            sampler.load_state_dict(sampler.state_dict() | {name: value})
+
+
 def test_batch_ranks_and_tail_may_change() -> None:
     first = Sampler(1000, batch_size=4, world_size=2)
     next(iter(first))
