@@ -5,8 +5,24 @@ from atlas_ds.dataset.check import repair, verify
 from atlas_ds.dataset.concat import concat
 from atlas_ds.dataset.reader import AtlasDataset
 from atlas_ds.dataset.writer import AtlasDatasetWriter, merge_parts
+from atlas_ds.loader.loader import Loader
+from atlas_ds.order import Sampler
 from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.values import Media, Ragged
 
 __version__ = "2.0.0"
-__all__ = ["AtlasDataset", "AtlasDatasetWriter", "Media", "Ragged", "Schema", "concat", "errors", "merge_parts", "repair", "types", "verify"]
+__all__ = [
+    "AtlasDataset",
+    "AtlasDatasetWriter",
+    "Loader",
+    "Media",
+    "Ragged",
+    "Sampler",
+    "Schema",
+    "concat",
+    "errors",
+    "merge_parts",
+    "repair",
+    "types",
+    "verify",
+]

@@ -5,7 +5,7 @@ views into examples and examples into columns. No file and no policy lives here,
 Longer than other files because examples are built and taken apart without a Python-level call per value, in both directions.
 """
 cimport cython
-from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.dict cimport PyDict_SetItem, PyDict_GetItem
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
 from cpython.list cimport PyList_New, PyList_SET_ITEM
@@ -66,6 +66,25 @@ cdef extern from *:
 
 cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
+
+cdef extern from *:
+    """
+    #if defined(__GLIBC__)
+    #include <malloc.h>
+    #endif
+    /* Lets the C library keep freed memory. Out of the box it gives the top of the heap back whenever 128 KiB of it are free, so that a
+     * loop over batches of large values gets each page anew from the kernel: 6 times slower. Freeing one block of nearly 32 MiB raises
+     * that threshold, as any program that uses such arrays has done; the block is never touched. */
+    static void keep_freed_memory(void) {
+    #if defined(__GLIBC__)
+        static int done;
+        if (__atomic_exchange_n(&done, 1, __ATOMIC_RELAXED) != 0) return;
+        void *volatile block = malloc((32u << 20) - 65536);
+        free(block);
+    #endif
+    }
+    """
+    void keep_freed_memory() nogil
 
 cdef extern from "helper.h":
     ctypedef struct helper:
@@ -1151,11 +1170,15 @@ cdef class Table:
         return max(1, min(most, READ_CHUNK * rows // max(raw, 1))) if rows else most
 
     def block_rows(self, Program program, int64_t row):
-        """(first row of row's shard, rows after which a page-coded leaf begins a new block, or 0): a piece of iteration ends there.
-        Two blocks where a helper takes one of them."""
+        """(first row of row's shard, rows per block of its page-coded leaf with the smallest blocks, or 0)."""
         cdef size_t k = self.locate(row)
         cdef Shard shard = <Shard>self.shard(k)
-        return self.c.starts[k], least_coded(&shard.c, program.leaves, program.leaf_count) * (1 if helper_off else 2)
+        return self.c.starts[k], least_coded(&shard.c, program.leaves, program.leaf_count)
+
+    @property
+    def blocks_at_once(self):
+        """Blocks that iteration reads at a time where pages are decoded as a whole: one for each thread that shares the work."""
+        return 1 if helper_off else 2
 
     def batch(self, Program program, cnp.ndarray rows, out=None, bint alone=False):
         """Columns of some rows (int64): nested as an example is. out: {path: array} to fill instead of new ones. alone: without a helper."""
@@ -1172,6 +1195,16 @@ cdef class Table:
             return Batch(self, program, rows, out, alone).read()
         finally:
             self.guard.exit(token)
+
+
+cdef size_t LET_OTHERS_RUN = 256 << 10  # bytes to copy, from which letting the GIL go is worth it
+
+
+cdef void copy_views(char **to, const atlas_view *views, size_t count) noexcept nogil:
+    cdef size_t i
+    for i in range(count):
+        if to[i] != NULL:
+            memcpy(to[i], views[i].data, views[i].size)
 
 
 @cython.final
@@ -1335,27 +1368,50 @@ cdef class Batch:
         views = self.run(node.slot)
         if node.kind == K_TENSOR:
             return self.ragged(node, views)
-        out = [None] * self.count
+        out = self.copies(views) if node.kind == K_BYTES or node.kind == K_MEDIA else [None] * self.count
+        if node.kind == K_BYTES:
+            return out
         i = 0
         try:
             while i < self.count:
                 if views[i].data != NULL:
-                    out[i] = text_from(views[i].data, views[i].size) if node.kind == K_STR else self.variable(node, views, i)
+                    out[i] = text_from(views[i].data, views[i].size) if node.kind == K_STR else self.variable(node, views, i, out[i])
                 i += 1
         except (UnicodeDecodeError, errors.CorruptError) as cause:
             raise self.damage(cause, i) from cause
         return out
 
-    cdef object variable(self, Node node, atlas_view *views, size_t i):
+    cdef list copies(self, const atlas_view *views):
+        """The bytes of each view, None where it is null. Other threads run while much is copied."""
+        cdef list out = [None] * self.count
+        cdef char **to = <char **>PyMem_RawMalloc((self.count + 1) * sizeof(char *))
+        cdef size_t i, total = 0
+        if to == NULL:
+            raise MemoryError
+        try:
+            for i in range(self.count):
+                to[i] = NULL
+                if views[i].data != NULL:
+                    value = PyBytes_FromStringAndSize(NULL, views[i].size)
+                    to[i] = PyBytes_AS_STRING(value)
+                    out[i] = value
+                    total += views[i].size
+            if total > LET_OTHERS_RUN:
+                keep_freed_memory()
+                with nogil:
+                    copy_views(to, views, self.count)
+            else:
+                copy_views(to, views, self.count)
+        finally:
+            PyMem_RawFree(to)
+        return out
+
+    cdef object variable(self, Node node, atlas_view *views, size_t i, object data):
+        """An object, or media whose bytes are data."""
         cdef atlas_view *kind
-        if node.kind == K_STR:
-            return text_from(views[i].data, views[i].size)
         if node.kind == K_OBJECT:
             # nothing stands where the struct around it is absent
             return _values.unpack(PyBytes_FromStringAndSize(<const char *>views[i].data, views[i].size)) if views[i].size else None
-        data = PyBytes_FromStringAndSize(<const char *>views[i].data, views[i].size)
-        if node.kind == K_BYTES:
-            return data
         if node.media_type is not None:
             return _values.Media(data, node.media_type)
         kind = self.run(node.slot + 1)
@@ -2370,7 +2426,7 @@ cdef class MixSlots:
     cdef tuple held
 
     def __init__(self, cnp.ndarray ends, uint64_t seed, uint64_t origin):
-        counts, table = np.zeros(len(ends), np.int64), np.empty(ends[-1], np.uint16)
+        counts, table = np.zeros(len(ends), np.int64), np.empty(ends[len(ends) - 1], np.uint16)
         self.c.ends, self.c.count, self.c.seed, self.c.origin = int64_data(ends), len(ends), seed, origin
         self.c.counts, self.c.table = int64_data(counts), <uint16_t *>cnp.PyArray_DATA(table)
         self.held = (ends, counts, table)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["AtlasError", "CommitConflict", "CorruptError", "LimitError", "SchemaError", "TruncatedError", "UnsupportedError"]
+__all__ = ["AtlasError", "CommitConflict", "CorruptError", "LimitError", "LoaderTimeout", "SchemaError", "TruncatedError", "UnsupportedError"]
 
 
 class AtlasError(Exception):
@@ -31,3 +31,7 @@ class SchemaError(AtlasError, TypeError):
 
 class CommitConflict(AtlasError):
     """Another writer published first."""
+
+
+class LoaderTimeout(AtlasError, TimeoutError):
+    """No batch was finished for too long; the text holds the stacks of all threads."""

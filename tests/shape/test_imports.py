@@ -21,8 +21,9 @@ LEVELS = (
     ("schema", "store"),
     ("shard",),
     ("order", "dataset"),
+    ("loader",),
     ("types", "atlas_ds"),  # the package's face: what users import, and so may the rooms above
-    ("bridge", "loader", "catalog"),
+    ("bridge", "catalog"),
     ("cli",),
     ("__main__",),
 )

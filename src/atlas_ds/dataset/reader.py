@@ -15,6 +15,7 @@ import numpy as np
 import rfc8785
 
 from atlas_ds import _core
+from atlas_ds.dataset import advice
 from atlas_ds.dataset.fill import Filler
 from atlas_ds.dataset.manifest import NAME, Manifest, Ranges, read_manifest
 from atlas_ds.dataset.views import compose, positions, share_out
@@ -223,6 +224,50 @@ class AtlasDataset(_core.Rows):
         names = ", ".join(f"{field.name}: {field.type}" for field in self.schema.fields[:8])
         return f"AtlasDataset({self.path!r}, rows={len(self)}, {names}{', ...' if len(self.schema.fields) > 8 else ''})"
 
+    # --- what those who choose an order ask ---
+
+    @property
+    def fingerprint(self) -> str:
+        """A short name of these rows: the same wherever the dataset lies, another one if a row is added, changed or moved."""
+        return advice.fingerprint(self._state.manifest, self.rows)
+
+    @property
+    def decodes_blocks(self) -> bool:
+        """Whether reading one row decodes a whole block (access="scan"), so that an order had better read what lies together."""
+        return len(self) > 0 and advice.decodes_blocks(self.table, self._all_columns(), int(self.rows[0]))
+
+    @property
+    def default_shuffle(self) -> str:
+        """The shuffle that suits how the rows are stored: "window" if blocks are decoded as a whole, else "exact"."""
+        return "window" if self.decodes_blocks else "exact"
+
+    @property
+    def default_window(self) -> int | None:
+        """Chunks of a lane's window for shuffle="window", where decoded blocks have to be held: as many as fit into 256 MB; else None."""
+        if not self.decodes_blocks:
+            return None
+        return advice.fitting_window(self.table, self._all_columns(), int(self.rows[0]))
+
+    def chunk_rows(self) -> tuple[int, int] | np.ndarray:
+        """Rows of each run that is stored together: (rows, rows per chunk), or an int64 array. Opens every shard."""
+        return advice.chunk_rows(self.table, self._all_columns(), [shard.rows for shard in self.shards], self.rows)
+
+    @property
+    def row_bytes(self) -> float:
+        """Mean bytes of a row, decoded, in the shards that are open."""
+        if len(self):
+            self.table.shard(int(self.table.shard_numbers(np.array([self.rows[0]]))[0]))
+        shards = [self.table.shard(k) for k in self.table.is_open]
+        return sum(shard.raw_bytes for shard in shards) / max(1, sum(shard.rows for shard in shards))
+
+    @property
+    def function(self) -> Callable[[Any], Any] | None:
+        """What map() was given, if this is a view made by it."""
+        return self._function
+
+    def _all_columns(self) -> _core.Program:
+        return self.program if self.program.schema == self._state.manifest.schema else self._program(None)
+
     # --- reading ---
 
     def _select(self, key: Any) -> Any:
@@ -252,6 +297,7 @@ class AtlasDataset(_core.Rows):
         first, per = self.table.block_rows(self.program, rows[start])
         if per == 0:
             return stop
+        per *= self.table.blocks_at_once
         end = first + max((rows[stop - 1] + 1 - first) // per, (rows[start] - first) // per + 1) * per - rows.start
         return min(max(end, start + 1), len(rows))
 
@@ -277,9 +323,10 @@ class AtlasDataset(_core.Rows):
             return to_torch(result)
         return result
 
-    def _program(self, columns: tuple[str, ...]) -> _core.Program:
-        leaves = self._state.manifest.schema.leaves
-        return _core.Program(select_columns(self.schema, columns), {leaf.id: i for i, leaf in enumerate(leaves)})
+    def _program(self, columns: tuple[str, ...] | None) -> _core.Program:
+        """For some of this view's columns, or for all that are stored."""
+        schema = self._state.manifest.schema
+        return _core.Program(schema if columns is None else select_columns(self.schema, columns), {leaf.id: i for i, leaf in enumerate(schema.leaves)})
 
     def column(self, name: str) -> Any:
         """One whole column, as batch gives it."""
@@ -313,7 +360,7 @@ class AtlasDataset(_core.Rows):
         if format == "torch":
             from atlas_ds.loader.torch import need_torch
 
-            need_torch()
+            need_torch('with_format("torch")')
         view = self._view(self.rows)
         view._setup(self._state, self.rows, format, self._function)
         return view

@@ -24,6 +24,12 @@ def parse_size(size: int | str, name: str, *, least_bytes: int = 1) -> tuple[int
     return None, count
 
 
+def as_bytes(size: int | str, name: str) -> int:
+    """A number of bytes, given as one (int) or as text ("64MB")."""
+    count, text = parse_size(size, name)
+    return count if text is None and count is not None else text or 0
+
+
 def format_bytes(count: float) -> str:
     """1536 -> '1.5 KB'."""
     for unit in ("B", "KB", "MB", "GB", "TB"):

@@ -10,6 +10,8 @@ CHUNKS: Final = 1
 """(stream, seed, epoch): the order in which chunks are dealt to lanes. Windows (2) and mixes (3) make their keys in the core."""
 ROWS: Final = 4
 """(stream, seed, epoch): all rows, in the exact order."""
+TRANSFORM: Final = 5
+"""(stream, seed, epoch, row): the random numbers of a transform."""
 
 
 def word(name: str, value: SupportsIndex) -> int:

@@ -111,6 +111,13 @@ class Window:
         chunks = (self.length, self._per_chunk) if self._starts is None else np.diff(self._starts)
         return Window, (chunks, max(self.lanes, 1), self.window, self.seed, self.epoch, self.stream)
 
+    @property
+    def starts(self) -> Rows:
+        """The first row of each chunk, then the number of rows: int64 of shape (chunks + 1,)."""
+        if self._starts is not None:
+            return self._starts
+        return np.append(np.arange(self.chunk_count, dtype=np.int64) * self._per_chunk, self.length)
+
     def take(self, start: int, count: int, step: int = 1) -> Rows:
         """The rows at positions start, start + step, ...: int64 of shape (count,). IndexError past the end."""
         if self._core is None:

@@ -31,11 +31,12 @@ class Source:
     fingerprint: str
     chunks: Chunks
     shuffle: str
+    window: int = WINDOW
 
 
 def source_of(dataset: Any) -> Source:
     """Source of a number of rows, or of an object with `len()` and, if it has them, `fingerprint` (a short str), `default_shuffle`
-    ("exact" or "window") and `chunk_rows()` ((rows, rows_per_chunk), or an int64 array of the rows of each chunk)."""
+    ("exact" or "window"), `default_window` (chunks, or None) and `chunk_rows()` ((rows, rows_per_chunk), or an int64 array of the rows of each chunk)."""
     is_length = hasattr(dataset, "__index__")
     rows = keys.count("rows", dataset if is_length else len(dataset), 0)
     name = getattr(dataset, "fingerprint", None) or f"rows:{rows}"
@@ -44,7 +45,7 @@ def source_of(dataset: Any) -> Source:
     counted = chunks[0] if isinstance(chunks, tuple) else int(chunks.sum())
     if counted != rows:
         raise ValueError(f"chunk_rows() adds up to {counted} rows, the dataset has {rows}")
-    return Source(rows, check_name(name), chunks, advice)
+    return Source(rows, check_name(name), chunks, advice, getattr(dataset, "default_window", None) or WINDOW)
 
 
 def first_state(
@@ -78,7 +79,7 @@ def first_state(
         position=0,
         batch=keys.count("batch", batch),
         lanes=keys.count("lanes", LANES if lanes is None else lanes, most=1 << 20) if of_window else None,
-        window=keys.count("window", WINDOW if window is None else window, most=(1 << 31) - 1) if of_window else None,
+        window=keys.count("window", source.window if window is None else window, most=(1 << 31) - 1) if of_window else None,
         chunk=chunk,
         tail=tail,
     )
@@ -139,6 +140,15 @@ class Plan:
             parts.append(self.order.take(first, min(length - first, positions.stop - at)))
             at += len(parts[-1])
         return np.concatenate(parts), np.arange(len(positions)) < real
+
+    def rows_of(self, first: int, last: int) -> tuple[Rows, list[int], list[npt.NDArray[np.bool_] | None]]:
+        """The rank's rows of steps first .. last - 1 as one array, how many are of each step, and the masks, as `rows` gives them."""
+        begin, count = self.begin, last - first
+        start = begin.position + first * begin.batch
+        if self.world_size == 1 and start + count * begin.batch <= self.order.length:
+            return self.order.take(start, count * begin.batch), [begin.batch] * count, [None] * count
+        parts = [self.rows(step) for step in range(first, last)]
+        return np.concatenate([rows for rows, _ in parts]), [len(rows) for rows, _ in parts], [mask for _, mask in parts]
 
     def state(self, steps: int) -> OrderState:
         """The state once the first `steps` steps are consumed."""

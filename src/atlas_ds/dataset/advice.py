@@ -1,0 +1,59 @@
+"""What a dataset tells those who choose an order for it: what is stored together, what that costs, and a name for its rows. No reading of values."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from atlas_ds import _core
+from atlas_ds.dataset.manifest import Manifest, digest
+
+
+def fingerprint(manifest: Manifest, rows: range | np.ndarray) -> str:
+    """A short name of these rows of the dataset: another one if a row is added, changed or moved."""
+    whole = digest(manifest.dumps())[:16]
+    if isinstance(rows, range):
+        return whole if rows == range(manifest.rows) else f"{whole}:{rows.start}:{rows.stop}:{rows.step}"
+    return f"{whole}:{_core.hash64(np.ascontiguousarray(rows).tobytes()):016x}"
+
+
+def decodes_blocks(table: _core.Table, program: _core.Program, row: int) -> bool:
+    """Whether a row costs the decoding of a block: some column is compressed by whole pages. Looks at the shard of a row."""
+    return table.block_rows(program, row)[1] > 0
+
+
+OPEN_BYTES = 256 << 20  # of decoded chunks that a window order has open
+OPEN_LANES = 192
+MOST_WINDOW = 32
+
+
+def fitting_window(table: _core.Table, program: _core.Program, row: int) -> int:
+    """Chunks of a window so that all lanes' windows fit into OPEN_BYTES, by the blocks in the shard of a row; the same on every machine."""
+    k = int(table.shard_numbers(np.array([row]))[0])
+    shard = table.shard(k)
+    chunk = smallest_block(table, program, k) * shard.raw_bytes / max(1, shard.rows)
+    return max(1, min(MOST_WINDOW, int(OPEN_BYTES / (OPEN_LANES * max(1.0, chunk)))))
+
+
+def chunk_rows(table: _core.Table, program: _core.Program, shards: list[int], rows: range | np.ndarray) -> tuple[int, int] | np.ndarray:
+    """Rows of what is stored (and decoded) together: blocks, for rows of the table in their order; else (rows, 256). Opens every shard.
+
+    shards: rows of each.
+    """
+    if not isinstance(rows, range) or rows.step != 1 or len(rows) == 0:
+        return len(rows), 256
+    first, borders = 0, [np.array([rows.start, rows.stop], np.int64)]
+    for k, count in enumerate(shards):
+        low, high = max(first, rows.start), min(first + count, rows.stop)
+        if low < high:
+            per = smallest_block(table, program, k)
+            borders.append(np.arange(first + (low - first + per - 1) // per * per, high, per, dtype=np.int64))
+            borders.append(np.array([low], np.int64))
+        first += count
+    return np.diff(np.unique(np.concatenate(borders)))
+
+
+def smallest_block(table: _core.Table, program: _core.Program, k: int) -> int:
+    """Rows per block in shard k: of the columns that are decoded by whole blocks, or else of all."""
+    groups = [per for per, _ in table.groups_of(program, k).values()]
+    coded = table.block_rows(program, table.first_row(k))[1]
+    return max(1, coded or min(groups))

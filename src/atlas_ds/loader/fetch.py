@@ -1,0 +1,147 @@
+"""Rows of a dataset as columns, in the ways the loader has: straight from the core, through open chunks, example by example. A fetch is
+called by several threads."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from atlas_ds import _core
+from atlas_ds.dataset.concat import join
+from atlas_ds.dataset.reader import AtlasDataset
+from atlas_ds.loader.buffers import Buffers
+from atlas_ds.loader.columns import collate, part
+from atlas_ds.order import keys
+
+Fetch = Callable[[np.ndarray], Any]
+"""int64 positions in the dataset -> a batch of those rows."""
+
+
+def columns_of(dataset: Any, rows: int) -> Fetch:
+    """Batches as `dataset.batch` gives them, but a list of columns as a tuple (a list is a column of values). Arrays of up to `rows` rows
+    lie in buffers that are used again."""
+    if type(dataset) is not AtlasDataset:
+        return lambda at: dataset.batch(at)
+    buffers = Buffers(dataset.schema.fields, rows) if dataset.schema.container != "value" else None
+    table, program, of_list = dataset.table, dataset.program, dataset.schema.container == "list"
+
+    def fetch(at: np.ndarray) -> Any:
+        out = buffers.take(len(at)) if buffers is not None and len(at) <= rows else None
+        columns = table.batch(program, dataset.rows_at(at), out, True)
+        return tuple(columns) if of_list else columns
+
+    return fetch
+
+
+@dataclass(slots=True)
+class OpenChunk:
+    """The rows of a chunk, once they are read; `lock` is held while they are."""
+
+    lock: threading.Lock
+    columns: Any = None
+    read: bool = False
+
+
+class Chunked:
+    """Rows out of whole chunks that stay decoded while their windows are open: for pages that are compressed as a whole.
+
+    starts: first row of each chunk, then the end. most: chunks that are kept, the least recently used goes first.
+    """
+
+    def __init__(self, fetch: Fetch, starts: np.ndarray, most: int) -> None:
+        self._fetch, self._starts, self._most = fetch, starts, most
+        self._open: OrderedDict[int, OpenChunk] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __call__(self, at: np.ndarray) -> Any:
+        if len(at) == 0:
+            return self._fetch(at)
+        order = np.argsort(at, kind="stable")
+        rows = at[order]
+        chunks = np.searchsorted(self._starts, rows, side="right") - 1
+        cuts = np.flatnonzero(np.diff(chunks)) + 1
+        parts = []
+        for begin, end in zip([0, *cuts.tolist()], [*cuts.tolist(), len(rows)], strict=True):
+            chunk = int(chunks[begin])
+            parts.append(some(self._columns(chunk), rows[begin:end] - self._starts[chunk]))
+        back = np.empty(len(at), np.int64)
+        back[order] = np.arange(len(at))
+        return join(parts, back)
+
+    def _columns(self, chunk: int) -> Any:
+        with self._lock:
+            entry = self._open.get(chunk)
+            if entry is None:
+                entry = self._open[chunk] = OpenChunk(threading.Lock())
+                if len(self._open) > self._most:
+                    self._open.popitem(last=False)
+            else:
+                self._open.move_to_end(chunk)
+        with entry.lock:
+            if not entry.read:
+                entry.columns = self._fetch(np.arange(self._starts[chunk], self._starts[chunk + 1]))
+                entry.read = True
+        return entry.columns
+
+
+def some(columns: Any, rows: np.ndarray) -> Any:
+    """Some rows of a batch."""
+    if isinstance(columns, dict):
+        return {name: some(column, rows) for name, column in columns.items()}
+    if isinstance(columns, tuple):
+        return tuple(some(column, rows) for column in columns)
+    if isinstance(columns, np.ndarray):
+        return columns[rows]
+    return [columns[i] for i in rows.tolist()]
+
+
+@dataclass(frozen=True, slots=True)
+class Seeds:
+    """Random generators for transforms: the same for the same seed, epoch and row, whatever thread, process or rank draws."""
+
+    seed: int
+    stream: int
+    epoch: int
+
+    def at(self, row: int) -> np.random.Generator:
+        key = _core.order_key(keys.TRANSFORM, self.stream, self.seed, self.epoch, row)
+        return np.random.Generator(np.random.Philox(key=key))
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Examples one by one, each through a function, put together by another; picklable if these are."""
+
+    dataset: Any
+    transform: Callable[..., Any] | None
+    collate: Callable[[Sequence[Any]], Any] | None
+    seeds: Seeds | None
+
+    def __call__(self, at: np.ndarray) -> Any:
+        examples = self.examples(at)
+        return collate(examples) if self.collate is None else self.collate(examples)
+
+    def examples(self, at: np.ndarray) -> list[Any]:
+        rows = at.tolist()
+        if hasattr(self.dataset, "__getitems__"):
+            examples = self.dataset.__getitems__(rows)
+        else:
+            examples = [self.dataset[row] for row in rows]
+        if self.transform is None:
+            return list(examples)
+        if self.seeds is None:
+            return [self.transform(example) for example in examples]
+        return [self.transform(example, self.seeds.at(row)) for example, row in zip(examples, rows, strict=True)]
+
+
+def cut(columns: Any, sizes: Sequence[int]) -> list[Any]:
+    """One batch as several, with so many rows each."""
+    if len(sizes) == 1:
+        return [columns]
+    ends = np.cumsum([0, *sizes]).tolist()
+    return [part(columns, ends[k], ends[k + 1]) for k in range(len(sizes))]

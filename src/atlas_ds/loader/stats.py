@@ -1,0 +1,69 @@
+"""Where the time of an epoch went, in numbers and in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Stats:
+    """Times in seconds. reading and transforming are summed over threads; waiting and consumer are the loop's own, one after another."""
+
+    batches: int = 0
+    rows: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    """since the first batch was asked for"""
+    waiting: float = 0.0
+    """the loop waited for a batch"""
+    consumer: float = 0.0
+    """the loop had a batch"""
+    reading: float = 0.0
+    """threads read and decoded"""
+    transforming: float = 0.0
+    """threads were in transforms, collate, tensors and pinning"""
+    threads: int = 0
+    most_bytes: int = 0
+    """the most that lay ready at any time"""
+    quality: float | None = None
+    """D of a window order: the variance of a batch's mean relative to a true shuffle's; 1 is best"""
+    quality_is_worst: bool = False
+    """no ICC is recorded: D is what sorted data would have"""
+    skipped: int = 0
+    skips: list[tuple[int, str]] = field(default_factory=list)
+    """(row, error) of the first 1,000 bad samples"""
+
+    @property
+    def bottleneck(self) -> str:
+        """ "consumer", "reading" or "transforming"."""
+        if self.waiting <= 0.1 * (self.waiting + self.consumer):
+            return "consumer"
+        return "reading" if self.reading >= self.transforming else "transforming"
+
+    def __str__(self) -> str:
+        if self.batches == 0:
+            return "no batches yet"
+        total = max(self.waiting + self.consumer, 1e-9)
+        work = max(self.reading + self.transforming, 1e-9)
+        rate = self.rows / max(self.seconds, 1e-9)
+        shares = f"{100 * self.reading / work:.0f} % reading and decoding, {100 * self.transforming / work:.0f} % transforms and tensors"
+        lines = [
+            f"{self.batches:,} batches, {self.rows:,} rows, {self.bytes / 1e6:,.1f} MB in {self.seconds:.2f} s: {rate:,.0f} rows/s",
+            f"the loop waited for data {100 * self.waiting / total:.0f} % of its time and used it {100 * self.consumer / total:.0f} %",
+            f"{self.threads} threads: {shares}; at most {self.most_bytes / 1e6:.1f} MB ready",
+            WORDS[self.bottleneck],
+        ]
+        if self.quality is not None:
+            worst = " at worst (no ICC is recorded: write with icc=[...] to know)" if self.quality_is_worst else ""
+            lines.append(f"window order: a batch's mean varies {self.quality:.2f} times as much as in a true shuffle{worst}")
+        if self.skipped:
+            row, error = self.skips[0]
+            lines.append(f"{self.skipped} bad samples; the first is row {row}: {error}")
+        return "\n".join(lines)
+
+
+WORDS = {
+    "consumer": "bottleneck: the training loop; data is always ready",
+    "reading": "bottleneck: reading; more num_threads, a faster disk or fewer columns would help",
+    "transforming": "bottleneck: transforms; make them cheaper, or move them to processes (transform_processes=N)",
+}
