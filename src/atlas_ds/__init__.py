@@ -6,6 +6,7 @@ from atlas_ds.dataset.concat import concat
 from atlas_ds.dataset.reader import AtlasDataset
 from atlas_ds.dataset.writer import AtlasDatasetWriter, merge_parts
 from atlas_ds.loader.loader import Loader
+from atlas_ds.loader.mix import Mix
 from atlas_ds.order import Sampler
 from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.values import Media, Ragged
@@ -16,6 +17,7 @@ __all__ = [
     "AtlasDatasetWriter",
     "Loader",
     "Media",
+    "Mix",
     "Ragged",
     "Sampler",
     "Schema",

@@ -208,6 +208,13 @@ class Loader:
         self.sampler.load_state_dict(state)
         self._now = None
 
+    def reweight(self, weights: Sequence[SupportsIndex]) -> None:
+        """Of a Mix: other weights from here on. Leave the loop, call this, iterate again: it goes on after the last batch given out."""
+        if self._now is not None:
+            self.sampler.consumed(*self._now)
+            self._now = None
+        self.sampler.reweight(weights)
+
     def stats(self) -> Stats:
         """Where the time of the current epoch (or the last one) went; `print(loader.stats())` says it in words."""
         return self._stats
@@ -312,7 +319,7 @@ def end(pipeline: Pipeline, processes: Processes | None) -> None:
 
 def plain(dataset: Any) -> bool:
     """Whether `batch` says all about the dataset's rows: no function is mapped over its examples."""
-    return hasattr(dataset, "batch") and getattr(dataset, "function", None) is None
+    return hasattr(dataset, "batch") and getattr(dataset, "function", None) is None and all(map(plain, getattr(dataset, "datasets", ())))
 
 
 def group_steps(loader: Loader, rows: int) -> int:

@@ -100,12 +100,18 @@ def from_state(state: Mapping[str, Any]) -> tuple[MixOrder, int]:
         raise ValueError(f"no state of a mix of version {VERSION}: {state!r:.80}")
     if missing := [name for name in ("seed", "position", "segments") if name not in state]:
         raise ValueError(f"the state of a mix has no {', '.join(missing)}")
-    if not state["segments"] or state["segments"][0][0] != 0:
-        raise ValueError("the state of a mix must have segments, the first from position 0")
-    mix = MixOrder(state["segments"][0][1], state["seed"])
-    for origin, weights in state["segments"][1:]:
-        mix = mix.reweighted(origin, weights)
+    mix = from_segments(state["seed"], state["segments"])
     return mix, keys.count("the state's position", state["position"], 0)
+
+
+def from_segments(seed: SupportsIndex, segments: Sequence[Any]) -> MixOrder:
+    """The mix whose weights changed at these places. ValueError or TypeError that says what is wrong with them."""
+    if not segments or segments[0][0] != 0:
+        raise ValueError("a mix must have segments, the first from position 0")
+    mix = MixOrder(segments[0][1], seed)
+    for origin, weights in segments[1:]:
+        mix = mix.reweighted(origin, weights)
+    return mix
 
 
 def laps(positions: Rows, rows: int) -> tuple[Rows, Rows]:

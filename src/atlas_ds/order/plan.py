@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, SupportsIndex
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from atlas_ds import _core
 from atlas_ds.order import keys
+from atlas_ds.order.mix import Segment
 from atlas_ds.order.orders import Chunks, Exact, Order, Rows, Sequential, Window, checked_chunks
 from atlas_ds.order.partition import share, step_positions, steps_left
 from atlas_ds.order.state import OrderState, check_name
@@ -32,11 +34,17 @@ class Source:
     chunks: Chunks
     shuffle: str
     window: int = WINDOW
+    make: Callable[[OrderState], Order] | None = None
+    """of a mix, which has an order of its own"""
+    seed: int = 0
+    mix: tuple[Segment, ...] | None = None
 
 
 def source_of(dataset: Any) -> Source:
-    """Source of a number of rows, or of an object with `len()` and, if it has them, `fingerprint` (a short str), `default_shuffle`
+    """Source of a number of rows, of a mix (`order_source()`), or of an object with `len()` and, if it has them, `fingerprint` (a short str), `default_shuffle`
     ("exact" or "window"), `default_window` (chunks, or None) and `chunk_rows()` ((rows, rows_per_chunk), or an int64 array of the rows of each chunk)."""
+    if hasattr(dataset, "order_source"):
+        return dataset.order_source()  # type: ignore[no-any-return]
     is_length = hasattr(dataset, "__index__")
     rows = keys.count("rows", dataset if is_length else len(dataset), 0)
     name = getattr(dataset, "fingerprint", None) or f"rows:{rows}"
@@ -60,6 +68,8 @@ def first_state(
     window: SupportsIndex | None,
 ) -> OrderState:
     """The state before the first step of epoch 0."""
+    if source.make is not None:
+        return mix_state(source, batch=batch, shuffle=shuffle, seed=seed, tail=tail, lanes=lanes, window=window)
     kind = chosen_shuffle(shuffle, source.shuffle)
     if kind != "window":
         if lanes is not None or window is not None:
@@ -85,6 +95,35 @@ def first_state(
     )
 
 
+def mix_state(
+    source: Source,
+    *,
+    batch: SupportsIndex,
+    shuffle: bool | str,
+    seed: SupportsIndex,
+    tail: str,
+    lanes: SupportsIndex | None,
+    window: SupportsIndex | None,
+) -> OrderState:
+    """The state before the first step of a mix."""
+    if shuffle is not True or lanes is not None or window is not None or keys.word("seed", seed) not in (0, source.seed):
+        raise ValueError("a mix has its own seed and order: give seed= and shuffle= to Mix, and no lanes or window")
+    return OrderState(
+        dataset=source.fingerprint,
+        shuffle="mix",
+        seed=source.seed,
+        stream=0,
+        epoch=0,
+        position=0,
+        batch=keys.count("batch", batch),
+        lanes=None,
+        window=None,
+        chunk=None,
+        tail=tail,
+        mix=source.mix,
+    )
+
+
 def chosen_shuffle(shuffle: bool | str, advice: str) -> Literal["exact", "window", False]:
     kind = advice if shuffle is True else shuffle
     if kind == "exact" or kind == "window":
@@ -96,6 +135,8 @@ def chosen_shuffle(shuffle: bool | str, advice: str) -> Literal["exact", "window
 
 def order_of(source: Source, state: OrderState) -> Order:
     """The order of the state's epoch."""
+    if source.make is not None:
+        return source.make(state)
     if state.shuffle == "exact":
         return Exact(source.rows, state.seed, state.epoch, state.stream)
     if state.shuffle == "window":

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, SupportsIndex
 
 from atlas_ds.order import keys
+from atlas_ds.order.mix import from_segments
 from atlas_ds.order.partition import check_tail, steps_left
 from atlas_ds.order.plan import Plan, first_state, order_of, source_of
 from atlas_ds.order.ranks import rank_and_size
@@ -113,7 +115,18 @@ class Sampler:
         """The next `iter()` goes on where the state was saved. ValueError that names both values if it is of another order."""
         loaded = from_dict(state)
         check_same(loaded, self._base, self._source.rows)
-        self._base = self._now = self._base.at_epoch(loaded.epoch).at(loaded.position)
+        mix = None if loaded.mix is None else from_segments(loaded.seed, loaded.mix).segments
+        self._base = self._now = replace(self._base, epoch=loaded.epoch, position=loaded.position, mix=mix)
+
+    def reweight(self, weights: Sequence[SupportsIndex]) -> None:
+        """Of a mix: other weights from here on. The next `iter()` goes on after what was yielded, and every later state knows of it."""
+        now = self._now
+        if now.mix is None:
+            raise ValueError("weights are of a Mix; this is one dataset")
+        mix = from_segments(now.seed, now.mix).reweighted(now.epoch * self._source.rows + now.position, weights)
+        if len(mix.segments[-1][1]) != len(now.mix[0][1]):
+            raise ValueError(f"{len(mix.segments[-1][1])} weights for {len(now.mix[0][1])} datasets")
+        self._base = self._now = replace(now, mix=mix.segments)
 
 
 def global_batch(batch_size: SupportsIndex | None, global_batch_size: SupportsIndex | None, world_size: int) -> int:

@@ -11,7 +11,7 @@ from atlas_ds.order.partition import check_tail
 
 VERSION: Final = 1
 MOST_LETTERS: Final = 64  # of a dataset's name: keeps the state below 400 bytes
-SHUFFLES: Final = ("exact", "window", False)
+SHUFFLES: Final = ("exact", "window", "mix", False)
 FIXED: Final = ("dataset", "shuffle", "seed", "stream", "lanes", "window", "chunk")
 """What names an order: a state cannot be taken up by a run that differs in one of them."""
 
@@ -26,7 +26,7 @@ class OrderState:
 
     version: int = VERSION
     dataset: str
-    shuffle: Literal["exact", "window", False]
+    shuffle: Literal["exact", "window", "mix", False]
     seed: int
     stream: int
     epoch: int
@@ -36,10 +36,17 @@ class OrderState:
     window: int | None
     chunk: int | str | None
     tail: str
+    mix: tuple[tuple[int, tuple[int, ...]], ...] | None = None
+    """of a mix: the positions (of the run, not of an epoch) from which weights hold, and the weights"""
 
     def to_dict(self) -> dict[str, Any]:
         """Strings, ints, False and None: ready for json.dumps."""
-        return asdict(self)
+        state = asdict(self)
+        if self.mix is None:
+            del state["mix"]
+        else:
+            state["mix"] = [[origin, list(weights)] for origin, weights in self.mix]
+        return state
 
     def at(self, position: int) -> OrderState:
         return replace(self, position=position)
@@ -56,16 +63,19 @@ def from_dict(state: Mapping[str, Any]) -> OrderState:
     if version != VERSION:
         raise ValueError(f"a state of version {version!r}; this one knows version {VERSION}")
     names = [field.name for field in fields(OrderState)]
-    if missing := [name for name in names if name not in state]:
+    if missing := [name for name in names if name not in state and name != "mix"]:
         raise ValueError(f"the state has no {', '.join(missing)}")
     if unknown := sorted(set(state) - set(names), key=str):
         raise ValueError(f"the state has {', '.join(map(str, unknown))}, which is not known")
-    found = OrderState(**state)
+    mix = state.get("mix")
+    found = OrderState(**{**state, "mix": None if mix is None else tuple((origin, tuple(weights)) for origin, weights in mix)})
     check_name(found.dataset)
-    if not (found.shuffle is False or found.shuffle in ("exact", "window")):
+    if not (found.shuffle is False or found.shuffle in ("exact", "window", "mix")):
         raise ValueError(f"the state's shuffle {found.shuffle!r} is none of {SHUFFLES}")
     for name in ("seed", "stream", "epoch"):
         keys.word(f"the state's {name}", getattr(found, name))
+    if (found.shuffle == "mix") != (found.mix is not None):
+        raise ValueError("a state has mix (its weights) if its shuffle is 'mix', and only then")
     keys.count("the state's position", found.position, 0)
     keys.count("the state's batch", found.batch)
     check_tail(found.tail)
