@@ -75,7 +75,7 @@ def test_a_mix_is_resumed_at_any_step_by_any_number_of_ranks(datasets, world):
 
 def test_weights_change_at_a_recorded_position(datasets):
     loader = Loader(Mix([(datasets[0], 1), (datasets[1], 1)], seed=2, length=400), batch_size=10, format="numpy")
-    head = [batch for batch in islice(loader, 10)]
+    head = list(islice(loader, 10))
     loader.reweight([9, 1])
     state = json.loads(json.dumps(loader.state_dict()))
     assert state["position"] == 100 and state["mix"] == [[0, [1, 1]], [100, [9, 1]]]
