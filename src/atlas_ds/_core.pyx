@@ -1734,6 +1734,12 @@ cdef class Column:
         end = (self.b.offsets[rows] if self.variable else rows * self.width) if rows else 0
         return PyBytes_FromStringAndSize(<char *>self.b.values, end), lengths
 
+    def nulls(self):
+        """Which of the rows are null: a bool array."""
+        if self.b.nulls == 0:
+            return np.zeros(self.b.rows, np.bool_)
+        return np.frombuffer(PyBytes_FromStringAndSize(<char *>self.b.valid, self.b.rows), np.uint8) == 0
+
 
 @cython.final
 cdef class Intake:

@@ -327,6 +327,8 @@ class Dataset:
         self.schema = schemas.schema_of(self.manifest["schema"])
         self.rows = sum(shard["rows"] for shard in self.manifest["shards"])
         need(self.rows == self.manifest["rows"], "rows of the manifest")
+        likeness = self.manifest.get("icc", {})
+        need(isinstance(likeness, dict) and all(type(v) in (int, float) and 0 <= v <= 1 for v in likeness.values()), "icc of the manifest")
         for first, stop in (piece for pieces in self.manifest["splits"].values() for piece in pieces):
             need(0 <= first <= stop <= self.rows, "a split outside of the rows")
 

@@ -213,6 +213,16 @@ def test_dataset_widens_and_fills(tmp_path):
     assert list(Dataset(tmp_path).examples()) == [{"new": None, "renamed": -1.0}, {"new": None, "renamed": 2.0}]
 
 
+def test_icc_is_optional_and_from_0_to_1(tmp_path):
+    for icc in ({}, {"label": 0}, {"label": 0.5, "x": 1}):
+        write_dataset(tmp_path, [build(sample.tiny())], sample.schema_of_tiny(), icc=icc)
+        assert len(list(Dataset(tmp_path).examples())) == 3
+    for icc in ([], {"label": 1.5}, {"label": None}, {"label": True}):
+        write_dataset(tmp_path, [build(sample.tiny())], sample.schema_of_tiny(), icc=icc)
+        with pytest.raises(ShardError):
+            Dataset(tmp_path)
+
+
 def test_manifest_edits_are_noticed(tmp_path):
     write_dataset(tmp_path, [build(sample.tiny())], sample.schema_of_tiny())
     path = tmp_path / "atlas.json"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +39,7 @@ def convert(
     append: bool = False,
     split: str | None = None,
     workers: int | None = None,
+    icc: Sequence[str] | None = None,
     progress: bool = False,
 ) -> Converted:
     """Writes the examples of `src` as the dataset `dst`. Any error, Ctrl-C too, leaves `dst` as it was.
@@ -62,6 +63,7 @@ def convert(
         overwrite=overwrite,
         workers=workers,
         metadata=metadata or None,
+        icc=icc,
     ) as writer:
         with Progress(source.total, "converting", "rows", progress) as bar:
             for example, own_split in source.examples():

@@ -46,6 +46,7 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--access", choices=("random", "scan"), default="random", help="how it will be read (default: random)")
     parser.add_argument("--split", help="put all rows into this split, e.g. train")
     parser.add_argument("--workers", type=positive, help="threads that compress (default: as many as cores)")
+    parser.add_argument("--icc", action="append", metavar="COLUMN", help="measure how alike near rows are in this column; may be repeated")
     place = parser.add_mutually_exclusive_group()
     place.add_argument("--overwrite", action="store_true", help="replace a dataset at DST")
     place.add_argument("--append", action="store_true", help="add the rows to the dataset at DST")
@@ -68,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
         append=args.append,
         split=args.split,
         workers=args.workers,
+        icc=args.icc,
         progress=not args.quiet and not args.json,
     )
     stats = AtlasDataset(args.dst).stats()

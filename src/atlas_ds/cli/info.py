@@ -45,6 +45,7 @@ def _facts(path: object, ds: Any) -> dict[str, Any]:
         "raw_bytes": stats["raw_bytes"],
         "splits": dict(ds.splits),
         "metadata": dict(ds.metadata or {}),
+        "icc": ds.icc,
         "columns": columns,
         "shards": [{"path": str(s.path), "rows": s.rows, "bytes": s.bytes} for s in ds.shards],
     }
@@ -79,6 +80,8 @@ def _text(told: dict[str, Any], list_shards: bool) -> str:
     ]
     if told["splits"]:
         lines.append("  splits: " + ", ".join(f"{name} {rows:,}" for name, rows in told["splits"].items()))
+    if told["icc"]:
+        lines.append("  alike within 256 rows (icc, 0 to 1): " + ", ".join(f"{name} {value:.2f}" for name, value in told["icc"].items()))
     if told["metadata"]:
         text = json.dumps(told["metadata"], ensure_ascii=False)
         lines.append("  metadata: " + (text if len(text) <= 100 else text[:100] + "..."))

@@ -99,9 +99,10 @@ def repair(path: str | os.PathLike[str], *, output: str | os.PathLike[str] | Non
     schema = next((found for found in map(find_schema, files) if found is not None), None)
     if schema is None:
         raise AtlasError(f"{source}: no file has a readable schema: nothing can be saved")
+    icc = list(manifest.icc) if manifest and not report.manifest else []
     with (
         tempfile.TemporaryDirectory(prefix="atlas-repair-") as scratch,
-        AtlasDatasetWriter(target, schema=schema, metadata=manifest.metadata if manifest else None) as writer,
+        AtlasDatasetWriter(target, schema=schema, metadata=manifest.metadata if manifest else None, icc=icc) as writer,
         Progress(None, "repairing", "rows", progress) as bar,
     ):
         for file in files:

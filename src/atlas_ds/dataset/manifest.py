@@ -29,12 +29,13 @@ Ranges = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """schema, shards in row order, splits as row ranges, the user's metadata."""
+    """schema, shards in row order, splits as row ranges, the user's metadata, ICC by column."""
 
     schema: Schema
     shards: tuple[ShardInfo, ...]
     splits: dict[str, Ranges] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
+    icc: dict[str, float] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -50,9 +51,11 @@ class Manifest:
             "shards": list(map(asdict, self.shards)),
             "splits": {name: [list(part) for part in parts] for name, parts in self.splits.items()},
         }
+        if self.icc:
+            body["icc"] = self.icc
         plain: bytes = rfc8785.dumps(body)
         member = b',"hash":"' + digest(plain).encode() + b'"'
-        cut = plain.index(b',"metadata":')  # "features" is a list of plain names: this is the member, not a text that looks like it
+        cut = plain.index(b',"icc":' if self.icc else b',"metadata":')  # "features" is a list of plain names: the member, not a text that looks like it
         return plain[:cut] + member + plain[cut:]
 
 
@@ -122,7 +125,11 @@ def _from_json(body: dict[str, Any], where: str) -> Manifest:
             raise CorruptError(f"{where}: manifest: split {name!r} is not made of ascending row ranges")
     if not isinstance(body["metadata"], dict):
         raise CorruptError(f"{where}: manifest: metadata is not an object")
-    return Manifest(schema_from_json(body["schema"], where=where), tuple(shards), splits, body["metadata"])
+    icc = body.get("icc", {})
+    if not isinstance(icc, dict) or not all(type(value) in (int, float) and 0 <= value <= 1 for value in icc.values()):
+        raise CorruptError(f"{where}: manifest: icc is not an object of numbers from 0 to 1")
+    schema = schema_from_json(body["schema"], where=where)
+    return Manifest(schema, tuple(shards), splits, body["metadata"], {name: float(value) for name, value in icc.items()})
 
 
 def read_standing(folder: Path) -> bytes | None:

@@ -194,6 +194,11 @@ class AtlasDataset(_core.Rows):
         return {name: sum(b - a for a, b in parts) for name, parts in self._state.manifest.splits.items()}
 
     @property
+    def icc(self) -> dict[str, float]:
+        """Of the columns that the writer was given as icc=: how alike rows of the whole dataset near each other are, 0 (shuffled) to 1 (sorted)."""
+        return dict(self._state.manifest.icc)
+
+    @property
     def shards(self) -> tuple[ShardInfo, ...]:
         """The files, in row order."""
         return self._state.manifest.shards

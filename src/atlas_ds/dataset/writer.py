@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +20,7 @@ from atlas_ds.progress import Progress
 from atlas_ds.schema.infer import infer_schema
 from atlas_ds.schema.schema import Schema, make_schema, schema_from_json
 from atlas_ds.schema.values import Media, to_numpy
+from atlas_ds.shard.icc import check_columns, combined_icc
 from atlas_ds.shard.plan import CODECS, Options
 from atlas_ds.shard.reader import open_shard
 from atlas_ds.shard.writer import Encoders, ShardInfo, ShardWriter
@@ -40,7 +41,8 @@ class AtlasDatasetWriter:
     dict by column. level: of zstd. dictionary: "shared" by all shards, one per "shard", or None. access: "random" keeps every row O(1);
     "scan" compresses whole pages, smaller and slower at random. append adds to a dataset, overwrite replaces it, resume goes on after the last
     whole shard of a writer that was killed (see position). workers: encoding threads, default the cores. part: write part number k of a dataset
-    that several processes write; merge_parts(path) joins them.
+    that several processes write; merge_parts(path) joins them. icc: columns of numbers, bools or text whose likeness in neighbouring rows is measured
+    (ds.icc); None: when appending, those of the dataset, else none.
     """
 
     def __init__(
@@ -61,7 +63,10 @@ class AtlasDatasetWriter:
         part: int | None = None,
         progress: bool = False,
         metadata: dict[str, Any] | None = None,
+        icc: Sequence[str] | None = None,
     ) -> None:
+        if isinstance(icc, str):
+            raise TypeError(f"icc={icc!r}: give a list of columns: icc=[{icc!r}]")
         if access not in DEFAULT_BLOCK:
             raise ValueError(f"access={access!r}: 'random' or 'scan'")
         if dictionary not in ("shared", "shard", None):
@@ -80,7 +85,10 @@ class AtlasDatasetWriter:
         self._folder = self.path if part is None else self.path / PARTS / f"{part:05d}"
         self._append, self._overwrite, self._resume = append, overwrite, resume
         self._metadata = metadata
+        self._icc = None if icc is None else tuple(icc)
         self._schema: Schema | None = make_schema(schema) if schema is not None else None
+        if self._schema is not None:
+            check_columns(self._icc or (), self._schema)
         self._waiting: list[tuple[Any, str | None]] = []
         self._waiting_bytes = 0
         self._streams: dict[str | None, ShardWriter] = {}
@@ -177,6 +185,7 @@ class AtlasDatasetWriter:
             self._base = parse_manifest(self._standing, str(self._folder / NAME))
             self._old = {shard.path for shard in self._base.shards}
             self._take_schema(self._base.schema)
+            self._take_icc(self._base)
             if self._base.shards:
                 self._take_dictionaries(self._base.shards[-1])
         self._read_journal()
@@ -185,6 +194,14 @@ class AtlasDatasetWriter:
         if self._schema is not None and self._schema != schema:
             raise SchemaError(f"{self.path}: schema= is not the schema of the dataset that stands there:\n{schema}")
         self._schema = schema
+
+    def _take_icc(self, base: Manifest) -> None:
+        if self._icc is None:
+            self._icc = tuple(base.icc)
+        check_columns(self._icc, base.schema)
+        lacking = [name for name in self._icc if name not in base.icc]
+        if lacking and base.shards:
+            raise ValueError(f"{self.path}: icc={lacking}: the rows that stand there were written without it: write the dataset anew")
 
     def _take_dictionaries(self, info: ShardInfo) -> None:
         """Goes on with the dictionaries that the dataset's shards already carry."""
@@ -216,6 +233,7 @@ class AtlasDatasetWriter:
             self._take_schema(schema_from_json(head["schema"], where=str(path)))
             for shard in shards:
                 open_shard(self._folder / shard.path)
+            self._combined_icc(shards)
             self._take_dictionaries(shards[0])
         self._done[None] = shards
         self.position = sum(shard.rows for shard in shards)
@@ -298,6 +316,7 @@ class AtlasDatasetWriter:
 
     def _stream(self, split: str | None) -> ShardWriter:
         assert self._schema is not None
+        check_columns(self._icc or (), self._schema)
         if split is not None and (not isinstance(split, str) or not split):
             raise ValueError(f"split={split!r}: a name such as 'train'")
         if self._streams and (split is None) != (None in self._streams):
@@ -321,6 +340,7 @@ class AtlasDatasetWriter:
             published=published,
             dictionaries=self._dictionaries,
             dictionary_per_shard=self._dictionary == "shard",
+            icc=self._icc or (),
         )
         return stream
 
@@ -352,7 +372,13 @@ class AtlasDatasetWriter:
             if split is not None and row > start:
                 splits[split] = (*splits.get(split, ()), (start, row))
         metadata = self._metadata if self._metadata is not None else self._base.metadata if self._base else {}
-        return Manifest(self._schema, tuple(shards), splits, metadata)
+        return Manifest(self._schema, tuple(shards), splits, metadata, self._combined_icc(shards))
+
+    def _combined_icc(self, shards: list[ShardInfo]) -> dict[str, float]:
+        if not self._icc:
+            return {}
+        assert self._schema is not None
+        return combined_icc([self._folder / shard.path for shard in shards], self._icc, self._schema)
 
     def _sweep(self) -> None:
         """After the new manifest stands: takes away what only the old one named."""
@@ -444,6 +470,8 @@ def merge_parts(root: str | os.PathLike[str], *, overwrite: bool = False, metada
             link_file(folder / info.path, path / name)
             shards.append(ShardInfo(name, info.rows, info.bytes, info.tail, info.root))
         row += manifest.rows
-    commit(path, Manifest(schema, tuple(shards), splits, metadata if metadata is not None else parts[0][1].metadata), expected=standing)
+    names = [name for name in parts[0][1].icc if all(name in manifest.icc for _, manifest in parts)]
+    icc = combined_icc([path / info.path for info in shards], names, schema) if names else {}
+    commit(path, Manifest(schema, tuple(shards), splits, metadata if metadata is not None else parts[0][1].metadata, icc), expected=standing)
     shutil.rmtree(path / PARTS)
     remove_shards(path, old - {info.path for info in shards})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ import rfc8785
 
 from atlas_ds import _core
 from atlas_ds.schema.schema import Schema
+from atlas_ds.shard.icc import Tally
 from atlas_ds.shard.plan import FIXED_KIND, NULLABLE, PAGE_CODED, VARIABLE_KIND, Options, ShardPlan, cell_level, make_plan
 from atlas_ds.store.local import NewFile
 
@@ -81,6 +82,7 @@ class ShardWriter:
         published: Callable[[ShardInfo], None],
         dictionaries: dict[int, bytes],
         dictionary_per_shard: bool,
+        icc: Sequence[str] = (),
     ) -> None:
         self._folder = folder
         self._schema = schema
@@ -93,6 +95,7 @@ class ShardWriter:
         self._published = published
         self._known = dictionaries
         self._per_shard = dictionary_per_shard
+        self._icc = icc
         sample = SAMPLE_BYTES if shard_bytes is None else min(SAMPLE_BYTES, shard_bytes)
         self.intake = _core.Intake(schema, sample)
         self._open: _OpenShard | None = None
@@ -131,7 +134,8 @@ class ShardWriter:
         for page in plan.pages:
             if page.dictionary and not self._per_shard:
                 self._known.setdefault(page.leaf.id, plan.dictionaries[page.dictionary - 1])
-        self._open = _OpenShard(self._folder, self._schema_json, self.intake, plan, self._options, self._ordinal(), self._encoders)
+        tallies = [Tally(self._schema[name]) for name in self._icc]
+        self._open = _OpenShard(self._folder, self._schema_json, self.intake, plan, self._options, self._ordinal(), self._encoders, tallies)
 
     def finish_shard(self) -> None:
         """Ends the shard that is being written, if it has rows."""
@@ -155,12 +159,23 @@ class ShardWriter:
 class _OpenShard:
     """A shard between its plan and its name."""
 
-    def __init__(self, folder: Path, schema_json: bytes, intake: _core.Intake, plan: ShardPlan, options: Options, ordinal: int, encoders: Encoders) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        schema_json: bytes,
+        intake: _core.Intake,
+        plan: ShardPlan,
+        options: Options,
+        ordinal: int,
+        encoders: Encoders,
+        tallies: list[Tally],
+    ) -> None:
         self._intake = intake
         self._plan = plan
         self._options = options
         self._ordinal = ordinal
         self._encoders = encoders
+        self._tallies = tallies
         self._pending: deque[tuple[Future[_core.Block], int]] = deque()
         self._pending_bytes = 0
         self.cut_bytes = 0
@@ -233,6 +248,11 @@ class _OpenShard:
     def _cut_in_order(self, *, whole: bool) -> None:
         """Cuts the blocks of all groups in the order of their last rows, so that a file that is cut keeps whole rows. whole: full blocks only."""
         waiting, done = [self._intake.group_rows(group) for group in range(len(self._plan.rows))], list(self._intake.cut_rows)
+        for tally in self._tallies:
+            position = next(k for k, page in enumerate(self._plan.pages) if page.leaf.id == tally.field.leaves[0])
+            group = self._plan.pages[position].group
+            if waiting[group] >= self._plan.rows[group] or not whole:
+                tally.take(self._intake.leaf_columns[position], done[group])
         while True:
             steps = [min(most, rows) for most, rows in zip(self._plan.rows, waiting, strict=True)]
             ready = [(done[g] + step, g) for g, step in enumerate(steps) if step and (step == self._plan.rows[g] or not whole)]
@@ -279,7 +299,10 @@ class _OpenShard:
         self._cut_in_order(whole=False)
         while self._pending:
             self._write_next()
-        stats = json.dumps({"columns": [s.to_json(page.leaf.path, page.why) for s, page in zip(self._stats, self._plan.pages, strict=True)]}, sort_keys=True)
+        notes: dict[str, Any] = {"columns": [s.to_json(page.leaf.path, page.why) for s, page in zip(self._stats, self._plan.pages, strict=True)]}
+        if self._tallies:
+            notes["icc"] = {tally.field.name: tally.finish() for tally in self._tallies}
+        stats = json.dumps(notes, sort_keys=True)
         index = [entry for group in self._index for entry in group]
         body = _core.footer_bytes(self._header, rows, self._raw, self._digest.finish(), self._layout, self._dictionaries, index, stats.encode())
         offset = self._file.size

@@ -104,6 +104,15 @@ def test_info(cli, cli_json, cars):
     assert sum(s["rows"] for s in told["shards"]) == 600
 
 
+def test_icc(cli, cli_json, table, tmp_path):
+    assert cli("convert", table, tmp_path / "d", "--icc", "n", "--icc", "word")[0] == 0
+    code, out, _ = cli("info", tmp_path / "d")
+    assert code == 0 and "(icc, 0 to 1): n 0.00, word 0.00" in out
+    assert cli_json("info", tmp_path / "d")["icc"] == {"n": 0.0, "word": 0.0}
+    code, out, err = cli("convert", table, tmp_path / "e", "--icc", "colour")
+    assert code == 1 and "colour" in err and err.count("\n") == 1 and not (tmp_path / "e").exists()
+
+
 def test_head(cli, cars):
     code, out, _ = cli("head", cars, "-n", "2")
     assert code == 0 and out.count("row ") == 2

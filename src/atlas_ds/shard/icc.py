@@ -1,0 +1,182 @@
+"""How alike neighbours are: the intraclass correlation of a column within chunks of CHUNK_ROWS consecutive rows of a shard.
+
+Of every shard the sums are kept (FORMAT.md, section 13); sums of shards add up, so a whole dataset needs no second look at its rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from atlas_ds import _core
+from atlas_ds.errors import CorruptError, SchemaError
+from atlas_ds.schema.schema import Schema
+from atlas_ds.schema.types import SCALARS, Field, Scalar, Word
+from atlas_ds.shard.reader import open_shard, shard_stats
+
+CHUNK_ROWS = 256
+MOST_CLASSES = 1000  # different values up to which a column is one of classes
+HASH_CLASSES = 1024  # what texts of more different values are dealt to
+HUGE = 1e140  # numbers from here on do not count: their squares would not add up
+
+
+@dataclass(slots=True)
+class Sums:
+    """Of the values of a column, nulls left out. Each of the last three is None where it makes no sense for the type, or is too large.
+
+    rows, chunks: values, and chunks that have some; squares: the squares of the chunks' rows, added up. numbers: mean of all, squares
+    between chunks, squares within. classes: rows of each class, and agree: over all chunks, the squares of its classes' rows over its
+    rows; a class is an int, or the hash of a text. hashed: the same by hash modulo HASH_CLASSES.
+    """
+
+    rows: int = 0
+    chunks: int = 0
+    squares: int = 0
+    numbers: list[float] | None = None
+    classes: dict[str, Any] | None = None
+    hashed: dict[str, Any] | None = None
+
+    def add(self, more: Sums) -> None:
+        """Puts the sums of other chunks to these."""
+        rows = self.rows + more.rows
+        if self.numbers and more.numbers and more.rows:
+            apart = more.numbers[0] - self.numbers[0]
+            between = self.numbers[1] + more.numbers[1] + apart * apart * (self.rows / rows) * more.rows
+            self.numbers = [self.numbers[0] + apart * (more.rows / rows), between, self.numbers[2] + more.numbers[2]]
+        self.classes = both_classes(self.classes, more.classes, MOST_CLASSES)
+        self.hashed = both_classes(self.hashed, more.hashed, HASH_CLASSES)
+        self.rows, self.chunks, self.squares = rows, self.chunks + more.chunks, self.squares + more.squares
+
+    def icc(self) -> float:
+        """ICC(1) of a one-way analysis of variance (Shrout and Fleiss, 1979), k0 for chunks of unequal size (Donner, 1986), in [0, 1].
+
+        A column of classes is one column for each class, 1 where it is that class, whose squares are added. 0 without two chunks,
+        or where nothing varies: then no order is better than another one.
+        """
+        if self.chunks < 2 or self.rows == self.chunks:
+            return 0.0
+        classes = self.classes or self.hashed
+        if classes:
+            between = classes["agree"] - sum(count * count for count in classes["counts"].values()) / self.rows
+            within = self.rows - classes["agree"]
+        else:
+            assert self.numbers is not None
+            _, between, within = self.numbers
+        mean_between, mean_within = between / (self.chunks - 1), within / (self.rows - self.chunks)
+        k0 = (self.rows - self.squares / self.rows) / (self.chunks - 1)
+        whole = mean_between + (k0 - 1) * mean_within
+        return min(max((mean_between - mean_within) / whole, 0.0), 1.0) if whole > 0 else 0.0
+
+
+def both_classes(one: dict[str, Any] | None, more: dict[str, Any] | None, most: int) -> dict[str, Any] | None:
+    """The second's counts added to the first; None where one has none, or together they have more than `most` classes."""
+    if one is None or more is None:
+        return None
+    counts = one["counts"]
+    for key, count in more["counts"].items():
+        counts[key] = counts.get(key, 0) + count
+    return {"agree": one["agree"] + more["agree"], "counts": counts} if len(counts) <= most else None
+
+
+def count_classes(keys: np.ndarray) -> dict[str, Any]:
+    found, counts = np.unique(keys, return_counts=True)
+    return {"agree": int(counts @ counts) / max(len(keys), 1), "counts": {str(int(key)): int(count) for key, count in zip(found, counts, strict=True)}}
+
+
+def sums_of(values: np.ndarray, field: Field) -> Sums:
+    """The sums of one chunk. values: numbers, or the hashes of texts; nulls left out."""
+    if is_text(field):
+        return Sums(len(values), min(len(values), 1), len(values) ** 2, None, count_classes(values), count_classes(values % HASH_CLASSES))
+    classes = None if values.dtype.kind == "f" else count_classes(values)
+    numbers = None
+    if values.dtype.kind != "b":
+        real = values.astype(np.float64)
+        values = real[np.abs(real) < HUGE]  # nor do NaN and infinities count
+        mean = math.fsum(values) / max(len(values), 1)  # fsum: the same bits on every machine
+        numbers = [mean, 0.0, math.fsum((values - mean) ** 2)]
+    return Sums(len(values), min(len(values), 1), len(values) ** 2, numbers, classes)
+
+
+def is_text(field: Field) -> bool:
+    return field.type == Word("str")
+
+
+def check_columns(names: Sequence[str], schema: Schema) -> None:
+    """SchemaError if a column is not there, or is no number, bool or text."""
+    for name in names:
+        if name not in schema.names:
+            raise SchemaError(f"icc: no column {name!r}; the columns are {', '.join(schema.names)}")
+        field = schema[name]
+        if not is_text(field) and not (isinstance(field.type, Scalar) and not field.type.dtype.startswith("complex")):
+            raise SchemaError(f"icc: column {name!r} is {field.type}: only ints, floats, bools and str can be alike or not")
+
+
+class Tally:
+    """Takes the values of one column of a shard as they come, and adds them up chunk by chunk."""
+
+    def __init__(self, field: Field) -> None:
+        self.field = field
+        self._seen = 0  # rows of the shard that were taken
+        self._rest = np.empty(0)  # values of the chunk that is not full yet, and which of them are nulls
+        self._rest_nulls = np.empty(0, np.bool_)
+        self._sums = sums_of(np.empty(0, self._dtype), field)
+
+    @property
+    def _dtype(self) -> np.dtype[Any]:
+        return np.dtype(np.uint64) if is_text(self.field) else SCALARS[str(self.field.type)]
+
+    def take(self, column: _core.Column, first_row: int) -> None:
+        """The rows that wait in the column, the first of which is first_row of the shard; those seen before are skipped."""
+        data, lengths = column.sample(column.rows)
+        skip = self._seen - first_row
+        if is_text(self.field):
+            ends = np.cumsum(lengths, dtype=np.int64)[skip:].tolist()
+            texts = zip(ends, lengths[skip:].tolist(), strict=True)
+            values = np.array([_core.hash64(data[end - length : end]) for end, length in texts], np.uint64)
+        else:
+            values = np.frombuffer(data, self._dtype)[skip:]
+        self._seen = first_row + column.rows
+        self._add(values, column.nulls()[skip:])
+
+    def _add(self, values: np.ndarray, nulls: np.ndarray) -> None:
+        if len(self._rest):
+            values, nulls = np.concatenate([self._rest, values]), np.concatenate([self._rest_nulls, nulls])
+        whole = len(values) - len(values) % CHUNK_ROWS
+        for start in range(0, whole, CHUNK_ROWS):
+            self._add_chunk(values[start : start + CHUNK_ROWS], nulls[start : start + CHUNK_ROWS])
+        self._rest, self._rest_nulls = values[whole:], nulls[whole:]
+
+    def _add_chunk(self, values: np.ndarray, nulls: np.ndarray) -> None:
+        values = values[~nulls]
+        if self.field.type == Scalar("bfloat16"):
+            values = (values.astype(np.uint32) << 16).view(np.float32)
+        self._sums.add(sums_of(values, self.field))
+
+    def finish(self) -> dict[str, Any]:
+        """The sums, ready for JSON, once all rows were taken."""
+        if len(self._rest):
+            self._add_chunk(self._rest, self._rest_nulls)
+        return asdict(self._sums)
+
+
+def combined_icc(paths: Iterable[Path], names: Sequence[str], schema: Schema) -> dict[str, float]:
+    """The ICC of columns over the rows of several shards, from their sums. ValueError names a shard that was written without them."""
+    totals: dict[str, Sums] = {}
+    for path in paths:
+        found = shard_stats(open_shard(path)).get("icc", {})
+        for name in names:
+            if name not in found:
+                raise ValueError(f"{path}: was written without icc=[{name!r}], so the column has none: write the dataset anew with it")
+            try:
+                sums = Sums(**found[name])
+                if name in totals:
+                    totals[name].add(sums)
+                totals.setdefault(name, sums)
+            except (AttributeError, KeyError, LookupError, TypeError) as cause:
+                raise CorruptError(f"{path}: stats: the sums of column {name!r} are not readable: {cause}") from cause
+    return {name: totals[name].icc() if name in totals else 0.0 for name in names}
