@@ -440,4 +440,4 @@ def split_rows(manifest: Manifest, split: str | None) -> range | np.ndarray:
         raise KeyError(f"no split {split!r}; the splits are: {names}")
     if len(parts) == 1:
         return range(*parts[0])
-    return np.concatenate([np.arange(a, b) for a, b in parts])
+    return np.concatenate([np.empty(0, np.int64), *(np.arange(a, b) for a, b in parts)])

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from atlas_ds import AtlasDataset, Media, Ragged, errors
+from atlas_ds.dataset.manifest import commit, read_manifest, read_standing
 from support import fd_count, rich_rows, same, write
 
 ROWS = 60
@@ -379,3 +380,11 @@ def test_splits(tmp_path):
     assert list(AtlasDataset(tmp_path / "d", split="train")) == [1, 3, 5, 7, 9] and AtlasDataset(tmp_path / "d").splits == {"test": 5, "train": 5}
     with pytest.raises(KeyError, match="test, train"):
         AtlasDataset(tmp_path / "d", split="x")
+
+
+def test_a_split_of_no_ranges(tmp_path):
+    path = write(tmp_path / "d", range(5))
+    manifest = read_manifest(path / "atlas.json")
+    manifest.splits["none"] = ()
+    commit(path, manifest, expected=read_standing(path))
+    assert list(AtlasDataset(path, split="none")) == [] and AtlasDataset(path).splits == {"none": 0}
