@@ -93,6 +93,7 @@ class AtlasDatasetWriter:
         self._waiting_bytes = 0
         self._streams: dict[str | None, ShardWriter] = {}
         self._done: dict[str | None, list[ShardInfo]] = {}
+        self._named: set[str] = set()  # files that have their name, or were about to get it when Ctrl-C came
         self._dictionaries: dict[int, bytes] = {}
         self._standing: bytes | None = None
         self._old: set[str] = set()
@@ -159,7 +160,7 @@ class AtlasDatasetWriter:
             stream.abort()
         now = read_standing(self._folder)  # equal rows have equal names: another writer may have published the same file
         keep = self._old if now == self._standing else self._old | shard_names(self._folder, now)
-        remove_shards(self._folder, {info.path for infos in self._done.values() for info in infos} - keep)
+        remove_shards(self._folder, self._named - keep)
         (self._folder / JOURNAL).unlink(missing_ok=True)
         self._progress.__exit__(None, None, None)
         if self._made_folder:
@@ -236,6 +237,7 @@ class AtlasDatasetWriter:
             self._combined_icc(shards)
             self._take_dictionaries(shards[0])
         self._done[None] = shards
+        self._named = {shard.path for shard in shards}
         self.position = sum(shard.rows for shard in shards)
 
     def _write_journal(self) -> None:
@@ -337,6 +339,7 @@ class AtlasDatasetWriter:
             shard_rows=self._shard_rows,
             encoders=self._encoders,
             ordinal=self._take_ordinal,
+            naming=self._named.add,
             published=published,
             dictionaries=self._dictionaries,
             dictionary_per_shard=self._dictionary == "shard",

@@ -67,7 +67,8 @@ class Encoders:
 
 
 class ShardWriter:
-    """Rows in, shards out. ordinal() gives each new shard's number; published(info) is called when one has its name."""
+    """Rows in, shards out. ordinal() gives each new shard's number; naming(name) is called just before one gets its name,
+    published(info) when it has it."""
 
     def __init__(
         self,
@@ -79,6 +80,7 @@ class ShardWriter:
         shard_rows: int | None,
         encoders: Encoders,
         ordinal: Callable[[], int],
+        naming: Callable[[str], None],
         published: Callable[[ShardInfo], None],
         dictionaries: dict[int, bytes],
         dictionary_per_shard: bool,
@@ -92,6 +94,7 @@ class ShardWriter:
         self._shard_rows = shard_rows
         self._encoders = encoders
         self._ordinal = ordinal
+        self._naming = naming
         self._published = published
         self._known = dictionaries
         self._per_shard = dictionary_per_shard
@@ -144,7 +147,7 @@ class ShardWriter:
         if self._open is None:
             self._begin()
         assert self._open is not None
-        info = self._open.finish()
+        info = self._open.finish(self._naming)
         self._open = None
         self.intake.restart()
         self._published(info)
@@ -287,14 +290,14 @@ class _OpenShard:
         for position, written, values in pages:
             self._stats[position].add(*written, values)
 
-    def finish(self) -> ShardInfo:
+    def finish(self, naming: Callable[[str], None]) -> ShardInfo:
         try:
-            return self._finish()
+            return self._finish(naming)
         except BaseException:
             self.abort()
             raise
 
-    def _finish(self) -> ShardInfo:
+    def _finish(self, naming: Callable[[str], None]) -> ShardInfo:
         rows = self._intake.rows
         self._cut_in_order(whole=False)
         while self._pending:
@@ -310,6 +313,7 @@ class _OpenShard:
         self._file.write(_core.trailer_bytes(offset, len(body), rows, self._nonce, root))
         name = f"{self._ordinal:05d}-{root:016x}.atlas"
         info = ShardInfo(name, rows, self._file.size, self._file.size - offset, f"{root:016x}")
+        naming(name)
         self._file.publish(name)  # over a file of an earlier run: the name says that the bytes are the same, but that one may be damaged
         return info
 
