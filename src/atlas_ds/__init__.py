@@ -7,6 +7,7 @@ from atlas_ds.dataset.reader import AtlasDataset
 from atlas_ds.dataset.writer import AtlasDatasetWriter, merge_parts
 from atlas_ds.loader.loader import Loader
 from atlas_ds.loader.mix import Mix
+from atlas_ds.loader.shuffle import shuffle
 from atlas_ds.order import Sampler
 from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.values import Media, Ragged
@@ -25,6 +26,7 @@ __all__ = [
     "errors",
     "merge_parts",
     "repair",
+    "shuffle",
     "types",
     "verify",
 ]

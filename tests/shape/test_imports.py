@@ -21,9 +21,9 @@ LEVELS = (
     ("schema", "store"),
     ("shard",),
     ("order", "dataset"),
-    ("loader",),
-    ("types", "atlas_ds"),  # the package's face: what users import, and so may the rooms above
-    ("bridge", "catalog"),
+    ("types",),
+    ("bridge", "loader", "catalog"),
+    ("atlas_ds",),  # the package's face: what users import
     ("cli",),
     ("__main__",),
 )

@@ -13,6 +13,7 @@ from atlas_ds.dataset.reader import AtlasDataset
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import AtlasError, SchemaError
 from atlas_ds.progress import Progress
+from atlas_ds.store.local import refuse_overlap
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def convert(
     splits the source has. The other options are AtlasDatasetWriter's.
     """
     start = time.monotonic()
-    _refuse_overlap(Path(src), Path(dst))
+    refuse_overlap(Path(src), Path(dst))
     source = open_source(src, source_format)
     metadata = _appended_metadata(Path(dst), source) if append else dict(source.metadata)
     rows = 0
@@ -87,13 +88,3 @@ def _appended_metadata(dst: Path, source: Source) -> dict[str, object]:
                 " make them agree, or convert into a dataset of its own"
             )
     return standing | dict(source.metadata)
-
-
-def _refuse_overlap(src: Path, dst: Path) -> None:
-    source, target = src.resolve(), dst.resolve()
-    if source == target:
-        raise AtlasError(f"{dst}: source and destination are the same; write to another folder")
-    if source.is_dir() and target.is_relative_to(source):
-        raise AtlasError(f"{dst}: lies inside the source {src}, whose files it would join; write to another folder")
-    if source.is_relative_to(target):
-        raise AtlasError(f"{dst}: holds the source {src}, which overwriting could delete; write to another folder")

@@ -11,15 +11,16 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from atlas_ds.cli import bench, convert, head, info, repair, verify
+from atlas_ds.cli import bench, convert, head, info, repair, shuffle, verify
 from atlas_ds.cli.text import one_line
 from atlas_ds.errors import AtlasError
 
-COMMANDS = (convert, info, head, verify, repair, bench)
+COMMANDS = (convert, shuffle, info, head, verify, repair, bench)
 
 EPILOG = """\
 examples:
   atlas-ds convert photos/ photos-atlas       a folder, Parquet, CSV, JSON lines, .npy, .npz or MNIST files
+  atlas-ds shuffle photos-atlas mixed         the same rows in a random order
   atlas-ds info photos-atlas                  columns, sizes, codecs and why they were chosen
   atlas-ds head -n 3 photos-atlas             the first examples, in brief
   atlas-ds verify photos-atlas                every byte against its checksum

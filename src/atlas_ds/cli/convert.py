@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from atlas_ds import bridge
-from atlas_ds.cli.options import add_json, positive, subparser
+from atlas_ds.cli.options import add_json, add_storage, storage, subparser
 from atlas_ds.cli.text import count, duration, ratio, size
 from atlas_ds.dataset.reader import AtlasDataset
 
@@ -29,7 +29,6 @@ examples:
 
 Ctrl-C or an error leaves the destination as it was.
 """
-CODECS = ("auto", "none", "lz4", "zstd")
 
 
 def add_command(commands: Any) -> None:
@@ -37,15 +36,8 @@ def add_command(commands: Any) -> None:
     parser.add_argument("src", metavar="SRC", type=Path, help="what to read: a file or a folder")
     parser.add_argument("dst", metavar="DST", type=Path, help="the dataset's folder, made by this command")
     parser.add_argument("--from", dest="source_format", choices=tuple(bridge.READERS), help="the format, if not to be detected")
-    parser.add_argument("--shard-size", default="256MB", help="bytes or examples of a shard (default: %(default)s)")
-    parser.add_argument("--block-size", help="bytes or examples of a block (default: 64KB, or 1MB with --access scan)")
-    parser.add_argument(
-        "--compression", action="append", metavar="CODEC", type=_codec,
-        help="auto, none, lz4 or zstd (default: auto); COLUMN=CODEC for one column, may be repeated",
-    )  # fmt: skip
-    parser.add_argument("--access", choices=("random", "scan"), default="random", help="how it will be read (default: random)")
+    add_storage(parser)
     parser.add_argument("--split", help="put all rows into this split, e.g. train")
-    parser.add_argument("--workers", type=positive, help="threads that compress (default: as many as cores)")
     parser.add_argument("--icc", action="append", metavar="COLUMN", help="measure how alike near rows are in this column; may be repeated")
     place = parser.add_mutually_exclusive_group()
     place.add_argument("--overwrite", action="store_true", help="replace a dataset at DST")
@@ -61,14 +53,10 @@ def run(args: argparse.Namespace) -> int:
         args.src,
         args.dst,
         source_format=args.source_format,
-        shard_size=_size(args.shard_size),
-        block_size=_size(args.block_size) if args.block_size else None,
-        compression=_compression(args.compression or []),
-        access=args.access,
+        **storage(args),
         overwrite=args.overwrite,
         append=args.append,
         split=args.split,
-        workers=args.workers,
         icc=args.icc,
         progress=not args.quiet and not args.json,
     )
@@ -85,22 +73,3 @@ def run(args: argparse.Namespace) -> int:
     for note in done.notes:
         print(f"  {note}")
     return 0
-
-
-def _size(text: str) -> int | str:
-    return int(text) if text.isdigit() else text
-
-
-def _codec(text: str) -> tuple[str, str]:
-    column, _, codec = text.rpartition("=")
-    if codec not in CODECS:
-        raise argparse.ArgumentTypeError(f"{codec!r} is no codec; choose from {', '.join(CODECS)}")
-    return column, codec
-
-
-def _compression(choices: list[tuple[str, str]]) -> str | dict[str, str]:
-    columns = {column: codec for column, codec in choices if column}
-    general = [codec for column, codec in choices if not column]
-    if columns and general:
-        raise ValueError("--compression: give one codec for all columns, or COLUMN=CODEC for some (the others are auto)")
-    return columns or (general[-1] if general else "auto")

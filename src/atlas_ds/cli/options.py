@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+CODECS = ("auto", "none", "lz4", "zstd")
 Run = Callable[[argparse.Namespace], int]
 
 
@@ -40,3 +41,45 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
     return number
+
+
+def add_storage(parser: argparse.ArgumentParser) -> None:
+    """How the new dataset is stored: the writer's options."""
+    parser.add_argument("--shard-size", default="256MB", help="bytes or examples of a shard (default: %(default)s)")
+    parser.add_argument("--block-size", help="bytes or examples of a block (default: 64KB, or 1MB with --access scan)")
+    parser.add_argument(
+        "--compression", action="append", metavar="CODEC", type=_codec,
+        help="auto, none, lz4 or zstd (default: auto); COLUMN=CODEC for one column, may be repeated",
+    )  # fmt: skip
+    parser.add_argument("--access", choices=("random", "scan"), default="random", help="how it will be read (default: random)")
+    parser.add_argument("--workers", type=positive, help="threads that compress (default: as many as cores)")
+
+
+def storage(args: argparse.Namespace) -> dict[str, Any]:
+    """What add_storage asked for, as the writer takes it."""
+    return {
+        "shard_size": _size(args.shard_size),
+        "block_size": _size(args.block_size) if args.block_size else None,
+        "compression": _compression(args.compression or []),
+        "access": args.access,
+        "workers": args.workers,
+    }
+
+
+def _size(text: str) -> int | str:
+    return int(text) if text.isdigit() else text
+
+
+def _codec(text: str) -> tuple[str, str]:
+    column, _, codec = text.rpartition("=")
+    if codec not in CODECS:
+        raise argparse.ArgumentTypeError(f"{codec!r} is no codec; choose from {', '.join(CODECS)}")
+    return column, codec
+
+
+def _compression(choices: list[tuple[str, str]]) -> str | dict[str, str]:
+    columns = {column: codec for column, codec in choices if column}
+    general = [codec for column, codec in choices if not column]
+    if columns and general:
+        raise ValueError("--compression: give one codec for all columns, or COLUMN=CODEC for some (the others are auto)")
+    return columns or (general[-1] if general else "auto")

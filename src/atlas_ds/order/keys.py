@@ -10,7 +10,9 @@ CHUNKS: Final = 1
 """(stream, seed, epoch): the order in which chunks are dealt to lanes. Windows (2) and mixes (3) make their keys in the core."""
 ROWS: Final = 4
 """(stream, seed, epoch): all rows, in the exact order."""
-TRANSFORM: Final = 5
+PLACES: Final = 5
+"""(seed, part): rows of a dataset that is written anew, shuffled."""
+TRANSFORM: Final = 6
 """(stream, seed, epoch, row): the random numbers of a transform."""
 
 

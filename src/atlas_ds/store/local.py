@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+from atlas_ds.errors import AtlasError
+
 TEMPORARY = ".tmp-"
 
 
@@ -129,3 +131,14 @@ def _alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def refuse_overlap(src: Path, dst: Path) -> None:
+    """AtlasError if what is made of src at dst would fall upon src."""
+    source, target = src.resolve(), dst.resolve()
+    if source == target:
+        raise AtlasError(f"{dst}: source and destination are the same; write to another folder")
+    if source.is_dir() and target.is_relative_to(source):
+        raise AtlasError(f"{dst}: lies inside the source {src}, whose files it would join; write to another folder")
+    if source.is_relative_to(target):
+        raise AtlasError(f"{dst}: holds the source {src}, which overwriting could delete; write to another folder")

@@ -9,7 +9,7 @@ import pytest
 from atlas_ds import AtlasDataset, AtlasDatasetWriter
 from atlas_ds.cli import main
 
-COMMANDS = ("convert", "info", "head", "verify", "repair", "bench")
+COMMANDS = ("convert", "shuffle", "info", "head", "verify", "repair", "bench")
 
 
 @pytest.fixture

@@ -1,0 +1,203 @@
+"""shuffle: a dataset written anew in a random order, in bounded memory. For data whose neighbours are alike; docs/order.md has the order.
+
+Rows that do not fit in memory are dealt before they are ordered: windows of the source, one after another, go to a temporary dataset, each
+with its rows put in the order of their buckets, a bucket being a run of places in the result. Then bucket after bucket is gathered.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import SupportsIndex
+
+import numpy as np
+import numpy.typing as npt
+
+from atlas_ds.dataset.manifest import Manifest, Ranges
+from atlas_ds.dataset.reader import Opened, Source, open_source
+from atlas_ds.dataset.sizes import parse_size
+from atlas_ds.dataset.writer import AtlasDatasetWriter
+from atlas_ds.order import Permutation, keys
+from atlas_ds.progress import Progress
+from atlas_ds.shard.reader import shard_stats
+from atlas_ds.store.local import refuse_overlap
+
+Rows = npt.NDArray[np.int64]
+Along = Callable[[Permutation, int, int], Rows]
+ROW_BYTES, LEAF_BYTES = 200, 100  # that an example costs as Python objects, beside its values
+INDEX_BYTES = 64  # that a row costs in arrays of row numbers
+SCRATCH_SHARD = 256 << 20
+TABLE_ROWS = 65_536  # up to here a permutation is a table, and looking one number up is going through it
+
+
+def shuffle(
+    src: str | os.PathLike[str],
+    dst: str | os.PathLike[str],
+    *,
+    seed: SupportsIndex = 0,
+    memory: str = "1GB",
+    shard_size: int | str = "256MB",
+    block_size: int | str | None = None,
+    compression: str | Mapping[str, str] = "auto",
+    access: str = "random",
+    overwrite: bool = False,
+    workers: int | None = None,
+    progress: bool = False,
+) -> None:
+    """Writes the rows of the dataset `src` as the dataset `dst`, in a random order that `seed` names: the same seed, the same bytes.
+
+    Schema, metadata and splits stay; rows that are in the same splits (or in none) change places with each other only. The columns of
+    ds.icc are measured again. memory: of rows and row numbers; the writer's buffers, some 80 MB with shards of 256MB, come on top. Data
+    larger than that is written twice, first uncompressed to a hidden folder beside dst, removed at the end. The other options are
+    AtlasDatasetWriter's. An error or Ctrl-C leaves dst as it was.
+    """
+    _, budget = parse_size(memory, "memory")
+    if budget is None:
+        raise ValueError(f"memory={memory!r}: give bytes, such as '1GB'")
+    refuse_overlap(Path(src), Path(dst))
+    source = open_source(Source(os.path.abspath(src), None, "first", "mmap", True, 0))
+    manifest = source.manifest
+    order = Shuffle(manifest.rows, manifest.splits, keys.word("seed", seed))
+    raw, row_bytes = measure(source)
+    batch = max(1, budget // 8 // (row_bytes + ROW_BYTES + LEAF_BYTES * len(manifest.schema.leaves)))
+    window = max(batch, budget // 2 // (row_bytes + INDEX_BYTES))
+    writer = ShuffleWriter(
+        dst,
+        shard_size,
+        block_size,
+        schema=manifest.schema,
+        compression=compression,
+        access=access,
+        overwrite=overwrite,
+        workers=workers,
+        metadata=manifest.metadata,
+        icc=list(manifest.icc),
+    )
+    writer.splits = manifest.splits
+    in_memory = raw <= budget
+    with writer, Progress(manifest.rows * (1 if in_memory else 2), "shuffling", "rows", progress) as bar:
+        if in_memory:
+            for start, count in windows(manifest.rows, window):
+                copy(source, order.take(start, count), writer, batch, bar)
+            return
+        target = Path(os.path.abspath(dst))
+        with TemporaryDirectory(prefix=f".{target.name}-shuffle-", dir=target.parent) as folder:
+            scratch = Path(folder) / "rows"
+            deal(source, order, scratch, window, batch, f"{min(budget // 4 + 1, SCRATCH_SHARD)}B", workers, bar)
+            gather(open_source(replace(source.source, path=str(scratch))), order, writer, window, batch, bar)
+
+
+class ShuffleWriter(AtlasDatasetWriter):
+    """A writer whose splits are row ranges known beforehand; they may overlap or leave rows out."""
+
+    splits: dict[str, Ranges]
+
+    def _manifest(self) -> Manifest:
+        return replace(super()._manifest(), splits=self.splits)
+
+
+class Shuffle:
+    """Which row of the source stands at which place: rows that are in the same splits are one part, and each part is permuted.
+
+    Parts are numbered by their first row. Row number i of a part goes to where row number j is, i = Permutation(rows of the part; keys.PLACES,
+    seed, part)[j].
+    """
+
+    def __init__(self, rows: int, splits: Mapping[str, Ranges], seed: int) -> None:
+        edges = {0, rows, *(edge for ranges in splits.values() for pair in ranges for edge in pair)}
+        self._starts = np.array(sorted(edges), np.int64)  # of runs of rows that are in the same splits, and the end
+        inside = np.zeros((len(self._starts) - 1, len(splits)), np.bool_)
+        for number, ranges in enumerate(splits.values()):
+            for start, stop in ranges:
+                inside[np.searchsorted(self._starts, start) : np.searchsorted(self._starts, stop), number] = True
+        names: dict[bytes, int] = {}
+        self._parts = np.array([names.setdefault(one.tobytes(), len(names)) for one in inside], np.int64)
+        lengths = np.diff(self._starts)
+        self._before = np.zeros(len(lengths), np.int64)  # rows of the same part before each run
+        self._runs: list[tuple[Rows, Rows]] = []  # of each part: first rows of its runs in the dataset, and in the part
+        self._permutations: list[Permutation] = []
+        for part in range(len(names)):
+            own = self._parts == part
+            ends = np.cumsum(lengths[own])
+            self._before[own] = ends - lengths[own]
+            self._runs.append((self._starts[:-1][own], self._before[own]))
+            self._permutations.append(Permutation(int(ends[-1]), keys.PLACES, seed, part))
+
+    def take(self, start: int, count: int) -> Rows:
+        """The rows of the source at places start, start + 1, ..."""
+        return self._map(start, count, Permutation.take)
+
+    def find(self, start: int, count: int) -> Rows:
+        """The places of the source's rows start, start + 1, ..."""
+        return self._map(start, count, places_of)
+
+    def _map(self, start: int, count: int, along: Along) -> Rows:
+        out = np.empty(count, np.int64)
+        at, stop = start, start + count
+        while at < stop:
+            run = int(np.searchsorted(self._starts, at, "right")) - 1
+            end = min(stop, int(self._starts[run + 1]))
+            part = int(self._parts[run])
+            numbers = along(self._permutations[part], int(self._before[run] + at - self._starts[run]), end - at)
+            in_dataset, in_part = self._runs[part]
+            runs = np.searchsorted(in_part, numbers, "right") - 1
+            out[at - start : end - start] = in_dataset[runs] + numbers - in_part[runs]
+            at = end
+        return out
+
+
+def places_of(permutation: Permutation, first: int, count: int) -> Rows:
+    """The inverse of Permutation.take."""
+    if permutation.length <= TABLE_ROWS:
+        return np.argsort(permutation.take(0, permutation.length))[first : first + count]
+    return np.fromiter(map(permutation.find, range(first, first + count)), np.int64, count)
+
+
+def measure(source: Opened) -> tuple[int, int]:
+    """(bytes of all values, of a mean row of the shard with the largest ones)."""
+    total = most = 0
+    for number, info in enumerate(source.manifest.shards):
+        shard = source.table.shard(number)
+        values = sum(leaf["raw_bytes"] for leaf in shard_stats(shard).get("columns", []))
+        raw = max(shard.raw_bytes, values)  # notes may be missing; without them, values that repeat count once
+        total, most = total + raw, max(most, raw // max(info.rows, 1))
+    return total, most
+
+
+def windows(rows: int, window: int) -> Iterator[tuple[int, int]]:
+    """(first, count) of runs of rows."""
+    for start in range(0, rows, window):
+        yield start, min(window, rows - start)
+
+
+def copy(source: Opened, rows: Rows, writer: AtlasDatasetWriter, batch: int, bar: Progress) -> None:
+    """Adds rows of the source in the order given."""
+    for start, count in windows(len(rows), batch):
+        writer.extend(source.table.examples(source.program, rows[start : start + count]))
+        bar.advance(count)
+
+
+def deal(source: Opened, order: Shuffle, scratch: Path, window: int, batch: int, shard_size: str, workers: int | None, bar: Progress) -> None:
+    """Writes the source window by window, each with the rows of its first bucket in front; rows of one bucket stay in order."""
+    schema, rows = source.manifest.schema, source.manifest.rows
+    with AtlasDatasetWriter(scratch, shard_size, schema=schema, compression="none", dictionary=None, workers=workers) as writer:
+        for start, count in windows(rows, window):
+            buckets = order.find(start, count) // window
+            copy(source, start + np.argsort(buckets, kind="stable"), writer, batch, bar)
+
+
+def gather(scratch: Opened, order: Shuffle, writer: AtlasDatasetWriter, window: int, batch: int, bar: Progress) -> None:
+    """Adds what was dealt, bucket by bucket, in order. A bucket has as many rows as a window."""
+    rows = scratch.manifest.rows
+    done = np.zeros(-(-rows // window), np.int64)  # rows of each window that belong to earlier buckets: they stand in front of this one's
+    for start, count in windows(rows, window):
+        wanted = order.take(start, count)
+        by_row = np.argsort(wanted)
+        found, first, counts = np.unique(wanted[by_row] // window, return_index=True, return_counts=True)
+        places = np.empty(count, np.int64)
+        places[by_row] = np.arange(count) + np.repeat(found * window + done[found] - first, counts)
+        done[found] += counts
+        copy(scratch, places, writer, batch, bar)
