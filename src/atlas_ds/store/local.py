@@ -29,9 +29,14 @@ class NewFile:
         self._fd = -1
         for attempt in range(1000):
             path = folder / f"{TEMPORARY}{label}-{os.getpid()}-{attempt}"
-            with contextlib.suppress(FileExistsError):
+            try:
                 self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
                 break
+            except FileExistsError:
+                continue
+            except KeyboardInterrupt:  # raised after the file was made: nobody else knows of it
+                path.unlink(missing_ok=True)
+                raise
         else:
             raise FileExistsError(f"{folder}: a thousand temporary files of this process are there")
         self.path = path

@@ -137,3 +137,17 @@ def test_numbers_of_a_dead_writer_are_not_reused(tmp_path):
     assert file.path.name.endswith("-1")
     file.discard()
     assert (tmp_path / f".tmp-x-{os.getpid()}-0").read_bytes() == b"old"
+
+
+def test_an_interrupt_as_the_file_is_made(tmp_path, monkeypatch):
+    make = os.open
+
+    def interrupt(*args):
+        os.close(make(*args))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "open", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        NewFile(tmp_path, "00000")
+    monkeypatch.undo()
+    assert os.listdir(tmp_path) == []
