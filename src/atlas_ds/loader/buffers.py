@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import sys
+import math
 import threading
+import weakref
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,14 @@ KEPT = 64  # arrays of a column, at most
 class Buffers:
     """Arrays of `rows` rows for the fixed columns of a schema, as `out` of a batch.
 
-    An array is free when the pool holds the only reference to it: views of it, and tensors over these, keep it.
+    Memory is free once the array over it is gone: views of it, and tensors over these, keep it. (Counts of references would not tell:
+    Python 3.14 does not count those of local names.)
     """
 
     def __init__(self, fields: tuple[Field, ...], rows: int) -> None:
         self._rows = rows
         self._kinds = dict(fixed_columns(fields))
-        self._arrays: dict[str, list[np.ndarray]] = {path: [] for path in self._kinds}
+        self._kept: dict[str, list[tuple[bytearray, weakref.ref[np.ndarray]]]] = {path: [] for path in self._kinds}
         self._lock = threading.Lock()
 
     def take(self, rows: int) -> dict[str, np.ndarray]:
@@ -31,15 +33,12 @@ class Buffers:
             return {path: self._one(path)[:rows] for path in self._kinds}
 
     def _one(self, path: str) -> np.ndarray:
-        kept = self._arrays[path]
-        for k in range(len(kept)):
-            array = kept[k]
-            if sys.getrefcount(array) == 3:  # the list, the name, the argument
-                kept.append(kept.pop(k))
-                return array
+        kept = self._kept[path]
         dtype, shape = self._kinds[path]
-        array = np.empty((self._rows, *shape), dtype)
-        kept.append(array)
+        free = next((k for k, (_, array) in enumerate(kept) if array() is None), None)
+        memory = bytearray(self._rows * dtype.itemsize * math.prod(shape)) if free is None else kept.pop(free)[0]
+        array = np.ndarray((self._rows, *shape), dtype, memory)  # what views of it have as their base, for it is none itself
+        kept.append((memory, weakref.ref(array)))
         if len(kept) > KEPT:
             del kept[0]
         return array
