@@ -28,14 +28,16 @@ class Failure:
 class Pipeline:
     """Pieces 0 .. count - 1, begun in order by several threads, at most about `limit` bytes ahead of the one that takes them in order.
 
-    The taker does a piece itself rather than wait for a thread to begin it, so that small pieces cost no change of threads. threads
-    may be 0. An error in a piece is raised by the `get` of that piece, with its own traceback; what comes after it is not begun.
+    helps: the taker does a piece itself rather than wait for a thread to begin it, so that small pieces cost no change of threads. Not
+    for work that may hang: nobody would watch the taker. threads may be 0, then the taker does all. An error in a piece is raised by
+    the `get` of that piece, with its own traceback; what comes after it is not begun.
     timeout: seconds that `get` waits while no piece is finished; then LoaderTimeout, which holds a dump of all threads.
     """
 
-    def __init__(self, make: Make, count: int, *, threads: int, limit: int, timeout: float) -> None:
+    def __init__(self, make: Make, count: int, *, threads: int, limit: int, timeout: float, helps: bool = True) -> None:
         self._make, self._count, self._limit, self._timeout = make, count, limit, timeout
-        self._lock = threading.Lock()
+        self._helps = helps or threads == 0
+        self._lock = threading.RLock()  # the garbage collector may close the pipeline in a thread that holds it
         self._ready = threading.Condition(self._lock)  # a piece is finished
         self._room = threading.Condition(self._lock)  # a piece was taken
         self._begun = self._finished = self._taken = 0
@@ -44,6 +46,7 @@ class Pipeline:
         self._held = self._largest = 0
         self._most = 0
         self._stopped = False
+        self._patience = 5.0
         self._pid = os.getpid()
         self._threads = [threading.Thread(target=self._work, name=f"atlas-loader-{k}", daemon=True) for k in range(threads)]
         for thread in self._threads:
@@ -96,8 +99,10 @@ class Pipeline:
 
     def get(self, number: int) -> Any:
         """The result of a piece; each is asked for once, in order."""
+        if os.getpid() != self._pid:  # before the lock, which a thread that is not here may hold
+            raise RuntimeError("this process was forked during an epoch: its parent has the loader's threads; begin a new epoch here")
         with self._lock:
-            own = self._begun == number and not self._stopped
+            own = self._helps and self._begun == number and not self._stopped
             if own:
                 self._begun += 1
         if own:
@@ -110,7 +115,10 @@ class Pipeline:
             self._taken += 1
             self._room.notify()
         if isinstance(result, Failure):
-            raise result.error
+            try:
+                raise result.error
+            finally:
+                del result  # else error, frame and error would hold each other
         return result
 
     def _await(self, number: int) -> None:
@@ -118,29 +126,29 @@ class Pipeline:
         while number not in self._done:
             if self._stopped:
                 raise RuntimeError("the loader was closed while a batch was waited for")
-            if os.getpid() != self._pid:
-                raise RuntimeError("this process was forked during an epoch: its parent has the loader's threads; begin a new epoch here")
             if self._finished != finished:
                 deadline, finished = time.monotonic() + self._timeout, self._finished
             left = deadline - time.monotonic()
             if left <= 0:
+                self._patience = 0.0  # what hung so long will not end now
                 raise LoaderTimeout(f"no batch was finished for {self._timeout:g} s (piece {number} of {self._count}); what the threads are doing:\n{dump()}")
             self._ready.wait(min(left, 1.0))
 
-    def close(self, patience: float = 5.0) -> None:
+    def close(self) -> None:
         """Lets the threads end after their piece. Waits for them, but not forever: a transform may never return."""
+        if os.getpid() != self._pid:
+            return
         with self._lock:
             self._stopped = True
             self._done.clear()
             self._sizes.clear()
             self._room.notify_all()
             self._ready.notify_all()
-        if os.getpid() != self._pid:
+        if threading.current_thread() in self._threads:
             return
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + self._patience
         for thread in self._threads:
-            if thread is not threading.current_thread():
-                thread.join(max(0.0, deadline - time.monotonic()))
+            thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def dump() -> str:
