@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import mmap
 import multiprocessing
 import os
+import pickle
 import queue
+import signal
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from multiprocessing.reduction import ForkingPickler
+from multiprocessing.reduction import ForkingPickler, recv_handle, send_handle
 from typing import Any
 
 import numpy as np
 
 from atlas_ds.errors import LoaderTimeout
+from atlas_ds.loader.pipeline import dump
 
-FOLDER = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()
+
+class ProcessDied(RuntimeError):
+    """A process ended that was to answer."""
 
 
 class RemoteTraceback(Exception):
@@ -39,7 +46,11 @@ class Processes:
     def __init__(self, fetch: Callable[[Any], Any], count: int, *, start_method: str, timeout: float) -> None:
         context = multiprocessing.get_context(start_method)
         self._timeout = timeout
-        self._idle: queue.SimpleQueue[tuple[Any, Connection]] = queue.SimpleQueue()
+        self._pid = os.getpid()
+        self._closed = False
+        self._alive = count
+        self._lock = threading.Lock()
+        self._idle: queue.SimpleQueue[tuple[Any, Connection] | None] = queue.SimpleQueue()
         self._all: list[tuple[Any, Connection]] = []
         for k in range(count):
             here, there = context.Pipe()
@@ -51,57 +62,102 @@ class Processes:
 
     def run(self, task: Any) -> Any:
         """What the fetch gives for a task. Errors of the fetch are raised here; LoaderTimeout if a process does not answer."""
-        process, pipe = self._idle.get(timeout=self._timeout)
+        process, pipe = self._take()
         try:
-            pipe.send(task)
-            deadline = time.monotonic() + self._timeout
-            while not pipe.poll(1.0):
-                if time.monotonic() > deadline:
-                    raise LoaderTimeout(f"the transform process {process.name} (pid {process.pid}) gave no batch for {self._timeout:g} s")
-            kind, *content = pipe.recv()
-        except (EOFError, OSError) as cause:
-            process.join(1.0)
-            raise RuntimeError(f"the transform process {process.name} (pid {process.pid}) ended with exit code {process.exitcode}") from cause
-        finally:
-            self._idle.put((process, pipe))
+            kind, content, more = self._exchange(process, pipe, task)
+        except BaseException as error:
+            self._lose(process, pipe)  # a late answer would be taken for that to the next task
+            if isinstance(error, LoaderTimeout) or not isinstance(error, EOFError | OSError):
+                raise
+            raise ProcessDied(f"the transform process {process.name} ended with exit code {process.exitcode}") from error
+        self._idle.put((process, pipe))
         if kind == "error":
-            error, text = content
-            raise error from RemoteTraceback(text)
-        return unpacked(*content)
+            raise content from RemoteTraceback(more)
+        return unpacked(content, more)
+
+    def _take(self) -> tuple[Any, Connection]:
+        try:
+            found = self._idle.get(timeout=self._timeout)
+        except queue.Empty:
+            raise LoaderTimeout(f"no transform process was free for {self._timeout:g} s") from None
+        if found is None:
+            self._idle.put(None)
+            raise ProcessDied("all transform processes of this epoch have ended")
+        return found
+
+    def _exchange(self, process: Any, pipe: Connection, task: Any) -> tuple[str, Any, Any]:
+        pipe.send(task)
+        deadline = time.monotonic() + self._timeout
+        while not pipe.poll(0.2):
+            if self._closed:
+                raise RuntimeError("the loader was closed while a batch was waited for")
+            if time.monotonic() > deadline:
+                raise LoaderTimeout(f"the transform process {process.name} (pid {process.pid}) gave no batch for {self._timeout:g} s:\n{dump()}")
+        kind, content, more = pipe.recv()
+        return kind, content, recv_handle(pipe) if more is True else more
+
+    def _lose(self, process: Any, pipe: Connection) -> None:
+        """Does without a process; the others go on."""
+        process.join(0.0 if self._closed else 0.2)
+        process.kill()
+        process.join()
+        pipe.close()
+        with self._lock:
+            self._alive -= 1
+            if self._alive == 0:
+                self._idle.put(None)
+
+    def stop(self) -> None:
+        """Lets `run` wait no longer."""
+        self._closed = True
 
     def close(self) -> None:
+        """Ends the processes: idle ones by themselves, others by force."""
+        if os.getpid() != self._pid:
+            return
+        self._closed = True
         for _, pipe in self._all:
             pipe.close()
+        deadline = time.monotonic() + 1.0
         for process, _ in self._all:
-            process.join(2.0)
+            process.join(max(0.0, deadline - time.monotonic()))
             if process.is_alive():
                 process.kill()
                 process.join()
-            process.close()
         self._all = []
 
 
 def work(pipe: Connection, fetch: Callable[[Any], Any]) -> None:
-    """The life of a process: until the other end is closed."""
-    while True:
-        try:
-            task = pipe.recv()
-        except (EOFError, OSError, KeyboardInterrupt):
-            return
-        try:
-            answer: tuple[Any, ...] = ("batch", *packed(fetch(task)))
-        except BaseException as error:
-            answer = ("error", sendable(error), traceback.format_exc())
-        try:
-            pipe.send(answer)
-        except (OSError, KeyboardInterrupt):
-            return
+    """The life of a process: until the other end is closed. Ctrl-C is the loop's affair."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            answer, fd = answered(fetch, pipe.recv())
+            try:
+                pipe.send_bytes(answer)
+                if fd is not None:
+                    send_handle(pipe, fd, os.getppid())
+            finally:
+                if fd is not None:
+                    os.close(fd)
+
+
+def answered(fetch: Callable[[Any], Any], task: Any) -> tuple[Any, int | None]:
+    """The answer to a task, pickled, and the file with its arrays."""
+    fd = None
+    try:
+        structure, fd = packed(fetch(task))
+        return ForkingPickler.dumps(("batch", structure, fd is not None)), fd
+    except BaseException as error:
+        if fd is not None:
+            os.close(fd)
+        return ForkingPickler.dumps(("error", sendable(error), traceback.format_exc())), None
 
 
 def sendable(error: BaseException) -> BaseException:
     """The error, or where it cannot be sent, one that says the same."""
     try:
-        ForkingPickler.dumps(error)
+        pickle.loads(ForkingPickler.dumps(error))
     except Exception:
         return RuntimeError(f"{type(error).__name__}: {error}")
     return error
@@ -116,8 +172,8 @@ class Placed:
     shape: tuple[int, ...]
 
 
-def packed(batch: Any) -> tuple[Any, str | None]:
-    """The batch with Placed for its arrays, and the file that holds their bytes."""
+def packed(batch: Any) -> tuple[Any, int | None]:
+    """The batch with Placed for its arrays, and the file that holds their bytes. It has no name, so nothing can be left of it."""
     arrays: list[tuple[int, np.ndarray]] = []
     size = 0
 
@@ -133,27 +189,32 @@ def packed(batch: Any) -> tuple[Any, str | None]:
     structure = mapped(batch, place)
     if not arrays:
         return structure, None
-    fd, name = tempfile.mkstemp(prefix=f"atlas-batch-{os.getppid()}-", dir=FOLDER)
+    fd = nameless()
     try:
         os.ftruncate(fd, size)
         memory = np.frombuffer(mmap.mmap(fd, size), np.uint8)
         for start, array in arrays:
             memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)[...] = array
     except BaseException:
-        os.unlink(name)
-        raise
-    finally:
         os.close(fd)
-    return structure, name
+        raise
+    return structure, fd
 
 
-def unpacked(structure: Any, name: str | None) -> Any:
+def nameless() -> int:
+    """A file in memory without a name. Not in /dev/shm, of which a container has 64 MB."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("atlas-batch")
+    fd, name = tempfile.mkstemp(prefix="atlas-batch-")
+    os.unlink(name)
+    return fd
+
+
+def unpacked(structure: Any, fd: int | None) -> Any:
     """The batch; its arrays lie in the shared memory, which goes when they go."""
-    if name is None:
+    if fd is None:
         return structure
-    fd = os.open(name, os.O_RDWR)
     try:
-        os.unlink(name)
         memory = np.frombuffer(mmap.mmap(fd, 0), np.uint8)
     finally:
         os.close(fd)
