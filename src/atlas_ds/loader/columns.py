@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from atlas_ds.dataset.concat import pick
 from atlas_ds.schema.values import Media, Ragged
 
 
@@ -24,14 +25,26 @@ def part(columns: Any, start: int, stop: int) -> Any:
     return columns[start:stop]
 
 
+def take(columns: Any, rows: np.ndarray) -> Any:
+    """Some rows of a batch, in any order."""
+    if isinstance(columns, dict):
+        return {name: take(column, rows) for name, column in columns.items()}
+    if isinstance(columns, tuple):
+        return tuple(take(column, rows) for column in columns)
+    if isinstance(columns, np.ndarray):
+        return columns[rows]
+    return pick(columns, rows) if isinstance(columns, Ragged) else [columns[i] for i in rows.tolist()]
+
+
 def collate(examples: Sequence[Any]) -> Any:
-    """Examples to columns: arrays of one shape and numbers are stacked, everything else is a list. Dicts and tuples stay what they are."""
+    """Examples to columns: arrays of one shape and numbers are stacked, everything else is a list. Dicts of the same keys and tuples of one
+    length stay what they are."""
     if not examples:
         return []
     first = examples[0]
-    if isinstance(first, dict):
+    if isinstance(first, dict) and all(isinstance(example, dict) and example.keys() == first.keys() for example in examples):
         return {name: collate([example[name] for example in examples]) for name in first}
-    if isinstance(first, tuple):
+    if isinstance(first, tuple) and all(isinstance(example, tuple) and len(example) == len(first) for example in examples):
         return tuple(collate(column) for column in zip(*examples, strict=True))
     if hasattr(first, "detach"):  # a torch tensor, which a transform made
         return collate([np.asarray(example) for example in examples])

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from atlas_ds import _core
-from atlas_ds.dataset.concat import join
+from atlas_ds.dataset.concat import Concat, columns_in_lists, join
 from atlas_ds.dataset.reader import AtlasDataset
+from atlas_ds.errors import CorruptError
 from atlas_ds.loader.buffers import Buffers
-from atlas_ds.loader.columns import collate, part
+from atlas_ds.loader.columns import collate, part, take
 from atlas_ds.order import keys
 
 Fetch = Callable[[np.ndarray], Any]
@@ -25,9 +26,9 @@ Fetch = Callable[[np.ndarray], Any]
 def columns_of(dataset: Any, rows: int) -> Fetch:
     """Batches as `dataset.batch` gives them, but a list of columns as a tuple (a list is a column of values). Arrays of up to `rows` rows
     lie in buffers that are used again."""
-    if type(dataset) is not AtlasDataset:
-        return lambda at: dataset.batch(at)
-    buffers = Buffers(dataset.schema.fields, rows) if dataset.schema.container != "value" else None
+    if not isinstance(dataset, AtlasDataset):
+        return (lambda at: tuple(dataset.batch(at))) if columns_in_lists(dataset) else (lambda at: dataset.batch(at))
+    buffers = Buffers(dataset.schema.fields, rows) if rows and dataset.schema.container != "value" else None
     table, program, of_list = dataset.table, dataset.program, dataset.schema.container == "list"
 
     def fetch(at: np.ndarray) -> Any:
@@ -68,7 +69,10 @@ class Chunked:
         parts = []
         for begin, end in zip([0, *cuts.tolist()], [*cuts.tolist(), len(rows)], strict=True):
             chunk = int(chunks[begin])
-            parts.append(some(self._columns(chunk), rows[begin:end] - self._starts[chunk]))
+            try:
+                parts.append(take(self._columns(chunk), rows[begin:end] - self._starts[chunk]))
+            except CorruptError:  # somewhere in the chunk: do these rows have to do with it?
+                parts.append(self._fetch(rows[begin:end]))
         back = np.empty(len(at), np.int64)
         back[order] = np.arange(len(at))
         return join(parts, back)
@@ -89,15 +93,11 @@ class Chunked:
         return entry.columns
 
 
-def some(columns: Any, rows: np.ndarray) -> Any:
-    """Some rows of a batch."""
-    if isinstance(columns, dict):
-        return {name: some(column, rows) for name, column in columns.items()}
-    if isinstance(columns, tuple):
-        return tuple(some(column, rows) for column in columns)
-    if isinstance(columns, np.ndarray):
-        return columns[rows]
-    return [columns[i] for i in rows.tolist()]
+def plain(dataset: Any) -> bool:
+    """Whether `batch` says all about a dataset's rows: it is one of ours, and no function is mapped over its examples."""
+    if isinstance(dataset, Concat):
+        return all(isinstance(one, AtlasDataset | Concat) and plain(one) and getattr(one, "convert", None) is None for one in dataset.datasets)
+    return isinstance(dataset, AtlasDataset) and dataset.function is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +123,16 @@ class Examples:
     seeds: Seeds | None
 
     def __call__(self, at: np.ndarray) -> Any:
-        examples = self.examples(at)
-        return collate(examples) if self.collate is None else self.collate(examples)
+        if self.collate is not None:
+            return self.collate(self.examples(at))
+        return collate(self.examples(at)) if len(at) else self._nothing()
+
+    def _nothing(self) -> Any:
+        """An empty batch: no rows of the columns that row 0 has, where it can be read."""
+        try:
+            return part(collate(self.examples(np.zeros(1, np.int64))), 0, 0)
+        except Exception:
+            return []
 
     def examples(self, at: np.ndarray) -> list[Any]:
         rows = at.tolist()

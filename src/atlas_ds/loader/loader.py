@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 import warnings
 import weakref
@@ -13,12 +14,13 @@ import numpy as np
 
 from atlas_ds.dataset.reader import AtlasDataset
 from atlas_ds.dataset.sizes import as_bytes
+from atlas_ds.errors import LoaderTimeout
 from atlas_ds.loader.columns import size_of
-from atlas_ds.loader.fetch import Chunked, Examples, Fetch, Seeds, columns_of, cut
-from atlas_ds.loader.pipeline import Pipeline
-from atlas_ds.loader.processes import Processes
+from atlas_ds.loader.fetch import Chunked, Examples, Fetch, Seeds, columns_of, cut, plain
+from atlas_ds.loader.pipeline import Failure, Pipeline
+from atlas_ds.loader.processes import ProcessDied, Processes
 from atlas_ds.loader.stats import Stats
-from atlas_ds.order import Plan, Sampler, Window
+from atlas_ds.order import Plan, Sampler, Window, keys
 from atlas_ds.progress import Progress
 
 GROUP_BYTES = 1 << 20  # small batches are read together: one change of threads for so many bytes
@@ -27,6 +29,9 @@ WARN_QUALITY = 1.5
 SKIPS_KEPT = 1000
 ON_ERROR = ("raise", "skip", "replace")
 FORMATS = ("torch", "numpy")
+NOT_OF_A_ROW = (LoaderTimeout, ProcessDied, MemoryError)  # no bad sample: skipping rows would not help
+Part = tuple[Any, np.ndarray, list[int], list[Any]]
+"""Columns of some steps, their rows, how many are of each step, and the masks."""
 
 
 class Loader:
@@ -52,7 +57,8 @@ class Loader:
     format: "torch" or "numpy". pin_memory: tensors in page-locked memory, where there is an accelerator.
     on_error: a bad sample (damaged bytes, an error in transform_example) raises; or "skip": the batch is shorter; or "replace": another
     row of the batch takes its place. Positions are consumed all the same, and `stats().skips` tells which.
-    timeout: seconds that the loop waits while nothing is finished; then LoaderTimeout, with the stacks of all threads. progress: a bar.
+    timeout: seconds that the loop waits while nothing is finished; then LoaderTimeout, with the stacks of all threads (not with
+    num_threads=0, where the loop itself is what hangs). progress: a bar.
 
     Iterating again is the next epoch; a loop left by `break` begins its epoch anew, unless a state is loaded.
     """
@@ -109,7 +115,8 @@ class Loader:
         self._transform, self._transform_example, self._collate = transform, transform_example, collate
         self._seeded, self._on_error, self._timeout, self._progress = seeded, on_error, timeout, progress
         self._processes, self._start_method = transform_processes, start_method
-        self._threads = transform_processes or (min(8, len(os.sched_getaffinity(0))) if num_threads is None else num_threads)
+        asked = min(8, len(os.sched_getaffinity(0))) if num_threads is None else keys.count("num_threads", num_threads, 0)
+        self._threads = keys.count("transform_processes", transform_processes, 0) or asked
         self._prefetch = as_bytes(prefetch, "prefetch")
         self._finish = finisher(format, pin_memory)
         self._masked = tail == "pad"
@@ -146,7 +153,9 @@ class Loader:
         self._now = plan, 0
         run = Run(self, plan, stats)
         self._open.add(run)
-        return self._batches(run, plan, stats)
+        batches = self._batches(run, plan, stats)
+        run.ends_with(batches)
+        return batches
 
     def _batches(self, run: Run, plan: Plan, stats: Stats) -> Iterator[Any]:
         clock = time.perf_counter
@@ -157,7 +166,10 @@ class Loader:
                 for number in range(run.groups):
                     ready = run.pipeline.get(number)
                     stats.most_bytes = run.pipeline.most_bytes
-                    for batch, rows, size in ready:
+                    for item in ready:
+                        if isinstance(item, Failure):
+                            raise item.error
+                        batch, rows, size = item
                         done += 1
                         if self._now is not None and self._now[0] is plan:
                             self._now = plan, done
@@ -169,7 +181,7 @@ class Loader:
                         stats.consumer += asked - given
                         stats.seconds = asked - began
                         bar.advance()
-                        batch = None
+                        batch = item = None
                     ready = None
         finally:
             run.close()
@@ -224,7 +236,7 @@ class Run:
     """One epoch under way: which steps make a piece of work, and the threads that do them."""
 
     def __init__(self, loader: Loader, plan: Plan, stats: Stats) -> None:
-        self._plan, self._stats = plan, stats
+        self._plan, self._stats, self._counting = plan, stats, threading.Lock()
         self._transform, self._finish, self._masked, self._on_error = loader._transform, loader._finish, loader._masked, loader._on_error
         begin = plan.begin
         self._seeds = Seeds(begin.seed, begin.stream, begin.epoch) if loader._seeded else None
@@ -247,27 +259,55 @@ class Run:
                 self._fetch = self._processes.run
         threads = min(loader._threads, self.groups)
         stats.threads = threads
-        self.pipeline = Pipeline(self._make, self.groups, threads=threads, limit=loader._prefetch, timeout=loader._timeout)
-        self._end = weakref.finalize(self, end, self.pipeline, self._processes)
+        own_code = loader._by_example or loader._transform is not None
+        self.pipeline = Pipeline(self._make, self.groups, threads=threads, limit=loader._prefetch, timeout=loader._timeout, helps=not own_code)
+
+    def ends_with(self, batches: Iterator[Any]) -> None:
+        """Closes when the iterator goes, even one that was never begun, or when the interpreter ends."""
+        self._end = weakref.finalize(batches, end, self.pipeline, self._processes)
 
     def close(self) -> None:
         self._end()
 
-    def _make(self, number: int) -> tuple[list[tuple[Any, int, int]], int]:
-        """The batches of a piece of work, each with its rows and bytes."""
+    def _make(self, number: int) -> tuple[list[Any], int]:
+        """The batches of a piece of work, each with its rows and bytes; if one fails, those before it and a Failure."""
         first = number * self._group
-        rows, counts, masks = self._plan.rows_of(first, min(first + self._group, self._plan.steps))
-        clock = time.perf_counter
-        began = clock()
+        last = min(first + self._group, self._plan.steps)
+        ready: list[Any] = []
+        size = 0
         try:
-            columns = self._fetch(rows)
-        except Exception:
-            if self._on_error == "raise":
+            for part in self._read(first, last):
+                size += self._batches(*part, ready)
+        except Exception as error:
+            if not ready:
                 raise
-            columns, rows, counts, masks = self._without_bad(rows, counts, masks)
-        read = clock()
+            ready.append(Failure(error))
+        return ready, size
+
+    def _read(self, first: int, last: int) -> Iterator[Part]:
+        """The columns of some steps, at once; step by step if that fails, so that those before the bad one are not lost."""
+        began = time.perf_counter()
+        rows, counts, masks = self._plan.rows_of(first, last)
+        try:
+            part = self._fetch(rows), rows, counts, masks
+        except NOT_OF_A_ROW:
+            raise
+        except Exception:
+            if self._on_error != "raise":
+                part = self._without_bad(rows, counts, masks)
+            elif last - first == 1:
+                raise
+            else:
+                for step in range(first, last):
+                    yield from self._read(step, step + 1)
+                return
+        self._stats.reading += time.perf_counter() - began
+        yield part
+
+    def _batches(self, columns: Any, rows: np.ndarray, counts: list[int], masks: list[Any], ready: list[Any]) -> int:
+        """Appends the batches of the columns of some steps; returns the bytes of all of them."""
+        began = time.perf_counter()
         size = max(1, size_of(columns))
-        ready = []
         start = 0
         for batch, count, mask in zip(cut(columns, counts), counts, masks, strict=True):
             if self._masked:
@@ -276,9 +316,8 @@ class Run:
                 batch = self._transform(batch) if self._seeds is None else self._transform(batch, self._seeds.at(int(rows[start]) if count else 0))
             ready.append((self._finish(batch), count, size * count // max(1, len(rows))))
             start += count
-        self._stats.reading += read - began
-        self._stats.transforming += clock() - read
-        return ready, size
+        self._stats.transforming += time.perf_counter() - began
+        return size
 
     def _without_bad(self, rows: np.ndarray, counts: list[int], masks: list[Any]) -> tuple[Any, np.ndarray, list[int], list[Any]]:
         """The same piece of work where some rows cannot be read: these are left out, or others of their batch stand in for them."""
@@ -303,23 +342,23 @@ class Run:
     def _is_good(self, row: int) -> bool:
         try:
             self._fetch(np.array([row], np.int64))
+        except NOT_OF_A_ROW:
+            raise
         except Exception as error:
-            self._stats.skipped += 1
-            if len(self._stats.skips) < SKIPS_KEPT:
-                self._stats.skips.append((row, f"{type(error).__name__}: {error}"))
+            with self._counting:
+                self._stats.skipped += 1
+                if len(self._stats.skips) < SKIPS_KEPT:
+                    self._stats.skips.append((row, f"{type(error).__name__}: {error}"))
             return False
         return True
 
 
 def end(pipeline: Pipeline, processes: Processes | None) -> None:
+    if processes is not None:
+        processes.stop()
     pipeline.close()
     if processes is not None:
         processes.close()
-
-
-def plain(dataset: Any) -> bool:
-    """Whether `batch` says all about the dataset's rows: no function is mapped over its examples."""
-    return hasattr(dataset, "batch") and getattr(dataset, "function", None) is None and all(map(plain, getattr(dataset, "datasets", ())))
 
 
 def group_steps(loader: Loader, rows: int) -> int:
