@@ -50,9 +50,19 @@ def collate(examples: Sequence[Any]) -> Any:
         return collate([np.asarray(example) for example in examples])
     if isinstance(first, np.ndarray) and all(isinstance(e, np.ndarray) and e.shape == first.shape and e.dtype == first.dtype for e in examples):
         return np.stack(examples)
+    if all(type(example) is int for example in examples):
+        return whole(examples)
     if isinstance(first, bool | int | float | complex | np.generic) and all(type(e) is type(first) for e in examples):
         return np.array(examples)
     return list(examples)
+
+
+def whole(numbers: Sequence[int]) -> Any:
+    """int64, or uint64 where that is too small, never float64, or a list."""
+    least, most = min(numbers), max(numbers)
+    if least >= -(1 << 63) and most < 1 << 63:
+        return np.array(numbers, np.int64)
+    return np.array(numbers, np.uint64) if least >= 0 and most < 1 << 64 else list(numbers)
 
 
 def size_of(columns: Any) -> int:

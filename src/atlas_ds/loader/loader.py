@@ -95,6 +95,8 @@ class Loader:
             raise ValueError(f"format={format!r}: 'torch' or 'numpy'")
         if on_error not in ON_ERROR:
             raise ValueError(f"on_error={on_error!r}: 'raise', 'skip' or 'replace'")
+        if not timeout > 0:
+            raise ValueError(f"timeout={timeout!r}: seconds above 0, or math.inf")
         if transform_processes and start_method not in ("forkserver", "spawn"):
             raise ValueError(f"start_method={start_method!r}: 'forkserver' or 'spawn'; a fork of a process with threads may hang")
         self.dataset = dataset
@@ -152,9 +154,9 @@ class Loader:
         stats = self._stats = Stats(quality=self._stats.quality, quality_is_worst=self._stats.quality_is_worst)
         self._now = plan, 0
         run = Run(self, plan, stats)
-        self._open.add(run)
         batches = self._batches(run, plan, stats)
         run.ends_with(batches)
+        self._open.add(run)
         return batches
 
     def _batches(self, run: Run, plan: Plan, stats: Stats) -> Iterator[Any]:
@@ -260,7 +262,12 @@ class Run:
         threads = min(loader._threads, self.groups)
         stats.threads = threads
         own_code = loader._by_example or loader._transform is not None
-        self.pipeline = Pipeline(self._make, self.groups, threads=threads, limit=loader._prefetch, timeout=loader._timeout, helps=not own_code)
+        try:
+            self.pipeline = Pipeline(self._make, self.groups, threads=threads, limit=loader._prefetch, timeout=loader._timeout, helps=not own_code)
+        except BaseException:
+            if self._processes is not None:
+                self._processes.close()
+            raise
 
     def ends_with(self, batches: Iterator[Any]) -> None:
         """Closes when the iterator goes, even one that was never begun, or when the interpreter ends."""

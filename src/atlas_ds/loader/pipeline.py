@@ -48,9 +48,15 @@ class Pipeline:
         self._stopped = False
         self._patience = 5.0
         self._pid = os.getpid()
-        self._threads = [threading.Thread(target=self._work, name=f"atlas-loader-{k}", daemon=True) for k in range(threads)]
-        for thread in self._threads:
-            thread.start()
+        self._threads: list[threading.Thread] = []
+        try:
+            for k in range(threads):
+                thread = threading.Thread(target=self._work, name=f"atlas-loader-{k}", daemon=True)
+                thread.start()
+                self._threads.append(thread)
+        except BaseException:  # the system gives no more
+            self.close()
+            raise
 
     @property
     def most_bytes(self) -> int:

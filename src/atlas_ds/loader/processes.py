@@ -52,13 +52,17 @@ class Processes:
         self._lock = threading.Lock()
         self._idle: queue.SimpleQueue[tuple[Any, Connection] | None] = queue.SimpleQueue()
         self._all: list[tuple[Any, Connection]] = []
-        for k in range(count):
-            here, there = context.Pipe()
-            process = context.Process(target=work, args=(there, fetch), name=f"atlas-transform-{k}", daemon=True)  # type: ignore[attr-defined]
-            process.start()
-            there.close()
-            self._all.append((process, here))
-            self._idle.put((process, here))
+        try:
+            for k in range(count):
+                here, there = context.Pipe()
+                process = context.Process(target=work, args=(there, fetch), name=f"atlas-transform-{k}", daemon=True)  # type: ignore[attr-defined]
+                with there:
+                    process.start()
+                self._all.append((process, here))
+                self._idle.put((process, here))
+        except BaseException:
+            self.close()
+            raise
 
     def run(self, task: Any) -> Any:
         """What the fetch gives for a task. Errors of the fetch are raised here; LoaderTimeout if a process does not answer."""
@@ -66,8 +70,9 @@ class Processes:
         try:
             kind, content, more = self._exchange(process, pipe, task)
         except BaseException as error:
-            self._lose(process, pipe)  # a late answer would be taken for that to the next task
-            if isinstance(error, LoaderTimeout) or not isinstance(error, EOFError | OSError):
+            died = isinstance(error, EOFError | OSError) and not isinstance(error, LoaderTimeout)
+            self._lose(process, pipe, patience=5.0 if died else 0.0)  # a late answer would be taken for that to the next task
+            if not died:
                 raise
             raise ProcessDied(f"the transform process {process.name} ended with exit code {process.exitcode}") from error
         self._idle.put((process, pipe))
@@ -96,9 +101,9 @@ class Processes:
         kind, content, more = pipe.recv()
         return kind, content, recv_handle(pipe) if more is True else more
 
-    def _lose(self, process: Any, pipe: Connection) -> None:
-        """Does without a process; the others go on."""
-        process.join(0.0 if self._closed else 0.2)
+    def _lose(self, process: Any, pipe: Connection, patience: float) -> None:
+        """Does without a process; the others go on. patience: seconds that it may take to end by itself."""
+        process.join(0.0 if self._closed else patience)
         process.kill()
         process.join()
         pipe.close()

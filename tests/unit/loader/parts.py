@@ -52,6 +52,10 @@ def slowly(example: dict[str, Any]) -> dict[str, Any]:
     return example
 
 
+def with_pid(example: dict[str, Any]) -> dict[str, Any]:
+    return slowly(example) | {"pid": os.getpid()}
+
+
 def with_noise(example: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
     return {"i": example["i"], "noise": rng.integers(1 << 60)}
 

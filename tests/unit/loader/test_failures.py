@@ -1,6 +1,7 @@
 """What goes wrong: errors keep their traceback and their place, nothing hangs, and everything ends."""
 
 import gc
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import textwrap
 import threading
 import time
 import traceback
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -311,6 +313,21 @@ def test_iterators_that_were_never_begun(numbers):
     assert not ours()
 
 
+def test_threads_that_cannot_be_started(numbers, monkeypatch):
+    start = threading.Thread.start
+
+    def refuse(self):
+        if self.name == "atlas-loader-2":
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    for options in ({"num_threads": 4}, {"transform_processes": 3}):
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            iter(load(AtlasDataset(numbers), **options))
+        assert not ours() and not multiprocessing.active_children()
+
+
 def test_fork_during_an_epoch(numbers):
     """The child has no threads: an error, at once, even if one of the parent's threads held a lock just then."""
     loader = load(AtlasDataset(numbers), batch_size=5, num_threads=4, transform=parts.as_it_is, prefetch=3000)
@@ -403,6 +420,32 @@ def test_ctrl_c(numbers, options):
     assert (done.returncode, done.stdout, done.stderr) == (0, "stopped\n", "")
 
 
+def test_processes_end_with_a_loop_that_is_killed(numbers):
+    done = run(
+        f"""
+        import multiprocessing
+        batches = iter(load(dataset, batch_size=5, {PROCESSES}))
+        next(batches)
+        print(*(process.pid for process in multiprocessing.active_children()), flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+        """,
+        numbers,
+    )
+    pids = done.stdout.split()
+    assert done.returncode == -signal.SIGKILL and len(pids) == 2
+    end = time.monotonic() + 20
+    while [pid for pid in pids if is_alive(pid)]:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def is_alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 def test_ctrl_c_of_a_terminal_reaches_the_processes_too(numbers, tmp_path):
     """The signal goes to the whole group: one traceback, the loop's."""
     script = tmp_path / "script.py"
@@ -410,10 +453,11 @@ def test_ctrl_c_of_a_terminal_reaches_the_processes_too(numbers, tmp_path):
         textwrap.dedent(HEAD)
         + textwrap.indent(
             textwrap.dedent(
-                f"""
-                for batch in load(dataset, batch_size=5, {PROCESSES}):
-                    print("batch", flush=True)
-                    time.sleep(0.2)
+                """
+                while True:
+                    for batch in load(dataset, batch_size=5, transform_example=parts.with_pid, transform_processes=2):
+                        print(batch["pid"][0], flush=True)
+                        time.sleep(0.05)
                 """
             ),
             "    ",
@@ -423,7 +467,11 @@ def test_ctrl_c_of_a_terminal_reaches_the_processes_too(numbers, tmp_path):
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     process = subprocess.Popen([sys.executable, script, numbers], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env, start_new_session=True)
     assert process.stdout is not None
-    assert process.stdout.readline() == "batch\n"
+    seen: set[str] = set()
+    while len(seen) < 2:  # both have begun: a Python that is still starting says something of its own
+        line = process.stdout.readline()
+        assert line
+        seen.add(line)
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert errors.count("Traceback") == 1 and errors.rstrip().endswith("KeyboardInterrupt")

@@ -186,6 +186,9 @@ def test_collate():
     ragged = [np.zeros(2), np.zeros(3)]
     assert collate(ragged) == ragged and collate([1, 2.0]) == [1, 2.0] and collate([None, 1]) == [None, 1]
     assert same(collate([True, False]), np.array([True, False])) and collate([]) == []
+    high = 2**63 + 1
+    assert same(collate([high, 1]), np.array([high, 1], np.uint64)) and collate([high, -1]) == [high, -1] and collate([2**64]) == [2**64]
+    assert same(collate([-(2**63), 2**63 - 1]), np.array([-(2**63), 2**63 - 1]))
     assert collate([{"a": 1}, {"b": 1}]) == [{"a": 1}, {"b": 1}] and collate([(1,), (1, 2)]) == [(1,), (1, 2)] and collate([{"a": 1}, None]) == [{"a": 1}, None]
 
 
@@ -248,6 +251,8 @@ def test_a_column_mask_and_padding(tmp_path):
         ({"num_threads": "4"}, TypeError, "num_threads must be an int"),
         ({"prefetch": "much"}, ValueError, "prefetch='much'"),
         ({"pin_memory": True, "format": "numpy"}, ValueError, "pin_memory is for format='torch'"),
+        ({"timeout": 0}, ValueError, "timeout=0: seconds above 0"),
+        ({"timeout": float("nan")}, ValueError, "timeout=nan"),
         ({"batch_size": 0}, ValueError, "batch_size 0"),
         ({"batch_size": None}, ValueError, "give batch_size"),
     ],
