@@ -17,6 +17,7 @@ from atlas_ds.dataset.sizes import as_bytes
 from atlas_ds.errors import LoaderTimeout
 from atlas_ds.loader.columns import size_of
 from atlas_ds.loader.fetch import Chunked, Examples, Fetch, Seeds, columns_of, cut, plain
+from atlas_ds.loader.mix import Mix
 from atlas_ds.loader.pipeline import Failure, Pipeline
 from atlas_ds.loader.processes import ProcessDied, Processes
 from atlas_ds.loader.stats import Stats
@@ -100,6 +101,7 @@ class Loader:
         if transform_processes and start_method not in ("forkserver", "spawn"):
             raise ValueError(f"start_method={start_method!r}: 'forkserver' or 'spawn'; a fork of a process with threads may hang")
         self.dataset = dataset
+        self._rows = dataset.all if isinstance(dataset, Mix) else dataset
         self.sampler = Sampler(
             dataset,
             batch_size=batch_size,
@@ -113,7 +115,7 @@ class Loader:
             window=window,
             stream=stream,
         )
-        self._by_example = transform_example is not None or collate is not None or transform_processes > 0 or not plain(dataset)
+        self._by_example = transform_example is not None or collate is not None or transform_processes > 0 or not plain(self._rows)
         self._transform, self._transform_example, self._collate = transform, transform_example, collate
         self._seeded, self._on_error, self._timeout, self._progress = seeded, on_error, timeout, progress
         self._processes, self._start_method = transform_processes, start_method
@@ -249,12 +251,12 @@ class Run:
         self._fetch: Fetch
         if not loader._by_example:
             order = plan.order
-            if isinstance(order, Window) and getattr(loader.dataset, "decodes_blocks", False):
-                self._fetch = Chunked(columns_of(loader.dataset, 0), order.starts, order.lanes * (order.window + 1))
+            if isinstance(order, Window) and getattr(loader._rows, "decodes_blocks", False):
+                self._fetch = Chunked(columns_of(loader._rows, 0), order.starts, order.lanes * (order.window + 1))
             else:
-                self._fetch = columns_of(loader.dataset, rows * self._group)
+                self._fetch = columns_of(loader._rows, rows * self._group)
         else:
-            examples = Examples(loader.dataset, loader._transform_example, loader._collate, self._seeds)
+            examples = Examples(loader._rows, loader._transform_example, loader._collate, self._seeds)
             self._fetch = examples
             if loader._processes and self.groups:
                 self._processes = Processes(examples, loader._processes, start_method=loader._start_method, timeout=loader._timeout)
@@ -370,7 +372,7 @@ def end(pipeline: Pipeline, processes: Processes | None) -> None:
 
 def group_steps(loader: Loader, rows: int) -> int:
     """How many batches are read at once."""
-    size = row_bytes(loader.dataset) * rows
+    size = row_bytes(loader._rows) * rows
     most = min(GROUP_BYTES, loader._prefetch // (2 * max(1, loader._threads)))
     return max(1, min(GROUP_STEPS, int(most // max(size, 1)), len(loader) // (4 * max(1, loader._threads))))
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, SupportsIndex
 
 from atlas_ds import _core
-from atlas_ds.dataset.concat import Concat, concat
+from atlas_ds.dataset.concat import Concat
 from atlas_ds.order import keys
 from atlas_ds.order.mixed import Parts, segments_of
 from atlas_ds.order.plan import Source, source_of
@@ -24,7 +24,7 @@ class Mix:
 
     parts: (dataset, weight) pairs; weights are ints >= 0 that add up to at most 65,536. The datasets must have the columns in common.
     shuffle: True (what suits each dataset), "exact", "window" or False (as they are stored). length: rows of an epoch of the mix; by
-    default as many as all datasets have together. Weights are changed by `Loader.reweight`, and a state remembers when.
+    default as many as all datasets have together. all: the datasets one after another, by whose row numbers the order speaks. Weights are changed by `Loader.reweight`, and a state remembers when.
     """
 
     def __init__(
@@ -41,8 +41,7 @@ class Mix:
                 raise ValueError(f"dataset {number} of the mix is empty")
         count = sum(source.rows for source in sources) if length is None else keys.count("length", length)
         self._parts = Parts(sources, shuffle, count)
-        # nested concats would be flattened: here a part stays one
-        self._rows = Concat(self.datasets, None) if len(self.datasets) > 1 else concat(self.datasets)
+        self.all = Concat(self.datasets, None)
 
     def __len__(self) -> int:
         """Rows of an epoch."""
@@ -59,12 +58,12 @@ class Mix:
         return Source(len(self), f"mix:{_core.hash64(names.encode()):016x}", (len(self), 1), "mix", make=self._parts.order, seed=self.seed, mix=self.segments)
 
     def batch(self, rows: Any, columns: Sequence[str] | None = None) -> Any:
-        """Columns of some rows, by the numbers that the order gives: row r of dataset i is the rows of those before it, plus r."""
-        return self._rows.batch(rows, columns)
+        """Columns of some rows of `all`: row r of a dataset comes after the rows of the datasets before it."""
+        return self.all.batch(rows, columns)
 
     def __getitems__(self, rows: Sequence[int]) -> list[Any]:
-        """The examples of some rows, by the same numbers."""
-        return self._rows.__getitems__(rows)
+        """Examples of some rows of `all`: what torch's DataLoader asks for."""
+        return self.all.__getitems__(rows)
 
     def __getitem__(self, row: int) -> Any:
-        return self._rows[row]
+        return self.all[row]
