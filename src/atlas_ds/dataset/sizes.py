@@ -26,7 +26,10 @@ def parse_size(size: int | str, name: str, *, least_bytes: int = 1) -> tuple[int
 
 def as_bytes(size: int | str, name: str) -> int:
     """A number of bytes, given as one (int) or as text ("64MB")."""
-    count, text = parse_size(size, name)
+    try:
+        count, text = parse_size(size, name)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}={size!r}: give bytes, as a number or as text such as '64MB'") from None
     return count if text is None and count is not None else text or 0
 
 

@@ -100,6 +100,11 @@ class Loader:
             raise ValueError(f"timeout={timeout!r}: seconds above 0, or math.inf")
         if transform_processes and start_method not in ("forkserver", "spawn"):
             raise ValueError(f"start_method={start_method!r}: 'forkserver' or 'spawn'; a fork of a process with threads may hang")
+        for name, count in (("num_threads", num_threads or 0), ("transform_processes", transform_processes)):
+            if count < 0:
+                raise ValueError(f"{name}={count}: 0 or more")
+        if isinstance(dataset, str | os.PathLike):
+            raise TypeError(f"a Loader reads a dataset, not a path: Loader(AtlasDataset({os.fspath(dataset)!r}), ...)")
         self.dataset = dataset
         self._rows = dataset.all if isinstance(dataset, Mix) else dataset
         self.sampler = Sampler(
@@ -127,7 +132,17 @@ class Loader:
         self._stats = Stats()
         self._now: tuple[Plan, int] | None = None
         self._open: weakref.WeakSet[Run] = weakref.WeakSet()
+        self._check_length()
         self._check_quality()
+
+    def _check_length(self) -> None:
+        if len(self) == 0 < len(self.dataset):
+            batch = self.sampler.batch_size * self.sampler.world_size
+            warnings.warn(
+                f"an epoch has no batches: {len(self.dataset):,} rows do not fill one of {batch:,}, and tail='drop' leaves it out. "
+                "Use a smaller batch, or tail='short'",
+                stacklevel=3,
+            )
 
     def _check_quality(self) -> None:
         order = self.sampler.plan().order
@@ -153,7 +168,7 @@ class Loader:
 
     def __iter__(self) -> Iterator[Any]:
         plan = self.sampler.plan()
-        stats = self._stats = Stats(quality=self._stats.quality, quality_is_worst=self._stats.quality_is_worst)
+        stats = self._stats = Stats(quality=self._stats.quality, quality_is_worst=self._stats.quality_is_worst, by_example=self._by_example)
         self._now = plan, 0
         run = Run(self, plan, stats)
         batches = self._batches(run, plan, stats)

@@ -45,6 +45,13 @@ class Processes:
 
     def __init__(self, fetch: Callable[[Any], Any], count: int, *, start_method: str, timeout: float) -> None:
         context = multiprocessing.get_context(start_method)
+        try:
+            ForkingPickler.dumps(fetch)
+        except Exception as cause:
+            raise TypeError(
+                f"transform_processes={count} sends the dataset, transform_example and collate to other processes, and one of them cannot be sent: "
+                f"{cause}. Functions must stand at the top of a module; no lambdas"
+            ) from cause
         self._timeout = timeout
         self._pid = os.getpid()
         self._closed = False

@@ -19,9 +19,11 @@ class Stats:
     consumer: float = 0.0
     """the loop had a batch"""
     reading: float = 0.0
-    """threads read and decoded"""
+    """threads read and decoded, and did transform_example and collate"""
     transforming: float = 0.0
-    """threads were in transforms, collate, tensors and pinning"""
+    """threads were in transform, tensors and pinning"""
+    by_example: bool = False
+    """examples are read one by one, so `reading` has transforms in it"""
     threads: int = 0
     most_bytes: int = 0
     """the most that lay ready at any time"""
@@ -46,12 +48,13 @@ class Stats:
         total = max(self.waiting + self.consumer, 1e-9)
         work = max(self.reading + self.transforming, 1e-9)
         rate = self.rows / max(self.seconds, 1e-9)
-        shares = f"{100 * self.reading / work:.0f} % reading and decoding, {100 * self.transforming / work:.0f} % transforms and tensors"
+        reading = "reading, transform_example and collate" if self.by_example else "reading and decoding"
+        shares = f"{100 * self.reading / work:.0f} % {reading}, {100 * self.transforming / work:.0f} % transforms and tensors"
         lines = [
             f"{self.batches:,} batches, {self.rows:,} rows, {self.bytes / 1e6:,.1f} MB in {self.seconds:.2f} s: {rate:,.0f} rows/s",
             f"the loop waited for data {100 * self.waiting / total:.0f} % of its time and used it {100 * self.consumer / total:.0f} %",
             f"{self.threads} threads: {shares}; at most {self.most_bytes / 1e6:.1f} MB ready",
-            WORDS[self.bottleneck],
+            EXAMPLES if self.by_example and self.bottleneck == "reading" else WORDS[self.bottleneck],
         ]
         if self.quality is not None:
             worst = " at worst (no ICC is recorded: write with icc=[...] to know)" if self.quality_is_worst else ""
@@ -65,5 +68,6 @@ class Stats:
 WORDS = {
     "consumer": "bottleneck: the training loop; data is always ready",
     "reading": "bottleneck: reading; more num_threads, a faster disk or fewer columns would help",
-    "transforming": "bottleneck: transforms; make them cheaper, or move them to processes (transform_processes=N)",
+    "transforming": "bottleneck: transforms; make them cheaper, or move them to processes (transform_example= and transform_processes=N)",
 }
+EXAMPLES = "bottleneck: reading examples one by one; transform(batch) instead, more num_threads, or processes (transform_processes=N) would help"

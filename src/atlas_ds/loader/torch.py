@@ -17,18 +17,19 @@ def need_torch(what: str) -> None:
         raise ImportError(f"{what} needs torch: pip install torch") from cause
 
 
-def to_torch(value: Any) -> Any:
-    """Arrays and numbers as tensors that share memory with them where they can; str, bytes, media and objects as they are."""
+def to_torch(value: Any, of: str = "") -> Any:
+    """Arrays and numbers as tensors that share memory with them where they can; str, bytes, media and objects as they are. of: the column, for errors."""
     import torch
 
     if type(value) is np.ndarray:
         return torch.from_numpy(value if value.flags.writeable else value.copy())
     if isinstance(value, dict):
-        return {name: to_torch(inner) for name, inner in value.items()}
+        return {name: to_torch(inner, f"{of}.{name}" if of else str(name)) for name, inner in value.items()}
     if isinstance(value, tuple):
-        return tuple(map(to_torch, value))
+        return tuple(to_torch(inner, of) for inner in value)
     if isinstance(value, np.ma.MaskedArray):
-        raise TypeError("a column with nulls has no torch form: fill it (column.filled(value)) or select other columns")
+        column = f"column {of!r}" if of else "a column"
+        raise TypeError(f"{column} has nulls, which have no torch form: fill it (column.filled(value), in transform=) or select other columns (columns=[...])")
     if isinstance(value, Ragged):
         return Ragged(to_torch(value.values), to_torch(value.offsets), value.shapes, value.mask)
     if isinstance(value, np.generic | bool | int | float | complex):
