@@ -31,7 +31,8 @@ def name(page: Path) -> str:
 
 
 def make_fixtures(folder: Path) -> None:
-    """photos/ and news/: folders of pictures and of samples; table.csv, lines.jsonl, table.parquet, images.npy: the same 20 rows."""
+    """photos/ and news/: folders of pictures and of samples; table.csv, lines.jsonl, table.parquet, images.npy: the same 20 rows;
+    fashion-mnist/: 1,000 and 200 pictures as IDX."""
     image = pytest.importorskip("PIL.Image")
     rng = np.random.default_rng(0)
     for kind in ("cat", "dog"):
@@ -46,6 +47,11 @@ def make_fixtures(folder: Path) -> None:
     (folder / "table.csv").write_text("name,year\n" + "".join(f"car {i},{1990 + i}\n" for i in range(20)))
     (folder / "lines.jsonl").write_text("".join(f'{{"name": "car {i}", "year": {1990 + i}}}\n' for i in range(20)))
     np.save(folder / "images.npy", rng.integers(0, 255, (20, 8, 8), np.uint8))
+    (folder / "fashion-mnist").mkdir()
+    for split, count in (("train", 1000), ("t10k", 200)):
+        for kind, values in (("images-idx3", rng.integers(0, 255, (count, 28, 28), np.uint8)), ("labels-idx1", np.arange(count, dtype=np.uint8) % 10)):
+            head = bytes([0, 0, 8, values.ndim]) + np.array(values.shape, ">u4").tobytes()
+            (folder / "fashion-mnist" / f"{split}-{kind}-ubyte").write_bytes(head + values.tobytes())
     pa = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     parquet.write_table(pa.table({"name": [f"car {i}" for i in range(20)], "year": list(range(20))}), folder / "table.parquet")
