@@ -1,4 +1,4 @@
-"""Fashion-MNIST through Atlas: write it, read it back at random, train a small network for one epoch.
+"""Fashion-MNIST through Atlas: write it, read it back at random, train a small network for one epoch, with a stop in its middle.
 
     make demo                                   installs the pictures, then runs this
     python demo/train.py --source FOLDER        FOLDER has train-images-idx3-ubyte.gz and its three siblings
@@ -6,15 +6,15 @@
 
 import argparse
 import gzip
-import os
+import json
 import random
 import time
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
 
 import atlas_ds as atlas
 
@@ -52,9 +52,8 @@ def pixels(batch: dict[str, torch.Tensor]) -> torch.Tensor:
     return batch["image"].float() / 255
 
 
-def train(network: nn.Module, loader: DataLoader) -> None:
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
-    for batch in loader:
+def train(network: nn.Module, optimizer: torch.optim.Optimizer, loader: atlas.Loader, steps: int | None = None) -> None:
+    for batch in islice(loader, steps):
         loss = nn.functional.cross_entropy(network(pixels(batch)), batch["label"].long())
         optimizer.zero_grad()
         loss.backward()
@@ -62,7 +61,7 @@ def train(network: nn.Module, loader: DataLoader) -> None:
 
 
 @torch.no_grad()
-def accuracy(network: nn.Module, loader: DataLoader) -> float:
+def accuracy(network: nn.Module, loader: atlas.Loader) -> float:
     right = total = 0
     for batch in loader:
         right += int((network(pixels(batch)).argmax(1) == batch["label"]).sum())
@@ -99,18 +98,24 @@ def main() -> None:
         train_set.batch(rows[at : at + 256])
     print(f"batch   {len(rows) / (time.perf_counter() - start):,.0f} examples/s in batches of 256, at random")
 
-    loader = DataLoader(train_set, batch_size=256, shuffle=True)
     start = time.perf_counter()
-    for _ in loader:
+    for _ in atlas.Loader(train_set, batch_size=256):
         pass
-    print(f"load    {len(train_set) / (time.perf_counter() - start):,.0f} examples/s through DataLoader, shuffled, without training")
+    print(f"load    {len(train_set) / (time.perf_counter() - start):,.0f} examples/s through Loader, shuffled, without training")
 
     network = make_network()
-    start = time.perf_counter()
-    train(network, loader)
-    seconds = time.perf_counter() - start
-    print(f"train   one epoch in {seconds:.1f} s, {len(train_set) / seconds:,.0f} examples/s on {os.cpu_count()} cores")
-    print(f"test    {accuracy(network, DataLoader(test_set, batch_size=1000)):.1%} of the test pictures recognised")
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+    loader = atlas.Loader(train_set, batch_size=256, tail="short")
+    train(network, optimizer, loader, steps=100)
+    state = loader.state_dict()  # with a checkpoint, it would be saved beside the weights
+    print(f"stop    after 100 batches; the state is {len(json.dumps(state))} bytes")
+
+    loader = atlas.Loader(train_set, batch_size=256, tail="short")  # as after a crash
+    loader.load_state_dict(state)
+    print(f"resume  {len(loader)} batches of the epoch are left")
+    train(network, optimizer, loader)
+    print("train   " + str(loader.stats()).replace("\n", "\n        "))
+    print(f"test    {accuracy(network, atlas.Loader(test_set, batch_size=1000, shuffle=False)):.1%} of the test pictures recognised")
 
 
 if __name__ == "__main__":
