@@ -14,7 +14,8 @@ from benchmarks.workloads import Workload
 SAMPLE = 200
 
 
-def _columns_match(data: dict[str, Any], expected: list[dict], schema: Schema) -> bool:
+def columns_match(data: dict[str, Any], expected: list[dict], schema: Schema) -> bool:
+    """Whether columns hold the expected examples."""
     for path, field in schema.leaves():
         column = pick(data, path)
         values = [pick(example, path) for example in expected]
@@ -40,7 +41,7 @@ def verify(reader: Reader, workload: Workload, *, random: bool) -> list[str]:
     if random:
         if not all(same(e, reader.get(i)) for i, e in zip(chosen.tolist(), wanted)):
             failed.append("get")
-        if not _columns_match(reader.batch(chosen), wanted, schema):
+        if not columns_match(reader.batch(chosen), wanted, schema):
             failed.append("batch")
         many = reader.get_many(chosen.tolist())
         if len(many) != SAMPLE or not all(map(same, wanted, many)):
@@ -48,7 +49,7 @@ def verify(reader: Reader, workload: Workload, *, random: bool) -> list[str]:
     if not all(map(same, head, islice(reader.scan(), SAMPLE))):
         failed.append("scan")
     first = next(iter(reader.scan_batches(SAMPLE)))
-    if not _columns_match(first, head[: _length(first)], schema) or _length(first) == 0:
+    if not columns_match(first, head[: _length(first)], schema) or _length(first) == 0:
         failed.append("scan_batches")
     return failed
 

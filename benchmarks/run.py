@@ -102,14 +102,16 @@ def ask(question: str, subjects: list[questions.Subject], repeat: int) -> Outcom
     workload = subjects[0].workload
     if workload.name not in getattr(module, "WORKLOADS", (workload.name,)):
         return None
+    only = getattr(module, "PEERS", None)
     cases: dict[str, Measure] = {}
     errors: dict[str, str] = {}
     for subject in subjects:
-        if subject.peer.answers(question, workload.schema):
+        if subject.peer.answers(question, workload.schema) and (only is None or subject.peer.name in only):
             try:
                 if question not in questions.WITHOUT_READING:
                     peers.warm(subject.path)
-                cases[subject.peer.name] = module.prepare(subject)
+                prepared = module.prepare(subject)
+                cases |= prepared if isinstance(prepared, dict) else {subject.peer.name: prepared}
             except Exception as error:  # noqa: BLE001 - one peer must not stop the others
                 errors[subject.peer.name] = f"{type(error).__name__}: {error}"
                 say(f"  {subject.peer.name} failed: {errors[subject.peer.name]}")

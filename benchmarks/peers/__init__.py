@@ -31,7 +31,7 @@ PEERS: dict[str, tuple[str, dict[str, Any]]] = {
     "parquet": ("parquet", {}),
     "memmap": ("memmap", {}),
 }
-RANDOM = frozenset({"get", "get_view", "batch", "epoch", "epoch_batches"})
+RANDOM = frozenset({"get", "get_view", "batch", "epoch", "epoch_batches", "loader", "loader_no_workers"})
 
 
 class Reader(ABC):

@@ -71,6 +71,7 @@ class Peer(BasePeer):
 
     package = "array_record"
     has_get_many = True
+    start_method = "forkserver"  # forked workers crash: the library has threads
 
     def __init__(self, *, group_size: int = 1, codec: str = "zstd:3") -> None:
         self.options = f"group_size:{group_size},{codec}"

@@ -1,4 +1,7 @@
-"""The questions: one module each, with UNIT, HIGHER_IS_BETTER and prepare(subject)."""
+"""The questions: one module each, with UNIT, HIGHER_IS_BETTER and prepare(subject), which gives a Measure, or several by name.
+
+Optional: WORKLOADS and PEERS (names of those that are asked), ONCE (one round), WARM (a first round is not kept).
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,9 @@ NAMES = (
     "write",
     "epoch",
     "epoch_batches",
+    "loader",
+    "loader_no_workers",
+    "loader_bare",
     "open",
 )
 WITHOUT_READING = frozenset({"size", "write"})
