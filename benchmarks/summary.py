@@ -23,10 +23,16 @@ QUESTIONS = {
     "scan": "all examples in order, examples/s",
     "scan_batches": "all rows in batches of 1,024, rows/s",
     "epoch": "shuffled epoch, DataLoader, 2 workers, examples/s",
+    "loader": "shuffled epoch, Loader, examples/s (peers: DataLoader, 2 workers, best settings)",
+    "loader_no_workers": "shuffled epoch, Loader, examples/s (peers: DataLoader without workers, best settings)",
+    "loader_bare": "shuffled epoch, Loader, examples/s",
     "write": "write, with fsync, MB/s",
     "size": "size of the files, bytes",
 }
-LIMIT = "memmap"  # numpy.take on a memmap: the memory's own limit, not a format
+LIMITS = {  # what is no format but a limit: numpy.take on a memmap, ds.batch without a Loader
+    "memmap": "memory's limit",
+    "atlas-bare": "a bare loop of `ds.batch`",
+}
 
 
 def join(target: Path, sources: list[Path]) -> dict[str, Any]:
@@ -51,10 +57,13 @@ def cell(result: dict[str, Any] | None, ours: str) -> str:
     """Atlas's figure, and the ratio to the best peer; below 1 the peer is better."""
     if result is None or ours not in result["rounds"]:
         return ""
-    peers = [peer for peer in result["rounds"] if not peer.startswith("atlas") and peer != LIMIT]
-    best = min(peers, key=lambda peer: ratio(result, ours, peer))
-    text = f"{human(result['median'][ours])} · **{ratio(result, ours, best):.2g}x** {best}"
-    return text + (f", {ratio(result, ours, LIMIT):.2g}x memory's limit" if LIMIT in result["rounds"] else "")
+    text = human(result["median"][ours])
+    peers = [peer for peer in result["rounds"] if not peer.startswith("atlas") and peer not in LIMITS]
+    if peers:
+        best = min(peers, key=lambda peer: ratio(result, ours, peer))
+        text += f" · **{ratio(result, ours, best):.2g}x** {best}"
+    limits = [f"{ratio(result, ours, limit):.2g}x {words}" for limit, words in LIMITS.items() if limit in result["rounds"]]
+    return ", ".join([text, *limits])
 
 
 def table(body: dict[str, Any]) -> str:
