@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from atlas_ds.cli.measure import QUESTIONS, Answer, Contender, Reader, measure
+from atlas_ds.cli.measure_loader import LoaderAnswer, measure_loader
 from atlas_ds.cli.options import add_dataset, add_json, positive, subparser
 from atlas_ds.cli.peers import PEERS, installed
 from atlas_ds.cli.plot import check_matplotlib, plot
@@ -24,12 +25,17 @@ from atlas_ds.progress import Progress
 EXAMPLES = f"""\
 examples:
   atlas-ds bench cars
+  atlas-ds bench cars --loader                    is the Loader as quick as the dataset is, and where does its time go?
   atlas-ds bench cars --rows 20000 --compare lmdb,hf,h5py
   atlas-ds bench cars --compare all --plot bench.png --json > bench.json
 
 peers: {", ".join(PEERS)}
 A peer that is not installed is named and left out. The peers get the same examples in a temporary folder and are
 measured in the same run, in turns. Files are in the page cache: this measures formats, not disks.
+
+--loader adds a shuffled epoch of atlas_ds.Loader with its defaults, beside a loop of ds.batch that knows the rows before
+and reads nothing ahead. "time / atlas" of that loop is the Loader's part of its speed: near 1.00x, the Loader costs
+nothing; above, its threads gain. What takes the time then is the work in your own loop, or transforms.
 """
 
 
@@ -39,6 +45,7 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--rows", type=positive, help="use the first so many rows (with --compare: 10000 by default)")
     parser.add_argument("--seconds", type=_seconds, default=2.0, help="time per question and format (default: %(default)s)")
     parser.add_argument("--rounds", type=positive, default=5, help="turns that time is split into (default: %(default)s)")
+    parser.add_argument("--loader", action="store_true", help="measure the Loader too, against a bare loop of ds.batch")
     parser.add_argument("--compare", type=_peers, default=(), metavar="PEER,...", help="other formats, or all")
     parser.add_argument("--plot", type=Path, metavar="PNG", help="draw the answers (needs matplotlib)")
     add_json(parser)
@@ -59,17 +66,24 @@ def run(args: argparse.Namespace) -> int:
         if args.compare:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="atlas-bench-")))
             contenders += _write_peers(ds, rows, args.compare, folder, notes)
-        steps = args.rounds * len(QUESTIONS) * len(contenders)
+        steps = args.rounds * (len(QUESTIONS) * len(contenders) + 2 * args.loader)
         bar = stack.enter_context(Progress(steps, "measuring", "steps", not args.json))
         answers = measure(contenders, rows, args.seconds, args.rounds, lambda: bar.advance(1))
+        loaded: LoaderAnswer | None = None
+        if args.loader:
+            loaded = measure_loader(ds if rows == len(ds) else ds[:rows], args.seconds, args.rounds, lambda: bar.advance(1))
+            answers += loaded.answers
+            notes += loaded.notes
     if args.plot:
         plot(answers, args.plot, f"{args.dataset}: {count(rows, 'row')}")
     if args.json:
         sizes = {who.name: who.bytes for who in contenders}
         told = {"path": str(args.dataset), "rows": rows, "bytes": sizes, "answers": [asdict(a) for a in answers]}
-        print(json.dumps(told | {"notes": notes}))
+        print(json.dumps(told | ({"loader": loaded.as_dict()} if loaded else {}) | {"notes": notes}))
     else:
         print(_text(args.dataset, rows, answers, contenders, notes))
+        if loaded:
+            print(f"\n{loaded}")
     return 0
 
 
@@ -111,7 +125,7 @@ def _as_dict(example: Any) -> dict[str, Any]:
 
 
 def _text(path: Path, rows: int, answers: list[Answer], contenders: list[Contender], notes: list[str]) -> str:
-    several = len(contenders) > 1
+    several = len({answer.contender for answer in answers}) > 1
     head = ["question", "format", "p50", "p99", "rows/s"] + (["time / atlas"] if several else [])
     lines = [head]
     for answer in answers:

@@ -1,4 +1,4 @@
-"""Times the same five questions on several contenders, in interleaved rounds. It prints nothing and knows no peer.
+"""Times the same questions on several contenders, in interleaved rounds. It prints nothing and knows no peer.
 
 Every round asks every question of every contender, starting with another contender each time, so that a busy moment
 of the machine hits all alike. p50 and p99 are over all operations; rates and ratios are medians over the rounds. Where
@@ -54,15 +54,18 @@ class Answer:
 Question = tuple[str, int, Callable[[Contender, int, float, int], list[float]]]
 
 
-def measure(contenders: Sequence[Contender], rows: int, seconds: float, rounds: int, tick: Callable[[], object]) -> list[Answer]:
-    """Answers to all questions over the first `rows` rows; `seconds` is the time of one question and contender."""
+def measure(
+    contenders: Sequence[Contender], rows: int, seconds: float, rounds: int, tick: Callable[[], object], questions: Sequence[Question] | None = None
+) -> list[Answer]:
+    """Answers to the questions (all of QUESTIONS) over the first `rows` rows; `seconds` is the time of one question and contender."""
+    questions = QUESTIONS if questions is None else questions
     times: dict[tuple[str, str], list[list[float]]] = {}
     for number in range(rounds):
         turn = number % len(contenders)
-        for (name, _, ask), who in itertools.product(QUESTIONS, [*contenders[turn:], *contenders[:turn]]):
+        for (name, _, ask), who in itertools.product(questions, [*contenders[turn:], *contenders[:turn]]):
             times.setdefault((name, who.name), []).append(ask(who, rows, seconds / rounds, SEED + number))
             tick()
-    return [_answer(name, per, who.name, contenders[0].name, times) for name, per, _ in QUESTIONS for who in contenders]
+    return [_answer(name, per, who.name, contenders[0].name, times) for name, per, _ in questions for who in contenders]
 
 
 def _answer(name: str, per: int, who: str, first: str, times: dict[tuple[str, str], list[list[float]]]) -> Answer:
@@ -132,6 +135,20 @@ def _ask_epoch(who: Contender, rows: int, seconds: float, seed: int) -> list[flo
 def _ask_batches(who: Contender, batches: Iterator[list[int]], seconds: float) -> list[float]:
     reader = who.open()
     taken = _timed((lambda part=part: reader.batch(part) for part in batches), seconds)  # type: ignore[misc]
+    reader.close()
+    return taken
+
+
+def ask_stream(who: Contender, rows: int, seconds: float, seed: int) -> list[float]:
+    """Times what `scan` yields, one after another; it never ends."""
+    reader = who.open()
+    stream = reader.scan()
+    held: list[object] = [None]
+
+    def operation() -> None:
+        held[0] = next(stream)  # until the next one is here, as by a training loop
+
+    taken = _timed(itertools.repeat(operation), seconds)
     reader.close()
     return taken
 

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from atlas_ds import AtlasDatasetWriter
 from atlas_ds.cli.measure import QUESTIONS, Contender, Reader, measure
 from atlas_ds.cli.peers import PEERS, Peer, installed
 
@@ -39,6 +40,42 @@ def test_few_rows(cli, cars):
     code, out, _ = cli("bench", cars, *QUICK, "--rows", "7", "--json")
     told = json.loads(out)
     assert code == 0 and told["rows"] == 7 and all(answer["operations"] >= 3 for answer in told["answers"])
+
+
+def test_loader(cli, cars):
+    """Beside a bare loop; where tensors are not to be had, with arrays, and it is said."""
+    code, out, err = cli("bench", cars, *QUICK, "--loader")
+    assert code == 0 and err == ""
+    assert "Loader's epoch, by 256" in out and "bare ds.batch" in out and "time / atlas" in out
+    assert "x as quick as a bare loop" in out and "bottleneck: " in out
+    told = json.loads(cli("bench", cars, *QUICK, "--loader", "--json")[1])
+    mine, bare = told["answers"][-2:]
+    assert (mine["contender"], mine["ratio"], bare["contender"]) == ("atlas", 1, "bare ds.batch")
+    assert told["loader"]["of_bare"] == bare["ratio"] and told["loader"]["stats"]["batches"] > 0
+    assert "loader" not in json.loads(cli("bench", cars, *QUICK, "--json")[1])
+
+
+def test_loader_without_torch(cli, cars, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    told = json.loads(cli("bench", cars, *QUICK, "--loader", "--json", "--rows", "7")[1])
+    assert told["loader"]["format"] == "numpy" and any("torch" in note for note in told["notes"])
+    assert told["answers"][-1]["rows"] == 7 and told["loader"]["stats"]["rows"] >= 7
+
+
+def test_loader_of_nulls(cli, tmp_path):
+    """A column that has no tensor form is noted; so is, on the way, a window order that may mix badly."""
+    with AtlasDatasetWriter(tmp_path / "d", access="scan") as writer:
+        for i in range(3000):
+            writer.add_example({"x": i if i % 3 else None, "text": f"{i} " * 50})
+    code, out, err = cli("bench", tmp_path / "d", *QUICK, "--loader")
+    assert code == 0 and err == "" and "format='numpy'" in out and "nulls" in out
+
+
+def test_loader_beside_a_peer(cli, cars):
+    if not installed(PEERS["parquet"]):
+        pytest.skip("pip install pyarrow")
+    code, out, _ = cli("bench", cars, *QUICK, "--compare", "parquet", "--loader", "--rows", "300")
+    assert code == 0 and "bare ds.batch" in out and "parquet" in out
 
 
 @pytest.mark.parametrize("name", sorted(PEERS))

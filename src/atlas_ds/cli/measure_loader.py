@@ -1,0 +1,72 @@
+"""`atlas-ds bench --loader`: the Loader's shuffled epoch beside a bare loop of `ds.batch` over rows in the same order. It prints nothing."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from atlas_ds.cli.measure import BATCH, SEED, Answer, Contender, Question, Reader, ask_stream, measure
+from atlas_ds.dataset.reader import AtlasDataset
+from atlas_ds.loader.loader import Loader
+from atlas_ds.loader.stats import Stats
+
+BARE = "bare ds.batch"
+MOST_STEPS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class LoaderAnswer:
+    """`of_bare`: the Loader's speed as a part of the bare loop's. `stats` are of the last epoch that was measured."""
+
+    answers: list[Answer]
+    format: str
+    of_bare: float
+    stats: Stats
+    notes: list[str]
+
+    def as_dict(self) -> dict[str, Any]:
+        told = asdict(self.stats) | {"bottleneck": self.stats.bottleneck}
+        return {"format": self.format, "of_bare": self.of_bare, "stats": told, "words": str(self.stats)}
+
+    def __str__(self) -> str:
+        first = f"The Loader (format={self.format!r}) is {self.of_bare:.2f}x as quick as a bare loop of ds.batch. In its last epoch here:"
+        return "\n  ".join([first, *str(self.stats).splitlines()])
+
+
+def measure_loader(dataset: AtlasDataset, seconds: float, rounds: int, tick: Callable[[], object]) -> LoaderAnswer:
+    """The Loader with its defaults; batches of BATCH rows, or of all where there are fewer. `tick` is called twice a round."""
+    size = min(BATCH, len(dataset))
+    loader, format, notes = make_loader(dataset, size)
+
+    def epochs() -> Iterator[object]:
+        while True:
+            yield from loader
+
+    def bare() -> Reader:
+        plan = loader.sampler.plan()
+        indices = [plan.rows(step)[0] for step in range(min(plan.steps, MOST_STEPS))]
+        return Reader(dataset.__getitem__, dataset.batch, lambda: map(dataset.batch, itertools.cycle(indices)))
+
+    question: Question = (f"Loader's epoch, by {size}", size, ask_stream)
+    contenders = [Contender("atlas", lambda: Reader(dataset.__getitem__, dataset.batch, epochs, loader.close)), Contender(BARE, bare)]
+    answers = measure(contenders, len(dataset), seconds, rounds, tick, (question,))
+    return LoaderAnswer(answers, format, answers[1].ratio, loader.stats(), notes)
+
+
+def make_loader(dataset: AtlasDataset, size: int) -> tuple[Loader, str, list[str]]:
+    """With tensors, or with arrays where tensors are not to be had; its format, and what is to be said about it."""
+    notes: list[str] = []
+    format = "torch"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            loader = Loader(dataset, batch_size=size, seed=SEED)
+            next(iter(loader))
+        except (ImportError, TypeError) as error:
+            format = "numpy"
+            notes.append(f"Loader: format='numpy', for 'torch' does not work here: {error}")
+            loader = Loader(dataset, batch_size=size, seed=SEED, format=format)
+    return loader, format, notes + list(dict.fromkeys(f"Loader: {warning.message}" for warning in caught))
