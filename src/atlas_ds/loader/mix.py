@@ -24,8 +24,8 @@ class Mix:
 
     parts: (dataset, weight) pairs; weights are ints >= 0 that add up to at most 65,536. The datasets must have the columns in common.
     shuffle: True (what suits each dataset), "exact", "window" or False (as they are stored). length: rows of an epoch of the mix; by
-    default as many as all datasets have together. all: the datasets one
-    after another, by whose row numbers the order speaks. Weights are changed by `Loader.reweight`, and a state remembers when.
+    default as many as all datasets have together. all: the datasets one after another, by whose row numbers the order speaks. Weights
+    are changed by `Loader.reweight`, and a state remembers when.
     """
 
     def __init__(
