@@ -81,7 +81,7 @@ class Processes:
             self._lose(process, pipe, patience=5.0 if died else 0.0)  # a late answer would be taken for that to the next task
             if not died:
                 raise
-            raise ProcessDied(f"the transform process {process.name} ended with exit code {process.exitcode}") from error
+            raise ProcessDied(f"the transform process {process.name} ended with exit code {process.exitcode}; if it said why, that stands on stderr") from error
         self._idle.put((process, pipe))
         if kind == "error":
             raise content from RemoteTraceback(more)

@@ -58,7 +58,7 @@ class Stats:
         ]
         if self.quality is not None:
             worst = " at worst (no ICC is recorded: write with icc=[...] to know)" if self.quality_is_worst else ""
-            lines.append(f"window order: a batch's mean varies {self.quality:.2f} times as much as in a true shuffle{worst}")
+            lines.append(f"window order: a batch's mean varies {self.quality:.2f} times as much as in a true shuffle{worst}; 1 or less is good")
         if self.skipped:
             row, error = self.skips[0]
             lines.append(f"{self.skipped} bad samples; the first is row {row}: {error}")
