@@ -57,7 +57,8 @@ class Loader:
     num_threads: default the cores, at most 8. 0: all is done by the loop itself. prefetch: bytes ("64MB") that may lie ready or in work.
     format: "torch" or "numpy". pin_memory: tensors in page-locked memory, where there is an accelerator.
     on_error: a bad sample (damaged bytes, an error in transform_example) raises; or "skip": the batch is shorter; or "replace": another
-    row of the batch takes its place. Positions are consumed all the same, and `stats().skips` tells which.
+    row of the batch takes its place. Positions are consumed all the same, and `stats().skips` tells which. A process that dies or hangs
+    raises always. An empty batch (tail="short", or all skipped) has the columns of row 0; a collate of yours gets an empty list.
     timeout: seconds that the loop waits while nothing is finished; then LoaderTimeout, with the stacks of all threads (not with
     num_threads=0, where the loop itself is what hangs). progress: a bar.
 

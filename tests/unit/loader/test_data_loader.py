@@ -25,7 +25,7 @@ def data_loader(dataset, sampler, workers, method=None, kind=DataLoader, **optio
     return kind(dataset, batch_sampler=sampler, num_workers=workers, multiprocessing_context=context, collate_fn=columns_of, **options)
 
 
-@pytest.mark.parametrize("workers, method", [(0, None), (2, "fork"), (2, "forkserver"), (2, "spawn")])
+@pytest.mark.parametrize("workers, method", [(0, None), (2, "fork"), (2, "forkserver"), pytest.param(2, "spawn", marks=pytest.mark.campaign)])
 def test_epochs(numbers, workers, method):
     dataset = AtlasDataset(numbers)[:200]
     sampler = Sampler(dataset, batch_size=16, seed=5, tail="short")
