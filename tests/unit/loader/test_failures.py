@@ -301,7 +301,7 @@ def test_closed_by_another_thread(numbers):
 
 
 def test_iterators_that_were_never_begun(numbers):
-    loader = load(AtlasDataset(numbers), num_threads=3)
+    loader = load(AtlasDataset(numbers), num_threads=3, prefetch=1)
     for _ in range(5):
         iter(loader)
         assert list(zip([], loader)) == []
