@@ -35,7 +35,7 @@ class Buffers:
     def _one(self, path: str) -> np.ndarray:
         kept = self._kept[path]
         dtype, shape = self._kinds[path]
-        free = next((k for k, (_, array) in enumerate(kept) if array() is None), None)
+        free = next((k for k in reversed(range(len(kept))) if kept[k][1]() is None), None)  # the last used: it may still be in a cache
         memory = bytearray(self._rows * dtype.itemsize * math.prod(shape)) if free is None else kept.pop(free)[0]
         array = np.ndarray((self._rows, *shape), dtype, memory)  # what views of it have as their base, for it is none itself
         kept.append((memory, weakref.ref(array)))

@@ -23,9 +23,9 @@ Fetch = Callable[[np.ndarray], Any]
 """int64 positions in the dataset -> a batch of those rows."""
 
 
-def columns_of(dataset: Any, rows: int) -> Fetch:
+def columns_of(dataset: Any, rows: int, *, alone: bool) -> Fetch:
     """Batches as `dataset.batch` gives them, but a list of columns as a tuple (a list is a column of values). Arrays of up to `rows` rows
-    lie in buffers that are used again."""
+    lie in buffers that are used again. alone: without the core's helper thread, where other threads read as well."""
     if not isinstance(dataset, AtlasDataset):
         return (lambda at: tuple(dataset.batch(at))) if columns_in_lists(dataset) else (lambda at: dataset.batch(at))
     buffers = Buffers(dataset.schema.fields, rows) if rows and dataset.schema.container != "value" else None
@@ -33,7 +33,7 @@ def columns_of(dataset: Any, rows: int) -> Fetch:
 
     def fetch(at: np.ndarray) -> Any:
         out = buffers.take(len(at)) if buffers is not None and len(at) <= rows else None
-        columns = table.batch(program, dataset.rows_at(at), out, True)
+        columns = table.batch(program, dataset.rows_at(at), out, alone)
         return tuple(columns) if of_list else columns
 
     return fetch

@@ -21,10 +21,10 @@ from atlas_ds.loader.mix import Mix
 from atlas_ds.loader.pipeline import Failure, Pipeline
 from atlas_ds.loader.processes import ProcessDied, Processes
 from atlas_ds.loader.stats import Stats
-from atlas_ds.order import Plan, Sampler, Window, keys
+from atlas_ds.order import Order, Plan, Sampler, Window, keys
 from atlas_ds.progress import Progress
 
-GROUP_BYTES = 1 << 20  # small batches are read together: one change of threads for so many bytes
+GROUP_BYTES = 2 << 20  # small batches are read together: one change of threads for so many bytes
 GROUP_STEPS = 32
 WARN_QUALITY = 1.5
 SKIPS_KEPT = 1000
@@ -134,7 +134,13 @@ class Loader:
         self._now: tuple[Plan, int] | None = None
         self._open: weakref.WeakSet[Run] = weakref.WeakSet()
         self._check_length()
-        self._check_quality()
+        order = self.sampler.plan().order
+        self._check_quality(order)
+        self._chunked = isinstance(order, Window) and not self._by_example and getattr(self._rows, "decodes_blocks", False)
+        self._group = 1 if self._by_example else group_steps(self, self.sampler.batch_size)
+        # of all epochs, so that each finds the buffers of the last
+        rows = 0 if self._chunked else self.sampler.batch_size * self._group
+        self._columns = None if self._by_example else columns_of(self._rows, rows, alone=self._threads > 0)
 
     def _check_length(self) -> None:
         if len(self) == 0 < len(self.dataset):
@@ -145,8 +151,7 @@ class Loader:
                 stacklevel=3,
             )
 
-    def _check_quality(self) -> None:
-        order = self.sampler.plan().order
+    def _check_quality(self, order: Order) -> None:
         if not isinstance(order, Window) or order.length == 0:
             return
         recorded = getattr(self.dataset, "icc", None)
@@ -195,6 +200,7 @@ class Loader:
                             self._now = plan, done
                         given = clock()
                         stats.waiting += given - asked
+                        stats.seconds = given - began
                         stats.batches, stats.rows, stats.bytes = done, stats.rows + rows, stats.bytes + size
                         yield batch
                         asked = clock()
@@ -260,17 +266,15 @@ class Run:
         self._transform, self._finish, self._masked, self._on_error = loader._transform, loader._finish, loader._masked, loader._on_error
         begin = plan.begin
         self._seeds = Seeds(begin.seed, begin.stream, begin.epoch) if loader._seeded else None
-        rows = loader.sampler.batch_size
-        self._group = 1 if loader._by_example else group_steps(loader, rows)
+        self._group = loader._group
         self.groups = -(-plan.steps // self._group)
         self._processes: Processes | None = None
         self._fetch: Fetch
-        if not loader._by_example:
-            order = plan.order
-            if isinstance(order, Window) and getattr(loader._rows, "decodes_blocks", False):
-                self._fetch = Chunked(columns_of(loader._rows, 0), order.starts, order.lanes * (order.window + 1))
-            else:
-                self._fetch = columns_of(loader._rows, rows * self._group)
+        if loader._columns is not None:
+            self._fetch = loader._columns
+            if loader._chunked:
+                assert isinstance(plan.order, Window)
+                self._fetch = Chunked(loader._columns, plan.order.starts, plan.order.lanes * (plan.order.window + 1))
         else:
             examples = Examples(loader._rows, loader._transform_example, loader._collate, self._seeds)
             self._fetch = examples
