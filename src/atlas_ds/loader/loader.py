@@ -101,9 +101,6 @@ class Loader:
             raise ValueError(f"timeout={timeout!r}: seconds above 0, or math.inf")
         if transform_processes and start_method not in ("forkserver", "spawn"):
             raise ValueError(f"start_method={start_method!r}: 'forkserver' or 'spawn'; a fork of a process with threads may hang")
-        for name, count in (("num_threads", num_threads or 0), ("transform_processes", transform_processes)):
-            if count < 0:
-                raise ValueError(f"{name}={count}: 0 or more")
         if isinstance(dataset, str | os.PathLike):
             raise TypeError(f"a Loader reads a dataset, not a path: Loader(AtlasDataset({os.fspath(dataset)!r}), ...)")
         self.dataset = dataset

@@ -59,7 +59,7 @@ def test_every_type(rich, options, num_threads):
 
 
 def test_nulls_have_no_torch_form(rich):
-    with pytest.raises(TypeError, match="a column with nulls has no torch form"):
+    with pytest.raises(TypeError, match="column 'step' has nulls, which have no torch form"):
         list(load(AtlasDataset(rich, columns=["step"]), format="torch"))
 
 

@@ -19,8 +19,8 @@ def dataset(tmp_path_factory):
     ("options", "words"),
     [
         ({}, "give batch_size"),
-        ({"batch_size": 4, "num_threads": -1}, "num_threads=-1: 0 or more"),
-        ({"batch_size": 4, "transform_processes": -2}, "transform_processes=-2: 0 or more"),
+        ({"batch_size": 4, "num_threads": -1}, "num_threads -1 is not in"),
+        ({"batch_size": 4, "transform_processes": -2}, "transform_processes -2 is not in"),
         ({"batch_size": 4, "prefetch": "lots"}, "prefetch='lots': give bytes"),
         ({"batch_size": 4, "prefetch": 0}, "prefetch=0: give bytes"),
         ({"batch_size": 4, "format": "jax"}, "'torch' or 'numpy'"),
