@@ -1007,16 +1007,25 @@ cdef class Table:
         at.piece, at.per = count, 0
         return self.read_alone(context, &at)
 
+    cdef int read_one(self, Context context, Program program, const int64_t *row) except -1:
+        """As read_views for one row, with nothing in between: others are not let run, and no work is shared."""
+        cdef atlas_error error
+        cdef int status
+        context.room(program.leaf_count)
+        error.shard = 0
+        while True:
+            context.c.used = 0
+            status = atlas_views(&context.c, &self.c, row, 1, NULL, 1, program.leaves, program.leaf_count, context.views, &error)
+            if self.settled(context, status, &error):
+                return 0
+
     cdef int read_alone(self, Context context, Lookup *at) except -1:
         cdef Worker worker
         worker.lookup, worker.reader = at, &context.c
         while True:
             at.taken = 0
-            if at.count == 1:  # not worth letting others run
+            with nogil:
                 look_up(&worker)
-            else:
-                with nogil:
-                    look_up(&worker)
             if self.settled(context, worker.status, &worker.error):
                 return 0
 
@@ -1062,7 +1071,7 @@ cdef class Table:
             token = self.guard.enter(np.array([row]), self, program)
         context = self.take()
         try:
-            self.read_views(context, program.leaves, program.leaf_count, &row, 1, NULL, True)
+            self.read_one(context, program, &row)
             return self.build_row(context, program, 1, 0, k, row)
         finally:
             self.give(context)
