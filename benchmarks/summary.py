@@ -104,7 +104,7 @@ def main() -> None:
     before, _, rest = readme.read_text().partition("<!-- bench:start -->\n")
     intro = (
         f"Measured on {body['machine'].get('cpu') or 'one machine'}, 2 cores, files in the page cache, "
-        f"medians of one run ([all figures](benchmarks/results/{target.name})).\n"
+        f"medians, each ratio from one run ([all figures](benchmarks/results/{target.name})).\n"
         "In each cell: Atlas, and how many times better than the **best** peer at it; below 1x the peer is better.\n\n"
     )
     note = "\n\n![ds[i] and batches, all peers](docs/benchmarks.png)\n"
