@@ -21,17 +21,11 @@ def decodes_blocks(table: _core.Table, program: _core.Program, row: int) -> bool
     return table.block_rows(program, row)[1] > 0
 
 
-OPEN_BYTES = 256 << 20  # of decoded chunks that a window order has open
-OPEN_LANES = 192
-MOST_WINDOW = 32
-
-
-def fitting_window(table: _core.Table, program: _core.Program, row: int) -> int:
-    """Chunks of a window so that all lanes' windows fit into OPEN_BYTES, by the blocks in the shard of a row; the same on every machine."""
+def chunk_bytes(table: _core.Table, program: _core.Program, row: int) -> float:
+    """Mean bytes of a chunk, decoded, by the blocks in the shard of a row."""
     k = int(table.shard_numbers(np.array([row]))[0])
     shard = table.shard(k)
-    chunk = smallest_block(table, program, k) * shard.raw_bytes / max(1, shard.rows)
-    return max(1, min(MOST_WINDOW, int(OPEN_BYTES / (OPEN_LANES * max(1.0, chunk)))))
+    return smallest_block(table, program, k) * shard.raw_bytes / max(1, shard.rows)
 
 
 def chunk_rows(table: _core.Table, program: _core.Program, shards: list[int], rows: range | np.ndarray) -> tuple[int, int] | np.ndarray:

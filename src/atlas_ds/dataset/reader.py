@@ -247,11 +247,9 @@ class AtlasDataset(_core.Rows):
         return "window" if self.decodes_blocks else "exact"
 
     @property
-    def default_window(self) -> int | None:
-        """Chunks of a lane's window for shuffle="window", where decoded blocks have to be held: as many as fit into 256 MB; else None."""
-        if not self.decodes_blocks:
-            return None
-        return advice.fitting_window(self.table, self._all_columns(), int(self.rows[0]))
+    def chunk_bytes(self) -> float | None:
+        """Mean bytes of a chunk (see chunk_rows) if a reader of whole windows has to hold them decoded, else None."""
+        return advice.chunk_bytes(self.table, self._all_columns(), int(self.rows[0])) if self.decodes_blocks else None
 
     def chunk_rows(self) -> tuple[int, int] | np.ndarray:
         """Rows of each run that is stored together: (rows, rows per chunk), or an int64 array. Opens every shard."""

@@ -9,7 +9,7 @@ from atlas_ds import _core
 from atlas_ds.dataset.concat import Concat
 from atlas_ds.order import keys
 from atlas_ds.order.mixed import Parts, segments_of
-from atlas_ds.order.plan import Source, source_of
+from atlas_ds.order.plan import ChunksOf, Source, source_of
 
 
 class Mix:
@@ -56,7 +56,8 @@ class Mix:
     def order_source(self) -> Source:
         """What Sampler asks: a source that makes its own order."""
         names = "|".join([*(source.fingerprint for source in self._parts.sources), str(self._parts.shuffle), str(len(self))])
-        return Source(len(self), f"mix:{_core.hash64(names.encode()):016x}", (len(self), 1), "mix", make=self._parts.order, seed=self.seed, mix=self.segments)
+        name = f"mix:{_core.hash64(names.encode()):016x}"
+        return Source(len(self), name, ChunksOf(self, len(self)), "mix", make=self._parts.order, seed=self.seed, mix=self.segments)
 
     def batch(self, rows: Any, columns: Sequence[str] | None = None) -> Any:
         """Columns of some rows of `all`: row r of a dataset comes after the rows of the datasets before it."""

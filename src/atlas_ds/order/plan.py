@@ -23,15 +23,36 @@ LANES: Final = 192
 WINDOW: Final = 32
 """With 192 lanes, 6,144 chunks are open at a time. The means of sorted data in batches of 256 then vary 2 % more than a true shuffle's,
 of 1,024 14 %, whatever the rows of a chunk (Window.quality); half of it doubles that, twice as many is twice the cache."""
+OPEN_BYTES: Final = 256 << 20
+"""What the open chunks may take by default, where a reader has to hold them decoded."""
+
+
+class ChunksOf:
+    """The chunks of a dataset, asked for once and only for a window order: a dataset may have to open all its files to know."""
+
+    __slots__ = ("_dataset", "_found", "_rows")
+
+    def __init__(self, dataset: Any, rows: int) -> None:
+        self._dataset, self._rows = dataset, rows
+        self._found: Chunks | None = None
+
+    def __call__(self) -> Chunks:
+        if self._found is None:
+            chunks = checked_chunks(self._dataset.chunk_rows()) if hasattr(self._dataset, "chunk_rows") else (self._rows, CHUNK_ROWS)
+            counted = chunks[0] if isinstance(chunks, tuple) else int(chunks.sum())
+            if counted != self._rows:
+                raise ValueError(f"chunk_rows() adds up to {counted} rows, the dataset has {self._rows}")
+            self._found = chunks
+        return self._found
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What an order asks of a dataset. shuffle: its advice where a user says only True."""
+    """What an order asks of a dataset. shuffle: its advice where a user says only True. window: chunks of a window, where a user says nothing."""
 
     rows: int
     fingerprint: str
-    chunks: Chunks
+    chunks: Callable[[], Chunks]
     shuffle: str
     window: int = WINDOW
     make: Callable[[OrderState], Order] | None = None
@@ -41,19 +62,21 @@ class Source:
 
 
 def source_of(dataset: Any) -> Source:
-    """Source of a number of rows, of a mix (`order_source()`), or of an object with `len()` and, if it has them, `fingerprint` (a short str), `default_shuffle`
-    ("exact" or "window"), `default_window` (chunks, or None) and `chunk_rows()` ((rows, rows_per_chunk), or an int64 array of the rows of each chunk)."""
+    """Source of a number of rows, of a mix (`order_source()`), or of an object with `len()` and, if it has them, `fingerprint` (a short
+    str), `default_shuffle` ("exact" or "window"), `chunk_rows()` ((rows, rows_per_chunk), or an int64 array of the rows of each chunk)
+    and `chunk_bytes` (of a mean chunk, if whoever reads a window has to hold it decoded; else None)."""
     if hasattr(dataset, "order_source"):
-        return dataset.order_source()  # type: ignore[no-any-return]
+        return dataset.order_source()  # type: ignore[no-any-return]  # duck-typed: mixes are made a room above
     is_length = hasattr(dataset, "__index__")
     rows = keys.count("rows", dataset if is_length else len(dataset), 0)
     name = getattr(dataset, "fingerprint", None) or f"rows:{rows}"
     advice = getattr(dataset, "default_shuffle", None) or "exact"
-    chunks = checked_chunks(dataset.chunk_rows()) if hasattr(dataset, "chunk_rows") else (rows, CHUNK_ROWS)
-    counted = chunks[0] if isinstance(chunks, tuple) else int(chunks.sum())
-    if counted != rows:
-        raise ValueError(f"chunk_rows() adds up to {counted} rows, the dataset has {rows}")
-    return Source(rows, check_name(name), chunks, advice, getattr(dataset, "default_window", None) or WINDOW)
+    return Source(rows, check_name(name), ChunksOf(dataset, rows), advice, fitting_window(getattr(dataset, "chunk_bytes", None)))
+
+
+def fitting_window(chunk_bytes: float | None) -> int:
+    """Chunks of a window so that those of all lanes fit into OPEN_BYTES; WINDOW where nothing has to be held. The same on every machine."""
+    return WINDOW if chunk_bytes is None else max(1, min(WINDOW, int(OPEN_BYTES / (LANES * max(1.0, chunk_bytes)))))
 
 
 def first_state(
@@ -71,15 +94,13 @@ def first_state(
     if source.make is not None:
         return mix_state(source, batch=batch, shuffle=shuffle, seed=seed, tail=tail, lanes=lanes, window=window)
     kind = chosen_shuffle(shuffle, source.shuffle)
-    if kind != "window":
-        if lanes is not None or window is not None:
-            raise ValueError(f"lanes and window are for shuffle='window', not {kind!r}")
-        chunk: int | str | None = None
-    elif isinstance(source.chunks, tuple):
-        chunk = source.chunks[1]
-    else:
-        chunk = f"{_core.hash64(source.chunks.tobytes()):016x}"
     of_window = kind == "window"
+    if not of_window and (lanes is not None or window is not None):
+        raise ValueError(f"lanes and window are for shuffle='window', not {kind!r}")
+    chunk: int | str | None = None
+    if of_window:
+        chunks = source.chunks()
+        chunk = chunks[1] if isinstance(chunks, tuple) else f"{_core.hash64(chunks.tobytes()):016x}"
     return OrderState(
         dataset=source.fingerprint,
         shuffle=kind,
@@ -141,7 +162,7 @@ def order_of(source: Source, state: OrderState) -> Order:
         return Exact(source.rows, state.seed, state.epoch, state.stream)
     if state.shuffle == "window":
         assert state.lanes is not None and state.window is not None
-        return Window(source.chunks, state.lanes, state.window, state.seed, state.epoch, state.stream)
+        return Window(source.chunks(), state.lanes, state.window, state.seed, state.epoch, state.stream)
     return Sequential(source.rows)
 
 

@@ -288,3 +288,13 @@ def test_rows_of_every_type_are_all_there(rich):
         for k, i in enumerate(batch["id"].tolist()):
             assert same(batch["grid"][k], wanted[i]["grid"]) and batch["text"][k] == wanted[i]["text"] and same(batch["meta"][k], wanted[i]["meta"])
             assert same(np.asarray(batch["wave"][k]), wanted[i]["wave"]) and bytes(batch["photo"][k].data) == bytes(wanted[i]["photo"].data)
+
+
+def test_a_loader_opens_no_more_shards_than_it_must(tmp_path):
+    path = write(tmp_path / "d", range(100), shard_size=10)
+    dataset = AtlasDataset(path)
+    loader = load(dataset, shuffle="exact")
+    assert dataset.table.is_open == [0], "a dataset may have ten thousand"
+    Sampler(dataset, batch_size=4, shuffle=False)
+    assert dataset.table.is_open == [0]
+    assert sorted(int(i) for batch in loader for i in batch) == list(range(100))
