@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from atlas_ds import _core
-from atlas_ds.dataset.concat import Concat, columns_in_lists, join
+from atlas_ds.dataset.concat import Concat, columns_in_lists
 from atlas_ds.dataset.reader import AtlasDataset
 from atlas_ds.errors import CorruptError
 from atlas_ds.loader.buffers import Buffers
-from atlas_ds.loader.columns import collate, part, take
+from atlas_ds.loader.collate import collate
 from atlas_ds.order import keys
+from atlas_ds.schema.batches import join, part, take
 
 Fetch = Callable[[np.ndarray], Any]
 """int64 positions in the dataset -> a batch of those rows."""

@@ -1,25 +1,20 @@
-"""The loader: batches in the exact order, read ahead by threads, resumable at any batch. What is read how is in fetch.py, threads in pipeline.py."""
+"""The loader: batches in the exact order, read ahead by threads, resumable at any batch. An epoch is in run.py."""
 
 from __future__ import annotations
 
 import os
-import threading
 import time
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self, SupportsIndex
 
-import numpy as np
-
 from atlas_ds.dataset.reader import AtlasDataset
 from atlas_ds.dataset.sizes import as_bytes
-from atlas_ds.errors import LoaderTimeout
-from atlas_ds.loader.columns import size_of
-from atlas_ds.loader.fetch import Chunked, Examples, Fetch, Seeds, columns_of, cut, plain
+from atlas_ds.loader.fetch import Examples, columns_of, plain
 from atlas_ds.loader.mix import Mix
-from atlas_ds.loader.pipeline import Failure, Pipeline
-from atlas_ds.loader.processes import ProcessDied, Processes
+from atlas_ds.loader.pipeline import Failure
+from atlas_ds.loader.run import Run, Work
 from atlas_ds.loader.stats import Stats
 from atlas_ds.order import Order, Plan, Sampler, Window, keys
 from atlas_ds.progress import Progress
@@ -27,12 +22,8 @@ from atlas_ds.progress import Progress
 GROUP_BYTES = 2 << 20  # small batches are read together: one change of threads for so many bytes
 GROUP_STEPS = 32
 WARN_QUALITY = 1.5
-SKIPS_KEPT = 1000
 ON_ERROR = ("raise", "skip", "replace")
 FORMATS = ("torch", "numpy")
-NOT_OF_A_ROW = (LoaderTimeout, ProcessDied, MemoryError)  # no bad sample: skipping rows would not help
-Part = tuple[Any, np.ndarray, list[int], list[Any]]
-"""Columns of some steps, their rows, how many are of each step, and the masks."""
 
 
 class Loader:
@@ -49,7 +40,8 @@ class Loader:
     as for `Sampler`, which makes the order. tail="pad": each batch has a bool column "mask", False where a row repeats.
 
     transform(batch): called for each batch of NumPy columns, in the loader's threads, before tensors are made.
-    transform_example(example): called for each example; the results are put together by collate(list), by default `collate_columns`.
+    transform_example(example): called for each example; the results are put together by collate(list), by default arrays of
+    one shape and numbers are stacked, the rest is a list.
     transform_processes: so many processes read and transform examples (start_method "forkserver" or "spawn"), for transforms that hold
     the GIL. seeded: transforms get a second argument, a numpy Generator that depends on (seed, epoch, row) only; for transform(batch)
     row is the first of the batch.
@@ -104,7 +96,7 @@ class Loader:
         if isinstance(dataset, str | os.PathLike):
             raise TypeError(f"a Loader reads a dataset, not a path: Loader(AtlasDataset({os.fspath(dataset)!r}), ...)")
         self.dataset = dataset
-        self._rows = dataset.all if isinstance(dataset, Mix) else dataset
+        rows = dataset.all if isinstance(dataset, Mix) else dataset
         self.sampler = Sampler(
             dataset,
             batch_size=batch_size,
@@ -118,26 +110,38 @@ class Loader:
             window=window,
             stream=stream,
         )
-        self._by_example = transform_example is not None or collate is not None or transform_processes > 0 or not plain(self._rows)
-        self._transform, self._transform_example, self._collate = transform, transform_example, collate
-        self._seeded, self._on_error, self._timeout, self._progress = seeded, on_error, timeout, progress
-        self._processes, self._start_method = transform_processes, start_method
-        asked = min(8, len(os.sched_getaffinity(0))) if num_threads is None else keys.count("num_threads", num_threads, 0)
-        self._threads = keys.count("transform_processes", transform_processes, 0) or asked
-        self._prefetch = as_bytes(prefetch, "prefetch")
-        self._finish = finisher(format, pin_memory)
-        self._masked = tail == "pad"
-        self._stats = Stats()
+        by_example = transform_example is not None or collate is not None or transform_processes > 0 or not plain(rows)
+        cores = min(8, len(os.sched_getaffinity(0))) if num_threads is None else keys.count("num_threads", num_threads, 0)
+        threads = keys.count("transform_processes", transform_processes, 0) or cores
+        bytes_ahead = as_bytes(prefetch, "prefetch")
+        finish = finisher(format, pin_memory)
+        self._progress = progress
+        self._stats = Stats(by_example=by_example)
         self._now: tuple[Plan, int] | None = None
         self._open: weakref.WeakSet[Run] = weakref.WeakSet()
         self._check_length()
         order = self.sampler.plan().order
         self._check_quality(order)
-        self._chunked = isinstance(order, Window) and not self._by_example and getattr(self._rows, "decodes_blocks", False)
-        self._group = 1 if self._by_example else group_steps(self, self.sampler.batch_size)
-        # of all epochs, so that each finds the buffers of the last
-        rows = 0 if self._chunked else self.sampler.batch_size * self._group
-        self._columns = None if self._by_example else columns_of(self._rows, rows, alone=self._threads > 0)
+        chunked = isinstance(order, Window) and not by_example and getattr(rows, "decodes_blocks", False)
+        size = self.sampler.batch_size
+        group = 1 if by_example else group_steps(row_bytes(rows) * size, len(self), bytes_ahead, threads)
+        self._work = Work(
+            # of all epochs, so that each finds the buffers of the last
+            columns=None if by_example else columns_of(rows, 0 if chunked else size * group, alone=threads > 0),
+            chunked=chunked,
+            group=group,
+            examples=Examples(rows, transform_example, collate, None),
+            transform=transform,
+            seeded=seeded,
+            finish=finish,
+            masked=tail == "pad",
+            on_error=on_error,
+            threads=threads,
+            processes=transform_processes,
+            start_method=start_method,
+            prefetch=bytes_ahead,
+            timeout=timeout,
+        )
 
     def _check_length(self) -> None:
         if len(self) == 0 < len(self.dataset):
@@ -171,9 +175,10 @@ class Loader:
 
     def __iter__(self) -> Iterator[Any]:
         plan = self.sampler.plan()
-        stats = self._stats = Stats(quality=self._stats.quality, quality_is_worst=self._stats.quality_is_worst, by_example=self._by_example)
+        last = self._stats
+        stats = self._stats = Stats(quality=last.quality, quality_is_worst=last.quality_is_worst, by_example=last.by_example)
         self._now = plan, 0
-        run = Run(self, plan, stats)
+        run = Run(self._work, plan, stats)
         batches = self._batches(run, plan, stats)
         run.ends_with(batches)
         self._open.add(run)
@@ -255,157 +260,15 @@ class Loader:
         return self._stats
 
 
-class Run:
-    """One epoch under way: which steps make a piece of work, and the threads that do them."""
-
-    def __init__(self, loader: Loader, plan: Plan, stats: Stats) -> None:
-        self._plan, self._stats, self._counting = plan, stats, threading.Lock()
-        self._transform, self._finish, self._masked, self._on_error = loader._transform, loader._finish, loader._masked, loader._on_error
-        begin = plan.begin
-        self._seeds = Seeds(begin.seed, begin.stream, begin.epoch) if loader._seeded else None
-        self._group = loader._group
-        self.groups = -(-plan.steps // self._group)
-        self._processes: Processes | None = None
-        self._fetch: Fetch
-        if loader._columns is not None:
-            self._fetch = loader._columns
-            if loader._chunked:
-                assert isinstance(plan.order, Window)
-                self._fetch = Chunked(loader._columns, plan.order.starts, plan.order.lanes * (plan.order.window + 1))
-        else:
-            examples = Examples(loader._rows, loader._transform_example, loader._collate, self._seeds)
-            self._fetch = examples
-            if loader._processes and self.groups:
-                self._processes = Processes(examples, loader._processes, start_method=loader._start_method, timeout=loader._timeout)
-                self._fetch = self._processes.run
-        threads = min(loader._threads, self.groups)
-        stats.threads = threads
-        own_code = loader._by_example or loader._transform is not None
-        try:
-            self.pipeline = Pipeline(self._make, self.groups, threads=threads, limit=loader._prefetch, timeout=loader._timeout, helps=not own_code)
-        except BaseException:
-            if self._processes is not None:
-                self._processes.close()
-            raise
-
-    def ends_with(self, batches: Iterator[Any]) -> None:
-        """Closes when the iterator goes, even one that was never begun, or when the interpreter ends."""
-        self._end = weakref.finalize(batches, end, self.pipeline, self._processes)
-
-    def close(self) -> None:
-        self._end()
-
-    def _make(self, number: int) -> tuple[list[Any], int]:
-        """The batches of a piece of work, each with its rows and bytes; if one fails, those before it and a Failure."""
-        first = number * self._group
-        last = min(first + self._group, self._plan.steps)
-        ready: list[Any] = []
-        size = 0
-        try:
-            for part in self._read(first, last):
-                size += self._batches(*part, ready)
-        except Exception as error:
-            if not ready:
-                raise
-            ready.append(Failure(error))
-        return ready, size
-
-    def _read(self, first: int, last: int) -> Iterator[Part]:
-        """The columns of some steps, at once; step by step if that fails, so that those before the bad one are not lost."""
-        began = time.perf_counter()
-        rows, counts, masks = self._plan.rows_of(first, last)
-        try:
-            part = self._fetch(rows), rows, counts, masks
-        except NOT_OF_A_ROW:
-            raise
-        except Exception:
-            if self._on_error != "raise":
-                part = self._without_bad(rows, counts, masks)
-            elif last - first == 1:
-                raise
-            else:
-                for step in range(first, last):
-                    yield from self._read(step, step + 1)
-                return
-        self._stats.reading += time.perf_counter() - began
-        yield part
-
-    def _batches(self, columns: Any, rows: np.ndarray, counts: list[int], masks: list[Any], ready: list[Any]) -> int:
-        """Appends the batches of the columns of some steps; returns the bytes of all of them."""
-        began = time.perf_counter()
-        size = max(1, size_of(columns))
-        start = 0
-        for batch, count, mask in zip(cut(columns, counts), counts, masks, strict=True):
-            if self._masked:
-                batch = with_mask(batch, np.ones(count, np.bool_) if mask is None else mask)
-            if self._transform is not None:
-                batch = self._transform(batch) if self._seeds is None else self._transform(batch, self._seeds.at(int(rows[start]) if count else 0))
-            ready.append((self._finish(batch), count, size * count // max(1, len(rows))))
-            start += count
-        self._stats.transforming += time.perf_counter() - began
-        return size
-
-    def _without_bad(self, rows: np.ndarray, counts: list[int], masks: list[Any]) -> tuple[Any, np.ndarray, list[int], list[Any]]:
-        """The same piece of work where some rows cannot be read: these are left out, or others of their batch stand in for them."""
-        good = np.array([self._is_good(row) for row in rows.tolist()], np.bool_)
-        kept, kept_counts, kept_masks, start = [], [], [], 0
-        for count, mask in zip(counts, masks, strict=True):
-            at, fine = rows[start : start + count], good[start : start + count]
-            start += count
-            if self._on_error == "skip":
-                at, mask = at[fine], None if mask is None else mask[fine]
-            elif not fine.all():
-                places = np.flatnonzero(fine)
-                if len(places) == 0:
-                    raise ValueError(f"no row of the batch that begins with row {at[0]} can be read: none can stand in")
-                at = at[np.where(fine, np.arange(count), places[np.arange(count) % len(places)])]
-            kept.append(at)
-            kept_counts.append(len(at))
-            kept_masks.append(mask)
-        rows = np.concatenate(kept)
-        return self._fetch(rows), rows, kept_counts, kept_masks
-
-    def _is_good(self, row: int) -> bool:
-        try:
-            self._fetch(np.array([row], np.int64))
-        except NOT_OF_A_ROW:
-            raise
-        except Exception as error:
-            with self._counting:
-                self._stats.skipped += 1
-                if len(self._stats.skips) < SKIPS_KEPT:
-                    self._stats.skips.append((row, f"{type(error).__name__}: {error}"))
-            return False
-        return True
-
-
-def end(pipeline: Pipeline, processes: Processes | None) -> None:
-    if processes is not None:
-        processes.stop()
-    pipeline.close()
-    if processes is not None:
-        processes.close()
-
-
-def group_steps(loader: Loader, rows: int) -> int:
+def group_steps(batch_bytes: float, steps: int, prefetch: int, threads: int) -> int:
     """How many batches are read at once."""
-    size = row_bytes(loader._rows) * rows
-    most = min(GROUP_BYTES, loader._prefetch // (2 * max(1, loader._threads)))
-    return max(1, min(GROUP_STEPS, int(most // max(size, 1)), len(loader) // (4 * max(1, loader._threads))))
+    parallel = max(1, threads)
+    return max(1, min(GROUP_STEPS, int(min(GROUP_BYTES, prefetch // (2 * parallel)) // max(batch_bytes, 1)), steps // (4 * parallel)))
 
 
 def row_bytes(dataset: Any) -> float:
     """Mean bytes of a row, decoded; a guess where the dataset does not say."""
     return dataset.row_bytes if isinstance(dataset, AtlasDataset) else 4096.0
-
-
-def with_mask(batch: Any, mask: np.ndarray) -> Any:
-    """The batch and which of its rows are no repetitions: a column "mask" of a dict, else (batch, mask)."""
-    if not isinstance(batch, dict):
-        return batch, mask
-    if "mask" in batch:
-        raise ValueError("tail='pad' adds a column 'mask', which the dataset has already: use tail='short' or 'drop', or select other columns")
-    return {**batch, "mask": mask}
 
 
 def finisher(format: str, pin: bool) -> Callable[[Any], Any]:

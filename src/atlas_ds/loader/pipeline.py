@@ -44,7 +44,7 @@ class Pipeline:
         self._done: dict[int, Any] = {}
         self._sizes: dict[int, int] = {}
         self._held = self._largest = 0
-        self._most = 0
+        self.most_bytes = 0  # that lay finished at any time
         self._stopped = False
         self._patience = 5.0
         self._pid = os.getpid()
@@ -58,25 +58,18 @@ class Pipeline:
             self.close()
             raise
 
-    @property
-    def most_bytes(self) -> int:
-        """The most that lay finished at any time."""
-        return self._most
-
     def _full(self) -> bool:
-        """Whether another piece would, by the largest so far, go over the limit; one is always allowed."""
+        """Whether another piece would, by the largest so far, go over the limit. One is always allowed, and only one until its size is known."""
         ahead = self._begun - self._taken
         unknown = self._begun - self._finished
-        return ahead > 0 and self._held + (unknown + 1) * self._largest > self._limit
+        return ahead > 0 and (self._largest == 0 or self._held + (unknown + 1) * self._largest > self._limit)
 
     def _work(self) -> None:
         while True:
             with self._lock:
-                while not self._stopped and (self._begun == self._count or self._full() or (self._largest == 0 and self._begun > 0)):
-                    if self._begun == self._count:
-                        return
+                while not self._stopped and self._begun < self._count and self._full():
                     self._room.wait()
-                if self._stopped:
+                if self._stopped or self._begun == self._count:
                     return
                 number = self._begun
                 self._begun += 1
@@ -92,7 +85,7 @@ class Pipeline:
         with self._lock:
             self._finished += 1
             self._held += size
-            self._most = max(self._most, self._held)
+            self.most_bytes = max(self.most_bytes, self._held)
             if size > self._largest:
                 self._largest = size
                 self._room.notify_all()  # the size of a piece is known: more may begin

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from atlas_ds import AtlasDataset, Loader, Ragged, Sampler, concat
-from atlas_ds.loader.columns import collate
+from atlas_ds.loader.collate import collate
 from atlas_ds.loader.torch import to_torch
 from support import Point, rich_rows, same, write
 from unit.loader.parts import alike, as_it_is, ids, load

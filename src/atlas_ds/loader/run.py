@@ -1,0 +1,192 @@
+"""One epoch of a loader under way: which steps make a piece of work, how a piece becomes batches, and the threads and processes that do it."""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from atlas_ds.errors import LoaderTimeout
+from atlas_ds.loader.fetch import Chunked, Examples, Fetch, Seeds, cut
+from atlas_ds.loader.pipeline import Failure, Pipeline
+from atlas_ds.loader.processes import ProcessDied, Processes
+from atlas_ds.loader.stats import Stats
+from atlas_ds.order import Plan, Window
+from atlas_ds.schema.batches import size_of
+
+SKIPS_KEPT = 1000
+NOT_OF_A_ROW = (LoaderTimeout, ProcessDied, MemoryError)  # no bad sample: skipping rows would not help
+Part = tuple[Any, np.ndarray, list[int], list[Any]]
+"""Columns of some steps, their rows, how many are of each step, and the masks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a loader does with rows; the arguments of Loader say what the fields mean.
+
+    columns: reads rows as columns; None: `examples` reads them one by one. chunked: out of open chunks. group: steps that are read at
+    once. finish: what a batch passes through last.
+    """
+
+    columns: Fetch | None
+    chunked: bool
+    group: int
+    examples: Examples
+    transform: Callable[..., Any] | None
+    seeded: bool
+    finish: Callable[[Any], Any]
+    masked: bool
+    on_error: str
+    threads: int
+    processes: int
+    start_method: str
+    prefetch: int
+    timeout: float
+
+
+class Run:
+    """The rest of an epoch, as a plan says, in pieces of work that are done ahead."""
+
+    def __init__(self, work: Work, plan: Plan, stats: Stats) -> None:
+        self._work, self._plan, self._stats, self._counting = work, plan, stats, threading.Lock()
+        begin = plan.begin
+        self._seeds = Seeds(begin.seed, begin.stream, begin.epoch) if work.seeded else None
+        self.groups = -(-plan.steps // work.group)
+        self._processes: Processes | None = None
+        self._fetch = self._make_fetch()
+        stats.threads = threads = min(work.threads, self.groups)
+        own_code = work.columns is None or work.transform is not None
+        try:
+            self.pipeline = Pipeline(self._make, self.groups, threads=threads, limit=work.prefetch, timeout=work.timeout, helps=not own_code)
+        except BaseException:
+            if self._processes is not None:
+                self._processes.close()
+            raise
+
+    def _make_fetch(self) -> Fetch:
+        work, order = self._work, self._plan.order
+        if work.columns is not None:
+            if not work.chunked:
+                return work.columns
+            assert isinstance(order, Window)
+            return Chunked(work.columns, order.starts, order.lanes * (order.window + 1))
+        examples = replace(work.examples, seeds=self._seeds)
+        if not work.processes or not self.groups:
+            return examples
+        self._processes = Processes(examples, work.processes, start_method=work.start_method, timeout=work.timeout)
+        return self._processes.run
+
+    def ends_with(self, batches: Iterator[Any]) -> None:
+        """Closes when the iterator goes, even one that was never begun, or when the interpreter ends."""
+        self._end = weakref.finalize(batches, end, self.pipeline, self._processes)
+
+    def close(self) -> None:
+        self._end()
+
+    def _make(self, number: int) -> tuple[list[Any], int]:
+        """The batches of a piece of work, each with its rows and bytes; if one fails, those before it and a Failure."""
+        first = number * self._work.group
+        last = min(first + self._work.group, self._plan.steps)
+        ready: list[Any] = []
+        size = 0
+        try:
+            for part in self._read(first, last):
+                size += self._batches(*part, ready)
+        except Exception as error:
+            if not ready:
+                raise
+            ready.append(Failure(error))
+        return ready, size
+
+    def _read(self, first: int, last: int) -> Iterator[Part]:
+        """The columns of some steps, at once; step by step if that fails, so that those before the bad one are not lost."""
+        began = time.perf_counter()
+        rows, counts, masks = self._plan.rows_of(first, last)
+        try:
+            part = self._fetch(rows), rows, counts, masks
+        except NOT_OF_A_ROW:
+            raise
+        except Exception:
+            if self._work.on_error != "raise":
+                part = self._without_bad(rows, counts, masks)
+            elif last - first == 1:
+                raise
+            else:
+                for step in range(first, last):
+                    yield from self._read(step, step + 1)
+                return
+        with self._counting:
+            self._stats.reading += time.perf_counter() - began
+        yield part
+
+    def _batches(self, columns: Any, rows: np.ndarray, counts: list[int], masks: list[Any], ready: list[Any]) -> int:
+        """Appends the batches of the columns of some steps; returns the bytes of all of them."""
+        began = time.perf_counter()
+        transform = self._work.transform
+        size = max(1, size_of(columns))
+        start = 0
+        for batch, count, mask in zip(cut(columns, counts), counts, masks, strict=True):
+            if self._work.masked:
+                batch = with_mask(batch, np.ones(count, np.bool_) if mask is None else mask)
+            if transform is not None:
+                batch = transform(batch) if self._seeds is None else transform(batch, self._seeds.at(int(rows[start]) if count else 0))
+            ready.append((self._work.finish(batch), count, size * count // max(1, len(rows))))
+            start += count
+        with self._counting:
+            self._stats.transforming += time.perf_counter() - began
+        return size
+
+    def _without_bad(self, rows: np.ndarray, counts: list[int], masks: list[Any]) -> tuple[Any, np.ndarray, list[int], list[Any]]:
+        """The same piece of work where some rows cannot be read: these are left out, or others of their batch stand in for them."""
+        good = np.array([self._is_good(row) for row in rows.tolist()], np.bool_)
+        kept, kept_counts, kept_masks, start = [], [], [], 0
+        for count, mask in zip(counts, masks, strict=True):
+            at, fine = rows[start : start + count], good[start : start + count]
+            start += count
+            if self._work.on_error == "skip":
+                at, mask = at[fine], None if mask is None else mask[fine]
+            elif not fine.all():
+                places = np.flatnonzero(fine)
+                if len(places) == 0:
+                    raise ValueError(f"no row of the batch that begins with row {at[0]} can be read: none can stand in")
+                at = at[np.where(fine, np.arange(count), places[np.arange(count) % len(places)])]
+            kept.append(at)
+            kept_counts.append(len(at))
+            kept_masks.append(mask)
+        rows = np.concatenate(kept)
+        return self._fetch(rows), rows, kept_counts, kept_masks
+
+    def _is_good(self, row: int) -> bool:
+        try:
+            self._fetch(np.array([row], np.int64))
+        except NOT_OF_A_ROW:
+            raise
+        except Exception as error:
+            with self._counting:
+                self._stats.skipped += 1
+                if len(self._stats.skips) < SKIPS_KEPT:
+                    self._stats.skips.append((row, f"{type(error).__name__}: {error}"))
+            return False
+        return True
+
+
+def end(pipeline: Pipeline, processes: Processes | None) -> None:
+    if processes is not None:
+        processes.stop()
+    pipeline.close()
+    if processes is not None:
+        processes.close()
+
+
+def with_mask(batch: Any, mask: np.ndarray) -> Any:
+    """The batch and which of its rows are no repetitions: a column "mask" of a dict, else (batch, mask)."""
+    if not isinstance(batch, dict):
+        return batch, mask
+    if "mask" in batch:
+        raise ValueError("tail='pad' adds a column 'mask', which the dataset has already: use tail='short' or 'drop', or select other columns")
+    return {**batch, "mask": mask}

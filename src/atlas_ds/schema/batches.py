@@ -1,0 +1,103 @@
+"""Batches as nested columns: dicts and tuples of arrays, Ragged and lists. Parts of them, rows picked and put together, their bytes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from atlas_ds.schema.values import Media, Ragged
+
+
+def part(columns: Any, start: int, stop: int) -> Any:
+    """Rows start .. stop of a batch; arrays are views."""
+    if isinstance(columns, dict):
+        return {name: part(column, start, stop) for name, column in columns.items()}
+    if isinstance(columns, tuple):
+        return tuple(part(column, start, stop) for column in columns)
+    if isinstance(columns, Ragged):
+        offsets = columns.offsets[start : stop + 1]
+        shapes = None if columns.shapes is None else columns.shapes[start:stop]
+        mask = None if columns.mask is None else columns.mask[start:stop]
+        return Ragged(columns.values[offsets[0] : offsets[-1]], offsets - offsets[0], shapes, mask)
+    return columns[start:stop]
+
+
+def take(columns: Any, rows: np.ndarray) -> Any:
+    """Some rows of a batch, in any order."""
+    if isinstance(columns, dict):
+        return {name: take(column, rows) for name, column in columns.items()}
+    if isinstance(columns, tuple):
+        return tuple(take(column, rows) for column in columns)
+    if isinstance(columns, np.ndarray):
+        return columns[rows]
+    return pick_ragged(columns, rows) if isinstance(columns, Ragged) else [columns[i] for i in rows.tolist()]
+
+
+def join(parts: list[Any], back: np.ndarray) -> Any:
+    """The rows of several batches one after another, then in the order `back` (positions, int64)."""
+    first = parts[0]
+    if isinstance(first, dict):
+        return {name: join([part[name] for part in parts], back) for name in first}
+    if isinstance(first, tuple):
+        return tuple(join(list(column), back) for column in zip(*parts, strict=True))
+    if isinstance(first, np.ma.MaskedArray) or any(isinstance(part, np.ma.MaskedArray) for part in parts):
+        return np.ma.concatenate(parts)[back]  # type: ignore[no-untyped-call]
+    if isinstance(first, np.ndarray):
+        return np.concatenate(parts)[back]
+    if all(isinstance(part, Ragged) and part.values.dtype == first.values.dtype for part in parts):
+        return pick_ragged(join_ragged(parts), back)
+    values = [value for part in parts for value in (part if isinstance(part, list) else [part[i] for i in range(len(part))])]
+    return [values[i] for i in back]
+
+
+def join_ragged(parts: list[Ragged]) -> Ragged:
+    sizes = np.concatenate([np.diff(part.offsets) for part in parts])
+    shapes: Any = None
+    if any(part.shapes is not None for part in parts):
+        same = all(isinstance(part.shapes, np.ndarray) and part.shapes.shape[1:] == np.shape(parts[0].shapes)[1:] for part in parts)
+        shapes = np.concatenate([part.shapes for part in parts]) if same else [shape for part in parts for shape in shapes_of(part)]
+    masks = [np.zeros(len(part), np.bool_) if part.mask is None else part.mask for part in parts]
+    mask = np.concatenate(masks) if any(part.mask is not None for part in parts) else None
+    return Ragged(np.concatenate([part.values for part in parts]), ends(sizes), shapes, mask)
+
+
+def pick_ragged(column: Ragged, rows: np.ndarray) -> Ragged:
+    """Some rows of a column, in any order."""
+    starts, sizes = column.offsets[rows], np.diff(column.offsets)[rows]
+    offsets = ends(sizes)
+    values = column.values[np.repeat(starts - offsets[:-1], sizes) + np.arange(offsets[-1])]
+    shapes = column.shapes
+    if shapes is not None:
+        shapes = shapes[rows] if isinstance(shapes, np.ndarray) else [shapes[i] for i in rows.tolist()]
+    return Ragged(values, offsets, shapes, None if column.mask is None else column.mask[rows])
+
+
+def shapes_of(column: Ragged) -> list[tuple[int, ...]]:
+    if column.shapes is None:
+        return [(int(size),) for size in np.diff(column.offsets)]
+    return [tuple(map(int, shape)) for shape in column.shapes]
+
+
+def ends(sizes: np.ndarray) -> np.ndarray:
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)])
+
+
+def size_of(columns: Any) -> int:
+    """About how many bytes a batch takes."""
+    if isinstance(columns, dict):
+        return sum(map(size_of, columns.values()))
+    if isinstance(columns, np.ndarray):
+        return columns.nbytes
+    if hasattr(columns, "nbytes") and hasattr(columns, "device"):
+        return int(columns.nbytes)
+    if isinstance(columns, Ragged):
+        return size_of(columns.values) + size_of(columns.offsets)
+    if isinstance(columns, tuple | list):
+        few = columns[:: max(1, len(columns) // 16)]
+        return sum(map(size_of, few)) * len(columns) // max(1, len(few)) + 64
+    if isinstance(columns, Media):
+        return len(columns.data) + 100
+    if isinstance(columns, str | bytes | bytearray | memoryview):
+        return len(columns) + 60
+    return 32
