@@ -54,6 +54,7 @@ build: .venv/ready
 	$(PY) $(PIP) $(TORCH)
 	$(PY) $(PIP) "setuptools>=77" "cython>=3.1,<4" "numpy>=2.0" build
 	$(PY) $(PIP) --no-build-isolation -e ".[test,lint]"
+	$(PY) $(PIP) --no-deps --target .venv/peers/wids webdataset==0.2.100
 	@touch $@
 
 .venv-bench/ready: benchmarks/requirements.txt .venv/ready

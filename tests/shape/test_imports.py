@@ -40,6 +40,7 @@ HOMES = {
     "PIL": {"schema/values.py"},
     "pyarrow": {"bridge/tables.py", "cli/peers.py"},  # as a source of rows, and as a format to compare with
     "matplotlib": {"cli/plot.py"},
+    "cbor2": {"bridge/nested.py"},
     "lmdb": {"cli/peers.py"},
     "h5py": {"cli/peers.py"},
     "datasets": {"cli/peers.py"},

@@ -8,7 +8,7 @@ from atlas_ds.bridge.source import read_head
 from atlas_ds.errors import CorruptError
 
 KINDS = {
-    "image": ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "jp2"),
+    "image": ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "jp2", "ppm", "pgm", "pbm", "pnm"),
     "audio": ("wav", "mp3", "flac", "ogg", "opus", "m4a", "aac"),
     "video": ("mp4", "mkv", "webm", "mov", "avi"),
 }
@@ -31,6 +31,7 @@ _STARTS = (
 _RIFF = {b"WEBP": "image/webp", b"WAVE": "audio/wav", b"AVI ": "video/x-msvideo"}
 _BRANDS = {b"avif": "image/avif", b"avis": "image/avif", b"heic": "image/heic", b"mif1": "image/heic",
            b"M4A ": "audio/mp4", b"qt  ": "video/quicktime"}  # fmt: skip
+_NETPBM = {b"P1": "bitmap", b"P2": "graymap", b"P3": "pixmap", b"P4": "bitmap", b"P5": "graymap", b"P6": "pixmap"}
 
 
 def kind_of(extension: str) -> str | None:
@@ -45,6 +46,8 @@ def sniff(head: bytes) -> str | None:
             return name
     if head[:4] in (b"RIFF", b"RF64"):
         return _RIFF.get(head[8:12])
+    if head[:2] in _NETPBM and head[2:3] in (b" ", b"\t", b"\n", b"\r"):
+        return f"image/x-portable-{_NETPBM[head[:2]]}"
     if head[4:8] == b"ftyp":
         return _BRANDS.get(head[8:12], "video/mp4")
     if head[4:8] in (b"moov", b"mdat", b"wide", b"free"):

@@ -61,7 +61,7 @@ def open_text(path: Path) -> IO[str]:
     return io.TextIOWrapper(open_binary(path), encoding="utf-8-sig", newline="")
 
 
-def not_utf8(path: Path, error: UnicodeDecodeError, place: str) -> CorruptError:
+def not_utf8(path: Path | str, error: UnicodeDecodeError, place: str) -> CorruptError:
     """The error for text that is not UTF-8. `place` says where, since a stream's offset means little."""
     bad = error.object[error.start : error.start + 1].hex()
     return CorruptError(

@@ -1,0 +1,132 @@
+"""NumPy arrays as the bytes of a .npy or .npz, both ways; hostile bytes cost no more than they are long. Whole tables of rows are arrays.py's."""
+
+from __future__ import annotations
+
+import ast
+import io
+import math
+import struct
+import zipfile
+import zlib
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from atlas_ds.errors import AtlasError, CorruptError, LimitError, SchemaError, UnsupportedError
+from atlas_ds.schema.values import describe, to_numpy
+
+MAGIC = b"\x93NUMPY"
+MAX_HEADER = 10_000  # characters of a header that are parsed; numpy.load's own limit
+MAX_UNPACKED = 1 << 30  # bytes that a .npz may hold once unpacked: the largest value Atlas stores
+MAX_NAME = 60_000  # bytes of an array's name; a zip archive has two bytes for its length, and .npy is added
+_LENGTH = {1: "<H", 2: "<I", 3: "<I"}  # of the header, by version
+_PICKLE = "an object array, which is a pickle and may run code; save numbers or text"
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, OverflowError, RuntimeError, struct.error)
+Ndarray = np.ndarray[Any, Any]
+
+
+def decode_npy(data: bytes, where: str) -> Ndarray:
+    """The array, in the machine's byte order, C-contiguous and writable."""
+    dtype, fortran, shape, start = _header(data, where)
+    count = math.prod(shape)
+    if dtype.itemsize == 0 and count:
+        raise UnsupportedError(f"{where}: .npy of {count} values of no bytes ({dtype}); save it with a dtype that has some")
+    if len(data) - start != count * dtype.itemsize:
+        raise CorruptError(
+            f"{where}: .npy of {dtype} {shape} has {len(data) - start} bytes of values, not {count * dtype.itemsize}; save it again with numpy.save"
+        )
+    try:
+        flat = np.frombuffer(data, dtype, count, start) if count else np.empty(0, dtype)
+        return flat.reshape(shape, order="F" if fortran else "C").astype(dtype.newbyteorder("="), order="C")
+    except ValueError as error:  # more dimensions than NumPy has
+        raise UnsupportedError(f"{where}: .npy of shape {shape}: {error}") from error
+
+
+def _header(data: bytes, where: str) -> tuple[np.dtype[Any], bool, tuple[int, ...], int]:
+    """dtype, Fortran order, shape, and where the values begin."""
+    if data[:6] != MAGIC or len(data) < 12:
+        raise CorruptError(f"{where}: byte 0: not a readable .npy array: it begins with {data[:8].hex(' ') or 'nothing'}; save it again with numpy.save")
+    form = _LENGTH.get(data[6])
+    if form is None or data[7] != 0:
+        raise UnsupportedError(f"{where}: byte 6: .npy version {data[6]}.{data[7]} is not known; save it again with numpy.save")
+    first = 8 + struct.calcsize(form)
+    (length,) = struct.unpack_from(form, data, 8)
+    if length > MAX_HEADER:
+        raise LimitError(f"{where}: byte 8: the .npy header has {length} bytes; {MAX_HEADER} at most are read")
+    if first + length > len(data):
+        raise CorruptError(f"{where}: byte 8: the .npy header ends after the data; fetch or save the file again")
+    try:
+        return *_parse(data[first : first + length].decode("utf-8" if data[6] == 3 else "latin-1")), first + length
+    except (ValueError, TypeError, KeyError, SyntaxError, MemoryError, RecursionError) as error:
+        raise CorruptError(f"{where}: byte {first}: the .npy header is not one: {error}; save it again with numpy.save") from error
+    except AtlasError as error:
+        raise type(error)(f"{where}: {error}") from error
+
+
+@lru_cache(maxsize=256)
+def _parse(text: str) -> tuple[np.dtype[Any], bool, tuple[int, ...]]:
+    found = ast.literal_eval(text)
+    if not isinstance(found, dict) or set(found) != {"descr", "fortran_order", "shape"}:
+        raise ValueError("it must have descr, fortran_order and shape")
+    dtype = np.lib.format.descr_to_dtype(found["descr"])
+    if dtype.hasobject:
+        raise UnsupportedError(_PICKLE)
+    fortran, shape = found["fortran_order"], found["shape"]
+    if type(fortran) is not bool or not isinstance(shape, tuple) or not all(type(n) is int and n >= 0 for n in shape):
+        raise ValueError(f"fortran_order {fortran!r}, shape {shape!r}")
+    return dtype, fortran, shape
+
+
+def encode_npy(value: object, where: str) -> bytes:
+    """An array, or one number as an array without dimensions; always little-endian and in C order, so that equal arrays are equal bytes."""
+    given = to_numpy(value)
+    if not isinstance(given, np.ndarray | np.generic | bool | int | float | complex) or np.ma.isMaskedArray(given):
+        raise SchemaError(f"{where}: {describe(value)} is no array; .npy holds arrays and numbers")
+    array = np.asarray(given)
+    if array.dtype.hasobject:
+        raise SchemaError(f"{where}: {describe(value)} is an object array, which would be a pickle; give numbers or text")
+    out = io.BytesIO()
+    np.lib.format.write_array(out, np.asarray(array, array.dtype.newbyteorder("<"), order="C"), allow_pickle=False)
+    return out.getvalue()
+
+
+def decode_npz(data: bytes, where: str, *, limit: int = MAX_UNPACKED) -> dict[str, Ndarray]:
+    """Name to array. limit: bytes that all arrays together may have once unpacked."""
+    members: dict[str, bytes] = {}
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            infos = archive.infolist()
+            if sum(info.file_size for info in infos) > limit:
+                raise LimitError(f"{where}: .npz unpacks to {sum(info.file_size for info in infos)} bytes; the limit is {limit}")
+            for info in infos:
+                name = info.filename.removesuffix(".npy")
+                if name in members or name == info.filename:
+                    raise CorruptError(f"{where}: member {info.filename!r}: twice, or no .npy; save it again with numpy.savez")
+                if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise UnsupportedError(f"{where}: member {info.filename!r}: encrypted or not deflated; save it again with numpy.savez")
+                members[name] = archive.read(info)
+    except AtlasError:
+        raise
+    except _DAMAGED as error:
+        raise CorruptError(f"{where}: not a readable .npz archive: {error}; save it again with numpy.savez") from error
+    return {name: decode_npy(member, f"{where}: member {name!r}") for name, member in members.items()}
+
+
+def encode_npz(value: object, where: str) -> bytes:
+    """A dict of name to array, not compressed; no times or names of this machine."""
+    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
+        raise SchemaError(f"{where}: {describe(value)} is no dict of arrays; that is what .npz holds")
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, array in value.items():
+            try:
+                good = "\0" not in name and len(name.encode()) <= MAX_NAME
+            except UnicodeEncodeError:
+                good = False
+            if not good:
+                raise SchemaError(f"{where}: {name[:40]!r} cannot name an array of a .npz; use text without NUL, {MAX_NAME} bytes at most")
+            info = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
+            info.create_system = 3  # said to be made on Unix, wherever it is made
+            archive.writestr(info, encode_npy(array, f"{where}: array {name!r}"))
+    return out.getvalue()
