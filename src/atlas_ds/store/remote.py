@@ -1,0 +1,106 @@
+"""Files behind URLs (http, s3, gs, azure), through obstore, which only this file imports. Bytes by name; it knows no format.
+
+Credentials come from where each service's tools look: the environment, its files, the machine's role.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from atlas_ds.errors import AtlasError, TruncatedError
+
+CHUNK = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A file as a server described it. version: its ETag, or else the time it was last changed."""
+
+    url: str
+    size: int
+    version: str
+
+    def open(self) -> io.BufferedReader:
+        """Its bytes, once, from the first on."""
+        obstore, store, name = reach(self.url)
+        with naming(self.url):
+            chunks = obstore.get(store, name).stream(min_chunk_size=CHUNK)
+        return io.BufferedReader(Chunks(iter(chunks), self), 1 << 16)
+
+    def read(self, start: int, size: int) -> bytes:
+        """A range of its bytes, in one request. TruncatedError where the server has fewer now."""
+        obstore, store, name = reach(self.url)
+        with naming(self.url):
+            data = bytes(obstore.get_range(store, name, start=start, length=size))
+        if len(data) != size:
+            raise TruncatedError(f"{self.url}: byte {start}: {size:,} bytes were asked for, {len(data):,} came; has the file changed?")
+        return data
+
+
+def look_up(url: str) -> RemoteFile:
+    """Asks the server for a file's size and version. FileNotFoundError if it is not there; other refusals are AtlasError."""
+    obstore, store, name = reach(url)
+    with naming(url):
+        meta = obstore.head(store, name)
+    return RemoteFile(url, int(meta["size"]), str(meta["e_tag"] or meta["last_modified"]))
+
+
+def reach(url: str) -> tuple[ModuleType, Any, str]:
+    """(obstore, the store of a URL's folder, the file's name in it)."""
+    try:
+        import obstore
+        from obstore.store import from_url
+    except ImportError as error:
+        raise AtlasError(f"{url}: reading URLs needs obstore; install it: pip install 'atlas-ds[remote]'") from error
+    folder, _, name = url.rpartition("/")
+    with naming(url):
+        return obstore, from_url(folder, client_options={"allow_http": True}), name
+
+
+class naming:
+    """Says which URL it was, in one line, where obstore fails."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None or isinstance(error, AtlasError | KeyboardInterrupt):
+            return
+        why = str(error).split("\n", 1)[0]
+        if isinstance(error, FileNotFoundError):
+            raise FileNotFoundError(f"{self._url}: not there: {why}") from error
+        raise AtlasError(f"{self._url}: cannot be read: {why}; check the address, your access and the network") from error
+
+
+class Chunks(io.RawIOBase):
+    """Pieces of a download, as a file that is read forward."""
+
+    def __init__(self, chunks: Iterator[Any], file: RemoteFile) -> None:
+        self._chunks, self._file = chunks, file
+        self._rest = memoryview(b"")
+        self._given = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest:
+            with naming(self._file.url):
+                chunk = next(self._chunks, None)
+            if chunk is None:
+                if self._given != self._file.size:
+                    raise TruncatedError(f"{self._file.url}: byte {self._given}: the download ended early, of {self._file.size:,} bytes; try again")
+                return 0
+            self._rest = memoryview(chunk)
+        size = min(len(buffer), len(self._rest))
+        buffer[:size] = self._rest[:size]
+        self._rest = self._rest[size:]
+        self._given += size
+        return size
+
