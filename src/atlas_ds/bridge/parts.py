@@ -1,0 +1,112 @@
+"""Writes a dataset in parts that do not depend on each other: several at a time, in any order, one result; finished ones outlive a failure if wanted."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from atlas_ds.dataset.manifest import NAME
+from atlas_ds.dataset.writer import PARTS, AtlasDatasetWriter, merge_parts
+from atlas_ds.store.local import write_file
+
+DONE = "done.json"
+MOST_WORKERS = 4  # each holds rows to plan with and blocks that wait, some 60 MB
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """identity: JSON that is equal if the part would be. write: adds its examples to a writer, looking at the event that says stop, and gives
+    back JSON to keep with the part."""
+
+    identity: Any
+    write: Callable[[AtlasDatasetWriter, Event], Any]
+
+
+class Stopped(Exception):
+    """Another part failed."""
+
+
+def write_parts(
+    dst: Path, parts: Sequence[Part], make_writer: Callable[[int], AtlasDatasetWriter], *, overwrite: bool, resume: bool, workers: int | None
+) -> list[Any]:
+    """Writes the parts, joins them as the dataset dst, and gives what their write calls gave. An error leaves dst as it was, but for finished
+    parts, in a hidden folder, if resume is set: then the next call does not write these again."""
+    check_place(dst, overwrite)
+    folder, made = dst / PARTS, not dst.exists()
+    if not resume:
+        shutil.rmtree(folder, ignore_errors=True)
+    stop = Event()
+
+    def one(number: int) -> Any:
+        home = folder / f"{number:05d}"
+        kept = read_done(home, parts[number].identity)
+        if kept is not None:
+            return kept[0]
+        shutil.rmtree(home, ignore_errors=True)
+        if stop.is_set():
+            raise Stopped
+        with make_writer(number) as writer:
+            note = parts[number].write(writer, stop)
+        write_file(home, DONE, json.dumps({"identity": parts[number].identity, "note": note}).encode())
+        return note
+
+    try:
+        notes = run(one, len(parts), stop, workers)
+        for stale in sorted(folder.iterdir())[len(parts) :]:
+            shutil.rmtree(stale)
+        merge_parts(dst, overwrite=overwrite, metadata={})
+    except BaseException:
+        if not resume:
+            shutil.rmtree(folder, ignore_errors=True)
+            if made:
+                with contextlib.suppress(OSError):
+                    (dst / ".atlas.lock").unlink(missing_ok=True)
+                    dst.rmdir()
+        raise
+    return notes
+
+
+def run(one: Callable[[int], Any], count: int, stop: Event, workers: int | None) -> list[Any]:
+    """one(0), one(1), ... on threads; the first error, by number, ends all."""
+    threads = min(count, workers if workers is not None else min(MOST_WORKERS, os.cpu_count() or 1))
+    if threads <= 1:
+        return [one(number) for number in range(count)]
+    with ThreadPoolExecutor(threads, "atlas-part") as pool:
+        futures = [pool.submit(one, number) for number in range(count)]
+        try:
+            wait(futures, return_when=FIRST_EXCEPTION)
+        finally:
+            if any(not future.done() or future.exception() for future in futures):
+                stop.set()
+                pool.shutdown(wait=True, cancel_futures=True)
+    errors = [error for future in futures if not future.cancelled() and (error := future.exception()) is not None]
+    for error in sorted(errors, key=lambda error: isinstance(error, Stopped)):
+        raise error
+    return [future.result() for future in futures]
+
+
+def read_done(home: Path, identity: Any) -> list[Any] | None:
+    """[note] of a part that stands finished and is the one that is wanted, else None."""
+    try:
+        done = json.loads((home / DONE).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return [done["note"]] if isinstance(done, dict) and done.get("identity") == identity and (home / NAME).exists() else None
+
+
+def check_place(dst: Path, overwrite: bool) -> None:
+    """FileExistsError where parts cannot become the dataset dst; said before hours of work."""
+    if dst.is_file():
+        raise FileExistsError(f"{dst} is a file; a dataset is a folder")
+    if (dst / NAME).exists() and not overwrite:
+        raise FileExistsError(f"{dst}: a dataset is there: pass overwrite=True to replace it, append=True to add to it, or choose another folder")
+    if dst.is_dir() and not (dst / NAME).exists() and any(item.name[0] != "." and item.suffix != ".atlas" for item in dst.iterdir()):
+        raise FileExistsError(f"{dst}: the folder has other files and no dataset: choose a new or empty folder")

@@ -1,0 +1,105 @@
+"""Names of many files in one: brace expansion and `::` lists, as WebDataset writes them. It opens nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from atlas_ds.errors import AtlasError, LimitError, UnsupportedError
+
+MAX_URLS = 100_000
+GROUP = re.compile(r"\{([^{}]*)\}")
+RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)(?:\.\.(\d+))?")
+SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?")
+TAR = re.compile(r"\.(tar(\.(gz|bz2|xz|zst|zstd|lz4))?|tgz|tzst)$")
+REMOTE = frozenset(("http", "https", "s3", "gs", "az", "azure", "abfs", "abfss", "r2"))
+
+Sources = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+
+def expand(sources: Sources) -> list[str]:
+    """All names in order. A folder stands for the .tar files in it; "-" for standard input.
+
+    "train-{000000..000099}.tar" are 100 names, {a,b} two, "one.tar::two.tar" two. Errors: LimitError above 100,000 names,
+    UnsupportedError for "pipe:" (which would run a program) and schemes that are not read.
+    """
+    given = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
+    out: list[str] = []
+    for source in given:
+        for name in _names(source):
+            out.append(_local(name))
+            if len(out) > MAX_URLS:
+                raise LimitError(f"{str(given[0])[:200]}: more than {MAX_URLS:,} names; convert in several runs")
+    if not out:
+        raise AtlasError("no tar was named; give a path, a URL, or a list of them")
+    return out
+
+
+def _names(source: str | os.PathLike[str]) -> Iterator[str]:
+    text = os.fspath(source)
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise AtlasError(f"{source!r}: not a path or URL; give text without zero bytes")
+    if isinstance(source, os.PathLike) or (os.path.exists(text) and not os.path.isdir(text)):
+        yield from _folder(text)
+        return
+    for part in text.split("::"):
+        for name in _braces(part, text):
+            yield from _folder(name)
+
+
+def _folder(name: str) -> Iterator[str]:
+    if not os.path.isdir(name):
+        yield name
+        return
+    tars = sorted(str(path) for path in Path(name).iterdir() if TAR.search(path.name) and path.is_file())
+    if not tars:
+        raise AtlasError(f"{name}: a folder without .tar files; name the files")
+    yield from tars
+
+
+def _braces(text: str, whole: str) -> Iterator[str]:
+    """Expands the first innermost group and goes on with what comes out. Lazy, so that the cap holds."""
+    group = GROUP.search(text)
+    if group is None:
+        yield text
+        return
+    span = RANGE.fullmatch(group[1])
+    if span is None and "," not in group[1]:
+        raise AtlasError(f"{whole}: {group[0]!r} is neither a range {{0..9}} nor a list {{a,b}}")
+    for item in _range(span, whole) if span else group[1].split(","):
+        yield from _braces(text[: group.start()] + item + text[group.end() :], whole)
+
+
+def _range(span: re.Match[str], whole: str) -> Iterator[str]:
+    """A range keeps the width of its ends where one is padded with zeros."""
+    start, stop, step = int(span[1]), int(span[2]), int(span[3] or 1)
+    if step == 0:
+        raise AtlasError(f"{whole}: a range with step 0; give 1 or more")
+    padded = any(re.match(r"-?0\d", end) for end in (span[1], span[2]))
+    width = max(len(span[1]), len(span[2])) if padded else 0
+    numbers = range(start, stop + 1, step) if start <= stop else range(start, stop - 1, -step)
+    for number in numbers:
+        yield f"{number:0{width}d}"
+
+
+def _local(name: str) -> str:
+    """A path for file: URLs; names of other schemes as they are, if they are known."""
+    scheme = SCHEME.match(name)
+    if scheme is None or os.path.exists(name):
+        return name
+    word = scheme[1].lower()
+    if word == "pipe":
+        raise UnsupportedError(f"{name[:200]}: pipe: would run a program, which no reader here does; run it yourself and give '-' (standard input)")
+    if word == "file":
+        return "/" + name[scheme.end() :].lstrip("/") if scheme[2] is None else name[scheme.end() :].removeprefix("localhost")
+    if word in REMOTE or scheme[2] is None:
+        return name
+    raise UnsupportedError(f"{name[:200]}: {word}:// is not read; known are file, {', '.join(sorted(REMOTE))}")
+
+
+def is_remote(name: str) -> bool:
+    """Whether a name from `expand` is a URL."""
+    scheme = SCHEME.match(name)
+    return scheme is not None and scheme[2] is not None and scheme[1].lower() in REMOTE and not os.path.exists(name)
