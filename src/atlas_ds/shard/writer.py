@@ -44,8 +44,9 @@ class Encoders:
         self._pool = ThreadPoolExecutor(workers, "atlas-encode") if workers > 0 else None
         self._idle: list[_core.Encoder] = []
 
-    def submit(self, block: _core.Block) -> Future[_core.Block]:
-        if self._pool is not None:
+    def submit(self, block: _core.Block, *, light: bool) -> Future[_core.Block]:
+        """light: there is nothing to compress, so that handing it to a thread and back would cost more than hashing it here."""
+        if self._pool is not None and not light:
             return self._pool.submit(self._encode, block)
         done: Future[_core.Block] = Future()
         done.set_result(self._encode(block))
@@ -185,6 +186,7 @@ class _OpenShard:
         self._index: list[list[tuple[int, int, int, int]]] = [[] for _ in plan.groups]
         self._raw = 0
         self._stats = [_LeafStats() for _ in plan.pages]
+        self._light = [all(plan.pages[position].codec == 0 for position in group) for group in plan.groups]
         intake.plan([list(group) for group in plan.groups], list(plan.rows), BLOCK_OVERFLOW * options.block_bytes if options.block_rows is None else 1 << 29)
         leaves = [page.leaf for page in plan.pages]
         self._digest = _core.Digest([list(group) for group in plan.groups], [leaf.nullable for leaf in leaves])
@@ -271,7 +273,7 @@ class _OpenShard:
         block = self._intake.cut(group, rows, self._pages)
         size = block.waiting
         self.cut_bytes += size
-        self._pending.append((self._encoders.submit(block), size))
+        self._pending.append((self._encoders.submit(block, light=self._light[group]), size))
         self._pending_bytes += size
         while self._pending and (self._pending_bytes > PENDING_BYTES or self._pending[0][0].done()):
             self._write_next()
