@@ -1,5 +1,7 @@
 """Atlas: compressed, block-indexed datasets for machine learning. Start with AtlasDatasetWriter and AtlasDataset."""
 
+from importlib import import_module
+
 from atlas_ds import errors, types
 from atlas_ds.dataset.check import repair, verify
 from atlas_ds.dataset.concat import concat
@@ -13,6 +15,11 @@ from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.values import Media, Ragged
 
 __version__ = "2.0.0"
+
+_LAZY = {  # what is seldom needed is imported when it is first asked for
+    "import_webdataset": "atlas_ds.bridge.webdataset",
+    "open_tar": "atlas_ds.bridge.open_tar",
+}
 __all__ = [
     "AtlasDataset",
     "AtlasDatasetWriter",
@@ -24,9 +31,21 @@ __all__ = [
     "Schema",
     "concat",
     "errors",
+    "import_webdataset",
     "merge_parts",
+    "open_tar",
     "repair",
     "shuffle",
     "types",
     "verify",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_LAZY]
