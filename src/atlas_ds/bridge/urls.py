@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 from atlas_ds.errors import AtlasError, LimitError, UnsupportedError
 
 MAX_URLS = 100_000
-GROUP = re.compile(r"\{([^{}]*)\}")
+MAX_DEPTH = 20
 RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)(?:\.\.(\d+))?")
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?")
 TAR = re.compile(r"\.(tar(\.(gz|bz2|xz|zst|zstd|lz4))?|tgz|tzst)$")
@@ -60,16 +61,33 @@ def _folder(name: str) -> Iterator[str]:
 
 
 def _braces(text: str, whole: str) -> Iterator[str]:
-    """Expands the first innermost group and goes on with what comes out. Lazy, so that the cap holds."""
-    group = GROUP.search(text)
-    if group is None:
+    """Expands the first group, what is in it and what follows. Lazy, so that the cap holds."""
+    start = text.find("{")
+    if start < 0:
         yield text
         return
-    span = RANGE.fullmatch(group[1])
-    if span is None and "," not in group[1]:
-        raise AtlasError(f"{whole}: {group[0]!r} is neither a range {{0..9}} nor a list {{a,b}}")
-    for item in _range(span, whole) if span else group[1].split(","):
-        yield from _braces(text[: group.start()] + item + text[group.end() :], whole)
+    items, rest = _group(text, start, whole)
+    span = RANGE.fullmatch(items[0])
+    if span is None and len(items) == 1:
+        raise AtlasError(f"{whole[:200]}: {{{items[0][:80]}}} is neither a range {{0..9}} nor a list {{a,b}}")
+    for item in _range(span, whole) if span and len(items) == 1 else chain.from_iterable(_braces(item, whole) for item in items):
+        for tail in _braces(rest, whole):
+            yield text[:start] + item + tail
+
+
+def _group(text: str, start: int, whole: str) -> tuple[list[str], str]:
+    """What the commas of a group part, and what is behind its closing brace."""
+    items, depth, begin = [], 0, start + 1
+    for at in range(start, len(text)):
+        depth += (text[at] == "{") - (text[at] == "}")
+        if depth > MAX_DEPTH:
+            raise LimitError(f"{whole[:200]}: braces nested over {MAX_DEPTH} deep")
+        if (text[at] == "," and depth == 1) or depth == 0:
+            items.append(text[begin:at])
+            begin = at + 1
+        if depth == 0:
+            return items, text[begin:]
+    raise AtlasError(f"{whole[:200]}: a brace is not closed")
 
 
 def _range(span: re.Match[str], whole: str) -> Iterator[str]:
