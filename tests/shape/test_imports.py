@@ -39,6 +39,7 @@ HOMES = {
     "torch": {"loader/torch.py"},
     "PIL": {"schema/values.py"},
     "pyarrow": {"bridge/tables.py", "cli/peers.py"},  # as a source of rows, and as a format to compare with
+    "zstandard": {"bridge/v1_files.py"},
     "matplotlib": {"cli/plot.py"},
     "cbor2": {"bridge/nested.py"},
     "lmdb": {"cli/peers.py"},

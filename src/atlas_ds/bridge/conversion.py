@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,18 +44,21 @@ def convert(
     workers: int | None = None,
     icc: Sequence[str] | None = None,
     progress: bool = False,
+    trust_pickle: bool = False,
+    missing: str = "error",
 ) -> Converted:
     """Writes the examples of `src` as the dataset `dst`. Any error, Ctrl-C too, leaves `dst` as it was.
 
     `source_format` overrides detection (names in `detect.READERS`). `split` puts all rows into one split, whatever
-    splits the source has. The other options are AtlasDatasetWriter's.
+    splits the source has. `trust_pickle`, `missing`: see `import_atlas_v1`; they say nothing to other formats.
+    The other options are AtlasDatasetWriter's.
     """
     start = time.monotonic()
     refuse_overlap(Path(src), Path(dst))
-    source = open_source(src, source_format)
+    source = open_source(src, source_format, {"trust_pickle": trust_pickle, "missing": missing})
     metadata = _appended_metadata(Path(dst), source) if append else dict(source.metadata)
     rows = 0
-    with AtlasDatasetWriter(
+    with named_places(source.place), AtlasDatasetWriter(
         dst,
         shard_size,
         block_size,
@@ -74,6 +79,59 @@ def convert(
         if source.total is not None and rows != source.total:
             raise AtlasError(f"{src}: gave {rows:,} rows, but {source.total:,} were announced; did it change meanwhile?")
     return Converted(Path(dst), source.format, rows, time.monotonic() - start, source.notes)
+
+
+def import_atlas_v1(
+    src: str | Path,
+    dst: str | Path,
+    *,
+    trust_pickle: bool = False,
+    missing: str = "error",
+    shard_size: int | str = "256MB",
+    block_size: int | str | None = None,
+    compression: str | Mapping[str, str] = "auto",
+    access: str = "random",
+    overwrite: bool = False,
+    append: bool = False,
+    split: str | None = None,
+    workers: int | None = None,
+    icc: Sequence[str] | None = None,
+    progress: bool = False,
+) -> Converted:
+    """`convert` for a dataset of torch-atlas-ds (version 1), or for the folder of one shard of it.
+
+    trust_pickle: its examples are pickles, and reading a pickle can run any program that its writer put there; without True nothing is read.
+    missing: shards that the folder lacks are an "error", or "skip": their rows are left out and later rows move up.
+    """
+    return convert(
+        src,
+        dst,
+        source_format="atlas-v1",
+        shard_size=shard_size,
+        block_size=block_size,
+        compression=compression,
+        access=access,
+        overwrite=overwrite,
+        append=append,
+        split=split,
+        workers=workers,
+        icc=icc,
+        progress=progress,
+        trust_pickle=trust_pickle,
+        missing=missing,
+    )
+
+
+@contextmanager
+def named_places(place: Callable[[int], str] | None) -> Iterator[None]:
+    """Says of an example that cannot be stored where it comes from. The writer counts examples from 0, as the source's rows are."""
+    try:
+        yield
+    except SchemaError as error:
+        found = re.match(r"example (\d+): ", str(error))  # the writer infers from many examples at once, and only its words tell which was wrong
+        if place is None or found is None:
+            raise
+        raise SchemaError(f"{place(int(found[1]))}: {str(error)[found.end() :]}") from error
 
 
 def _appended_metadata(dst: Path, source: Source) -> dict[str, object]:

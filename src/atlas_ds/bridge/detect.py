@@ -7,17 +7,20 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from atlas_ds.bridge.again import read_atlas
 from atlas_ds.bridge.arrays import read_npy, read_npz
+from atlas_ds.bridge.atlas_v1 import read_atlas_v1
 from atlas_ds.bridge.folder import folder_shape, list_files, read_folder
 from atlas_ds.bridge.idx import idx_files, looks_like_idx, read_idx
 from atlas_ds.bridge.source import Source, open_binary, unreadable
 from atlas_ds.bridge.tables import read_parquet
 from atlas_ds.bridge.text_tables import read_csv, read_jsonl
+from atlas_ds.bridge.v1_files import looks_like_v1
 from atlas_ds.errors import AtlasError, CorruptError, UnsupportedError
 
-READERS: Mapping[str, Callable[[Path], Source]] = MappingProxyType(
+READERS: Mapping[str, Callable[..., Source]] = MappingProxyType(
     {
         "classes": partial(read_folder, shape="classes"),
         "samples": partial(read_folder, shape="samples"),
@@ -28,9 +31,13 @@ READERS: Mapping[str, Callable[[Path], Source]] = MappingProxyType(
         "npz": read_npz,
         "idx": read_idx,
         "atlas": read_atlas,
+        "atlas-v1": read_atlas_v1,
     }
 )
-FOLDERS = frozenset(("classes", "samples", "parquet", "idx", "atlas"))
+OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType({"atlas-v1": ("trust_pickle", "missing")})
+"""Keyword options of readers that have some."""
+FOLDERS = frozenset(("classes", "samples", "parquet", "idx", "atlas", "atlas-v1"))
+ONLY_FOLDERS = ("classes", "samples", "atlas-v1")
 _STRANGERS = (
     (0, b"\x89HDF", "HDF5; write rows with h5py and AtlasDatasetWriter"),
     (0, b"%PDF", "PDF"),
@@ -52,8 +59,8 @@ def detect(src: str | Path) -> str:
     return _file(path)
 
 
-def open_source(src: str | Path, source_format: str | None = None) -> Source:
-    """The reader's source for `src`; the format is detected unless it is given."""
+def open_source(src: str | Path, source_format: str | None = None, options: Mapping[str, Any] = MappingProxyType({})) -> Source:
+    """The reader's source for `src`; the format is detected unless it is given. Of `options` each reader gets those it has."""
     path = Path(src)
     if source_format is not None and source_format not in READERS:
         raise AtlasError(f"{source_format!r} is no format that can be read; choose from {', '.join(READERS)}")
@@ -62,14 +69,16 @@ def open_source(src: str | Path, source_format: str | None = None) -> Source:
     name = source_format or detect(path)
     if path.is_dir() and name not in FOLDERS:
         raise AtlasError(f"{path}: a folder, but {name} is read from a single file; name the file")
-    if not path.is_dir() and name in ("classes", "samples"):
+    if not path.is_dir() and name in ONLY_FOLDERS:
         raise AtlasError(f"{path}: a file, but {name} is read from a folder; name the folder")
-    return READERS[name](path)
+    return READERS[name](path, **{key: options[key] for key in OPTIONS.get(name, ()) if key in options})
 
 
 def _folder(path: Path) -> str:
     if (path / "atlas.json").is_file():
         return "atlas"
+    if looks_like_v1(path):
+        return "atlas-v1"
     if len(idx_files(path)) > 1:
         return "idx"
     files = list_files(path)

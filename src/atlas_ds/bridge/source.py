@@ -24,6 +24,7 @@ class Source:
 
     `total` is None where only reading tells. `schema` is given where the source knows its types better than
     inference would. `notes` are sentences for the person who converts: what was chosen, skipped or changed.
+    `place` says where a row (from 0) comes from, for errors about its values; None where the row's number says it all.
     """
 
     format: str
@@ -32,6 +33,7 @@ class Source:
     schema: object | None = None
     metadata: Mapping[str, object] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    place: Callable[[int], str] | None = None
 
 
 def unreadable(path: Path | str, error: OSError) -> AtlasError:

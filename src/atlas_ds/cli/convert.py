@@ -19,6 +19,7 @@ what it reads, told apart by content:
   parquet   a file, or a folder of .parquet files                    csv, jsonl   also gzipped
   npy, npz  rows along the first axis                                idx          MNIST and its kin
   atlas     an Atlas dataset, to store it anew with other options
+  atlas-v1  a dataset of torch-atlas-ds (version 1): needs --trust-pickle
 
 examples:
   atlas-ds convert pets/ pets-atlas
@@ -39,6 +40,8 @@ def add_command(commands: Any) -> None:
     add_storage(parser)
     parser.add_argument("--split", help="put all rows into this split, e.g. train")
     parser.add_argument("--icc", action="append", metavar="COLUMN", help="measure how alike near rows are in this column; may be repeated")
+    parser.add_argument("--trust-pickle", action="store_true", help="read pickles, which can run any program their writer put there (atlas-v1)")
+    parser.add_argument("--missing", choices=("error", "skip"), default="error", help="shards that are not there (atlas-v1; default: error)")
     place = parser.add_mutually_exclusive_group()
     place.add_argument("--overwrite", action="store_true", help="replace a dataset at DST")
     place.add_argument("--append", action="store_true", help="add the rows to the dataset at DST")
@@ -59,6 +62,8 @@ def run(args: argparse.Namespace) -> int:
         split=args.split,
         icc=args.icc,
         progress=not args.quiet and not args.json,
+        trust_pickle=args.trust_pickle,
+        missing=args.missing,
     )
     stats = AtlasDataset(args.dst).stats()
     if args.json:

@@ -73,7 +73,7 @@ def open_source(source: Source) -> Opened:
 
 def hint(path: Path) -> str:
     if (path / "meta.json").exists():
-        return "; it looks like a dataset of torch-atlas-ds (version 1)"
+        return f"; it looks like a dataset of torch-atlas-ds (version 1): `atlas-ds convert --trust-pickle {path} DATASET` writes it anew"
     if any(path.glob(".tmp-*")) or (path / ".writing.json").exists():
         return "; a writer was killed here: write again with resume=True"
     if any(path.glob("*.atlas")):

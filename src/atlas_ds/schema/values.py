@@ -19,6 +19,7 @@ from atlas_ds.schema.types import SCALARS, Array, Field, Scalar, Tensor
 from atlas_ds.schema.types import Media as MediaType
 
 NAIVE_DATETIME = 1
+PNG_MODES = frozenset(("1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I;16B"))  # of PIL images: what PNG holds as it is
 SIGNATURES = (
     (b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"), (b"GIF8", "image/gif"), (b"BM", "image/bmp"),
     (b"II*\0", "image/tiff"), (b"MM\0*", "image/tiff"), (b"fLaC", "audio/flac"), (b"OggS", "audio/ogg"), (b"ID3", "audio/mpeg"),
@@ -231,6 +232,9 @@ def to_media(value: Any, field: Field, path: str) -> tuple[bytes | memoryview, s
             raise SchemaError(f"column {path!r}: {str(value)!r} is no image, sound or film that is known: give its bytes, or Media(data, type)")
         got = found
     elif is_pil(value):
+        if value.mode not in PNG_MODES:
+            ways = "convert it to RGB, or store numpy.asarray(image)"
+            raise SchemaError(f"column {path!r}: a picture of mode {value.mode} has no PNG form without loss: {ways}")
         buffer = io.BytesIO()
         value.save(buffer, format="PNG")
         data, got = buffer.getvalue(), "image/png"
