@@ -153,10 +153,18 @@ def inputs(at, bad, text, thing):
     yield "npy", file(at / "head.npy", array(np.zeros(3)).replace(b"{'descr'", b"{(1,1):2"))
     yield "npz", npz(at / "a.npz", thing=thing)
     yield "idx", file(at / "a.idx", bytes([0, 0, 8, 1, 0, 0, 0, 3]) + b"abc")
-    yield "atlas", dataset(at / "atlas", {"b": bad, "t": text, "o": {"__class__": text, "l": [bad]}, "m": Media(eps, "image/png")})
+    yield "atlas", dataset(at / "atlas", {"b": bad, "t": text, "o": {"__class__": text, "l": [bad]}, "m": Media(eps, "image/png"), "p": Media(b"%!PS-Adobe-3.0 EPSF-3.0\\n%%BoundingBox: 0 0 9 9\\n%%EndComments\\n", "image/x-eps")})
     yield "atlas-v1", write_v1(at / "v1", [{"x": Payload(ran)}] * 9, strategy=NONE)
     yield "atlas-v1", write_v1(at / "v1z", [{"x": Payload(ran)}] * 9, strategy=PLAIN)
     yield None, file(at / "stranger.pkl", bad)
+
+def pictures(out):
+    ds = AtlasDataset(out, decode="numpy")
+    for i in range(len(ds)):
+        try:
+            ds[i]
+        except atlas_ds.errors.CorruptError as error:
+            assert "not a whole picture" in str(error)
 
 def use(kind, source, told):
     out = source.with_name(source.name + "-out")
@@ -165,6 +173,7 @@ def use(kind, source, told):
             bridge.convert(source, out, source_format=how, overwrite=True, workers=0, trust_pickle=trusted)
             for options in ({}, {"copy": False}, {"io": "pread"}):
                 list(AtlasDataset(out, **options))
+            pictures(out)
             assert not atlas_ds.verify(out).damages
             told.append(source.name)
         except atlas_ds.errors.AtlasError as error:

@@ -18,8 +18,10 @@ from atlas_ds import _core
 from atlas_ds.dataset import advice
 from atlas_ds.dataset.fill import Filler
 from atlas_ds.dataset.manifest import NAME, Manifest, Ranges, read_manifest
+from atlas_ds.dataset.pictures import Pictures, pictures_of
 from atlas_ds.dataset.views import compose, positions, share_out
-from atlas_ds.errors import CorruptError, UnsupportedError
+from atlas_ds.errors import CorruptError, LimitError, UnsupportedError
+from atlas_ds.schema.pictures import need_pictures
 from atlas_ds.schema.schema import Schema
 from atlas_ds.shard.reader import open_anonymous, open_shard, shard_schema, shard_stats
 from atlas_ds.shard.writer import ShardInfo
@@ -38,6 +40,7 @@ class Source:
     io: str
     copy: bool
     cache: int
+    decode: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +144,8 @@ class AtlasDataset(_core.Rows):
     path: a dataset's folder, or one .atlas file. columns: names to read, default all. split: a named split. verify: hashes are checked the
     "first" time a page is used, "always", or "never" (bounds always are). io: "mmap" (the kernel's page cache) or "pread" (for file systems where
     mapping is slow or unsafe; holds at most cache_bytes of blocks). copy: arrays and bytes are writable copies; False gives read-only views of the file.
+    decode: pictures come decoded, as "pil", "numpy" or "torch", from ds[i], iteration and a Loader; batch and column give them encoded, and sound
+    and film stay so. None: all media stay encoded.
 
     Safe in threads, and in processes started by fork, forkserver or spawn; pickles small: another process opens it again.
     """
@@ -158,18 +163,25 @@ class AtlasDataset(_core.Rows):
         io: str = "mmap",
         copy: bool = True,
         cache_bytes: int = 64 << 20,
+        decode: str | None = None,
     ) -> None:
         if verify not in VERIFY:
             raise ValueError(f"verify={verify!r}: 'first', 'always' or 'never'")
         if io not in ("mmap", "pread"):
             raise ValueError(f"io={io!r}: 'mmap' or 'pread'")
+        if decode is not None:
+            need_pictures(decode)
         wanted = as_names(columns) if columns is not None else None
-        opened = open_source(Source(os.path.abspath(path), wanted, verify, io, copy, cache_bytes))
+        opened = open_source(Source(os.path.abspath(path), wanted, verify, io, copy, cache_bytes, decode))
         self._setup(opened, split_rows(opened.manifest, split), "python", None)
 
     def _setup(self, opened: Opened, rows: range | np.ndarray, format: str, function: Callable[[Any], Any] | None) -> None:
         self._state, self._format, self._function = opened, format, function
-        self._bind(opened.table, opened.program, rows, make_convert(format, function))
+        mode = opened.source.decode
+        pictures = None if mode is None else pictures_of(opened.program.schema, mode)
+        self._bind(opened.table, opened.program, rows, make_convert(format, function, pictures))
+        if pictures is not None and type(self) is AtlasDataset:
+            self.__class__ = Decoding
 
     def _view(self, rows: range | np.ndarray) -> AtlasDataset:
         view = AtlasDataset.__new__(AtlasDataset)
@@ -264,6 +276,11 @@ class AtlasDataset(_core.Rows):
         return sum(shard.raw_bytes for shard in shards) / max(1, sum(shard.rows for shard in shards))
 
     @property
+    def decode(self) -> str | None:
+        """How pictures come: "pil", "numpy", "torch", or None: encoded."""
+        return self._state.source.decode
+
+    @property
     def function(self) -> Callable[[Any], Any] | None:
         """What map() was given, if this is a view made by it."""
         return self._function
@@ -291,8 +308,12 @@ class AtlasDataset(_core.Rows):
             if isinstance(rows, range) and rows.step == 1:
                 stop = self._align(rows, start, stop)
             part = rows[start:stop]
-            for example in self.table.examples(self.program, np.arange(part.start, part.stop, part.step) if isinstance(part, range) else part):
-                yield example if convert is None else convert(example)
+            examples = self.table.examples(self.program, np.arange(part.start, part.stop, part.step) if isinstance(part, range) else part)
+            if convert is None:
+                yield from examples
+            else:
+                for i, example in enumerate(examples):
+                    yield self._converted(example, int(part[i]))
             start = stop
 
     def _align(self, rows: range, start: int, stop: int) -> int:
@@ -306,8 +327,19 @@ class AtlasDataset(_core.Rows):
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
         """The examples at several positions: what torch's DataLoader asks for."""
-        examples = self.table.examples(self.program, self.rows_at(indices))
-        return examples if self.convert is None else [self.convert(example) for example in examples]
+        rows = self.rows_at(indices)
+        examples = self.table.examples(self.program, rows)
+        return examples if self.convert is None else [self._converted(example, row) for example, row in zip(examples, rows.tolist(), strict=True)]
+
+    def _converted(self, example: Any, row: int) -> Any:
+        """What the user gets for an example; errors of pictures name its row."""
+        assert self.convert is not None
+        if self.decode is None:
+            return self.convert(example)
+        try:
+            return self.convert(example)
+        except (CorruptError, LimitError) as error:
+            raise at_row(error, self.path, row) from error
 
     def _positions(self, indices: Any) -> np.ndarray:
         return positions(indices, len(self))
@@ -393,12 +425,15 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Converter:
-    """What ds[i] passes through: a format, then the user's function."""
+    """What ds[i] passes through: pictures are decoded, then a format, then the user's function."""
 
     format: str
     function: Callable[[Any], Any] | None
+    pictures: Pictures | None
 
     def __call__(self, example: Any) -> Any:
+        if self.pictures is not None:
+            example = self.pictures(example)
         if self.format == "torch":
             from atlas_ds.loader.torch import to_torch
 
@@ -408,8 +443,25 @@ class Converter:
         return example if self.function is None else self.function(example)
 
 
-def make_convert(format: str, function: Callable[[Any], Any] | None) -> Converter | None:
-    return None if format == "python" and function is None else Converter(format, function)
+def make_convert(format: str, function: Callable[[Any], Any] | None, pictures: Pictures | None) -> Converter | None:
+    return None if format == "python" and function is None and pictures is None else Converter(format, function, pictures)
+
+
+class Decoding(AtlasDataset):
+    """A dataset whose pictures are decoded: its ds[i] adds the row to errors. A class of its own, because the core answers ds[i] without
+    telling anybody the row, and the step in between would cost datasets that decode nothing."""
+
+    def __getitem__(self, key: Any) -> Any:
+        try:
+            return super().__getitem__(key)
+        except (CorruptError, LimitError) as error:
+            if type(key) is not int:  # passed on to this method with an int, or a view, which reads nothing
+                raise
+            raise at_row(error, self.path, int(self.rows[key])) from error
+
+
+def at_row(error: CorruptError | LimitError, path: str, row: int) -> Exception:
+    return type(error)(f"{path}: row {row}: {error}")
 
 
 def to_numpy_format(example: Any) -> Any:

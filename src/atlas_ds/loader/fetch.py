@@ -95,10 +95,10 @@ class Chunked:
 
 
 def plain(dataset: Any) -> bool:
-    """Whether `batch` says all about a dataset's rows: it is one of ours, and no function is mapped over its examples."""
+    """Whether `batch` says all about a dataset's rows: it is one of ours, no function is mapped over its examples, no picture is decoded."""
     if isinstance(dataset, Concat):
         return all(isinstance(one, AtlasDataset | Concat) and plain(one) and getattr(one, "convert", None) is None for one in dataset.datasets)
-    return isinstance(dataset, AtlasDataset) and dataset.function is None
+    return isinstance(dataset, AtlasDataset) and dataset.function is None and dataset.decode is None
 
 
 @dataclass(frozen=True, slots=True)

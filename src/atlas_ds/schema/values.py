@@ -15,6 +15,7 @@ import numpy as np
 import numpy.ma  # NumPy imports it when first used: a fork while another thread does so leaves the child with a held import lock
 
 from atlas_ds.errors import CorruptError, LimitError, SchemaError
+from atlas_ds.schema.pictures import MODES, decode_image
 from atlas_ds.schema.types import SCALARS, Array, Field, Scalar, Tensor
 from atlas_ds.schema.types import Media as MediaType
 
@@ -35,19 +36,13 @@ class Media:
     type: str
 
     def decode(self, format: str = "numpy") -> Any:
-        """An image, decoded: "numpy" (uint8, height x width [x channels]) or "pil". Needs Pillow (pip install atlas-ds[images])."""
+        """A picture, decoded: "numpy" (uint8, height x width [x channels]), "pil" or "torch" (channels x height x width). Needs Pillow
+        (pip install atlas-ds[images])."""
         if not self.type.startswith("image/"):
             raise SchemaError(f"{self.type} cannot be decoded here: take .data and give it to a library for sound or film")
-        try:
-            from PIL import Image
-        except ImportError as cause:
-            raise ImportError("decoding images needs Pillow: pip install 'atlas-ds[images]'") from cause
-        image = Image.open(io.BytesIO(self.data))
-        if format == "pil":
-            return image
-        if format != "numpy":
-            raise ValueError(f"format must be 'numpy' or 'pil', not {format!r}")
-        return np.asarray(image).copy()
+        if format not in MODES:
+            raise ValueError(f"format must be 'numpy', 'pil' or 'torch', not {format!r}")
+        return decode_image(self.data, format, where=self.type)
 
     def __repr__(self) -> str:
         return f"Media({self.type}, {len(self.data)} bytes)"

@@ -1,0 +1,56 @@
+"""Which values of an example are pictures, and decoding them in place. How a picture is decoded is schema/pictures.py's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from atlas_ds.schema.pictures import decode_image
+from atlas_ds.schema.schema import Schema
+from atlas_ds.schema.types import Field, Media, Struct
+
+Tree = Mapping[Any, Any]
+"""Key in an example -> Tree of a struct, or the path of a media column."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Decodes the pictures of an example that was just made. mode: "pil", "numpy" or "torch". Sound and film are left as they are."""
+
+    mode: str
+    tree: Tree | str
+
+    def __call__(self, example: Any) -> Any:
+        return self._decoded(example, self.tree)
+
+    def _decoded(self, value: Any, tree: Tree | str) -> Any:
+        if value is None:
+            return None
+        if isinstance(tree, str):
+            return decode_image(value.data, self.mode, where=f"column {tree!r}") if value.type.startswith("image/") else value
+        if isinstance(value, tuple):
+            return tuple(self._decoded(inner, tree[i]) if i in tree else inner for i, inner in enumerate(value))
+        for key, inner in tree.items():
+            value[key] = self._decoded(value[key], inner)
+        return value
+
+
+def pictures_of(schema: Schema, mode: str) -> Pictures | None:
+    """None where the schema has no media."""
+    tree = tree_of(schema.fields, "", by_number=schema.container in ("tuple", "list"))
+    if not tree:
+        return None
+    return Pictures(mode, tree["value"] if schema.container == "value" else tree)
+
+
+def tree_of(fields: tuple[Field, ...], prefix: str, *, by_number: bool = False) -> dict[Any, Any]:
+    tree: dict[Any, Any] = {}
+    for number, field in enumerate(fields):
+        key = number if by_number else field.name
+        path = f"{prefix}{field.name}"
+        if isinstance(field.type, Media):
+            tree[key] = path
+        elif isinstance(field.type, Struct) and (inner := tree_of(field.type.fields, f"{path}.")):
+            tree[key] = inner
+    return tree
