@@ -106,6 +106,7 @@ from unit.bridge.v1_writer import NONE, PLAIN, Payload, write_v1
 root, trusted = Path(sys.argv[1]), sys.argv[2] == "trusted"
 ran = root / "ran"
 BAD = pickle.dumps(Payload(ran))
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\\n%%BoundingBox: 0 0 9 9\\n%%EndComments\\n"  # only once: Pillow looks for Ghostscript once
 TEXT = f"__import__('os').system('touch {ran}')"
 
 def array(object):
@@ -153,7 +154,8 @@ def inputs(at, bad, text, thing):
     yield "npy", file(at / "head.npy", array(np.zeros(3)).replace(b"{'descr'", b"{(1,1):2"))
     yield "npz", npz(at / "a.npz", thing=thing)
     yield "idx", file(at / "a.idx", bytes([0, 0, 8, 1, 0, 0, 0, 3]) + b"abc")
-    yield "atlas", dataset(at / "atlas", {"b": bad, "t": text, "o": {"__class__": text, "l": [bad]}, "m": Media(eps, "image/png"), "p": Media(b"%!PS-Adobe-3.0 EPSF-3.0\\n%%BoundingBox: 0 0 9 9\\n%%EndComments\\n", "image/x-eps")})
+    yield "atlas", dataset(at / "atlas", {"b": bad, "t": text, "o": {"__class__": text, "l": [bad]}, "m": Media(eps, "image/png")})
+    yield "atlas", dataset(at / "eps", {"p": Media(EPS if bad is BAD else PNG, "image/x-eps")})
     yield "atlas-v1", write_v1(at / "v1", [{"x": Payload(ran)}] * 9, strategy=NONE)
     yield "atlas-v1", write_v1(at / "v1z", [{"x": Payload(ran)}] * 9, strategy=PLAIN)
     yield None, file(at / "stranger.pkl", bad)
@@ -212,7 +214,7 @@ def test_no_input_runs_anything(tmp_path):
     found = outcome(tmp_path, "untrusted")
     assert found["events"] == [] and not found["ran"]
     told = found["told"]
-    for name in ("classes", "samples", "t.parquet", "t.csv", "t.jsonl", "t.jsonl.gz", "a.idx", "atlas"):
+    for name in ("classes", "samples", "t.parquet", "t.csv", "t.jsonl", "t.jsonl.gz", "a.idx", "atlas", "eps"):
         assert told.count(name) == 2, (name, told)
     for name in ("v1: AtlasError", "v1z: AtlasError", "a.npy: UnsupportedError", "a.npz: UnsupportedError", "stranger.pkl: UnsupportedError"):
         assert name in told, (name, told)
