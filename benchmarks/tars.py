@@ -69,6 +69,11 @@ def make_small(folder: Path) -> list[Path]:
     return [path]
 
 
+def count_samples(tar: Path) -> int:
+    with tarfile.open(tar) as archive:
+        return sum(name.endswith(".cls") for name in archive.getnames())
+
+
 def sync(path: Path) -> None:
     fd = os.open(path, os.O_RDONLY)
     os.fsync(fd)
@@ -178,7 +183,7 @@ def main() -> None:
         folder = DATA / f"{options.what}{kind}"
         tars = sorted(folder.glob("*.tar")) or make(folder)
         if options.what == "open":
-            shards = [{"url": str(tar), "nsamples": sum(1 for name in tarfile.open(tar).getnames() if name.endswith(".cls"))} for tar in tars]
+            shards = [{"url": str(tar), "nsamples": count_samples(tar)} for tar in tars]
             (folder / "wids.json").write_text(json.dumps({"__kind__": "wids-shard-index-v1", "wids_version": 1, "shardlist": shards}))
         for tar in tars:
             tar.read_bytes()

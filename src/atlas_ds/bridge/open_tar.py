@@ -21,7 +21,7 @@ from atlas_ds.bridge.tar import BLOCK
 from atlas_ds.bridge.tar_index import TarIndex, index_of
 from atlas_ds.bridge.urls import Sources, expand, is_remote
 from atlas_ds.dataset.views import compose, positions
-from atlas_ds.errors import CorruptError, SchemaError, TruncatedError
+from atlas_ds.errors import CorruptError, SchemaError, TruncatedError, UnsupportedError
 from atlas_ds.progress import Progress
 from atlas_ds.store.remote import look_up
 
@@ -61,6 +61,8 @@ def open_tar(
     UnsupportedError: packed tars and sparse members, which cannot be read at random. CorruptError, TruncatedError: damage, with its byte.
     """
     names = tuple(name if tars.is_stream(name) else os.path.abspath(name) for name in expand(sources))
+    if tars.STDIN in names:
+        raise UnsupportedError("standard input cannot be read at random; save it to a file, or import_webdataset it")
     chosen = None if fields is None else tuple(fields)
     rules = Rules(interleaved=interleaved, duplicates=duplicates, keep_case=keep_case, encoding=encoding)
     opening = Opening(names, rules, None if index is None else Path(index), chosen, decode if isinstance(decode, bool) else tuple(decode))
@@ -145,7 +147,7 @@ def read_all(file: Any, name: str, start: int, size: int) -> bytes:
     while len(data) < size:  # a read may be cut at 2 GiB or by a signal
         more = os.pread(file.fileno(), size - len(data), start + len(data))
         if not more:
-            raise TruncatedError(f"{name}: byte {start + len(data)}: the file ends here; it was cut after it was opened: open it again")
+            raise TruncatedError(f"{name}: byte {start + len(data)}: the file ends at or before this byte; it was cut after it was opened: open it again")
         data += more
     return data
 

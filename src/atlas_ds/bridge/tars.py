@@ -11,6 +11,7 @@ from typing import Any
 
 from atlas_ds.bridge.media import kind_of, sniff
 from atlas_ds.bridge.samples import KEY, Rules, Sample, Tally, samples
+from atlas_ds.bridge.source import unreadable
 from atlas_ds.bridge.tar import Member, Tar, open_tar_file, tar_of
 from atlas_ds.bridge.urls import is_remote
 from atlas_ds.bridge.values import decode_value, value_spec
@@ -78,7 +79,10 @@ def identity(name: str) -> list[Any]:
     if is_remote(name):
         file = look_up(name)
         return [name, file.size, file.version]
-    state = os.stat(name)
+    try:
+        state = os.stat(name)
+    except OSError as error:
+        raise unreadable(name, error) from error
     return [os.path.abspath(name), state.st_size, state.st_mtime_ns]
 
 

@@ -1,0 +1,251 @@
+"""open_tar: tars in place give what an import would store, through an index that is kept, checked and made anew when the tar changed."""
+
+from __future__ import annotations
+
+import gzip
+import multiprocessing
+import os
+import pickle
+import shutil
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from atlas_ds import AtlasDataset, Loader, import_webdataset, open_tar
+from atlas_ds.bridge import tar_index
+from atlas_ds.errors import AtlasError, CorruptError, SchemaError, TruncatedError, UnsupportedError
+from tests.support import same
+from tests.unit.bridge.tars import tar_bytes, write_tar
+
+
+def members(start: int, count: int, size: int = 20) -> Iterator[tuple[str, bytes]]:
+    for i in range(start, start + count):
+        yield f"d/{i:06d}.jpg", b"\xff\xd8\xff" + b"%d" % i * size
+        yield f"d/{i:06d}.cls", b"%d" % i
+        if i % 3 == 0:
+            yield f"d/{i:06d}.txt", f"number {i}".encode()
+
+
+@pytest.fixture
+def tars(tmp_path: Path) -> list[Path]:
+    (tmp_path / "tars").mkdir()
+    sizes = (30, 1, 50)
+    return [write_tar(tmp_path / "tars" / f"t-{k}.tar", members(sum(sizes[:k]), count, 20 if k else 9000)) for k, count in enumerate(sizes)]
+
+
+@pytest.mark.parametrize("decode", [False, True, ["cls", "txt"]])
+def test_rows_are_those_of_an_import(tmp_path: Path, tars: list[Path], decode: Any) -> None:
+    ds = open_tar(tars, decode=decode)
+    import_webdataset(tars, tmp_path / "out", decode=decode)
+    expected = list(AtlasDataset(tmp_path / "out"))
+    assert len(ds) == 81 and ds.fields == ("jpg", "cls", "txt") and ds.tars == tuple(map(str, tars))
+    assert same(list(ds), expected)
+    assert same([ds[i] for i in range(-81, 81)], expected * 2)
+    assert same(ds.__getitems__([80, 3, 3, -1]), [expected[i] for i in (80, 3, 3, -1)])
+
+
+def test_views(tars: list[Path]) -> None:
+    ds = open_tar(tars)
+    keys = [row["__key__"] for row in ds]
+    assert [row["__key__"] for row in ds[5:70:3]] == keys[5:70:3]
+    assert [row["__key__"] for row in ds[[9, 2, -1]][::-1]] == [keys[-1], keys[2], keys[9]]
+    mask = np.arange(81) % 2 == 1
+    assert [row["__key__"] for row in ds[mask]] == keys[1::2]
+    assert ds[np.int64(3)]["__key__"] == keys[3]
+    for bad in (81, -82):
+        with pytest.raises(IndexError):
+            ds[bad]
+    with pytest.raises(TypeError):
+        ds["jpg"]
+
+
+def test_some_fields(tars: list[Path]) -> None:
+    ds = open_tar(tars, fields=["txt", "cls"])
+    assert list(ds[1]) == ["__key__", "txt", "cls"] and ds[1]["txt"] is None and ds[3]["txt"] == b"number 3"
+    with pytest.raises(SchemaError, match=r"no tar has a \.nix; the fields are jpg, cls, txt"):
+        open_tar(tars, fields=["nix"])
+
+
+def test_interleaved_keys_are_joined_where_they_lie(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "t.tar", [("1.a", b"1a"), ("2.a", b"2a"), ("1.b", b"1b")])
+    with pytest.raises(SchemaError, match="comes again"):
+        open_tar(path)
+    assert list(open_tar(path, interleaved="merge")) == [{"__key__": "1", "a": b"1a", "b": b"1b"}, {"__key__": "2", "a": b"2a", "b": None}]
+    assert len(open_tar(path, interleaved="separate")) == 3
+    assert len(open_tar(path, interleaved="merge")) == 2
+
+
+def index_of(path: Path) -> Path:
+    return path.with_name(path.name + ".atlas")
+
+
+def test_the_index_is_kept_beside_the_tar(tars: list[Path]) -> None:
+    open_tar(tars)
+    first = [index_of(path).stat().st_mtime_ns for path in tars]
+    open_tar(tars)
+    assert [index_of(path).stat().st_mtime_ns for path in tars] == first
+    assert {path.name for path in tars[0].parent.iterdir()} == {name for path in tars for name in (path.name, index_of(path).name)}
+    assert len(AtlasDataset(index_of(tars[2]))) == 50  # it is an ordinary shard
+
+
+def test_the_index_goes_where_it_is_told_or_to_the_cache(tmp_path: Path, tars: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(open_tar(tars, index=tmp_path / "kept")) == 81
+    assert len(list((tmp_path / "kept").glob("*.atlas"))) == 3 and not index_of(tars[0]).exists()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    write, real = "atlas_ds.bridge.tar_index.write", tar_index.write
+
+    def read_only(place: Path, columns: Any) -> None:
+        if place.parent == tars[0].parent:
+            raise PermissionError(13, "Permission denied", str(place))
+        real(place, columns)
+
+    monkeypatch.setattr(write, read_only)
+    assert len(open_tar(tars)) == 81
+    assert len(list((tmp_path / "cache").rglob("*.atlas"))) == 3 and not index_of(tars[0]).exists()
+    monkeypatch.setattr(write, None)
+    assert len(open_tar(tars)) == 81
+
+
+def test_a_tar_that_changed_is_walked_through_again(tars: list[Path]) -> None:
+    assert len(open_tar(tars)) == 81
+    write_tar(tars[1], members(500, 7))
+    ds = open_tar(tars)
+    assert len(ds) == 87 and ds[30]["__key__"] == "d/000500"
+    state = tars[1].stat()
+    write_tar(tars[1], members(600, 7))  # of the same size, so only the time tells
+    assert tars[1].stat().st_size == state.st_size
+    os.utime(tars[1], ns=(state.st_atime_ns, state.st_mtime_ns + 1))
+    assert open_tar(tars)[30]["__key__"] == "d/000600"
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty", "other", "text"])
+def test_an_index_that_is_damaged_or_of_another_tar_is_made_anew(tars: list[Path], damage: str) -> None:
+    open_tar(tars)
+    index = index_of(tars[0])
+    data = bytearray(index.read_bytes())
+    if damage == "cut":
+        del data[len(data) // 2 :]
+    elif damage == "flip":
+        data[100] ^= 1
+    elif damage == "empty":
+        data.clear()
+    elif damage == "text":
+        data[:] = b"not an index"
+    index.write_bytes(index_of(tars[2]).read_bytes() if damage == "other" else bytes(data))
+    assert [row["cls"] for row in open_tar(tars)] == [b"%d" % i for i in range(81)]
+
+
+def test_a_change_while_it_is_open_is_an_error(tars: list[Path]) -> None:
+    ds = open_tar(tars)
+    ds[80]
+    with tars[2].open("r+b") as file:
+        file.seek(0)
+        file.write(tar_bytes(members(700, 50, 30))[: tars[2].stat().st_size])
+    with pytest.raises(CorruptError, match=r"t-2\.tar: byte \d+: another header than when the tar was indexed"):
+        ds[80]
+    os.truncate(tars[0], 100_000)
+    with pytest.raises(TruncatedError, match=r"t-0\.tar: byte \d+: the file ends at or before"):
+        ds[29]
+    assert ds[0]["cls"] == b"0"
+
+
+def test_a_tar_that_is_replaced_while_open_stays_what_it_was(tars: list[Path]) -> None:
+    ds = open_tar(tars)
+    ds[0]
+    write_tar(tars[0].with_suffix(".new"), members(900, 30)).replace(tars[0])
+    assert ds[1]["cls"] == b"1"
+
+
+def test_what_cannot_be_read_in_place(tmp_path: Path, tars: list[Path]) -> None:
+    packed = tmp_path / "p.tar"
+    packed.write_bytes(gzip.compress(tars[1].read_bytes()))
+    with pytest.raises(UnsupportedError, match="packed"):
+        open_tar(packed)
+    with pytest.raises(UnsupportedError):
+        open_tar("-")
+    with pytest.raises(AtlasError, match="nix"):
+        open_tar(tmp_path / "nix.tar")
+    empty = write_tar(tmp_path / "e.tar", [])
+    assert len(open_tar(empty)) == 0 and len(open_tar([empty, tars[1], empty])) == 1
+
+
+def test_it_pickles_small_and_opens_again(tars: list[Path]) -> None:
+    ds = open_tar(tars, fields=["cls"], decode=True)
+    for view in (ds, ds[::-1], ds[[5, 6]]):
+        copy = pickle.loads(pickle.dumps(view))
+        assert list(copy) == list(view)
+    assert len(pickle.dumps(ds)) < 4096
+
+
+def read_rows(ds: Any, rows: list[int]) -> list[Any]:
+    return [ds[i]["cls"] for i in rows]
+
+
+def test_threads(tars: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("atlas_ds.bridge.open_tar.OPEN_FILES", 1)
+    ds = open_tar(tars)
+    with ThreadPoolExecutor(8) as pool:
+        rows = [list(np.random.default_rng(k).integers(0, 81, 300)) for k in range(8)]
+        assert list(pool.map(partial(read_rows, ds), rows)) == [[b"%d" % i for i in one] for one in rows]
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_worker_processes(tars: list[Path], method: str) -> None:
+    torch = pytest.importorskip("torch")
+    ds = open_tar(tars, fields=["cls"], decode=True)
+    ds[0]
+    loader = torch.utils.data.DataLoader(ds, batch_size=10, num_workers=2, multiprocessing_context=multiprocessing.get_context(method))
+    assert [number for batch in loader for number in batch["cls"].tolist()] == list(range(81))
+
+
+def test_the_loader_reads_it(tars: list[Path]) -> None:
+    ds = open_tar(tars, fields=["cls"], decode=True)
+    seen = [number for batch in Loader(ds, batch_size=8, shuffle=True, seed=1, format="numpy", tail="short") for number in batch["cls"].tolist()]
+    assert sorted(seen) == list(range(81)) and seen != sorted(seen)
+
+
+class Ranges(SimpleHTTPRequestHandler):
+    """A server that gives ranges, which the standard library's does not."""
+
+    def log_message(self, *args: object) -> None: ...
+
+    def do_GET(self) -> None:
+        span = self.headers.get("Range")
+        if span is None:
+            super().do_GET()
+            return
+        data = Path(self.translate_path(self.path)).read_bytes()
+        start, _, end = span.removeprefix("bytes=").partition("-")
+        part = data[int(start) : int(end) + 1]
+        self.send_response(206)
+        self.send_header("Content-Range", f"bytes {start}-{int(start) + len(part) - 1}/{len(data)}")
+        self.send_header("Content-Length", str(len(part)))
+        self.send_header("Last-Modified", self.date_time_string(int(Path(self.translate_path(self.path)).stat().st_mtime)))
+        self.end_headers()
+        self.wfile.write(part)
+
+
+def test_urls(tmp_path: Path, tars: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Ranges, directory=str(tars[0].parent)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}/t-{{0..2}}.tar"
+        ds = open_tar(url)
+        assert same(list(ds), list(open_tar(tars)))
+        assert len(list((tmp_path / "cache").rglob("*.atlas"))) == 3
+        shutil.copy(tars[1], tars[2])
+        os.utime(tars[2], (1, 1))
+        assert len(open_tar(url)) == 32
+        with pytest.raises((CorruptError, AtlasError)):
+            ds[80]
+    finally:
+        server.shutdown()
+        server.server_close()
