@@ -79,18 +79,25 @@ def from_pairs(records: Sequence[tuple[bytes, bytes]], place: str) -> list[bytes
 def filled(sparse: Sparse, data: bytes, place: str) -> bytes:
     """The file that stored data make."""
     start, pieces = (0, sparse.pieces) if sparse.pieces is not None else leading_map(data, place)
-    end = 0
-    for offset, length in pieces:
-        if offset < end:
-            damaged(place, "its pieces overlap or are not in order")
-        end = offset + length
-    if end > sparse.size or start + sum(length for _, length in pieces) != len(data):
-        damaged(place, "its map does not fit its size")
+    check(Sparse(sparse.size, pieces), len(data) - start, place)
     out = bytearray(sparse.size)
     for offset, length in pieces:
         out[offset : offset + length] = data[start : start + length]
         start += length
     return bytes(out)
+
+
+def check(sparse: Sparse, stored: int, place: str) -> None:
+    """CorruptError unless the pieces, if they are known, follow each other, lie in the file, and need all bytes that are stored."""
+    if sparse.pieces is None:
+        return
+    end = 0
+    for offset, length in sparse.pieces:
+        if offset < end:
+            damaged(place, "its pieces overlap or are not in order")
+        end = offset + length
+    if end > sparse.size or sum(length for _, length in sparse.pieces) != stored:
+        damaged(place, "its map does not fit its size")
 
 
 def leading_map(data: bytes, place: str) -> tuple[int, Pieces]:

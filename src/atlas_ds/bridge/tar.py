@@ -20,7 +20,7 @@ from atlas_ds.bridge.numbers import octal
 from atlas_ds.bridge.packed import MAGIC_BYTES, unpacked
 from atlas_ds.bridge.pax import Extended, read_pax
 from atlas_ds.bridge.source import unreadable
-from atlas_ds.bridge.sparse import MAX_SPARSE, Sparse, filled, from_pax, old_gnu
+from atlas_ds.bridge.sparse import MAX_SPARSE, Sparse, check, filled, from_pax, old_gnu
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, TruncatedError, UnsupportedError
 
 BLOCK = 512
@@ -112,9 +112,8 @@ class Tar:
                 self._says(plain.header + 124, f"{plain.name!r} is a sparse file with {plain.size:,} bytes of data; store it as a plain file")
             )
         place = self._says(plain.header, repr(plain.name))
-        if extended.sparse:
-            return replace(plain, sparse=from_pax(extended.sparse, place))
-        sparse = old_gnu(block, lambda: self._block("a sparse map"), place)
+        sparse = from_pax(extended.sparse, place) if extended.sparse else old_gnu(block, lambda: self._block("a sparse map"), place)
+        check(sparse, plain.size, place)
         return replace(plain, start=self._at, sparse=sparse)
 
     def _check(self, block: bytes, header: int) -> None:
