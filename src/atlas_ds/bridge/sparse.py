@@ -37,19 +37,18 @@ def old_gnu(block: bytes, more: Callable[[], bytes], place: str) -> Sparse:
         extension = more()
         fields += [extension[at : at + 12] for at in range(0, 504, 12)]
         follows = extension[504]
-    numbers = []
-    for at in range(0, len(fields), 2):
-        if fields[at + 1][0] == 0:  # the list is over
-            break
-        numbers += [octal(field, place, 386 + 12 * at) for field in fields[at : at + 2]]
+    count = next((at for at in range(0, len(fields), 2) if fields[at + 1][0] == 0), len(fields))  # an empty length ends the list
+    if any(map(any, fields[count:])):
+        damaged(place, "more in its map behind the end")
+    numbers = [octal(field, place, 386 + 12 * at) for at, field in enumerate(fields[:count])]
     return Sparse(bounded(size, place), paired(numbers, place))
 
 
 def from_pax(records: Sequence[tuple[bytes, bytes]], place: str) -> Sparse:
     """What PAX records say, whose keys begin with GNU.sparse."""
     found = {key.removeprefix(PREFIX): value for key, value in records}
-    version = found.get(b"major", b"0") + b"." + found.get(b"minor", b"1" if b"map" in found else b"0")
-    if version not in (b"0.0", b"0.1", b"1.0"):
+    version = found.get(b"major", b"") + b"." + found.get(b"minor", b"")
+    if version not in (b".", b"1.0"):  # 0.0 and 0.1 do not say theirs
         raise UnsupportedError(f"{place}: a sparse file of version {version[:40]!r}; store it as a plain file")
     size = found.get(b"realsize" if version == b"1.0" else b"size")
     if size is None:

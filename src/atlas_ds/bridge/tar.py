@@ -32,6 +32,7 @@ MAX_PAX = 1 << 20  # bytes of one PAX header; real ones have a few hundred
 MAX_NAME = 1 << 16  # bytes of a name
 MAX_EXTENDED = 16  # extended headers before one member
 MAX_PADDING = 16 << 20  # zeros behind the end
+GNU = b"ustar  \0"  # the magic of its headers
 FILES = b"\0" b"07"
 OTHERS = {b"1": "hard link", b"2": "symbolic link", b"3": "device", b"4": "device", b"5": "directory", b"6": "pipe", b"V": "volume label"}
 UNSUPPORTED = {b"M": "the rest of a member of another volume", b"N": "an old long name", b"D": "a directory dump"}
@@ -75,7 +76,7 @@ class Tar:
                 self._extend(extended, block)
                 block = self._block("a header")
             if block == ZEROS:
-                if extended.seen.strip(b"g"):
+                if extended is not NOTHING:
                     self._bad(self._at - BLOCK, "an extended header with no member behind it")
                 self._end()
                 return
@@ -91,7 +92,8 @@ class Tar:
         crc = zlib.crc32(block)
         kind = block[156:157]
         name = self._name(block, extended, header)
-        size = extended.size if extended.size is not None else octal(block[124:136], self.where, header + 124)
+        size = octal(block[124:136], self.where, header + 124)
+        size = size if extended.size is None else extended.size
         if kind in UNSUPPORTED:
             raise UnsupportedError(self._says(header + 156, f"{name!r} is {UNSUPPORTED[kind]}, which is not read; write the archive anew"))
         if extended.sparse and kind not in FILES:
@@ -126,7 +128,9 @@ class Tar:
         name = next((name for name in (extended.sparse_path, extended.path, extended.long) if name is not None), None)
         if name is None:
             name = block[:100].split(b"\0", 1)[0]
-            if block[257:263] == b"ustar\0" and block[345]:
+            if block[345] and block[257:265] != GNU:  # which keeps times there
+                if block[257:263] != b"ustar\0":
+                    self._bad(header + 257, "a header of an unknown form, so that a part of the name may be one or not")
                 name = block[345:500].split(b"\0", 1)[0] + b"/" + name
         if not name:
             self._bad(header, "a member without a name")

@@ -25,14 +25,21 @@ VALUES = (b"\0", b"\xff", b"\x80", b"0", b"7", b"8", b" ", b"-", b"x", b"L", b"S
 def reference(data: bytes) -> Found:
     """Samples as tarfile and a few lines find them."""
     found: dict[str, dict[str, bytes]] = {}
-    with tarfile.open(fileobj=io.BytesIO(data), mode="r:", encoding="utf-8", errors="strict") as archive:
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:", encoding="utf-8", errors="surrogateescape") as archive:
         for entry in archive:
-            split = NAME.match(entry.name)
+            split = NAME.match(name_of(entry, data))
             if entry.isfile() and split:
                 file = archive.extractfile(entry)
                 assert file is not None
                 found.setdefault(split[1], {})[split[2].lower()] = file.read()
     return list(found.items())
+
+
+def name_of(entry: tarfile.TarInfo, data: bytes) -> str:
+    """In GNU headers tarfile takes times for the beginning of a name."""
+    header = data[entry.offset_data - 512 : entry.offset_data]
+    is_gnu = header[257:265] == b"ustar  \0" and header[345] and entry.name.endswith("/" + header[:100].split(b"\0")[0].decode(errors="surrogateescape"))
+    return header[:100].split(b"\0")[0].decode() if is_gnu else entry.name
 
 
 def seeds() -> list[bytes]:
@@ -56,7 +63,7 @@ def mutated(rng: random.Random, seed: bytes) -> bytes:
             start, end = rng.choice(list(FIELDS.values()))
             place = at + rng.randrange(start, end)
             data[place : place + 1] = rng.choice(VALUES)
-            if rng.random() < 0.8 and at + 512 <= len(data):
+            if rng.random() < 0.8 and data[at + 257 : at + 262] == b"ustar":
                 summed(data, at)
         elif kind == 4:  # blocks doubled, moved or lost
             other = 512 * rng.randrange(max(1, len(data) // 512))
