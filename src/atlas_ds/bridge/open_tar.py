@@ -56,7 +56,7 @@ def open_tar(
 
     The first call walks through each tar once and keeps an index, an Atlas shard beside it (train.tar.atlas) or, where that cannot be written,
     in the user's cache folder; `index` names another folder. A tar whose size or time of change (of a URL: ETag) is another than the index says
-    is walked through again; a change while it is open is an error at the sample it concerns. The other options are import_webdataset's.
+    is walked through again; a change of a header while it is open is an error at the sample it concerns. The other options are import_webdataset's.
 
     UnsupportedError: packed tars and sparse members, which cannot be read at random. CorruptError, TruncatedError: damage, with its byte.
     """

@@ -16,7 +16,7 @@ import lz4.frame
 import zstandard
 
 from attacks.craft import rle_frame
-from attacks.tars.craft import END, block, by_tarfile, member, pax, padded, record
+from attacks.tars.craft import END, block, by_tarfile, member, padded, pax, record
 
 GOOD = member(b"a.txt", b"1") + member(b"b.txt", b"2")
 SPARSE = b"GNU.sparse."

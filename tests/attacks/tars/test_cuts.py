@@ -53,7 +53,7 @@ def test_every_cut(format: str, seekable: bool) -> None:
             assert read(data[:size], seekable=seekable) == whole
             complete += 1
             continue
-        with pytest.raises(TruncatedError, match="byte ([0-9]+)") as caught:
+        with pytest.raises(TruncatedError, match=r"byte ([0-9]+)") as caught:
             read(data[:size], seekable=seekable)
         assert f"byte {size}:" in str(caught.value)
     assert complete == (len(data) - end) // 512
@@ -114,7 +114,7 @@ def test_every_cut_of_a_packed_tar(packer: str) -> None:
     data = PACKERS[packer](by_tarfile(good_members("pax"), FORMATS["pax"]))
     assert len(read(data)) == 3
     for size in range(len(data)):
-        with pytest.raises(CorruptError, match="byte [0-9]+"):
+        with pytest.raises(CorruptError, match=r"byte [0-9]+"):
             read(data[:size])
 
 
