@@ -14,9 +14,12 @@ from atlas_ds.bridge.arrays import read_npy, read_npz
 from atlas_ds.bridge.atlas_v1 import read_atlas_v1
 from atlas_ds.bridge.folder import folder_shape, list_files, read_folder
 from atlas_ds.bridge.idx import idx_files, looks_like_idx, read_idx
+from atlas_ds.bridge.packed import NAMES, open_unpacked, packing
 from atlas_ds.bridge.source import Source, open_binary, unreadable
 from atlas_ds.bridge.tables import read_parquet
+from atlas_ds.bridge.tar import BLOCK, is_header
 from atlas_ds.bridge.text_tables import read_csv, read_jsonl
+from atlas_ds.bridge.urls import TAR
 from atlas_ds.bridge.v1_files import looks_like_v1
 from atlas_ds.errors import AtlasError, CorruptError, UnsupportedError
 
@@ -34,6 +37,9 @@ READERS: Mapping[str, Callable[..., Source]] = MappingProxyType(
         "atlas-v1": read_atlas_v1,
     }
 )
+TARS = "webdataset"
+FORMATS = (*READERS, TARS)
+"""All that can be converted; tars are read by import_webdataset, since they may be many."""
 OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType({"atlas-v1": ("trust_pickle", "missing")})
 """Keyword options of readers that have some."""
 FOLDERS = frozenset(("classes", "samples", "parquet", "idx", "atlas", "atlas-v1"))
@@ -42,8 +48,6 @@ _STRANGERS = (
     (0, b"\x89HDF", "HDF5; write rows with h5py and AtlasDatasetWriter"),
     (0, b"%PDF", "PDF"),
     (0, b"ARROW1", "an Arrow file; write it as Parquet first"),
-    (0, b"\x28\xb5\x2f\xfd", "compressed with zstd; unpack it first: zstd -d"),
-    (257, b"ustar", "a tar archive; unpack it into a folder first: tar -xf"),
 )
 
 
@@ -54,6 +58,8 @@ def detect(src: str | Path) -> str:
         if path.is_dir():
             return _folder(path)
         path.stat()
+    except FileNotFoundError:
+        raise AtlasError(f"{path}: no such file or folder; check the path") from None
     except OSError as error:
         raise unreadable(path, error) from error
     return _file(path)
@@ -62,11 +68,13 @@ def detect(src: str | Path) -> str:
 def open_source(src: str | Path, source_format: str | None = None, options: Mapping[str, Any] = MappingProxyType({})) -> Source:
     """The reader's source for `src`; the format is detected unless it is given. Of `options` each reader gets those it has."""
     path = Path(src)
-    if source_format is not None and source_format not in READERS:
-        raise AtlasError(f"{source_format!r} is no format that can be read; choose from {', '.join(READERS)}")
+    if source_format is not None and source_format not in FORMATS:
+        raise AtlasError(f"{source_format!r} is no format that can be read; choose from {', '.join(FORMATS)}")
     if not path.exists():
         raise AtlasError(f"{path}: no such file or folder; check the path")
     name = source_format or detect(path)
+    if name == TARS:
+        raise AtlasError(f"{path}: WebDataset tars; use convert or import_webdataset, which read many")
     if path.is_dir() and name not in FOLDERS:
         raise AtlasError(f"{path}: a folder, but {name} is read from a single file; name the file")
     if not path.is_dir() and name in ONLY_FOLDERS:
@@ -82,12 +90,16 @@ def _folder(path: Path) -> str:
     if len(idx_files(path)) > 1:
         return "idx"
     files = list_files(path)
+    if files and all(TAR.search(file.name) or file.suffix == ".json" for file in files) and any(TAR.search(file.name) for file in files):
+        return TARS
     if files and all(file.suffix.lower() == ".parquet" for file in files):
         return "parquet"
     return folder_shape(files)
 
 
 def _file(path: Path) -> str:
+    if holds_tar(path):
+        return TARS
     head = _head(path)
     suffix = (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
     if not head:
@@ -105,7 +117,20 @@ def _file(path: Path) -> str:
     for offset, magic, name in _STRANGERS:
         if head[offset:].startswith(magic):
             raise UnsupportedError(f"{path}: {name}")
+    if (magic := packing(head)) is not None:
+        raise UnsupportedError(f"{path}: compressed with {NAMES[magic]}, and no tar inside; unpack it first")
     return _text(path, head, suffix)
+
+
+def holds_tar(path: Path) -> bool:
+    """Whether a file is a tar, packed or not: its first block is a header with the right checksum, or an end mark."""
+    try:
+        with path.open("rb") as file, open_unpacked(file, str(path)) as inner:
+            return is_header(inner.read(BLOCK))
+    except AtlasError:
+        return False
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 def _text(path: Path, head: bytes, suffix: str) -> str:
@@ -135,4 +160,4 @@ def _head(path: Path) -> bytes:
 
 
 def _advice() -> str:
-    return f"say --from with one of {', '.join(READERS)}, or write it with AtlasDatasetWriter"
+    return f"say --from with one of {', '.join(FORMATS)}, or write it with AtlasDatasetWriter"

@@ -126,11 +126,7 @@ class Tar:
         self._bad(self._at, "a sparse map of more than 1,024 blocks")
 
     def _check(self, block: bytes, header: int) -> None:
-        """Compares the header's checksum: the sum of its bytes, its own field taken as blanks (POSIX pax, ustar interchange format); old tars summed
-        signed bytes. Adler-32's lower half is 1 + the sum modulo 65,521, exact for 256 bytes."""
-        stored = self._number(block[148:156], header + 148)
-        total = (zlib.adler32(block[:148]) & 0xFFFF) + (zlib.adler32(block[156:334]) & 0xFFFF) + (zlib.adler32(block[334:]) & 0xFFFF) - 3 + 256
-        if stored != total and stored != total - 256 * sum(map((127).__lt__, block[:148] + block[156:])):
+        if not is_sum(self._number(block[148:156], header + 148), block):
             self._bad(header, "no header of a member: its checksum is wrong")
 
     def _name(self, block: bytes, extended: Extended, header: int) -> str:
@@ -307,6 +303,19 @@ class Tar:
 
     def _bad(self, at: int, what: str) -> NoReturn:
         raise CorruptError(self._says(at, f"{what}; fetch the archive again or write it anew"))
+
+
+def is_sum(stored: int, block: bytes) -> bool:
+    """Whether a header's checksum is right: the sum of its bytes, its own field taken as blanks (POSIX pax, ustar interchange format); old tars
+    summed signed bytes. Adler-32's lower half is 1 + the sum modulo 65,521, exact for 256 bytes."""
+    total = (zlib.adler32(block[:148]) & 0xFFFF) + (zlib.adler32(block[156:334]) & 0xFFFF) + (zlib.adler32(block[334:]) & 0xFFFF) - 3 + 256
+    return stored == total or stored == total - 256 * sum(map((127).__lt__, block[:148] + block[156:]))
+
+
+def is_header(block: bytes) -> bool:
+    """Whether a file that begins with this block is a tar."""
+    digits = OCTAL.fullmatch(block[148:156])
+    return len(block) == BLOCK and digits is not None and is_sum(int(digits[1] or b"0", 8), block)
 
 
 @contextmanager
