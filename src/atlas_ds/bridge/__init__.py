@@ -1,7 +1,20 @@
 """Other people's formats: told apart by `detect`, turned into Atlas datasets by `convert`. One file per format."""
 
 from atlas_ds.bridge.conversion import Converted, convert, import_atlas_v1
-from atlas_ds.bridge.detect import READERS, detect, open_source
+from atlas_ds.bridge.detect import FORMATS, READERS, TARS, detect, open_source
 from atlas_ds.bridge.source import Source
+from atlas_ds.bridge.webdataset import Imported, import_webdataset
 
-__all__ = ["READERS", "Converted", "Source", "convert", "detect", "import_atlas_v1", "open_source"]
+__all__ = [
+    "FORMATS",
+    "READERS",
+    "TARS",
+    "Converted",
+    "Imported",
+    "Source",
+    "convert",
+    "detect",
+    "import_atlas_v1",
+    "import_webdataset",
+    "open_source",
+]
