@@ -44,6 +44,7 @@ HOMES = {
     "zstandard": {"bridge/v1_files.py"},
     "matplotlib": {"cli/plot.py"},
     "cbor2": {"bridge/nested.py"},
+    "zstandard": {"bridge/packing.py"},
     "lmdb": {"cli/peers.py"},
     "h5py": {"cli/peers.py"},
     "datasets": {"cli/peers.py"},

@@ -1,7 +1,9 @@
-"""Other people's formats: told apart by `detect`, turned into Atlas datasets by `convert`. One file per format."""
+"""Other people's formats: told apart by `detect`, turned into Atlas datasets by `convert`; and back, by `export_webdataset`. One file per format."""
 
 from atlas_ds.bridge.conversion import Converted, convert, import_atlas_v1
 from atlas_ds.bridge.detect import FORMATS, READERS, TARS, detect, open_source
+from atlas_ds.bridge.export import Exported, export_webdataset
+from atlas_ds.bridge.open_tar import TarDataset, open_tar
 from atlas_ds.bridge.source import Source
 from atlas_ds.bridge.webdataset import Imported, import_webdataset
 
@@ -10,11 +12,15 @@ __all__ = [
     "READERS",
     "TARS",
     "Converted",
+    "Exported",
     "Imported",
     "Source",
+    "TarDataset",
     "convert",
     "detect",
+    "export_webdataset",
     "import_atlas_v1",
     "import_webdataset",
     "open_source",
+    "open_tar",
 ]
