@@ -40,9 +40,7 @@ class Pattern:
     def standing(self, index: bool) -> Iterator[Path]:
         """Shards of this pattern that are there, and their index. index: one is to be written, so a file of its name that is none is refused."""
         for path in sorted(self.folder.iterdir()) if self.folder.is_dir() else ():
-            if self.owns(path.name):
-                yield path
-            elif path.name == self.index and _is_index(path):
+            if self.owns(path.name) or (path.name == self.index and _is_index(path)):
                 yield path
             elif path.name == self.index and index:
                 raise AtlasError(f"{path}: is where the index goes, but is no index of shards; move it away, or pass index=False")
