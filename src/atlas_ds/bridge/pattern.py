@@ -34,15 +34,17 @@ class Pattern:
     @property
     def index(self) -> str:
         """The index's file name: without the number and the marks around it."""
-        stem = self.before.rstrip("-_. ") + self.after.removesuffix(suffix_of(self.after)).rstrip("-_. ")
+        suffix = suffix_of(self.before + self.after)
+        stem = "".join(part.removesuffix(suffix).rstrip("-_. ") for part in (self.before, self.after))
         return f"{stem or 'shards'}.json"
 
     def standing(self, index: bool) -> Iterator[Path]:
         """Shards of this pattern that are there, and their index. index: one is to be written, so a file of its name that is none is refused."""
         for path in sorted(self.folder.iterdir()) if self.folder.is_dir() else ():
-            if self.owns(path.name) or (path.name == self.index and _is_index(path)):
+            its_index = path.name == self.index and not self.packing  # compressed shards have none
+            if self.owns(path.name) or (its_index and _is_index(path)):
                 yield path
-            elif path.name == self.index and index:
+            elif its_index and index:
                 raise AtlasError(f"{path}: is where the index goes, but is no index of shards; move it away, or pass index=False")
 
     def clean(self) -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from atlas_ds.store.local import TEMPORARY, NewFile, link_file, sync_folder
+from atlas_ds.store.local import TEMPORARY, NewFile, sync_folder
 
 
 def publish_together(folder: Path, files: Sequence[tuple[NewFile, str]], standing: Sequence[Path]) -> list[Path]:
@@ -18,7 +18,8 @@ def publish_together(folder: Path, files: Sequence[tuple[NewFile, str]], standin
     targets = [folder / name for _, name in files]
     try:
         for hidden, path in kept:
-            link_file(path, hidden)
+            hidden.unlink(missing_ok=True)
+            os.link(path, hidden)
         for file, name in files:
             file.publish(name)
         for path in standing:
