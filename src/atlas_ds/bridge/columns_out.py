@@ -18,7 +18,7 @@ NATURAL = {
     "text": ("txt", {"text"}),
     "whole": ("cls", {"number"}),
     "tree": ("json", {"json", "msgpack", "cbor"}),
-    "packed": ("msgpack", {"msgpack", "cbor"}),  # a tree with bytes in it
+    "packed": ("mp", {"msgpack", "cbor"}),  # a tree with bytes in it; of its extensions, the one that webdataset and wids decode
     "array": ("npy", {"npy"}),
     "arrays": ("npz", {"npz"}),
     "bytes": ("bin", {"bytes"}),

@@ -78,12 +78,12 @@ def test_row_numbers_are_keys(numbers, tmp_path):
         ("cls", "float64", 0.5, "cls.json"),
         ("good", "bool", True, "good.json"),
         ("meta", "object", {"a": [1, None, float("inf")]}, "meta.json"),
-        ("meta", "object", {"a": [b"x"]}, "meta.msgpack"),
-        ("json", "object", [b"x"], "json.msgpack"),
+        ("meta", "object", {"a": [b"x"]}, "meta.mp"),
+        ("json", "object", [b"x"], "json.mp"),
         ("meta.mp", "object", [1], "meta.mp"),
         ("meta.cbor", "object", [1], "meta.cbor"),
         ("s", types.struct({"a": "int64", "b": "str"}), {"a": 1, "b": "x"}, "s.json"),
-        ("s", types.struct({"a": "int64", "b": "bytes"}), {"a": 1, "b": b"x"}, "s.msgpack"),
+        ("s", types.struct({"a": "int64", "b": "bytes"}), {"a": 1, "b": b"x"}, "s.mp"),
         ("data", "bytes", b"\0\1", "data"),
         ("jpg", "bytes", b"no picture", "jpg.bin"),
         ("pkl", "bytes", b"N.", "pkl.bin"),
@@ -139,7 +139,7 @@ def test_media_field_of_another_column(make, tmp_path, jpeg):
 def test_json_that_turns_out_not_to_hold_is_packed(make, tmp_path):
     ds = make([{"m": {"a": 1}}, {"m": None}, {"m": b"x"}, {"m": 2}], {"m": "object"})
     done = export_webdataset(ds, tmp_path / "a.tar")
-    assert dict(done.fields) == {"m": "m.msgpack"} and done.notes == ("m: as MessagePack, since JSON cannot hold row 2 exactly",)
+    assert dict(done.fields) == {"m": "m.mp"} and done.notes == ("m: as MessagePack, since JSON cannot hold row 2 exactly",)
     assert [value for _, value in values(done.paths)] == [{"a": 1}, None, b"x", 2]
     assert visible(tmp_path) == ["a.json", "a.tar", "ds"]
 
