@@ -14,6 +14,7 @@ import pytest
 import atlas_ds as atlas
 from atlas_ds import AtlasDataset, AtlasDatasetWriter, Media, types
 from atlas_ds.bridge.export import export_webdataset
+from atlas_ds.bridge.folder import list_files
 from atlas_ds.bridge.names_out import field_fault, key_fault
 from atlas_ds.bridge.tar_header import archive_end, member_header, padding
 from atlas_ds.bridge.values import decode_value
@@ -184,7 +185,7 @@ def test_zstd_is_zstd(source, exported, tmp_path):
 
 # --- names ---
 
-KEYS = ("a", "0", "-", "a/b", "a.b/c", "__a__", "__a", "_/x", "__/x", "___/x", "a/__m__/x", "a b", " a", "a ", "~", "#", "%", "a:b", "\\", "*", "a,b", "{0..3}")
+KEYS = ("a", "0", "-", "a/b", "a.b/c", "__a__", "__a", "_/x", "__/x", "___/x", "a/__m__/x", "a b", " a", "a ", "~", "#", "%", "a:b", "\\", "*", "a,b", "{0,3}")
 WIDE_KEYS = ("grüße", "日本/語", "x" * 99, "x" * 300, "d/" * 90 + "x", "\u2028", "e\u0301")
 BAD_KEYS = ("", "a.b", "d/a.b", "a/", "/a", "./a", "a//b", "../a", "a/../b", "a/./b", "..", ".", "a\0b", "a\nb", "__m__/x", "____/x", "__a.b__/x", "\ud800")
 FIELDS = ("bin", "a.b.bin", ".a", "a.", "_x", "-", "a b", "ü", "1", "x__y", "a:b")
@@ -257,7 +258,7 @@ def damaged(tmp_path: Path, wanted: Samples) -> list[str]:
             archive.extractall(folder, filter="data")
     except (tarfile.FilterError, ValueError, OSError):
         return [*found, "unpack"]
-    names = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
+    names = {str(file) for file in list_files(folder)}  # not hidden ones: "a/.txt" is one
     return found if names == {f"{key}.{field}" for key, fields in wanted for field in fields} else [*found, "unpack"]
 
 

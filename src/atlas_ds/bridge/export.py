@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ def export_webdataset(
     headers): a shard is over maxsize by one sample at most. "GB" means 1024 ** 3 bytes here, as everywhere in Atlas. .tar.gz and .tar.zst compress.
 
     key: the column with the keys, or a function of an example; by default the column __key__ or key, else the row's number.
-    fields: {"image": "jpg"} names a column's field, whose last part says how it is written; see docs/guide/convert.md for what is done without.
+    fields: {"image": "jpg"} names a column's field, whose last part says how it is written; see docs/guide/export.md for what is done without.
     index: also writes NAME.json, with which wids opens the shards.
 
     Files appear all at once when all are whole, or not at all. The bytes depend on the examples and options only.
@@ -101,8 +102,9 @@ def export_webdataset(
             except _NotJson as found:
                 packed[found.column] = found.row
     except BaseException:
-        for folder in made:
-            folder.rmdir()
+        with contextlib.suppress(OSError):  # somebody else's file is there by now
+            for folder in made:
+                folder.rmdir()
         raise
 
 
@@ -135,7 +137,7 @@ class _Job:
             shards.discard()
             raise
         notes = self._notes(schemas, shards)
-        return Exported(tuple(paths), len(self.source), size, MappingProxyType(members.told()), notes, self.place.folder / self.place.index if index else None)
+        return Exported(tuple(paths), len(self.source), size, members.told(), notes, self.place.folder / self.place.index if index else None)
 
     def _key(self, row: int, example: dict[str, Any]) -> str:
         if self.key_column is not None:

@@ -90,9 +90,9 @@ class ShardsOut:
                 f"{self._pattern.name(0)}: {self.shards[0].samples:,} samples fill it (maxcount, maxsize), but the pattern names one file;"
                 " put a number such as %06d into it, or raise the limits"
             )
+        self._packer = PACKERS[self._pattern.packing]()  # before there is a file: its library may be missing
         name = self._pattern.name(len(self.shards))
         self.shards.append(Shard(NewFile(self._pattern.folder, name), name))
-        self._packer = PACKERS[self._pattern.packing]()
         self._keys: set[str] = set()
         self._parts: list[bytes] = []
         self._held = self._size = 0

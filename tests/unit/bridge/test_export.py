@@ -5,7 +5,9 @@ import io
 import json
 import os
 import re
+import sys
 import tarfile
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -440,6 +442,24 @@ def test_unfinished_shards_of_the_dead_go(numbers, tmp_path):
         (tmp_path / name).write_bytes(b"x")
     export_webdataset(numbers, tmp_path / "a-%d.tar")
     assert visible(tmp_path) == [f".tmp-a-3.tar-{os.getpid()}-0", f".tmp-b-3.tar-{pid}-0", "a-0.tar", "a.json", "ds"]
+
+
+def test_missing_zstandard(numbers, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    with pytest.raises(ImportError, match=r"atlas-ds\[tar\]"):
+        export_webdataset(numbers, tmp_path / "out" / "a-%d.tar.zst")
+    assert visible(tmp_path) == ["ds"]
+
+
+def test_memory_does_not_grow_with_rows(make, tmp_path):
+    peaks = []
+    for count in (2_000, 40_000):
+        ds = make(({"x": i, "t": f"text {i}"} for i in range(count)), name=f"ds{count}")
+        tracemalloc.start()
+        export_webdataset(ds, tmp_path / f"{count}-%d.tar")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.5 * peaks[0] + (1 << 20)
 
 
 def test_bad_options(numbers, tmp_path):
