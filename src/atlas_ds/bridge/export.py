@@ -84,16 +84,9 @@ def export_webdataset(
         raise ValueError(f"maxcount={maxcount}: at least one sample")
     source = _plain(AtlasDataset(ds) if isinstance(ds, str | os.PathLike) else ds)
     place = parse_pattern(os.fspath(pattern))
-    for dataset in _leaves(source):
-        refuse_overlap(Path(dataset.path), place.folder / place.name(0))
-    standing = list(place.standing(index))
-    if standing and not overwrite:
-        raise FileExistsError(f"{standing[0]}: is there already: pass overwrite=True to replace all of {pattern}, or choose another name")
-    if place.digits is None and len(source) > maxcount:
-        raise AtlasError(f"{pattern}: {len(source):,} samples do not fit in one file of maxcount={maxcount:,}; put a number such as %06d into the name")
+    standing = _checked_place(source, place, maxcount, index, overwrite)
     packed: dict[str, int] = {}
     made = _make_folder(place.folder)
-    place.clean()
     try:
         while True:
             job = _Job(source, place, _key_column(source, key), key, dict(fields or {}), packed)
@@ -206,6 +199,20 @@ class _Members:
             check_field(name, field, self._taken, where)
             self._encoders[field] = encoder_of(field, where)
         return field
+
+
+def _checked_place(source: Dataset, place: Pattern, maxcount: int, index: bool, overwrite: bool) -> list[Path]:
+    """What stands where the shards go; an error if it must stay, or if the place cannot take them."""
+    for dataset in _leaves(source):
+        refuse_overlap(Path(dataset.path), place.folder / place.name(0))
+    standing = list(place.standing(index))
+    if standing and not overwrite:
+        raise FileExistsError(f"{standing[0]}: is there already: pass overwrite=True to replace all shards of this name, or choose another name")
+    if place.digits is None and len(source) > maxcount:
+        name = place.folder / place.name(0)
+        raise AtlasError(f"{name}: {len(source):,} samples do not fit in one file of maxcount={maxcount:,}; put a number such as %06d into the name")
+    place.clean()
+    return standing
 
 
 def _plain(ds: Dataset) -> Dataset:
