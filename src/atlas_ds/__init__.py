@@ -18,7 +18,7 @@ __version__ = "2.0.0"
 
 _LAZY = {  # what is seldom needed is imported when it is first asked for
     "import_webdataset": "atlas_ds.bridge.webdataset",
-    "open_tar": "atlas_ds.bridge.open_tar",
+    "open_tar": "atlas_ds.bridge.tar_dataset",
 }
 __all__ = [
     "AtlasDataset",

@@ -41,10 +41,11 @@ HOMES = {
     "PIL": {"schema/pictures.py"},
     "simplejpeg": {"schema/pictures.py"},
     "pyarrow": {"bridge/tables.py", "cli/peers.py"},  # as a source of rows, and as a format to compare with
-    "zstandard": {"bridge/v1_files.py"},
     "matplotlib": {"cli/plot.py"},
     "cbor2": {"bridge/nested.py"},
-    "zstandard": {"bridge/packing.py"},
+    "zstandard": {"bridge/packed.py", "bridge/packing.py", "bridge/v1_files.py"},  # reading, writing, dictionaries
+    "lz4": {"bridge/packed.py"},
+    "obstore": {"store/remote.py"},
     "lmdb": {"cli/peers.py"},
     "h5py": {"cli/peers.py"},
     "datasets": {"cli/peers.py"},

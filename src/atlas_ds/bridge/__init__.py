@@ -3,8 +3,8 @@
 from atlas_ds.bridge.conversion import Converted, convert, import_atlas_v1
 from atlas_ds.bridge.detect import FORMATS, READERS, TARS, detect, open_source
 from atlas_ds.bridge.export import Exported, export_webdataset
-from atlas_ds.bridge.open_tar import TarDataset, open_tar
 from atlas_ds.bridge.source import Source
+from atlas_ds.bridge.tar_dataset import TarDataset, open_tar
 from atlas_ds.bridge.webdataset import Imported, import_webdataset
 
 __all__ = [

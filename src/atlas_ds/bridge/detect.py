@@ -117,8 +117,8 @@ def _file(path: Path) -> str:
     for offset, magic, name in _STRANGERS:
         if head[offset:].startswith(magic):
             raise UnsupportedError(f"{path}: {name}")
-    if (magic := packing(head)) is not None:
-        raise UnsupportedError(f"{path}: compressed with {NAMES[magic]}, and no tar inside; unpack it first")
+    if (packed := packing(head)) is not None:
+        raise UnsupportedError(f"{path}: compressed with {NAMES[packed]}, and no tar inside; unpack it first")
     return _text(path, head, suffix)
 
 

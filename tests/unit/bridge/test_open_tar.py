@@ -189,7 +189,7 @@ def read_rows(ds: Any, rows: list[int]) -> list[Any]:
 
 
 def test_threads(tars: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("atlas_ds.bridge.open_tar.OPEN_FILES", 1)
+    monkeypatch.setattr("atlas_ds.bridge.tar_dataset.OPEN_FILES", 1)
     ds = open_tar(tars)
     with ThreadPoolExecutor(8) as pool:
         rows = [list(np.random.default_rng(k).integers(0, 81, 300)) for k in range(8)]
