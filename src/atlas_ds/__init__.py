@@ -1,5 +1,8 @@
 """Atlas: compressed, block-indexed datasets for machine learning. Start with AtlasDatasetWriter and AtlasDataset."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from atlas_ds import errors, types
 from atlas_ds.dataset.check import repair, verify
 from atlas_ds.dataset.concat import concat
@@ -12,7 +15,16 @@ from atlas_ds.order import Sampler
 from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.values import Media, Ragged
 
+if TYPE_CHECKING:
+    from atlas_ds.bridge.export import export_parquet
+    from atlas_ds.bridge.hf import import_huggingface, to_huggingface
+
 __version__ = "2.0.0"
+_LAZY = {  # names of the bridge, which is imported when one of them is asked for
+    "export_parquet": "atlas_ds.bridge.export",
+    "import_huggingface": "atlas_ds.bridge.hf",
+    "to_huggingface": "atlas_ds.bridge.hf",
+}
 __all__ = [
     "AtlasDataset",
     "AtlasDatasetWriter",
@@ -24,9 +36,18 @@ __all__ = [
     "Schema",
     "concat",
     "errors",
+    "export_parquet",
+    "import_huggingface",
     "merge_parts",
     "repair",
     "shuffle",
+    "to_huggingface",
     "types",
     "verify",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)

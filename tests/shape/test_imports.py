@@ -38,11 +38,16 @@ EXCEPTIONS = {
 HOMES = {
     "torch": {"loader/torch.py"},
     "PIL": {"schema/values.py"},
-    "pyarrow": {"bridge/tables.py", "cli/peers.py"},  # as a source of rows, and as a format to compare with
+    "pyarrow": {  # as a source and target of rows (types, files, export), for codecs nobody else has, and as a format to compare with
+        *(f"bridge/{name}.py" for name in ("arrow_files", "arrow_own", "arrow_types", "arrow_values", "export", "features", "hf", "tables", "unpack")),
+        "cli/peers.py",
+    },
     "matplotlib": {"cli/plot.py"},
     "lmdb": {"cli/peers.py"},
     "h5py": {"cli/peers.py"},
-    "datasets": {"cli/peers.py"},
+    "datasets": {"bridge/hf.py", "cli/peers.py"},
+    "xxhash": {"bridge/mds.py"},
+    "zstandard": {"bridge/unpack.py"},
     "array_record": {"cli/peers.py"},
     "bagz": {"cli/peers.py"},
 }

@@ -18,6 +18,8 @@ what it reads, told apart by content:
   samples   files with one base name: a.jpg a.json b.jpg b.json      -> key, jpg, json
   parquet   a file, or a folder of .parquet files                    csv, jsonl   also gzipped
   npy, npz  rows along the first axis                                idx          MNIST and its kin
+  arrow     a file, or what save_to_disk of Hugging Face wrote
+  mds       a folder of MosaicML Streaming                           litdata      one of LitData
   atlas     an Atlas dataset, to store it anew with other options
 
 examples:
