@@ -26,7 +26,7 @@ def read_arrow(path: Path) -> Source:
     files = _files(path) if path.is_dir() else [(path, None)]
     schema, total, nulls = None, 0, set[str]()
     for file, _ in files:
-        for batch in _batches(file):
+        for batch in _batches(file, full=False):
             schema = schema if schema is not None else batch.schema
             if not batch.schema.equals(schema):
                 raise SchemaError(f"{file}: its columns differ from those of {files[0][0].name}; convert it on its own")
@@ -38,7 +38,7 @@ def read_arrow(path: Path) -> Source:
 
     def examples() -> Iterator[Row]:
         for file, split in files:
-            for batch in _batches(file):
+            for batch in _batches(file, full=True):
                 for example in planned.rows(batch):
                     yield example, split
 
@@ -56,9 +56,10 @@ def ipc_rows(data: memoryview, count: int, place: str) -> Iterator[dict[str, Any
     seen = 0
     try:
         for batch in _open(pa, pa.py_buffer(data), bytes(data[:6])):
+            batch.validate(full=True)
             seen += batch.num_rows
             yield from batch.to_pylist()
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last: names of columns are not validated
         raise CorruptError(f"{place}: a damaged table of Arrow: {error}; fetch the file again") from error
     if seen != count:
         raise CorruptError(f"{place}: its table has {seen:,} rows, but the index says {count:,}; fetch the file again")
@@ -83,15 +84,15 @@ def _open(pa: Any, source: Any, head: bytes) -> Iterator[Any]:
             yield from stream
 
 
-def _batches(path: Path) -> Iterator[Any]:
-    """The batches of a file, whose structure is checked before they are used: their buffers are pointers into the file."""
+def _batches(path: Path, *, full: bool) -> Iterator[Any]:
+    """The batches of a file, checked before they are used, since a wrong offset would be followed anywhere. `full`: every offset, not only the lengths."""
     pa = _pyarrow(path)
     try:
         with pa.memory_map(str(path)) as source:
             for batch in _open(pa, source, read_head(path, 6)):
-                batch.validate()
+                batch.validate(full=full)
                 yield batch
-    except pa.ArrowException as error:
+    except (pa.ArrowException, UnicodeDecodeError) as error:
         raise CorruptError(f"{path}: not a readable Arrow file: {error}; fetch or write it again") from error
     except OSError as error:
         if error.errno is None:  # Arrow's own complaint about bytes
