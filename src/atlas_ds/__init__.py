@@ -16,12 +16,12 @@ from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.values import Media, Ragged
 
 if TYPE_CHECKING:
-    from atlas_ds.bridge.export import export_parquet
+    from atlas_ds.bridge.arrow_export import export_parquet
     from atlas_ds.bridge.hf import import_huggingface, to_huggingface
 
 __version__ = "2.0.0"
 _LAZY = {  # names of the bridge, which is imported when one of them is asked for
-    "export_parquet": "atlas_ds.bridge.export",
+    "export_parquet": "atlas_ds.bridge.arrow_export",
     "import_huggingface": "atlas_ds.bridge.hf",
     "to_huggingface": "atlas_ds.bridge.hf",
 }

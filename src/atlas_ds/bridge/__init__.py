@@ -2,7 +2,7 @@
 
 from atlas_ds.bridge.conversion import Converted, convert
 from atlas_ds.bridge.detect import READERS, detect, open_source
-from atlas_ds.bridge.export import export_parquet, to_arrow
+from atlas_ds.bridge.arrow_export import export_parquet, to_arrow
 from atlas_ds.bridge.hf import import_huggingface, to_huggingface
 from atlas_ds.bridge.source import Source
 

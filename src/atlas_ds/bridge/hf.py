@@ -12,7 +12,7 @@ from typing import Any
 
 from atlas_ds.bridge.arrow_types import Plan, plan
 from atlas_ds.bridge.conversion import Converted, convert_source
-from atlas_ds.bridge.export import to_arrow
+from atlas_ds.bridge.arrow_export import to_arrow
 from atlas_ds.bridge.source import Row, Source
 from atlas_ds.dataset.reader import AtlasDataset
 from atlas_ds.errors import SchemaError
