@@ -54,7 +54,6 @@ def convert(
     splits the source has. `trust_pickle`, `missing`: see `import_atlas_v1`; they say nothing to other formats.
     The other options are AtlasDatasetWriter's.
     """
-    start = time.monotonic()
     refuse_overlap(Path(src), Path(dst))
     name = source_format or detect(src)
     if name == TARS:
@@ -65,7 +64,39 @@ def convert(
             split=split, workers=workers, progress=progress,
         )  # fmt: skip
         return Converted(told.path, told.format, told.rows, told.seconds, told.notes)
-    source = open_source(src, name, {"trust_pickle": trust_pickle, "missing": missing})
+    return convert_source(
+        open_source(src, name, {"trust_pickle": trust_pickle, "missing": missing}),
+        dst,
+        shard_size=shard_size,
+        block_size=block_size,
+        compression=compression,
+        access=access,
+        overwrite=overwrite,
+        append=append,
+        split=split,
+        workers=workers,
+        icc=icc,
+        progress=progress,
+    )
+
+
+def convert_source(
+    source: Source,
+    dst: str | Path,
+    *,
+    shard_size: int | str = "256MB",
+    block_size: int | str | None = None,
+    compression: str | Mapping[str, str] = "auto",
+    access: str = "random",
+    overwrite: bool = False,
+    append: bool = False,
+    split: str | None = None,
+    workers: int | None = None,
+    icc: Sequence[str] | None = None,
+    progress: bool = False,
+) -> Converted:
+    """`convert` for a source that is open already."""
+    start = time.monotonic()
     metadata = _appended_metadata(Path(dst), source) if append else dict(source.metadata)
     rows = 0
     with named_places(source.place), AtlasDatasetWriter(
@@ -87,7 +118,7 @@ def convert(
                 rows += 1
                 bar.advance(1)
         if source.total is not None and rows != source.total:
-            raise AtlasError(f"{src}: gave {rows:,} rows, but {source.total:,} were announced; did it change meanwhile?")
+            raise AtlasError(f"{dst}: {source.format} gave {rows:,} rows, but {source.total:,} were announced; did it change meanwhile?")
     return Converted(Path(dst), source.format, rows, time.monotonic() - start, source.notes)
 
 

@@ -11,9 +11,13 @@ from typing import Any
 
 from atlas_ds.bridge.again import read_atlas
 from atlas_ds.bridge.arrays import read_npy, read_npz
+from atlas_ds.bridge.arrow_files import FILE_MAGIC, STREAM_MAGIC, is_arrow_folder, read_arrow
 from atlas_ds.bridge.atlas_v1 import read_atlas_v1
 from atlas_ds.bridge.folder import folder_shape, list_files, read_folder
 from atlas_ds.bridge.idx import idx_files, looks_like_idx, read_idx
+from atlas_ds.bridge.indexed import indexed_kind
+from atlas_ds.bridge.litdata import read_litdata
+from atlas_ds.bridge.mds import read_mds
 from atlas_ds.bridge.packed import NAMES, open_unpacked, packing
 from atlas_ds.bridge.source import Source, open_binary, unreadable
 from atlas_ds.bridge.tables import read_parquet
@@ -28,11 +32,14 @@ READERS: Mapping[str, Callable[..., Source]] = MappingProxyType(
         "classes": partial(read_folder, shape="classes"),
         "samples": partial(read_folder, shape="samples"),
         "parquet": read_parquet,
+        "arrow": read_arrow,
         "csv": read_csv,
         "jsonl": read_jsonl,
         "npy": read_npy,
         "npz": read_npz,
         "idx": read_idx,
+        "mds": read_mds,
+        "litdata": read_litdata,
         "atlas": read_atlas,
         "atlas-v1": read_atlas_v1,
     }
@@ -42,12 +49,11 @@ FORMATS = (*READERS, TARS)
 """All that can be converted; tars are read by import_webdataset, since they may be many."""
 OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType({"atlas-v1": ("trust_pickle", "missing")})
 """Keyword options of readers that have some."""
-FOLDERS = frozenset(("classes", "samples", "parquet", "idx", "atlas", "atlas-v1"))
+FOLDERS = frozenset(("classes", "samples", "parquet", "arrow", "idx", "mds", "litdata", "atlas", "atlas-v1"))
 ONLY_FOLDERS = ("classes", "samples", "atlas-v1")
 _STRANGERS = (
     (0, b"\x89HDF", "HDF5; write rows with h5py and AtlasDatasetWriter"),
     (0, b"%PDF", "PDF"),
-    (0, b"ARROW1", "an Arrow file; write it as Parquet first"),
 )
 
 
@@ -89,11 +95,17 @@ def _folder(path: Path) -> str:
         return "atlas-v1"
     if len(idx_files(path)) > 1:
         return "idx"
+    indexed = indexed_kind(path)
+    if indexed is not None:
+        return indexed
+    if is_arrow_folder(path):
+        return "arrow"
     files = list_files(path)
     if files and all(TAR.search(file.name) or file.suffix == ".json" for file in files) and any(TAR.search(file.name) for file in files):
         return TARS
-    if files and all(file.suffix.lower() == ".parquet" for file in files):
-        return "parquet"
+    suffixes = {file.suffix.lower() for file in files}
+    if suffixes in ({".parquet"}, {".arrow"}):
+        return suffixes.pop()[1:]
     return folder_shape(files)
 
 
@@ -106,6 +118,8 @@ def _file(path: Path) -> str:
         raise CorruptError(f"{path}: byte 0: the file is empty; nothing to convert")
     if head.startswith(b"PAR1"):
         return "parquet"
+    if head.startswith((FILE_MAGIC, STREAM_MAGIC)):
+        return "arrow"
     if head.startswith(b"\x93NUMPY"):
         return "npy"
     if head.startswith(b"PK") and (suffix == ".npz" or b".npy" in head):

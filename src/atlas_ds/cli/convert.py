@@ -21,6 +21,8 @@ what it reads, told apart by content:
   samples   files with one base name: a.jpg a.json b.jpg b.json      -> key, jpg, json
   parquet   a file, or a folder of .parquet files                    csv, jsonl   also gzipped
   npy, npz  rows along the first axis                                idx          MNIST and its kin
+  arrow     a file, or what save_to_disk of Hugging Face wrote
+  mds       a folder of MosaicML Streaming                           litdata      one of LitData
   atlas     an Atlas dataset, to store it anew with other options
   atlas-v1  a dataset of torch-atlas-ds (version 1): needs --trust-pickle
   webdataset  tars, one or many, packed or not: names, a-{000..099}.tar, a folder of them, URLs, - for standard input
@@ -162,7 +164,8 @@ def export(args: argparse.Namespace, progress: bool) -> int:
         told = {"paths": list(map(str, done.paths)), "format": bridge.TARS, "samples": done.samples, "bytes": done.bytes, "fields": dict(done.fields)}
         print(json.dumps(told | {"notes": list(done.notes)}))
         return 0
-    print(f"{done.paths[0]}{f' to {done.paths[-1].name}' if len(done.paths) > 1 else ''}: {count(done.samples, 'sample')} in {duration(time.monotonic() - start)}, {size(done.bytes)}")
+    names = f"{done.paths[0]} to {done.paths[-1].name}" if len(done.paths) > 1 else str(done.paths[0])
+    print(f"{names}: {count(done.samples, 'sample')} in {duration(time.monotonic() - start)}, {size(done.bytes)}")
     print("  " + ", ".join(f"{column} -> {field}" for column, field in done.fields.items()))
     for note in done.notes:
         print(f"  {note}")
