@@ -4,32 +4,14 @@ import io
 import json
 import struct
 
-import numpy as np
 import pytest
 
 from atlas_ds.bridge import detect, open_source
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError, TruncatedError, UnsupportedError
+from unit.bridge.streaming import LEAF, chunk_bytes, spec
+from unit.bridge.streaming import write_litdata as write
 
-LEAF = {"type": None, "context": None, "children_spec": []}
 ITEMS = [struct.pack("<2I", 8, len(s)) + struct.pack("<q", n) + s for n, s in ((7, b"seven"), (8, b""), (9, b"nine!"))]
-
-
-def spec(*names):
-    return json.dumps([1, {"type": "builtins.dict", "context": json.dumps(names), "children_spec": [LEAF] * len(names)}])
-
-
-def chunk_bytes(items):
-    offsets = np.cumsum([4 * (len(items) + 2), *map(len, items)]).astype("<u4")
-    return struct.pack("<I", len(items)) + offsets.tobytes() + b"".join(items)
-
-
-def write(folder, data, *, items=3, entry=None, **config):
-    folder.mkdir(exist_ok=True)
-    (folder / "chunk-0-0.bin").write_bytes(data)
-    chunk = {"chunk_bytes": len(data), "chunk_size": items, "dim": None, "filename": "chunk-0-0.bin"} | (entry or {})
-    whole = {"compression": None, "data_format": ["int", "str"], "data_spec": spec("n", "s"), "encryption": None, "item_loader": "PyTreeLoader"} | config
-    (folder / "index.json").write_text(json.dumps({"chunks": [chunk], "config": whole}))
-    return folder
 
 
 def rows(path):

@@ -1,36 +1,16 @@
 """MDS folders made by hand, and what is wrong with them: each damage is named with its file and place. Real ones: tests/contract/test_mds.py."""
 
-import hashlib
 import json
 import struct
 
-import numpy as np
 import pytest
 
 from atlas_ds.bridge import convert, detect, open_source
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError, TruncatedError, UnsupportedError
+from unit.bridge.streaming import shard_bytes
+from unit.bridge.streaming import write_mds as write
 
 SAMPLES = [struct.pack("<I", len(s)) + struct.pack("<q", n) + s for n, s in ((7, b"seven"), (8, b""), (9, b"nine!"))]
-
-
-def shard_bytes(samples, config=b"{}"):
-    start = 4 * (len(samples) + 2) + len(config)
-    offsets = np.cumsum([start, *map(len, samples)]).astype("<u4")
-    return struct.pack("<I", len(samples)) + offsets.tobytes() + config + b"".join(samples)
-
-
-def shard_entry(data, name="shard.00000.mds", samples=3, **changes):
-    entry = {"column_names": ["n", "s"], "column_encodings": ["int", "str"], "column_sizes": [8, None], "compression": None, "format": "mds", "hashes": ["sha1"],
-             "raw_data": {"basename": name, "bytes": len(data), "hashes": {"sha1": hashlib.sha1(data).hexdigest()}}, "samples": samples, "size_limit": None,
-             "version": 2, "zip_data": None}  # fmt: skip
-    return entry | changes
-
-
-def write(folder, data, **changes):
-    folder.mkdir(exist_ok=True)
-    (folder / "shard.00000.mds").write_bytes(data)
-    (folder / "index.json").write_text(json.dumps({"version": 2, "shards": [shard_entry(data, **changes)]}))
-    return folder
 
 
 def rows(path):
