@@ -221,7 +221,7 @@ def _plain(ds: Dataset) -> Dataset:
         return Concat(tuple(_plain(dataset) for dataset in ds.datasets), ds.rows)
     if ds.function is not None:
         raise UnsupportedError(f"{ds.path}: map() was applied, so the columns' types are not known; write the result with AtlasDatasetWriter first")
-    return ds.with_format("python")
+    return ds.plain()
 
 
 def _leaves(ds: Dataset) -> list[AtlasDataset]:
