@@ -21,7 +21,7 @@ NATURAL = {
     "packed": ("mp", {"msgpack", "cbor"}),  # a tree with bytes in it; of its extensions, the one that webdataset and wids decode
     "array": ("npy", {"npy"}),
     "arrays": ("npz", {"npz"}),
-    "bytes": ("bin", {"bytes"}),
+    "bytes": ("", {"bytes"}),
     "media": ("", {"media"}),
 }
 _MEDIA = {
@@ -36,13 +36,15 @@ _MEDIA = {
 class Column:
     """field: the member's part after the key, None where it depends on a value's media type. nullable: None is no member.
 
-    given: the user named the field, so a value that does not fit is refused and not written some other way.
+    given: the user named the field, so a value that does not fit is refused and not written some other way. raw: the value is a file's bytes, which
+    are written as they are, whatever the field is called: so a tar that was imported comes out again.
     """
 
     name: str
     field: str | None
     nullable: bool
     given: bool = False
+    raw: bool = False
 
 
 def plan_columns(schemas: Iterable[Schema], skipped: str | None, fields: Mapping[str, str], packed: frozenset[str], where: str) -> dict[str, Column]:
@@ -95,14 +97,16 @@ def _column(field: Field, given: str | None, packed: bool, where: str) -> Column
     if given is not None:
         return Column(field.name, given, nullable, given=True)
     nature = _nature(field.type, field.name, where)
+    if nature == "bytes":
+        return Column(field.name, field.name, nullable, raw=True)
     if nature == "tree" and packed:
         nature = "packed"
     extension, kinds = NATURAL[nature]
     own = kind_name(field.name)
     if own in kinds:
-        return Column(field.name, field.name, nullable)
+        return Column(field.name, field.name, nullable, raw=nature == "media")
     if nature == "media":
-        return Column(field.name, None, nullable)
+        return Column(field.name, None, nullable, raw=True)
     return Column(field.name, f"{field.name}.{extension}", nullable)
 
 

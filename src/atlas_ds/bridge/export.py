@@ -21,6 +21,7 @@ from atlas_ds.dataset.sizes import as_bytes
 from atlas_ds.errors import AtlasError, SchemaError, UnsupportedError
 from atlas_ds.progress import Progress
 from atlas_ds.schema.schema import Schema
+from atlas_ds.schema.values import Media
 from atlas_ds.store.local import refuse_overlap
 
 Dataset = AtlasDataset | Concat
@@ -165,7 +166,7 @@ class _Members:
 
     def __init__(self, columns: dict[str, Column]) -> None:
         self._taken = {column.field: name for name, column in columns.items() if column.field is not None}
-        self._encoders = {field: encoder_of(field, f"column {name!r}") for field, name in self._taken.items()}
+        self._encoders = {field: raw_bytes if columns[name].raw else encoder_of(field, f"column {name!r}") for field, name in self._taken.items()}
         self._plan = [(column.name, column.field, column.nullable, not column.given and kind_name(column.field or "") == "json") for column in columns.values()]
 
     def of(self, row: int, example: dict[str, Any]) -> list[tuple[str, bytes]]:
@@ -197,8 +198,13 @@ class _Members:
         field = media_field(name, value, where)
         if field not in self._encoders or self._taken[field] != name:
             check_field(name, field, self._taken, where)
-            self._encoders[field] = encoder_of(field, where)
+            self._encoders[field] = raw_bytes
         return field
+
+
+def raw_bytes(value: Any, where: str) -> bytes:
+    """A file's bytes, of a bytes or a media column."""
+    return bytes(value.data) if isinstance(value, Media) else bytes(value)
 
 
 def _checked_place(source: Dataset, place: Pattern, maxcount: int, index: bool, overwrite: bool) -> list[Path]:

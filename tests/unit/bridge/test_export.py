@@ -87,8 +87,6 @@ def test_row_numbers_are_keys(numbers, tmp_path):
         ("s", types.struct({"a": "int64", "b": "str"}), {"a": 1, "b": "x"}, "s.json"),
         ("s", types.struct({"a": "int64", "b": "bytes"}), {"a": 1, "b": b"x"}, "s.mp"),
         ("data", "bytes", b"\0\1", "data"),
-        ("jpg", "bytes", b"no picture", "jpg.bin"),
-        ("pkl", "bytes", b"N.", "pkl.bin"),
     ],
 )
 def test_fields(make, tmp_path, name, spec, value, field):
@@ -96,6 +94,14 @@ def test_fields(make, tmp_path, name, spec, value, field):
     assert dict(done.fields) == {name: field}
     (got,) = values(done.paths)
     assert got == (f"000000000.{field}", value) and type(got[1]) is type(value)
+
+
+@pytest.mark.parametrize("name, spec, value", [("jpg", "bytes", b"no picture"), ("pkl", "bytes", b"N."), ("json", "bytes", b"{"), ("png", types.media(), Media(b"?", "image/png"))])
+def test_bytes_of_files_are_written_as_they_are(make, tmp_path, name, spec, value):
+    done = export_webdataset(make([{name: value}], {name: spec}), tmp_path / "a.tar")
+    with tarfile.open(done.paths[0]) as archive:
+        assert archive.getnames() == [f"000000000.{name}"]
+        assert archive.extractfile(f"000000000.{name}").read() == bytes(getattr(value, "data", value))
 
 
 @pytest.mark.parametrize("spec", ["complex64", types.array("float16", (2, 3)), types.array("bool", ()), types.tensor("int16"), types.tensor("uint32", 1)])
