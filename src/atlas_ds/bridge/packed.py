@@ -8,13 +8,17 @@ from __future__ import annotations
 import bz2
 import io
 import lzma
+import re
 import zlib
 from collections.abc import Callable
 from typing import IO, Any, Protocol
 
+from atlas_ds.bridge.zstd_frames import MAGIC as ZSTD
+from atlas_ds.bridge.zstd_frames import Frames
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, TruncatedError
 
 CHUNK = 1 << 16
+FIRST_CHUNK = 1 << 10  # of a stream behind another: what a decoder does not want is copied
 FREE_BYTES = 16 << 20  # what any archive may expand to
 MAX_RATIO = 250  # beyond that, how often its own size; gzip reaches 1,030 on zeros, pictures and text stay below 30
 MEMORY_LIMIT = 128 << 20  # of a decoder: `xz -9` asks for 65 MiB, `zstd --long` for 128
@@ -72,14 +76,15 @@ DECODERS: dict[bytes, Callable[[], Decoder]] = {
     b"\xfd7zXZ\0": xz,
     b"\x04\x22\x4d\x18": lz4,
 }
-ZSTD = b"\x28\xb5\x2f\xfd"
 NAMES = dict(zip((*DECODERS, ZSTD), ("gzip", "bzip2", "xz", "LZ4", "zstd"), strict=True))
-MAGIC_BYTES = 6
+MAGIC_BYTES = 10
+BZIP2 = re.compile(rb"BZh[1-9](1AY&SY|\x17\x72\x45\x38\x50\x90)")  # a tar may begin with a member BZh.jpg
 
 
 def packing(head: bytes) -> bytes | None:
     """The magic of what compresses these bytes, or None."""
-    return next((magic for magic in (*DECODERS, ZSTD) if head.startswith(magic)), None)
+    found = next((magic for magic in (*DECODERS, ZSTD) if head.startswith(magic)), None)
+    return None if found == b"BZh" and BZIP2.match(head) is None else found
 
 
 def unpacked(file: IO[bytes], head: bytes, where: str) -> IO[bytes] | None:
@@ -105,19 +110,36 @@ class Counted:
     """Compressed bytes, and how many were taken."""
 
     def __init__(self, file: IO[bytes], head: bytes) -> None:
-        self._file, self._head = file, head
+        self._file, self._buffer, self._at = file, head, 0
         self.taken = 0
 
     def read(self, size: int) -> bytes:
-        head, self._head = self._head[:size], self._head[size:]
-        data = head or self._file.read(size)
+        if self._at == len(self._buffer):
+            self._buffer, self._at = self._file.read(CHUNK), 0
+        data = self._buffer[self._at : self._at + size]
+        self._at += len(data)
         self.taken += len(data)
         return data
 
     def give_back(self, data: bytes) -> None:
-        """Bytes that were taken, to be read again."""
-        self._head = data + self._head
+        """The last bytes that were taken, to be read again."""
         self.taken -= len(data)
+        if len(data) > self._at:
+            self._buffer, self._at = data + self._buffer[self._at :], 0
+        else:
+            self._at -= len(data)
+
+
+class Followed:
+    """Compressed bytes that a zstd decoder takes, with its frames."""
+
+    def __init__(self, source: Counted) -> None:
+        self._source, self.frames = source, Frames()
+
+    def read(self, size: int) -> bytes:
+        data = self._source.read(size)
+        self.frames.feed(data)
+        return data
 
 
 class Limited(io.RawIOBase):
@@ -155,12 +177,14 @@ class Unpacked(Limited):
         super().__init__(source, where)
         self._magic, self._make = magic, DECODERS[magic]
         self._decoder = self._make()
+        self._chunk = CHUNK
 
     def take(self, size: int) -> bytes:
         while True:
             if self._decoder.eof and not self._next_stream():
                 return b""
-            data = self._source.read(CHUNK) if self._decoder.needs_input else b""
+            data = self._source.read(self._chunk) if self._decoder.needs_input else b""
+            self._chunk = min(2 * self._chunk, CHUNK)
             if self._decoder.needs_input and not data:
                 raise TruncatedError(f"{self._where}: byte {self._source.taken}: the compressed file ends too early; fetch it again")
             try:
@@ -180,11 +204,12 @@ class Unpacked(Limited):
             if not more:
                 return False
             rest = more
-        rest += self._source.read(CHUNK)
+        if len(rest) < len(self._magic):
+            rest += self._source.read(CHUNK)
         if not rest.startswith(self._magic):
             raise CorruptError(f"{self._where}: byte {self._source.taken} of the compressed file: garbage after its end; cut it off or fetch it again")
         self._source.give_back(rest)
-        self._decoder = self._make()
+        self._decoder, self._chunk = self._make(), FIRST_CHUNK
         return True
 
 
@@ -196,12 +221,16 @@ class Zstd(Limited):
         except ImportError as error:
             raise AtlasError(f"{where}: reading zstd needs the zstandard package; install it: pip install 'atlas-ds[tar]'") from error
         self._error = zstandard.ZstdError
-        self._reader = zstandard.ZstdDecompressor(max_window_size=MEMORY_LIMIT).stream_reader(source, CHUNK, read_across_frames=True)  # type: ignore[arg-type]
+        self._followed = Followed(source)
+        self._reader = zstandard.ZstdDecompressor(max_window_size=MEMORY_LIMIT).stream_reader(self._followed, CHUNK, read_across_frames=True)  # type: ignore[arg-type]
 
     def take(self, size: int) -> bytes:
         try:
-            return self._reader.read(size)
+            data: bytes = self._reader.read(size)
         except self._error as error:
             if "memory" in str(error).lower():
                 raise LimitError(f"{self._where}: unpacking asks for more than {MEMORY_LIMIT >> 20} MiB of memory; unpack it yourself") from error
             raise self.damaged(error) from error
+        if not data and not self._followed.frames.at_end:
+            raise TruncatedError(f"{self._where}: byte {self._source.taken}: the compressed file ends too early, or in garbage; fetch it again")
+        return data

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -11,7 +10,6 @@ from typing import Generic, TypeVar
 from atlas_ds.bridge.tar import Member, Tar
 from atlas_ds.errors import LimitError, SchemaError
 
-NAME = re.compile(r"^((?:.*/|)[^.]+)[.]([^/]*)$")
 KEY = "__key__"
 MAX_FIELDS = 256
 CHOICES = {"interleaved": ("error", "separate", "merge"), "duplicates": ("error", "first", "last"), "on_error": ("raise", "skip")}
@@ -20,9 +18,26 @@ KeyFn = Callable[[str], tuple[str, str] | None]
 
 
 def split_name(name: str) -> tuple[str, str] | None:
-    """(key, extension) of a member's name; None without an extension. The key is the folder and the base name up to its first dot."""
-    found = NAME.match(name)
-    return (found[1], found[2]) if found else None
+    """(key, extension) of a member's name; None without an extension. The key is the folder and the base name up to its first dot.
+
+    This is webdataset's pattern `^((?:.*/|)[^.]+)[.]([^/]*)$` without its time, which grows with the square of a name full of slashes.
+    """
+    folder, slash, base = name.rpartition("/")
+    stem, dot, extension = base.partition(".")
+    key = folder + slash + stem
+    if not dot or not key:
+        return None
+    last_dot = key.rfind(".")
+    if last_dot >= 0:  # then a folder begins behind it, and the key goes on in there
+        start = key.index("/", last_dot) + 1
+        if start == len(key) or "\n" in key[:start]:
+            return None
+    return key, extension
+
+
+def plain(text: str) -> str:
+    """A name as it may be shown: one that could move a terminal's cursor, or turn text around, is escaped."""
+    return text if text.isprintable() else repr(text)[1:-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +103,7 @@ def samples(tar: Tar, rules: Rules, tally: Tally, load: Callable[[Member], T]) -
         for name in sample.fields:
             tally.fields[name] = tally.fields.get(name, 0) + 1
         if len(tally.fields) > MAX_FIELDS:
-            raise LimitError(f"{tar.where}: sample {sample.key!r}: more than {MAX_FIELDS} different extensions; name those you want with fields=[...]")
+            raise too_many(tar, sample.key)
         yield sample
 
 
@@ -111,9 +126,11 @@ def runs(tar: Tar, rules: Rules, tally: Tally, load: Callable[[Member], T]) -> I
                     ' pass interleaved="merge" to join what belongs to it, or "separate" for a sample of each run'
                 )
         name = place[1]
+        if len(fields) == MAX_FIELDS and name not in fields:
+            raise too_many(tar, key)
         if name in fields:
             refuse_duplicate(f"{tar.where}: byte {member.header}: {member.name!r}", name, rules)
-            tally.skip("field twice in a sample", f"{tar.where}: {member.name}")
+            tally.skip("field twice in a sample", f"{tar.where}: {plain(member.name)}")
             if rules.duplicates == "first":
                 continue
         tally.files += 1
@@ -123,16 +140,20 @@ def runs(tar: Tar, rules: Rules, tally: Tally, load: Callable[[Member], T]) -> I
         yield Sample(key, fields)
 
 
+def too_many(tar: Tar, key: str) -> LimitError:
+    return LimitError(f"{tar.where}: sample {key!r}: more than {MAX_FIELDS} different extensions; name those you want with fields=[...]")
+
+
 def place_of(tar: Tar, member: Member, rules: Rules, tally: Tally) -> tuple[str, str] | None:
     """(key, field) of a member that is wanted."""
     if member.kind != "file":
-        tally.skip(f"no file: {member.kind}", f"{tar.where}: {member.name}")
+        tally.skip(f"no file: {member.kind}", f"{tar.where}: {plain(member.name)}")
         return None
     place = (rules.key_fn or split_name)(member.name)
     if place is None:
         if rules.strict:
             raise SchemaError(f"{tar.where}: byte {member.header}: {member.name!r} has no extension, so it is no field; rename it, or give key_fn=")
-        tally.skip("no extension", f"{tar.where}: {member.name}")
+        tally.skip("no extension", f"{tar.where}: {plain(member.name)}")
         return None
     key, extension = place
     name = extension if rules.keep_case else extension.lower()
@@ -182,7 +203,7 @@ def merged(tar: Tar, found: Iterator[Sample[T]], rules: Rules, tally: Tally) -> 
         for name, value in sample.fields.items():
             if name in fields:
                 refuse_duplicate(f"{tar.where}: key {sample.key!r}", name, rules)
-                tally.skip("field twice in a sample", f"{tar.where}: {sample.key}.{name}")
+                tally.skip("field twice in a sample", f"{tar.where}: {plain(sample.key)}.{plain(name)}")
             if name not in fields or rules.duplicates == "last":
                 fields[name] = value
     return [Sample(key, fields) for key, fields in by_key.items()]

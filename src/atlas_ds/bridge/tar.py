@@ -1,45 +1,46 @@
 """Walks the members of a tar archive and misses none: whatever does not add up is an error that names the byte. Nothing is ever extracted.
 
 It reads V7, USTAR, GNU and PAX headers itself, because tarfile stops in silence where a header is damaged or the end is missing (see
-docs/decisions). Sparse members, which are rare and intricate, are cut out whole and given to tarfile.
+docs/decisions). What is in extended headers is pax.py's, and sparse members are sparse.py's.
 """
 
 from __future__ import annotations
 
 import io
-import re
-import tarfile
+import os
+import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, NoReturn
 
+from atlas_ds.bridge.numbers import OCTAL, octal
 from atlas_ds.bridge.packed import MAGIC_BYTES, unpacked
+from atlas_ds.bridge.pax import Extended, read_pax
 from atlas_ds.bridge.source import unreadable
+from atlas_ds.bridge.sparse import MAX_SPARSE, Sparse, filled, from_pax, old_gnu
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, TruncatedError, UnsupportedError
 
 BLOCK = 512
 ZEROS = bytes(BLOCK)
+NOTHING = Extended()  # of a member without extended headers; never changed
 BUFFER = 1 << 14  # more would be read for nothing where large members are skipped
 PIECE = 1 << 20  # bytes read at once, so that a size that lies costs no memory
 MAX_PAX = 1 << 20  # bytes of one PAX header; real ones have a few hundred
-MAX_NAME = 1 << 16  # bytes of a GNU long name
-MAX_SPARSE = 16 << 20  # bytes of a sparse member, holes filled
+MAX_NAME = 1 << 16  # bytes of a name
+MAX_EXTENDED = 16  # extended headers before one member
 MAX_PADDING = 16 << 20  # zeros behind the end
-MAX_SIZE = (1 << 63) - 1
 FILES = b"\0" b"07"
 OTHERS = {b"1": "hard link", b"2": "symbolic link", b"3": "device", b"4": "device", b"5": "directory", b"6": "pipe", b"V": "volume label"}
 UNSUPPORTED = {b"M": "the rest of a member of another volume", b"N": "an old long name", b"D": "a directory dump"}
-OCTAL = re.compile(rb"[ 0]*([0-7]*)[ \0]*")
-RECORD = re.compile(rb"([1-9][0-9]{0,6}) ")
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
     """One entry. kind: "file", or what else it is. header, start: bytes in the (unpacked) archive where its last header and its data begin;
-    size: bytes of data as stored; crc: CRC-32 of the last header. sparse: where its first header begins, if it is a sparse file, else None."""
+    size: bytes of data as stored; crc: CRC-32 of the last header. sparse: its map, if it is a sparse file."""
 
     name: str
     kind: str
@@ -47,17 +48,7 @@ class Member:
     start: int
     size: int
     crc: int
-    sparse: int | None = None
-
-
-@dataclass(slots=True)
-class Extended:
-    """What PAX and GNU headers say of the entry behind them."""
-
-    name: bytes | None = None
-    size: int | None = None
-    sparse: bool = False
-    seen: bytes = b""  # types of the headers
+    sparse: Sparse | None = None
 
 
 class Tar:
@@ -77,10 +68,10 @@ class Tar:
     def __iter__(self) -> Iterator[Member]:
         while True:
             self._skip_to(self._next)
-            first = self._at
-            extended = Extended()
+            extended = NOTHING
             block = self._block("a header")
             while block[156:157] in b"xXLKg" and block != ZEROS:
+                extended = Extended() if extended is NOTHING else extended
                 self._extend(extended, block)
                 block = self._block("a header")
             if block == ZEROS:
@@ -88,76 +79,66 @@ class Tar:
                     self._bad(self._at - BLOCK, "an extended header with no member behind it")
                 self._end()
                 return
-            member = self._member = self._read_member(block, extended, first)
+            member = self._member = self._read_member(block, extended)
             self._next = member.start + -(-member.size // BLOCK) * BLOCK
             if self._size is not None and member.start + member.size > self._size:
                 raise TruncatedError(self._says(self._size, f"the archive ends inside {member.name!r}, which has {member.size:,} bytes; fetch it again"))
             yield member
 
-    def _read_member(self, block: bytes, extended: Extended, first: int) -> Member:
+    def _read_member(self, block: bytes, extended: Extended) -> Member:
         header = self._at - BLOCK
         self._check(block, header)
         crc = zlib.crc32(block)
         kind = block[156:157]
         name = self._name(block, extended, header)
-        size = extended.size if extended.size is not None else self._number(block[124:136], header + 124)
+        size = extended.size if extended.size is not None else octal(block[124:136], self.where, header + 124)
         if kind in UNSUPPORTED:
             raise UnsupportedError(self._says(header + 156, f"{name!r} is {UNSUPPORTED[kind]}, which is not read; write the archive anew"))
+        if extended.sparse and kind not in FILES:
+            self._bad(header + 156, f"{name!r} is of the type {kind!r}, with the map of a sparse file")
         if kind in OTHERS or (kind in FILES and name.endswith("/")):
             if size:
                 self._bad(header + 124, f"{name!r} is a {OTHERS.get(kind, 'directory')} that claims {size:,} bytes of data")
             return Member(name, OTHERS.get(kind, "directory"), header, self._at, 0, crc)
         if kind == b"S" or extended.sparse:
-            self._skip_sparse_map(block)
-            if size > MAX_SPARSE:
-                raise LimitError(self._says(header + 124, f"{name!r} is a sparse file of over {MAX_SPARSE >> 20} MiB; store it as a plain file"))
-            return Member(name, "file", header, self._at, size, crc, first)
+            return self._sparse_member(block, extended, Member(name, "file", header, self._at, size, crc))
         if kind not in FILES:
             raise UnsupportedError(self._says(header + 156, f"{name!r} is of the unknown type {kind!r}; write the archive anew"))
         return Member(name, "file", header, self._at, size, crc)
 
-    def _skip_sparse_map(self, block: bytes) -> None:
-        """Old GNU sparse files continue their map in blocks behind the header."""
-        more = block[482:483] if block[156:157] == b"S" else b"\0"
-        for _ in range(1024):
-            if more == b"\0":
-                return
-            more = self._block("a sparse map")[504:505]
-        self._bad(self._at, "a sparse map of more than 1,024 blocks")
+    def _sparse_member(self, block: bytes, extended: Extended, plain: Member) -> Member:
+        if plain.size > MAX_SPARSE:
+            raise LimitError(
+                self._says(plain.header + 124, f"{plain.name!r} is a sparse file with {plain.size:,} bytes of data; store it as a plain file")
+            )
+        place = self._says(plain.header, repr(plain.name))
+        if extended.sparse:
+            return replace(plain, sparse=from_pax(extended.sparse, place))
+        sparse = old_gnu(block, lambda: self._block("a sparse map"), place)
+        return replace(plain, start=self._at, sparse=sparse)
 
     def _check(self, block: bytes, header: int) -> None:
-        if not is_sum(self._number(block[148:156], header + 148), block):
+        if not is_sum(octal(block[148:156], self.where, header + 148), block):
             self._bad(header, "no header of a member: its checksum is wrong")
 
     def _name(self, block: bytes, extended: Extended, header: int) -> str:
-        name = extended.name
+        if extended.long is not None and extended.path is not None and extended.long != extended.path:
+            self._bad(header, f"two names for one member, {extended.long[:80]!r} and {extended.path[:80]!r}, of which readers take one or the other")
+        name = next((name for name in (extended.sparse_path, extended.path, extended.long) if name is not None), None)
         if name is None:
             name = block[:100].split(b"\0", 1)[0]
             if block[257:263] == b"ustar\0" and block[345]:
                 name = block[345:500].split(b"\0", 1)[0] + b"/" + name
         if not name:
             self._bad(header, "a member without a name")
+        if len(name) > MAX_NAME:
+            raise LimitError(self._says(header, f"a name of {len(name):,} bytes; at most {MAX_NAME:,} are read"))
         if b"\0" in name:
             self._bad(header, f"a name with a zero byte in it: {name[:80]!r}")
         try:
             return name.decode(self._encoding)
         except UnicodeDecodeError as error:
             raise CorruptError(self._says(header, f"the name {name[:80]!r} is not {self._encoding}; give encoding=, latin-1 reads any")) from error
-
-    def _number(self, field: bytes, at: int) -> int:
-        """Octal digits, or a big-endian number after a byte 0x80 (GNU's base 256)."""
-        if field[0] == 0x80:
-            value = int.from_bytes(field[1:], "big")
-        elif field[0] == 0xFF:
-            self._bad(at, "a negative number")
-        else:
-            digits = OCTAL.fullmatch(field)
-            if digits is None:
-                self._bad(at, f"not an octal number: {field!r}")
-            value = int(digits[1] or b"0", 8)
-        if value > MAX_SIZE:
-            raise LimitError(self._says(at, f"the number {value} is over 2^63 - 1"))
-        return value
 
     # --- extended headers ---
 
@@ -167,44 +148,17 @@ class Tar:
         if kind in extended.seen and kind != b"g":
             self._bad(header, "two extended headers of one kind before one member")
         extended.seen += kind
-        if len(extended.seen) > 16:
+        if len(extended.seen) > MAX_EXTENDED:
             self._bad(header, "too many extended headers before one member")
-        size, limit = self._number(block[124:136], header + 124), MAX_NAME if kind in b"LK" else MAX_PAX
+        size, limit = octal(block[124:136], self.where, header + 124), MAX_NAME + 1 if kind in b"LK" else MAX_PAX
         if size > limit:
             raise LimitError(self._says(header + 124, f"an extended header of {size:,} bytes; at most {limit:,} are read"))
         start = self._at
         data = self._take(-(-size // BLOCK) * BLOCK, "an extended header")[:size]
         if kind == b"L":
-            extended.name = extended.name or data.rstrip(b"\0")
+            extended.long = data.rstrip(b"\0")
         elif kind in b"xXg":
-            self._read_pax(extended, data, start, kind == b"g")
-
-    def _read_pax(self, extended: Extended, data: bytes, start: int, is_global: bool) -> None:
-        at = 0
-        while at < len(data):
-            found = RECORD.match(data, at)
-            end = at + int(found[1]) if found else 0
-            key, equals, value = data[found.end() : end - 1].partition(b"=") if found else (b"", b"", b"")
-            if not equals or not key or end > len(data) or data[end - 1] != 10:
-                self._bad(start + at, "a damaged PAX record")
-            at = end
-            names_it = key in (b"path", b"size") or key.startswith(b"GNU.sparse.")
-            if is_global and names_it:
-                raise UnsupportedError(self._says(start, f"a global PAX header sets {key.decode()!r} of all members; write the archive anew"))
-            if key in (b"path", b"GNU.sparse.name") and not (key == b"path" and extended.sparse):
-                extended.name = value
-            elif key == b"size":
-                if not value.isdigit() or len(value) > 20:
-                    self._bad(start, f"a PAX size that is no number: {value[:40]!r}")
-                extended.size = self._bounded(int(value), start)
-            elif key == b"hdrcharset" and value != b"ISO-IR 10646 2000 UTF-8":
-                raise UnsupportedError(self._says(start, f"names in the charset {value[:40]!r}; write the archive anew with UTF-8 names"))
-            extended.sparse |= key.startswith(b"GNU.sparse.")
-
-    def _bounded(self, size: int, at: int) -> int:
-        if size > MAX_SIZE:
-            raise LimitError(self._says(at, f"a size of {size}, over 2^63 - 1"))
-        return size
+            read_pax(extended, data, start, self.where, is_global=kind == b"g")
 
     # --- bytes ---
 
@@ -212,11 +166,10 @@ class Tar:
         """The data of the last member; of a sparse one with its holes filled."""
         member = self._member
         assert member is not None and member.kind == "file"
-        if member.sparse is not None:
-            return self._read_sparse(member)
         if self._at != member.start:
             raise AtlasError(self._says(member.start, f"the data of {member.name!r} was read already"))
-        return self._take(member.size, repr(member.name))
+        data = self._take(member.size, repr(member.name))
+        return data if member.sparse is None else filled(member.sparse, data, self._says(member.header, repr(member.name)))
 
     @property
     def seekable(self) -> bool:
@@ -231,29 +184,6 @@ class Tar:
             return self.read()
         finally:
             self._next, self._member = here
-
-    def _read_sparse(self, member: Member) -> bytes:
-        """Lets tarfile expand it, which sees nothing else of the archive."""
-        if self._size is None:
-            raise UnsupportedError(self._says(member.header, f"{member.name!r} is a sparse file, which is read from plain tars only; unpack the archive"))
-        assert member.sparse is not None
-        self._file.seek(member.sparse)
-        self._at = member.sparse
-        alone = self._take(self._next - member.sparse, repr(member.name))
-        try:
-            with tarfile.open(fileobj=io.BytesIO(alone), mode="r:") as archive:
-                info = archive.next()
-                if info is not None and info.size > MAX_SPARSE:
-                    raise LimitError(self._says(member.header, f"{member.name!r} is a sparse file of {info.size:,} bytes; store it as a plain file"))
-                file = archive.extractfile(info) if info is not None else None
-                data = file.read() if file is not None and info is not None else None
-        except (tarfile.TarError, ValueError, LookupError, OSError, TypeError, OverflowError) as error:
-            if isinstance(error, AtlasError):
-                raise
-            raise CorruptError(self._says(member.header, f"the sparse file {member.name!r} is damaged: {error}")) from error
-        if info is None or data is None or len(data) != info.size:
-            self._bad(member.header, f"the sparse file {member.name!r} is damaged")
-        return data
 
     def _block(self, what: str) -> bytes:
         return self._take(BLOCK, what)
@@ -278,7 +208,7 @@ class Tar:
         if self._size is not None:
             if at != self._at:
                 self._file.seek(at)
-                self._at = at
+                self._at = min(at, self._size)
             return
         while self._at < at:
             self._take(min(at - self._at, PIECE), "a member")
@@ -322,6 +252,8 @@ def is_header(block: bytes) -> bool:
 def open_tar_file(path: Path | str, *, encoding: str = "utf-8") -> Iterator[Tar]:
     """A local archive, packed or not, open while it is entered."""
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for whoever writes it
+            raise UnsupportedError(f"{path}: not a file but a pipe, a device or a folder; give files, or '-' and the archive on standard input")
         file = io.BufferedReader(io.FileIO(path), BUFFER)
     except OSError as error:
         raise unreadable(path, error) from error

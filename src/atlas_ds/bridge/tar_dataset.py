@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from atlas_ds.bridge import tars
-from atlas_ds.bridge.samples import KEY, Rules
+from atlas_ds.bridge.samples import KEY, Rules, plain
 from atlas_ds.bridge.tar import BLOCK
-from atlas_ds.bridge.tar_index import TarIndex, index_of
+from atlas_ds.bridge.tar_index import TarIndex, Version, index_of
 from atlas_ds.bridge.urls import Sources, expand, is_remote
 from atlas_ds.dataset.views import compose, positions
 from atlas_ds.errors import CorruptError, SchemaError, TruncatedError, UnsupportedError
@@ -79,6 +79,7 @@ class Opened:
             for name in opening.names:
                 self.indexes.append(index_of(name, opening.rules, opening.index))
                 bar.advance()
+        self.versions = [one.version for one in self.indexes]
         self.starts = [0]
         for one in self.indexes:
             self.starts.append(self.starts[-1] + len(one))
@@ -86,7 +87,7 @@ class Opened:
         self.fields = tuple(every) if opening.fields is None else opening.fields
         unknown = set(self.fields) - set(every)
         if unknown:
-            raise SchemaError(f"{opening.names[0]}: no tar has a .{min(unknown)}; the fields are {', '.join(every)}")
+            raise SchemaError(f"{opening.names[0]}: no tar has a .{plain(min(unknown))}; the fields are {', '.join(map(plain, every))}")
         self.converts = tars.converters(self.fields, opening.decode)
         # for each tar, which of its fields stands at each place of an example, -1: none
         self.columns = [[(name, one.fields.index(name) if name in one.fields else -1) for name in self.fields] for one in self.indexes]
@@ -102,9 +103,9 @@ class Opened:
         wanted = [(field, members[k]) for field, k in columns if k >= 0 and members[k][0] >= 0]
         example: dict[str, object] = dict.fromkeys((KEY, *self.fields))
         example[KEY] = key
-        for field, data in self.files.read(name, wanted):
+        for field, data in self.files.read(name, wanted, self.indexes[number].version[0]):
             convert = self.converts.get(field)
-            example[field] = data if convert is None else convert(data, f"{name}: {key}.{field}")
+            example[field] = data if convert is None else convert(data, f"{name}: {plain(key)}.{plain(field)}")
         return example
 
 
@@ -115,13 +116,15 @@ class Files:
         self._files: OrderedDict[str, Any] = OrderedDict()
         self._lock = threading.Lock()
 
-    def read(self, name: str, members: list[tuple[str, list[int]]]) -> Iterator[tuple[str, bytes]]:
-        """(field, bytes) of members [start, size, crc]; each header is compared with the one that was indexed."""
+    def read(self, name: str, members: list[tuple[str, list[int]]], total: int) -> Iterator[tuple[str, bytes]]:
+        """(field, bytes) of members [start, size, crc]; each header is compared with the one that was indexed. total: bytes of the tar then."""
         if not members:
             return
         file = self._files.get(name) or self._open(name)
         first = min(start for _, (start, _, _) in members) - BLOCK
         end = max(start + size for _, (start, size, _) in members)
+        if first < 0 or end > total or min(size for _, (_, size, _) in members) < 0:  # the file of the index may come from anywhere
+            raise CorruptError(f"{name}: its index is damaged: it names bytes {first} to {end} of {total:,}; delete the index, and it is made anew")
         if end - first <= NEAR or is_remote(name):
             data = read_all(file, name, first, end - first)
             for field, (start, size, crc) in members:
@@ -154,7 +157,9 @@ def read_all(file: Any, name: str, start: int, size: int) -> bytes:
 
 def check(name: str, start: int, header: bytes, crc: int) -> None:
     if zlib.crc32(header) != crc:
-        raise CorruptError(f"{name}: byte {start - BLOCK}: another header than when the tar was indexed; it was changed meanwhile: open it again")
+        raise CorruptError(
+            f"{name}: byte {start - BLOCK}: another header than when the tar was indexed; it was changed meanwhile: open it again, or delete its index"
+        )
 
 
 class TarDataset:
@@ -199,11 +204,16 @@ class TarDataset:
 
     def __reduce__(self) -> tuple[Any, ...]:
         whole = isinstance(self._rows, range) and self._rows == range(self._opened.starts[-1])
-        return reopen, (self._opened.opening, None if whole else self._rows)
+        return reopen, (self._opened.opening, self._opened.versions, None if whole else self._rows)
 
     def __repr__(self) -> str:
         return f"TarDataset({len(self):,} samples of {len(self.tars):,} tars, fields {', '.join(self.fields)})"
 
 
-def reopen(opening: Opening, rows: range | np.ndarray | None) -> TarDataset:
-    return TarDataset(Opened(opening), rows)
+def reopen(opening: Opening, versions: list[Version], rows: range | np.ndarray | None) -> TarDataset:
+    """In another process; rows are only those of the tars as they were."""
+    opened = Opened(opening)
+    for name, then, now in zip(opening.names, versions, opened.versions, strict=True):
+        if then != now:
+            raise CorruptError(f"{name}: another size or time of change than when it was first opened; it was changed meanwhile: open it again")
+    return TarDataset(opened, rows)

@@ -24,20 +24,23 @@ from atlas_ds.bridge.urls import is_remote
 from atlas_ds.dataset.reader import AtlasDataset
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import AtlasError, LimitError, UnsupportedError
+from atlas_ds.schema.schema import make_schema
 from atlas_ds.schema.types import array as array_of
 from atlas_ds.store.local import sync_folder
 
 VERSION = 1
-READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR)
+Version = tuple[int, int | str]  # size, and time of change or version
 SUFFIX = ".atlas"
 
 
 @dataclass(frozen=True, slots=True)
 class TarIndex:
-    """rows: None where the tar has no sample. fields: in the order of `members`."""
+    """rows: None where the tar has no sample. fields: in the order of `members`. version: of the tar that was indexed."""
 
     rows: AtlasDataset | None
     fields: tuple[str, ...]
+    version: Version
 
     def __len__(self) -> int:
         return 0 if self.rows is None else len(self.rows)
@@ -45,12 +48,14 @@ class TarIndex:
 
 def index_of(name: str, rules: Rules, folder: Path | None) -> TarIndex:
     """The index of a tar that stands where it belongs, or a new one. folder: where indexes are kept, None: beside the tar."""
-    about = json.dumps([VERSION, identity(name)[1:], rules.interleaved, rules.duplicates, rules.keep_case, rules.encoding])
+    _, size, changed = identity(name)
+    version = size, changed
+    about = json.dumps([VERSION, version, rules.interleaved, rules.duplicates, rules.keep_case, rules.encoding])
     for place in places(name, folder):
-        found = stored(place, about)
+        found = stored(place, about, version)
         if found is not None:
             return found
-    return build(name, rules, folder, about)
+    return build(name, rules, folder, about, version)
 
 
 def places(name: str, folder: Path | None) -> list[Path]:
@@ -63,19 +68,21 @@ def places(name: str, folder: Path | None) -> list[Path]:
     return [cache / hidden] if is_remote(name) else [Path(where + SUFFIX), cache / hidden]
 
 
-def stored(place: Path, about: str) -> TarIndex | None:
+def stored(place: Path, about: str, version: Version) -> TarIndex | None:
     """The index at a place, if it is whole and of the tar as it is now; else it is as good as none."""
     if not place.is_file():
         return None
     try:
         rows = AtlasDataset(place)
         told = json.loads(rows.batch([0], ["about"])["about"][0])
-    except (AtlasError, OSError, ValueError, LookupError, TypeError):
+        fields = tuple(map(str, told["fields"]))
+    except (AtlasError, OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
-    return TarIndex(rows, tuple(told["fields"])) if isinstance(told, dict) and told.get("of") == about else None
+    fits = told.get("of") == about and len(set(fields)) == len(fields) and rows.schema == make_schema(columns(len(fields)))
+    return TarIndex(rows, fields, version) if fits else None
 
 
-def build(name: str, rules: Rules, folder: Path | None, about: str) -> TarIndex:
+def build(name: str, rules: Rules, folder: Path | None, about: str, version: Version) -> TarIndex:
     """Walks through the tar and writes its index at the first place that takes it."""
     fields: dict[str, int] = {}
     keys: list[str] = []
@@ -90,20 +97,24 @@ def build(name: str, rules: Rules, folder: Path | None, about: str) -> TarIndex:
                 flat.extend((len(keys), fields.setdefault(field, len(fields)), member.start, member.size, member.crc))
             keys.append(sample.key)
     if not keys:
-        return TarIndex(None, ())
-    columns = np.frombuffer(flat, np.int64).reshape(-1, 5)
+        return TarIndex(None, (), version)
+    flat_rows = np.frombuffer(flat, np.int64).reshape(-1, 5)
     members = np.full((len(keys), len(fields), 3), (-1, 0, 0), np.int64)
-    members[columns[:, 0], columns[:, 1]] = columns[:, 2:]
+    members[flat_rows[:, 0], flat_rows[:, 1]] = flat_rows[:, 2:]
     text = json.dumps({"of": about, "fields": list(fields)})
-    return TarIndex(keep(name, folder, {"key": keys, "members": members, "about": [text] * len(keys)}), tuple(fields))
+    return TarIndex(keep(name, folder, {"key": keys, "members": members, "about": [text] * len(keys)}), tuple(fields), version)
 
 
-def keep(name: str, folder: Path | None, columns: dict[str, Any]) -> AtlasDataset:
+def columns(fields: int) -> dict[str, Any]:
+    return {"key": "str", "members": array_of("int64", (fields, 3)), "about": "str"}
+
+
+def keep(name: str, folder: Path | None, values: dict[str, Any]) -> AtlasDataset:
     """Writes the index at the first place that lets it."""
     for place in places(name, folder):
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            write(place, columns)
+            write(place, values)
             return AtlasDataset(place)
         except OSError as error:
             if error.errno not in READ_ONLY:
@@ -112,13 +123,12 @@ def keep(name: str, folder: Path | None, columns: dict[str, Any]) -> AtlasDatase
     raise AtlasError(f"{name}: its index cannot be kept: {refused}; name a folder that can be written: index=") from refused
 
 
-def write(place: Path, columns: dict[str, Any]) -> None:
+def write(place: Path, values: dict[str, Any]) -> None:
     """One shard under the name `place`, whole or not at all."""
-    members = columns["members"]
-    schema = {"key": "str", "members": array_of("int64", members.shape[1:]), "about": "str"}
+    members = values["members"]
     with TemporaryDirectory(prefix=".tmp-index-", dir=place.parent) as folder:
-        with AtlasDatasetWriter(Path(folder) / "index", len(members), schema=schema, workers=0) as writer:
-            writer.add_batch(columns)
+        with AtlasDatasetWriter(Path(folder) / "index", len(members), schema=columns(members.shape[1]), workers=0) as writer:
+            writer.add_batch(values)
         shards = list((Path(folder) / "index").glob("*.atlas"))
         if len(shards) > 1:
             raise LimitError(f"{place}: the keys differ too much in length for one shard; import the tar instead")

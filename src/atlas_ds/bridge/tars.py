@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 
 from atlas_ds.bridge.media import kind_of, sniff
-from atlas_ds.bridge.samples import KEY, Rules, Sample, Tally, samples
+from atlas_ds.bridge.samples import KEY, Rules, Sample, Tally, plain, samples
 from atlas_ds.bridge.source import unreadable
 from atlas_ds.bridge.tar import Member, Tar, open_tar_file, tar_of
 from atlas_ds.bridge.urls import is_remote
@@ -115,7 +115,7 @@ def to_example(sample: Sample[bytes], converts: Mapping[str, Convert], where: st
     example: Example = {KEY: sample.key}
     for field, data in sample.fields.items():
         convert = converts.get(field)
-        example[field] = data if convert is None else convert(data, f"{where}: {sample.key}.{field}")
+        example[field] = data if convert is None else convert(data, f"{where}: {plain(sample.key)}.{plain(field)}")
     return example
 
 
@@ -129,7 +129,7 @@ def column_types(names: Sequence[str], rules: Rules, fields: Sequence[str], deco
     seen = look_for(names, rules, unknown) if unknown else {}
     for field in unknown:
         if not seen[field]:
-            raise SchemaError(f"{names[0]}: no .{field} was read from which to tell its type; give it: schema={{{field!r}: ...}}")
+            raise SchemaError(f"{names[0]}: no .{plain(field)} was read from which to tell its type; give it: schema={{{field!r}: ...}}")
         types[field] = infer_schema([{field: value} for value in seen[field]])[field]
     return types
 
@@ -145,7 +145,7 @@ def look_for(names: Sequence[str], rules: Rules, fields: set[str]) -> dict[str, 
             total += 1
             for field in fields & sample.fields.keys():
                 try:
-                    seen[field].append(decode_value(field, sample.fields[field], f"{name}: {sample.key}.{field}"))
+                    seen[field].append(decode_value(field, sample.fields[field], f"{name}: {plain(sample.key)}.{plain(field)}"))
                 except REFUSED:
                     if rules.on_error == "raise":
                         raise

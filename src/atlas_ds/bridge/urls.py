@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
 from atlas_ds.errors import AtlasError, LimitError, UnsupportedError
 
 MAX_URLS = 100_000
+MAX_CHARACTERS = 1 << 26  # of all names
 MAX_DEPTH = 20
-RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)(?:\.\.(\d+))?")
+MAX_GROUPS = 20  # one behind the other or in each other; each is a step of recursion
+RANGE = re.compile(r"(-?[0-9]{1,18})\.\.(-?[0-9]{1,18})(?:\.\.([0-9]{1,18}))?")
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?")
 TAR = re.compile(r"\.(tar(\.(gz|bz2|xz|zst|zstd|lz4))?|tgz|tzst)$")
 REMOTE = frozenset(("http", "https", "s3", "gs", "az", "azure", "abfs", "abfss", "r2"))
@@ -27,14 +29,20 @@ def expand(sources: Sources) -> list[str]:
     UnsupportedError for "pipe:" (which would run a program) and schemes that are not read.
     """
     given = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
-    out: list[str] = []
-    for source in given:
-        for name in _names(source):
-            out.append(_local(name))
-            if len(out) > MAX_URLS:
-                raise LimitError(f"{str(given[0])[:200]}: more than {MAX_URLS:,} names; convert in several runs")
+    out = _few((_local(name) for source in given for name in _names(source)), str(given[:1]))
     if not out:
         raise AtlasError("no tar was named; give a path, a URL, or a list of them")
+    return out
+
+
+def _few(names: Iterable[str], whole: str) -> list[str]:
+    out: list[str] = []
+    characters = 0
+    for name in names:
+        out.append(name)
+        characters += len(name)
+        if len(out) > MAX_URLS or characters > MAX_CHARACTERS:
+            raise LimitError(f"{whole[:200]}: more than {MAX_URLS:,} names, or {MAX_CHARACTERS:,} characters; convert in several runs")
     return out
 
 
@@ -60,18 +68,21 @@ def _folder(name: str) -> Iterator[str]:
     yield from tars
 
 
-def _braces(text: str, whole: str) -> Iterator[str]:
-    """Expands the first group, what is in it and what follows. Lazy, so that the cap holds."""
+def _braces(text: str, whole: str, groups: int = 0) -> Iterator[str]:
+    """Expands the first group, what is in it and what follows. Lazy, so that the cap holds. groups: that were expanded before."""
     start = text.find("{")
     if start < 0:
         yield text
         return
+    if groups == MAX_GROUPS:
+        raise LimitError(f"{whole[:200]}: more than {MAX_GROUPS} groups in braces; name the files in a list")
     items, rest = _group(text, start, whole)
     span = RANGE.fullmatch(items[0])
     if span is None and len(items) == 1:
         raise AtlasError(f"{whole[:200]}: {{{items[0][:80]}}} is neither a range {{0..9}} nor a list {{a,b}}")
-    for item in _range(span, whole) if span and len(items) == 1 else chain.from_iterable(_braces(item, whole) for item in items):
-        for tail in _braces(rest, whole):
+    tails = _few(_braces(rest, whole, groups + 1), whole)
+    for item in _range(span, whole) if span and len(items) == 1 else chain.from_iterable(_braces(item, whole, groups + 1) for item in items):
+        for tail in tails:
             yield text[:start] + item + tail
 
 
@@ -94,7 +105,7 @@ def _range(span: re.Match[str], whole: str) -> Iterator[str]:
     """A range keeps the width of its ends where one is padded with zeros."""
     start, stop, step = int(span[1]), int(span[2]), int(span[3] or 1)
     if step == 0:
-        raise AtlasError(f"{whole}: a range with step 0; give 1 or more")
+        raise AtlasError(f"{whole[:200]}: a range with step 0; give 1 or more")
     padded = any(re.match(r"-?0\d", end) for end in (span[1], span[2]))
     width = max(len(span[1]), len(span[2])) if padded else 0
     numbers = range(start, stop + 1, step) if start <= stop else range(start, stop - 1, -step)
@@ -111,7 +122,10 @@ def _local(name: str) -> str:
     if word == "pipe":
         raise UnsupportedError(f"{name[:200]}: pipe: would run a program, which no reader here does; run it yourself and give '-' (standard input)")
     if word == "file":
-        return "/" + name[scheme.end() :].lstrip("/") if scheme[2] is None else name[scheme.end() :].removeprefix("localhost")
+        path = name[scheme.end() :] if scheme[2] is None else name[scheme.end() :].removeprefix("localhost")
+        if scheme[2] is not None and path[:1] != "/":
+            raise UnsupportedError(f"{name[:200]}: a file on another machine; write file:/// and the whole path")
+        return path
     if word in REMOTE or scheme[2] is None:
         return name
     raise UnsupportedError(f"{name[:200]}: {word}:// is not read; known are file, {', '.join(sorted(REMOTE))}")

@@ -19,7 +19,7 @@ from typing import Any
 
 from atlas_ds.bridge import tars
 from atlas_ds.bridge.parts import Part, Stopped, check_place, write_parts
-from atlas_ds.bridge.samples import KEY, KeyFn, Rules, Sample, Tally
+from atlas_ds.bridge.samples import KEY, KeyFn, Rules, Sample, Tally, plain
 from atlas_ds.bridge.urls import Sources, expand
 from atlas_ds.dataset.sizes import parse_size
 from atlas_ds.dataset.writer import AtlasDatasetWriter
@@ -51,10 +51,10 @@ class Imported:
     @property
     def notes(self) -> tuple[str, ...]:
         """The report in sentences."""
-        out = [f"{self.tars:,} tars, {self.files:,} files of {self.bytes:,} bytes; fields: {', '.join(self.fields) or 'none'}"]
+        out = [f"{self.tars:,} tars, {self.files:,} files of {self.bytes:,} bytes; fields: {', '.join(map(plain, self.fields)) or 'none'}"]
         lacking = {name: self.rows - count for name, count in self.fields.items() if count < self.rows}
-        out += [f"{count:,} of {self.rows:,} samples have no .{name} file: None there" for name, count in lacking.items()]
-        out += [f"{count:,} files .{name} became .{name.lower()}" for name, count in self.cases.items()]
+        out += [f"{count:,} of {self.rows:,} samples have no .{plain(name)} file: None there" for name, count in lacking.items()]
+        out += [f"{count:,} files .{plain(name)} became .{plain(name.lower())}" for name, count in self.cases.items()]
         out += [f"left out: {count:,} ({reason}), the first is {self.first[reason]}" for reason, count in self.skipped.items()]
         return tuple(out)
 
@@ -211,7 +211,7 @@ def write_group(names: Sequence[str], job: Job, writer: AtlasDatasetWriter, stop
 def add(sample: Sample[bytes], job: Job, writer: AtlasDatasetWriter, tally: Tally, where: str) -> None:
     for field in sample.fields:
         if field not in job.fields:
-            raise SchemaError(f"{where}: sample {sample.key!r}: .{field} was in none of the first samples; name all extensions with fields=[...]")
+            raise SchemaError(f"{where}: sample {sample.key!r}: .{plain(field)} was in none of the first samples; name all extensions with fields=[...]")
     try:
         writer.add_example(tars.to_example(sample, job.converts, where), split=job.split)
     except (*tars.REFUSED, SchemaError) as error:
