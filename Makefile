@@ -11,6 +11,11 @@ TORCH := torch==2.13.0
 PY := .venv/bin/python
 BENCH := .venv-bench/bin/python
 PIP := -m pip --disable-pip-version-check install -q
+# Other projects, for tests/contract: each in a folder of its own, with no more of what it asks for than reading and writing local files needs.
+PEER_MDS := mosaicml-streaming==0.13.0 zstd==1.5.7.2 python-snappy==0.7.3 cramjam==2.14.0 brotli==1.2.1 catalogue==2.0.10 tqdm==4.70.1
+PEER_LITDATA := litdata==0.2.76 zstd==1.5.7.2 lightning-utilities==0.15.3
+PEER_DATASETS := datasets==5.2.0 dill==0.4.1 multiprocess==0.70.19 huggingface-hub==2.4.0 pandas==3.1.1 python-dateutil==4.0.0 \
+  httpcore2==2.16.2 httpx2==2.16.2 truststore==0.10.5 h11==0.16.0 anyio==4.16.0 certifi==2026.10.18 idna==3.20 click==8.5.1 tqdm==4.70.1 pyyaml==6.0.3
 FASHION := /usr/share/datasets/fashion-mnist
 FUZZ_RUNS ?= 100000
 BENCH_OPTIONS ?= --workloads fashion,text,jpeg --questions get,batch,epoch,size
@@ -55,6 +60,9 @@ build: .venv/ready
 	$(PY) $(PIP) "setuptools>=77" "cython>=3.1,<4" "numpy>=2.0" build
 	$(PY) $(PIP) --no-build-isolation -e ".[test,lint]"
 	$(PY) $(PIP) --no-deps --target .venv/peers/wids webdataset==0.2.100
+	$(PY) $(PIP) --upgrade --no-deps --target .venv/peers/mds $(PEER_MDS)
+	$(PY) $(PIP) --upgrade --no-deps --target .venv/peers/litdata $(PEER_LITDATA)
+	$(PY) $(PIP) --upgrade --no-deps --target .venv/peers/datasets $(PEER_DATASETS)
 	@touch $@
 
 .venv-bench/ready: benchmarks/requirements.txt .venv/ready

@@ -1,6 +1,7 @@
 """Atlas: compressed, block-indexed datasets for machine learning. Start with AtlasDatasetWriter and AtlasDataset."""
 
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from atlas_ds import errors, types
 from atlas_ds.dataset.check import repair, verify
@@ -14,11 +15,20 @@ from atlas_ds.order import Sampler
 from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.values import Media, Ragged
 
+if TYPE_CHECKING:
+    from atlas_ds.bridge.arrow_export import export_parquet
+    from atlas_ds.bridge.hf import import_huggingface, to_huggingface
+
 __version__ = "2.0.0"
 
-_LAZY = {  # what is seldom needed is imported when it is first asked for
+_LAZY = {  # names of the bridge, which is imported when one of them is asked for
+    "export_parquet": "atlas_ds.bridge.arrow_export",
+    "export_webdataset": "atlas_ds.bridge.export",
+    "import_atlas_v1": "atlas_ds.bridge.conversion",
+    "import_huggingface": "atlas_ds.bridge.hf",
     "import_webdataset": "atlas_ds.bridge.webdataset",
-    "open_tar": "atlas_ds.bridge.open_tar",
+    "open_tar": "atlas_ds.bridge.tar_dataset",
+    "to_huggingface": "atlas_ds.bridge.hf",
 }
 __all__ = [
     "AtlasDataset",
@@ -31,17 +41,22 @@ __all__ = [
     "Schema",
     "concat",
     "errors",
+    "export_parquet",
+    "export_webdataset",
+    "import_atlas_v1",
+    "import_huggingface",
     "import_webdataset",
     "merge_parts",
     "open_tar",
     "repair",
     "shuffle",
+    "to_huggingface",
     "types",
     "verify",
 ]
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_LAZY[name]), name)

@@ -6,10 +6,12 @@ Blocks of other kinds (```sh, ```text) are not run. Also: links lead somewhere, 
 from __future__ import annotations
 
 import inspect
+import io
 import os
 import re
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +34,7 @@ def name(page: Path) -> str:
 
 def make_fixtures(folder: Path) -> None:
     """photos/ and news/: folders of pictures and of samples; table.csv, lines.jsonl, table.parquet, images.npy: the same 20 rows;
-    fashion-mnist/: 1,000 and 200 pictures as IDX."""
+    fashion-mnist/: 1,000 and 200 pictures as IDX; tars/: two of ten samples each."""
     image = pytest.importorskip("PIL.Image")
     rng = np.random.default_rng(0)
     for kind in ("cat", "dog"):
@@ -44,6 +46,15 @@ def make_fixtures(folder: Path) -> None:
     for i in range(20):
         (folder / "news" / f"{i:03d}.txt").write_text(f"story number {i}")
         (folder / "news" / f"{i:03d}.json").write_text(f'{{"year": {1990 + i}}}')
+    (folder / "tars").mkdir()
+    for shard in range(2):
+        with tarfile.open(folder / "tars" / f"pets-{shard:06d}.tar", "w") as archive:
+            for i in range(10 * shard, 10 * shard + 10):
+                archive.add(folder / "photos" / "cat" / f"{i % 10}.jpg", f"{i:04d}.jpg")
+                for name, data in (("cls", b"%d" % (i % 2)), ("json", b'{"age": %d}' % i)):
+                    entry = tarfile.TarInfo(f"{i:04d}.{name}")
+                    entry.size = len(data)
+                    archive.addfile(entry, io.BytesIO(data))
     (folder / "table.csv").write_text("name,year\n" + "".join(f"car {i},{1990 + i}\n" for i in range(20)))
     (folder / "lines.jsonl").write_text("".join(f'{{"name": "car {i}", "year": {1990 + i}}}\n' for i in range(20)))
     np.save(folder / "images.npy", rng.integers(0, 255, (20, 8, 8), np.uint8))

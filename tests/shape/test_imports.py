@@ -40,13 +40,19 @@ HOMES = {
     "torch": {"loader/torch.py"},
     "PIL": {"schema/pictures.py"},
     "simplejpeg": {"schema/pictures.py"},
-    "pyarrow": {"bridge/tables.py", "cli/peers.py"},  # as a source of rows, and as a format to compare with
-    "zstandard": {"bridge/v1_files.py"},
+    "pyarrow": {  # as a source and target of rows (types, files, export), for codecs nobody else has, and as a format to compare with
+        *(f"bridge/{name}.py" for name in ("arrow_export", "arrow_files", "arrow_own", "arrow_types", "arrow_values", "features", "hf", "tables", "unpack")),
+        "cli/peers.py",
+    },
     "matplotlib": {"cli/plot.py"},
     "cbor2": {"bridge/nested.py"},
+    "zstandard": {"bridge/packed.py", "bridge/packing.py", "bridge/unpack.py", "bridge/v1_files.py"},  # streams in and out, pieces, dictionaries
+    "lz4": {"bridge/packed.py"},
+    "obstore": {"store/remote.py"},
     "lmdb": {"cli/peers.py"},
     "h5py": {"cli/peers.py"},
-    "datasets": {"cli/peers.py"},
+    "datasets": {"bridge/hf.py", "cli/peers.py"},
+    "xxhash": {"bridge/mds.py"},
     "array_record": {"cli/peers.py"},
     "bagz": {"cli/peers.py"},
 }

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from atlas_ds.bridge.detect import open_source
+from atlas_ds.bridge.detect import TARS, detect, open_source
 from atlas_ds.bridge.source import Source
+from atlas_ds.bridge.webdataset import import_webdataset
 from atlas_ds.dataset.reader import AtlasDataset
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import AtlasError, SchemaError
@@ -49,13 +50,53 @@ def convert(
 ) -> Converted:
     """Writes the examples of `src` as the dataset `dst`. Any error, Ctrl-C too, leaves `dst` as it was.
 
-    `source_format` overrides detection (names in `detect.READERS`). `split` puts all rows into one split, whatever
+    `source_format` overrides detection (names in `detect.FORMATS`); tars are read as import_webdataset does. `split` puts all rows into one split, whatever
     splits the source has. `trust_pickle`, `missing`: see `import_atlas_v1`; they say nothing to other formats.
     The other options are AtlasDatasetWriter's.
     """
-    start = time.monotonic()
     refuse_overlap(Path(src), Path(dst))
-    source = open_source(src, source_format, {"trust_pickle": trust_pickle, "missing": missing})
+    name = source_format or detect(src)
+    if name == TARS:
+        if icc is not None:
+            raise AtlasError(f"{src}: icc is measured by AtlasDatasetWriter(append=True, icc=...) or atlas.shuffle; importing tars does not measure it")
+        told = import_webdataset(
+            src, dst, shard_size=shard_size, block_size=block_size, compression=compression, access=access, overwrite=overwrite, append=append,
+            split=split, workers=workers, progress=progress,
+        )  # fmt: skip
+        return Converted(told.path, told.format, told.rows, told.seconds, told.notes)
+    return convert_source(
+        open_source(src, name, {"trust_pickle": trust_pickle, "missing": missing}),
+        dst,
+        shard_size=shard_size,
+        block_size=block_size,
+        compression=compression,
+        access=access,
+        overwrite=overwrite,
+        append=append,
+        split=split,
+        workers=workers,
+        icc=icc,
+        progress=progress,
+    )
+
+
+def convert_source(
+    source: Source,
+    dst: str | Path,
+    *,
+    shard_size: int | str = "256MB",
+    block_size: int | str | None = None,
+    compression: str | Mapping[str, str] = "auto",
+    access: str = "random",
+    overwrite: bool = False,
+    append: bool = False,
+    split: str | None = None,
+    workers: int | None = None,
+    icc: Sequence[str] | None = None,
+    progress: bool = False,
+) -> Converted:
+    """`convert` for a source that is open already."""
+    start = time.monotonic()
     metadata = _appended_metadata(Path(dst), source) if append else dict(source.metadata)
     rows = 0
     with named_places(source.place), AtlasDatasetWriter(
@@ -77,7 +118,7 @@ def convert(
                 rows += 1
                 bar.advance(1)
         if source.total is not None and rows != source.total:
-            raise AtlasError(f"{src}: gave {rows:,} rows, but {source.total:,} were announced; did it change meanwhile?")
+            raise AtlasError(f"{dst}: {source.format} gave {rows:,} rows, but {source.total:,} were announced; did it change meanwhile?")
     return Converted(Path(dst), source.format, rows, time.monotonic() - start, source.notes)
 
 

@@ -11,12 +11,19 @@ from typing import Any
 
 from atlas_ds.bridge.again import read_atlas
 from atlas_ds.bridge.arrays import read_npy, read_npz
+from atlas_ds.bridge.arrow_files import FILE_MAGIC, STREAM_MAGIC, is_arrow_folder, read_arrow
 from atlas_ds.bridge.atlas_v1 import read_atlas_v1
 from atlas_ds.bridge.folder import folder_shape, list_files, read_folder
 from atlas_ds.bridge.idx import idx_files, looks_like_idx, read_idx
+from atlas_ds.bridge.indexed import indexed_kind
+from atlas_ds.bridge.litdata import read_litdata
+from atlas_ds.bridge.mds import read_mds
+from atlas_ds.bridge.packed import NAMES, open_unpacked, packing
 from atlas_ds.bridge.source import Source, open_binary, unreadable
 from atlas_ds.bridge.tables import read_parquet
+from atlas_ds.bridge.tar import BLOCK, is_header
 from atlas_ds.bridge.text_tables import read_csv, read_jsonl
+from atlas_ds.bridge.urls import TAR
 from atlas_ds.bridge.v1_files import looks_like_v1
 from atlas_ds.errors import AtlasError, CorruptError, UnsupportedError
 
@@ -25,25 +32,28 @@ READERS: Mapping[str, Callable[..., Source]] = MappingProxyType(
         "classes": partial(read_folder, shape="classes"),
         "samples": partial(read_folder, shape="samples"),
         "parquet": read_parquet,
+        "arrow": read_arrow,
         "csv": read_csv,
         "jsonl": read_jsonl,
         "npy": read_npy,
         "npz": read_npz,
         "idx": read_idx,
+        "mds": read_mds,
+        "litdata": read_litdata,
         "atlas": read_atlas,
         "atlas-v1": read_atlas_v1,
     }
 )
+TARS = "webdataset"
+FORMATS = (*READERS, TARS)
+"""All that can be converted; tars are read by import_webdataset, since they may be many."""
 OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType({"atlas-v1": ("trust_pickle", "missing")})
 """Keyword options of readers that have some."""
-FOLDERS = frozenset(("classes", "samples", "parquet", "idx", "atlas", "atlas-v1"))
+FOLDERS = frozenset(("classes", "samples", "parquet", "arrow", "idx", "mds", "litdata", "atlas", "atlas-v1"))
 ONLY_FOLDERS = ("classes", "samples", "atlas-v1")
 _STRANGERS = (
     (0, b"\x89HDF", "HDF5; write rows with h5py and AtlasDatasetWriter"),
     (0, b"%PDF", "PDF"),
-    (0, b"ARROW1", "an Arrow file; write it as Parquet first"),
-    (0, b"\x28\xb5\x2f\xfd", "compressed with zstd; unpack it first: zstd -d"),
-    (257, b"ustar", "a tar archive; unpack it into a folder first: tar -xf"),
 )
 
 
@@ -54,6 +64,8 @@ def detect(src: str | Path) -> str:
         if path.is_dir():
             return _folder(path)
         path.stat()
+    except FileNotFoundError:
+        raise AtlasError(f"{path}: no such file or folder; check the path") from None
     except OSError as error:
         raise unreadable(path, error) from error
     return _file(path)
@@ -62,11 +74,13 @@ def detect(src: str | Path) -> str:
 def open_source(src: str | Path, source_format: str | None = None, options: Mapping[str, Any] = MappingProxyType({})) -> Source:
     """The reader's source for `src`; the format is detected unless it is given. Of `options` each reader gets those it has."""
     path = Path(src)
-    if source_format is not None and source_format not in READERS:
-        raise AtlasError(f"{source_format!r} is no format that can be read; choose from {', '.join(READERS)}")
+    if source_format is not None and source_format not in FORMATS:
+        raise AtlasError(f"{source_format!r} is no format that can be read; choose from {', '.join(FORMATS)}")
     if not path.exists():
         raise AtlasError(f"{path}: no such file or folder; check the path")
     name = source_format or detect(path)
+    if name == TARS:
+        raise AtlasError(f"{path}: WebDataset tars; use convert or import_webdataset, which read many")
     if path.is_dir() and name not in FOLDERS:
         raise AtlasError(f"{path}: a folder, but {name} is read from a single file; name the file")
     if not path.is_dir() and name in ONLY_FOLDERS:
@@ -81,19 +95,31 @@ def _folder(path: Path) -> str:
         return "atlas-v1"
     if len(idx_files(path)) > 1:
         return "idx"
+    indexed = indexed_kind(path)
+    if indexed is not None:
+        return indexed
+    if is_arrow_folder(path):
+        return "arrow"
     files = list_files(path)
-    if files and all(file.suffix.lower() == ".parquet" for file in files):
-        return "parquet"
+    if files and all(TAR.search(file.name) or file.suffix == ".json" for file in files) and any(TAR.search(file.name) for file in files):
+        return TARS
+    suffixes = {file.suffix.lower() for file in files}
+    if suffixes in ({".parquet"}, {".arrow"}):
+        return suffixes.pop()[1:]
     return folder_shape(files)
 
 
 def _file(path: Path) -> str:
+    if holds_tar(path):
+        return TARS
     head = _head(path)
     suffix = (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
     if not head:
         raise CorruptError(f"{path}: byte 0: the file is empty; nothing to convert")
     if head.startswith(b"PAR1"):
         return "parquet"
+    if head.startswith((FILE_MAGIC, STREAM_MAGIC)):
+        return "arrow"
     if head.startswith(b"\x93NUMPY"):
         return "npy"
     if head.startswith(b"PK") and (suffix == ".npz" or b".npy" in head):
@@ -105,7 +131,20 @@ def _file(path: Path) -> str:
     for offset, magic, name in _STRANGERS:
         if head[offset:].startswith(magic):
             raise UnsupportedError(f"{path}: {name}")
+    if (packed := packing(head)) is not None:
+        raise UnsupportedError(f"{path}: compressed with {NAMES[packed]}, and no tar inside; unpack it first")
     return _text(path, head, suffix)
+
+
+def holds_tar(path: Path) -> bool:
+    """Whether a file is a tar, packed or not: its first block is a header with the right checksum, or an end mark."""
+    try:
+        with path.open("rb") as file, open_unpacked(file, str(path)) as inner:
+            return is_header(inner.read(BLOCK))
+    except AtlasError:
+        return False
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 def _text(path: Path, head: bytes, suffix: str) -> str:
@@ -135,4 +174,4 @@ def _head(path: Path) -> bytes:
 
 
 def _advice() -> str:
-    return f"say --from with one of {', '.join(READERS)}, or write it with AtlasDatasetWriter"
+    return f"say --from with one of {', '.join(FORMATS)}, or write it with AtlasDatasetWriter"

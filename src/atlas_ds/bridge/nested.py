@@ -102,12 +102,24 @@ def decode_cbor(data: bytes, where: str) -> object:
 
 def encode_cbor(value: object, where: str) -> bytes:
     cbor2 = _cbor2(where)
+    _check_depth(value, where)
     try:
         data = bytes(cbor2.dumps(value))
     except (cbor2.CBORError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise SchemaError(f"{where}: {describe(value)} cannot be CBOR: {error}") from error
     _check_cbor(data, where)  # what is written can be read
     return data
+
+
+def _check_depth(value: object, where: str) -> None:
+    """Before cbor2 sees it: its recursion on a deep value, or on one that holds itself, ends the process."""
+    level = [value]
+    for _ in range(MAX_CBOR_DEPTH):
+        lists = {id(inner): inner for inner in level if isinstance(inner, list | tuple | dict | set | frozenset)}  # each once, however often it is held
+        if not lists:
+            return
+        level = [part for inner in lists.values() for part in ((*inner.keys(), *inner.values()) if isinstance(inner, dict) else inner)]
+    raise LimitError(f"{where}: nested deeper than {MAX_CBOR_DEPTH}, which CBOR is not written with; flatten it")
 
 
 def _cbor2(where: str) -> Any:

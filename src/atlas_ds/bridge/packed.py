@@ -76,6 +76,7 @@ DECODERS: dict[bytes, Callable[[], Decoder]] = {
     b"\xfd7zXZ\0": xz,
     b"\x04\x22\x4d\x18": lz4,
 }
+NAMES = dict(zip((*DECODERS, ZSTD), ("gzip", "bzip2", "xz", "LZ4", "zstd"), strict=True))
 MAGIC_BYTES = 10
 BZIP2 = re.compile(rb"BZh[1-9](1AY&SY|\x17\x72\x45\x38\x50\x90)")  # a tar may begin with a member BZh.jpg
 
@@ -94,6 +95,15 @@ def unpacked(file: IO[bytes], head: bytes, where: str) -> IO[bytes] | None:
     counted = Counted(file, head)
     raw: io.RawIOBase = Zstd(counted, where) if magic == ZSTD else Unpacked(counted, magic, where)
     return io.BufferedReader(raw, CHUNK)
+
+
+def open_unpacked(file: IO[bytes], where: str) -> IO[bytes]:
+    """A file that is read from its start, unpacked if it is packed."""
+    inner = unpacked(file, file.read(MAGIC_BYTES), where)
+    if inner is not None:
+        return inner
+    file.seek(0)
+    return file
 
 
 class Counted:

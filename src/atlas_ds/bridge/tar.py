@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, NoReturn
 
-from atlas_ds.bridge.numbers import octal
+from atlas_ds.bridge.numbers import OCTAL, octal
 from atlas_ds.bridge.packed import MAGIC_BYTES, unpacked
 from atlas_ds.bridge.pax import Extended, read_pax
 from atlas_ds.bridge.source import unreadable
@@ -243,6 +243,12 @@ def is_sum(stored: int, block: bytes) -> bool:
     summed signed bytes. Adler-32's lower half is 1 + the sum modulo 65,521, exact for 256 bytes."""
     total = (zlib.adler32(block[:148]) & 0xFFFF) + (zlib.adler32(block[156:334]) & 0xFFFF) + (zlib.adler32(block[334:]) & 0xFFFF) - 3 + 256
     return stored == total or stored == total - 256 * sum(map((127).__lt__, block[:148] + block[156:]))
+
+
+def is_header(block: bytes) -> bool:
+    """Whether a file that begins with this block is a tar."""
+    digits = OCTAL.fullmatch(block[148:156])
+    return len(block) == BLOCK and digits is not None and is_sum(int(digits[1] or b"0", 8), block)
 
 
 @contextmanager

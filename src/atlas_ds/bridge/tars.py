@@ -17,6 +17,7 @@ from atlas_ds.bridge.urls import is_remote
 from atlas_ds.bridge.values import decode_value, value_spec
 from atlas_ds.errors import CorruptError, LimitError, SchemaError, UnsupportedError
 from atlas_ds.schema.infer import infer_schema
+from atlas_ds.schema.pictures import decode_image
 from atlas_ds.schema.types import media, nullable
 from atlas_ds.schema.values import Media
 from atlas_ds.store.remote import look_up
@@ -89,10 +90,17 @@ def identity(name: str) -> list[Any]:
 # --- values ---
 
 
-def converters(fields: Sequence[str], decode: bool | Sequence[str]) -> dict[str, Convert]:
-    """How a field's bytes become its value; a field that is not named here stays bytes."""
-    chosen = {field: is_decoded(field, decode) for field in fields}
-    return {field: decoder(field) if decoded else as_media for field, decoded in chosen.items() if decoded or kind_of(last(field))}
+def converters(fields: Sequence[str], decode: bool | Sequence[str], pictures: str | None = None) -> dict[str, Convert]:
+    """How a field's bytes become its value; a field that is not named here stays bytes. pictures: how they are decoded, None: not."""
+    made: dict[str, Convert] = {}
+    for field in fields:
+        if pictures is not None and kind_of(last(field)) == "image":
+            made[field] = picture_decoder(pictures)
+        elif is_decoded(field, decode):
+            made[field] = decoder(field)
+        elif kind_of(last(field)):
+            made[field] = as_media
+    return made
 
 
 def is_decoded(field: str, decode: bool | Sequence[str]) -> bool:
@@ -105,6 +113,10 @@ def last(field: str) -> str:
 
 def decoder(field: str) -> Convert:
     return lambda data, where: decode_value(field, data, where)
+
+
+def picture_decoder(mode: str) -> Convert:
+    return lambda data, where: decode_image(data, mode, where=where)
 
 
 def as_media(data: bytes, where: str) -> Media:

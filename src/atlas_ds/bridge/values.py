@@ -44,6 +44,11 @@ def encode_value(extension: str, value: object, where: str) -> bytes:
     return _kind(extension, where).encode(value, where)
 
 
+def encoder_of(extension: str, where: str) -> Callable[[object, str], bytes]:
+    """What encode_value does for one extension, for those who write many values: encode(value, where)."""
+    return _kind(extension, where).encode
+
+
 def value_spec(extension: str) -> object | None:
     """The Atlas type of a column of such values; None where it takes a look at them (arrays) or where they are not read (pickles)."""
     last = last_part(extension)

@@ -120,6 +120,8 @@ def import_webdataset(
     for name in names:
         if not tars.is_stream(name):
             refuse_overlap(Path(name), path)
+    if isinstance(decode, str):
+        raise TypeError(f"decode={decode!r}: True, False or a list of extensions; pictures are decoded on read: AtlasDataset(path, decode={decode!r})")
     if append and (overwrite or resume):
         raise ValueError("append goes neither with overwrite nor with resume")
     if not (append or dry_run):

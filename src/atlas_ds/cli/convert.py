@@ -1,16 +1,19 @@
-"""`atlas-ds convert`: other formats into Atlas. The readers are in bridge; this only parses, calls and prints."""
+"""`atlas-ds convert`: other formats into Atlas, and Atlas into tars. The work is the bridge's; this only parses, calls and prints."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 from atlas_ds import bridge
-from atlas_ds.cli.options import add_json, add_storage, storage, subparser
+from atlas_ds.bridge.urls import TAR
+from atlas_ds.cli.options import add_json, add_storage, positive, storage, subparser
 from atlas_ds.cli.text import count, duration, ratio, size
 from atlas_ds.dataset.reader import AtlasDataset
+from atlas_ds.errors import AtlasError
 
 EXAMPLES = """\
 what it reads, told apart by content:
@@ -18,8 +21,12 @@ what it reads, told apart by content:
   samples   files with one base name: a.jpg a.json b.jpg b.json      -> key, jpg, json
   parquet   a file, or a folder of .parquet files                    csv, jsonl   also gzipped
   npy, npz  rows along the first axis                                idx          MNIST and its kin
+  arrow     a file, or what save_to_disk of Hugging Face wrote
+  mds       a folder of MosaicML Streaming                           litdata      one of LitData
   atlas     an Atlas dataset, to store it anew with other options
   atlas-v1  a dataset of torch-atlas-ds (version 1): needs --trust-pickle
+  webdataset  tars, one or many, packed or not: names, a-{000..099}.tar, a folder of them, URLs, - for standard input
+what it writes: an Atlas dataset; tars if SRC is an Atlas dataset and DST is called like a tar
 
 examples:
   atlas-ds convert pets/ pets-atlas
@@ -27,6 +34,9 @@ examples:
   atlas-ds convert test.parquet news-atlas --split test --append
   atlas-ds convert logs.csv logs-atlas --compression zstd --access scan
   atlas-ds convert pets/ pets-atlas --compression json=zstd --compression jpg=none
+  atlas-ds convert cars-*.tar cars-atlas --decode
+  atlas-ds convert 'https://host/cars-{000000..000099}.tar' cars-atlas --dry-run
+  atlas-ds convert cars-atlas tars/cars-%06d.tar
 
 Ctrl-C or an error leaves the destination as it was.
 """
@@ -34,9 +44,9 @@ Ctrl-C or an error leaves the destination as it was.
 
 def add_command(commands: Any) -> None:
     parser = subparser(commands, "convert", "turn a folder, table or arrays into a dataset", EXAMPLES, run)
-    parser.add_argument("src", metavar="SRC", type=Path, help="what to read: a file or a folder")
-    parser.add_argument("dst", metavar="DST", type=Path, help="the dataset's folder, made by this command")
-    parser.add_argument("--from", dest="source_format", choices=tuple(bridge.READERS), help="the format, if not to be detected")
+    parser.add_argument("src", metavar="SRC", nargs="+", help="what to read: a file, a folder, or tars")
+    parser.add_argument("dst", metavar="DST", help="the dataset's folder, made by this command; or the tars to write, NAME-%%06d.tar")
+    parser.add_argument("--from", dest="source_format", choices=bridge.FORMATS, help="the format, if not to be detected")
     add_storage(parser)
     parser.add_argument("--split", help="put all rows into this split, e.g. train")
     parser.add_argument("--icc", action="append", metavar="COLUMN", help="measure how alike near rows are in this column; may be repeated")
@@ -45,36 +55,118 @@ def add_command(commands: Any) -> None:
     place = parser.add_mutually_exclusive_group()
     place.add_argument("--overwrite", action="store_true", help="replace a dataset at DST")
     place.add_argument("--append", action="store_true", help="add the rows to the dataset at DST")
+    add_tars(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress line")
     add_json(parser)
 
 
+def add_tars(parser: argparse.ArgumentParser) -> None:
+    tars = parser.add_argument_group("tars", "read as WebDataset does: NAME.EXTENSION, neighbours of one name are a sample")
+    tars.add_argument("--fields", metavar="EXT,EXT", type=split_commas, help="only these extensions")
+    tars.add_argument("--decode", nargs="?", const=True, default=False, metavar="EXT,EXT", type=split_commas,
+                      help="make values of the files (numbers, text, JSON, arrays); of all that are safe, or of these")  # fmt: skip
+    tars.add_argument("--interleaved", choices=("error", "separate", "merge"), default="error", help="a name that comes again after others")
+    tars.add_argument("--duplicates", choices=("error", "first", "last"), default="error", help="an extension twice in a sample")
+    tars.add_argument("--strict", action="store_true", help="a file without an extension is an error")
+    tars.add_argument("--skip-errors", action="store_true", help="leave out samples that cannot be decoded, and count them")
+    tars.add_argument("--resume", action="store_true", help="keep what is finished if this fails, and go on from there")
+    tars.add_argument("--dry-run", action="store_true", help="read all headers and report; write nothing")
+    tars.add_argument("--max-count", type=positive, default=100_000, help="samples of a tar that is written (default: %(default)s)")
+    tars.add_argument("--max-size", default="3GB", help="bytes of its files (default: %(default)s)")
+
+
+def split_commas(text: str) -> list[str]:
+    return [part for part in text.split(",") if part]
+
+
 def run(args: argparse.Namespace) -> int:
-    if (args.dst / "atlas.json").exists() and not (args.append or args.overwrite):
+    progress = not args.quiet and not args.json
+    if TAR.search(args.dst):
+        return export(args, progress)
+    if not args.dry_run and (Path(args.dst) / "atlas.json").exists() and not (args.append or args.overwrite):
         raise FileExistsError(f"{args.dst}: a dataset is there: --append adds to it, --overwrite replaces it, or choose another folder")
-    done = bridge.convert(
-        args.src,
-        args.dst,
-        source_format=args.source_format,
-        **storage(args),
-        overwrite=args.overwrite,
-        append=args.append,
-        split=args.split,
-        icc=args.icc,
-        progress=not args.quiet and not args.json,
-        trust_pickle=args.trust_pickle,
-        missing=args.missing,
-    )
-    stats = AtlasDataset(args.dst).stats()
+    tars = are_tars(args)
+    if len(args.src) > 1 and not tars:
+        raise AtlasError(f"{args.src[1]}: several sources are read only if they are tars; convert the others one by one, with --append")
+    if not tars and (args.dry_run or args.resume):
+        raise AtlasError(f"{args.src[0]}: --dry-run and --resume are for tars")
+    common = {**storage(args), "overwrite": args.overwrite, "append": args.append, "split": args.split, "progress": progress}
+    done: bridge.Converted | bridge.Imported
+    if tars:
+        done = bridge.import_webdataset(
+            args.src,
+            args.dst,
+            fields=args.fields,
+            decode=args.decode,
+            interleaved=args.interleaved,
+            duplicates=args.duplicates,
+            strict=args.strict,
+            on_error="skip" if args.skip_errors else "raise",
+            resume=args.resume,
+            dry_run=args.dry_run,
+            **common,
+        )
+    else:
+        trust = {"trust_pickle": args.trust_pickle, "missing": args.missing}
+        done = bridge.convert(args.src[0], args.dst, source_format=args.source_format, icc=args.icc, **common, **trust)
+    tell(args, done)
+    return 0
+
+
+def are_tars(args: argparse.Namespace) -> bool:
+    """Told by content; names that are patterns or addresses can only be tars."""
+    if args.source_format is not None:
+        return bool(args.source_format == bridge.TARS)
+    first = args.src[0]
+    if not Path(first).exists() and (first == "-" or any(mark in first for mark in ("{", "::", "://"))):
+        return True
+    return bridge.detect(first) == bridge.TARS
+
+
+def tell(args: argparse.Namespace, done: bridge.Converted | bridge.Imported) -> None:
+    stats = {"rows": 0, "bytes": 0, "raw_bytes": 0} if args.dry_run else AtlasDataset(args.dst).stats()
     if args.json:
         told = {"path": str(done.path), "format": done.format, "rows": done.rows, "seconds": done.seconds}
         told |= {"total_rows": stats["rows"], "bytes": stats["bytes"], "raw_bytes": stats["raw_bytes"]}
         print(json.dumps(told | {"notes": list(done.notes)}))
+        return
+    if args.dry_run:
+        print(f"{done.path}: {count(done.rows, 'row')} from {done.format} would be written")
+    else:
+        print(f"{done.path}: {count(done.rows, 'row')} from {done.format} in {duration(done.seconds)}"
+              f" ({done.rows / max(done.seconds, 1e-9):,.0f} rows/s)")  # fmt: skip
+        print(f"  {size(stats['raw_bytes'])} of values in {size(stats['bytes'])} on disk, ratio {ratio(stats['raw_bytes'], stats['bytes'])}"
+              + (f", {stats['rows']:,} rows in all" if stats["rows"] != done.rows else ""))  # fmt: skip
+    for note in done.notes:
+        print(f"  {note}")
+
+
+def export(args: argparse.Namespace, progress: bool) -> int:
+    """Tars out of a dataset."""
+    if len(args.src) > 1 or bridge.detect(args.src[0]) != "atlas":
+        raise AtlasError(f"{args.dst}: tars are written from one Atlas dataset; name its folder, or convert {args.src[0]} to one first")
+    if args.append:
+        raise AtlasError(f"{args.dst}: tars are not added to; choose other names, or --overwrite")
+    start = time.monotonic()
+    source = AtlasDataset(args.src[0], split=args.split)
+    if args.fields is not None:
+        keys = [name for name in ("__key__", "key") if name in source.schema.names and name not in args.fields]
+        source = AtlasDataset(args.src[0], split=args.split, columns=[*keys, *args.fields])
+    done = bridge.export_webdataset(
+        source,
+        args.dst,
+        maxcount=args.max_count,
+        maxsize=args.max_size,
+        overwrite=args.overwrite,
+        progress=progress,
+    )
+    if args.json:
+        told = {"paths": list(map(str, done.paths)), "format": bridge.TARS, "samples": done.samples, "bytes": done.bytes, "fields": dict(done.fields)}
+        print(json.dumps(told | {"notes": list(done.notes)}))
         return 0
-    print(f"{done.path}: {count(done.rows, 'row')} from {done.format} in {duration(done.seconds)}"
-          f" ({done.rows / max(done.seconds, 1e-9):,.0f} rows/s)")  # fmt: skip
-    print(f"  {size(stats['raw_bytes'])} of values in {size(stats['bytes'])} on disk, ratio {ratio(stats['raw_bytes'], stats['bytes'])}"
-          + (f", {stats['rows']:,} rows in all" if stats["rows"] != done.rows else ""))  # fmt: skip
+    names = f"{done.paths[0]} to {done.paths[-1].name}" if len(done.paths) > 1 else str(done.paths[0])
+    print(f"{names}: {count(done.samples, 'sample')} in {duration(time.monotonic() - start)}, {size(done.bytes)}")
+    print("  " + ", ".join(f"{column} -> {field}" for column, field in done.fields.items()))
     for note in done.notes:
         print(f"  {note}")
     return 0

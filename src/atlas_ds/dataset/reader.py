@@ -6,7 +6,7 @@ import mimetypes
 import operator
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
@@ -398,6 +398,12 @@ class AtlasDataset(_core.Rows):
             need_torch('with_format("torch")')
         view = self._view(self.rows)
         view._setup(self._state, self.rows, format, self._function)
+        return view
+
+    def plain(self) -> AtlasDataset:
+        """A view of the same rows as the writer was given them: no map, no format, pictures encoded."""
+        view = AtlasDataset.__new__(AtlasDataset)
+        view._setup(replace(self._state, source=replace(self._state.source, decode=None)), self.rows, "python", None)
         return view
 
     # --- life ---

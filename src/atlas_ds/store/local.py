@@ -47,15 +47,21 @@ class NewFile:
         write_all(self._fd, data, self.path)
         self.size += memoryview(data).nbytes
 
-    def publish(self, name: str) -> Path:
-        """Makes the bytes durable and gives them their name, at once even where another file has it."""
-        target = self._folder / name
+    def settle(self) -> None:
+        """Makes the bytes durable and closes the file, which keeps its temporary name: publish may come much later."""
+        if self._fd < 0:
+            return
         try:
             os.fsync(self._fd)
         except BaseException:
             self.discard()
             raise
         self._close()
+
+    def publish(self, name: str) -> Path:
+        """Makes the bytes durable and gives them their name, at once even where another file has it."""
+        target = self._folder / name
+        self.settle()
         os.replace(self.path, target)
         sync_folder(self._folder)
         return target

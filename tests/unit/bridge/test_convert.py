@@ -106,6 +106,7 @@ def test_source_that_shrinks(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "atlas_ds.bridge.conversion.open_source", lambda *_: bridge.Source("csv", lambda: iter([({"a": 1}, None)]), 2)
     )
+    (tmp_path / "t").write_text("a,b\n1,2\n")
     with pytest.raises(AtlasError, match="gave 1 rows, but 2"):
         convert(tmp_path / "t", tmp_path / "out")
     assert not (tmp_path / "out" / "atlas.json").exists()

@@ -1,8 +1,10 @@
 """Folders: told apart by shape, read in a fixed order, every bad file named."""
 
+import io
 import json
 import os
 
+import msgpack
 import numpy as np
 import pytest
 
@@ -67,6 +69,21 @@ def test_samples(tmp_path, jpeg):
     assert np.array_equal(first["npy"], np.arange(6, dtype=np.float32).reshape(2, 3)) and first["npy"].dtype == np.float32
     assert bytes(first["jpg"].data) == jpeg
     assert ds[1]["txt"] is None and ds[1]["weights.bin"] is None
+
+
+def test_other_extensions(tmp_path):
+    root = tmp_path / "s"
+    root.mkdir()
+    out = io.BytesIO()
+    np.savez(out, a=np.arange(3))
+    files = {"id": b"7", "transcript": b"x", "mp": msgpack.packb([1, b"x"]), "npz": out.getvalue(), "pkl": b"N.", "ppm": b"P6\n1 1\n255\nabc"}
+    for extension, data in files.items():
+        (root / f"a.{extension}").write_bytes(data)
+    convert(root, tmp_path / "out")
+    row = AtlasDataset(tmp_path / "out")[0]
+    assert (row["id"], row["transcript"], row["mp"]) == (7, "x", [1, b"x"])
+    assert (row["npz"], row["pkl"]) == (files["npz"], b"N."), "no column holds several arrays, and pickles are not read"
+    assert bytes(row["ppm"].data) == files["ppm"] and row["ppm"].type == "image/x-portable-pixmap"
 
 
 def test_json_of_differing_shape(tmp_path):

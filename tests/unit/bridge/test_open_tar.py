@@ -73,6 +73,22 @@ def test_some_fields(tars: list[Path]) -> None:
         open_tar(tars, fields=["nix"])
 
 
+def test_pictures(tmp_path: Path, make_picture: Any) -> None:
+    pytest.importorskip("PIL")
+    path = write_tar(tmp_path / "t.tar", [("1.jpg", make_picture(1)), ("1.cls", b"7"), ("2.jpg", b"no picture")])
+    ds = open_tar(path, decode="numpy")
+    assert ds[0]["jpg"].shape == (8, 9, 3) and ds[0]["jpg"].dtype == np.uint8 and ds[0]["cls"] == 7
+    assert open_tar(path, decode="pil")[0]["jpg"].size == (9, 8)
+    import_webdataset(path, tmp_path / "out", fields=["jpg"])
+    assert same(AtlasDataset(tmp_path / "out", decode="numpy")[0]["jpg"], ds[0]["jpg"])
+    with pytest.raises(CorruptError, match=r"t\.tar: 2\.jpg"):
+        ds[1]
+    with pytest.raises(ValueError, match="'pil', 'numpy' or 'torch'"):
+        open_tar(path, decode="jpg")
+    with pytest.raises(TypeError, match="decoded on read"):
+        import_webdataset(path, tmp_path / "no", decode="pil")
+
+
 def test_interleaved_keys_are_joined_where_they_lie(tmp_path: Path) -> None:
     path = write_tar(tmp_path / "t.tar", [("1.a", b"1a"), ("2.a", b"2a"), ("1.b", b"1b")])
     with pytest.raises(SchemaError, match="comes again"):
@@ -189,7 +205,7 @@ def read_rows(ds: Any, rows: list[int]) -> list[Any]:
 
 
 def test_threads(tars: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("atlas_ds.bridge.open_tar.OPEN_FILES", 1)
+    monkeypatch.setattr("atlas_ds.bridge.tar_dataset.OPEN_FILES", 1)
     ds = open_tar(tars)
     with ThreadPoolExecutor(8) as pool:
         rows = [list(np.random.default_rng(k).integers(0, 81, 300)) for k in range(8)]

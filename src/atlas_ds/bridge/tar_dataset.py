@@ -23,6 +23,7 @@ from atlas_ds.bridge.urls import Sources, expand, is_remote
 from atlas_ds.dataset.views import compose, positions
 from atlas_ds.errors import CorruptError, SchemaError, TruncatedError, UnsupportedError
 from atlas_ds.progress import Progress
+from atlas_ds.schema.pictures import need_pictures
 from atlas_ds.store.remote import look_up
 
 NEAR = 1 << 16  # bytes of a sample that are read at once, headers between its fields too
@@ -38,13 +39,14 @@ class Opening:
     index: Path | None
     fields: tuple[str, ...] | None
     decode: bool | tuple[str, ...]
+    pictures: str | None
 
 
 def open_tar(
     sources: Sources,
     *,
     fields: Sequence[str] | None = None,
-    decode: bool | Sequence[str] = False,
+    decode: bool | str | Sequence[str] = False,
     interleaved: str = "error",
     duplicates: str = "error",
     keep_case: bool = False,
@@ -56,7 +58,8 @@ def open_tar(
 
     The first call walks through each tar once and keeps an index, an Atlas shard beside it (train.tar.atlas) or, where that cannot be written,
     in the user's cache folder; `index` names another folder. A tar whose size or time of change (of a URL: ETag) is another than the index says
-    is walked through again; a change of a header while it is open is an error at the sample it concerns. The other options are import_webdataset's.
+    is walked through again; a change of a header while it is open is an error at the sample it concerns. decode: as for import_webdataset; "pil",
+    "numpy" or "torch" is True, and pictures come decoded. The other options are import_webdataset's.
 
     UnsupportedError: packed tars and sparse members, which cannot be read at random. CorruptError, TruncatedError: damage, with its byte.
     """
@@ -65,7 +68,11 @@ def open_tar(
         raise UnsupportedError("standard input cannot be read at random; save it to a file, or import_webdataset it")
     chosen = None if fields is None else tuple(fields)
     rules = Rules(interleaved=interleaved, duplicates=duplicates, keep_case=keep_case, encoding=encoding)
-    opening = Opening(names, rules, None if index is None else Path(index), chosen, decode if isinstance(decode, bool) else tuple(decode))
+    pictures = decode if isinstance(decode, str) else None
+    if pictures is not None:
+        need_pictures(pictures)
+    values = decode if isinstance(decode, bool) else True if isinstance(decode, str) else tuple(decode)
+    opening = Opening(names, rules, None if index is None else Path(index), chosen, values, pictures)
     return TarDataset(Opened(opening, progress))
 
 
@@ -88,7 +95,7 @@ class Opened:
         unknown = set(self.fields) - set(every)
         if unknown:
             raise SchemaError(f"{opening.names[0]}: no tar has a .{plain(min(unknown))}; the fields are {', '.join(map(plain, every))}")
-        self.converts = tars.converters(self.fields, opening.decode)
+        self.converts = tars.converters(self.fields, opening.decode, opening.pictures)
         # for each tar, which of its fields stands at each place of an example, -1: none
         self.columns = [[(name, one.fields.index(name) if name in one.fields else -1) for name in self.fields] for one in self.indexes]
         self.files = Files()

@@ -1,0 +1,112 @@
+"""Folders that an index.json describes, MosaicML's and LitData's: which kind, which splits, and the bytes of their files, checked.
+
+What the index and the files mean is the business of mds.py and litdata.py.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from atlas_ds.bridge.source import unreadable
+from atlas_ds.errors import AtlasError, CorruptError, SchemaError, TruncatedError
+
+INDEX = "index.json"
+KINDS = {"shards": "mds", "chunks": "litdata"}  # the list an index must hold, and whose it is
+Index = dict[str, Any]
+
+
+def indexed_kind(folder: Path) -> str | None:
+    """"mds" or "litdata" if the folder has such an index, or if each of its folders has one of the same kind; else None."""
+    if (folder / INDEX).is_file():
+        return _kind(folder / INDEX)
+    indexes = [inner / INDEX for inner in _folders(folder)]
+    if not indexes or not all(index.is_file() for index in indexes):
+        return None
+    kinds = {_kind(index) for index in indexes}
+    return kinds.pop() if len(kinds) == 1 else None
+
+
+def indexed_folders(folder: Path, member: str) -> list[tuple[Path, str | None, Index]]:
+    """The folder and its index, or those of each folder in it with its name as the split; `member` is the list an index must hold."""
+    if not folder.is_dir():  # somebody named the index itself
+        folder = folder.parent
+    found: list[tuple[Path, str | None]] = [(folder, None)]
+    if not (folder / INDEX).is_file():
+        found = [(inner, inner.name) for inner in _folders(folder) if (inner / INDEX).is_file()]
+    if not found:
+        raise SchemaError(f"{folder}: no {INDEX} here or in a folder of it; give the folder that was written")
+    out = []
+    for inner, split in found:
+        index = _read_index(inner / INDEX)
+        place = f"{inner / INDEX}"
+        if not isinstance(index, dict) or not isinstance(index.get(member), list):
+            raise CorruptError(f"{place}: not an object with a list {member!r}; restore the file, or give another --from")
+        if not all(isinstance(item, dict) for item in index[member]):
+            raise CorruptError(f"{place}: {member}: every member must be an object; restore the file")
+        out.append((inner, split, index))
+    return out
+
+
+def number(item: Index, name: str, place: str) -> int:
+    """A count or a size of an index: a whole number from 0 on."""
+    value = item.get(name)
+    if type(value) is not int or value < 0:
+        raise CorruptError(f"{place}: {name} is {value!r}, not a whole number from 0 on; restore the file")
+    return value
+
+
+def names(item: Index, name: str, place: str) -> list[str]:
+    """A list of text of an index."""
+    value = item.get(name)
+    if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
+        raise CorruptError(f"{place}: {name} is {str(value)[:60]!r}, not a list of text; restore the file")
+    return value
+
+
+def inner_path(folder: Path, name: object, place: str) -> Path:
+    """The path of a file that an index names; never outside the folder."""
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise CorruptError(f"{place}: {name!r} is no file name; restore the file")
+    parts = PurePosixPath(name)
+    if parts.is_absolute() or ".." in parts.parts:
+        raise CorruptError(f"{place}: names {name!r}, which lies outside the folder; only files inside it are read")
+    return folder / parts
+
+
+def file_bytes(path: Path, size: int | None) -> memoryview:
+    """A file's bytes, mapped, not read; its size must be the index's, where that says it."""
+    try:
+        with path.open("rb") as file:
+            file.seek(0, 2)
+            found = file.tell()
+            if size is not None and found < size:
+                raise TruncatedError(f"{path}: byte {found:,}: the file ends, but the index says {size:,} bytes; fetch it again")
+            if size is not None and found > size:
+                raise CorruptError(f"{path}: {found:,} bytes, but the index says {size:,}; fetch it again")
+            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if found else b"")
+    except FileNotFoundError as error:
+        raise AtlasError(f"{path}: the index names it, but it is not there; fetch it again") from error
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(inner for inner in folder.iterdir() if inner.is_dir() and not inner.name.startswith("."))
+
+
+def _kind(path: Path) -> str | None:
+    index = _read_index(path)
+    lists = [name for name in KINDS if isinstance(index, dict) and isinstance(index.get(name), list)]
+    return KINDS[lists[0]] if len(lists) == 1 else None
+
+
+def _read_index(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except (ValueError, RecursionError) as error:
+        raise CorruptError(f"{path}: not JSON: {error}; restore the file") from error

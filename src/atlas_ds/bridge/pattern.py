@@ -1,0 +1,88 @@
+"""The name of a set of shards, such as out/train-%06d.tar: which file is which, and what stands there already. It writes nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from atlas_ds.errors import AtlasError
+from atlas_ds.store.local import TEMPORARY, leftovers
+
+LOOKED_AT = 4096  # bytes of a file, to see whether it is an index
+PACKINGS = {".tar": "", ".tar.gz": "gzip", ".tgz": "gzip", ".tar.zst": "zstd"}
+_NUMBER = re.compile(r"%(0?)([1-9][0-9]?)?d")
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """File names of shards: before, the number (None: there is only one file) with at least so many digits, after."""
+
+    folder: Path
+    before: str
+    after: str
+    digits: int | None
+    fill: str
+    packing: str
+
+    def name(self, number: int) -> str:
+        if self.digits is None:
+            return self.before + self.after
+        return f"{self.before}{str(number).rjust(self.digits, self.fill)}{self.after}"
+
+    @property
+    def index(self) -> str:
+        """The index's file name: without the number and the marks around it."""
+        suffix = suffix_of(self.before + self.after)
+        stem = "".join(part.removesuffix(suffix).rstrip("-_. ") for part in (self.before, self.after))
+        return f"{stem or 'shards'}.json"
+
+    def standing(self, index: bool) -> Iterator[Path]:
+        """Shards of this pattern that are there, and their index. index: one is to be written, so a file of its name that is none is refused."""
+        for path in sorted(self.folder.iterdir()) if self.folder.is_dir() else ():
+            its_index = path.name == self.index and not self.packing  # compressed shards have none
+            if self.owns(path.name) or (its_index and _is_index(path)):
+                yield path
+            elif its_index and index:
+                raise AtlasError(f"{path}: is where the index goes, but is no index of shards; move it away, or pass index=False")
+
+    def clean(self) -> None:
+        """Takes away the unfinished shards of exports that were killed."""
+        for path in leftovers(self.folder):
+            if self.owns(path.name.removeprefix(TEMPORARY).rsplit("-", 2)[0]):
+                path.unlink(missing_ok=True)
+
+    def owns(self, name: str) -> bool:
+        """Whether a shard of this pattern could be called so."""
+        if self.digits is None:
+            return name == self.name(0)
+        found = re.fullmatch(re.escape(self.before) + " *([0-9]+)" + re.escape(self.after), name)
+        return found is not None and self.name(int(found[1])) == name
+
+
+def _is_index(path: Path) -> bool:
+    with path.open("rb") as file:
+        return b'"wids_version"' in file.read(LOOKED_AT)
+
+
+def parse_pattern(pattern: str | Path) -> Pattern:
+    """out/train-%06d.tar: `%06d` is the shard's number, as in C's printf; `%%` is a percent sign. Without a number all fits in one file."""
+    path = Path(pattern)
+    numbers = list(_NUMBER.finditer(path.name.replace("%%", "\0\0")))
+    before, after = path.name, ""
+    if numbers:
+        before, after = path.name[: numbers[0].start()], path.name[numbers[0].end() :]
+    if len(numbers) > 1 or any("%" in part.replace("%%", "") for part in (before, after, str(path.parent))):
+        raise AtlasError(f"{pattern}: a pattern has one number such as %06d, in the file's name, and %% for a percent sign; correct it")
+    before, after = before.replace("%%", "%"), after.replace("%%", "%")
+    suffix = suffix_of(path.name)
+    if not suffix or not path.name.removesuffix(suffix) or path.name.startswith("."):
+        raise AtlasError(f"{pattern}: shards end in {', '.join(PACKINGS)} and are not hidden; name them like out/train-%06d.tar")
+    zero, width = numbers[0].groups() if numbers else ("", None)
+    folder = Path(str(path.parent).replace("%%", "%"))
+    return Pattern(folder, before, after, int(width or 1) if numbers else None, "0" if zero else " ", PACKINGS[suffix])
+
+
+def suffix_of(name: str) -> str:
+    return next((suffix for suffix in sorted(PACKINGS, key=len, reverse=True) if name.endswith(suffix)), "")

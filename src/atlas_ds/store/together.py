@@ -1,0 +1,47 @@
+"""Several new files take their names together: an error or Ctrl-C on the way leaves the folder as it was. One file alone is local.py's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from atlas_ds.store.local import TEMPORARY, NewFile, sync_folder
+
+
+def publish_together(folder: Path, files: Sequence[tuple[NewFile, str]], standing: Sequence[Path]) -> list[Path]:
+    """Gives each file its name; of those standing before, what has no new file goes. Returns the new files' paths.
+
+    A process killed within these renames leaves whole files, old and new, and hidden second names of the old ones.
+    """
+    kept = [(folder / f"{TEMPORARY}old-{path.name}-{os.getpid()}-0", path) for path in standing]
+    targets = [folder / name for _, name in files]
+    try:
+        for hidden, path in kept:
+            hidden.unlink(missing_ok=True)
+            os.link(path, hidden)
+        for file, name in files:
+            file.publish(name)
+        for path in standing:
+            if path not in targets:
+                path.unlink()
+        sync_folder(folder)
+    except BaseException:
+        _undo(files, targets, kept)
+        raise
+    for hidden, _ in kept:
+        hidden.unlink(missing_ok=True)
+    return targets
+
+
+def _undo(files: Sequence[tuple[NewFile, str]], targets: Sequence[Path], kept: Sequence[tuple[Path, Path]]) -> None:
+    for file, _ in files:
+        file.discard()
+    old = {path for _, path in kept}
+    for path in targets:
+        if path not in old:
+            path.unlink(missing_ok=True)
+    for hidden, path in kept:
+        if hidden.exists():
+            os.replace(hidden, path)
+            hidden.unlink(missing_ok=True)  # where both are names of one file, replace does nothing
