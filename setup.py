@@ -27,7 +27,7 @@ def pkg_config(option: str, name: str) -> list[str]:
     return shlex.split(done.stdout)
 
 
-def extension() -> Extension:
+def extensions() -> list[Extension]:
     import numpy
 
     cflags = [flag for name in LIBRARIES for flag in pkg_config("--cflags", name)]
@@ -36,7 +36,7 @@ def extension() -> Extension:
     extra = [f"-fsanitize={sanitize}", "-g", "-fno-omit-frame-pointer"] if sanitize else []
     # csrc is held to -Wall -Wextra -Wconversion by `make lint`; generated code is not
     quiet = ["-Wno-stringop-overflow", "-Wno-sign-compare", "-Wno-maybe-uninitialized"]
-    return Extension(
+    core = Extension(
         "atlas_ds._core",
         sources=["src/atlas_ds/_core.pyx", *sorted(glob("csrc/*.c"))],
         depends=[*glob("csrc/*.h"), "src/atlas_ds/catlas.pxd", "src/atlas_ds/helper.h"],
@@ -45,9 +45,18 @@ def extension() -> Extension:
         extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden", *quiet, *cflags, *extra],
         extra_link_args=[*libs, *extra],
     )
+    tar = Extension(
+        "atlas_ds._tar",
+        sources=["src/atlas_ds/_tar.pyx"],
+        include_dirs=[numpy.get_include()],
+        define_macros=[("XXH_INLINE_ALL", None)],
+        extra_compile_args=["-std=gnu11", "-O3", "-fvisibility=hidden", *quiet, *pkg_config("--cflags", "libxxhash"), *extra],
+        extra_link_args=extra,
+    )
+    return [core, tar]
 
 
 if __name__ == "__main__":
     from Cython.Build import cythonize
 
-    setup(ext_modules=cythonize([extension()], language_level=3))
+    setup(ext_modules=cythonize(extensions(), language_level=3))

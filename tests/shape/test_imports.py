@@ -1,6 +1,6 @@
 """The import law: imports go down only, optional packages have one home each, and `import atlas_ds` stays light.
 
-cli -> bridge, loader, catalog -> order, dataset -> shard -> schema, store -> errors, progress, _core
+cli -> bridge, loader, catalog -> order, dataset -> shard -> schema, store -> errors, progress, _core, _tar
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pytest
 SRC = Path(__file__).resolve().parents[2] / "src"
 PACKAGE = SRC / "atlas_ds"
 LEVELS = (
-    ("errors", "progress", "_core", "catlas"),
+    ("errors", "progress", "_core", "_tar", "catlas"),
     ("schema", "store"),
     ("shard",),
     ("order", "dataset"),

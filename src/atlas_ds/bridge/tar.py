@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, NoReturn
 
+from atlas_ds._tar import header_hash
 from atlas_ds.bridge.numbers import OCTAL, octal
 from atlas_ds.bridge.packed import MAGIC_BYTES, unpacked
 from atlas_ds.bridge.pax import Extended, read_pax
@@ -41,14 +42,14 @@ UNSUPPORTED = {b"M": "the rest of a member of another volume", b"N": "an old lon
 @dataclass(frozen=True, slots=True)
 class Member:
     """One entry. kind: "file", or what else it is. header, start: bytes in the (unpacked) archive where its last header and its data begin;
-    size: bytes of data as stored; crc: CRC-32 of the last header. sparse: its map, if it is a sparse file."""
+    size: bytes of data as stored; hash: of the last header, as header_hash. sparse: its map, if it is a sparse file."""
 
     name: str
     kind: str
     header: int
     start: int
     size: int
-    crc: int
+    hash: int
     sparse: Sparse | None = None
 
 
@@ -89,7 +90,7 @@ class Tar:
     def _read_member(self, block: bytes, extended: Extended) -> Member:
         header = self._at - BLOCK
         self._check(block, header)
-        crc = zlib.crc32(block)
+        hashed = header_hash(block)
         kind = block[156:157]
         name = self._name(block, extended, header)
         size = octal(block[124:136], self.where, header + 124)
@@ -101,12 +102,12 @@ class Tar:
         if kind in OTHERS or (kind in FILES and name.endswith("/")):
             if size:
                 self._bad(header + 124, f"{name!r} is a {OTHERS.get(kind, 'directory')} that claims {size:,} bytes of data")
-            return Member(name, OTHERS.get(kind, "directory"), header, self._at, 0, crc)
+            return Member(name, OTHERS.get(kind, "directory"), header, self._at, 0, hashed)
         if kind == b"S" or extended.sparse:
-            return self._sparse_member(block, extended, Member(name, "file", header, self._at, size, crc))
+            return self._sparse_member(block, extended, Member(name, "file", header, self._at, size, hashed))
         if kind not in FILES:
             raise UnsupportedError(self._says(header + 156, f"{name!r} is of the unknown type {kind!r}; write the archive anew"))
-        return Member(name, "file", header, self._at, size, crc)
+        return Member(name, "file", header, self._at, size, hashed)
 
     def _sparse_member(self, block: bytes, extended: Extended, plain: Member) -> Member:
         if plain.size > MAX_SPARSE:

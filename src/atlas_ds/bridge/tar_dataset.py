@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import operator
 import os
 import threading
-import zlib
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from atlas_ds._tar import TarReader, header_hash
 from atlas_ds.bridge import tars
 from atlas_ds.bridge.samples import KEY, Rules, plain
 from atlas_ds.bridge.tar import BLOCK
@@ -24,10 +25,12 @@ from atlas_ds.dataset.views import compose, positions
 from atlas_ds.errors import CorruptError, SchemaError, TruncatedError, UnsupportedError
 from atlas_ds.progress import Progress
 from atlas_ds.schema.pictures import need_pictures
-from atlas_ds.store.remote import look_up
+from atlas_ds.store.remote import RemoteFile, look_up
 
-NEAR = 1 << 16  # bytes of a sample that are read at once, headers between its fields too
 OPEN_FILES = 256
+Columns = tuple[tuple[str, int], ...]
+Wrong = tuple[int, str]  # byte, and what is wrong there
+Samples = Callable[[int], Any]  # sample k of a tar: a dict, or Wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class Opening:
     fields: tuple[str, ...] | None
     decode: bool | tuple[str, ...]
     pictures: str | None
+    mapped: bool
 
 
 def open_tar(
@@ -52,6 +56,7 @@ def open_tar(
     keep_case: bool = False,
     encoding: str = "utf-8",
     index: str | os.PathLike[str] | None = None,
+    io: str = "mmap",
     progress: bool = True,
 ) -> TarDataset:
     """WebDataset tars as a map-style dataset: ds[i] is what import_webdataset would store as row i. Plain tars, local or behind URLs.
@@ -59,20 +64,23 @@ def open_tar(
     The first call walks through each tar once and keeps an index, an Atlas shard beside it (train.tar.atlas) or, where that cannot be written,
     in the user's cache folder; `index` names another folder. A tar whose size or time of change (of a URL: ETag) is another than the index says
     is walked through again; a change of a header while it is open is an error at the sample it concerns. decode: as for import_webdataset; "pil",
-    "numpy" or "torch" is True, and pictures come decoded. The other options are import_webdataset's.
+    "numpy" or "torch" is True, and pictures come decoded. io: "mmap" (the kernel's page cache) or "pread" (for file systems where mapping is slow, or
+    where a tar may be cut while a sample of it is read). The other options are import_webdataset's.
 
     UnsupportedError: packed tars and sparse members, which cannot be read at random. CorruptError, TruncatedError: damage, with its byte.
     """
     names = tuple(name if tars.is_stream(name) else os.path.abspath(name) for name in expand(sources))
     if tars.STDIN in names:
         raise UnsupportedError("standard input cannot be read at random; save it to a file, or import_webdataset it")
+    if io not in ("mmap", "pread"):
+        raise ValueError(f"io={io!r}: 'mmap' or 'pread'")
     chosen = None if fields is None else tuple(fields)
     rules = Rules(interleaved=interleaved, duplicates=duplicates, keep_case=keep_case, encoding=encoding)
     pictures = decode if isinstance(decode, str) else None
     if pictures is not None:
         need_pictures(pictures)
     values = decode if isinstance(decode, bool) else True if isinstance(decode, str) else tuple(decode)
-    opening = Opening(names, rules, None if index is None else Path(index), chosen, values, pictures)
+    opening = Opening(names, rules, None if index is None else Path(index), chosen, values, pictures, io == "mmap")
     return TarDataset(Opened(opening, progress))
 
 
@@ -96,77 +104,71 @@ class Opened:
         if unknown:
             raise SchemaError(f"{opening.names[0]}: no tar has a .{plain(min(unknown))}; the fields are {', '.join(map(plain, every))}")
         self.converts = tars.converters(self.fields, opening.decode, opening.pictures)
-        # for each tar, which of its fields stands at each place of an example, -1: none
-        self.columns = [[(name, one.fields.index(name) if name in one.fields else -1) for name in self.fields] for one in self.indexes]
-        self.files = Files()
+        self.empty: dict[str, object] = dict.fromkeys((KEY, *self.fields))
+        self.media = [field for field, convert in self.converts.items() if convert is tars.as_media]
+        self.values = [(field, convert) for field, convert in self.converts.items() if convert is not tars.as_media]
+        self.samples: OrderedDict[int, Samples] = OrderedDict()  # of the tars that are open; each holds its file open for who uses it
+        self.larger_than_memory = sum(one.version[0] for one in self.indexes) > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+        self.lock = threading.Lock()
 
-    def example(self, row: int) -> dict[str, object]:
+    def example(self, row: int) -> dict[str, Any]:
         number = bisect_right(self.starts, row) - 1
-        rows = self.indexes[number].rows
-        assert rows is not None
-        entry = rows[row - self.starts[number]]
-        key, members = entry["key"], entry["members"].tolist()
-        name, columns = self.opening.names[number], self.columns[number]
-        wanted = [(field, members[k]) for field, k in columns if k >= 0 and members[k][0] >= 0]
-        example: dict[str, object] = dict.fromkeys((KEY, *self.fields))
-        example[KEY] = key
-        for field, data in self.files.read(name, wanted, self.indexes[number].version[0]):
-            convert = self.converts.get(field)
-            example[field] = data if convert is None else convert(data, f"{name}: {plain(key)}.{plain(field)}")
-        return example
+        example: Any = (self.samples.get(number) or self.open(number))(row - self.starts[number])
+        if type(example) is tuple:
+            raise error_of(self.opening.names[number], *example)
+        if self.converts:
+            self.convert(example, number)
+        return example  # type: ignore[no-any-return]
+
+    def convert(self, example: dict[str, Any], number: int) -> None:
+        for field in self.media:
+            if example[field] is not None:
+                example[field] = tars.as_media(example[field])
+        for field, convert in self.values:
+            if example[field] is not None:
+                example[field] = convert(example[field], f"{self.opening.names[number]}: {plain(example[KEY])}.{plain(field)}")
+
+    def open(self, number: int) -> Samples:
+        name, index = self.opening.names[number], self.indexes[number]
+        columns = tuple((field, index.fields.index(field)) for field in self.fields if field in index.fields)
+        what = index.rows, columns, self.empty
+        if is_remote(name):
+            samples: Samples = partial(remote_sample, look_up(name), index.version[0], *what)
+        else:
+            samples = TarReader(FileIO(name), index.version[0], self.opening.mapped, self.larger_than_memory, *what).sample
+        with self.lock:
+            self.samples[number] = samples
+            if len(self.samples) > OPEN_FILES:
+                self.samples.popitem(last=False)
+        return samples
 
 
-class Files:
-    """The tars that are open, the least recently used closed first. Safe in threads (a file is closed when no one reads it) and after a fork."""
-
-    def __init__(self) -> None:
-        self._files: OrderedDict[str, Any] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def read(self, name: str, members: list[tuple[str, list[int]]], total: int) -> Iterator[tuple[str, bytes]]:
-        """(field, bytes) of members [start, size, crc]; each header is compared with the one that was indexed. total: bytes of the tar then."""
-        if not members:
-            return
-        file = self._files.get(name) or self._open(name)
-        first = min(start for _, (start, _, _) in members) - BLOCK
-        end = max(start + size for _, (start, size, _) in members)
-        if first < 0 or end > total or min(size for _, (_, size, _) in members) < 0:  # the file of the index may come from anywhere
-            raise CorruptError(f"{name}: its index is damaged: it names bytes {first} to {end} of {total:,}; delete the index, and it is made anew")
-        if end - first <= NEAR or is_remote(name):
-            data = read_all(file, name, first, end - first)
-            for field, (start, size, crc) in members:
-                check(name, start, data[start - BLOCK - first : start - first], crc)
-                yield field, data[start - first : start - first + size]
-            return
-        for field, (start, size, crc) in members:
-            check(name, start, read_all(file, name, start - BLOCK, BLOCK), crc)
-            yield field, read_all(file, name, start, size)
-
-    def _open(self, name: str) -> Any:
-        with self._lock:
-            file = self._files[name] = look_up(name) if is_remote(name) else open(name, "rb", buffering=0)  # noqa: SIM115
-            if len(self._files) > OPEN_FILES:
-                self._files.popitem(last=False)
-            return file
+def remote_sample(file: RemoteFile, total: int, rows: Any, columns: Columns, empty: dict[str, object], k: int) -> dict[str, object] | Wrong:
+    """What TarReader.sample does, of a file behind a URL: one request for all members, and what is between them."""
+    sample = empty | {KEY: rows[k]["key"]}
+    members = rows[k]["members"].tolist()
+    wanted = [(name, *members[column]) for name, column in columns if members[column][0] >= 0]
+    if not wanted:
+        return sample
+    for _, start, size, _ in wanted:
+        if start < BLOCK or size < 0 or start + size > total:
+            return start, "index"
+    first = min(start for _, start, _, _ in wanted) - BLOCK
+    data = file.read(first, max(start + size for _, start, size, _ in wanted) - first)
+    for name, start, size, hashed in wanted:
+        place = start - first
+        if header_hash(data[place - BLOCK : place]) != hashed:
+            return start - BLOCK, "header"
+        sample[name] = data[place : place + size]
+    return sample
 
 
-def read_all(file: Any, name: str, start: int, size: int) -> bytes:
-    if not hasattr(file, "fileno"):
-        return bytes(file.read(start, size))
-    data = os.pread(file.fileno(), size, start)
-    while len(data) < size:  # a read may be cut at 2 GiB or by a signal
-        more = os.pread(file.fileno(), size - len(data), start + len(data))
-        if not more:
-            raise TruncatedError(f"{name}: byte {start + len(data)}: the file ends at or before this byte; it was cut after it was opened: open it again")
-        data += more
-    return data
-
-
-def check(name: str, start: int, header: bytes, crc: int) -> None:
-    if zlib.crc32(header) != crc:
-        raise CorruptError(
-            f"{name}: byte {start - BLOCK}: another header than when the tar was indexed; it was changed meanwhile: open it again, or delete its index"
-        )
+def error_of(name: str, byte: int, why: str) -> CorruptError:
+    if why == "cut":
+        return TruncatedError(f"{name}: byte {byte}: the file ends at or before this byte; it was cut after it was opened: open it again")
+    if why == "index":  # the file of the index may come from anywhere
+        return CorruptError(f"{name}: its index is damaged: byte {byte}, or what is to be read there, is not in the tar; delete the index, and it is made anew")
+    return CorruptError(f"{name}: byte {byte}: another header than when the tar was indexed; it was changed meanwhile: open it again, or delete its index")
 
 
 class TarDataset:
@@ -193,11 +195,12 @@ class TarDataset:
         return len(self._rows)
 
     def __getitem__(self, key: Any) -> Any:
-        if not isinstance(key, bool) and hasattr(key, "__index__") and getattr(key, "ndim", 0) == 0:
-            place = operator.index(key)
-            if not -len(self) <= place < len(self):
-                raise IndexError(f"row {place} is out of range for {len(self)} rows")
-            return self._opened.example(int(self._rows[place]))
+        if type(key) is int or (not isinstance(key, bool) and hasattr(key, "__index__") and getattr(key, "ndim", 0) == 0):
+            try:
+                row = self._rows[key]
+            except IndexError:
+                raise IndexError(f"row {key} is out of range for {len(self)} rows") from None
+            return self._opened.example(row if type(row) is int else int(row))
         return TarDataset(self._opened, compose(self._rows, key))
 
     def __getitems__(self, indices: Sequence[int]) -> list[dict[str, object]]:

@@ -1,6 +1,6 @@
 """The index of a tar: where each sample's fields lie, as an Atlas shard of one row per sample. Built once, kept beside the tar or in a cache.
 
-Columns: key; members: for each field the byte its data begins at (-1: it has none), the bytes of its data, and the CRC-32 of its header;
+Columns: key; members: for each field the byte its data begins at (-1: it has none), the bytes of its data, and the XXH3-64 of its header;
 about: one JSON text for all rows: the fields, the rules of grouping, and the tar's size and version.
 """
 
@@ -28,10 +28,11 @@ from atlas_ds.schema.schema import make_schema
 from atlas_ds.schema.types import array as array_of
 from atlas_ds.store.local import sync_folder
 
-VERSION = 1
+VERSION = 2
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR)
 Version = tuple[int, int | str]  # size, and time of change or version
 SUFFIX = ".atlas"
+READ = ("key", "members")  # what reading a sample needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +80,14 @@ def stored(place: Path, about: str, version: Version) -> TarIndex | None:
     except (AtlasError, OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
     fits = told.get("of") == about and len(set(fields)) == len(fields) and rows.schema == make_schema(columns(len(fields)))
-    return TarIndex(rows, fields, version) if fits else None
+    return TarIndex(AtlasDataset(place, columns=READ), fields, version) if fits else None
 
 
 def build(name: str, rules: Rules, folder: Path | None, about: str, version: Version) -> TarIndex:
     """Walks through the tar and writes its index at the first place that takes it."""
     fields: dict[str, int] = {}
     keys: list[str] = []
-    flat = array("q")  # sample, field, start, size, crc of every member
+    flat = array("q")  # sample, field, start, size, hash of every member
     with opened(name, rules.encoding) as tar:
         if tar.packed:
             raise UnsupportedError(f"{name}: a packed tar has no sample that can be read on its own; unpack it, or import_webdataset it")
@@ -94,7 +95,7 @@ def build(name: str, rules: Rules, folder: Path | None, about: str, version: Ver
             for field, member in sample.fields.items():
                 if member.sparse is not None:
                     raise UnsupportedError(f"{name}: byte {member.header}: {member.name!r} is a sparse file, which cannot be read in place; import it")
-                flat.extend((len(keys), fields.setdefault(field, len(fields)), member.start, member.size, member.crc))
+                flat.extend((len(keys), fields.setdefault(field, len(fields)), member.start, member.size, member.hash))
             keys.append(sample.key)
     if not keys:
         return TarIndex(None, (), version)
@@ -115,7 +116,7 @@ def keep(name: str, folder: Path | None, values: dict[str, Any]) -> AtlasDataset
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
             write(place, values)
-            return AtlasDataset(place)
+            return AtlasDataset(place, columns=READ)
         except OSError as error:
             if error.errno not in READ_ONLY:
                 raise

@@ -119,7 +119,7 @@ def picture_decoder(mode: str) -> Convert:
     return lambda data, where: decode_image(data, mode, where=where)
 
 
-def as_media(data: bytes, where: str) -> Media:
+def as_media(data: bytes, where: str = "") -> Media:
     return Media(data, sniff(data[:64]) or "application/octet-stream")
 
 

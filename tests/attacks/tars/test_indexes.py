@@ -37,9 +37,8 @@ def index(tar: Path) -> Path:
 
 def forge(tar: Path, change: Callable[[np.ndarray], Any] = lambda members: None, **about: Any) -> None:
     """The index that belongs beside a tar, with other numbers or another description."""
-    rows = index_of(str(tar), Rules(), None).rows
-    assert rows is not None
-    values = rows.batch(slice(None))
+    index_of(str(tar), Rules(), None)
+    values = atlas.AtlasDataset(index(tar)).batch(slice(None))
     members = np.array(values["members"])
     change(members)
     told = json.loads(values["about"][0]) | about

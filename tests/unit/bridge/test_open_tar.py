@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import numpy as np
 import pytest
 
 from atlas_ds import AtlasDataset, Loader, import_webdataset, open_tar
+from atlas_ds._tar import TarReader, header_hash
 from atlas_ds.bridge import tar_index
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError, TruncatedError, UnsupportedError
 from tests.support import same
@@ -158,8 +160,9 @@ def test_an_index_that_is_damaged_or_of_another_tar_is_made_anew(tars: list[Path
     assert [row["cls"] for row in open_tar(tars)] == [b"%d" % i for i in range(81)]
 
 
-def test_a_change_while_it_is_open_is_an_error(tars: list[Path]) -> None:
-    ds = open_tar(tars)
+@pytest.mark.parametrize("io", ["mmap", "pread"])
+def test_a_change_while_it_is_open_is_an_error(tars: list[Path], io: str) -> None:
+    ds = open_tar(tars, io=io)
     ds[80]
     with tars[2].open("r+b") as file:
         file.seek(0)
@@ -170,6 +173,42 @@ def test_a_change_while_it_is_open_is_an_error(tars: list[Path]) -> None:
     with pytest.raises(TruncatedError, match=r"t-0\.tar: byte \d+: the file ends at or before"):
         ds[29]
     assert ds[0]["cls"] == b"0"
+
+
+@pytest.mark.parametrize("memory", [1, None])
+@pytest.mark.parametrize("io", ["mmap", "pread"])
+def test_samples_of_every_shape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, io: str, memory: int | None) -> None:
+    """More members than one call reads, members far apart, empty and large ones, ones larger than the pages that are asked for at once."""
+    if memory is not None:
+        monkeypatch.setattr("atlas_ds.bridge.tar_dataset.os.sysconf", lambda name: memory)
+    rng = np.random.default_rng(0)
+    sizes = {"a": [0] * 3, "b": [1] * 40, "c": [511, 512, 513, 40_000, 0, 70_000], "d": [5 << 20], "e": [9] * 17}
+    made = {key: {f"f{k:02d}": rng.bytes(size) for k, size in enumerate(all_of)} for key, all_of in sizes.items()}
+    wanted = [(f"{key}.{name}", data) for key, fields in made.items() for name, data in fields.items()]
+    wanted += [("far.x", b"1"), ("other.x", bytes(10_000)), ("far.y", b"2"), ("far.z", b"")]
+    path = write_tar(tmp_path / "t.tar", wanted)
+    ds = open_tar(path, interleaved="merge", io=io)
+    for _ in range(2):
+        rows = {row.pop("__key__"): {name: data for name, data in row.items() if data is not None} for row in ds}
+        assert rows == made | {"far": {"x": b"1", "y": b"2", "z": b""}, "other": {"x": bytes(10_000)}}
+    assert open_tar(path, fields=["y", "x"], interleaved="merge", io=io)[5] == {"__key__": "far", "y": b"2", "x": b"1"}
+
+
+def test_what_a_reader_is_given_wrong(tars: list[Path]) -> None:
+    def sample(members: Any, mode: int = os.O_RDONLY, field: int = 0) -> Any:
+        file = FileIO(os.open(tars[0], mode), "rb")
+        return TarReader(file, tars[0].stat().st_size, False, False, [{"key": "k", "members": members}], (("x", field),), {"x": None}).sample(0)
+
+    good = np.array([[512, 1, header_hash(tars[0].read_bytes()[:512])]])
+    assert sample(good)["__key__"] == "k" and len(sample(good)["x"]) == 1
+    assert sample(good * -1) == {"__key__": "k", "x": None}
+    with pytest.raises(OSError, match="byte 0: Bad file descriptor"):
+        sample(good, os.O_WRONLY)
+    with pytest.raises(IndexError, match="member 1 of 1"):
+        sample(good, field=1)
+    for bad in (good.astype(np.int32), good[0], np.zeros((1, 2), np.int64), np.zeros((3, 3), np.int64).T[:2], [[512, 1, 0]], None):
+        with pytest.raises(TypeError):
+            sample(bad)
 
 
 def test_a_tar_that_is_replaced_while_open_stays_what_it_was(tars: list[Path]) -> None:
@@ -186,6 +225,8 @@ def test_what_cannot_be_read_in_place(tmp_path: Path, tars: list[Path]) -> None:
         open_tar(packed)
     with pytest.raises(UnsupportedError):
         open_tar("-")
+    with pytest.raises(ValueError, match="io='no'"):
+        open_tar(tars, io="no")
     with pytest.raises(AtlasError, match="nix"):
         open_tar(tmp_path / "nix.tar")
     empty = write_tar(tmp_path / "e.tar", [])
