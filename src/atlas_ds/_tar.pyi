@@ -2,6 +2,7 @@ from io import FileIO
 from typing import Any, Literal
 
 def header_hash(header: bytes) -> int: ...
+def plain_header(block: bytes) -> tuple[str, int, int] | None: ...
 
 class TarReader:
     def __init__(

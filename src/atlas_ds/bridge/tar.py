@@ -12,11 +12,10 @@ import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO, NamedTuple, NoReturn
 
-from atlas_ds._tar import header_hash
+from atlas_ds._tar import header_hash, plain_header
 from atlas_ds.bridge.numbers import OCTAL, octal
 from atlas_ds.bridge.packed import MAGIC_BYTES, unpacked
 from atlas_ds.bridge.pax import Extended, read_pax
@@ -39,17 +38,16 @@ OTHERS = {b"1": "hard link", b"2": "symbolic link", b"3": "device", b"4": "devic
 UNSUPPORTED = {b"M": "the rest of a member of another volume", b"N": "an old long name", b"D": "a directory dump"}
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """One entry. kind: "file", or what else it is. header, start: bytes in the (unpacked) archive where its last header and its data begin;
-    size: bytes of data as stored; hash: of the last header, as header_hash. sparse: its map, if it is a sparse file."""
+    size: bytes of data as stored; hashed: the last header's header_hash. sparse: its map, if it is a sparse file."""
 
     name: str
     kind: str
     header: int
     start: int
     size: int
-    hash: int
+    hashed: int
     sparse: Sparse | None = None
 
 
@@ -61,6 +59,7 @@ class Tar:
         come out of a decoder."""
         self.packed = packed
         self._file, self.where, self._size, self._encoding = file, where, size, encoding
+        self._ascii = is_ascii(encoding)  # whether names of ASCII characters are the same in it
         self._at = 0  # bytes read or skipped
         self._next = 0  # where the next header is
         self._member: Member | None = None
@@ -72,6 +71,12 @@ class Tar:
             self._skip_to(self._next)
             extended = NOTHING
             block = self._block("a header")
+            plain = plain_header(block) if self._ascii else None
+            if plain is not None:
+                member = self._member = Member(plain[0], "file", self._at - BLOCK, self._at, plain[1], plain[2])
+                self._behind(member)
+                yield member
+                continue
             while block[156:157] in b"xXLKg" and block != ZEROS:
                 extended = Extended() if extended is NOTHING else extended
                 self._extend(extended, block)
@@ -82,10 +87,13 @@ class Tar:
                 self._end()
                 return
             member = self._member = self._read_member(block, extended)
-            self._next = member.start + -(-member.size // BLOCK) * BLOCK
-            if self._size is not None and member.start + member.size > self._size:
-                raise TruncatedError(self._says(self._size, f"the archive ends inside {member.name!r}, which has {member.size:,} bytes; fetch it again"))
+            self._behind(member)
             yield member
+
+    def _behind(self, member: Member) -> None:
+        self._next = member.start + -(-member.size // BLOCK) * BLOCK
+        if self._size is not None and member.start + member.size > self._size:
+            raise TruncatedError(self._says(self._size, f"the archive ends inside {member.name!r}, which has {member.size:,} bytes; fetch it again"))
 
     def _read_member(self, block: bytes, extended: Extended) -> Member:
         header = self._at - BLOCK
@@ -117,7 +125,7 @@ class Tar:
         place = self._says(plain.header, repr(plain.name))
         sparse = from_pax(extended.sparse, place) if extended.sparse else old_gnu(block, lambda: self._block("a sparse map"), place)
         check(sparse, plain.size, place)
-        return replace(plain, start=self._at, sparse=sparse)
+        return plain._replace(start=self._at, sparse=sparse)
 
     def _check(self, block: bytes, header: int) -> None:
         if not is_sum(octal(block[148:156], self.where, header + 148), block):
@@ -237,6 +245,14 @@ class Tar:
 
     def _bad(self, at: int, what: str) -> NoReturn:
         raise CorruptError(self._says(at, f"{what}; fetch the archive again or write it anew"))
+
+
+def is_ascii(encoding: str) -> bool:
+    every = bytes(range(128))
+    try:
+        return every.decode(encoding) == every.decode("ascii")
+    except UnicodeError:
+        return False
 
 
 def is_sum(stored: int, block: bytes) -> bool:

@@ -95,7 +95,7 @@ def build(name: str, rules: Rules, folder: Path | None, about: str, version: Ver
             for field, member in sample.fields.items():
                 if member.sparse is not None:
                     raise UnsupportedError(f"{name}: byte {member.header}: {member.name!r} is a sparse file, which cannot be read in place; import it")
-                flat.extend((len(keys), fields.setdefault(field, len(fields)), member.start, member.size, member.hash))
+                flat.extend((len(keys), fields.setdefault(field, len(fields)), member.start, member.size, member.hashed))
             keys.append(sample.key)
     if not keys:
         return TarIndex(None, (), version)
