@@ -2155,11 +2155,10 @@ cdef class Block:
             total += self.buffers[i].size
         return total
 
-    def encode(self, Encoder encoder):
-        """Columns to chunk; without the GIL. Returns self."""
+    def encode(self, Encoder encoder, bint light=False):
+        """Columns to chunk; without the GIL, unless it is light work, which is done before another thread has woken up. Returns self."""
         cdef atlas_error error
         cdef size_t i
-        cdef uint64_t bound
         cdef int first = self.plan.first[self.group]
         error.status = ATLAS_OK
         memcpy(self.pages, self.plan.pages + first, self.count * sizeof(atlas_page_in))
@@ -2167,17 +2166,23 @@ cdef class Block:
             self.pages[i].values = self.buffers[i].values
             self.pages[i].offsets = self.buffers[i].offsets
             self.pages[i].valid = self.buffers[i].valid if self.buffers[i].nulls else NULL
-        with nogil:
-            bound = atlas_block_bound(self.pages, <uint32_t>self.count, <uint32_t>self.rows)
-            self.out = <uint8_t *>PyMem_RawMalloc(bound + 64)
-            if self.out != NULL:
-                atlas_block_write(encoder.c, self.pages, <uint32_t>self.count, self.first_row, <uint32_t>self.rows, <uint16_t>self.group, self.out, bound, &self.size, &self.raw_bytes, &error)
+        if light:
+            self.write(encoder.c, &error)
+        else:
+            with nogil:
+                self.write(encoder.c, &error)
         if self.out == NULL:
             raise MemoryError
         check(&error, "block")
         self.out_size = (self.size + 63) & ~<uint64_t>63
         memset(self.out + self.size, 0, self.out_size - self.size)
         return self
+
+    cdef void write(self, atlas_encoder *encoder, atlas_error *error) noexcept nogil:
+        cdef uint64_t bound = atlas_block_bound(self.pages, <uint32_t>self.count, <uint32_t>self.rows)
+        self.out = <uint8_t *>PyMem_RawMalloc(bound + 64)
+        if self.out != NULL:
+            atlas_block_write(encoder, self.pages, <uint32_t>self.count, self.first_row, <uint32_t>self.rows, <uint16_t>self.group, self.out, bound, &self.size, &self.raw_bytes, error)
 
     def seal(self, uint64_t nonce, uint64_t offset):
         """Writes the chunk's header for its place in the file; returns its hash."""

@@ -15,7 +15,7 @@ from atlas_ds import AtlasDataset, AtlasDatasetWriter
 from atlas_ds.shard import verify_shard
 from support import fd_count, rich_rows, same, write
 
-CALLS = ("write", "fsync", "replace", "unlink")
+CALLS = ("writev", "fsync", "replace", "unlink")
 OLD, NEW = rich_rows(10), rich_rows(40)[10:]
 
 
@@ -46,8 +46,9 @@ class Faults:
                 self.fsync_failed |= name == "fsync"
                 code = getattr(errno, self.mode.split()[0])
                 raise OSError(code, os.strerror(code))
-            if name == "write" and hit and self.mode.startswith("short"):
-                return original(args[0], bytes(args[1])[: max(1, len(args[1]) // 3)])
+            if name == "writev" and hit and self.mode.startswith("short"):
+                data = b"".join(args[1])
+                return original(args[0], [data[: max(1, len(data) // 3)]])
             try:
                 return original(*args, **kwargs)
             finally:

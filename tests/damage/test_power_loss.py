@@ -34,7 +34,7 @@ class Disk:
         self.draw = random.Random(5)
         for path in folder.iterdir():
             self.names[path.name] = self.add(path.read_bytes(), durable=True)
-        for call in ("open", "write", "fsync", "replace", "unlink", "link"):
+        for call in ("open", "writev", "fsync", "replace", "unlink", "link"):
             monkeypatch.setattr(os, call, self.wrap(getattr(self, call), getattr(os, call)))
 
     def wrap(self, note, original):
@@ -76,9 +76,9 @@ class Disk:
         elif not isinstance(path, int) and Path(path) == self.folder:
             self.fds[fd] = -1
 
-    def write(self, count, fd, data, *_):
+    def writev(self, count, fd, pieces):
         if self.fds.get(fd, -1) >= 0:
-            self.now[self.fds[fd]] += bytes(memoryview(data).cast("B")[:count])
+            self.now[self.fds[fd]] += b"".join(pieces)[:count]
 
     def fsync(self, _, fd):
         file = self.fds.get(fd)

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple, NoReturn
 
-from atlas_ds._tar import header_hash, plain_header
+from atlas_ds._tar import MappedFile, header_hash, plain_header
 from atlas_ds.bridge.numbers import OCTAL, octal
 from atlas_ds.bridge.packed import MAGIC_BYTES, unpacked
 from atlas_ds.bridge.pax import Extended, read_pax
@@ -54,7 +54,7 @@ class Member(NamedTuple):
 class Tar:
     """The members of one archive, in order: `for member in tar: ... tar.read() ...`. read gives the data of the last member, once."""
 
-    def __init__(self, file: IO[bytes], where: str, *, size: int | None = None, encoding: str = "utf-8", packed: bool = False) -> None:
+    def __init__(self, file: IO[bytes] | MappedFile, where: str, *, size: int | None = None, encoding: str = "utf-8", packed: bool = False) -> None:
         """file: unpacked bytes from the archive's first on; size: how many, where they can be sought in, None for a stream. packed: whether they
         come out of a decoder."""
         self.packed = packed
@@ -269,8 +269,8 @@ def is_header(block: bytes) -> bool:
 
 
 @contextmanager
-def open_tar_file(path: Path | str, *, encoding: str = "utf-8") -> Iterator[Tar]:
-    """A local archive, packed or not, open while it is entered."""
+def open_tar_file(path: Path | str, *, encoding: str = "utf-8", whole: bool = False) -> Iterator[Tar]:
+    """A local archive, packed or not, open while it is entered. whole: it will be read from its first byte to its last."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for whoever writes it
             raise UnsupportedError(f"{path}: not a file but a pipe, a device or a folder; give files, or '-' and the archive on standard input")
@@ -278,10 +278,10 @@ def open_tar_file(path: Path | str, *, encoding: str = "utf-8") -> Iterator[Tar]
     except OSError as error:
         raise unreadable(path, error) from error
     with file:
-        yield tar_of(file, str(path), encoding=encoding, seekable=True)
+        yield tar_of(file, str(path), encoding=encoding, seekable=True, whole=whole)
 
 
-def tar_of(file: IO[bytes], where: str, *, encoding: str = "utf-8", seekable: bool = False) -> Tar:
+def tar_of(file: IO[bytes], where: str, *, encoding: str = "utf-8", seekable: bool = False, whole: bool = False) -> Tar:
     """An archive that begins where the file stands; a stream unless it can be sought in."""
     head = file.read(MAGIC_BYTES)
     inner = unpacked(file, head, where)
@@ -290,8 +290,16 @@ def tar_of(file: IO[bytes], where: str, *, encoding: str = "utf-8", seekable: bo
     if seekable:
         size = file.seek(0, io.SEEK_END)
         file.seek(0)
-        return Tar(file, where, size=size, encoding=encoding)
+        return Tar(map_file(file, size) if whole else file, where, size=size, encoding=encoding)
     return Tar(io.BufferedReader(Behind(head, file), PIECE), where, encoding=encoding)
+
+
+def map_file(file: IO[bytes], size: int) -> IO[bytes] | MappedFile:
+    """The file in memory, to be read in order; itself where it cannot be mapped."""
+    try:
+        return MappedFile(file.fileno(), size)
+    except OSError:
+        return file
 
 
 class Behind(io.RawIOBase):

@@ -36,15 +36,15 @@ def is_stream(name: str) -> bool:
 
 
 @contextmanager
-def opened(name: str, encoding: str = "utf-8") -> Iterator[Tar]:
-    """A tar by a name from urls.expand."""
+def opened(name: str, encoding: str = "utf-8", *, whole: bool = False) -> Iterator[Tar]:
+    """A tar by a name from urls.expand. whole: as open_tar_file's."""
     if name == STDIN:
         yield tar_of(sys.stdin.buffer, "standard input", encoding=encoding)
     elif is_remote(name):
         with look_up(name).open() as stream:
             yield tar_of(stream, name, encoding=encoding)
     else:
-        with open_tar_file(name, encoding=encoding) as tar:
+        with open_tar_file(name, encoding=encoding, whole=whole) as tar:
             yield tar
 
 
@@ -59,7 +59,7 @@ def scan(name: str, rules: Rules) -> Tally:
 
 def read_samples(name: str, rules: Rules, tally: Tally) -> Generator[Sample[bytes], None, None]:
     """The samples of a tar with the bytes of their fields."""
-    with opened(name, rules.encoding) as tar:
+    with opened(name, rules.encoding, whole=True) as tar:
         if rules.interleaved != "merge":
             yield from samples(tar, rules, tally, lambda member: tar.read())
             return

@@ -21,6 +21,7 @@ from atlas_ds.store.local import NewFile
 SAMPLE_BYTES = 20 << 20  # rows of this many bytes are waited for before a shard is planned
 BLOCK_OVERFLOW = 64  # a block of more than this many targets closes the shard: the rows changed since it was planned
 PENDING_BYTES = 32 << 20  # bytes of blocks that wait for an encoder at most
+LIGHT_BYTES = 1 << 20  # of a block without compression that is hashed, in 0.1 ms, while the GIL is held: waking another thread up takes as long
 LAYOUTS = {1: "FIXED", 2: "VAR", 3: "CONST", 4: "NARROW", 5: "ENUM"}
 CODEC_NAMES = {0: "none", 1: "lz4", 2: "zstd"}
 CELLS = 2
@@ -44,21 +45,17 @@ class Encoders:
         self._pool = ThreadPoolExecutor(workers, "atlas-encode") if workers > 0 else None
         self._idle: list[_core.Encoder] = []
 
-    def submit(self, block: _core.Block, *, light: bool) -> Future[_core.Block]:
+    def submit(self, block: _core.Block, *, light: bool) -> Future[_core.Block] | _core.Block:
         """light: there is nothing to compress, so that handing it to a thread and back would cost more than hashing it here."""
-        if self._pool is not None and not light:
-            return self._pool.submit(self._encode, block)
-        done: Future[_core.Block] = Future()
-        done.set_result(self._encode(block))
-        return done
+        return self._encode(block, light) if self._pool is None or light else self._pool.submit(self._encode, block)
 
-    def _encode(self, block: _core.Block) -> _core.Block:
+    def _encode(self, block: _core.Block, light: bool = False) -> _core.Block:
         try:
             encoder = self._idle.pop()
         except IndexError:
             encoder = _core.Encoder()
         try:
-            return block.encode(encoder)
+            return block.encode(encoder, light and block.waiting <= LIGHT_BYTES)
         finally:
             self._idle.append(encoder)
 
@@ -180,7 +177,7 @@ class _OpenShard:
         self._ordinal = ordinal
         self._encoders = encoders
         self._tallies = tallies
-        self._pending: deque[tuple[Future[_core.Block], int]] = deque()
+        self._pending: deque[tuple[Future[_core.Block] | _core.Block, int]] = deque()
         self._pending_bytes = 0
         self.cut_bytes = 0
         self._index: list[list[tuple[int, int, int, int]]] = [[] for _ in plan.groups]
@@ -275,13 +272,13 @@ class _OpenShard:
         self.cut_bytes += size
         self._pending.append((self._encoders.submit(block, light=self._light[group]), size))
         self._pending_bytes += size
-        while self._pending and (self._pending_bytes > PENDING_BYTES or self._pending[0][0].done()):
+        while self._pending and (self._pending_bytes > PENDING_BYTES or is_done(self._pending[0][0])):
             self._write_next()
 
     def _write_next(self) -> None:
-        future, size = self._pending.popleft()
+        encoded, size = self._pending.popleft()
         self._pending_bytes -= size
-        block = future.result()
+        block = encoded.result() if isinstance(encoded, Future) else encoded
         self._digest.add(block)
         offset = self._file.size
         hash = block.seal(self._nonce, offset)
@@ -320,9 +317,14 @@ class _OpenShard:
         return info
 
     def abort(self) -> None:
-        for future, _ in self._pending:
-            future.cancel()
+        for encoded, _ in self._pending:
+            if isinstance(encoded, Future):
+                encoded.cancel()
         self._file.discard()
+
+
+def is_done(encoded: Future[_core.Block] | _core.Block) -> bool:
+    return not isinstance(encoded, Future) or encoded.done()
 
 
 class _LeafStats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,11 @@ from typing import Protocol
 from atlas_ds.errors import AtlasError
 
 TEMPORARY = ".tmp-"
+TOGETHER = 1 << 20  # bytes that are written with one call
+MOST_PIECES = 256  # that one call takes: IOV_MAX is 1,024
+AHEAD = 8 << 20  # bytes after which the system is asked to begin to write, so that the disk works meanwhile and fsync has less to wait for
+SYNC_FILE_RANGE_WRITE = 2  # linux/fs.h
+LIBC = ctypes.CDLL(None)
 
 
 class Bytes(Protocol):
@@ -20,9 +26,9 @@ class Bytes(Protocol):
 
 
 class NewFile:
-    """A file on its way to a name: write, then publish or discard. After a failed fsync it can only be discarded."""
+    """A file on its way to a name: write, then publish or discard. After a write or fsync that failed it is discarded."""
 
-    __slots__ = ("_fd", "_folder", "path", "size")
+    __slots__ = ("_begun", "_fd", "_folder", "_queue", "_queued", "path", "size")
 
     def __init__(self, folder: Path, label: str) -> None:
         self._folder = folder
@@ -41,17 +47,36 @@ class NewFile:
             raise FileExistsError(f"{folder}: a thousand temporary files of this process are there")
         self.path = path
         self.size = 0
+        self._queue: list[memoryview] = []
+        self._queued = 0
+        self._begun = 0  # bytes that the system was asked to write to the disk
 
     def write(self, data: Bytes) -> None:
-        """All of data, at the end."""
-        write_all(self._fd, data, self.path)
-        self.size += memoryview(data).nbytes
+        """All of data, at the end; it must not be changed any more: what is small waits for more of it."""
+        view = memoryview(data).cast("B")
+        self._queue.append(view)
+        self._queued += len(view)
+        self.size += len(view)
+        if self._queued >= TOGETHER or len(self._queue) == MOST_PIECES:
+            self._flush()
+
+    def _flush(self) -> None:
+        queue, self._queue, self._queued = self._queue, [], 0
+        try:
+            write_all(self._fd, queue, self.path)
+        except BaseException:
+            self.discard()  # nobody knows what of it was written
+            raise
+        if self.size - self._begun >= AHEAD:
+            begin_to_write(self._fd, self._begun, self.size - self._begun)
+            self._begun = self.size
 
     def settle(self) -> None:
         """Makes the bytes durable and closes the file, which keeps its temporary name: publish may come much later."""
         if self._fd < 0:
             return
         try:
+            self._flush()
             os.fsync(self._fd)
         except BaseException:
             self.discard()
@@ -68,6 +93,7 @@ class NewFile:
 
     def discard(self) -> None:
         """Takes the file away; silent if it is gone."""
+        self._queue.clear()
         self._close()
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path)
@@ -78,13 +104,23 @@ class NewFile:
             os.close(fd)
 
 
-def write_all(fd: int, data: Bytes, path: Path) -> None:
-    view = memoryview(data)
-    while len(view):
-        done = os.write(fd, view)
-        if done == 0:
-            raise OSError(f"{path}: the system took none of {len(view)} bytes")
-        view = view[done:]
+def write_all(fd: int, pieces: list[memoryview], path: Path) -> None:
+    while pieces:
+        done = os.writev(fd, pieces)
+        if done == 0 and any(map(len, pieces)):
+            raise OSError(f"{path}: the system took none of {sum(map(len, pieces))} bytes")
+        while pieces and done >= len(pieces[0]):
+            done -= len(pieces.pop(0))
+        if done:
+            pieces[0] = pieces[0][done:]
+
+
+def begin_to_write(fd: int, start: int, size: int) -> None:
+    """Has the system write a range to the disk, and waits for nothing. Nothing depends on it, and where it cannot be done it is not: fsync tells
+    of errors."""
+    call = getattr(LIBC, "sync_file_range", None)
+    if call is not None:
+        call(fd, ctypes.c_int64(start), ctypes.c_int64(size), ctypes.c_uint(SYNC_FILE_RANGE_WRITE))
 
 
 def sync_folder(folder: Path) -> None:
@@ -111,7 +147,7 @@ def append_file(path: Path, data: Bytes) -> None:
     """Adds to the end of a file that is there, and makes it durable. A crash may leave a part of data."""
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
     try:
-        write_all(fd, data, path)
+        write_all(fd, [memoryview(data)], path)
         os.fsync(fd)
     finally:
         os.close(fd)

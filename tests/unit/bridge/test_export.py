@@ -399,7 +399,7 @@ def test_overlap(numbers, tmp_path):
     assert not (tmp_path / "ds" / "deep").exists()
 
 
-STEPS = ("write", "fsync", "replace", "unlink", "link", "open")
+STEPS = ("writev", "fsync", "replace", "unlink", "link", "open")
 
 
 @pytest.mark.parametrize("standing", [False, True])

@@ -12,8 +12,12 @@ from pathlib import Path
 import lz4.frame
 import pytest
 import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from atlas_ds.bridge.tar import Tar, open_tar_file, tar_of
+from atlas_ds._tar import MappedFile, header_hash, plain_header
+from atlas_ds.bridge import tar as tar_module
+from atlas_ds.bridge.tar import Member, Tar, open_tar_file, tar_of
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, TruncatedError, UnsupportedError
 from tests.unit.bridge.tars import tar_bytes, write_tar
 
@@ -157,3 +161,83 @@ def test_unknown_types_are_refused() -> None:
     header[148:156] = b"%06o\0 " % sum(header)
     with pytest.raises(UnsupportedError, match="another volume"):
         walk(bytes(header) + bytes(1024))
+
+
+# --- the usual headers, which are read in Cython ---
+
+
+def seen(data: bytes) -> list[Member | str]:
+    """The members of a tar up to the end or an error, and the error."""
+    out: list[Member | str] = []
+    try:
+        out.extend(tar_of(io.BytesIO(data), "t.tar", seekable=True))
+    except AtlasError as error:
+        out.append(f"{type(error).__name__}: {error}")
+    return out
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(sorted(FORMATS)),
+    st.lists(st.tuples(st.integers(0, 511), st.one_of(st.sampled_from(b"\0 07x/1\x80\xff"), st.integers(0, 255))), max_size=3),
+    st.booleans(),
+)
+def test_usual_headers_are_read_as_the_others(format: str, changes: list[tuple[int, int]], mend: bool) -> None:
+    """With and without the Cython path: equal members, equal errors, for headers with some bytes changed and their checksum mended or not."""
+    data = bytearray(tar_bytes([("dir/a.txt", b"one"), ("d" * 90 + "/" + "n" * 40 + ".txt", b"")], FORMATS[format]))
+    for place, value in changes:
+        data[place] = value
+    if mend:
+        data[148:156] = b" " * 8
+        data[148:156] = b"%06o\0 " % sum(data[:512])
+    with pytest.MonkeyPatch.context() as patch:
+        fast = seen(bytes(data))
+        patch.setattr(tar_module, "plain_header", lambda block: None)
+        assert fast == seen(bytes(data))
+
+
+def test_which_headers_are_usual() -> None:
+    def first(name: str, format: int = tarfile.USTAR_FORMAT) -> tuple[str, int, int] | None:
+        return plain_header(tar_bytes([(name, b"abc")], format)[:512])
+
+    block = tar_bytes([("a.txt", b"abc")])[:512]
+    assert first("a.txt") == ("a.txt", 3, header_hash(block))
+    long = "d" * 154 + "/" + "n" * 100
+    assert first(long) == (long, 3, header_hash(tar_bytes([(long, b"abc")])[:512]))
+    assert first("a.txt", tarfile.GNU_FORMAT) and first("a.txt", tarfile.PAX_FORMAT)
+    assert first("\u00e9.txt") is None and first("\u00e9.txt", tarfile.PAX_FORMAT) is None and first("folder/") is None
+    for bad in (b"", block[:511], block + b"\0", bytes(512), block.replace(b"ustar", b"xstar"), block[:124] + b"\x80" + block[125:]):
+        assert plain_header(bad) is None
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "cp037", "utf-16-le"])
+def test_names_in_other_encodings(encoding: str) -> None:
+    """The second writes letters as other bytes than ASCII does, the third as two."""
+    data = tar_bytes([("ab.txt", b"one")])
+    names = [member.name for member in tar_of(io.BytesIO(data), "t.tar", seekable=True, encoding=encoding)]
+    assert names == [b"ab.txt".decode(encoding)]
+
+
+def test_a_mapped_file(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(bytes(range(200)) * 100)
+    with open(path, "rb", buffering=0) as file:
+        mapped = MappedFile(file.fileno(), 20_000)
+        assert mapped.read(3) == b"\0\1\2" and mapped.read(2) == b"\3\4" and mapped.seek(19_999) == 19_999 and mapped.read(10) == b"\xc7"
+        assert mapped.read(10) == b"" and mapped.seek(30_000) and mapped.read(1) == b""
+        path.write_bytes(bytes(100))  # it shrinks
+        assert mapped.seek(90) and mapped.read(20) == bytes(10) and mapped.read(20) == b""
+        with pytest.raises(ValueError, match="-1"):
+            mapped.seek(-1)
+        with pytest.raises(OSError):
+            MappedFile(file.fileno(), 0)
+
+
+def test_what_cannot_be_mapped_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "t.tar", MEMBERS, tarfile.GNU_FORMAT)
+    monkeypatch.setattr(tar_module, "map_file", lambda file, size: file)
+    with open_tar_file(path, whole=True) as tar:
+        assert [(member.name, tar.read()) for member in tar] == MEMBERS
+    monkeypatch.undo()
+    with open_tar_file(path, whole=True) as tar:
+        assert [(member.name, tar.read()) for member in tar] == MEMBERS

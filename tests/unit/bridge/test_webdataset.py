@@ -331,6 +331,25 @@ def break_one(tars: list[Path]) -> bytes:
     return whole
 
 
+def test_a_tar_that_shrinks_while_it_is_read(tmp_path: Path) -> None:
+    """Between the walk through the headers and the reading of the data, and in the middle of the latter."""
+    for cut_at in (60, 90):
+        tar = write_tar(tmp_path / "t.tar", [(f"{i:03d}.jpg", bytes(20_000)) for i in range(50)])
+        calls = 0
+
+        def key_fn(name: str, tar: Path = tar, cut_at: int = cut_at) -> tuple[str, str]:
+            nonlocal calls
+            calls += 1
+            if calls == cut_at:
+                with tar.open("r+b") as file:
+                    file.truncate(100_000)
+            return name[:3], "jpg"
+
+        with pytest.raises(TruncatedError, match=r"t\.tar: byte \d+: the archive ends inside"):
+            import_webdataset(tar, tmp_path / "out", key_fn=key_fn)
+        assert not (tmp_path / "out").exists()
+
+
 def test_an_error_leaves_nothing_behind(tmp_path: Path) -> None:
     tars = many(tmp_path)
     break_one(tars)

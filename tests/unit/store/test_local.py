@@ -14,7 +14,7 @@ from support import fd_count
 def calls(monkeypatch):
     """Every call that matters for durability, in order."""
     log: list[str] = []
-    for name in ("fsync", "replace", "unlink", "write"):
+    for name in ("fsync", "replace", "unlink", "writev"):
         original = getattr(os, name)
 
         def record(*args, name=name, original=original, **kwargs):
@@ -30,23 +30,23 @@ def test_order_of_a_new_name(tmp_path, calls):
     file = NewFile(tmp_path, "x")
     file.write(b"abc")
     assert file.publish("x") == tmp_path / "x" and (tmp_path / "x").read_bytes() == b"abc" and file.size == 3
-    assert calls == ["write", "fsync file", "replace", "fsync folder"] and os.listdir(tmp_path) == ["x"]
+    assert calls == ["writev", "fsync file", "replace", "fsync folder"] and os.listdir(tmp_path) == ["x"]
 
 
 def test_order_of_a_replacement(tmp_path, calls):
     (tmp_path / "x").write_bytes(b"old")
     write_file(tmp_path, "x", b"new")
-    assert calls == ["write", "fsync file", "replace", "fsync folder"] and (tmp_path / "x").read_bytes() == b"new"
+    assert calls == ["writev", "fsync file", "replace", "fsync folder"] and (tmp_path / "x").read_bytes() == b"new"
 
 
 def test_adding_to_a_file(tmp_path, calls, monkeypatch):
     (tmp_path / "x").write_bytes(b"abc")
     before = fd_count()
     append_file(tmp_path / "x", b"def")
-    assert calls == ["write", "fsync file"] and (tmp_path / "x").read_bytes() == b"abcdef" and fd_count() == before
+    assert calls == ["writev", "fsync file"] and (tmp_path / "x").read_bytes() == b"abcdef" and fd_count() == before
     with pytest.raises(FileNotFoundError):
         append_file(tmp_path / "y", b"def")
-    monkeypatch.setattr(local.os, "write", lambda fd, data: 0)
+    monkeypatch.setattr(local.os, "writev", lambda fd, pieces: 0)
     with pytest.raises(OSError, match="took none of 3 bytes"):
         append_file(tmp_path / "x", b"def")
     assert fd_count() == before
@@ -69,7 +69,7 @@ def test_discard(tmp_path):
     assert os.listdir(tmp_path) == [] and fd_count() == before
 
 
-@pytest.mark.parametrize("name", ["write", "fsync", "replace"])
+@pytest.mark.parametrize("name", ["writev", "fsync", "replace"])
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
 def test_a_failure_leaves_nothing(tmp_path, monkeypatch, name, code):
     (tmp_path / "x").write_bytes(b"old")
@@ -99,13 +99,50 @@ def test_a_failed_fsync_is_never_tried_again(tmp_path, monkeypatch):
 
 
 def test_short_writes_are_continued(tmp_path, monkeypatch):
-    original = os.write
-    monkeypatch.setattr(local.os, "write", lambda fd, data: original(fd, bytes(data)[:3]))
+    original = os.writev
+    monkeypatch.setattr(local.os, "writev", lambda fd, pieces: original(fd, [b"".join(pieces)[:3]]))
     assert write_file(tmp_path, "x", bytes(range(100))).read_bytes() == bytes(range(100))
+    file = NewFile(tmp_path, "y")
+    for piece in (b"", b"ab", b"", b"cdefgh", b"i", b""):
+        file.write(piece)
+    assert file.publish("y").read_bytes() == b"abcdefghi"
+
+
+@pytest.mark.parametrize(("together", "count"), [(0, 1000), (10, 250), (local.TOGETHER, 4)])
+def test_small_writes_wait_for_each_other(tmp_path, monkeypatch, calls, together, count):
+    monkeypatch.setattr(local, "TOGETHER", together)
+    file = NewFile(tmp_path, "x")
+    for number in range(1000):
+        file.write(b"%03d" % number)
+        assert file.size == 3 * number + 3
+    assert file.publish("x").read_bytes() == b"".join(b"%03d" % number for number in range(1000))
+    assert calls.count("writev") == count
+
+
+def test_after_a_failed_write_it_is_gone(tmp_path, monkeypatch):
+    file = NewFile(tmp_path, "x")
+    with monkeypatch.context() as patch:
+        patch.setattr(local.os, "writev", lambda fd, pieces: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+        with pytest.raises(OSError, match="full"):
+            file.write(bytes(local.TOGETHER))
+    assert os.listdir(tmp_path) == []
+    with pytest.raises(OSError):
+        file.publish("x")
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_disk_begins_before_the_end(tmp_path, monkeypatch):
+    begun = []
+    monkeypatch.setattr(local, "begin_to_write", lambda fd, start, size: begun.append((start, size)))
+    file = NewFile(tmp_path, "x")
+    for _ in range(20):
+        file.write(bytes(1 << 20))
+    assert begun == [(0, local.AHEAD), (local.AHEAD, local.AHEAD)]
+    assert file.publish("x").stat().st_size == 20 << 20
 
 
 def test_a_write_that_takes_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(local.os, "write", lambda fd, data: 0)
+    monkeypatch.setattr(local.os, "writev", lambda fd, pieces: 0)
     with pytest.raises(OSError, match="took none of 3 bytes"):
         write_file(tmp_path, "x", b"abc")
     assert os.listdir(tmp_path) == []
