@@ -16,19 +16,19 @@ from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.values import Media, Ragged
 
 if TYPE_CHECKING:
-    from atlas_ds.bridge.arrow_export import export_parquet
-    from atlas_ds.bridge.hf import import_huggingface, to_huggingface
+    from atlas_ds.bridge.arrow.exporting import export_parquet
+    from atlas_ds.bridge.arrow.huggingface import import_huggingface, to_huggingface
 
 __version__ = "2.0.0"
 
 _LAZY = {  # names of the bridge, which is imported when one of them is asked for
-    "export_parquet": "atlas_ds.bridge.arrow_export",
-    "export_webdataset": "atlas_ds.bridge.export",
+    "export_parquet": "atlas_ds.bridge.arrow.exporting",
+    "export_webdataset": "atlas_ds.bridge.webdataset.exporting",
     "import_atlas_v1": "atlas_ds.bridge.conversion",
-    "import_huggingface": "atlas_ds.bridge.hf",
-    "import_webdataset": "atlas_ds.bridge.webdataset",
-    "open_tar": "atlas_ds.bridge.tar_dataset",
-    "to_huggingface": "atlas_ds.bridge.hf",
+    "import_huggingface": "atlas_ds.bridge.arrow.huggingface",
+    "import_webdataset": "atlas_ds.bridge.webdataset.importing",
+    "open_tar": "atlas_ds.bridge.webdataset.in_place",
+    "to_huggingface": "atlas_ds.bridge.arrow.huggingface",
 }
 __all__ = [
     "AtlasDataset",

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True, freethreading_compatible=True
-"""The inner loops of reading tars: headers of the usual kind, which bridge/tar.py walks through, and samples of an indexed tar into Python
+"""The inner loops of reading tars: headers of the usual kind, which bridge/tar/archive.py walks through, and samples of an indexed tar into Python
 bytes, with one copy, the GIL let go meanwhile. It knows no index and no decoding, and names no file: bridge/ gives it numbers and says what is wrong.
 
 What is in the page cache is copied from a mapping: a read() of 80 KB takes 14 us here, the copy 5. What is not is read with one call, because a
@@ -58,7 +58,7 @@ def header_hash(const uint8_t[::1] header not None):
 
 def plain_header(bytes block not None):
     """(name, bytes of data, header_hash) of a header as nearly all are: a file, a checksum and a size in octal, a name in ASCII without zero bytes.
-    None of any other, whole or damaged: then bridge/tar.py looks closer."""
+    None of any other, whole or damaged: then bridge/tar/archive.py looks closer."""
     cdef const uint8_t *b = <const uint8_t *>PyBytes_AS_STRING(block)
     cdef int64_t checksum, size
     cdef int i, length, prefix = 0, total = 0
@@ -94,7 +94,7 @@ def plain_header(bytes block not None):
 
 
 cdef int64_t octal(const uint8_t *field, int size) noexcept nogil:
-    """Blanks, digits, and blanks or zero bytes to the end, as bridge/numbers.py has it; -1: something else."""
+    """Blanks, digits, and blanks or zero bytes to the end, as bridge/tar/numbers.py has it; -1: something else."""
     cdef int64_t value = 0
     cdef int i = 0
     while i < size and field[i] == c" ":

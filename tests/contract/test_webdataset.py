@@ -14,11 +14,11 @@ import webdataset as wds
 
 import atlas_ds as atlas
 from atlas_ds import AtlasDataset, AtlasDatasetWriter, Media, types
-from atlas_ds.bridge.export import export_webdataset
-from atlas_ds.bridge.folder import list_files
-from atlas_ds.bridge.names_out import field_fault, key_fault
-from atlas_ds.bridge.tar_header import archive_end, member_header, padding
-from atlas_ds.bridge.values import decode_value
+from atlas_ds.bridge.files.folder import list_files
+from atlas_ds.bridge.tar.header import archive_end, member_header, padding
+from atlas_ds.bridge.values.by_extension import decode_value
+from atlas_ds.bridge.webdataset.exporting import export_webdataset
+from atlas_ds.bridge.webdataset.names_out import field_fault, key_fault
 from support import same
 
 WIDS = Path(sys.prefix) / "peers" / "wids"

@@ -1,7 +1,7 @@
 """No data runs code. Two proofs of one rule:
 
 Bytes that others wrote are never unpickled, unmarshalled, evaluated, compiled or executed, and start no process, except by
-bridge/atlas_v1.py:unpickle, and only for trust_pickle=True. What does not count: pickles that this program made itself a moment ago, sent
+bridge/atlas_v1/reader.py:unpickle, and only for trust_pickle=True. What does not count: pickles that this program made itself a moment ago, sent
 between its own processes (datasets to DataLoader workers, batches from transform processes) or timed by `atlas-ds bench`; the parsing of
 a NumPy header (ast.literal_eval compiles it to a tree and never runs it).
 
@@ -22,7 +22,7 @@ MODULES = {"pickle", "_pickle", "cPickle", "pickletools", "marshal", "shelve", "
 BUILTINS = {"eval", "exec", "compile", "__import__"}
 LOADERS = {("np", "load"), ("numpy", "load"), ("torch", "load"), ("yaml", "load"), ("os", "system"), ("os", "popen"), ("importlib", "import_module")}
 ALLOWED = {
-    ("bridge/atlas_v1.py", "unpickle", "import pickle"): "the one place that reads foreign pickles, for trust_pickle=True",
+    ("bridge/atlas_v1/reader.py", "unpickle", "import pickle"): "the one place that reads foreign pickles, for trust_pickle=True",
     ("loader/processes.py", "", "import pickle"): "messages between this program's own processes",
     ("cli/peers.py", "", "import pickle"): "bench: rows that it has just pickled itself into a folder of its own",
 }
@@ -63,7 +63,7 @@ def test_sources_hold_nothing_that_unpickles():
 
 def test_unpickle_is_called_once():
     uses = [(p.name, m) for p in PACKAGE.rglob("*.py") for m in re.findall(r"(?<!def )\bunpickle\(", p.read_text())]
-    assert uses == [("atlas_v1.py", "unpickle(")]
+    assert uses == [("reader.py", "unpickle(")]
 
 
 def test_the_core_holds_nothing_that_unpickles():

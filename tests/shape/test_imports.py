@@ -41,18 +41,20 @@ HOMES = {
     "PIL": {"schema/pictures.py"},
     "simplejpeg": {"schema/pictures.py"},
     "pyarrow": {  # as a source and target of rows (types, files, export), for codecs nobody else has, and as a format to compare with
-        *(f"bridge/{name}.py" for name in ("arrow_export", "arrow_files", "arrow_own", "arrow_types", "arrow_values", "features", "hf", "tables", "unpack")),
+        *(f"bridge/arrow/{name}.py" for name in ("exporting", "features", "files", "huggingface", "own", "parquet", "types", "values")),
+        "bridge/compression/blocks.py",
         "cli/peers.py",
     },
     "matplotlib": {"cli/plot.py"},
-    "cbor2": {"bridge/nested.py"},
-    "zstandard": {"bridge/packed.py", "bridge/packing.py", "bridge/unpack.py", "bridge/v1_files.py"},  # streams in and out, pieces, dictionaries
-    "lz4": {"bridge/packed.py"},
+    "cbor2": {"bridge/values/nested.py"},
+    # streams in and out, pieces, dictionaries
+    "zstandard": {"bridge/compression/reading.py", "bridge/compression/writing.py", "bridge/compression/blocks.py", "bridge/atlas_v1/files.py"},
+    "lz4": {"bridge/compression/reading.py"},
     "obstore": {"store/remote.py"},
     "lmdb": {"cli/peers.py"},
     "h5py": {"cli/peers.py"},
-    "datasets": {"bridge/hf.py", "cli/peers.py"},
-    "xxhash": {"bridge/mds.py"},
+    "datasets": {"bridge/arrow/huggingface.py", "cli/peers.py"},
+    "xxhash": {"bridge/streaming/mds.py"},
     "array_record": {"cli/peers.py"},
     "bagz": {"cli/peers.py"},
 }

@@ -1,13 +1,14 @@
-"""Other people's formats: told apart by `detect`, turned into Atlas datasets by `convert`; and back, by `export_webdataset`. One file per format."""
+"""Other people's formats: told apart by `detect`, turned into Atlas datasets by `convert`; and back, by what is called export or to. One folder per
+family of formats; a reader gives a Source (source.py), and what none of them knows is in conversion.py and parts.py."""
 
-from atlas_ds.bridge.arrow_export import export_parquet, to_arrow
+from atlas_ds.bridge.arrow.exporting import export_parquet, to_arrow
+from atlas_ds.bridge.arrow.huggingface import import_huggingface, to_huggingface
 from atlas_ds.bridge.conversion import Converted, convert, import_atlas_v1
 from atlas_ds.bridge.detect import FORMATS, READERS, TARS, detect, open_source
-from atlas_ds.bridge.export import Exported, export_webdataset
-from atlas_ds.bridge.hf import import_huggingface, to_huggingface
 from atlas_ds.bridge.source import Source
-from atlas_ds.bridge.tar_dataset import TarDataset, open_tar
-from atlas_ds.bridge.webdataset import Imported, import_webdataset
+from atlas_ds.bridge.webdataset.exporting import Exported, export_webdataset
+from atlas_ds.bridge.webdataset.importing import Imported, import_webdataset
+from atlas_ds.bridge.webdataset.in_place import TarDataset, open_tar
 
 __all__ = [
     "FORMATS",

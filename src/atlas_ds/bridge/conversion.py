@@ -11,7 +11,7 @@ from pathlib import Path
 
 from atlas_ds.bridge.detect import TARS, detect, open_source
 from atlas_ds.bridge.source import Source
-from atlas_ds.bridge.webdataset import import_webdataset
+from atlas_ds.bridge.webdataset.importing import import_webdataset
 from atlas_ds.dataset.reader import AtlasDataset
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import AtlasError, SchemaError

@@ -10,21 +10,21 @@ from types import MappingProxyType
 from typing import Any
 
 from atlas_ds.bridge.again import read_atlas
-from atlas_ds.bridge.arrays import read_npy, read_npz
-from atlas_ds.bridge.arrow_files import FILE_MAGIC, STREAM_MAGIC, is_arrow_folder, read_arrow
-from atlas_ds.bridge.atlas_v1 import read_atlas_v1
-from atlas_ds.bridge.folder import folder_shape, list_files, read_folder
-from atlas_ds.bridge.idx import idx_files, looks_like_idx, read_idx
-from atlas_ds.bridge.indexed import indexed_kind
-from atlas_ds.bridge.litdata import read_litdata
-from atlas_ds.bridge.mds import read_mds
-from atlas_ds.bridge.packed import NAMES, open_unpacked, packing
+from atlas_ds.bridge.arrow.files import FILE_MAGIC, STREAM_MAGIC, is_arrow_folder, read_arrow
+from atlas_ds.bridge.arrow.parquet import read_parquet
+from atlas_ds.bridge.atlas_v1.files import looks_like_v1
+from atlas_ds.bridge.atlas_v1.reader import read_atlas_v1
+from atlas_ds.bridge.compression.reading import NAMES, open_unpacked, packing
+from atlas_ds.bridge.files.arrays import read_npy, read_npz
+from atlas_ds.bridge.files.folder import folder_shape, list_files, read_folder
+from atlas_ds.bridge.files.idx import idx_files, looks_like_idx, read_idx
+from atlas_ds.bridge.files.text_tables import read_csv, read_jsonl
 from atlas_ds.bridge.source import Source, open_binary, unreadable
-from atlas_ds.bridge.tables import read_parquet
-from atlas_ds.bridge.tar import BLOCK, is_header
-from atlas_ds.bridge.text_tables import read_csv, read_jsonl
-from atlas_ds.bridge.urls import TAR
-from atlas_ds.bridge.v1_files import looks_like_v1
+from atlas_ds.bridge.streaming.indexed import indexed_kind
+from atlas_ds.bridge.streaming.litdata import read_litdata
+from atlas_ds.bridge.streaming.mds import read_mds
+from atlas_ds.bridge.tar.archive import BLOCK, is_header
+from atlas_ds.bridge.webdataset.urls import TAR
 from atlas_ds.errors import AtlasError, CorruptError, UnsupportedError
 
 READERS: Mapping[str, Callable[..., Source]] = MappingProxyType(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from atlas_ds import bridge
-from atlas_ds.bridge.urls import TAR
+from atlas_ds.bridge.webdataset.urls import TAR
 from atlas_ds.cli.options import add_json, add_storage, positive, storage, subparser
 from atlas_ds.cli.text import count, duration, ratio, size
 from atlas_ds.dataset.reader import AtlasDataset

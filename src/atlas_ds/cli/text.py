@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from atlas_ds.bridge.media import sniff
+from atlas_ds.bridge.values.media import sniff
 
 TEXT_CUT = 100
 FEW_VALUES = 6

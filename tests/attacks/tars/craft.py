@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from atlas_ds.bridge.samples import Rules, Tally, samples
-from atlas_ds.bridge.tar import tar_of
+from atlas_ds.bridge.tar.archive import tar_of
+from atlas_ds.bridge.webdataset.samples import Rules, Tally, samples
 
 END = bytes(1024)
 FORMATS = {"ustar": tarfile.USTAR_FORMAT, "gnu": tarfile.GNU_FORMAT, "pax": tarfile.PAX_FORMAT}

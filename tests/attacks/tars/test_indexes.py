@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import atlas_ds as atlas
-from atlas_ds.bridge.tar_index import columns, index_of, write
-from atlas_ds.bridge.tars import Rules
+from atlas_ds.bridge.webdataset.index import columns, index_of, write
+from atlas_ds.bridge.webdataset.tars import Rules
 from atlas_ds.errors import AtlasError, CorruptError
 from atlas_ds.schema.types import array
 from attacks.tars.craft import by_tarfile

@@ -13,7 +13,8 @@ import torch
 import zstandard
 
 from atlas_ds import AtlasDataset, AtlasDatasetWriter, Media, bridge
-from atlas_ds.bridge import detect, import_atlas_v1, open_source, v1_files
+from atlas_ds.bridge import detect, import_atlas_v1, open_source
+from atlas_ds.bridge.atlas_v1 import files as v1_files
 from atlas_ds.cli import main
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, SchemaError, TruncatedError, UnsupportedError
 from support import same
@@ -376,7 +377,7 @@ def test_a_block_at_a_time(tmp_path, monkeypatch):
     """A block is read when its examples are asked for, and not before."""
     src = write_v1(tmp_path / "v1", rows(100), strategy=NONE)
     seen = []
-    monkeypatch.setattr("atlas_ds.bridge.atlas_v1.unpickle", lambda data, place: seen.append(place) or pickle.loads(data))
+    monkeypatch.setattr("atlas_ds.bridge.atlas_v1.reader.unpickle", lambda data, place: seen.append(place) or pickle.loads(data))
     examples = open_source(src, None, {"trust_pickle": True}).examples()
     collections.deque((next(examples) for _ in range(9)), 0)
     assert len(seen) == 3

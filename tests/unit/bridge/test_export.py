@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 
 import atlas_ds as atlas
 from atlas_ds import AtlasDataset, AtlasDatasetWriter, Media, types
-from atlas_ds.bridge import export, shards_out
-from atlas_ds.bridge.export import export_webdataset
-from atlas_ds.bridge.names_out import key_fault
-from atlas_ds.bridge.pattern import parse_pattern
-from atlas_ds.bridge.tar_header import archive_end, member_header, padding
-from atlas_ds.bridge.values import decode_value
+from atlas_ds.bridge.tar.header import archive_end, member_header, padding
+from atlas_ds.bridge.values.by_extension import decode_value
+from atlas_ds.bridge.webdataset import exporting as export
+from atlas_ds.bridge.webdataset import shards_out
+from atlas_ds.bridge.webdataset.exporting import export_webdataset
+from atlas_ds.bridge.webdataset.names_out import key_fault
+from atlas_ds.bridge.webdataset.pattern import parse_pattern
 from atlas_ds.errors import AtlasError, LimitError, SchemaError, UnsupportedError
 
 

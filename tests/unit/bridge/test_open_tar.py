@@ -21,7 +21,7 @@ import pytest
 
 from atlas_ds import AtlasDataset, Loader, import_webdataset, open_tar
 from atlas_ds._tar import TarReader, header_hash
-from atlas_ds.bridge import tar_index
+from atlas_ds.bridge.webdataset import index as tar_index
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError, TruncatedError, UnsupportedError
 from tests.support import same
 from tests.unit.bridge.tars import tar_bytes, write_tar
@@ -117,7 +117,7 @@ def test_the_index_goes_where_it_is_told_or_to_the_cache(tmp_path: Path, tars: l
     assert len(open_tar(tars, index=tmp_path / "kept")) == 81
     assert len(list((tmp_path / "kept").glob("*.atlas"))) == 3 and not index_of(tars[0]).exists()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    write, real = "atlas_ds.bridge.tar_index.write", tar_index.write
+    write, real = "atlas_ds.bridge.webdataset.index.write", tar_index.write
 
     def read_only(place: Path, columns: Any) -> None:
         if place.parent == tars[0].parent:
@@ -180,7 +180,7 @@ def test_a_change_while_it_is_open_is_an_error(tars: list[Path], io: str) -> Non
 def test_samples_of_every_shape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, io: str, memory: int | None) -> None:
     """More members than one call reads, members far apart, empty and large ones, ones larger than the pages that are asked for at once."""
     if memory is not None:
-        monkeypatch.setattr("atlas_ds.bridge.tar_dataset.os.sysconf", lambda name: memory)
+        monkeypatch.setattr("atlas_ds.bridge.webdataset.in_place.os.sysconf", lambda name: memory)
     rng = np.random.default_rng(0)
     sizes = {"a": [0] * 3, "b": [1] * 40, "c": [511, 512, 513, 40_000, 0, 70_000], "d": [5 << 20], "e": [9] * 17}
     made = {key: {f"f{k:02d}": rng.bytes(size) for k, size in enumerate(all_of)} for key, all_of in sizes.items()}
@@ -246,7 +246,7 @@ def read_rows(ds: Any, rows: list[int]) -> list[Any]:
 
 
 def test_threads(tars: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("atlas_ds.bridge.tar_dataset.OPEN_FILES", 1)
+    monkeypatch.setattr("atlas_ds.bridge.webdataset.in_place.OPEN_FILES", 1)
     ds = open_tar(tars)
     with ThreadPoolExecutor(8) as pool:
         rows = [list(np.random.default_rng(k).integers(0, 81, 300)) for k in range(8)]

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atlas_ds._tar import MappedFile, header_hash, plain_header
-from atlas_ds.bridge import tar as tar_module
-from atlas_ds.bridge.tar import Member, Tar, open_tar_file, tar_of
+from atlas_ds.bridge.tar import archive as tar_module
+from atlas_ds.bridge.tar.archive import Member, Tar, open_tar_file, tar_of
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, TruncatedError, UnsupportedError
 from tests.unit.bridge.tars import tar_bytes, write_tar
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from atlas_ds.bridge.urls import MAX_URLS, expand, is_remote
+from atlas_ds.bridge.webdataset.urls import MAX_URLS, expand, is_remote
 from atlas_ds.errors import AtlasError, LimitError, UnsupportedError
 
 

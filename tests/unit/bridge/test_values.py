@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from atlas_ds.bridge.nested import CBOR_TAGS, MAX_CBOR_DEPTH
-from atlas_ds.bridge.npy import decode_npz
-from atlas_ds.bridge.tenbin import CODES, UNREADABLE
-from atlas_ds.bridge.values import EXTENSIONS, REFUSED, decode_value, encode_value, kind_name, value_spec
+from atlas_ds.bridge.values.by_extension import EXTENSIONS, REFUSED, decode_value, encode_value, kind_name, value_spec
+from atlas_ds.bridge.values.nested import CBOR_TAGS, MAX_CBOR_DEPTH
+from atlas_ds.bridge.values.npy import decode_npz
+from atlas_ds.bridge.values.tenbin import CODES, UNREADABLE
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, SchemaError, UnsupportedError
 from atlas_ds.schema.types import SCALARS, media
 from atlas_ds.schema.values import Media

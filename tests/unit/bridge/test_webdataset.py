@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from webdataset.tariterators import base_plus_ext
 
 from atlas_ds import AtlasDataset, Media, import_webdataset, types
-from atlas_ds.bridge.samples import split_name
+from atlas_ds.bridge.webdataset.samples import split_name
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError, TruncatedError, UnsupportedError
 from tests.support import same
 from tests.unit.bridge.tars import tar_bytes, write_tar

@@ -1,0 +1,74 @@
+"""What Hugging Face notes about columns, written for it: so that datasets.load_dataset("parquet", ...) shows pictures, labels and arrays.
+
+Reading such notes is types.py's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from atlas_ds.schema.types import Array, Field, Media, Scalar, Struct
+
+_KINDS = {"image": "Image", "audio": "Audio", "video": "Video"}
+MAX_ARRAY = 5  # Hugging Face has Array2D to Array5D
+
+
+def features_json(schema: Any, fields: Sequence[Field], media_types: Mapping[str, str | None], metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The features of the columns of an Arrow schema. media_types: a type for each column of media that does not say one itself.
+
+    Hugging Face believes them only of columns that look exactly like its own, which all allow nulls.
+    """
+    labels = _labels(fields, metadata)
+    return {
+        field.name: labels.get(field.name) or _feature(field, column.type, media_types.get(field.name))
+        for field, column in zip(fields, schema, strict=True)
+    }
+
+
+def array_mark(field: Field) -> dict[str, str] | None:
+    """What marks an Arrow column as Hugging Face's Array2D to Array5D: without it, it would take the lists for lists."""
+    if not isinstance(field.type, Array) or not 2 <= len(field.type.shape) <= MAX_ARRAY:
+        return None
+    name = f"datasets.features.features.Array{len(field.type.shape)}DExtensionType"
+    return {"ARROW:extension:name": name, "ARROW:extension:metadata": json.dumps([field.type.shape, field.type.dtype])}
+
+
+def _labels(fields: Sequence[Field], metadata: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The columns whose numbers are names, by metadata["classes"]: a dict by column, or a list for the column "label"."""
+    classes = metadata.get("classes")
+    by_column = classes if isinstance(classes, dict) else {"label": classes}
+    whole = {field.name for field in fields if field.type == Scalar("int64")}
+    return {
+        name: {"names": names, "_type": "ClassLabel"}
+        for name, names in by_column.items()
+        if name in whole and isinstance(names, list) and all(isinstance(item, str) for item in names)
+    }
+
+
+def _feature(field: Field, kind: Any, media_type: str | None) -> Any:
+    match field.type:
+        case Media(own):
+            name = _KINDS.get((own or media_type or "").partition("/")[0])
+            return {"_type": name} if name else _of_arrow(kind)
+        case Array(dtype, shape) if 2 <= len(shape) <= MAX_ARRAY:
+            return {"shape": list(shape), "dtype": dtype, "_type": f"Array{len(shape)}D"}
+        case Struct(fields):
+            return {inner.name: _feature(inner, kind.field(inner.name).type, None) for inner in fields}
+        case _:
+            return _of_arrow(kind)
+
+
+def _of_arrow(kind: Any) -> Any:
+    """The feature of a plain Arrow type. A list of one feature is a list of any length; that notation is older than the name List, and still read."""
+    import pyarrow.types as t
+
+    if t.is_struct(kind):
+        return {field.name: _of_arrow(field.type) for field in kind}
+    if t.is_fixed_size_list(kind):
+        return {"feature": _of_arrow(kind.value_type), "length": kind.list_size, "_type": "Sequence"}
+    if t.is_list(kind):
+        return [_of_arrow(kind.value_type)]
+    names = {"halffloat": "float16", "float": "float32", "double": "float64"}
+    return {"dtype": names.get(str(kind), str(kind)), "_type": "Value"}

@@ -1,0 +1,145 @@
+"""Hugging Face datasets that are open in this process: into Atlas, and back (the package datasets is imported only here).
+
+Folders of save_to_disk and Parquet files need no datasets: files.py and parquet.py read them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from atlas_ds.bridge.arrow.exporting import to_arrow
+from atlas_ds.bridge.arrow.types import Plan, plan
+from atlas_ds.bridge.conversion import Converted, convert_source
+from atlas_ds.bridge.source import Row, Source
+from atlas_ds.dataset.reader import AtlasDataset
+from atlas_ds.errors import SchemaError
+from atlas_ds.store.local import NewFile
+
+BATCH_ROWS = 1024
+
+
+def import_huggingface(data: Any, dst: str | os.PathLike[str], **options: Any) -> Converted:
+    """Writes a datasets.Dataset, an IterableDataset, or a DatasetDict of either, whose keys become splits, as the dataset `dst`.
+
+    `options` are those of `convert`, without `source_format`. Any error, Ctrl-C too, leaves `dst` as it was. Columns of pictures and sound keep
+    their encoded bytes; where there is only a path, the file is read from there.
+    """
+    return convert_source(_source(data), Path(dst), **options)
+
+
+def to_huggingface(ds: AtlasDataset, *, columns: Sequence[str] | None = None, file: str | os.PathLike[str] | None = None) -> Any:
+    """A datasets.Dataset of the rows of a dataset or view. In memory; or, with `file`, in that Arrow file, which is written first and then mapped."""
+    datasets = _datasets()
+    reader = to_arrow(ds, columns=columns)
+    if file is None:
+        return datasets.Dataset(_in_memory(reader))
+    target = Path(file)
+    if target.exists():
+        raise FileExistsError(f"{target}: is there already; give another name, or remove it")
+    new = NewFile(target.absolute().parent, target.name)
+    try:
+        _write_stream(reader, new.path)
+        new.publish(target.name)
+    except BaseException:
+        new.discard()
+        raise
+    return datasets.Dataset.from_file(str(target))
+
+
+def _in_memory(reader: Any) -> Any:
+    """By way of Arrow's stream, which is where columns become what their marks say."""
+    import pyarrow as pa
+    import pyarrow.ipc
+
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, reader.schema) as writer:
+        for batch in reader:
+            writer.write_batch(batch)
+    return pa.ipc.open_stream(sink.getvalue()).read_all()
+
+
+def _write_stream(reader: Any, path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.ipc
+
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, reader.schema) as writer:
+        for batch in reader:
+            writer.write_batch(batch)
+
+
+def _datasets() -> Any:
+    try:
+        import datasets
+    except ImportError as error:
+        raise ImportError("this needs Hugging Face's datasets: pip install datasets") from error
+    return datasets
+
+
+def _source(data: Any) -> Source:
+    """All parts one after another; the first one's columns are everybody's."""
+    datasets = _datasets()
+    parts: dict[str | None, Any] = dict(data) if isinstance(data, Mapping) else {None: data}
+    for part in parts.values():
+        if not isinstance(part, datasets.Dataset | datasets.IterableDataset):
+            raise TypeError(f"a Dataset, an IterableDataset or a dict of them is imported, not {type(part).__name__}; call datasets.load_dataset first")
+    if not parts:
+        raise SchemaError("a DatasetDict without a dataset; nothing to convert")
+    schema: Any = None
+    full: set[str] | None = None
+    total: int | None = 0
+    for name, part in parts.items():
+        found, columns, rows = _look(part, datasets)
+        if schema is not None and not found.equals(schema):
+            raise SchemaError(f"split {name!r}: its columns differ from those of {next(iter(parts))!r}; import it on its own, or cast() it")
+        schema, full = found, columns if full is None else full & columns
+        total = None if rows is None or total is None else total + rows
+    planned = plan("huggingface", schema, full or set(), read_files=True)
+
+    def examples() -> Iterator[Row]:
+        for name, part in parts.items():
+            yield from _rows(part, planned, schema, name)
+
+    return Source("huggingface", examples, total, schema=planned.schema, metadata=planned.metadata, notes=planned.notes)
+
+
+def _look(part: Any, datasets: Any) -> tuple[Any, set[str], int | None]:
+    """Schema, columns without a null, and rows. A stream tells its columns by its features, or by its first rows, and never whether there are nulls."""
+    if isinstance(part, datasets.Dataset):
+        table = part.data.table
+        return part.features.arrow_schema, {name for name in table.column_names if not table.column(name).null_count}, len(part)
+    if part.features is not None:
+        return part.features.arrow_schema, set(), None
+    first = next(iter(part.with_format("arrow").iter(BATCH_ROWS)), None)
+    if first is None:
+        raise SchemaError("a stream without rows and features; nothing to convert")
+    return first.schema, set(), None
+
+
+def _tables(part: Any, name: str | None) -> Iterator[Any]:
+    import pyarrow as pa
+
+    try:
+        yield from part.with_format("arrow").iter(BATCH_ROWS)
+    except pa.ArrowInvalid as error:
+        raise _differing(name, error) from error
+
+
+def _differing(name: str | None, error: Exception) -> SchemaError:
+    return SchemaError(f"split {name!r}: rows whose columns differ from the first ones: {error}; give the stream features with cast()")
+
+
+def _rows(part: Any, planned: Plan, schema: Any, name: str | None) -> Iterator[Row]:
+    import pyarrow as pa
+
+    for table in _tables(part, name):
+        if table.schema.names != schema.names or table.schema.types != schema.types:
+            try:
+                table = table.select(schema.names).cast(schema)
+            except (pa.ArrowException, KeyError, ValueError) as error:
+                raise _differing(name, error) from error
+        for batch in table.to_batches():
+            for example in planned.rows(batch):
+                yield example, name

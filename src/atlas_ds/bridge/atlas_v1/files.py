@@ -1,0 +1,257 @@
+"""The files of a torch-atlas-ds dataset (version 1), checked, and its blocks as they were before compression.
+
+Everything that can be known without unpickling is checked here. What is in a block is reader.py's: nothing in this file unpickles.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from atlas_ds.bridge.source import unreadable
+from atlas_ds.errors import AtlasError, CorruptError, LimitError, TruncatedError, UnsupportedError
+
+NONE, PLAIN, SHARED, OWN = range(4)  # compression_strategy
+MAX_BLOCK = 4 << 30  # bytes of a block before compression: one block is held in memory at a time
+MAX_META = 64 << 20  # a meta.json is a few bytes per shard
+META, DATA, INDEX, DICTIONARY = "meta.json", "data.bin", "index.npy", "zstd_dict.bin"
+Decompress = Callable[[int, bytes], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A shard whose files fit together. offsets: where each block begins, then the end; dictionary: what its blocks need, if any."""
+
+    folder: Path
+    rows: int
+    block_size: int
+    compressed: bool
+    offsets: npt.NDArray[np.unsignedinteger[Any]]
+    dictionary: bytes | None
+
+    def rows_of(self, block: int) -> int:
+        """Examples that a block must hold: block_size, or in the last block what is left."""
+        return min(self.block_size, self.rows - block * self.block_size)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The shards that are there, in order, and those that are not as (number, rows)."""
+
+    shards: tuple[Shard, ...]
+    missing: tuple[tuple[int, int], ...]
+    rows: int
+
+
+def looks_like_v1(folder: Path) -> bool:
+    """Whether a folder is a dataset or a shard of version 1. Where its meta.json is damaged, the shards' files speak for it."""
+    if not (folder / META).is_file():
+        return False
+    try:
+        meta = read_meta(folder)
+    except CorruptError:
+        return (folder / INDEX).is_file() or any(folder.glob(f"[0-9]*/{INDEX}"))
+    return "shard_sizes" in meta or {"block_size", "stored_examples"} <= set(meta)
+
+
+def read_layout(path: Path) -> Layout:
+    """All shards of a dataset, or of a single shard's folder, checked. Nothing is decompressed."""
+    meta = read_meta(path)
+    if "stored_examples" in meta:
+        shard = read_shard(path, path.parent, meta)
+        return Layout((shard,), (), shard.rows)
+    check_version(path, meta)
+    sizes = meta.get("shard_sizes")
+    if not isinstance(sizes, list) or not all(is_count(size) for size in sizes):
+        raise CorruptError(f"{path / META}: shard_sizes must be a list of whole numbers from 0 on; restore the file")
+    folders = shard_folders(path, len(sizes))
+    shards = []
+    for number, folder in sorted(folders.items()):
+        shard = read_shard(folder, path, read_meta(folder))
+        if shard.rows != sizes[number]:
+            listed = f"{path / META} gives shard {number} {sizes[number]:,}"
+            raise CorruptError(f"{folder / META}: stored_examples is {shard.rows:,}, but {listed}; restore the shard")
+        shards.append(shard)
+    missing = tuple((number, sizes[number]) for number in range(len(sizes)) if number not in folders)
+    return Layout(tuple(shards), missing, sum(sizes))
+
+
+def shard_folders(path: Path, count: int) -> dict[int, Path]:
+    """The shards' folders by number. Padded or not: a writer that was killed at the very end left them unpadded."""
+    found: dict[int, Path] = {}
+    for folder in sorted(path.iterdir()):
+        if not (folder.is_dir() and folder.name.isascii() and folder.name.isdigit()):
+            continue
+        number = int(folder.name)
+        if number in found:
+            raise CorruptError(f"{folder}: the same number as {found[number].name}, so it is not clear which is shard {number}; move one of them away")
+        if number >= count:
+            raise CorruptError(f"{folder}: {path / META} lists {count} shards, 0 to {count - 1}; move the folder away, and import it by itself if it is whole")
+        found[number] = folder
+    return found
+
+
+def read_meta(folder: Path) -> dict[str, Any]:
+    file = folder / META
+    try:
+        if file.stat().st_size > MAX_META:
+            raise LimitError(f"{file}: larger than {MAX_META >> 20} MiB; this is no meta.json of torch-atlas-ds")
+        meta = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        what = "its writer was killed before the end; whole shard folders in it can be imported one by one" if folder.is_dir() else "check the path"
+        raise TruncatedError(f"{file}: is missing: {what}") from None
+    except OSError as error:
+        raise unreadable(file, error) from error
+    except (ValueError, RecursionError) as error:
+        raise CorruptError(f"{file}: not JSON: {error}; restore the file") from error
+    if not isinstance(meta, dict):
+        raise CorruptError(f"{file}: not a JSON object; restore the file")
+    return meta
+
+
+def is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value < 1 << 62
+
+
+def check_version(folder: Path, meta: dict[str, Any]) -> None:
+    version = meta.get("version")
+    if version != 1:
+        raise UnsupportedError(f"{folder / META}: version {version!r}; only version 1 of torch-atlas-ds can be read")
+
+
+def read_shard(folder: Path, root: Path, meta: dict[str, Any]) -> Shard:
+    """One shard, all of its files checked against each other. root: where a shared dictionary lies."""
+    check_version(folder, meta)
+    rows, block_size = meta.get("stored_examples"), meta.get("block_size")
+    if not isinstance(rows, int) or not is_count(rows):
+        raise CorruptError(f"{folder / META}: stored_examples is {rows!r}, not a whole number from 0 on; restore the file")
+    if not isinstance(block_size, int) or not is_count(block_size) or block_size == 0:
+        raise CorruptError(f"{folder / META}: block_size is {block_size!r}, not a whole number from 1 on; restore the file")
+    strategy = strategy_of(folder, meta)
+    offsets = read_index(folder, -(-rows // block_size))
+    return Shard(folder, rows, block_size, strategy != NONE, offsets, read_dictionary(folder, root, strategy))
+
+
+def strategy_of(folder: Path, meta: dict[str, Any]) -> int:
+    """compression_strategy; a pre-release wrote two bools instead."""
+    if "compression_strategy" not in meta and isinstance(meta.get("compression_enabled"), bool):
+        if not meta["compression_enabled"]:
+            return NONE
+        return OWN if meta.get("use_compression_dict") else PLAIN
+    strategy = meta.get("compression_strategy")
+    if type(strategy) is not int or strategy not in (NONE, PLAIN, SHARED, OWN):
+        raise CorruptError(f"{folder / META}: compression_strategy is {strategy!r}, not 0, 1, 2 or 3; restore the file")
+    return strategy
+
+
+def read_index(folder: Path, blocks: int) -> npt.NDArray[np.unsignedinteger[Any]]:
+    """The offsets of the blocks, mapped, once they are known to lie in order inside data.bin and to end with it."""
+    file = folder / INDEX
+    try:
+        index: npt.NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise TruncatedError(f"{file}: is missing; restore the shard") from None
+    except OSError as error:
+        raise unreadable(file, error) from error
+    except (ValueError, EOFError) as error:
+        raise CorruptError(f"{file}: not a readable array: {error}; restore the file") from error
+    if index.ndim != 1 or index.dtype.kind != "u":
+        raise CorruptError(f"{file}: {index.dtype} of shape {index.shape}, not one row of unsigned integers; restore the file")
+    if len(index) != blocks + 1:
+        raise CorruptError(f"{file}: {len(index):,} offsets, but {blocks:,} blocks (stored_examples / block_size) need {blocks + 1:,}; restore the shard")
+    if index[0] != 0:
+        raise CorruptError(f"{file}: the first offset is {index[0]}, not 0; restore the file")
+    wrong = np.flatnonzero(index[1:] <= index[:-1])
+    if len(wrong):
+        block = int(wrong[0])
+        raise CorruptError(f"{file}: block {block} begins at {index[block]} and ends at {index[block + 1]}: offsets must ascend; restore the file")
+    size = size_of(folder / DATA)
+    if int(index[-1]) != size:
+        raise CorruptError(f"{folder / DATA}: has {size:,} bytes, but the index ends at {int(index[-1]):,}; restore the shard")
+    return index
+
+
+def size_of(data: Path) -> int:
+    """Bytes of data.bin; a shard without examples has none."""
+    try:
+        return data.stat().st_size
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        raise unreadable(data, error) from error
+
+
+def read_dictionary(folder: Path, root: Path, strategy: int) -> bytes | None:
+    """The dictionary that a shard's blocks need. The other place is looked at too: a writer that was killed may have moved it already."""
+    if strategy not in (SHARED, OWN):
+        return None
+    places = (root, folder) if strategy == SHARED else (folder, root)
+    for place in places:
+        try:
+            return (place / DICTIONARY).read_bytes()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise unreadable(place / DICTIONARY, error) from error
+    raise CorruptError(f"{places[0] / DICTIONARY}: is missing, and the blocks of {folder} cannot be decompressed without it; restore the file")
+
+
+def blocks_of(shard: Shard) -> Iterator[tuple[int, bytes]]:
+    """Each block's number and its bytes as they were before compression, one at a time."""
+    if shard.rows == 0:
+        return
+    decompress = decompressor(shard)
+    offsets = shard.offsets
+    try:
+        with (shard.folder / DATA).open("rb") as file:
+            for block in range(len(offsets) - 1):
+                size = int(offsets[block + 1]) - int(offsets[block])
+                if size > MAX_BLOCK:
+                    raise LimitError(f"{shard.folder}: block {block}: {size:,} bytes, more than {MAX_BLOCK:,}")
+                data = file.read(size)
+                if len(data) != size:
+                    raise TruncatedError(f"{shard.folder / DATA}: block {block}: {len(data):,} of {size:,} bytes; did the file change meanwhile?")
+                yield block, decompress(block, data)
+    except OSError as error:
+        raise unreadable(shard.folder / DATA, error) from error
+
+
+def decompressor(shard: Shard) -> Decompress:
+    """A function of (block, stored bytes) for the blocks of a shard."""
+    if not shard.compressed:
+        return lambda block, data: data
+    zstandard = need_zstandard()
+    try:
+        dictionary = None if shard.dictionary is None else zstandard.ZstdCompressionDict(shard.dictionary)
+        context = zstandard.ZstdDecompressor(dict_data=dictionary)
+    except zstandard.ZstdError as error:
+        raise CorruptError(f"{shard.folder}: its zstd dictionary cannot be used: {error}; restore {DICTIONARY}") from error
+
+    def decompress(block: int, data: bytes) -> bytes:
+        place = f"{shard.folder}: block {block}"
+        try:
+            size = zstandard.get_frame_parameters(data).content_size
+            known = size != zstandard.CONTENTSIZE_UNKNOWN
+            if known and size > MAX_BLOCK:
+                raise LimitError(f"{place}: announces {size:,} bytes, more than {MAX_BLOCK:,}")
+            return bytes(context.decompress(data, max_output_size=0 if known else MAX_BLOCK, allow_extra_data=False))
+        except zstandard.ZstdError as error:
+            raise CorruptError(f"{place}: not one whole zstd frame of this shard: {error}; restore the shard") from error
+        except MemoryError:
+            raise LimitError(f"{place}: does not fit into memory decompressed") from None
+
+    return decompress
+
+
+def need_zstandard() -> Any:
+    try:
+        import zstandard
+    except ImportError as cause:
+        raise AtlasError("compressed datasets of torch-atlas-ds need zstandard: pip install 'atlas-ds[v1]'") from cause
+    return zstandard

@@ -1,0 +1,118 @@
+"""Reads datasets of torch-atlas-ds (version 1), whose blocks are pickles, for those who say that they trust whoever wrote them.
+
+The one file of the package that unpickles what others wrote, in one function, `unpickle`. The files' layout is files.py's.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+from atlas_ds.bridge.atlas_v1.files import Layout, Shard, blocks_of, need_zstandard, read_layout
+from atlas_ds.bridge.source import Row, Source
+from atlas_ds.errors import AtlasError, CorruptError, SchemaError, TruncatedError, UnsupportedError
+from atlas_ds.schema.values import to_numpy
+
+MISSING = ("error", "skip")
+
+
+def read_atlas_v1(path: Path, *, trust_pickle: bool = False, missing: str = "error") -> Source:
+    """The examples of a dataset or of one shard's folder, in order. All files are checked before the first example is unpickled.
+
+    missing: "skip" leaves out shards that are not there, so that later rows move up; "error" lists them.
+    """
+    if missing not in MISSING:
+        raise ValueError(f"missing={missing!r}: 'error' or 'skip'")
+    if not trust_pickle:
+        raise AtlasError(
+            f"{path}: a dataset of torch-atlas-ds (version 1). Its examples are pickles, and reading a pickle can run any program that its writer"
+            " put there. If you trust whoever wrote it, say so: --trust-pickle, or trust_pickle=True in Python"
+        )
+    layout = read_layout(path)
+    if layout.missing and missing == "error":
+        raise TruncatedError(
+            f"{path}: of {len(layout.shards) + len(layout.missing)} shards these are missing: {listed(layout)}."
+            " Restore them, or leave their rows out: --missing skip, or missing='skip' in Python"
+        )
+    if any(shard.compressed and shard.rows for shard in layout.shards):
+        need_zstandard()
+    ends = list(accumulate(shard.rows for shard in layout.shards))
+
+    def place(row: int) -> str:
+        k = min(bisect_right(ends, row), len(ends) - 1)
+        shard, inside = layout.shards[k], row - (ends[k] - layout.shards[k].rows)
+        return f"{shard.folder}: block {inside // shard.block_size}, example {inside} of the shard (row {row})"
+
+    def examples() -> Iterator[Row]:
+        for shard in layout.shards:
+            for example in examples_of(shard):
+                yield example, None
+
+    return Source("atlas-v1", examples, sum(shard.rows for shard in layout.shards), notes=notes(layout), place=place)
+
+
+def listed(layout: Layout) -> str:
+    """The missing shards and their rows, the first few by name."""
+    sizes = dict(layout.missing)
+    present = iter(layout.shards)
+    row, parts = 0, []
+    for number in range(len(layout.shards) + len(layout.missing)):
+        rows = sizes[number] if number in sizes else next(present).rows
+        if number in sizes:
+            parts.append(f"{number} (rows {row:,} to {row + rows - 1:,})" if rows else f"{number} (no rows)")
+        row += rows
+    return ", ".join(parts[:8]) + (f" and {len(parts) - 8} more" if len(parts) > 8 else "")
+
+
+def notes(layout: Layout) -> tuple[str, ...]:
+    if not layout.missing:
+        return ()
+    lost = sum(rows for _, rows in layout.missing)
+    return (f"{len(layout.missing)} missing shards left out, {lost:,} of {layout.rows:,} rows: shard {listed(layout)}; the rows behind them move up",)
+
+
+def examples_of(shard: Shard) -> Iterator[Any]:
+    """The examples of a shard, a block at a time."""
+    for block, data in blocks_of(shard):
+        place = f"{shard.folder}: block {block}"
+        found, rows = unpickle(data, place), shard.rows_of(block)
+        del data  # only the examples are held while they are used
+        if type(found) is not list:
+            raise CorruptError(f"{place}: holds a {type(found).__name__}, not a list of examples; restore the shard")
+        if len(found) != rows:
+            raise CorruptError(f"{place}: holds {len(found):,} examples, but stored_examples and block_size leave {rows:,} for it; restore the shard")
+        for i, example in enumerate(found):
+            check_tensors(example, f"{place}, example {block * shard.block_size + i} of the shard", "")
+            yield example
+
+
+def unpickle(data: bytes, place: str) -> Any:
+    """What a pickle holds. Runs whatever its writer put there: called for trust_pickle=True only."""
+    import pickle
+
+    try:
+        return pickle.loads(data)
+    except (ImportError, AttributeError) as error:
+        raise UnsupportedError(f"{place}: its examples need {error}; run this where the program that wrote them can be imported") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # it runs its writer's code, which may raise anything
+        raise CorruptError(f"{place}: cannot be unpickled: {type(error).__name__}: {error}; restore the shard") from error
+
+
+def check_tensors(value: Any, place: str, column: str) -> None:
+    """SchemaError for a tensor that has no NumPy form (sparse, quantized), which the writer would stumble over without saying where."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            check_tensors(inner, place, f"{column}.{name}" if column else str(name))
+    elif isinstance(value, tuple | list):
+        for i, inner in enumerate(value):
+            check_tensors(inner, place, f"{column}.{i}" if column else str(i))
+    elif hasattr(value, "detach"):
+        try:
+            to_numpy(value)
+        except (TypeError, RuntimeError) as error:
+            raise SchemaError(f"{place}: column {column or 'value'!r}: a tensor without a NumPy form: {error}; write it as a dense one") from error

@@ -1,0 +1,1 @@
+"""The shards of MosaicML Streaming (MDS) and LitData, read by their published formats, without their packages."""

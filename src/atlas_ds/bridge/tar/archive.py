@@ -1,0 +1,318 @@
+"""Walks the members of a tar archive and misses none: whatever does not add up is an error that names the byte. Nothing is ever extracted.
+
+It reads V7, USTAR, GNU and PAX headers itself, because tarfile stops in silence where a header is damaged or the end is missing (see
+docs/decisions). What is in extended headers is pax.py's, and sparse members are sparse.py's.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, NamedTuple, NoReturn
+
+from atlas_ds._tar import MappedFile, header_hash, plain_header
+from atlas_ds.bridge.compression.reading import MAGIC_BYTES, unpacked
+from atlas_ds.bridge.source import unreadable
+from atlas_ds.bridge.tar.numbers import OCTAL, octal
+from atlas_ds.bridge.tar.pax import Extended, read_pax
+from atlas_ds.bridge.tar.sparse import MAX_SPARSE, Sparse, check, filled, from_pax, old_gnu
+from atlas_ds.errors import AtlasError, CorruptError, LimitError, TruncatedError, UnsupportedError
+
+BLOCK = 512
+ZEROS = bytes(BLOCK)
+NOTHING = Extended()  # of a member without extended headers; never changed
+BUFFER = 1 << 14  # more would be read for nothing where large members are skipped
+PIECE = 1 << 20  # bytes read at once, so that a size that lies costs no memory
+MAX_PAX = 1 << 20  # bytes of one PAX header; real ones have a few hundred
+MAX_NAME = 1 << 16  # bytes of a name
+MAX_EXTENDED = 16  # extended headers before one member
+MAX_PADDING = 16 << 20  # zeros behind the end
+GNU = b"ustar  \0"  # the magic of its headers
+FILES = b"\0" b"07"
+OTHERS = {b"1": "hard link", b"2": "symbolic link", b"3": "device", b"4": "device", b"5": "directory", b"6": "pipe", b"V": "volume label"}
+UNSUPPORTED = {b"M": "the rest of a member of another volume", b"N": "an old long name", b"D": "a directory dump"}
+
+
+class Member(NamedTuple):
+    """One entry. kind: "file", or what else it is. header, start: bytes in the (unpacked) archive where its last header and its data begin;
+    size: bytes of data as stored; hashed: the last header's header_hash. sparse: its map, if it is a sparse file."""
+
+    name: str
+    kind: str
+    header: int
+    start: int
+    size: int
+    hashed: int
+    sparse: Sparse | None = None
+
+
+class Tar:
+    """The members of one archive, in order: `for member in tar: ... tar.read() ...`. read gives the data of the last member, once."""
+
+    def __init__(self, file: IO[bytes] | MappedFile, where: str, *, size: int | None = None, encoding: str = "utf-8", packed: bool = False) -> None:
+        """file: unpacked bytes from the archive's first on; size: how many, where they can be sought in, None for a stream. packed: whether they
+        come out of a decoder."""
+        self.packed = packed
+        self._file, self.where, self._size, self._encoding = file, where, size, encoding
+        self._ascii = is_ascii(encoding)  # whether names of ASCII characters are the same in it
+        self._at = 0  # bytes read or skipped
+        self._next = 0  # where the next header is
+        self._member: Member | None = None
+
+    # --- members ---
+
+    def __iter__(self) -> Iterator[Member]:
+        while True:
+            self._skip_to(self._next)
+            extended = NOTHING
+            block = self._block("a header")
+            plain = plain_header(block) if self._ascii else None
+            if plain is not None:
+                member = self._member = Member(plain[0], "file", self._at - BLOCK, self._at, plain[1], plain[2])
+                self._behind(member)
+                yield member
+                continue
+            while block[156:157] in b"xXLKg" and block != ZEROS:
+                extended = Extended() if extended is NOTHING else extended
+                self._extend(extended, block)
+                block = self._block("a header")
+            if block == ZEROS:
+                if extended is not NOTHING:
+                    self._bad(self._at - BLOCK, "an extended header with no member behind it")
+                self._end()
+                return
+            member = self._member = self._read_member(block, extended)
+            self._behind(member)
+            yield member
+
+    def _behind(self, member: Member) -> None:
+        self._next = member.start + -(-member.size // BLOCK) * BLOCK
+        if self._size is not None and member.start + member.size > self._size:
+            raise TruncatedError(self._says(self._size, f"the archive ends inside {member.name!r}, which has {member.size:,} bytes; fetch it again"))
+
+    def _read_member(self, block: bytes, extended: Extended) -> Member:
+        header = self._at - BLOCK
+        self._check(block, header)
+        hashed = header_hash(block)
+        kind = block[156:157]
+        name = self._name(block, extended, header)
+        size = octal(block[124:136], self.where, header + 124)
+        size = size if extended.size is None else extended.size
+        if kind in UNSUPPORTED:
+            raise UnsupportedError(self._says(header + 156, f"{name!r} is {UNSUPPORTED[kind]}, which is not read; write the archive anew"))
+        if extended.sparse and kind not in FILES:
+            self._bad(header + 156, f"{name!r} is of the type {kind!r}, with the map of a sparse file")
+        if kind in OTHERS or (kind in FILES and name.endswith("/")):
+            if size:
+                self._bad(header + 124, f"{name!r} is a {OTHERS.get(kind, 'directory')} that claims {size:,} bytes of data")
+            return Member(name, OTHERS.get(kind, "directory"), header, self._at, 0, hashed)
+        if kind == b"S" or extended.sparse:
+            return self._sparse_member(block, extended, Member(name, "file", header, self._at, size, hashed))
+        if kind not in FILES:
+            raise UnsupportedError(self._says(header + 156, f"{name!r} is of the unknown type {kind!r}; write the archive anew"))
+        return Member(name, "file", header, self._at, size, hashed)
+
+    def _sparse_member(self, block: bytes, extended: Extended, plain: Member) -> Member:
+        if plain.size > MAX_SPARSE:
+            raise LimitError(
+                self._says(plain.header + 124, f"{plain.name!r} is a sparse file with {plain.size:,} bytes of data; store it as a plain file")
+            )
+        place = self._says(plain.header, repr(plain.name))
+        sparse = from_pax(extended.sparse, place) if extended.sparse else old_gnu(block, lambda: self._block("a sparse map"), place)
+        check(sparse, plain.size, place)
+        return plain._replace(start=self._at, sparse=sparse)
+
+    def _check(self, block: bytes, header: int) -> None:
+        if not is_sum(octal(block[148:156], self.where, header + 148), block):
+            self._bad(header, "no header of a member: its checksum is wrong")
+
+    def _name(self, block: bytes, extended: Extended, header: int) -> str:
+        if extended.long is not None and extended.path is not None and extended.long != extended.path:
+            self._bad(header, f"two names for one member, {extended.long[:80]!r} and {extended.path[:80]!r}, of which readers take one or the other")
+        name = next((name for name in (extended.sparse_path, extended.path, extended.long) if name is not None), None)
+        if name is None:
+            name = block[:100].split(b"\0", 1)[0]
+            if block[345] and block[257:265] != GNU:  # which keeps times there
+                if block[257:263] != b"ustar\0":
+                    self._bad(header + 257, "a header of an unknown form, so that a part of the name may be one or not")
+                name = block[345:500].split(b"\0", 1)[0] + b"/" + name
+        if not name:
+            self._bad(header, "a member without a name")
+        if len(name) > MAX_NAME:
+            raise LimitError(self._says(header, f"a name of {len(name):,} bytes; at most {MAX_NAME:,} are read"))
+        if b"\0" in name:
+            self._bad(header, f"a name with a zero byte in it: {name[:80]!r}")
+        try:
+            return name.decode(self._encoding)
+        except UnicodeDecodeError as error:
+            raise CorruptError(self._says(header, f"the name {name[:80]!r} is not {self._encoding}; give encoding=, latin-1 reads any")) from error
+
+    # --- extended headers ---
+
+    def _extend(self, extended: Extended, block: bytes) -> None:
+        header, kind = self._at - BLOCK, block[156:157]
+        self._check(block, header)
+        if kind in extended.seen and kind != b"g":
+            self._bad(header, "two extended headers of one kind before one member")
+        extended.seen += kind
+        if len(extended.seen) > MAX_EXTENDED:
+            self._bad(header, "too many extended headers before one member")
+        size, limit = octal(block[124:136], self.where, header + 124), MAX_NAME + 1 if kind in b"LK" else MAX_PAX
+        if size > limit:
+            raise LimitError(self._says(header + 124, f"an extended header of {size:,} bytes; at most {limit:,} are read"))
+        start = self._at
+        data = self._take(-(-size // BLOCK) * BLOCK, "an extended header")[:size]
+        if kind == b"L":
+            extended.long = data.rstrip(b"\0")
+        elif kind in b"xXg":
+            read_pax(extended, data, start, self.where, is_global=kind == b"g")
+
+    # --- bytes ---
+
+    def read(self) -> bytes:
+        """The data of the last member; of a sparse one with its holes filled."""
+        member = self._member
+        assert member is not None and member.kind == "file"
+        if self._at != member.start:
+            raise AtlasError(self._says(member.start, f"the data of {member.name!r} was read already"))
+        data = self._take(member.size, repr(member.name))
+        return data if member.sparse is None else filled(member.sparse, data, self._says(member.header, repr(member.name)))
+
+    @property
+    def seekable(self) -> bool:
+        return self._size is not None
+
+    def read_at(self, member: Member) -> bytes:
+        """The data of any member that came; only where the archive is seekable."""
+        here, self._member = (self._next, self._member), member
+        self._skip_to(member.start)
+        self._next = member.start + -(-member.size // BLOCK) * BLOCK
+        try:
+            return self.read()
+        finally:
+            self._next, self._member = here
+
+    def _block(self, what: str) -> bytes:
+        return self._take(BLOCK, what)
+
+    def _take(self, size: int, what: str) -> bytes:
+        if size <= PIECE or self._size is not None:
+            data = self._file.read(size)
+        else:
+            pieces = []
+            left = size
+            while left and (piece := self._file.read(min(left, PIECE))):
+                pieces.append(piece)
+                left -= len(piece)
+            data = b"".join(pieces)
+        self._at += len(data)
+        if len(data) < size:
+            at_end = "" if self._at else " (it is empty)"
+            raise TruncatedError(self._says(self._at, f"the archive ends inside {what}, or without its end mark{at_end}; fetch it again"))
+        return data
+
+    def _skip_to(self, at: int) -> None:
+        if self._size is not None:
+            if at != self._at:
+                self._file.seek(at)
+                self._at = min(at, self._size)
+            return
+        while self._at < at:
+            self._take(min(at - self._at, PIECE), "a member")
+
+    def _end(self) -> None:
+        """Behind two blocks of zeros there may be more zeros, nothing else."""
+        mark = self._at - BLOCK
+        if self._block("its end mark") != ZEROS:
+            self._bad(mark, "one block of zeros, and then more: the end mark is two")
+        while data := self._file.read(PIECE):
+            if data.count(0) != len(data):
+                at = self._at + len(data) - len(data.lstrip(b"\0"))
+                self._bad(at, "data behind the end of the archive, perhaps a second one: split them, or join them with `tar --concatenate`")
+            self._at += len(data)
+            if self._at - mark > MAX_PADDING:
+                raise LimitError(self._says(self._at, f"more than {MAX_PADDING >> 20} MiB of zeros behind the end of the archive; cut them off"))
+        if self._at % BLOCK:
+            raise TruncatedError(self._says(self._at, "the archive ends inside a block of zeros; fetch it again"))
+
+    def _says(self, at: int, what: str) -> str:
+        return f"{self.where}: byte {at}: {what}"
+
+    def _bad(self, at: int, what: str) -> NoReturn:
+        raise CorruptError(self._says(at, f"{what}; fetch the archive again or write it anew"))
+
+
+def is_ascii(encoding: str) -> bool:
+    every = bytes(range(128))
+    try:
+        return every.decode(encoding) == every.decode("ascii")
+    except UnicodeError:
+        return False
+
+
+def is_sum(stored: int, block: bytes) -> bool:
+    """Whether a header's checksum is right: the sum of its bytes, its own field taken as blanks (POSIX pax, ustar interchange format); old tars
+    summed signed bytes. Adler-32's lower half is 1 + the sum modulo 65,521, exact for 256 bytes."""
+    total = (zlib.adler32(block[:148]) & 0xFFFF) + (zlib.adler32(block[156:334]) & 0xFFFF) + (zlib.adler32(block[334:]) & 0xFFFF) - 3 + 256
+    return stored == total or stored == total - 256 * sum(map((127).__lt__, block[:148] + block[156:]))
+
+
+def is_header(block: bytes) -> bool:
+    """Whether a file that begins with this block is a tar."""
+    digits = OCTAL.fullmatch(block[148:156])
+    return len(block) == BLOCK and digits is not None and is_sum(int(digits[1] or b"0", 8), block)
+
+
+@contextmanager
+def open_tar_file(path: Path | str, *, encoding: str = "utf-8", whole: bool = False) -> Iterator[Tar]:
+    """A local archive, packed or not, open while it is entered. whole: it will be read from its first byte to its last."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for whoever writes it
+            raise UnsupportedError(f"{path}: not a file but a pipe, a device or a folder; give files, or '-' and the archive on standard input")
+        file = io.BufferedReader(io.FileIO(path), BUFFER)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    with file:
+        yield tar_of(file, str(path), encoding=encoding, seekable=True, whole=whole)
+
+
+def tar_of(file: IO[bytes], where: str, *, encoding: str = "utf-8", seekable: bool = False, whole: bool = False) -> Tar:
+    """An archive that begins where the file stands; a stream unless it can be sought in."""
+    head = file.read(MAGIC_BYTES)
+    inner = unpacked(file, head, where)
+    if inner is not None:
+        return Tar(inner, where, encoding=encoding, packed=True)
+    if seekable:
+        size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        return Tar(map_file(file, size) if whole else file, where, size=size, encoding=encoding)
+    return Tar(io.BufferedReader(Behind(head, file), PIECE), where, encoding=encoding)
+
+
+def map_file(file: IO[bytes], size: int) -> IO[bytes] | MappedFile:
+    """The file in memory, to be read in order; itself where it cannot be mapped."""
+    try:
+        return MappedFile(file.fileno(), size)
+    except OSError:
+        return file
+
+
+class Behind(io.RawIOBase):
+    """A stream whose first bytes were read already."""
+
+    def __init__(self, head: bytes, file: IO[bytes]) -> None:
+        self._head, self._file = head, file
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        data = self._head or self._file.read(len(buffer)) or b""
+        part, self._head = data[: len(buffer)], data[len(buffer) :] if self._head else b""
+        buffer[: len(part)] = part
+        return len(part)

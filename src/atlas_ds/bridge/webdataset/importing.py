@@ -1,0 +1,245 @@
+"""import_webdataset: tars into an Atlas dataset, no sample lost in silence. How a tar is read is tars.py's and tar/'s business.
+
+Tars are walked twice: headers first, so that damage and the union of all fields are known before a byte is written, then with data. Standard
+input and URLs are read once; for them the fields are those of the first samples, or those that fields= names. Neighbouring tars are written
+together up to a shard's size, each group as a part of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from itertools import chain
+from pathlib import Path
+from threading import Event, Lock
+from typing import Any
+
+from atlas_ds.bridge.parts import Part, Stopped, check_place, write_parts
+from atlas_ds.bridge.webdataset import tars
+from atlas_ds.bridge.webdataset.samples import KEY, KeyFn, Rules, Sample, Tally, plain
+from atlas_ds.bridge.webdataset.urls import Sources, expand
+from atlas_ds.dataset.sizes import parse_size
+from atlas_ds.dataset.writer import AtlasDatasetWriter
+from atlas_ds.errors import SchemaError
+from atlas_ds.progress import Progress
+from atlas_ds.store.local import refuse_overlap
+
+STREAM_SAMPLES = 256  # of a stream, that its fields are told from
+STEP = 64  # samples between two looks at whether to stop
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What an import did, or would do (dry_run). fields: samples that have each; cases: files by extension that was not in lower case;
+    skipped: what was left out, by reason, and first: where it first was."""
+
+    path: Path
+    tars: int
+    rows: int
+    files: int
+    bytes: int
+    fields: Mapping[str, int]
+    cases: Mapping[str, int]
+    skipped: Mapping[str, int]
+    first: Mapping[str, str]
+    seconds: float
+    format: str = "webdataset"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The report in sentences."""
+        out = [f"{self.tars:,} tars, {self.files:,} files of {self.bytes:,} bytes; fields: {', '.join(map(plain, self.fields)) or 'none'}"]
+        lacking = {name: self.rows - count for name, count in self.fields.items() if count < self.rows}
+        out += [f"{count:,} of {self.rows:,} samples have no .{plain(name)} file: None there" for name, count in lacking.items()]
+        out += [f"{count:,} files .{plain(name)} became .{plain(name.lower())}" for name, count in self.cases.items()]
+        out += [f"left out: {count:,} ({reason}), the first is {self.first[reason]}" for reason, count in self.skipped.items()]
+        return tuple(out)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What every group of tars is read and written with. started: streams whose first samples were read, which go on from there."""
+
+    rules: Rules
+    fields: frozenset[str]
+    converts: Mapping[str, tars.Convert]
+    started: Mapping[str, tuple[Tally, Iterator[Sample[bytes]]]]
+    split: str | None
+    advance: Callable[[int], None]
+
+
+def import_webdataset(
+    sources: Sources,
+    dst: str | os.PathLike[str],
+    *,
+    fields: Sequence[str] | None = None,
+    decode: bool | Sequence[str] = False,
+    key_fn: KeyFn | None = None,
+    interleaved: str = "error",
+    duplicates: str = "error",
+    strict: bool = False,
+    keep_case: bool = False,
+    on_error: str = "raise",
+    encoding: str = "utf-8",
+    schema: Mapping[str, Any] | None = None,
+    split: str | None = None,
+    shard_size: int | str = "256MB",
+    block_size: int | str | None = None,
+    compression: str | Mapping[str, str] = "auto",
+    access: str = "random",
+    append: bool = False,
+    overwrite: bool = False,
+    resume: bool = False,
+    workers: int | None = None,
+    progress: bool = False,
+    dry_run: bool = False,
+) -> Imported:
+    """Writes the samples of WebDataset tars as the dataset `dst`: a row per sample, `__key__` and a column per extension, None where a sample
+    lacks one. Any error, Ctrl-C too, leaves `dst` as it was.
+
+    sources: paths, URLs, "-" (standard input), brace expansions, `::` lists, folders of tars, or a list of such; plain or packed with gzip,
+    bzip2, xz, zstd or LZ4. fields: only these extensions. decode: False keeps a file's bytes (pictures, sound and film are Media, encoded as they
+    are); True, or a list of extensions, makes values of those that are safe (docs/guide/from-webdataset.md has the table). key_fn: name ->
+    (key, extension), or None to leave the file out. interleaved: a key that comes again after others is an "error", a sample of its own
+    ("separate"), or joined with the first ("merge", plain local tars only). duplicates: a field twice in a sample is an "error", or the "first"
+    or "last" counts. strict: a file without an extension is an error; else it is reported. keep_case: extensions are not lower-cased.
+    on_error="skip" leaves out samples whose values cannot be decoded and counts them; damage of a tar is always an error, since what it hides
+    cannot be counted. encoding: of names. schema: types of some columns, where the first samples do not tell (decode). split: the split all rows
+    belong to. resume: groups of tars that an import which failed or was killed had finished are not read again, and are kept if this one fails.
+    workers: groups of tars at the same time (default: the cores, 4 at most); the result does not depend on it. dry_run: reads all headers and
+    reports. The other options are AtlasDatasetWriter's.
+
+    CorruptError, TruncatedError: file and byte of the damage. LimitError: bombs, sizes beyond limits. SchemaError: keys or fields that collide.
+    """
+    start = time.monotonic()
+    names, path = expand(sources), Path(dst)
+    rules = Rules(key_fn, None if fields is None else frozenset(fields), interleaved, duplicates, strict, keep_case, on_error, encoding)
+    for name in names:
+        if not tars.is_stream(name):
+            refuse_overlap(Path(name), path)
+    if isinstance(decode, str):
+        raise TypeError(f"decode={decode!r}: True, False or a list of extensions; pictures are decoded on read: AtlasDataset(path, decode={decode!r})")
+    if append and (overwrite or resume):
+        raise ValueError("append goes neither with overwrite nor with resume")
+    if not (append or dry_run):
+        check_place(path, overwrite)
+    with ExitStack() as stack:
+        tally, started = look(names, rules, progress, dry_run, stack)
+        if dry_run:
+            return report(path, names, [tally], start)
+        every = list(dict.fromkeys([*(fields or ()), *tally.fields]))
+        types = tars.column_types(names, rules, every, decode, schema or {})
+        streams = any(map(tars.is_stream, names))
+        columns = {KEY: "str"} | {field: tars.wrap(kind, tally.fields.get(field, 0), None if streams else tally.samples) for field, kind in types.items()}
+        bar = stack.enter_context(Progress(None if streams else tally.samples, "converting", "samples", progress))
+        job = Job(rules, frozenset(every), tars.converters(every, decode), started, split, locked(bar.advance))
+        options: dict[str, Any] = {"block_size": block_size, "compression": compression, "access": access}
+        if append:
+            with AtlasDatasetWriter(path, shard_size, append=True, workers=workers, schema=None if path.exists() else columns, **options) as writer:
+                notes = [write_group(names, job, writer, Event())]
+        else:
+            settings = [options, str(shard_size), split, decode if isinstance(decode, bool) else sorted(decode), {n: str(t) for n, t in columns.items()}]
+            groups = group(names, parse_size(shard_size, "shard_size")[1] or 0)
+            parts = [Part([settings, told(rules), [tars.identity(name) for name in one]], writes(one, job)) for one in groups]
+            make = lambda number: AtlasDatasetWriter(path, shard_size, part=number, workers=1, schema=columns, **options)  # noqa: E731
+            notes = write_parts(path, parts, make, overwrite=overwrite, resume=resume, workers=workers)
+    return report(path, names, [Tally(**note) for note in notes], start)
+
+
+def look(
+    names: Sequence[str], rules: Rules, progress: bool, dry_run: bool, stack: ExitStack
+) -> tuple[Tally, dict[str, tuple[Tally, Iterator[Sample[bytes]]]]]:
+    """What the tars hold by their headers; of streams the first samples, with which the one that was begun goes on later."""
+    total = Tally()
+    started: dict[str, tuple[Tally, Iterator[Sample[bytes]]]] = {}
+    with Progress(len(names), "reading headers", "tars", progress) as bar:
+        for name in names:
+            if not tars.is_stream(name) or dry_run:
+                total.add(tars.scan(name, rules))
+            elif not started:
+                tally, head, rest = tars.first_samples(name, rules, STREAM_SAMPLES)
+                stack.callback(rest.close)
+                started[name] = tally, chain(head, rest)
+                total.add(tally)
+            bar.advance()
+    if total.samples == 0:
+        left = "; ".join(f"left out: {count:,} ({reason}), the first is {total.first[reason]}" for reason, count in total.skipped.items())
+        raise SchemaError(f"{names[0]}: no sample in {len(names):,} tars; {left or 'the archives are empty'}")
+    return total, started
+
+
+def group(names: Sequence[str], size: int) -> list[list[str]]:
+    """Runs of neighbouring tars of at least `size` bytes; a stream stands alone, since its size may not be known."""
+    groups: list[list[str]] = []
+    room = 0
+    for name in names:
+        stream = tars.is_stream(name)
+        if stream or room <= 0:
+            groups.append([])
+            room = size
+        groups[-1].append(name)
+        room = 0 if stream else room - os.path.getsize(name)
+    return groups
+
+
+def told(rules: Rules) -> dict[str, Any]:
+    """Rules as JSON."""
+    fields = None if rules.fields is None else sorted(rules.fields)
+    return asdict(rules) | {"key_fn": getattr(rules.key_fn, "__qualname__", rules.key_fn and "function"), "fields": fields}
+
+
+def writes(names: list[str], job: Job) -> Callable[[AtlasDatasetWriter, Event], Any]:
+    return lambda writer, stop: write_group(names, job, writer, stop)
+
+
+def write_group(names: Sequence[str], job: Job, writer: AtlasDatasetWriter, stop: Event) -> dict[str, Any]:
+    """Adds the samples of some tars; gives what was met."""
+    total = Tally()
+    for name in names:
+        tally, found = job.started.get(name) or ((fresh := Tally()), tars.read_samples(name, job.rules, fresh))
+        for number, sample in enumerate(found):
+            add(sample, job, writer, tally, name)
+            if number % STEP == STEP - 1:
+                job.advance(STEP)
+                if stop.is_set():
+                    raise Stopped
+        total.add(tally)
+    return asdict(total)
+
+
+def add(sample: Sample[bytes], job: Job, writer: AtlasDatasetWriter, tally: Tally, where: str) -> None:
+    for field in sample.fields:
+        if field not in job.fields:
+            raise SchemaError(f"{where}: sample {sample.key!r}: .{plain(field)} was in none of the first samples; name all extensions with fields=[...]")
+    try:
+        writer.add_example(tars.to_example(sample, job.converts, where), split=job.split)
+    except (*tars.REFUSED, SchemaError) as error:
+        if job.rules.on_error == "raise":
+            raise
+        tally.samples -= 1
+        for field in sample.fields:
+            tally.fields[field] -= 1
+        tally.skip("values that cannot be stored", str(error))
+
+
+def locked(advance: Callable[[int], None]) -> Callable[[int], None]:
+    lock = Lock()
+
+    def safely(count: int) -> None:
+        with lock:
+            advance(count)
+
+    return safely
+
+
+def report(path: Path, names: Sequence[str], tallies: Sequence[Tally], start: float) -> Imported:
+    total = Tally()
+    for tally in tallies:
+        total.add(tally)
+    fields = {field: count for field, count in total.fields.items() if count}
+    return Imported(
+        path, len(names), total.samples, total.files, total.bytes, fields, total.cases, total.skipped, total.first, time.monotonic() - start
+    )

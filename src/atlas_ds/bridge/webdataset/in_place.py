@@ -1,0 +1,229 @@
+"""open_tar: tars as they lie, as a map-style dataset. What is in them is found through index.py; nothing is converted or unpacked."""
+
+from __future__ import annotations
+
+import os
+import threading
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from atlas_ds._tar import TarReader, header_hash
+from atlas_ds.bridge.tar.archive import BLOCK
+from atlas_ds.bridge.webdataset import tars
+from atlas_ds.bridge.webdataset.index import TarIndex, Version, index_of
+from atlas_ds.bridge.webdataset.samples import KEY, Rules, plain
+from atlas_ds.bridge.webdataset.urls import Sources, expand, is_remote
+from atlas_ds.dataset.views import compose, positions
+from atlas_ds.errors import CorruptError, SchemaError, TruncatedError, UnsupportedError
+from atlas_ds.progress import Progress
+from atlas_ds.schema.pictures import need_pictures
+from atlas_ds.store.remote import RemoteFile, look_up
+
+OPEN_FILES = 256
+Columns = tuple[tuple[str, int], ...]
+Wrong = tuple[int, str]  # byte, and what is wrong there
+Samples = Callable[[int], Any]  # sample k of a tar: a dict, or Wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a TarDataset was opened with: enough to open it again in another process."""
+
+    names: tuple[str, ...]
+    rules: Rules
+    index: Path | None
+    fields: tuple[str, ...] | None
+    decode: bool | tuple[str, ...]
+    pictures: str | None
+    mapped: bool
+
+
+def open_tar(
+    sources: Sources,
+    *,
+    fields: Sequence[str] | None = None,
+    decode: bool | str | Sequence[str] = False,
+    interleaved: str = "error",
+    duplicates: str = "error",
+    keep_case: bool = False,
+    encoding: str = "utf-8",
+    index: str | os.PathLike[str] | None = None,
+    io: str = "mmap",
+    progress: bool = True,
+) -> TarDataset:
+    """WebDataset tars as a map-style dataset: ds[i] is what import_webdataset would store as row i. Plain tars, local or behind URLs.
+
+    The first call walks through each tar once and keeps an index, an Atlas shard beside it (train.tar.atlas) or, where that cannot be written,
+    in the user's cache folder; `index` names another folder. A tar whose size or time of change (of a URL: ETag) is another than the index says
+    is walked through again; a change of a header while it is open is an error at the sample it concerns. decode: as for import_webdataset; "pil",
+    "numpy" or "torch" is True, and pictures come decoded. io: "mmap" (the kernel's page cache) or "pread" (for file systems where mapping is slow, or
+    where a tar may be cut while a sample of it is read). The other options are import_webdataset's.
+
+    UnsupportedError: packed tars and sparse members, which cannot be read at random. CorruptError, TruncatedError: damage, with its byte.
+    """
+    names = tuple(name if tars.is_stream(name) else os.path.abspath(name) for name in expand(sources))
+    if tars.STDIN in names:
+        raise UnsupportedError("standard input cannot be read at random; save it to a file, or import_webdataset it")
+    if io not in ("mmap", "pread"):
+        raise ValueError(f"io={io!r}: 'mmap' or 'pread'")
+    chosen = None if fields is None else tuple(fields)
+    rules = Rules(interleaved=interleaved, duplicates=duplicates, keep_case=keep_case, encoding=encoding)
+    pictures = decode if isinstance(decode, str) else None
+    if pictures is not None:
+        need_pictures(pictures)
+    values = decode if isinstance(decode, bool) else True if isinstance(decode, str) else tuple(decode)
+    opening = Opening(names, rules, None if index is None else Path(index), chosen, values, pictures, io == "mmap")
+    return TarDataset(Opened(opening, progress))
+
+
+class Opened:
+    """Tars with their indexes; shared by all views."""
+
+    def __init__(self, opening: Opening, progress: bool = False) -> None:
+        self.opening = opening
+        with Progress(len(opening.names), "indexing", "tars", progress) as bar:
+            self.indexes: list[TarIndex] = []
+            for name in opening.names:
+                self.indexes.append(index_of(name, opening.rules, opening.index))
+                bar.advance()
+        self.versions = [one.version for one in self.indexes]
+        self.starts = [0]
+        for one in self.indexes:
+            self.starts.append(self.starts[-1] + len(one))
+        every = dict.fromkeys(field for one in self.indexes for field in one.fields)
+        self.fields = tuple(every) if opening.fields is None else opening.fields
+        unknown = set(self.fields) - set(every)
+        if unknown:
+            raise SchemaError(f"{opening.names[0]}: no tar has a .{plain(min(unknown))}; the fields are {', '.join(map(plain, every))}")
+        self.converts = tars.converters(self.fields, opening.decode, opening.pictures)
+        self.empty: dict[str, object] = dict.fromkeys((KEY, *self.fields))
+        self.media = [field for field, convert in self.converts.items() if convert is tars.as_media]
+        self.values = [(field, convert) for field, convert in self.converts.items() if convert is not tars.as_media]
+        self.samples: OrderedDict[int, Samples] = OrderedDict()  # of the tars that are open; each holds its file open for who uses it
+        self.larger_than_memory = sum(one.version[0] for one in self.indexes) > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+        self.lock = threading.Lock()
+
+    def example(self, row: int) -> dict[str, Any]:
+        number = bisect_right(self.starts, row) - 1
+        example: Any = (self.samples.get(number) or self.open(number))(row - self.starts[number])
+        if type(example) is tuple:
+            raise error_of(self.opening.names[number], *example)
+        if self.converts:
+            self.convert(example, number)
+        return example  # type: ignore[no-any-return]
+
+    def convert(self, example: dict[str, Any], number: int) -> None:
+        for field in self.media:
+            if example[field] is not None:
+                example[field] = tars.as_media(example[field])
+        for field, convert in self.values:
+            if example[field] is not None:
+                example[field] = convert(example[field], f"{self.opening.names[number]}: {plain(example[KEY])}.{plain(field)}")
+
+    def open(self, number: int) -> Samples:
+        name, index = self.opening.names[number], self.indexes[number]
+        columns = tuple((field, index.fields.index(field)) for field in self.fields if field in index.fields)
+        what = index.rows, columns, self.empty
+        if is_remote(name):
+            samples: Samples = partial(remote_sample, look_up(name), index.version[0], *what)
+        else:
+            samples = TarReader(FileIO(name), index.version[0], self.opening.mapped, self.larger_than_memory, *what).sample
+        with self.lock:
+            self.samples[number] = samples
+            if len(self.samples) > OPEN_FILES:
+                self.samples.popitem(last=False)
+        return samples
+
+
+def remote_sample(file: RemoteFile, total: int, rows: Any, columns: Columns, empty: dict[str, object], k: int) -> dict[str, object] | Wrong:
+    """What TarReader.sample does, of a file behind a URL: one request for all members, and what is between them."""
+    sample = empty | {KEY: rows[k]["key"]}
+    members = rows[k]["members"].tolist()
+    wanted = [(name, *members[column]) for name, column in columns if members[column][0] >= 0]
+    if not wanted:
+        return sample
+    for _, start, size, _ in wanted:
+        if start < BLOCK or size < 0 or start + size > total:
+            return start, "index"
+    first = min(start for _, start, _, _ in wanted) - BLOCK
+    data = file.read(first, max(start + size for _, start, size, _ in wanted) - first)
+    for name, start, size, hashed in wanted:
+        place = start - first
+        if header_hash(data[place - BLOCK : place]) != hashed:
+            return start - BLOCK, "header"
+        sample[name] = data[place : place + size]
+    return sample
+
+
+def error_of(name: str, byte: int, why: str) -> CorruptError:
+    if why == "cut":
+        return TruncatedError(f"{name}: byte {byte}: the file ends at or before this byte; it was cut after it was opened: open it again")
+    if why == "index":  # the file of the index may come from anywhere
+        return CorruptError(f"{name}: its index is damaged: byte {byte}, or what is to be read there, is not in the tar; delete the index, and it is made anew")
+    return CorruptError(f"{name}: byte {byte}: another header than when the tar was indexed; it was changed meanwhile: open it again, or delete its index")
+
+
+class TarDataset:
+    """Samples of tars: ds[i], ds[10:20], ds[[3, 1]], ds[mask], len, iteration. An example is a dict: __key__, and each field's value or None.
+
+    Safe in threads, and in processes started by fork, forkserver or spawn; pickles small: another process opens it again.
+    """
+
+    def __init__(self, opened: Opened, rows: range | np.ndarray | None = None) -> None:
+        self._opened = opened
+        self._rows = range(opened.starts[-1]) if rows is None else rows
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of an example, without __key__."""
+        return self._opened.fields
+
+    @property
+    def tars(self) -> tuple[str, ...]:
+        """The files, in order."""
+        return self._opened.opening.names
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, key: Any) -> Any:
+        if type(key) is int or (not isinstance(key, bool) and hasattr(key, "__index__") and getattr(key, "ndim", 0) == 0):
+            try:
+                row = self._rows[key]
+            except IndexError:
+                raise IndexError(f"row {key} is out of range for {len(self)} rows") from None
+            return self._opened.example(row if type(row) is int else int(row))
+        return TarDataset(self._opened, compose(self._rows, key))
+
+    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, object]]:
+        """The examples at several positions: what torch's DataLoader asks for."""
+        rows = compose(self._rows, positions(indices, len(self)))
+        return [self._opened.example(row) for row in np.asarray(rows).tolist()]
+
+    def __iter__(self) -> Iterator[dict[str, object]]:
+        for row in self._rows:
+            yield self._opened.example(int(row))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        whole = isinstance(self._rows, range) and self._rows == range(self._opened.starts[-1])
+        return reopen, (self._opened.opening, self._opened.versions, None if whole else self._rows)
+
+    def __repr__(self) -> str:
+        return f"TarDataset({len(self):,} samples of {len(self.tars):,} tars, fields {', '.join(self.fields)})"
+
+
+def reopen(opening: Opening, versions: list[Version], rows: range | np.ndarray | None) -> TarDataset:
+    """In another process; rows are only those of the tars as they were."""
+    opened = Opened(opening)
+    for name, then, now in zip(opening.names, versions, opened.versions, strict=True):
+        if then != now:
+            raise CorruptError(f"{name}: another size or time of change than when it was first opened; it was changed meanwhile: open it again")
+    return TarDataset(opened, rows)

@@ -1,0 +1,137 @@
+"""The index of a tar: where each sample's fields lie, as an Atlas shard of one row per sample. Built once, kept beside the tar or in a cache.
+
+Columns: key; members: for each field the byte its data begins at (-1: it has none), the bytes of its data, and the XXH3-64 of its header;
+about: one JSON text for all rows: the fields, the rules of grouping, and the tar's size and version.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+from array import array
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from atlas_ds.bridge.webdataset.samples import Rules, Tally, samples
+from atlas_ds.bridge.webdataset.tars import identity, opened, same
+from atlas_ds.bridge.webdataset.urls import is_remote
+from atlas_ds.dataset.reader import AtlasDataset
+from atlas_ds.dataset.writer import AtlasDatasetWriter
+from atlas_ds.errors import AtlasError, LimitError, UnsupportedError
+from atlas_ds.schema.schema import make_schema
+from atlas_ds.schema.types import array as array_of
+from atlas_ds.store.local import sync_folder
+
+VERSION = 2
+READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR)
+Version = tuple[int, int | str]  # size, and time of change or version
+SUFFIX = ".atlas"
+READ = ("key", "members")  # what reading a sample needs
+
+
+@dataclass(frozen=True, slots=True)
+class TarIndex:
+    """rows: None where the tar has no sample. fields: in the order of `members`. version: of the tar that was indexed."""
+
+    rows: AtlasDataset | None
+    fields: tuple[str, ...]
+    version: Version
+
+    def __len__(self) -> int:
+        return 0 if self.rows is None else len(self.rows)
+
+
+def index_of(name: str, rules: Rules, folder: Path | None) -> TarIndex:
+    """The index of a tar that stands where it belongs, or a new one. folder: where indexes are kept, None: beside the tar."""
+    _, size, changed = identity(name)
+    version = size, changed
+    about = json.dumps([VERSION, version, rules.interleaved, rules.duplicates, rules.keep_case, rules.encoding])
+    for place in places(name, folder):
+        found = stored(place, about, version)
+        if found is not None:
+            return found
+    return build(name, rules, folder, about, version)
+
+
+def places(name: str, folder: Path | None) -> list[Path]:
+    """Where an index may be, the best place first."""
+    where = name if is_remote(name) else os.path.abspath(name)
+    hidden = f"{hashlib.sha256(where.encode('utf-8', 'surrogateescape')).hexdigest()[:24]}{SUFFIX}"
+    if folder is not None:
+        return [folder / hidden]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "atlas-ds" / "tars"
+    return [cache / hidden] if is_remote(name) else [Path(where + SUFFIX), cache / hidden]
+
+
+def stored(place: Path, about: str, version: Version) -> TarIndex | None:
+    """The index at a place, if it is whole and of the tar as it is now; else it is as good as none."""
+    if not place.is_file():
+        return None
+    try:
+        rows = AtlasDataset(place)
+        told = json.loads(rows.batch([0], ["about"])["about"][0])
+        fields = tuple(map(str, told["fields"]))
+    except (AtlasError, OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+    fits = told.get("of") == about and len(set(fields)) == len(fields) and rows.schema == make_schema(columns(len(fields)))
+    return TarIndex(AtlasDataset(place, columns=READ), fields, version) if fits else None
+
+
+def build(name: str, rules: Rules, folder: Path | None, about: str, version: Version) -> TarIndex:
+    """Walks through the tar and writes its index at the first place that takes it."""
+    fields: dict[str, int] = {}
+    keys: list[str] = []
+    flat = array("q")  # sample, field, start, size, hash of every member
+    with opened(name, rules.encoding) as tar:
+        if tar.packed:
+            raise UnsupportedError(f"{name}: a packed tar has no sample that can be read on its own; unpack it, or import_webdataset it")
+        for sample in samples(tar, rules, Tally(), same):
+            for field, member in sample.fields.items():
+                if member.sparse is not None:
+                    raise UnsupportedError(f"{name}: byte {member.header}: {member.name!r} is a sparse file, which cannot be read in place; import it")
+                flat.extend((len(keys), fields.setdefault(field, len(fields)), member.start, member.size, member.hashed))
+            keys.append(sample.key)
+    if not keys:
+        return TarIndex(None, (), version)
+    flat_rows = np.frombuffer(flat, np.int64).reshape(-1, 5)
+    members = np.full((len(keys), len(fields), 3), (-1, 0, 0), np.int64)
+    members[flat_rows[:, 0], flat_rows[:, 1]] = flat_rows[:, 2:]
+    text = json.dumps({"of": about, "fields": list(fields)})
+    return TarIndex(keep(name, folder, {"key": keys, "members": members, "about": [text] * len(keys)}), tuple(fields), version)
+
+
+def columns(fields: int) -> dict[str, Any]:
+    return {"key": "str", "members": array_of("int64", (fields, 3)), "about": "str"}
+
+
+def keep(name: str, folder: Path | None, values: dict[str, Any]) -> AtlasDataset:
+    """Writes the index at the first place that lets it."""
+    for place in places(name, folder):
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            write(place, values)
+            return AtlasDataset(place, columns=READ)
+        except OSError as error:
+            if error.errno not in READ_ONLY:
+                raise
+            refused = error
+    raise AtlasError(f"{name}: its index cannot be kept: {refused}; name a folder that can be written: index=") from refused
+
+
+def write(place: Path, values: dict[str, Any]) -> None:
+    """One shard under the name `place`, whole or not at all."""
+    members = values["members"]
+    with TemporaryDirectory(prefix=".tmp-index-", dir=place.parent) as folder:
+        with AtlasDatasetWriter(Path(folder) / "index", len(members), schema=columns(members.shape[1]), workers=0) as writer:
+            writer.add_batch(values)
+        shards = list((Path(folder) / "index").glob("*.atlas"))
+        if len(shards) > 1:
+            raise LimitError(f"{place}: the keys differ too much in length for one shard; import the tar instead")
+        os.replace(shards[0], place)
+    sync_folder(place.parent)

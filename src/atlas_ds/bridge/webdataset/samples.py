@@ -1,0 +1,209 @@
+"""Members of a tar put together to samples, by WebDataset's rule of names. Headers only: what a member holds is its reader's business."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from atlas_ds.bridge.tar.archive import Member, Tar
+from atlas_ds.errors import LimitError, SchemaError
+
+KEY = "__key__"
+MAX_FIELDS = 256
+CHOICES = {"interleaved": ("error", "separate", "merge"), "duplicates": ("error", "first", "last"), "on_error": ("raise", "skip")}
+T = TypeVar("T")
+KeyFn = Callable[[str], tuple[str, str] | None]
+
+
+def split_name(name: str) -> tuple[str, str] | None:
+    """(key, extension) of a member's name; None without an extension. The key is the folder and the base name up to its first dot.
+
+    This is webdataset's pattern `^((?:.*/|)[^.]+)[.]([^/]*)$` without its time, which grows with the square of a name full of slashes.
+    """
+    folder, slash, base = name.rpartition("/")
+    stem, dot, extension = base.partition(".")
+    key = folder + slash + stem
+    if not dot or not key:
+        return None
+    last_dot = key.rfind(".")
+    if last_dot >= 0:  # then a folder begins behind it, and the key goes on in there
+        start = key.index("/", last_dot) + 1
+        if start == len(key) or "\n" in key[:start]:
+            return None
+    return key, extension
+
+
+def plain(text: str) -> str:
+    """A name as it may be shown: one that could move a terminal's cursor, or turn text around, is escaped."""
+    return text if text.isprintable() else repr(text)[1:-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How members become samples; see import_webdataset for each."""
+
+    key_fn: KeyFn | None = None
+    fields: frozenset[str] | None = None
+    interleaved: str = "error"
+    duplicates: str = "error"
+    strict: bool = False
+    keep_case: bool = False
+    on_error: str = "raise"
+    encoding: str = "utf-8"
+
+    def __post_init__(self) -> None:
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name}={getattr(self, name)!r}: {', '.join(map(repr, choices))}")
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was met: samples, files, their bytes, samples with each field, extensions not in lower case, and what was left out and why."""
+
+    samples: int = 0
+    files: int = 0
+    bytes: int = 0
+    fields: dict[str, int] = field(default_factory=dict)
+    cases: dict[str, int] = field(default_factory=dict)
+    skipped: dict[str, int] = field(default_factory=dict)
+    first: dict[str, str] = field(default_factory=dict)  # the first place of each reason in skipped
+
+    def skip(self, reason: str, place: str) -> None:
+        self.skipped[reason] = self.skipped.get(reason, 0) + 1
+        self.first.setdefault(reason, place)
+
+    def add(self, other: Tally) -> None:
+        """Adds what was met after this."""
+        self.samples, self.files, self.bytes = self.samples + other.samples, self.files + other.files, self.bytes + other.bytes
+        for mine, its in ((self.fields, other.fields), (self.cases, other.cases), (self.skipped, other.skipped)):
+            for name, count in its.items():
+                mine[name] = mine.get(name, 0) + count
+        for reason, place in other.first.items():
+            self.first.setdefault(reason, place)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample(Generic[T]):
+    """One sample: its fields in the order of the tar."""
+
+    key: str
+    fields: dict[str, T]
+
+
+def samples(tar: Tar, rules: Rules, tally: Tally, load: Callable[[Member], T]) -> Iterator[Sample[T]]:
+    """The samples of one tar; load(member) is called as members come, and gives what stands in Sample.fields."""
+    found = runs(tar, rules, tally, load)
+    if rules.interleaved == "merge":
+        found = iter(merged(tar, found, rules, tally))
+    for sample in found:
+        tally.samples += 1
+        for name in sample.fields:
+            tally.fields[name] = tally.fields.get(name, 0) + 1
+        if len(tally.fields) > MAX_FIELDS:
+            raise too_many(tar, sample.key)
+        yield sample
+
+
+def runs(tar: Tar, rules: Rules, tally: Tally, load: Callable[[Member], T]) -> Iterator[Sample[T]]:
+    """Runs of members with one key."""
+    key: str | None = None
+    fields: dict[str, T] = {}
+    keys = Keys()
+    for member in tar:
+        place = place_of(tar, member, rules, tally)
+        if place is None:
+            continue
+        if place[0] != key:
+            if key is not None and fields:
+                yield Sample(key, fields)
+            key, fields = place[0], {}
+            if rules.interleaved == "error" and not keys.add(key):
+                raise SchemaError(
+                    f"{tar.where}: byte {member.header}: key {key!r} comes again after other keys;"
+                    ' pass interleaved="merge" to join what belongs to it, or "separate" for a sample of each run'
+                )
+        name = place[1]
+        if len(fields) == MAX_FIELDS and name not in fields:
+            raise too_many(tar, key)
+        if name in fields:
+            refuse_duplicate(f"{tar.where}: byte {member.header}: {member.name!r}", name, rules)
+            tally.skip("field twice in a sample", f"{tar.where}: {plain(member.name)}")
+            if rules.duplicates == "first":
+                continue
+        tally.files += 1
+        tally.bytes += member.size
+        fields[name] = load(member)
+    if key is not None and fields:
+        yield Sample(key, fields)
+
+
+def too_many(tar: Tar, key: str) -> LimitError:
+    return LimitError(f"{tar.where}: sample {key!r}: more than {MAX_FIELDS} different extensions; name those you want with fields=[...]")
+
+
+def place_of(tar: Tar, member: Member, rules: Rules, tally: Tally) -> tuple[str, str] | None:
+    """(key, field) of a member that is wanted."""
+    if member.kind != "file":
+        tally.skip(f"no file: {member.kind}", f"{tar.where}: {plain(member.name)}")
+        return None
+    place = (rules.key_fn or split_name)(member.name)
+    if place is None:
+        if rules.strict:
+            raise SchemaError(f"{tar.where}: byte {member.header}: {member.name!r} has no extension, so it is no field; rename it, or give key_fn=")
+        tally.skip("no extension", f"{tar.where}: {plain(member.name)}")
+        return None
+    key, extension = place
+    name = extension if rules.keep_case else extension.lower()
+    if rules.fields is not None and name not in rules.fields:
+        return None
+    if name == KEY:
+        raise SchemaError(f"{tar.where}: byte {member.header}: {member.name!r}: a field cannot be called {KEY}; rename it, or give key_fn=")
+    if extension != extension.lower():
+        tally.cases[extension] = tally.cases.get(extension, 0) + 1
+    return key, name
+
+
+def refuse_duplicate(place: str, name: str, rules: Rules) -> None:
+    if rules.duplicates == "error":
+        raise SchemaError(f'{place}: the sample has a field {name!r} already (case does not count); pass duplicates="first" or "last" to keep one')
+
+
+class Keys:
+    """Keys that were met. While they ascend none can come twice: then 8 bytes of each are kept, for the moment one does not."""
+
+    def __init__(self) -> None:
+        self._last = ""
+        self._hashes = array("q")
+        self._set: set[int] | None = None
+
+    def add(self, key: str) -> bool:
+        """False if it was met before (or, once in 2^64 pairs, another of the same hash)."""
+        number = hash(key)
+        if self._set is None and key > self._last:
+            self._hashes.append(number)
+            self._last = key
+            return True
+        if self._set is None:
+            self._set = set(self._hashes)
+            self._hashes = array("q")
+        if number in self._set:
+            return False
+        self._set.add(number)
+        return True
+
+
+def merged(tar: Tar, found: Iterator[Sample[T]], rules: Rules, tally: Tally) -> list[Sample[T]]:
+    """Samples with the runs of one key joined, in the order their keys first came. Holds all of a tar's."""
+    by_key: dict[str, dict[str, T]] = {}
+    for sample in found:
+        fields = by_key.setdefault(sample.key, {})
+        for name, value in sample.fields.items():
+            if name in fields:
+                refuse_duplicate(f"{tar.where}: key {sample.key!r}", name, rules)
+                tally.skip("field twice in a sample", f"{tar.where}: {plain(sample.key)}.{plain(name)}")
+            if name not in fields or rules.duplicates == "last":
+                fields[name] = value
+    return [Sample(key, fields) for key, fields in by_key.items()]

@@ -1,0 +1,118 @@
+"""Tar shards on their way: written beside their place under hidden names, named all at once when all are whole. It knows samples as bytes only."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from atlas_ds.bridge.compression.writing import PACKERS
+from atlas_ds.bridge.tar.header import archive_end, is_plain, member_header, padding
+from atlas_ds.bridge.webdataset.pattern import Pattern
+from atlas_ds.errors import LimitError, SchemaError
+from atlas_ds.store.local import NewFile
+from atlas_ds.store.together import publish_together
+
+HELD = 1 << 20  # bytes gathered before they are given to the system
+
+
+@dataclass(slots=True)
+class Shard:
+    """One file: its samples so far, and the bytes of their members' data."""
+
+    file: NewFile
+    name: str
+    samples: int = 0
+    data: int = 0
+
+
+class ShardsOut:
+    """Takes samples one after another and cuts them into shards: a new one begins once the last has maxcount samples or maxsize bytes of data."""
+
+    def __init__(self, pattern: Pattern, maxcount: int, maxsize: int, *, unique: bool) -> None:
+        """unique: the keys are known to differ, so none has to be remembered."""
+        self._pattern, self._maxcount, self._maxsize, self._unique = pattern, maxcount, maxsize, unique
+        self.shards: list[Shard] = []
+        self.not_plain = 0
+        self._begin()
+
+    def add(self, row: int, key: str, members: list[tuple[str, bytes]]) -> None:
+        """A sample: (field, bytes) of each member. The key has been checked, but for whether the shard has it already."""
+        shard = self.shards[-1]
+        if shard.samples >= self._maxcount or shard.data >= self._maxsize:
+            self._end()
+            self._begin()
+            shard = self.shards[-1]
+        if not self._unique:
+            if key in self._keys:
+                raise SchemaError(
+                    f"row {row}: key {key!r}: it is there already in {shard.name}, and readers would merge or lose one of the two;"
+                    " make the keys unique, or give key= another column or a function"
+                )
+            self._keys.add(key)
+        for field, data in members:
+            name = f"{key}.{field}"
+            self.not_plain += not is_plain(name)
+            size = len(data)
+            parts = (member_header(name, size), data, padding(size))
+            self._parts += parts
+            self._held += len(parts[0]) + size + len(parts[2])
+            shard.data += size
+        shard.samples += 1
+        if self._held >= HELD:
+            self._flush()
+
+    def finish(self) -> None:
+        self._end()
+
+    def publish(self, standing: list[Path], index: bool) -> tuple[list[Path], int]:
+        """Names all shards, and the index; takes away what stood there and is not replaced. Returns the shards' paths and bytes."""
+        files = [(shard.file, shard.name) for shard in self.shards]
+        if index:
+            file = NewFile(self._pattern.folder, self._pattern.index)
+            files.append((file, self._pattern.index))
+            try:
+                file.write(self._index())
+            except BaseException:
+                file.discard()
+                raise
+        paths = publish_together(self._pattern.folder, files, standing)
+        return paths[: len(self.shards)], sum(shard.file.size for shard in self.shards)
+
+    def discard(self) -> None:
+        """Takes away all that was not published."""
+        for shard in self.shards:
+            shard.file.discard()
+
+    def _begin(self) -> None:
+        if self.shards and self._pattern.digits is None:
+            raise LimitError(
+                f"{self._pattern.name(0)}: {self.shards[0].samples:,} samples fill it (maxcount, maxsize), but the pattern names one file;"
+                " put a number such as %06d into it, or raise the limits"
+            )
+        self._packer = PACKERS[self._pattern.packing]()  # before there is a file: its library may be missing
+        name = self._pattern.name(len(self.shards))
+        self.shards.append(Shard(NewFile(self._pattern.folder, name), name))
+        self._keys: set[str] = set()
+        self._parts: list[bytes] = []
+        self._held = self._size = 0
+
+    def _end(self) -> None:
+        self._size += self._held
+        self._parts.append(archive_end(self._size))
+        self._held = 0
+        self._flush()
+        file = self.shards[-1].file
+        file.write(self._packer.flush())
+        file.settle()
+
+    def _flush(self) -> None:
+        self.shards[-1].file.write(self._packer.compress(b"".join(self._parts)))
+        self._size += self._held
+        self._parts, self._held = [], 0
+
+    def _index(self) -> bytes:
+        """What wids opens: the shards by name, relative to the index, with their samples."""
+        listed = [{"url": shard.name, "nsamples": shard.samples, "filesize": shard.file.size} for shard in self.shards]
+        told = {"__kind__": "wids-shard-index-v1", "wids_version": 1, "name": Path(self._pattern.index).stem, "shardlist": listed}
+        return json.dumps(told, indent=2).encode() + b"\n"

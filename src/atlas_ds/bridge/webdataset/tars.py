@@ -1,0 +1,180 @@
+"""Tars where they lie (files, standard input, URLs): opened, looked through, and read as examples. It writes nothing."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any
+
+from atlas_ds.bridge.source import unreadable
+from atlas_ds.bridge.tar.archive import Member, Tar, open_tar_file, tar_of
+from atlas_ds.bridge.values.by_extension import decode_value, value_spec
+from atlas_ds.bridge.values.media import kind_of, sniff
+from atlas_ds.bridge.webdataset.samples import KEY, Rules, Sample, Tally, plain, samples
+from atlas_ds.bridge.webdataset.urls import is_remote
+from atlas_ds.errors import CorruptError, LimitError, SchemaError, UnsupportedError
+from atlas_ds.schema.infer import infer_schema
+from atlas_ds.schema.pictures import decode_image
+from atlas_ds.schema.types import media, nullable
+from atlas_ds.schema.values import Media
+from atlas_ds.store.remote import look_up
+
+STDIN = "-"
+TYPE_SAMPLES = 1024  # that the type of decoded arrays is told from
+TYPE_SAMPLES_PER_TAR = 64
+Convert = Callable[[bytes, str], object]
+Example = dict[str, object]
+REFUSED = (CorruptError, UnsupportedError, LimitError)
+
+
+def is_stream(name: str) -> bool:
+    """Whether a source can be read once, or only at a price."""
+    return name == STDIN or is_remote(name)
+
+
+@contextmanager
+def opened(name: str, encoding: str = "utf-8", *, whole: bool = False) -> Iterator[Tar]:
+    """A tar by a name from urls.expand. whole: as open_tar_file's."""
+    if name == STDIN:
+        yield tar_of(sys.stdin.buffer, "standard input", encoding=encoding)
+    elif is_remote(name):
+        with look_up(name).open() as stream:
+            yield tar_of(stream, name, encoding=encoding)
+    else:
+        with open_tar_file(name, encoding=encoding, whole=whole) as tar:
+            yield tar
+
+
+def scan(name: str, rules: Rules) -> Tally:
+    """What a tar holds, by its headers. Packed ones are unpacked for it."""
+    tally = Tally()
+    with opened(name, rules.encoding) as tar:
+        for _ in samples(tar, rules, tally, same):
+            pass
+    return tally
+
+
+def read_samples(name: str, rules: Rules, tally: Tally) -> Generator[Sample[bytes], None, None]:
+    """The samples of a tar with the bytes of their fields."""
+    with opened(name, rules.encoding, whole=True) as tar:
+        if rules.interleaved != "merge":
+            yield from samples(tar, rules, tally, lambda member: tar.read())
+            return
+        if not tar.seekable:
+            raise UnsupportedError(f'{name}: interleaved="merge" is for plain local tars; unpack or fetch it first')
+        for sample in samples(tar, rules, tally, same):
+            yield Sample(sample.key, {field: tar.read_at(member) for field, member in sample.fields.items()})
+
+
+def same(member: Member) -> Member:
+    return member
+
+
+def identity(name: str) -> list[Any]:
+    """What tells that a source is still the same: its name, size, and time of change or version."""
+    if name == STDIN:
+        return [name]
+    if is_remote(name):
+        file = look_up(name)
+        return [name, file.size, file.version]
+    try:
+        state = os.stat(name)
+    except OSError as error:
+        raise unreadable(name, error) from error
+    return [os.path.abspath(name), state.st_size, state.st_mtime_ns]
+
+
+# --- values ---
+
+
+def converters(fields: Sequence[str], decode: bool | Sequence[str], pictures: str | None = None) -> dict[str, Convert]:
+    """How a field's bytes become its value; a field that is not named here stays bytes. pictures: how they are decoded, None: not."""
+    made: dict[str, Convert] = {}
+    for field in fields:
+        if pictures is not None and kind_of(last(field)) == "image":
+            made[field] = picture_decoder(pictures)
+        elif is_decoded(field, decode):
+            made[field] = decoder(field)
+        elif kind_of(last(field)):
+            made[field] = as_media
+    return made
+
+
+def is_decoded(field: str, decode: bool | Sequence[str]) -> bool:
+    return decode if isinstance(decode, bool) else field in decode or last(field) in decode
+
+
+def last(field: str) -> str:
+    return field.rpartition(".")[2].lower()
+
+
+def decoder(field: str) -> Convert:
+    return lambda data, where: decode_value(field, data, where)
+
+
+def picture_decoder(mode: str) -> Convert:
+    return lambda data, where: decode_image(data, mode, where=where)
+
+
+def as_media(data: bytes, where: str = "") -> Media:
+    return Media(data, sniff(data[:64]) or "application/octet-stream")
+
+
+def to_example(sample: Sample[bytes], converts: Mapping[str, Convert], where: str) -> Example:
+    example: Example = {KEY: sample.key}
+    for field, data in sample.fields.items():
+        convert = converts.get(field)
+        example[field] = data if convert is None else convert(data, f"{where}: {plain(sample.key)}.{plain(field)}")
+    return example
+
+
+def column_types(names: Sequence[str], rules: Rules, fields: Sequence[str], decode: bool | Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The type of each field: the one that was given, or what its extension says; arrays are asked for theirs in the first samples."""
+    types: dict[str, Any] = {}
+    for field in fields:
+        known = value_spec(field) if is_decoded(field, decode) else media() if kind_of(last(field)) else "bytes"
+        types[field] = given.get(field, known)
+    unknown = {field for field, kind in types.items() if kind is None}
+    seen = look_for(names, rules, unknown) if unknown else {}
+    for field in unknown:
+        if not seen[field]:
+            raise SchemaError(f"{names[0]}: no .{plain(field)} was read from which to tell its type; give it: schema={{{field!r}: ...}}")
+        types[field] = infer_schema([{field: value} for value in seen[field]])[field]
+    return types
+
+
+def look_for(names: Sequence[str], rules: Rules, fields: set[str]) -> dict[str, list[object]]:
+    """Decoded values of some fields, from the first samples of each tar until there are enough."""
+    seen: dict[str, list[object]] = {field: [] for field in fields}
+    total = 0
+    for name in names:
+        if is_stream(name):
+            continue
+        for number, sample in enumerate(read_samples(name, rules, Tally())):
+            total += 1
+            for field in fields & sample.fields.keys():
+                try:
+                    seen[field].append(decode_value(field, sample.fields[field], f"{name}: {plain(sample.key)}.{plain(field)}"))
+                except REFUSED:
+                    if rules.on_error == "raise":
+                        raise
+            if number >= TYPE_SAMPLES_PER_TAR and all(seen.values()):
+                break
+        if total >= TYPE_SAMPLES and all(seen.values()):
+            break
+    return seen
+
+
+def first_samples(name: str, rules: Rules, count: int) -> tuple[Tally, list[Sample[bytes]], Generator[Sample[bytes], None, None]]:
+    """The beginning of a stream: what was met, the samples, and the iterator that goes on (and fills the tally further)."""
+    tally = Tally()
+    rest = read_samples(name, rules, tally)
+    return tally, list(islice(rest, count)), rest
+
+
+def wrap(kind: Any, count: int, total: int | None) -> Any:
+    """Nullable, if a field is missing somewhere or may be."""
+    return kind if count == total else nullable(kind)
