@@ -9,7 +9,7 @@ import gzip
 import io
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from atlas_ds.errors import AtlasError, CorruptError
@@ -49,6 +49,16 @@ def read_head(path: Path, size: int = 64) -> bytes:
             return file.read(size)
     except OSError as error:
         raise unreadable(path, error) from error
+
+
+def inner_path(folder: Path, name: object, place: str) -> Path:
+    """The path of a file that another names (an index, a list); never outside the folder."""
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise CorruptError(f"{place}: {name!r} is no file name; restore the file")
+    parts = PurePosixPath(name)
+    if parts.is_absolute() or ".." in parts.parts:
+        raise CorruptError(f"{place}: names {name!r}, which lies outside the folder; only files inside it are read")
+    return folder / parts
 
 
 def open_binary(path: Path) -> IO[bytes]:

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from atlas_ds.bridge.arrow.types import plan
-from atlas_ds.bridge.source import Row, Source, read_head, unreadable
-from atlas_ds.bridge.streaming.indexed import inner_path
+from atlas_ds.bridge.source import Row, Source, inner_path, read_head, unreadable
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError
 
 FILE_MAGIC = b"ARROW1"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import mmap
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from atlas_ds.bridge.source import unreadable
@@ -64,16 +64,6 @@ def names(item: Index, name: str, place: str) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
         raise CorruptError(f"{place}: {name} is {str(value)[:60]!r}, not a list of text; restore the file")
     return value
-
-
-def inner_path(folder: Path, name: object, place: str) -> Path:
-    """The path of a file that an index names; never outside the folder."""
-    if not isinstance(name, str) or not name or "\0" in name:
-        raise CorruptError(f"{place}: {name!r} is no file name; restore the file")
-    parts = PurePosixPath(name)
-    if parts.is_absolute() or ".." in parts.parts:
-        raise CorruptError(f"{place}: names {name!r}, which lies outside the folder; only files inside it are read")
-    return folder / parts
 
 
 def file_bytes(path: Path, size: int | None) -> memoryview:

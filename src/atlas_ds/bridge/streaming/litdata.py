@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from atlas_ds.bridge.arrow.files import ipc_rows
-from atlas_ds.bridge.source import Example, Row, Source
+from atlas_ds.bridge.source import Example, Row, Source, inner_path
 from atlas_ds.bridge.streaming.encoding import Column, decode_parts, notes_of, settle
-from atlas_ds.bridge.streaming.indexed import INDEX, Index, indexed_folders, inner_path, names, number
+from atlas_ds.bridge.streaming.indexed import INDEX, Index, indexed_folders, names, number
 from atlas_ds.bridge.streaming.litdata_chunks import Chunk, arrow_tail, chunk_data, chunk_items
 from atlas_ds.bridge.streaming.litdata_tree import Node, build, build_spec, inner_lists, leaf_names, optional_columns, parse_tree, typed_schema
 from atlas_ds.bridge.streaming.litdata_values import encoding_of

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from atlas_ds.bridge.compression.blocks import EXTRA, unpack
-from atlas_ds.bridge.source import Row, Source
+from atlas_ds.bridge.source import Row, Source, inner_path
 from atlas_ds.bridge.streaming.encoding import Column, decode_parts, notes_of, settle
-from atlas_ds.bridge.streaming.indexed import INDEX, Index, file_bytes, indexed_folders, inner_path, names, number
+from atlas_ds.bridge.streaming.indexed import INDEX, Index, file_bytes, indexed_folders, names, number
 from atlas_ds.bridge.streaming.mds_values import encoding_of
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError, TruncatedError, UnsupportedError
 
