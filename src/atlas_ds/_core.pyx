@@ -2155,34 +2155,28 @@ cdef class Block:
             total += self.buffers[i].size
         return total
 
-    def encode(self, Encoder encoder, bint light=False):
-        """Columns to chunk; without the GIL, unless it is light work, which is done before another thread has woken up. Returns self."""
-        cdef atlas_error error
+    def encode(self, Encoder encoder):
+        """Columns to chunk; without the GIL. Returns self."""
+        encode_all([self], encoder)
+        return self
+
+    cdef void begin(self) noexcept:
         cdef size_t i
-        cdef int first = self.plan.first[self.group]
-        error.status = ATLAS_OK
-        memcpy(self.pages, self.plan.pages + first, self.count * sizeof(atlas_page_in))
+        memcpy(self.pages, self.plan.pages + <int>self.plan.first[self.group], self.count * sizeof(atlas_page_in))
         for i in range(self.count):
             self.pages[i].values = self.buffers[i].values
             self.pages[i].offsets = self.buffers[i].offsets
             self.pages[i].valid = self.buffers[i].valid if self.buffers[i].nulls else NULL
-        if light:
-            self.write(encoder.c, &error)
-        else:
-            with nogil:
-                self.write(encoder.c, &error)
-        if self.out == NULL:
-            raise MemoryError
-        check(&error, "block")
-        self.out_size = (self.size + 63) & ~<uint64_t>63
-        memset(self.out + self.size, 0, self.out_size - self.size)
-        return self
 
     cdef void write(self, atlas_encoder *encoder, atlas_error *error) noexcept nogil:
         cdef uint64_t bound = atlas_block_bound(self.pages, <uint32_t>self.count, <uint32_t>self.rows)
         self.out = <uint8_t *>PyMem_RawMalloc(bound + 64)
-        if self.out != NULL:
-            atlas_block_write(encoder, self.pages, <uint32_t>self.count, self.first_row, <uint32_t>self.rows, <uint16_t>self.group, self.out, bound, &self.size, &self.raw_bytes, error)
+        if self.out == NULL:
+            return
+        atlas_block_write(encoder, self.pages, <uint32_t>self.count, self.first_row, <uint32_t>self.rows, <uint16_t>self.group, self.out, bound, &self.size, &self.raw_bytes, error)
+        if error.status == ATLAS_OK:
+            self.out_size = (self.size + 63) & ~<uint64_t>63
+            memset(self.out + self.size, 0, self.out_size - self.size)
 
     def seal(self, uint64_t nonce, uint64_t offset):
         """Writes the chunk's header for its place in the file; returns its hash."""
@@ -2200,6 +2194,68 @@ cdef class Block:
 
     def __getbuffer__(self, Py_buffer *buffer, int flags):
         PyBuffer_FillInfo(buffer, self, self.out, self.out_size, 1, flags)
+
+
+def encode_all(list blocks, Encoder encoder):
+    """Block.encode of several, with one letting go of the GIL: threads that take turns at small ones wait for each other most of the time."""
+    cdef atlas_error error
+    cdef Block block
+    cdef Py_ssize_t i, count = len(blocks)
+    cdef void **todo = <void **>PyMem_RawMalloc((count + 1) * sizeof(void *))
+    if todo == NULL:
+        raise MemoryError
+    error.status = ATLAS_OK
+    for i in range(count):
+        block = <Block>blocks[i]
+        block.begin()
+        todo[i] = <void *>block
+    with nogil:
+        for i in range(count):
+            write_block(todo[i], encoder.c, &error)
+            if error.status != ATLAS_OK:
+                break
+    PyMem_RawFree(todo)
+    check(&error, "block")
+    for block in blocks:
+        if block.out == NULL:
+            raise MemoryError
+
+
+cdef void write_block(void *block, atlas_encoder *encoder, atlas_error *error) noexcept nogil:
+    (<Block>block).write(encoder, error)
+
+
+cdef struct DigestPiece:
+    uint32_t leaf
+    bint nullable
+    Buffer *b
+
+
+cdef bint digest_add(atlas_digest *digest, const DigestPiece *piece) noexcept nogil:
+    """A column of a block; False if there is no memory."""
+    cdef Buffer *b = piece.b
+    cdef uint32_t *lengths
+    cdef uint8_t *ones
+    cdef size_t r
+    atlas_digest_values(digest, piece.leaf, b.values, b.size)
+    if b.offsets != NULL:
+        lengths = <uint32_t *>PyMem_RawMalloc(4 * b.rows)
+        if lengths == NULL:
+            return False
+        for r in range(b.rows):
+            lengths[r] = <uint32_t>0xffffffff if b.nulls and b.valid[r] == 0 else b.offsets[r + 1] - b.offsets[r]
+        atlas_digest_lengths(digest, piece.leaf, lengths, 4 * b.rows)
+        PyMem_RawFree(lengths)
+    elif piece.nullable and b.valid != NULL:
+        atlas_digest_lengths(digest, piece.leaf, b.valid, b.rows)
+    elif piece.nullable:
+        ones = <uint8_t *>PyMem_RawMalloc(b.rows)
+        if ones == NULL:
+            return False
+        memset(ones, 1, b.rows)
+        atlas_digest_lengths(digest, piece.leaf, ones, b.rows)
+        PyMem_RawFree(ones)
+    return True
 
 
 @cython.final
@@ -2220,29 +2276,31 @@ cdef class Digest:
     def __dealloc__(self):
         atlas_digest_close(self.c)
 
-    def add(self, Block block):
-        cdef size_t i, r
-        cdef uint32_t leaf
-        cdef Buffer *b
-        cdef uint32_t *lengths
-        for i in range(block.count):
-            leaf = self.positions[block.group][i]
-            b = &block.buffers[i]
-            atlas_digest_values(self.c, leaf, b.values, b.size)
-            if b.offsets != NULL:
-                lengths = <uint32_t *>PyMem_RawMalloc(4 * b.rows)
-                if lengths == NULL:
-                    raise MemoryError
-                for r in range(b.rows):
-                    lengths[r] = <uint32_t>0xffffffff if b.nulls and b.valid[r] == 0 else b.offsets[r + 1] - b.offsets[r]
-                atlas_digest_lengths(self.c, leaf, lengths, 4 * b.rows)
-                PyMem_RawFree(lengths)
-            elif self.nullable[leaf]:
-                if b.valid != NULL:
-                    atlas_digest_lengths(self.c, leaf, b.valid, b.rows)
-                else:
-                    ones = b"\1" * b.rows
-                    atlas_digest_lengths(self.c, leaf, <const char *>ones, b.rows)
+    def add(self, list blocks):
+        cdef Block block
+        cdef size_t i, k, count = 0
+        cdef DigestPiece *pieces
+        for block in blocks:
+            count += block.count
+        pieces = <DigestPiece *>PyMem_RawCalloc(count + 1, sizeof(DigestPiece))
+        if pieces == NULL:
+            raise MemoryError
+        k = 0
+        for block in blocks:
+            for i in range(block.count):
+                pieces[k].leaf = self.positions[block.group][i]
+                pieces[k].nullable = self.nullable[pieces[k].leaf]
+                pieces[k].b = &block.buffers[i]
+                k += 1
+        with nogil:
+            for k in range(count):
+                if not digest_add(self.c, &pieces[k]):
+                    break
+            else:
+                k = count
+        PyMem_RawFree(pieces)
+        if k < count:
+            raise MemoryError
 
     def finish(self):
         cdef uint8_t out[16]

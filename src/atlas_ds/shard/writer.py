@@ -6,7 +6,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ from atlas_ds.store.local import NewFile
 SAMPLE_BYTES = 20 << 20  # rows of this many bytes are waited for before a shard is planned
 BLOCK_OVERFLOW = 64  # a block of more than this many targets closes the shard: the rows changed since it was planned
 PENDING_BYTES = 32 << 20  # bytes of blocks that wait for an encoder at most
-LIGHT_BYTES = 1 << 20  # of a block without compression that is hashed, in 0.1 ms, while the GIL is held: waking another thread up takes as long
+TOGETHER_BYTES = 1 << 20  # of blocks that have nothing to compress, which are hashed together: a thread's turn would cost more than one of them
+MOST_TOGETHER = 256
 LAYOUTS = {1: "FIXED", 2: "VAR", 3: "CONST", 4: "NARROW", 5: "ENUM"}
 CODEC_NAMES = {0: "none", 1: "lz4", 2: "zstd"}
 CELLS = 2
@@ -45,19 +46,23 @@ class Encoders:
         self._pool = ThreadPoolExecutor(workers, "atlas-encode") if workers > 0 else None
         self._idle: list[_core.Encoder] = []
 
-    def submit(self, block: _core.Block, *, light: bool) -> Future[_core.Block] | _core.Block:
-        """light: there is nothing to compress, so that handing it to a thread and back would cost more than hashing it here."""
-        return self._encode(block, light) if self._pool is None or light else self._pool.submit(self._encode, block)
+    def submit(self, block: _core.Block) -> Future[list[_core.Block]]:
+        if self._pool is not None:
+            return self._pool.submit(self.encode, [block])
+        done: Future[list[_core.Block]] = Future()
+        done.set_result(self.encode([block]))
+        return done
 
-    def _encode(self, block: _core.Block, light: bool = False) -> _core.Block:
+    def encode(self, blocks: list[_core.Block]) -> list[_core.Block]:
         try:
             encoder = self._idle.pop()
         except IndexError:
             encoder = _core.Encoder()
         try:
-            return block.encode(encoder, light and block.waiting <= LIGHT_BYTES)
+            _core.encode_all(blocks, encoder)
         finally:
             self._idle.append(encoder)
+        return blocks
 
     def close(self) -> None:
         if self._pool is not None:
@@ -157,6 +162,23 @@ class ShardWriter:
             self._open = None
 
 
+@dataclass(slots=True)
+class _Waiting:
+    """A block that an encoder has, or some that have nothing to compress and are hashed together, when they are many or another comes behind."""
+
+    size: int
+    encoding: Future[list[_core.Block]] | None
+    blocks: list[_core.Block] = field(default_factory=list)
+
+    @property
+    def is_full(self) -> bool:
+        return self.size >= TOGETHER_BYTES or len(self.blocks) >= MOST_TOGETHER
+
+    @property
+    def is_ready(self) -> bool:
+        return self.is_full if self.encoding is None else self.encoding.done()
+
+
 class _OpenShard:
     """A shard between its plan and its name."""
 
@@ -177,7 +199,7 @@ class _OpenShard:
         self._ordinal = ordinal
         self._encoders = encoders
         self._tallies = tallies
-        self._pending: deque[tuple[Future[_core.Block] | _core.Block, int]] = deque()
+        self._pending: deque[_Waiting] = deque()
         self._pending_bytes = 0
         self.cut_bytes = 0
         self._index: list[list[tuple[int, int, int, int]]] = [[] for _ in plan.groups]
@@ -270,24 +292,34 @@ class _OpenShard:
         block = self._intake.cut(group, rows, self._pages)
         size = block.waiting
         self.cut_bytes += size
-        self._pending.append((self._encoders.submit(block, light=self._light[group]), size))
         self._pending_bytes += size
-        while self._pending and (self._pending_bytes > PENDING_BYTES or is_done(self._pending[0][0])):
+        last = self._pending[-1] if self._pending else None
+        if not self._light[group]:
+            self._pending.append(_Waiting(size, self._encoders.submit(block)))
+        elif last is None or last.encoding is not None or last.is_full:
+            self._pending.append(_Waiting(size, None, [block]))
+        else:
+            last.blocks.append(block)
+            last.size += size
+        while self._pending and (self._pending_bytes > PENDING_BYTES or self._pending[0].is_ready or (len(self._pending) > 1 and not self._pending[0].encoding)):
             self._write_next()
 
     def _write_next(self) -> None:
-        encoded, size = self._pending.popleft()
-        self._pending_bytes -= size
-        block = encoded.result() if isinstance(encoded, Future) else encoded
-        self._digest.add(block)
-        offset = self._file.size
-        hash = block.seal(self._nonce, offset)
-        self._file.write(block)
-        self._index[block.group].append((offset, block.size, block.raw_bytes, hash))
-        self._raw += block.raw_bytes
-        pages = zip(self._plan.groups[block.group], block.pages_written(), block.value_bytes(), strict=True)
-        for position, written, values in pages:
-            self._stats[position].add(*written, values)
+        waiting = self._pending.popleft()
+        self._pending_bytes -= waiting.size
+        self._write(waiting.encoding.result() if waiting.encoding is not None else self._encoders.encode(waiting.blocks))
+
+    def _write(self, blocks: list[_core.Block]) -> None:
+        self._digest.add(blocks)
+        for block in blocks:
+            offset = self._file.size
+            hash = block.seal(self._nonce, offset)
+            self._file.write(block)
+            self._index[block.group].append((offset, block.size, block.raw_bytes, hash))
+            self._raw += block.raw_bytes
+            pages = zip(self._plan.groups[block.group], block.pages_written(), block.value_bytes(), strict=True)
+            for position, written, values in pages:
+                self._stats[position].add(*written, values)
 
     def finish(self, naming: Callable[[str], None]) -> ShardInfo:
         try:
@@ -317,14 +349,10 @@ class _OpenShard:
         return info
 
     def abort(self) -> None:
-        for encoded, _ in self._pending:
-            if isinstance(encoded, Future):
-                encoded.cancel()
+        for waiting in self._pending:
+            if waiting.encoding is not None:
+                waiting.encoding.cancel()
         self._file.discard()
-
-
-def is_done(encoded: Future[_core.Block] | _core.Block) -> bool:
-    return not isinstance(encoded, Future) or encoded.done()
 
 
 class _LeafStats:
