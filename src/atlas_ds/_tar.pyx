@@ -11,6 +11,7 @@ import os
 
 cimport cython
 cimport numpy as cnp
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.errno cimport EINTR, errno
 from libc.stdint cimport int64_t, uint8_t, uint64_t
@@ -190,7 +191,7 @@ cdef class TarReader:
         if self._base != NULL:
             munmap(self._base, self._size)
 
-    def sample(self, k):
+    cpdef sample(self, int64_t k):
         """Sample k: a dict of its key and its members' bytes; or what is wrong: (byte, "index" | "cut" | "header"). OSError: a read failed."""
         cdef dict entry = self._rows[k], sample = self._empty.copy()
         cdef cnp.ndarray members = entry["members"]
@@ -238,6 +239,63 @@ cdef class TarReader:
             raise OSError(batch.failed, f"byte {batch.wrong}: {os.strerror(batch.failed)}")
         batch.members = 0
         return bad
+
+
+@cython.final
+cdef class Samples:
+    """The samples of many tars, numbered through. starts: the first row of each tar, and at last the number of all rows. open(tar) gives a
+    TarReader, or another function of a row of that tar; the last `most` that were opened stay open. fail(tar, byte, why) raises the error."""
+
+    cdef object _open, _fail
+    cdef list _readers, _order
+    cdef Py_ssize_t _most
+    cdef int64_t *_starts
+    cdef Py_ssize_t _tars
+
+    def __cinit__(self, list starts not None, open, fail, Py_ssize_t most):
+        cdef Py_ssize_t i
+        self._open, self._fail, self._most, self._tars, self._order = open, fail, most, len(starts) - 1, []
+        self._readers = [None] * self._tars
+        self._starts = <int64_t *>PyMem_Malloc(len(starts) * sizeof(int64_t))
+        if self._starts == NULL:
+            raise MemoryError
+        for i in range(len(starts)):
+            self._starts[i] = starts[i]
+
+    def __dealloc__(self):
+        PyMem_Free(self._starts)
+
+    def tar_of(self, int64_t row):
+        """The tar that has a row."""
+        return self._find(row)
+
+    cdef Py_ssize_t _find(self, int64_t row) except -1:
+        cdef Py_ssize_t low = 0, high = self._tars, middle
+        if not 0 <= row < self._starts[self._tars]:
+            raise IndexError(row)
+        while high - low > 1:  # the last tar that begins at or before the row; empty ones begin where the next does
+            middle = (low + high) // 2
+            if self._starts[middle] <= row:
+                low = middle
+            else:
+                high = middle
+        return low
+
+    def sample(self, int64_t row):
+        cdef Py_ssize_t tar = self._find(row)
+        reader = self._readers[tar]
+        if reader is None:
+            reader = self._open(tar)
+            if self._readers[tar] is None:  # no other thread was quicker
+                self._readers[tar] = reader
+                self._order.append(tar)
+                if len(self._order) > self._most:
+                    self._readers[self._order.pop(0)] = None  # who reads it holds it
+        row -= self._starts[tar]
+        sample = (<TarReader>reader).sample(row) if type(reader) is TarReader else reader(row)
+        if type(sample) is tuple:
+            self._fail(tar, *sample)
+        return sample
 
 
 cdef bint here(int fd, char *base, const Batch *batch, bint ask) noexcept nogil:

@@ -174,9 +174,8 @@ class _Waiting:
     def is_full(self) -> bool:
         return self.size >= TOGETHER_BYTES or len(self.blocks) >= MOST_TOGETHER
 
-    @property
-    def is_ready(self) -> bool:
-        return self.is_full if self.encoding is None else self.encoding.done()
+    def is_ready(self, waiting: int) -> bool:
+        return self.is_full or waiting > 1 if self.encoding is None else self.encoding.done()
 
 
 class _OpenShard:
@@ -301,7 +300,7 @@ class _OpenShard:
         else:
             last.blocks.append(block)
             last.size += size
-        while self._pending and (self._pending_bytes > PENDING_BYTES or self._pending[0].is_ready or (len(self._pending) > 1 and not self._pending[0].encoding)):
+        while self._pending and (self._pending_bytes > PENDING_BYTES or self._pending[0].is_ready(len(self._pending))):
             self._write_next()
 
     def _write_next(self) -> None:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-import threading
-from bisect import bisect_right
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
-from atlas_ds._tar import TarReader, header_hash
+from atlas_ds._tar import Samples, TarReader, header_hash
 from atlas_ds.bridge.tar.archive import BLOCK
 from atlas_ds.bridge.webdataset import tars
 from atlas_ds.bridge.webdataset.index import TarIndex, Version, index_of
@@ -30,7 +27,6 @@ from atlas_ds.store.remote import RemoteFile, look_up
 OPEN_FILES = 256
 Columns = tuple[tuple[str, int], ...]
 Wrong = tuple[int, str]  # byte, and what is wrong there
-Samples = Callable[[int], Any]  # sample k of a tar: a dict, or Wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +77,8 @@ def open_tar(
         need_pictures(pictures)
     values = decode if isinstance(decode, bool) else True if isinstance(decode, str) else tuple(decode)
     opening = Opening(names, rules, None if index is None else Path(index), chosen, values, pictures, io == "mmap")
-    return TarDataset(Opened(opening, progress))
+    opened = Opened(opening, progress)
+    return TarDataset(opened, opened.reader())
 
 
 class Opened:
@@ -107,40 +104,41 @@ class Opened:
         self.empty: dict[str, object] = dict.fromkeys((KEY, *self.fields))
         self.media = [field for field, convert in self.converts.items() if convert is tars.as_media]
         self.values = [(field, convert) for field, convert in self.converts.items() if convert is not tars.as_media]
-        self.samples: OrderedDict[int, Samples] = OrderedDict()  # of the tars that are open; each holds its file open for who uses it
         self.larger_than_memory = sum(one.version[0] for one in self.indexes) > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-        self.lock = threading.Lock()
 
-    def example(self, row: int) -> dict[str, Any]:
-        number = bisect_right(self.starts, row) - 1
-        example: Any = (self.samples.get(number) or self.open(number))(row - self.starts[number])
-        if type(example) is tuple:
-            raise error_of(self.opening.names[number], *example)
-        if self.converts:
-            self.convert(example, number)
-        return example  # type: ignore[no-any-return]
+    def reader(self) -> Callable[[int], dict[str, Any]]:
+        """A function of a row."""
+        samples = Samples(self.starts, self.open, self.fail, OPEN_FILES)
+        return partial(self.converted, samples) if self.converts else samples.sample
 
-    def convert(self, example: dict[str, Any], number: int) -> None:
+    def converted(self, samples: Samples, row: int) -> dict[str, Any]:
+        example = samples.sample(row)
         for field in self.media:
             if example[field] is not None:
                 example[field] = tars.as_media(example[field])
         for field, convert in self.values:
             if example[field] is not None:
-                example[field] = convert(example[field], f"{self.opening.names[number]}: {plain(example[KEY])}.{plain(field)}")
+                name = self.opening.names[samples.tar_of(row)]
+                example[field] = convert(example[field], f"{name}: {plain(example[KEY])}.{plain(field)}")
+        return example
 
-    def open(self, number: int) -> Samples:
+    def open(self, number: int) -> TarReader | Callable[[int], Any]:
         name, index = self.opening.names[number], self.indexes[number]
         columns = tuple((field, index.fields.index(field)) for field in self.fields if field in index.fields)
         what = index.rows, columns, self.empty
         if is_remote(name):
-            samples: Samples = partial(remote_sample, look_up(name), index.version[0], *what)
-        else:
-            samples = TarReader(FileIO(name), index.version[0], self.opening.mapped, self.larger_than_memory, *what).sample
-        with self.lock:
-            self.samples[number] = samples
-            if len(self.samples) > OPEN_FILES:
-                self.samples.popitem(last=False)
-        return samples
+            return partial(remote_sample, look_up(name), index.version[0], *what)
+        return TarReader(FileIO(name), index.version[0], self.opening.mapped, self.larger_than_memory, *what)
+
+    def fail(self, number: int, byte: int, why: str) -> NoReturn:
+        name = self.opening.names[number]
+        if why == "cut":
+            raise TruncatedError(f"{name}: byte {byte}: the file ends at or before this byte; it was cut after it was opened: open it again")
+        if why == "index":  # the file of the index may come from anywhere
+            wrong = "or what is to be read there, is not in the tar"
+            raise CorruptError(f"{name}: its index is damaged: byte {byte}, {wrong}; delete the index, and it is made anew")
+        changed = "another header than when the tar was indexed"
+        raise CorruptError(f"{name}: byte {byte}: {changed}; it was changed meanwhile: open it again, or delete its index")
 
 
 def remote_sample(file: RemoteFile, total: int, rows: Any, columns: Columns, empty: dict[str, object], k: int) -> dict[str, object] | Wrong:
@@ -163,22 +161,15 @@ def remote_sample(file: RemoteFile, total: int, rows: Any, columns: Columns, emp
     return sample
 
 
-def error_of(name: str, byte: int, why: str) -> CorruptError:
-    if why == "cut":
-        return TruncatedError(f"{name}: byte {byte}: the file ends at or before this byte; it was cut after it was opened: open it again")
-    if why == "index":  # the file of the index may come from anywhere
-        return CorruptError(f"{name}: its index is damaged: byte {byte}, or what is to be read there, is not in the tar; delete the index, and it is made anew")
-    return CorruptError(f"{name}: byte {byte}: another header than when the tar was indexed; it was changed meanwhile: open it again, or delete its index")
-
-
 class TarDataset:
     """Samples of tars: ds[i], ds[10:20], ds[[3, 1]], ds[mask], len, iteration. An example is a dict: __key__, and each field's value or None.
 
     Safe in threads, and in processes started by fork, forkserver or spawn; pickles small: another process opens it again.
     """
 
-    def __init__(self, opened: Opened, rows: range | np.ndarray | None = None) -> None:
+    def __init__(self, opened: Opened, example: Callable[[int], dict[str, Any]], rows: range | np.ndarray | None = None) -> None:
         self._opened = opened
+        self._example = example
         self._rows = range(opened.starts[-1]) if rows is None else rows
 
     @property
@@ -200,17 +191,17 @@ class TarDataset:
                 row = self._rows[key]
             except IndexError:
                 raise IndexError(f"row {key} is out of range for {len(self)} rows") from None
-            return self._opened.example(row if type(row) is int else int(row))
-        return TarDataset(self._opened, compose(self._rows, key))
+            return self._example(row if type(row) is int else int(row))
+        return TarDataset(self._opened, self._example, compose(self._rows, key))
 
     def __getitems__(self, indices: Sequence[int]) -> list[dict[str, object]]:
         """The examples at several positions: what torch's DataLoader asks for."""
         rows = compose(self._rows, positions(indices, len(self)))
-        return [self._opened.example(row) for row in np.asarray(rows).tolist()]
+        return [self._example(row) for row in np.asarray(rows).tolist()]
 
     def __iter__(self) -> Iterator[dict[str, object]]:
         for row in self._rows:
-            yield self._opened.example(int(row))
+            yield self._example(int(row))
 
     def __reduce__(self) -> tuple[Any, ...]:
         whole = isinstance(self._rows, range) and self._rows == range(self._opened.starts[-1])
@@ -226,4 +217,4 @@ def reopen(opening: Opening, versions: list[Version], rows: range | np.ndarray |
     for name, then, now in zip(opening.names, versions, opened.versions, strict=True):
         if then != now:
             raise CorruptError(f"{name}: another size or time of change than when it was first opened; it was changed meanwhile: open it again")
-    return TarDataset(opened, rows)
+    return TarDataset(opened, opened.reader(), rows)
