@@ -4,6 +4,8 @@ process; and how fast samples are read in place, against wids. Rounds in turns; 
     python -m benchmarks.tars import --gigabytes 3 [--pictures FOLDER]
     python -m benchmarks.tars open   [--wids FOLDER]
 
+--results FILE keeps the figures.
+
 webdataset comes from the environment; wids, whose package has the same name, from a folder it was installed into without dependencies.
 Each way runs in a process of its own. Destinations are new files on the same disk; sources are in the page cache for all ways.
 """
@@ -166,6 +168,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--pictures", type=Path, default=Path("/tmp/atlas-bench/jpeg"))
     parser.add_argument("--wids", type=Path, default=Path(sys.prefix) / "peers" / "wids")
+    parser.add_argument("--results", type=Path, help="a JSON file in which the figures are kept, beside those it has")
     parser.add_argument("--way", help=argparse.SUPPRESS)
     parser.add_argument("--kind", default="", help=argparse.SUPPRESS)
     parser.add_argument("--tars", nargs="*", help=argparse.SUPPRESS)
@@ -187,12 +190,18 @@ def main() -> None:
         rounds = [{way: run(options, way, tars, kind) for way in WAYS[options.what]} for _ in range(options.rounds)]
         figure = "us" if options.what == "open" else "seconds"
         size = sum(tar.stat().st_size for tar in tars)
+        told = {"tars": len(tars), "bytes": size, "samples": rounds[0]["atlas"]["samples"], "rounds": options.rounds, "ways": {}}
         print(f"{kind or options.what}: {len(tars)} tars, {size / 1e9:.2f} GB, {rounds[0]['atlas']['samples']:,} samples, {options.rounds} rounds")
         for way in WAYS[options.what]:
             values = [one[way][figure] for one in rounds]
             ratios = [one[way][figure] / one["atlas"][figure] for one in rounds]
             more = {name: statistics.median(one[way][name] for one in rounds) for name in ("open_s", "rss_anon_mb") if name in rounds[0][way]}
+            told["ways"][way] = {figure: statistics.median(values), "atlas_is_as_fast": statistics.median(ratios)} | more
             print(f"  {way:12s} {statistics.median(values):10.2f} {figure:8s} atlas is {statistics.median(ratios):6.2f}x as fast  {more or ''}")
+        if options.results:
+            standing = json.loads(options.results.read_text()) if options.results.exists() else {}
+            standing[f"{options.what} {kind}".strip()] = told
+            options.results.write_text(json.dumps(standing, indent=2, sort_keys=True) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from io import FileIO
 from typing import Any, Literal
 
 def header_hash(header: bytes) -> int: ...
@@ -7,7 +6,7 @@ def plain_header(block: bytes) -> tuple[str, int, int] | None: ...
 
 class TarReader:
     def __init__(
-        self, file: FileIO, size: int, mapped: bool, ask: bool, rows: Any, columns: tuple[tuple[str, int], ...], empty: dict[str, object]
+        self, fd: int, size: int, mapped: bool, ask: bool, rows: Any, columns: tuple[tuple[str, int], ...], empty: dict[str, object]
     ) -> None: ...
     def sample(self, k: int) -> dict[str, object] | tuple[int, Literal["index", "cut", "header"]]: ...
 

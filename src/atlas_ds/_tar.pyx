@@ -4,7 +4,7 @@ bytes, with one copy, the GIL let go meanwhile. It knows no index and no decodin
 
 What is in the page cache is copied from a mapping: a read() of 80 KB takes 14 us here, the copy 5. What is not is read with one call, because a
 fault reads 128 KB around one page; whether it is costs 1 us, and is asked where tars are larger than memory. A file that shrank would end the process at the mapping; so its size is asked for before each sample
-(lseek: 0.2 us; fstat takes 0.4), which leaves the moment between asking and copying; io="pread" leaves none.
+(lseek: 0.2 us; fstat takes 0.4), which leaves the moment between asking and copying, at most 256 KB; io="pread" leaves none.
 """
 
 import os
@@ -20,9 +20,6 @@ from libc.string cimport memcmp, memcpy
 from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, mmap, munmap
 from posix.unistd cimport SEEK_END, lseek
 
-cdef extern from "Python.h":
-    int PyObject_AsFileDescriptor(object file) except -1
-
 cdef extern from "sys/mman.h" nogil:
     enum:
         MADV_SEQUENTIAL
@@ -36,6 +33,8 @@ cdef extern from "sys/uio.h" nogil:
     ssize_t preadv(int fd, const iovec *pieces, int count, int64_t offset)
 
 cdef extern from "unistd.h" nogil:
+    int close(int fd)
+    int dup(int fd)
     int getpagesize()
 
 cdef extern from "xxhash.h" nogil:
@@ -49,7 +48,8 @@ cdef enum:
     AT_ONCE = 16  # members that one call reads
     NEAR = 4096  # bytes between two members that are read over
     LARGE = 32768  # bytes from which it is worth a call to ask whether they are in the page cache
-    PAGES = 1024  # of which is asked; more are read
+    PAGES = 128  # of 4,096 bytes, more than ONE_COPY has
+    ONE_COPY = 1 << 18  # bytes at most that are copied from a mapping: some 20 us, in which the file must not shrink
 
 
 def header_hash(const uint8_t[::1] header not None):
@@ -118,16 +118,21 @@ cdef int text(const uint8_t *field, int size) noexcept nogil:
 
 @cython.final
 cdef class MappedFile:
-    """A file of `size` bytes, open at fd while this is used, that is read in order, as an open file has read and seek, but without a system call that lets the GIL go: threads
-    that take turns at each of them wait for each other most of the time. Bytes that a file which shrank has no more are not touched."""
+    """A file of `size` bytes that is read in order, as an open file has read and seek. What is small is copied from a mapping, without a system call
+    that lets the GIL go: threads that take turns at each of them wait for each other most of the time. Before each copy the file's length is
+    asked for, so that one which shrank is noticed, but for the moment of the copy; what is large is read with calls, since that moment is longer."""
 
     cdef int _fd
+    cdef bint _owns
     cdef char *_base
     cdef int64_t _size, _at
 
     def __cinit__(self, int fd, int64_t size):
         cdef void *base
-        self._fd, self._size, self._at, self._base = fd, size, 0, NULL
+        self._fd, self._size, self._at, self._base = dup(fd), size, 0, NULL
+        if self._fd < 0:
+            raise OSError(errno, os.strerror(errno))
+        self._owns = True
         base = mmap(NULL, size, PROT_READ, MAP_SHARED, self._fd, 0)
         if base == MAP_FAILED:
             raise OSError(errno, os.strerror(errno))
@@ -137,6 +142,8 @@ cdef class MappedFile:
     def __dealloc__(self):
         if self._base != NULL:
             munmap(self._base, self._size)
+        if self._owns:
+            close(self._fd)
 
     def seek(self, int64_t at):
         if at < 0:
@@ -147,8 +154,16 @@ cdef class MappedFile:
     def read(self, int64_t size):
         """The next bytes, fewer at the end."""
         size = max(<int64_t>0, min(size, min(self._size, <int64_t>lseek(self._fd, 0, SEEK_END)) - self._at))
-        data = PyBytes_FromStringAndSize(self._base + self._at, size)
-        self._at += size
+        if size > ONE_COPY:
+            data = os.pread(self._fd, size, self._at)
+            while len(data) < size:  # a call may stop at 2 GiB
+                more = os.pread(self._fd, size - len(data), self._at + len(data))
+                if not more:
+                    break
+                data += more
+        else:
+            data = PyBytes_FromStringAndSize(self._base + self._at, size)
+        self._at += len(data)
         return data
 
 
@@ -165,23 +180,25 @@ cdef struct Batch:
 
 @cython.final
 cdef class TarReader:
-    """Samples of a tar of `size` bytes, which `file` holds open. mapped: whether it is read through a mapping; ask: whether large
+    """Samples of a tar of `size` bytes, open at fd, which is closed with this. mapped: whether it is read through a mapping; ask: whether large
     samples may have left memory. rows: its index, rows[k] is
     {"key": str, "members": (fields, 3) int64}: start of the data (-1: there is none), bytes of data, hash of the 512 bytes before it.
     columns: (name, number of the member), ... of what is read; empty: a sample with None for each of them."""
 
-    cdef object _file, _rows
+    cdef object _rows
     cdef tuple _columns
     cdef dict _empty
     cdef int _fd
-    cdef bint _ask
+    cdef bint _ask, _owns
     cdef int64_t _size
     cdef char *_base
 
-    def __cinit__(self, file, int64_t size, bint mapped, bint ask, rows, tuple columns not None, dict empty not None):
+    def __cinit__(self, int fd, int64_t size, bint mapped, bint ask, rows, tuple columns not None, dict empty not None):
         cdef void *base
-        self._file, self._rows, self._columns, self._empty = file, rows, columns, empty
-        self._fd, self._size, self._base, self._ask = PyObject_AsFileDescriptor(file), size, NULL, ask
+        self._rows, self._columns, self._empty = rows, columns, empty
+        self._fd, self._size, self._base, self._ask, self._owns = fd, size, NULL, ask, True
+        if len({name for name, _ in columns}) < len(columns):
+            raise ValueError("columns: a name twice")
         if mapped and size > 0:
             base = mmap(NULL, size, PROT_READ, MAP_SHARED, self._fd, 0)
             if base != MAP_FAILED:  # some file systems cannot: they are read
@@ -190,6 +207,8 @@ cdef class TarReader:
     def __dealloc__(self):
         if self._base != NULL:
             munmap(self._base, self._size)
+        if self._owns:  # not if what it was given was refused
+            close(self._fd)
 
     cpdef sample(self, int64_t k):
         """Sample k: a dict of its key and its members' bytes; or what is wrong: (byte, "index" | "cut" | "header"). OSError: a read failed."""
@@ -254,6 +273,8 @@ cdef class Samples:
 
     def __cinit__(self, list starts not None, open, fail, Py_ssize_t most):
         cdef Py_ssize_t i
+        if len(starts) == 0:
+            raise ValueError("starts: want the number of rows at least")
         self._open, self._fail, self._most, self._tars, self._order = open, fail, most, len(starts) - 1, []
         self._readers = [None] * self._tars
         self._starts = <int64_t *>PyMem_Malloc(len(starts) * sizeof(int64_t))
@@ -303,7 +324,7 @@ cdef bint here(int fd, char *base, const Batch *batch, bint ask) noexcept nogil:
     cdef unsigned char pages[PAGES]
     cdef int64_t first, count, k
     cdef int page
-    if base == NULL or lseek(fd, 0, SEEK_END) < batch.end:
+    if base == NULL or batch.end - batch.first > ONE_COPY or lseek(fd, 0, SEEK_END) < batch.end:
         return False
     if not ask or batch.end - batch.first < LARGE:
         return True

@@ -150,3 +150,35 @@ def test_leftovers_of_the_killed_are_taken_away_by_resume(tmp_path):
     with AtlasDatasetWriter(path, resume=True, shard_size=13, block_size=4, workers=0) as writer:
         writer.extend(NEW[writer.position :])
     assert same(list(AtlasDataset(path)), OLD + NEW) and not list(path.glob(".tmp-*")) and not (path / ".writing.json").exists()
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), MemoryError(), KeyboardInterrupt()], ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("where", ["writev", "encode"])
+def test_a_writer_that_failed_publishes_nothing(tmp_path, monkeypatch, error, where):
+    """Once, inside of a shard; the caller goes on with the next example, and closes."""
+    from atlas_ds.shard import writer as module
+    from atlas_ds.store import local
+
+    target, name = (local.os, "writev") if where == "writev" else (module._core, "encode_all")
+    real, calls = getattr(target, name), iter(range(1000))
+
+    def failing(*args):
+        if next(calls) == 5:
+            raise error
+        return real(*args)
+
+    writer = AtlasDatasetWriter(tmp_path / "d", schema={"raw": "bytes"}, block_size=4, compression="none", workers=0)
+    failures = []
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "SAMPLE_BYTES", 1000)
+        patch.setattr(module, "MOST_TOGETHER", 2)
+        patch.setattr(target, name, failing)
+        for number in range(4000):
+            try:
+                writer.add_example({"raw": b"%0100d" % number})
+            except (Exception, KeyboardInterrupt) as found:
+                failures.append(found)
+    assert failures[0] is error and len(failures) > 100 and "write the dataset anew" in str(failures[1])
+    with pytest.raises(atlas.errors.AtlasError, match="write the dataset anew"):
+        writer.close()
+    assert not list((tmp_path).rglob("*.atlas")) and not (tmp_path / "d" / "atlas.json").exists()

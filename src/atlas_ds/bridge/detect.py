@@ -101,7 +101,7 @@ def _folder(path: Path) -> str:
     if is_arrow_folder(path):
         return "arrow"
     files = list_files(path)
-    if files and all(TAR.search(file.name) or file.suffix == ".json" for file in files) and any(TAR.search(file.name) for file in files):
+    if any(TAR.search(file.name) for file in files if len(file.parts) == 1):
         return TARS
     suffixes = {file.suffix.lower() for file in files}
     if suffixes in ({".parquet"}, {".arrow"}):

@@ -38,6 +38,10 @@ class Source:
 
 def unreadable(path: Path | str, error: OSError) -> AtlasError:
     """The error for a file that the system refuses to open or read."""
+    if isinstance(error, FileNotFoundError):
+        hints = {"*": "; for many write {000000..000099}, or name the folder", "~": "; ~ is not expanded"}
+        hint = next((hint for mark, hint in hints.items() if mark in str(path)), "")
+        return AtlasError(f"{path}: no such file; check the path{hint}")
     reason = error.strerror or type(error).__name__
     return AtlasError(f"{path}: cannot be read: {reason}; check its permissions, or move it away and convert again")
 

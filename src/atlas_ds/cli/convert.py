@@ -42,6 +42,12 @@ Ctrl-C or an error leaves the destination as it was.
 """
 
 
+FOR_TARS = (  # option, its name, what it is if it was not given
+    ("--fields", "fields", None), ("--decode", "decode", False), ("--interleaved", "interleaved", "error"), ("--duplicates", "duplicates", "error"),
+    ("--strict", "strict", False), ("--skip-errors", "skip_errors", False), ("--resume", "resume", False), ("--dry-run", "dry_run", False),
+)  # fmt: skip
+
+
 def add_command(commands: Any) -> None:
     parser = subparser(commands, "convert", "turn a folder, table or arrays into a dataset", EXAMPLES, run)
     parser.add_argument("src", metavar="SRC", nargs="+", help="what to read: a file, a folder, or tars")
@@ -64,7 +70,7 @@ def add_tars(parser: argparse.ArgumentParser) -> None:
     tars = parser.add_argument_group("tars", "read as WebDataset does: NAME.EXTENSION, neighbours of one name are a sample")
     tars.add_argument("--fields", metavar="EXT,EXT", type=split_commas, help="only these extensions")
     tars.add_argument("--decode", nargs="?", const=True, default=False, metavar="EXT,EXT", type=split_commas,
-                      help="make values of the files (numbers, text, JSON, arrays); of all that are safe, or of these")  # fmt: skip
+                      help="make values of the files (numbers, text, JSON, arrays); of all, where pickles are refused, or of these")  # fmt: skip
     tars.add_argument("--interleaved", choices=("error", "separate", "merge"), default="error", help="a name that comes again after others")
     tars.add_argument("--duplicates", choices=("error", "first", "last"), default="error", help="an extension twice in a sample")
     tars.add_argument("--strict", action="store_true", help="a file without an extension is an error")
@@ -88,8 +94,9 @@ def run(args: argparse.Namespace) -> int:
     tars = are_tars(args)
     if len(args.src) > 1 and not tars:
         raise AtlasError(f"{args.src[1]}: several sources are read only if they are tars; convert the others one by one, with --append")
-    if not tars and (args.dry_run or args.resume):
-        raise AtlasError(f"{args.src[0]}: --dry-run and --resume are for tars")
+    given = [option for option, name, default in FOR_TARS if getattr(args, name) != default]
+    if not tars and given:
+        raise AtlasError(f"{args.src[0]}: is no tar and no folder of tars, and {given[0]} is for tars; leave it out, or say --from webdataset")
     common = {**storage(args), "overwrite": args.overwrite, "append": args.append, "split": args.split, "progress": progress}
     done: bridge.Converted | bridge.Imported
     if tars:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import rfc8785
 
 from atlas_ds import _core
+from atlas_ds.errors import AtlasError
 from atlas_ds.schema.schema import Schema
 from atlas_ds.shard.icc import Tally
 from atlas_ds.shard.plan import FIXED_KIND, NULLABLE, PAGE_CODED, VARIABLE_KIND, Options, ShardPlan, cell_level, make_plan
@@ -105,15 +107,18 @@ class ShardWriter:
         sample = SAMPLE_BYTES if shard_bytes is None else min(SAMPLE_BYTES, shard_bytes)
         self.intake = _core.Intake(schema, sample)
         self._open: _OpenShard | None = None
+        self._failed = False
 
     def add(self, example: Any) -> None:
         """One example; SchemaError leaves the writer as it was."""
+        self._check()
         state = self.intake.append(example)
         if state or self.intake.rows == self._shard_rows:
             self._advance(state)
 
     def add_columns(self, leaf_arrays: list[Any], count: int) -> None:
         """count rows at once, as _core.Intake.append_columns takes them."""
+        self._check()
         state = self.intake.append_columns(leaf_arrays, count)
         if state or (self._shard_rows is not None and self.intake.rows >= self._shard_rows):
             self._advance(state)
@@ -123,7 +128,25 @@ class ShardWriter:
         """Rows until the shard is full, where it is counted in rows."""
         return None if self._shard_rows is None else self._shard_rows - self.intake.rows
 
+    def _check(self) -> None:
+        if self._failed:
+            raise AtlasError(f"{self._folder}: an error, or Ctrl-C, came while a shard was written, and its rows are lost; write the dataset anew")
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """What is done with rows that were taken is done whole, or this writer can do nothing more: some may be lost by then."""
+        try:
+            yield
+        except BaseException:
+            self._failed = True
+            self.abort()
+            raise
+
     def _advance(self, state: int) -> None:
+        with self._whole():
+            self._take(state)
+
+    def _take(self, state: int) -> None:
         if self._open is None and (state == 3 or self.intake.rows == self._shard_rows):
             self._begin()
         if self._open is not None:
@@ -132,7 +155,7 @@ class ShardWriter:
             if self._shard_bytes is not None:
                 full = self._open.cut_bytes + self.intake.waiting_bytes >= self._shard_bytes
             if overflow or full:
-                self.finish_shard()
+                self._finish_shard()
 
     def _begin(self) -> None:
         known = {} if self._per_shard else self._known
@@ -145,6 +168,11 @@ class ShardWriter:
 
     def finish_shard(self) -> None:
         """Ends the shard that is being written, if it has rows."""
+        self._check()
+        with self._whole():
+            self._finish_shard()
+
+    def _finish_shard(self) -> None:
         if self.intake.rows == 0:
             return
         if self._open is None:

@@ -26,9 +26,10 @@ class Bytes(Protocol):
 
 
 class NewFile:
-    """A file on its way to a name: write, then publish or discard. After a write or fsync that failed it is discarded."""
+    """A file on its way to a name: write, then publish or discard. After a write or fsync that failed it is discarded, and refuses all else: another
+    may have its temporary name by then."""
 
-    __slots__ = ("_begun", "_fd", "_folder", "_queue", "_queued", "path", "size")
+    __slots__ = ("_begun", "_fd", "_folder", "_queue", "_queued", "_state", "path", "size")
 
     def __init__(self, folder: Path, label: str) -> None:
         self._folder = folder
@@ -46,6 +47,7 @@ class NewFile:
         else:
             raise FileExistsError(f"{folder}: a thousand temporary files of this process are there")
         self.path = path
+        self._state = "open"  # then "settled", "published" or "discarded"
         self.size = 0
         self._queue: list[memoryview] = []
         self._queued = 0
@@ -53,6 +55,8 @@ class NewFile:
 
     def write(self, data: Bytes) -> None:
         """All of data, at the end; it must not be changed any more: what is small waits for more of it."""
+        if self._state != "open":
+            raise ValueError(f"{self.path}: is {self._state}; nothing can be written any more")
         view = memoryview(data).cast("B")
         self._queue.append(view)
         self._queued += len(view)
@@ -73,8 +77,10 @@ class NewFile:
 
     def settle(self) -> None:
         """Makes the bytes durable and closes the file, which keeps its temporary name: publish may come much later."""
-        if self._fd < 0:
+        if self._state == "settled":
             return
+        if self._state != "open":
+            raise ValueError(f"{self.path}: is {self._state}; write it anew")
         try:
             self._flush()
             os.fsync(self._fd)
@@ -82,17 +88,22 @@ class NewFile:
             self.discard()
             raise
         self._close()
+        self._state = "settled"
 
     def publish(self, name: str) -> Path:
         """Makes the bytes durable and gives them their name, at once even where another file has it."""
         target = self._folder / name
         self.settle()
         os.replace(self.path, target)
+        self._state = "published"
         sync_folder(self._folder)
         return target
 
     def discard(self) -> None:
-        """Takes the file away; silent if it is gone."""
+        """Takes the file away, if it has no name yet."""
+        if self._state in ("published", "discarded"):
+            return
+        self._state = "discarded"
         self._queue.clear()
         self._close()
         with contextlib.suppress(FileNotFoundError):

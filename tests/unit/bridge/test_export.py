@@ -400,6 +400,35 @@ def test_overlap(numbers, tmp_path):
     assert not (tmp_path / "ds" / "deep").exists()
 
 
+def test_another_key_than_the_tars_had(tmp_path):
+    with atlas.AtlasDatasetWriter(tmp_path / "ds") as writer:
+        writer.extend({"__key__": f"k{i}", "txt": f"t{i}"} for i in range(3))
+    for number, (options, name, fields) in enumerate([
+        ({"key": "txt"}, "t0.txt", {"txt"}),
+        ({"key": lambda example: "z" + example["__key__"]}, "zk0.txt", {"txt"}),
+        ({"key": lambda example: "z" + example["txt"], "fields": {"__key__": "orig.txt"}}, "zt0.orig.txt", {"orig.txt", "txt"}),
+    ]):  # fmt: skip
+        if options["key"] == "txt":
+            with pytest.raises(SchemaError, match="key is the only column"):
+                export_webdataset(tmp_path / "ds", tmp_path / f"{number}.tar", **options)
+            continue
+        done = export_webdataset(tmp_path / "ds", tmp_path / f"{number}.tar", **options)
+        assert set(done.fields.values()) == fields
+        with tarfile.open(done.paths[0]) as archive:
+            assert name in archive.getnames()
+
+
+def test_options_of_the_wrong_kind(numbers, tmp_path):
+    with pytest.raises(TypeError, match=r"fields=\['n'\]: a dict"):
+        export_webdataset(numbers, tmp_path / "a.tar", fields=["n"])
+    with pytest.raises(ValueError, match="maxcount=7"):
+        export_webdataset(numbers, tmp_path / "a.tar", maxcount="7")
+    for pattern in ("a-{:06d}.tar", "a-{000000..000003}.tar"):
+        with pytest.raises(AtlasError, match="a shard's number is written %06d"):
+            export_webdataset(numbers, tmp_path / pattern)
+    assert visible(tmp_path) == ["ds"]
+
+
 STEPS = ("writev", "fsync", "replace", "unlink", "link", "open")
 
 

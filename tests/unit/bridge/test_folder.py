@@ -159,7 +159,7 @@ def test_file_that_vanishes_is_named(tmp_path):
     (tmp_path / "a.txt").write_text("x")
     source = open_source(tmp_path)
     (tmp_path / "a.txt").unlink()
-    with pytest.raises(AtlasError, match=r"a\.txt: cannot be read"):
+    with pytest.raises(AtlasError, match=r"a\.txt: no such file"):
         rows(source)
 
 

@@ -12,15 +12,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from atlas_ds import AtlasDataset, Loader, import_webdataset, open_tar
-from atlas_ds._tar import TarReader, header_hash
+from atlas_ds import AtlasDataset, Loader, export_webdataset, import_webdataset, open_tar
+from atlas_ds._tar import Samples, TarReader, header_hash
+from atlas_ds.bridge import export_parquet, to_arrow
 from atlas_ds.bridge.webdataset import index as tar_index
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError, TruncatedError, UnsupportedError
 from tests.support import same
@@ -194,10 +194,35 @@ def test_samples_of_every_shape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     assert open_tar(path, fields=["y", "x"], interleaved="merge", io=io)[5] == {"__key__": "far", "y": b"2", "x": b"1"}
 
 
+def number_of(example: dict[str, Any]) -> int:
+    return int(example["cls"])
+
+
+def twice(number: int) -> int:
+    return 2 * number
+
+
+def test_views_that_map(tars: list[Path]) -> None:
+    ds = open_tar(tars, fields=["cls"])
+    mapped = ds.map(number_of).map(twice)[::-1]
+    assert list(mapped) == [2 * i for i in range(80, -1, -1)] and mapped[-1] == 0 and mapped.__getitems__([0, 1]) == [160, 158]
+    assert [list(view) for view in (pickle.loads(pickle.dumps(mapped.select([1, 5]))),)] == [[158, 150]]
+    parts = ds.map(number_of).split([0.5, 0.5], seed=1)
+    assert sorted([*parts[0], *parts[1]]) == list(range(81))
+    with pytest.raises(TypeError, match=r"open_tar\(\.\.\., fields=\['cls'\]\)"):
+        ds["cls"]
+
+
+def test_it_is_no_source_of_exports(tmp_path: Path, tars: list[Path]) -> None:
+    ds = open_tar(tars)
+    for export in (lambda: export_webdataset(ds, tmp_path / "o-%d.tar"), lambda: to_arrow(ds), lambda: export_parquet(ds, tmp_path / "o.parquet")):
+        with pytest.raises(TypeError, match="TarDataset"):
+            export()
+
+
 def test_what_a_reader_is_given_wrong(tars: list[Path]) -> None:
     def sample(members: Any, mode: int = os.O_RDONLY, field: int = 0) -> Any:
-        file = FileIO(os.open(tars[0], mode), "rb")
-        return TarReader(file, tars[0].stat().st_size, False, False, [{"key": "k", "members": members}], (("x", field),), {"x": None}).sample(0)
+        return TarReader(os.open(tars[0], mode), tars[0].stat().st_size, False, False, [{"key": "k", "members": members}], (("x", field),), {"x": None}).sample(0)
 
     good = np.array([[512, 1, header_hash(tars[0].read_bytes()[:512])]])
     assert sample(good)["__key__"] == "k" and len(sample(good)["x"]) == 1
@@ -206,6 +231,10 @@ def test_what_a_reader_is_given_wrong(tars: list[Path]) -> None:
         sample(good, os.O_WRONLY)
     with pytest.raises(IndexError, match="member 1 of 1"):
         sample(good, field=1)
+    with pytest.raises(ValueError, match="a name twice"):
+        TarReader(os.open(tars[0], os.O_RDONLY), 1, False, False, [], (("x", 0), ("x", 1)), {})
+    with pytest.raises(ValueError, match="starts"):
+        Samples([], int, int, 1)
     for bad in (good.astype(np.int32), good[0], np.zeros((1, 2), np.int64), np.zeros((3, 3), np.int64).T[:2], [[512, 1, 0]], None):
         with pytest.raises(TypeError):
             sample(bad)

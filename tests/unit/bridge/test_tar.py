@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import tarfile
 from pathlib import Path
 
@@ -210,12 +211,12 @@ def test_which_headers_are_usual() -> None:
         assert plain_header(bad) is None
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "cp037", "utf-16-le"])
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "cp037", "utf-16-le", "iso2022_jp", "unicode_escape"])
 def test_names_in_other_encodings(encoding: str) -> None:
     """The second writes letters as other bytes than ASCII does, the third as two."""
-    data = tar_bytes([("ab.txt", b"one")])
+    data = tar_bytes([("a\x1b$B8!\x1b(B.txt" if encoding == "iso2022_jp" else "ab\\x41.txt" if encoding == "unicode_escape" else "ab.txt", b"one")])
     names = [member.name for member in tar_of(io.BytesIO(data), "t.tar", seekable=True, encoding=encoding)]
-    assert names == [b"ab.txt".decode(encoding)]
+    assert names == [data[:100].rstrip(b"\0").decode(encoding)]
 
 
 def test_a_mapped_file(tmp_path: Path) -> None:
@@ -229,8 +230,30 @@ def test_a_mapped_file(tmp_path: Path) -> None:
         assert mapped.seek(90) and mapped.read(20) == bytes(10) and mapped.read(20) == b""
         with pytest.raises(ValueError, match="-1"):
             mapped.seek(-1)
+        with pytest.raises(TypeError):
+            MappedFile("x", 1)
+        os.fstat(0)  # and nothing was closed
         with pytest.raises(OSError):
             MappedFile(file.fileno(), 0)
+
+
+def test_large_reads_of_a_mapped_file_are_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file may shrink while they last."""
+    data = os.urandom(1 << 20)
+    (tmp_path / "x").write_bytes(data)
+    real, calls = os.pread, 0
+
+    def short(fd: int, size: int, at: int) -> bytes:
+        nonlocal calls
+        calls += 1
+        return real(fd, min(size, 300_000), at)
+
+    monkeypatch.setattr(os, "pread", short)
+    with open(tmp_path / "x", "rb", buffering=0) as file:
+        mapped = MappedFile(file.fileno(), 1 << 20)
+    assert mapped.read(1 << 18) == data[: 1 << 18] and calls == 0
+    assert mapped.read(1 << 20) == data[1 << 18 :] and calls == 3
+    assert mapped.read(5) == b""
 
 
 def test_what_cannot_be_mapped_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

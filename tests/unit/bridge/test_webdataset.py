@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from webdataset.tariterators import base_plus_ext
 
-from atlas_ds import AtlasDataset, Media, import_webdataset, types
+from atlas_ds import AtlasDataset, Media, import_webdataset, open_tar, types
 from atlas_ds.bridge.webdataset.samples import split_name
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError, TruncatedError, UnsupportedError
 from tests.support import same
@@ -201,6 +201,46 @@ def test_some_fields(tmp_path: Path) -> None:
     assert take(tmp_path, MEMBERS, fields=["cls"]) == [{"__key__": "a/1", "cls": b"3"}, {"__key__": "a/2", "cls": b"4"}]
     with pytest.raises(SchemaError, match="no sample"):
         take(tmp_path, MEMBERS, fields=["nix"])
+
+
+def test_extensions_that_no_tar_has(tmp_path: Path) -> None:
+    tar = write_tar(tmp_path / "t.tar", [("a.cls", b"1"), ("a.seg.npy", npy(np.zeros(2)))])
+    for options, wrong in (({"fields": ["cls", "png"]}, r"t\.tar: no sample of 1 tars has a \.png"), ({"decode": ["c1s"]}, r"t\.tar: decode= names \.c1s")):
+        with pytest.raises(SchemaError, match=wrong):
+            import_webdataset(tar, tmp_path / "out", **options)
+    with pytest.raises(SchemaError, match=r"t\.tar: decode= names \.c1s"):
+        open_tar(tar, decode=["c1s"])
+    for option in ("fields", "decode"):
+        with pytest.raises(TypeError, match=rf"{option}='cls': give a list of extensions: {option}=\['cls'\]"):
+            import_webdataset(tar, tmp_path / "out", **{option: "cls"})
+    with pytest.raises(TypeError, match=r"fields='cls': give a list"):
+        open_tar(tar, fields="cls")
+    assert not (tmp_path / "out").exists()
+    assert import_webdataset(tar, tmp_path / "out", decode=["npy"]).rows == 1
+
+
+def test_arrays_of_a_stream_get_their_type_from_its_first_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = tar_bytes([(f"{i}.npy", npy(np.full((2, 3), i, np.float32))) for i in range(400)])
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+    assert import_webdataset("-", tmp_path / "out", decode=True).rows == 400
+    ds = AtlasDataset(tmp_path / "out")
+    assert str(ds.schema["npy"].type) == "array(float32, 2x3)" and ds[399]["npy"][1, 2] == 399
+
+
+def test_a_value_of_another_type_is_named(tmp_path: Path) -> None:
+    tar = write_tar(tmp_path / "t.tar", [(f"{i:04d}.npy", npy(np.zeros(4 if i < 1200 else 5, np.float32))) for i in range(1300)])
+    with pytest.raises(SchemaError, match=r"t\.tar: 1200: example 1200: column 'npy': .*schema="):
+        import_webdataset(tar, tmp_path / "out", decode=True)
+
+
+def test_paths_that_are_not_there(tmp_path: Path) -> None:
+    write_tar(tmp_path / "a-0.tar", [("a.cls", b"1")])
+    (tmp_path / "sub" / "train").mkdir(parents=True)
+    for name, told in (("b.tar", "no such file; check the path"), ("a-*.tar", r"for many write \{000000\.\.000099\}"), ("~/b.tar", "~ is not expanded")):
+        with pytest.raises(AtlasError, match=told):
+            import_webdataset(str(tmp_path / name), tmp_path / "out")
+    with pytest.raises(AtlasError, match="its folders one by one"):
+        import_webdataset(tmp_path / "sub", tmp_path / "out")
 
 
 def test_a_field_called_key_is_refused(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import tarfile
 
 import pytest
 
-from atlas_ds import AtlasDataset
+from atlas_ds import AtlasDataset, open_tar
 from unit.bridge.tars import tar_bytes, write_tar
 
 
@@ -64,6 +64,19 @@ def test_dry_run_and_resume(cli, tars, tmp_path):
     assert len(AtlasDataset(tmp_path / "out")) == 21
     code, _, err = cli("convert", tmp_path / "out", tmp_path / "again", "--dry-run")
     assert code == 1 and "for tars" in err
+
+
+def test_neighbours_of_tars(cli, tars, tmp_path):
+    """Indexes that open_tar leaves, checksums, notes: a folder with tars is a folder of tars."""
+    open_tar(tars, progress=False)
+    for name in ("README.md", "t-0.tar.md5", "_SUCCESS"):
+        (tars / name).write_text("x")
+    code, out, err = cli("convert", tars, tmp_path / "out", "--fields", "cls")
+    assert code == 0 and "30 rows from webdataset" in out, err
+    for option in (["--fields", "cls"], ["--decode"], ["--strict"], ["--dry-run"]):
+        (tmp_path / "a.csv").write_text("a,b\n1,2\n")
+        code, _, err = cli("convert", tmp_path / "a.csv", tmp_path / "other", *option)
+        assert code == 1 and f"{option[0]} is for tars" in err and not (tmp_path / "other").exists()
 
 
 def test_several_sources_are_tars(cli, tars, tmp_path):

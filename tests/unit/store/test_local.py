@@ -126,9 +126,21 @@ def test_after_a_failed_write_it_is_gone(tmp_path, monkeypatch):
         with pytest.raises(OSError, match="full"):
             file.write(bytes(local.TOGETHER))
     assert os.listdir(tmp_path) == []
-    with pytest.raises(OSError):
-        file.publish("x")
-    assert os.listdir(tmp_path) == []
+    other = NewFile(tmp_path, "x")  # which has the same temporary name
+    other.write(b"half")
+    for refused in (lambda: file.write(b"x"), lambda: file.publish("y"), file.settle):
+        with pytest.raises(ValueError, match="is discarded"):
+            refused()
+    file.discard()
+    assert other.publish("x").read_bytes() == b"half" and os.listdir(tmp_path) == ["x"]
+    later = NewFile(tmp_path, "x")
+    other.discard()
+    with pytest.raises(ValueError, match="is published"):
+        other.write(b"more")
+    later.settle()
+    with pytest.raises(ValueError, match="is settled"):
+        later.write(b"more")
+    assert later.publish("z").read_bytes() == b""
 
 
 def test_the_disk_begins_before_the_end(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ docs/decisions). What is in extended headers is pax.py's, and sparse members are
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import stat
@@ -33,6 +34,7 @@ MAX_NAME = 1 << 16  # bytes of a name
 MAX_EXTENDED = 16  # extended headers before one member
 MAX_PADDING = 16 << 20  # zeros behind the end
 GNU = b"ustar  \0"  # the magic of its headers
+ASCII_ENCODINGS = ("ascii", "utf-8", "iso8859-1", "iso8859-15", "cp1252", "koi8-r", "gb18030", "euc_jp", "euc_kr")
 FILES = b"\0" b"07"
 OTHERS = {b"1": "hard link", b"2": "symbolic link", b"3": "device", b"4": "device", b"5": "directory", b"6": "pipe", b"V": "volume label"}
 UNSUPPORTED = {b"M": "the rest of a member of another volume", b"N": "an old long name", b"D": "a directory dump"}
@@ -248,10 +250,10 @@ class Tar:
 
 
 def is_ascii(encoding: str) -> bool:
-    every = bytes(range(128))
+    """Whether bytes below 128 are ASCII's characters in it, wherever they stand: not so in UTF-16, and in ISO-2022, which shifts."""
     try:
-        return every.decode(encoding) == every.decode("ascii")
-    except UnicodeError:
+        return codecs.lookup(encoding).name in ASCII_ENCODINGS
+    except LookupError:
         return False
 
 

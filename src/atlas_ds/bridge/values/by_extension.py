@@ -68,7 +68,8 @@ def last_part(extension: str) -> str:
 def _kind(extension: str, where: str) -> Kind:
     last = last_part(extension)
     if last in REFUSED:
-        raise UnsupportedError(f"{where}: .{last} is {REFUSED[last]}, which may run code when it is read; save it as npy, json or msgpack")
+        way = "name what is to be decoded, and it stays bytes (decode=[...], --decode EXT,EXT); or save it as npy, json or msgpack"
+        raise UnsupportedError(f"{where}: .{last} is {REFUSED[last]}, which may run code when it is read; {way}")
     return EXTENSIONS.get(last, BYTES)
 
 

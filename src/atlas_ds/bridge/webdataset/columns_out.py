@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from atlas_ds.bridge.values.by_extension import kind_name
@@ -47,13 +47,15 @@ class Column:
     raw: bool = False
 
 
-def plan_columns(schemas: Iterable[Schema], skipped: str | None, fields: Mapping[str, str], packed: frozenset[str], where: str) -> dict[str, Column]:
+def plan_columns(
+    schemas: Iterable[Schema], skipped: Collection[str | None], fields: Mapping[str, str], packed: frozenset[str], where: str
+) -> dict[str, Column]:
     """The columns by name, over all datasets of a concat, which must agree. packed: those that JSON has turned out not to hold."""
     schemas = list(schemas)
     columns: dict[str, Column] = {}
     for schema in schemas:
         for field in schema.fields:
-            if field.name == skipped:
+            if field.name in skipped:
                 continue
             column = _column(field, fields.get(field.name), field.name in packed, where)
             standing = columns.setdefault(field.name, column)

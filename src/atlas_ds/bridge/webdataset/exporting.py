@@ -75,14 +75,17 @@ def export_webdataset(
     A new shard begins, as webdataset's ShardWriter does it, once the last has `maxcount` samples or `maxsize` bytes of member data (without
     headers): a shard is over maxsize by one sample at most. "GB" means 1024 ** 3 bytes here, as everywhere in Atlas. .tar.gz and .tar.zst compress.
 
-    key: the column with the keys, or a function of an example; by default the column __key__ or key, else the row's number.
+    key: the column with the keys, or a function of an example; by default the column __key__ or key, else the row's number. __key__ becomes no
+    field, unless fields= names it.
     fields: {"image": "jpg"} names a column's field, whose last part says how it is written; see docs/guide/export.md for what is done without.
     index: also writes NAME.json, with which wids opens the shards.
 
     Files appear all at once when all are whole, or not at all. The bytes depend on the examples and options only.
     """
-    if isinstance(maxcount, bool) or maxcount < 1:
+    if not isinstance(maxcount, int) or isinstance(maxcount, bool) or maxcount < 1:
         raise ValueError(f"maxcount={maxcount}: at least one sample")
+    if fields is not None and not isinstance(fields, Mapping):
+        raise TypeError(f"fields={fields!r}: a dict from columns to extensions; AtlasDataset(path, columns=[...]) leaves columns out")
     source = _plain(AtlasDataset(ds) if isinstance(ds, str | os.PathLike) else ds)
     place = parse_pattern(os.fspath(pattern))
     standing = _checked_place(source, place, maxcount, index, overwrite)
@@ -115,7 +118,8 @@ class _Job:
 
     def run(self, standing: list[Path], maxcount: int, maxsize: int, index: bool, progress: bool) -> Exported:
         schemas = [dataset.schema for dataset in _leaves(self.source)]
-        columns = plan_columns(schemas, self.key_column, self.fields, frozenset(self.packed), str(self.place.folder / self.place.name(0)))
+        skipped = {self.key_column} if self.key is None or KEY_NAMES[0] in self.fields else {self.key_column, KEY_NAMES[0]}
+        columns = plan_columns(schemas, skipped, self.fields, frozenset(self.packed), str(self.place.folder / self.place.name(0)))
         members = _Members(columns)
         index = index and not self.place.packing
         shards = ShardsOut(self.place, maxcount, maxsize, unique=self.key_column is None and self.key is None)
@@ -223,6 +227,8 @@ def _checked_place(source: Dataset, place: Pattern, maxcount: int, index: bool, 
 
 def _plain(ds: Dataset) -> Dataset:
     """The same rows with values as they were given to the writer."""
+    if not isinstance(ds, Concat | AtlasDataset):
+        raise TypeError(f"{type(ds).__name__}: a dataset, a view or concat of some, or a path; import_webdataset makes one of tars")
     if isinstance(ds, Concat):
         return Concat(tuple(_plain(dataset) for dataset in ds.datasets), ds.rows)
     if ds.function is not None:

@@ -120,19 +120,25 @@ def import_webdataset(
     for name in names:
         if not tars.is_stream(name):
             refuse_overlap(Path(name), path)
-    if isinstance(decode, str):
+    if decode in ("pil", "numpy", "torch"):
         raise TypeError(f"decode={decode!r}: True, False or a list of extensions; pictures are decoded on read: AtlasDataset(path, decode={decode!r})")
+    tars.refuse_text("decode", decode)
+    tars.refuse_text("fields", fields)
     if append and (overwrite or resume):
         raise ValueError("append goes neither with overwrite nor with resume")
     if not (append or dry_run):
         check_place(path, overwrite)
     with ExitStack() as stack:
-        tally, started = look(names, rules, progress, dry_run, stack)
+        tally, started, heads = look(names, rules, progress, dry_run, stack)
+        streams = any(map(tars.is_stream, names))
+        absent = set() if streams or fields is None else set(fields) - set(tally.fields)
+        if absent:
+            raise SchemaError(f"{names[0]}: no sample of {len(names):,} tars has a .{plain(min(absent))}; dry_run=True without fields= says which there are")
+        tars.check_decode(decode, [*(fields or ()), *tally.fields], names[0])
         if dry_run:
             return report(path, names, [tally], start)
         every = list(dict.fromkeys([*(fields or ()), *tally.fields]))
-        types = tars.column_types(names, rules, every, decode, schema or {})
-        streams = any(map(tars.is_stream, names))
+        types = tars.column_types(names, heads, rules, every, decode, schema or {})
         columns = {KEY: "str"} | {field: tars.wrap(kind, tally.fields.get(field, 0), None if streams else tally.samples) for field, kind in types.items()}
         bar = stack.enter_context(Progress(None if streams else tally.samples, "converting", "samples", progress))
         job = Job(rules, frozenset(every), tars.converters(every, decode), started, split, locked(bar.advance))
@@ -151,9 +157,10 @@ def import_webdataset(
 
 def look(
     names: Sequence[str], rules: Rules, progress: bool, dry_run: bool, stack: ExitStack
-) -> tuple[Tally, dict[str, tuple[Tally, Iterator[Sample[bytes]]]]]:
-    """What the tars hold by their headers; of streams the first samples, with which the one that was begun goes on later."""
+) -> tuple[Tally, dict[str, tuple[Tally, Iterator[Sample[bytes]]]], list[Sample[bytes]]]:
+    """What the tars hold by their headers; of the first stream the first samples, with which it goes on later, and these samples."""
     total = Tally()
+    head: list[Sample[bytes]] = []
     started: dict[str, tuple[Tally, Iterator[Sample[bytes]]]] = {}
     with Progress(len(names), "reading headers", "tars", progress) as bar:
         for name in names:
@@ -168,7 +175,7 @@ def look(
     if total.samples == 0:
         left = "; ".join(f"left out: {count:,} ({reason}), the first is {total.first[reason]}" for reason, count in total.skipped.items())
         raise SchemaError(f"{names[0]}: no sample in {len(names):,} tars; {left or 'the archives are empty'}")
-    return total, started
+    return total, started, head
 
 
 def group(names: Sequence[str], size: int) -> list[list[str]]:
@@ -215,7 +222,11 @@ def add(sample: Sample[bytes], job: Job, writer: AtlasDatasetWriter, tally: Tall
         if field not in job.fields:
             raise SchemaError(f"{where}: sample {sample.key!r}: .{plain(field)} was in none of the first samples; name all extensions with fields=[...]")
     try:
-        writer.add_example(tars.to_example(sample, job.converts, where), split=job.split)
+        example = tars.to_example(sample, job.converts, where)
+        try:
+            writer.add_example(example, split=job.split)
+        except SchemaError as error:
+            raise SchemaError(f"{where}: {plain(sample.key)}: {error}; say what it is with schema=, or do not decode it") from error
     except (*tars.REFUSED, SchemaError) as error:
         if job.rules.on_error == "raise":
             raise

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from io import FileIO
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,7 +17,8 @@ from atlas_ds.bridge.webdataset import tars
 from atlas_ds.bridge.webdataset.index import TarIndex, Version, index_of
 from atlas_ds.bridge.webdataset.samples import KEY, Rules, plain
 from atlas_ds.bridge.webdataset.urls import Sources, expand, is_remote
-from atlas_ds.dataset.views import compose, positions
+from atlas_ds.dataset.reader import Chain
+from atlas_ds.dataset.views import compose, positions, share_out
 from atlas_ds.errors import CorruptError, SchemaError, TruncatedError, UnsupportedError
 from atlas_ds.progress import Progress
 from atlas_ds.schema.pictures import need_pictures
@@ -70,6 +70,7 @@ def open_tar(
         raise UnsupportedError("standard input cannot be read at random; save it to a file, or import_webdataset it")
     if io not in ("mmap", "pread"):
         raise ValueError(f"io={io!r}: 'mmap' or 'pread'")
+    tars.refuse_text("fields", fields)
     chosen = None if fields is None else tuple(fields)
     rules = Rules(interleaved=interleaved, duplicates=duplicates, keep_case=keep_case, encoding=encoding)
     pictures = decode if isinstance(decode, str) else None
@@ -100,6 +101,7 @@ class Opened:
         unknown = set(self.fields) - set(every)
         if unknown:
             raise SchemaError(f"{opening.names[0]}: no tar has a .{plain(min(unknown))}; the fields are {', '.join(map(plain, every))}")
+        tars.check_decode(opening.decode, every, opening.names[0])
         self.converts = tars.converters(self.fields, opening.decode, opening.pictures)
         self.empty: dict[str, object] = dict.fromkeys((KEY, *self.fields))
         self.media = [field for field, convert in self.converts.items() if convert is tars.as_media]
@@ -128,7 +130,7 @@ class Opened:
         what = index.rows, columns, self.empty
         if is_remote(name):
             return partial(remote_sample, look_up(name), index.version[0], *what)
-        return TarReader(FileIO(name), index.version[0], self.opening.mapped, self.larger_than_memory, *what)
+        return TarReader(os.open(name, os.O_RDONLY | os.O_CLOEXEC), index.version[0], self.opening.mapped, self.larger_than_memory, *what)
 
     def fail(self, number: int, byte: int, why: str) -> NoReturn:
         name = self.opening.names[number]
@@ -167,9 +169,16 @@ class TarDataset:
     Safe in threads, and in processes started by fork, forkserver or spawn; pickles small: another process opens it again.
     """
 
-    def __init__(self, opened: Opened, example: Callable[[int], dict[str, Any]], rows: range | np.ndarray | None = None) -> None:
-        self._opened = opened
-        self._example = example
+    def __init__(
+        self,
+        opened: Opened,
+        read: Callable[[int], dict[str, Any]],
+        rows: range | np.ndarray | None = None,
+        function: Callable[[Any], Any] | None = None,
+    ) -> None:
+        """read: an example by its row in the tars; function: what it passes through."""
+        self._opened, self._read, self._function = opened, read, function
+        self._example = read if function is None else Chain(read, function)
         self._rows = range(opened.starts[-1]) if rows is None else rows
 
     @property
@@ -192,7 +201,21 @@ class TarDataset:
             except IndexError:
                 raise IndexError(f"row {key} is out of range for {len(self)} rows") from None
             return self._example(row if type(row) is int else int(row))
-        return TarDataset(self._opened, self._example, compose(self._rows, key))
+        if isinstance(key, str):
+            raise TypeError(f"ds[{key!r}]: rows are numbers, slices, lists or masks; a field is open_tar(..., fields=[{key!r}])")
+        return self.select(key)
+
+    def select(self, indices: Any) -> TarDataset:
+        """A view of some rows: ints, a slice or a bool mask. The same as ds[indices]."""
+        return TarDataset(self._opened, self._read, compose(self._rows, indices), self._function)
+
+    def split(self, fractions: Sequence[float], *, seed: int | None = None) -> list[TarDataset]:
+        """Views that share out all rows, as AtlasDataset.split does."""
+        return [TarDataset(self._opened, self._read, rows, self._function) for rows in share_out(self._rows, fractions, seed)]
+
+    def map(self, function: Callable[[Any], Any]) -> TarDataset:
+        """A view whose examples pass through function (a picklable one, if worker processes are to be spawned)."""
+        return TarDataset(self._opened, self._read, self._rows, function if self._function is None else Chain(self._function, function))
 
     def __getitems__(self, indices: Sequence[int]) -> list[dict[str, object]]:
         """The examples at several positions: what torch's DataLoader asks for."""
@@ -205,16 +228,16 @@ class TarDataset:
 
     def __reduce__(self) -> tuple[Any, ...]:
         whole = isinstance(self._rows, range) and self._rows == range(self._opened.starts[-1])
-        return reopen, (self._opened.opening, self._opened.versions, None if whole else self._rows)
+        return reopen, (self._opened.opening, self._opened.versions, None if whole else self._rows, self._function)
 
     def __repr__(self) -> str:
         return f"TarDataset({len(self):,} samples of {len(self.tars):,} tars, fields {', '.join(self.fields)})"
 
 
-def reopen(opening: Opening, versions: list[Version], rows: range | np.ndarray | None) -> TarDataset:
+def reopen(opening: Opening, versions: list[Version], rows: range | np.ndarray | None, function: Callable[[Any], Any] | None) -> TarDataset:
     """In another process; rows are only those of the tars as they were."""
     opened = Opened(opening)
     for name, then, now in zip(opening.names, versions, opened.versions, strict=True):
         if then != now:
             raise CorruptError(f"{name}: another size or time of change than when it was first opened; it was changed meanwhile: open it again")
-    return TarDataset(opened, opened.reader(), rows)
+    return TarDataset(opened, opened.reader(), rows, function)

@@ -75,6 +75,8 @@ def parse_pattern(pattern: str | Path) -> Pattern:
         before, after = path.name[: numbers[0].start()], path.name[numbers[0].end() :]
     if len(numbers) > 1 or any("%" in part.replace("%%", "") for part in (before, after, str(path.parent))):
         raise AtlasError(f"{pattern}: a pattern has one number such as %06d, in the file's name, and %% for a percent sign; correct it")
+    if "{" in path.name or "}" in path.name:
+        raise AtlasError(f"{pattern}: braces are for reading; a shard's number is written %06d")
     before, after = before.replace("%%", "%"), after.replace("%%", "%")
     suffix = suffix_of(path.name)
     if not suffix or not path.name.removesuffix(suffix) or path.name.startswith("."):

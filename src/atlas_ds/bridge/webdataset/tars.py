@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any
@@ -103,6 +103,20 @@ def converters(fields: Sequence[str], decode: bool | Sequence[str], pictures: st
     return made
 
 
+def refuse_text(option: str, value: object) -> None:
+    """A list of extensions may not be one text, whose letters it would be."""
+    if isinstance(value, str):
+        raise TypeError(f"{option}={value!r}: give a list of extensions: {option}=[{value!r}]")
+
+
+def check_decode(decode: bool | Sequence[str], fields: Iterable[str], where: str) -> None:
+    """SchemaError for an extension that is to be decoded, and that no sample has."""
+    known = {name for field in fields for name in (field, last(field))}
+    unknown = [] if isinstance(decode, bool) else [name for name in decode if name not in known]
+    if unknown:
+        raise SchemaError(f"{where}: decode= names .{plain(unknown[0])}, which no sample has; the extensions are {', '.join(map(plain, sorted(known)))}")
+
+
 def is_decoded(field: str, decode: bool | Sequence[str]) -> bool:
     return decode if isinstance(decode, bool) else field in decode or last(field) in decode
 
@@ -131,14 +145,17 @@ def to_example(sample: Sample[bytes], converts: Mapping[str, Convert], where: st
     return example
 
 
-def column_types(names: Sequence[str], rules: Rules, fields: Sequence[str], decode: bool | Sequence[str], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The type of each field: the one that was given, or what its extension says; arrays are asked for theirs in the first samples."""
+def column_types(
+    names: Sequence[str], heads: Sequence[Sample[bytes]], rules: Rules, fields: Sequence[str], decode: bool | Sequence[str], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The type of each field: the one that was given, or what its extension says; arrays are asked for theirs in the first samples, of which
+    heads are a stream's."""
     types: dict[str, Any] = {}
     for field in fields:
         known = value_spec(field) if is_decoded(field, decode) else media() if kind_of(last(field)) else "bytes"
         types[field] = given.get(field, known)
     unknown = {field for field, kind in types.items() if kind is None}
-    seen = look_for(names, rules, unknown) if unknown else {}
+    seen = look_for(names, heads, rules, unknown) if unknown else {}
     for field in unknown:
         if not seen[field]:
             raise SchemaError(f"{names[0]}: no .{plain(field)} was read from which to tell its type; give it: schema={{{field!r}: ...}}")
@@ -146,14 +163,13 @@ def column_types(names: Sequence[str], rules: Rules, fields: Sequence[str], deco
     return types
 
 
-def look_for(names: Sequence[str], rules: Rules, fields: set[str]) -> dict[str, list[object]]:
+def look_for(names: Sequence[str], heads: Sequence[Sample[bytes]], rules: Rules, fields: set[str]) -> dict[str, list[object]]:
     """Decoded values of some fields, from the first samples of each tar until there are enough."""
     seen: dict[str, list[object]] = {field: [] for field in fields}
     total = 0
-    for name in names:
-        if is_stream(name):
-            continue
-        for number, sample in enumerate(read_samples(name, rules, Tally())):
+    streams = [name for name in names if is_stream(name)]
+    for name in [*streams[:1], *(name for name in names if not is_stream(name))]:
+        for number, sample in enumerate(heads if is_stream(name) else read_samples(name, rules, Tally())):
             total += 1
             for field in fields & sample.fields.keys():
                 try:

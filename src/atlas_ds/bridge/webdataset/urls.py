@@ -64,7 +64,8 @@ def _folder(name: str) -> Iterator[str]:
         return
     tars = sorted(str(path) for path in Path(name).iterdir() if TAR.search(path.name) and path.is_file())
     if not tars:
-        raise AtlasError(f"{name}: a folder without .tar files; name the files")
+        inner = any(path.is_dir() for path in Path(name).iterdir())
+        raise AtlasError(f"{name}: a folder without .tar files; name the files" + (", or its folders one by one (split=, then append=True)" if inner else ""))
     yield from tars
 
 
