@@ -168,8 +168,11 @@ class Tar:
         if size > limit:
             raise LimitError(self._says(header + 124, f"an extended header of {size:,} bytes; at most {limit:,} are read"))
         start = self._at
-        data = self._take(-(-size // BLOCK) * BLOCK, "an extended header")[:size]
+        blocks = self._take(-(-size // BLOCK) * BLOCK, "an extended header")
+        data = blocks[:size]
         if kind == b"L":
+            if blocks[size:].strip(b"\0"):
+                self._bad(start + size, "a long name that goes on behind its size, so that readers take one or the other")
             extended.long = data.rstrip(b"\0")
         elif kind in b"xXg":
             read_pax(extended, data, start, self.where, is_global=kind == b"g")
