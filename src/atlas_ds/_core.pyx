@@ -2155,18 +2155,14 @@ cdef class Block:
             total += self.buffers[i].size
         return total
 
-    def encode(self, Encoder encoder):
-        """Columns to chunk; without the GIL. Returns self."""
-        encode_all([self], encoder)
-        return self
-
-    cdef void begin(self) noexcept:
+    cdef int begin(self) except -1:
         cdef size_t i
         memcpy(self.pages, self.plan.pages + <int>self.plan.first[self.group], self.count * sizeof(atlas_page_in))
         for i in range(self.count):
             self.pages[i].values = self.buffers[i].values
             self.pages[i].offsets = self.buffers[i].offsets
             self.pages[i].valid = self.buffers[i].valid if self.buffers[i].nulls else NULL
+        return 0
 
     cdef void write(self, atlas_encoder *encoder, atlas_error *error) noexcept nogil:
         cdef uint64_t bound = atlas_block_bound(self.pages, <uint32_t>self.count, <uint32_t>self.rows)
@@ -2197,18 +2193,19 @@ cdef class Block:
 
 
 def encode_all(list blocks, Encoder encoder):
-    """Block.encode of several, with one letting go of the GIL: threads that take turns at small ones wait for each other most of the time."""
+    """Columns of blocks to chunks, with one letting go of the GIL: threads that take turns at small ones wait for each other most of the time."""
     cdef atlas_error error
     cdef Block block
     cdef Py_ssize_t i, count = len(blocks)
-    cdef void **todo = <void **>PyMem_RawMalloc((count + 1) * sizeof(void *))
+    cdef void **todo
+    for block in blocks:
+        block.begin()
+    todo = <void **>PyMem_RawMalloc((count + 1) * sizeof(void *))
     if todo == NULL:
         raise MemoryError
     error.status = ATLAS_OK
     for i in range(count):
-        block = <Block>blocks[i]
-        block.begin()
-        todo[i] = <void *>block
+        todo[i] = <void *>blocks[i]
     with nogil:
         for i in range(count):
             write_block(todo[i], encoder.c, &error)
@@ -2285,20 +2282,22 @@ cdef class Digest:
         pieces = <DigestPiece *>PyMem_RawCalloc(count + 1, sizeof(DigestPiece))
         if pieces == NULL:
             raise MemoryError
-        k = 0
-        for block in blocks:
-            for i in range(block.count):
-                pieces[k].leaf = self.positions[block.group][i]
-                pieces[k].nullable = self.nullable[pieces[k].leaf]
-                pieces[k].b = &block.buffers[i]
-                k += 1
-        with nogil:
-            for k in range(count):
-                if not digest_add(self.c, &pieces[k]):
-                    break
-            else:
-                k = count
-        PyMem_RawFree(pieces)
+        try:
+            k = 0
+            for block in blocks:
+                for i in range(block.count):
+                    pieces[k].leaf = self.positions[block.group][i]
+                    pieces[k].nullable = self.nullable[pieces[k].leaf]
+                    pieces[k].b = &block.buffers[i]
+                    k += 1
+            with nogil:
+                for k in range(count):
+                    if not digest_add(self.c, &pieces[k]):
+                        break
+                else:
+                    k = count
+        finally:
+            PyMem_RawFree(pieces)
         if k < count:
             raise MemoryError
 

@@ -26,8 +26,7 @@ def to_arrow(ds: AtlasDataset, *, columns: Sequence[str] | None = None) -> Any:
 
     `columns`: those to take; None: all. SchemaError names the column that Arrow cannot hold.
     """
-    if not isinstance(ds, AtlasDataset):
-        raise TypeError(f"{type(ds).__name__}: an AtlasDataset or a view of one is wanted; write it as a dataset first")
+    _want_dataset(ds)
     pa = _pyarrow()
     fields = _fields(ds, columns)
     schema = _arrow_schema(ds, fields)
@@ -48,8 +47,7 @@ def export_parquet(
     `columns`: those to take; None: all. `row_group_size`: rows of a group, what other readers read at a time. `compression`: "zstd", "snappy", "gzip",
     "brotli", "lz4" or "none". SchemaError names the column that Parquet cannot hold, and nothing is written.
     """
-    if not isinstance(ds, AtlasDataset):
-        raise TypeError(f"{type(ds).__name__}: an AtlasDataset or a view of one is wanted; write it as a dataset first")
+    _want_dataset(ds)
     target = Path(path)
     if row_group_size < 1:
         raise ValueError(f"row_group_size={row_group_size}: 1 or more")
@@ -64,6 +62,11 @@ def export_parquet(
     except BaseException:
         file.discard()
         raise
+
+
+def _want_dataset(ds: object) -> None:
+    if not isinstance(ds, AtlasDataset):
+        raise TypeError(f"{type(ds).__name__}: an AtlasDataset or a view of one is wanted; write it as a dataset first")
 
 
 def _write_parquet(reader: Any, path: Path, row_group_size: int, compression: str) -> None:

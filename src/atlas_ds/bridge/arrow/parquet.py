@@ -51,7 +51,8 @@ def _pyarrow(path: Path) -> ModuleType:
         import pyarrow.parquet as pq
     except ImportError as error:
         raise AtlasError(f"{path}: reading Parquet needs pyarrow; install it: pip install 'atlas-ds[tables]'") from error
-    return pq  # type: ignore[no-any-return, unused-ignore]
+    module: ModuleType = pq
+    return module
 
 
 def _open(pq: ModuleType, path: Path) -> Any:
