@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["AtlasError", "CommitConflict", "CorruptError", "LimitError", "LoaderTimeout", "SchemaError", "TruncatedError", "UnsupportedError"]
+__all__ = [
+    "AtlasError", "CommitConflict", "CorruptError", "DatasetChanged", "LimitError", "LoaderTimeout", "SchemaError", "TruncatedError", "UnsupportedError",
+    "WriterBusy",
+]  # fmt: skip
 
 
 class AtlasError(Exception):
@@ -30,7 +33,15 @@ class SchemaError(AtlasError, TypeError):
 
 
 class CommitConflict(AtlasError):
-    """Another writer published first."""
+    """Another writer published first, and what it published cannot be combined with what this one wrote."""
+
+
+class WriterBusy(AtlasError, FileExistsError):
+    """Another writer is at work on the same path."""
+
+
+class DatasetChanged(AtlasError, OSError):
+    """The dataset was replaced, or its files were removed, after it was opened or pickled."""
 
 
 class LoaderTimeout(AtlasError, TimeoutError):
