@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 from atlas_ds import errors, types
 from atlas_ds.dataset.check import repair, verify
 from atlas_ds.dataset.concat import concat
+from atlas_ds.dataset.parts import merge_parts
 from atlas_ds.dataset.reader import AtlasDataset
-from atlas_ds.dataset.writer import AtlasDatasetWriter, merge_parts
+from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.loader.loader import Loader
 from atlas_ds.loader.mix import Mix
 from atlas_ds.loader.shuffle import shuffle

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -14,8 +13,10 @@ from threading import Event
 from typing import Any
 
 from atlas_ds.dataset.manifest import NAME
-from atlas_ds.dataset.writer import PARTS, AtlasDatasetWriter, merge_parts
+from atlas_ds.dataset.parts import PARTS, merge_parts
+from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.store.local import write_file
+from atlas_ds.store.lock import remove_folder
 
 DONE = "done.json"
 MOST_WORKERS = 4  # each holds rows to plan with and blocks that wait, some 60 MB
@@ -67,9 +68,7 @@ def write_parts(
         if not resume:
             shutil.rmtree(folder, ignore_errors=True)
             if made:
-                with contextlib.suppress(OSError):
-                    (dst / ".atlas.lock").unlink(missing_ok=True)
-                    dst.rmdir()
+                remove_folder(dst)
         raise
     return notes
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
-import os
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,9 +16,9 @@ from atlas_ds.errors import AtlasError, CommitConflict, CorruptError, LimitError
 from atlas_ds.schema.schema import Schema, schema_from_json
 from atlas_ds.shard.writer import ShardInfo
 from atlas_ds.store.local import write_file
+from atlas_ds.store.lock import locked
 
 NAME = "atlas.json"
-LOCK = ".atlas.lock"
 SHARD_NAME = re.compile(r"[0-9]{5,}-[0-9a-f]{16}\.atlas")
 HASH_MEMBER = re.compile(rb',"hash":"([0-9a-f]{32})"')
 Ranges = tuple[tuple[int, int], ...]
@@ -150,21 +147,15 @@ def shard_names(folder: Path, manifest: bytes | None) -> set[str]:
         return {file.name for file in folder.iterdir() if SHARD_NAME.fullmatch(file.name)}
 
 
-@contextlib.contextmanager
-def commit_lock(folder: Path) -> Iterator[None]:
-    """Held for the moment of a commit, so that of two writers one sees the other's manifest. The kernel drops it with its holder."""
-    fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
+def identity(shards: Sequence[ShardInfo]) -> str:
+    """32 hex digits that stand for the rows of some shards: XXH3-128 of their roots and rows, as JSON."""
+    return digest(json.dumps([[shard.root, shard.rows] for shard in shards], separators=(",", ":")).encode())
 
 
 def commit(folder: Path, manifest: Manifest, *, expected: bytes | None) -> None:
     """Publishes a manifest if the one that stands is still the expected one (its bytes; None: none stands)."""
     data = manifest.dumps()
-    with commit_lock(folder):
+    with locked(folder):
         if read_standing(folder) != expected:
             why = "another writer published while this one was writing: open the dataset again and append to what stands there now"
             raise CommitConflict(f"{folder / NAME}: {why}")

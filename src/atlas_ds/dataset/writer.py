@@ -1,36 +1,33 @@
-"""AtlasDatasetWriter: examples in, a dataset out. Decides what is visible when; how a shard is made is the shard room's business."""
+"""AtlasDatasetWriter: examples in, a dataset out. How a shard is made is the shard room's business, where it goes is output.py's."""
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import shutil
+import warnings
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
-from pathlib import Path
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
 from atlas_ds.dataset.columns import to_leaf_arrays
-from atlas_ds.dataset.manifest import NAME, Manifest, Ranges, commit, parse_manifest, read_standing, shard_names
-from atlas_ds.dataset.sizes import parse_size
-from atlas_ds.errors import SchemaError
+from atlas_ds.dataset.manifest import Manifest, Ranges
+from atlas_ds.dataset.metadata import checked_metadata
+from atlas_ds.dataset.options import checked_icc, checked_options, checked_part, checked_split, checked_workers
+from atlas_ds.dataset.output import RESUME, Output, said_with
+from atlas_ds.dataset.parts import part_folder
+from atlas_ds.errors import AtlasError, CommitConflict, LimitError, SchemaError
 from atlas_ds.progress import Progress
 from atlas_ds.schema.infer import infer_schema
-from atlas_ds.schema.schema import Schema, make_schema, schema_from_json
+from atlas_ds.schema.schema import Schema, make_schema
 from atlas_ds.schema.values import Media, to_numpy
 from atlas_ds.shard.icc import check_columns, combined_icc
-from atlas_ds.shard.plan import CODECS, Options
 from atlas_ds.shard.reader import open_shard
 from atlas_ds.shard.writer import Encoders, ShardInfo, ShardWriter
-from atlas_ds.store.local import append_file, leftovers, link_file, write_file
+from atlas_ds.store.paths import local_path
 
-JOURNAL = ".writing.json"  # one JSON object a line: what is written to what, then each shard that has its name
-PARTS = ".parts"
 INFER_ROWS = 1024  # examples that the schema is inferred from, or fewer if they hold
 INFER_BYTES = 16 << 20  # this many bytes (roughly)
-DEFAULT_BLOCK = {"random": "64KB", "scan": "1MB"}
 
 
 class AtlasDatasetWriter:
@@ -65,47 +62,50 @@ class AtlasDatasetWriter:
         metadata: dict[str, Any] | None = None,
         icc: Sequence[str] | None = None,
     ) -> None:
-        if isinstance(icc, str):
-            raise TypeError(f"icc={icc!r}: give a list of columns: icc=[{icc!r}]")
-        if access not in DEFAULT_BLOCK:
-            raise ValueError(f"access={access!r}: 'random' or 'scan'")
-        if dictionary not in ("shared", "shard", None):
-            raise ValueError(f"dictionary={dictionary!r}: 'shared', 'shard' or None")
-        if not 1 <= level <= 22:
-            raise ValueError(f"level={level}: 1 to 22")
         if append + overwrite + resume > 1:
             raise ValueError("choose one of append, overwrite and resume")
-        self.path = Path(path)
-        self._shard_rows, self._shard_bytes = parse_size(shard_size, "shard_size")
-        self._block_rows, block_bytes = parse_size(block_size if block_size is not None else DEFAULT_BLOCK[access], "block_size")
-        self._block_bytes = block_bytes or 64 << 10
-        self._compression, self._level, self._access = compression, level, access
-        check_compression(compression)
-        self._dictionary = dictionary
-        self._folder = self.path if part is None else self.path / PARTS / f"{part:05d}"
-        self._append, self._overwrite, self._resume = append, overwrite, resume
-        self._metadata = metadata
-        self._icc = None if icc is None else tuple(icc)
+        self.path = local_path(path)
+        self._options = checked_options(shard_size, block_size, compression, level, dictionary, access)
+        self._icc = checked_icc(icc)
+        self._metadata = None if metadata is None else checked_metadata(metadata)
         self._schema: Schema | None = make_schema(schema) if schema is not None else None
         if self._schema is not None:
-            check_columns(self._icc or (), self._schema)
+            self._check_names(self._schema)
+        threads, number = checked_workers(workers), checked_part(part)
         self._waiting: list[tuple[Any, str | None]] = []
         self._waiting_bytes = 0
         self._streams: dict[str | None, ShardWriter] = {}
-        self._done: dict[str | None, list[ShardInfo]] = {}
-        self._named: set[str] = set()  # files that have their name, or were about to get it when Ctrl-C came
         self._dictionaries: dict[int, bytes] = {}
-        self._standing: bytes | None = None
-        self._old: set[str] = set()
-        self._base: Manifest | None = None
         self._state = "open"
-        self._journaled = False
-        self.position = 0
-        self._prepare()
-        self._next_ordinal = (len(self._base.shards) if self._base else 0) + sum(map(len, self._done.values()))
-        self._encoders = Encoders(max(1, workers if workers is not None else os.cpu_count() or 1) if workers != 0 else 0)
+        folder = self.path if number is None else part_folder(self.path, number)
+        mode = "append" if append else "overwrite" if overwrite else "create"
+        self._output = Output(folder, mode, resume, self._options.to_json() | {"icc": None if icc is None else list(self._icc or ())}, progress)
+        try:
+            self._go_on(resume)
+        except BaseException:
+            self._output.give_up()
+            raise
+        self.position = self._output.rows
+        self._encoders = Encoders(threads)
         self._progress = Progress(None, "writing", "examples", progress)
         self._progress.__enter__()
+        self._unclosed = weakref.finalize(self, left_open, self._output, self._streams, self._encoders)
+        _open.add(self)
+
+    def _go_on(self, resume: bool) -> None:
+        """Takes over what stands in the folder, or what a stopped writer had finished."""
+        output = self._output
+        if output.base is not None:
+            self._take_schema(output.base.schema, "the dataset")
+            self._take_icc(output.base)
+            if output.base.shards:
+                self._take_dictionaries(output.base.shards[-1])
+        if output.resumed and output.schema is not None:
+            self._take_schema(output.schema, "the finished shards")
+            finished = [info for infos in output.done.values() for info in infos]
+            self._take_dictionaries(finished[0])
+        if resume and not output.resumed and output.standing is not None:
+            self._state = "finished"
 
     # --- life ---
 
@@ -115,14 +115,24 @@ class AtlasDatasetWriter:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if kind is None:
             self.close()
-        else:
+        elif self._state != "failed":
             self.abort()
 
     def close(self) -> None:
-        """Writes what is left and publishes everything at once. A second call does nothing."""
+        """Writes what is left and publishes everything in one step. A second call does nothing.
+
+        If it fails, nothing is published, and finished shards stay: another writer goes on with resume=True. CommitConflict: another writer published
+        something that this one's rows cannot be added to.
+        """
+        if self._state == "forked":
+            self._refuse()
+        if self._state == "finished":
+            self._end("closed")
+            self._output.give_up()
+        if self._state == "failed":
+            self._refuse()
         if self._state != "open":
             return
-        manifest = None
         try:
             if self._schema is None and not self._waiting:
                 raise SchemaError(f"{self.path}: no example was added, so there is no schema: give schema= to write an empty dataset")
@@ -130,71 +140,59 @@ class AtlasDatasetWriter:
             for stream in self._streams.values():
                 stream.finish_shard()
             self._encoders.close()
-            manifest = self._manifest()
-            commit(self._folder, manifest, expected=self._standing)
-        except BaseException:
-            if manifest is not None and self._stands(manifest):
-                self._state = "closed"  # it is visible, though perhaps not durable: its shards must stay
-                self._progress.__exit__(None, None, None)
-                raise
-            self.abort()
+            self._output.publish(self._manifest)
+        except BaseException as error:
+            self._fail(error)
             raise
-        self._state = "closed"
-        self._progress.__exit__(None, None, None)
-        self._sweep()
-
-    def _stands(self, manifest: Manifest) -> bool:
-        """Whether a manifest whose commit failed is the one that readers see."""
-        try:
-            return read_standing(self._folder) == manifest.dumps()
-        except (OSError, ValueError):
-            return False
+        self._end("closed")
 
     def abort(self) -> None:
         """Publishes nothing and takes away what was written. A second call does nothing."""
-        if self._state != "open":
+        if self._state in ("open", "failed", "finished"):
+            self._stop()
+            self._output.discard()
+            self._end("aborted")
+
+    def _fail(self, error: BaseException) -> None:
+        """After an error of the system, or of close: finished shards stay, and the error says so."""
+        if self._output.is_published:
+            self._end("closed")  # it is visible, though perhaps not durable: its shards must stay
+            self._output.give_up()
             return
-        self._state = "aborted"
+        self._stop()
+        rows, shards = self._output.rows, sum(map(len, self._output.done.values()))
+        self._output.leave()
+        self._end("failed")
+        if rows:
+            said_with(error, f"{self._output.folder} keeps {rows:,} rows in {shards:,} finished shards: {RESUME}")
+
+    def _stop(self) -> None:
+        """Ends the threads, and takes away what has no name yet."""
         self._encoders.close()
         for stream in self._streams.values():
             stream.abort()
-        now = read_standing(self._folder)  # equal rows have equal names: another writer may have published the same file
-        keep = self._old if now == self._standing else self._old | shard_names(self._folder, now)
-        remove_shards(self._folder, self._named - keep)
-        (self._folder / JOURNAL).unlink(missing_ok=True)
+
+    def _end(self, state: str) -> None:
+        self._state = state
+        self._unclosed.detach()
         self._progress.__exit__(None, None, None)
-        if self._made_folder:
-            with contextlib.suppress(OSError):
-                (self._folder / ".atlas.lock").unlink(missing_ok=True)
-                self._folder.rmdir()
 
-    def _prepare(self) -> None:
-        """Looks at what stands in the folder, and settles what to do with it."""
-        if self.path.is_file():
-            raise FileExistsError(f"{self.path} is a file; a dataset is a folder")
-        self._made_folder = not self._folder.exists()
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._standing = read_standing(self._folder)
-        if self._standing is not None:
-            if not (self._append or self._overwrite or self._resume):
-                raise FileExistsError(f"{self.path}: a dataset is there: pass append=True to add to it, overwrite=True to replace it, or choose another folder")
-        elif any(item.name[0] != "." and item.suffix != ".atlas" for item in self._folder.iterdir()):
-            raise FileExistsError(f"{self.path}: the folder has other files and no dataset: choose a new or empty folder")
-        if self._standing is None or self._overwrite:
-            self._old = shard_names(self._folder, self._standing)
-        else:
-            self._base = parse_manifest(self._standing, str(self._folder / NAME))
-            self._old = {shard.path for shard in self._base.shards}
-            self._take_schema(self._base.schema)
-            self._take_icc(self._base)
-            if self._base.shards:
-                self._take_dictionaries(self._base.shards[-1])
-        self._read_journal()
+    def _refuse(self) -> None:
+        """Says why nothing can be written any more."""
+        if self._state == "finished":
+            raise FileExistsError(f"{self.path}: resume=True finds nothing to resume, the dataset is finished: pass append=True to add to it")
+        if self._state == "forked":
+            raise RuntimeError(f"{self.path}: the writer belongs to the process that this one was forked from: open one here (part= for several processes)")
+        if self._state == "failed":
+            lost = "an error, or Ctrl-C, came while a shard was written, and its rows are lost"
+            raise AtlasError(f"{self.path}: {lost}; {f'finished shards stay: {RESUME}' if self._output.rows else 'write the dataset anew'}")
+        raise ValueError(f"{self.path}: the writer is {self._state}")
 
-    def _take_schema(self, schema: Schema) -> None:
+    def _take_schema(self, schema: Schema, of: str) -> None:
         if self._schema is not None and self._schema != schema:
-            raise SchemaError(f"{self.path}: schema= is not the schema of the dataset that stands there:\n{schema}")
+            raise SchemaError(f"{self.path}: schema= is not the schema of {of} that stands there:\n{schema}")
         self._schema = schema
+        self._options.check_names(schema.names)
 
     def _take_icc(self, base: Manifest) -> None:
         if self._icc is None:
@@ -206,67 +204,31 @@ class AtlasDatasetWriter:
 
     def _take_dictionaries(self, info: ShardInfo) -> None:
         """Goes on with the dictionaries that the dataset's shards already carry."""
-        if self._dictionary != "shared":
+        if self._options.dictionary != "shared":
             return
-        shard = open_shard(self._folder / info.path)
+        shard = open_shard(self._output.folder / info.path)
         data = shard.dictionary_bytes
         for id, _, _, _, number, _, _, _ in shard.leaves:
             if number:
                 self._dictionaries[id] = data[number - 1]
 
-    # --- a killed writer's shards ---
-
-    def _read_journal(self) -> None:
-        path = self._folder / JOURNAL
-        head, *items = journal_lines(path) or [None]
-        shards = [ShardInfo(**item) for item in items]
-        if not self._resume:
-            remove_shards(self._folder, {shard.path for shard in shards} - self._old)
-            path.unlink(missing_ok=True)
-            return
-        for leftover in leftovers(self._folder):
-            leftover.unlink(missing_ok=True)
-        if head is None:
-            return
-        if head["base"] != (len(self._base.shards) if self._base else 0):
-            raise FileExistsError(f"{self.path}: the dataset changed since the writer that is to be resumed was killed: write again without resume")
-        if shards:
-            self._take_schema(schema_from_json(head["schema"], where=str(path)))
-            for shard in shards:
-                open_shard(self._folder / shard.path)
-            self._combined_icc(shards)
-            self._take_dictionaries(shards[0])
-        self._done[None] = shards
-        self._named = {shard.path for shard in shards}
-        self.position = sum(shard.rows for shard in shards)
-
-    def _write_journal(self) -> None:
-        """Notes the shards that have their name, so that a writer that is killed can be resumed. Only without splits."""
-        if set(self._done) != {None}:
-            return
-        shards = self._done[None]
-        if self._journaled:
-            append_file(self._folder / JOURNAL, to_lines(asdict(shards[-1])))
-            return
-        assert self._schema is not None
-        head = {"base": len(self._base.shards) if self._base else 0, "schema": self._schema.to_json()}
-        write_file(self._folder, JOURNAL, to_lines(head, *map(asdict, shards)))
-        self._journaled = True
-
     # --- rows ---
+
+    @property
+    def positions(self) -> dict[str | None, int]:
+        """Of each split ({None: ...} without splits): its rows in finished shards. What is safe, and to be skipped, after resume=True."""
+        return {split: sum(info.rows for info in infos) for split, infos in self._output.done.items()}
 
     def add_example(self, example: Any, *, split: str | None = None) -> None:
         """Adds one example: a dict, tuple, list, dataclass instance or single value, the same kind each time. split: "train", say.
 
-        SchemaError names the example's number (from 0), the column, what was expected and what came; the writer stays usable.
+        Its values are taken when it is given: a buffer may be used again. SchemaError (or LimitError, for a value that is too large) names the
+        example's number (from 0), the column, what was expected and what came; the writer stays usable.
         """
         if self._state != "open":
-            raise ValueError(f"{self.path}: the writer is {self._state}")
+            self._refuse()
         if self._schema is None:
-            self._waiting.append((example, split))
-            self._waiting_bytes += rough_size(example)
-            if len(self._waiting) >= INFER_ROWS or self._waiting_bytes >= INFER_BYTES:
-                self._settle()
+            self._wait(example, split)
         else:
             self._add(example, split)
 
@@ -276,11 +238,20 @@ class AtlasDatasetWriter:
             stream = self._stream(split)
         try:
             stream.add(example)
-        except SchemaError as error:
-            raise SchemaError(f"example {self.position}: {error}") from error
+        except BaseException as error:
+            self._not_added(error, stream, f"example {self.position}")
+            raise
         self.position += 1
         if not self.position & 1023:
             self._progress.advance(1024)
+
+    def _not_added(self, error: BaseException, stream: ShardWriter, what: str) -> None:
+        """What an error while rows were added means: a refused example is named; a failed shard is the end of this writer."""
+        if stream.failed:
+            if isinstance(error, OSError | MemoryError | AtlasError):
+                self._fail(error)
+        elif isinstance(error, SchemaError | LimitError):
+            error.args = (f"{what}: {error}",)
 
     def extend(self, examples: Iterable[Any], *, split: str | None = None) -> None:
         """Adds every example of an iterable."""
@@ -290,10 +261,12 @@ class AtlasDatasetWriter:
     def add_batch(self, columns: Any, *, split: str | None = None) -> None:
         """Adds rows given as columns: an example whose values are arrays with a leading row axis, or lists, all of one length."""
         if self._state != "open":
-            raise ValueError(f"{self.path}: the writer is {self._state}")
+            self._refuse()
         self._settle()
         if self._schema is None:
-            self._schema = infer_schema(first_rows(columns, INFER_ROWS))
+            schema = infer_schema(first_rows(columns, INFER_ROWS))
+            self._check_names(schema)
+            self._schema = schema
         count, slices = to_leaf_arrays(columns, self._schema)
         stream = self._streams.get(split) or self._stream(split)
         start = 0
@@ -302,11 +275,20 @@ class AtlasDatasetWriter:
             step = min(slices.step, count - start) if left is None else min(slices.step, count - start, left)
             try:
                 stream.add_columns(slices.take(start, start + step), step)
-            except SchemaError as error:
-                raise SchemaError(f"examples {self.position} to {self.position + step - 1}: {error}") from error
+            except BaseException as error:
+                self._not_added(error, stream, f"examples {self.position} to {self.position + step - 1}")
+                raise
             start += step
             self.position += step
             self._progress.advance(step)
+
+    def _wait(self, example: Any, split: str | None) -> None:
+        """Takes one of the first examples, which the schema is inferred from."""
+        self._check_split(split)
+        self._waiting.append((example, split))
+        self._waiting_bytes += rough_size(example)
+        if len(self._waiting) >= INFER_ROWS or self._waiting_bytes >= INFER_BYTES:
+            self._settle()
 
     def _settle(self) -> None:
         """Infers the schema from the examples that wait, and passes them on."""
@@ -316,103 +298,89 @@ class AtlasDatasetWriter:
         for example, split in waiting:
             self._add(example, split)
 
+    def _check_names(self, schema: Schema) -> None:
+        """That icc= and compression= name columns."""
+        check_columns(self._icc or (), schema)
+        self._options.check_names(schema.names)
+
+    def _check_split(self, split: Any) -> str | None:
+        name = checked_split(split)
+        given = {*self._streams, *self._output.done, *(other for _, other in self._waiting[-1:])}
+        if given and (name is None) != (None in given):
+            raise ValueError("give split= with every example or with none")
+        return name
+
     def _stream(self, split: str | None) -> ShardWriter:
         assert self._schema is not None
-        check_columns(self._icc or (), self._schema)
-        if split is not None and (not isinstance(split, str) or not split):
-            raise ValueError(f"split={split!r}: a name such as 'train'")
-        if self._streams and (split is None) != (None in self._streams):
-            raise ValueError("give split= with every example or with none")
-        if self._resume and split is not None:
-            raise ValueError("a writer with splits cannot be resumed: write again with overwrite=True")
-        done = self._done.setdefault(split, [])
-
-        def published(info: ShardInfo) -> None:
-            done.append(info)
-            self._write_journal()
-
+        split = self._check_split(split)
+        self._output.begin_stream(split, self._schema)
         self._streams[split] = stream = ShardWriter(
-            self._folder,
+            self._output.folder,
             self._schema,
-            self._options(self._schema),
-            shard_bytes=self._shard_bytes,
-            shard_rows=self._shard_rows,
+            self._options.of_shards(self._schema),
+            shard_bytes=self._options.shard_bytes,
+            shard_rows=self._options.shard_rows,
             encoders=self._encoders,
-            ordinal=self._take_ordinal,
-            naming=self._named.add,
-            published=published,
+            ordinal=self._output.take_ordinal,
+            naming=partial(self._output.naming, split),
+            published=partial(self._output.published, split),
+            mark=self._output.journal.head.token,
             dictionaries=self._dictionaries,
-            dictionary_per_shard=self._dictionary == "shard",
+            dictionary_per_shard=self._options.dictionary == "shard",
             icc=self._icc or (),
         )
         return stream
 
-    def _take_ordinal(self) -> int:
-        self._next_ordinal += 1
-        return self._next_ordinal - 1
-
-    def _options(self, schema: Schema) -> Options:
-        codecs: list[int | None] = []
-        columns = self._compression if isinstance(self._compression, Mapping) else {}
-        unknown = set(columns) - set(schema.names)
-        if unknown:
-            raise ValueError(f"compression names {sorted(unknown)[0]!r}, which is no column; the columns are {', '.join(schema.names)}")
-        for leaf in schema.leaves:
-            name = columns.get(leaf.path.partition(".")[0], "auto") if columns else self._compression
-            codecs.append(None if name == "auto" else CODECS[str(name)])
-        return Options(tuple(codecs), self._level, self._access, self._block_bytes, self._block_rows, self._dictionary is not None)
-
     # --- what is published ---
 
-    def _manifest(self) -> Manifest:
+    def _manifest(self, base: Manifest | None) -> Manifest:
+        """What is published where base stands."""
         assert self._schema is not None
-        shards = list(self._base.shards) if self._base else []
-        splits: dict[str, Ranges] = dict(self._base.splits) if self._base else {}
+        if base is not None and (base.schema != self._schema or (base.shards and not set(self._icc or ()) <= set(base.icc))):
+            why = "another writer published while this one was writing, with other columns (or icc=) than these rows have"
+            raise CommitConflict(f"{self._output.folder}: {why}:\n{base.schema}\nthese rows: {self._schema}")
+        shards = list(base.shards) if base else []
+        splits: dict[str, Ranges] = dict(base.splits) if base else {}
         row = sum(shard.rows for shard in shards)
-        for split, infos in self._done.items():
+        for split, infos in self._output.done.items():
             start, row = row, row + sum(info.rows for info in infos)
             shards += infos
             if split is not None and row > start:
                 splits[split] = (*splits.get(split, ()), (start, row))
-        metadata = self._metadata if self._metadata is not None else self._base.metadata if self._base else {}
+        metadata = self._metadata if self._metadata is not None else base.metadata if base else {}
         return Manifest(self._schema, tuple(shards), splits, metadata, self._combined_icc(shards))
 
     def _combined_icc(self, shards: list[ShardInfo]) -> dict[str, float]:
         if not self._icc:
             return {}
         assert self._schema is not None
-        return combined_icc([self._folder / shard.path for shard in shards], self._icc, self._schema)
-
-    def _sweep(self) -> None:
-        """After the new manifest stands: takes away what only the old one named."""
-        (self._folder / JOURNAL).unlink(missing_ok=True)
-        if self._overwrite:
-            remove_shards(self._folder, self._old - {info.path for infos in self._done.values() for info in infos})
+        return combined_icc([self._output.folder / shard.path for shard in shards], self._icc, self._schema)
 
 
-def journal_lines(path: Path) -> list[Any]:
-    """The lines of a journal, up to one that a crash tore."""
-    lines = []
-    with contextlib.suppress(FileNotFoundError, ValueError):
-        for line in path.read_bytes().split(b"\n")[:-1]:
-            lines.append(json.loads(line))
-    return lines
+def left_open(output: Output, streams: dict[str | None, ShardWriter], encoders: Encoders) -> None:
+    """A writer that was collected, or was there at the end of the program, without close() or abort()."""
+    if output.pid != os.getpid():
+        return  # a copy in a forked process
+    encoders.close()
+    for stream in streams.values():
+        stream.abort()
+    rows = output.rows
+    output.leave()
+    kept = f"; {rows:,} rows in finished shards stay: {RESUME}" if rows else ""
+    warnings.warn(f"{output.folder}: a writer was never closed, so nothing was published{kept}. Use `with`, or call close()", ResourceWarning, stacklevel=2)
 
 
-def to_lines(*items: dict[str, Any]) -> bytes:
-    return b"".join(json.dumps(item).encode() + b"\n" for item in items)
+_open: weakref.WeakSet[AtlasDatasetWriter] = weakref.WeakSet()
 
 
-def remove_shards(folder: Path, names: set[str]) -> None:
-    for name in names:
-        (folder / name).unlink(missing_ok=True)
+def _forget_in_child() -> None:
+    """A forked process has none of the threads of its parent's writers, and must not write to their files."""
+    for writer in list(_open):
+        if writer._state == "open":
+            writer._state = "forked"
 
 
-def check_compression(compression: str | Mapping[str, str]) -> None:
-    names = compression.values() if isinstance(compression, Mapping) else [compression]
-    for name in names:
-        if name != "auto" and name not in CODECS:
-            raise ValueError(f"compression={name!r}: 'auto', 'none', 'lz4', 'zstd', or a dict of column to one of these")
+os.register_at_fork(after_in_child=_forget_in_child)
 
 
 def rough_size(example: Any, depth: int = 0) -> int:
@@ -437,44 +405,3 @@ def first_rows(columns: Any, most: int) -> list[Any]:
         return list(zip(*(first_rows(column, most) for column in columns), strict=True))
     column = to_numpy(columns)
     return [column[i] for i in range(min(most, len(column)))]
-
-
-def merge_parts(root: str | os.PathLike[str], *, overwrite: bool = False, metadata: dict[str, Any] | None = None) -> None:
-    """Joins the parts that AtlasDatasetWriter(root, part=k) wrote into one dataset, in the order of their numbers.
-
-    Parts must have equal schemas (give one explicit schema= to all writers). The same parts give the same bytes.
-    """
-    path = Path(root)
-    folders = sorted((path / PARTS).glob("[0-9]*")) if (path / PARTS).is_dir() else []
-    if not folders:
-        raise FileNotFoundError(f"{path}: no parts are there: write them with AtlasDatasetWriter({str(path)!r}, part=0), part=1, ...")
-    standing = read_standing(path)
-    if standing is not None and not overwrite:
-        raise FileExistsError(f"{path}: a dataset is there: pass overwrite=True to replace it")
-    old = shard_names(path, standing)
-    parts = []
-    for folder in folders:
-        if not (folder / NAME).exists():
-            raise FileNotFoundError(f"{folder}: this part was never finished: run its writer again, or remove the folder")
-        parts.append((folder, parse_manifest((folder / NAME).read_bytes(), str(folder / NAME))))
-    schema = parts[0][1].schema
-    for folder, manifest in parts:
-        if manifest.schema != schema:
-            why = "the schema of this part is not that of the first: give all writers the same schema="
-            raise SchemaError(f"{folder}: {why}\n{manifest.schema}\nfirst: {schema}")
-    shards: list[ShardInfo] = []
-    splits: dict[str, Ranges] = {}
-    row = 0
-    for folder, manifest in parts:
-        for name, ranges in manifest.splits.items():
-            splits[name] = (*splits.get(name, ()), *((a + row, b + row) for a, b in ranges))
-        for info in manifest.shards:
-            name = f"{len(shards):05d}-{info.root}.atlas"
-            link_file(folder / info.path, path / name)
-            shards.append(ShardInfo(name, info.rows, info.bytes, info.tail, info.root))
-        row += manifest.rows
-    names = [name for name in parts[0][1].icc if all(name in manifest.icc for _, manifest in parts)]
-    icc = combined_icc([path / info.path for info in shards], names, schema) if names else {}
-    commit(path, Manifest(schema, tuple(shards), splits, metadata if metadata is not None else parts[0][1].metadata, icc), expected=standing)
-    shutil.rmtree(path / PARTS)
-    remove_shards(path, old - {info.path for info in shards})

@@ -95,8 +95,8 @@ class ShuffleWriter(AtlasDatasetWriter):
 
     splits: dict[str, Ranges]
 
-    def _manifest(self) -> Manifest:
-        return replace(super()._manifest(), splits=self.splits)
+    def _manifest(self, base: Manifest | None) -> Manifest:
+        return replace(super()._manifest(base), splits=self.splits)
 
 
 class Shuffle:

@@ -72,8 +72,8 @@ class Encoders:
 
 
 class ShardWriter:
-    """Rows in, shards out. ordinal() gives each new shard's number; naming(name) is called just before one gets its name,
-    published(info) when it has it."""
+    """Rows in, shards out. ordinal() gives each new shard's number; naming(info) is called just before one gets its name,
+    published(info) when it has it. mark: of temporary files' names."""
 
     def __init__(
         self,
@@ -85,8 +85,9 @@ class ShardWriter:
         shard_rows: int | None,
         encoders: Encoders,
         ordinal: Callable[[], int],
-        naming: Callable[[str], None],
+        naming: Callable[[ShardInfo], None],
         published: Callable[[ShardInfo], None],
+        mark: str,
         dictionaries: dict[int, bytes],
         dictionary_per_shard: bool,
         icc: Sequence[str] = (),
@@ -101,6 +102,7 @@ class ShardWriter:
         self._ordinal = ordinal
         self._naming = naming
         self._published = published
+        self._mark = mark
         self._known = dictionaries
         self._per_shard = dictionary_per_shard
         self._icc = icc
@@ -131,6 +133,11 @@ class ShardWriter:
     def _check(self) -> None:
         if self._failed:
             raise AtlasError(f"{self._folder}: an error, or Ctrl-C, came while a shard was written, and its rows are lost; write the dataset anew")
+
+    @property
+    def failed(self) -> bool:
+        """Whether rows that were taken are lost, so that nothing more can be written."""
+        return self._failed
 
     @contextmanager
     def _whole(self) -> Iterator[None]:
@@ -164,7 +171,7 @@ class ShardWriter:
             if page.dictionary and not self._per_shard:
                 self._known.setdefault(page.leaf.id, plan.dictionaries[page.dictionary - 1])
         tallies = [Tally(self._schema[name]) for name in self._icc]
-        self._open = _OpenShard(self._folder, self._schema_json, self.intake, plan, self._options, self._ordinal(), self._encoders, tallies)
+        self._open = _OpenShard(self._folder, self._schema_json, self.intake, plan, self._options, self._ordinal(), self._encoders, tallies, self._mark)
 
     def finish_shard(self) -> None:
         """Ends the shard that is being written, if it has rows."""
@@ -219,6 +226,7 @@ class _OpenShard:
         ordinal: int,
         encoders: Encoders,
         tallies: list[Tally],
+        mark: str,
     ) -> None:
         self._intake = intake
         self._plan = plan
@@ -263,7 +271,7 @@ class _OpenShard:
                 level = cell_level(options.level) if page.cells else options.level
                 specs.append((page.leaf, page.codec, page.cells, page.whole, True, level, page.dictionary, handle))
         self._pages = _core.Plan(specs, first)
-        self._file = NewFile(folder, f"{ordinal:05d}")
+        self._file = NewFile(folder, f"{ordinal:05d}", mark)
         try:
             self._write_start()
         except BaseException:
@@ -348,14 +356,14 @@ class _OpenShard:
             for position, written, values in pages:
                 self._stats[position].add(*written, values)
 
-    def finish(self, naming: Callable[[str], None]) -> ShardInfo:
+    def finish(self, naming: Callable[[ShardInfo], None]) -> ShardInfo:
         try:
             return self._finish(naming)
         except BaseException:
             self.abort()
             raise
 
-    def _finish(self, naming: Callable[[str], None]) -> ShardInfo:
+    def _finish(self, naming: Callable[[ShardInfo], None]) -> ShardInfo:
         rows = self._intake.rows
         self._cut_in_order(whole=False)
         while self._pending:
@@ -371,7 +379,7 @@ class _OpenShard:
         self._file.write(_core.trailer_bytes(offset, len(body), rows, self._nonce, root))
         name = f"{self._ordinal:05d}-{root:016x}.atlas"
         info = ShardInfo(name, rows, self._file.size, self._file.size - offset, f"{root:016x}")
-        naming(name)
+        naming(info)
         self._file.publish(name)  # over a file of an earlier run: the name says that the bytes are the same, but that one may be damaged
         return info
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 from atlas_ds.errors import AtlasError
+from atlas_ds.store.owner import has_ended, here_mark, start_of
 
 TEMPORARY = ".tmp-"
 TOGETHER = 1 << 20  # bytes that are written with one call
@@ -17,6 +20,36 @@ MOST_PIECES = 256  # that one call takes: IOV_MAX is 1,024
 AHEAD = 8 << 20  # bytes after which the system is asked to begin to write, so that the disk works meanwhile and fsync has less to wait for
 SYNC_FILE_RANGE_WRITE = 2  # linux/fs.h
 LIBC = ctypes.CDLL(None)
+PROCESS_FILE = re.compile(r"\.tmp-(?P<label>.+)-(?P<pid>[0-9]+)\.(?P<started>[0-9]+)\.(?P<here>[0-9a-f]{8})-[0-9]+")
+CURES = {
+    errno.ENOSPC: "the disk is full: make room there, or write elsewhere",
+    errno.EDQUOT: "your quota there is used up: make room, or write elsewhere",
+    errno.EMFILE: "this process has too many files open: close some, or raise the limit (`ulimit -n`)",
+    errno.ENFILE: "the system has too many files open: close some",
+    errno.ENOMEM: "no memory is left for it: close other programs, or raise vm.max_map_count if very many files are mapped",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "you may not write or read there: change its permissions, or choose another folder",
+}
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Errors of the system name the path and say what to do about them; they stay the errors they are."""
+    try:
+        yield
+    except OSError as error:
+        explain(error, path)
+        raise
+
+
+def explain(error: OSError, path: Path) -> None:
+    if error.errno is None:
+        return
+    if error.filename is None:
+        error.filename = str(path)
+    cure = CURES.get(error.errno)
+    if cure is not None and cure not in str(error.strerror):
+        error.strerror = f"{error.strerror}: {cure}"
 
 
 class Bytes(Protocol):
@@ -31,13 +64,15 @@ class NewFile:
 
     __slots__ = ("_begun", "_fd", "_folder", "_queue", "_queued", "_state", "path", "size")
 
-    def __init__(self, folder: Path, label: str) -> None:
+    def __init__(self, folder: Path, label: str, mark: str | None = None) -> None:
+        """mark: tells by its name whose file it is, where that is known otherwise; None: this process's."""
         self._folder = folder
         self._fd = -1
         for attempt in range(1000):
-            path = folder / f"{TEMPORARY}{label}-{os.getpid()}-{attempt}"
+            path = folder / temporary_name(label, attempt, mark)
             try:
-                self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+                with explained(path):
+                    self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
                 break
             except FileExistsError:
                 continue
@@ -67,7 +102,8 @@ class NewFile:
     def _flush(self) -> None:
         queue, self._queue, self._queued = self._queue, [], 0
         try:
-            write_all(self._fd, queue, self.path)
+            with explained(self.path):
+                write_all(self._fd, queue, self.path)
         except BaseException:
             self.discard()  # nobody knows what of it was written
             raise
@@ -83,7 +119,8 @@ class NewFile:
             raise ValueError(f"{self.path}: is {self._state}; write it anew")
         try:
             self._flush()
-            os.fsync(self._fd)
+            with explained(self.path):
+                os.fsync(self._fd)
         except BaseException:
             self.discard()
             raise
@@ -94,7 +131,8 @@ class NewFile:
         """Makes the bytes durable and gives them their name, at once even where another file has it."""
         target = self._folder / name
         self.settle()
-        os.replace(self.path, target)
+        with explained(target):
+            os.replace(self.path, target)
         self._state = "published"
         sync_folder(self._folder)
         return target
@@ -143,9 +181,9 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def write_file(folder: Path, name: str, data: Bytes) -> Path:
-    """One file, whole or not at all."""
-    file = NewFile(folder, name)
+def write_file(folder: Path, name: str, data: Bytes, mark: str | None = None) -> Path:
+    """One file, whole or not at all. mark: as NewFile has it."""
+    file = NewFile(folder, name, mark)
     try:
         file.write(data)
         return file.publish(name)
@@ -156,39 +194,48 @@ def write_file(folder: Path, name: str, data: Bytes) -> Path:
 
 def append_file(path: Path, data: Bytes) -> None:
     """Adds to the end of a file that is there, and makes it durable. A crash may leave a part of data."""
-    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    with explained(path):
+        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
     try:
-        write_all(fd, [memoryview(data)], path)
-        os.fsync(fd)
+        with explained(path):
+            write_all(fd, [memoryview(data)], path)
+            os.fsync(fd)
     finally:
         os.close(fd)
 
 
 def link_file(source: Path, target: Path) -> None:
     """A second name for a file, at once even where another file has it."""
-    step = target.with_name(f"{TEMPORARY}{target.name}-{os.getpid()}-0")
-    step.unlink(missing_ok=True)
-    os.link(source, step)
-    os.replace(step, target)
-    step.unlink(missing_ok=True)  # where both names are of one file already, replace does nothing
+    step = target.with_name(temporary_name(target.name))
+    with explained(target):
+        step.unlink(missing_ok=True)
+        os.link(source, step)
+        os.replace(step, target)
+        step.unlink(missing_ok=True)  # where both names are of one file already, replace does nothing
+
+
+def temporary_name(label: str, attempt: int = 0, mark: str | None = None) -> str:
+    """A hidden name; mark: whose, None: this process's (number, start, and where it runs, so that others can tell whether it has ended)."""
+    return f"{TEMPORARY}{label}-{mark or process_mark()}-{attempt}"
+
+
+def process_mark() -> str:
+    pid = os.getpid()
+    return f"{pid}.{start_of(pid)}.{here_mark()}"
+
+
+def label_of(path: Path) -> str:
+    """What a leftover was to become."""
+    found = PROCESS_FILE.fullmatch(path.name)
+    return found["label"] if found is not None else ""
 
 
 def leftovers(folder: Path) -> Iterator[Path]:
-    """Temporary files of writers that are no longer alive."""
+    """Temporary files of processes that have certainly ended: that ran on this machine, and are no more."""
     for path in sorted(folder.glob(f"{TEMPORARY}*")):
-        parts = path.name.rsplit("-", 2)
-        if len(parts) == 3 and parts[1].isdigit() and not _alive(int(parts[1])):
+        found = PROCESS_FILE.fullmatch(path.name)
+        if found is not None and found["here"] == here_mark() and has_ended(int(found["pid"]), int(found["started"])):
             yield path
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def refuse_overlap(src: Path, dst: Path) -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from atlas_ds.store.local import TEMPORARY, NewFile, sync_folder
+from atlas_ds.store.local import NewFile, sync_folder, temporary_name
 
 
 def publish_together(folder: Path, files: Sequence[tuple[NewFile, str]], standing: Sequence[Path]) -> list[Path]:
@@ -14,7 +14,7 @@ def publish_together(folder: Path, files: Sequence[tuple[NewFile, str]], standin
 
     A process killed within these renames leaves whole files, old and new, and hidden second names of the old ones.
     """
-    kept = [(folder / f"{TEMPORARY}old-{path.name}-{os.getpid()}-0", path) for path in standing]
+    kept = [(folder / temporary_name(f"old-{path.name}"), path) for path in standing]
     targets = [folder / name for _, name in files]
     try:
         for hidden, path in kept:

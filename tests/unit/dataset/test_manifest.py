@@ -7,7 +7,7 @@ import threading
 import pytest
 import rfc8785
 
-from atlas_ds import AtlasDataset, AtlasDatasetWriter, errors
+from atlas_ds import AtlasDataset, errors
 from atlas_ds.dataset.manifest import Manifest, commit, digest, parse_manifest
 from atlas_ds.schema.schema import make_schema
 from atlas_ds.shard.writer import ShardInfo
@@ -131,32 +131,6 @@ def test_one_of_many_racing_writers_wins(tmp_path):
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
     assert len(results) == 1 and parse_manifest((tmp_path / "atlas.json").read_bytes(), "m").metadata == {"k": results[0]}
-
-
-def test_two_appenders(tmp_path):
-    path = write(tmp_path / "d", range(5))
-    one, two = (AtlasDatasetWriter(path, append=True, workers=0) for _ in range(2))
-    one.add_example(100)
-    two.add_example(200)
-    one.close()
-    with pytest.raises(errors.CommitConflict):
-        two.close()
-    assert list(AtlasDataset(path)) == [0, 1, 2, 3, 4, 100]
-    assert len([name for name in os.listdir(path) if name.endswith(".atlas")]) == 2 and not [n for n in os.listdir(path) if n.startswith(".tmp")]
-    write(path, [200], append=True)
-    assert list(AtlasDataset(path))[-2:] == [100, 200]
-
-
-def test_two_appenders_of_the_same_rows(tmp_path):
-    """Their shards have one name: the one who comes too late must not take the other's away."""
-    path = write(tmp_path / "d", range(5))
-    one, two = (AtlasDatasetWriter(path, append=True, shard_size=1, schema=int, workers=0) for _ in range(2))
-    one.add_example(100)
-    two.extend([100, 200])
-    one.close()
-    with pytest.raises(errors.CommitConflict):
-        two.close()
-    assert list(AtlasDataset(path)) == [0, 1, 2, 3, 4, 100]
 
 
 def fabricate(folder, count):

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from atlas_ds.store import local
+from atlas_ds.store import local, owner
 from atlas_ds.store.local import NewFile, append_file, leftovers, link_file, write_file
 from support import fd_count
 
@@ -168,24 +168,27 @@ def test_many_at_once_do_not_meet(tmp_path):
 
 def test_leftovers_are_of_dead_writers_only(tmp_path):
     alive = NewFile(tmp_path, "mine")
+    read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
         NewFile(tmp_path, "dead")
+        os.write(write, b"%d" % owner.start_of(os.getpid()))
         os._exit(0)
+    started = int(os.read(read, 100))
     os.waitpid(pid, 0)
     (tmp_path / ".tmp-odd").touch()
     (tmp_path / ".tmp-a-b-c").touch()
-    assert [path.name for path in leftovers(tmp_path)] == [f".tmp-dead-{pid}-0"]
+    assert [path.name for path in leftovers(tmp_path)] == [f".tmp-dead-{pid}.{started}.{owner.here_mark()}-0"]
     alive.discard()
 
 
 def test_numbers_of_a_dead_writer_are_not_reused(tmp_path):
     """A leftover with this process's own number, of an earlier life of that number, is stepped over."""
-    (tmp_path / f".tmp-x-{os.getpid()}-0").write_bytes(b"old")
+    (tmp_path / local.temporary_name("x")).write_bytes(b"old")
     file = NewFile(tmp_path, "x")
     assert file.path.name.endswith("-1")
     file.discard()
-    assert (tmp_path / f".tmp-x-{os.getpid()}-0").read_bytes() == b"old"
+    assert (tmp_path / local.temporary_name("x")).read_bytes() == b"old"
 
 
 def test_an_interrupt_as_the_file_is_made(tmp_path, monkeypatch):

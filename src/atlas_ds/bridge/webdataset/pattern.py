@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atlas_ds.errors import AtlasError
-from atlas_ds.store.local import TEMPORARY, leftovers
+from atlas_ds.store.local import label_of, leftovers
 
 LOOKED_AT = 4096  # bytes of a file, to see whether it is an index
 PACKINGS = {".tar": "", ".tar.gz": "gzip", ".tgz": "gzip", ".tar.zst": "zstd"}
@@ -50,7 +50,7 @@ class Pattern:
     def clean(self) -> None:
         """Takes away the unfinished shards of exports that were killed."""
         for path in leftovers(self.folder):
-            if self.owns(path.name.removeprefix(TEMPORARY).rsplit("-", 2)[0]):
+            if self.owns(label_of(path)):
                 path.unlink(missing_ok=True)
 
     def owns(self, name: str) -> bool:

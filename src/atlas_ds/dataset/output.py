@@ -1,0 +1,319 @@
+"""Where a writer's shards go: takes a folder, or says who has it; keeps count of what is finished; publishes it, leaves it for another to resume, or takes
+it away. Knows no examples."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from atlas_ds.dataset.journal import (
+    Found,
+    Head,
+    Journal,
+    damaged,
+    first_ordinal,
+    journals,
+    named_elsewhere,
+    new_token,
+    refuse_busy,
+    remove_shards,
+    remove_temporary,
+    shard_line,
+    sweep,
+)
+from atlas_ds.dataset.manifest import NAME, Manifest, digest, identity, parse_manifest, read_standing, shard_names
+from atlas_ds.errors import AtlasError, CommitConflict, CorruptError
+from atlas_ds.progress import Progress
+from atlas_ds.schema.schema import Schema, schema_from_json
+from atlas_ds.shard.check import verify_shard
+from atlas_ds.shard.reader import open_shard
+from atlas_ds.shard.writer import ShardInfo
+from atlas_ds.store.local import explained, write_file
+from atlas_ds.store.lock import locked, remove_folder
+from atlas_ds.store.owner import this_process
+
+RESUME = "go on with resume=True (writer.position tells how many examples are safe), or begin again with overwrite=True"
+
+
+class Output:
+    """A folder that a writer has taken. done: its finished shards by split; base: the manifest that it adds to; schema: that of what it resumes."""
+
+    def __init__(self, folder: Path, mode: str, resume: bool, options: dict[str, Any], progress: bool) -> None:
+        self.folder, self.mode, self.pid = folder, mode, os.getpid()
+        self.done: dict[str | None, list[ShardInfo]] = {}
+        self.base: Manifest | None = None
+        self.schema: Schema | None = None
+        self.resumed = False
+        self._mine: set[str] = set()  # names of shards that this writer, or the one that it resumes, has made
+        self._data: bytes | None = None  # of the manifest that is to be published
+        self._schema_noted = False
+        if folder.is_file():
+            raise FileExistsError(f"{folder} is a file; a dataset is a folder")
+        self._made_folder = not folder.exists()
+        with explained(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with locked(folder):
+                self._take(resume, options, progress)
+        except BaseException:
+            if self._made_folder:
+                remove_folder(folder)
+            raise
+        self.journal: Journal
+
+    @property
+    def rows(self) -> int:
+        """Rows in finished shards."""
+        return sum(info.rows for infos in self.done.values() for info in infos)
+
+    # --- taking the folder ---
+
+    def _take(self, resume: bool, options: dict[str, Any], progress: bool) -> None:
+        self.standing = read_standing(self.folder)
+        found = journals(self.folder)
+        alone = self.mode != "append" or resume
+        if self.standing is not None and self.mode == "create" and not resume:
+            raise FileExistsError(f"{self.folder}: a dataset is there: pass append=True to add to it, overwrite=True to replace it, or choose another folder")
+        refuse_busy(self.folder, found, alone=alone)
+        if self.standing is None and any(item.name[0] != "." and item.suffix != ".atlas" for item in self.folder.iterdir()):
+            raise FileExistsError(f"{self.folder}: the folder has other files and no dataset: choose a new or empty folder")
+        found = self._without_published(found)
+        stopped = self._choose(found) if resume else None
+        if resume and stopped is None and self.standing is not None:
+            self.mode = "append"
+        if stopped is not None:
+            assert stopped.head is not None
+            self.mode = stopped.head.mode
+        self._read_base()
+        if stopped is not None:
+            self._resume(stopped, options, progress)
+            for one in found:
+                if one != stopped:
+                    sweep(self.folder, one, set())
+            return
+        for one in found:
+            if not one.at_work and (self.mode != "append" or not one.shards):
+                sweep(self.folder, one, named_elsewhere(self.folder, found, but=one.path))
+        self.next_ordinal = first_ordinal(found, len(self.base.shards) if self.base else 0)
+        self.journal = Journal(self.folder, self._head(new_token(), alone, options))
+
+    def _without_published(self, found: Sequence[Found]) -> list[Found]:
+        """Takes away the journals that say nothing: of writers that were stopped after they had published, or before they had begun."""
+        published, kept = shard_names(self.folder, self.standing), []
+        for one in found:
+            names = {info.path for _, info in one.shards}
+            if one.head is None or (names and names <= published and not one.at_work):
+                sweep(self.folder, one, published)
+            else:
+                kept.append(one)
+        return kept
+
+    def _choose(self, found: Sequence[Found]) -> Found | None:
+        """The journal to resume: that with finished shards, else any."""
+        chosen = [one for one in found if one.shards] or list(found[-1:])
+        if len(chosen) > 1:
+            names = ", ".join(f"{one.path.name} ({sum(info.rows for _, info in one.shards):,} rows)" for one in chosen)
+            raise AtlasError(f"{self.folder}: several writers were stopped here, and only one can be resumed: {names}; move the others' journals away")
+        return chosen[0] if chosen else None
+
+    def _read_base(self) -> None:
+        """What stands there, where it is added to."""
+        if self.mode == "append" and self.standing is not None:
+            self.base = parse_manifest(self.standing, str(self.folder / NAME))
+            self._old = {shard.path for shard in self.base.shards}
+        else:
+            self._old = shard_names(self.folder, self.standing)
+
+    def _base_mark(self) -> str | None:
+        """What a resumed writer must find again: the shards that it adds to, or the manifest that it replaces."""
+        if self.mode == "append":
+            return f"{len(self.base.shards)}:{identity(self.base.shards)}" if self.base is not None else None
+        return digest(self.standing) if self.standing is not None else None
+
+    def _has(self, mark: str | None) -> bool:
+        """Whether what _base_mark told is still there; others may have appended to it."""
+        if self.mode != "append" or mark is None:
+            return self.mode == "append" or mark == self._base_mark()
+        count, _, shards = mark.partition(":")
+        return self.base is not None and count.isdecimal() and len(self.base.shards) >= int(count) and identity(self.base.shards[: int(count)]) == shards
+
+    def _head(self, token: str, alone: bool, options: dict[str, Any]) -> Head:
+        return Head(this_process(), token, self.mode, alone, self.next_ordinal, self._base_mark(), options)
+
+    # --- resuming ---
+
+    def _resume(self, stopped: Found, options: dict[str, Any], progress: bool) -> None:
+        head = stopped.head
+        assert head is not None
+        differ = [name for name in options if head.options.get(name) != options[name]]
+        if differ:
+            was = ", ".join(f"{name}={head.options.get(name)!r}" for name in differ)
+            now = ", ".join(f"{name}={options[name]!r}" for name in differ)
+            raise ValueError(f"{stopped.path}: the writer to be resumed was given {was}, this one {now}: give the same, or begin again with overwrite=True")
+        if not self._has(head.base):
+            raise CommitConflict(
+                f"{self.folder}: the dataset was replaced since the writer to be resumed was stopped: write again without resume; "
+                f"the rows that it finished are in the shards that {stopped.path.name} names, which can be opened one by one"
+            )
+        shards = stopped.shards
+        if len({info.path for _, info in shards}) != len(shards):
+            raise damaged(stopped.path, 1, "is followed by one shard twice")
+        kept = self._whole_ones(stopped, shards, progress)
+        self.schema = schema_from_json(stopped.schema, where=str(stopped.path)) if kept else None
+        if kept and self.schema is None:
+            raise damaged(stopped.path, 1, "is followed by shards without their schema")
+        for split in stopped.streams:
+            self.done[split] = []
+        for split, info in kept:
+            self.done.setdefault(split, []).append(info)
+        self._mine = {info.path for _, info in shards}
+        remove_shards(self.folder, self._mine - {info.path for _, info in kept} - self._old)
+        remove_temporary(self.folder, head.token)
+        ordinals = [int(info.path.partition("-")[0]) + 1 for _, info in kept]
+        self.next_ordinal = head.first
+        new = Head(this_process(), head.token, head.mode, True, head.first, head.base, options)
+        lines: list[Any] = [{"schema": self.schema.to_json()}] if self.schema is not None else []
+        lines += [{"stream": split} for split in self.done if split is not None]
+        lines += [shard_line(split, info) for split, info in kept]
+        self.journal = Journal(self.folder, new, lines, path=stopped.path)
+        self._schema_noted = self.schema is not None
+        self.next_ordinal = max([head.first, *ordinals])
+        self.resumed = True
+
+    def _whole_ones(self, stopped: Found, shards: Sequence[tuple[str | None, ShardInfo]], progress: bool) -> list[tuple[str | None, ShardInfo]]:
+        """The shards that can be kept: of each split those before the first that is missing or damaged, which a warning names."""
+        kept, broken = [], set()
+        with Progress(sum(info.bytes for _, info in shards), "checking finished shards", "bytes", progress) as bar:
+            for number, (split, info) in enumerate(shards):
+                try:
+                    if split not in broken:
+                        self._check(stopped, info)
+                        verify_shard(self.folder / info.path, advance=bar.advance)
+                        kept.append((split, info))
+                except (CorruptError, OSError) as error:
+                    if isinstance(error, JournalLies):
+                        raise
+                    broken.add(split)
+                    if number + 1 < len(shards) or not isinstance(error, FileNotFoundError):  # the last was noted just before it got its name
+                        why = f"resume goes on before a finished shard that is missing or damaged: {error}"
+                        warnings.warn(f"{self.folder}: {why}", RuntimeWarning, stacklevel=6)
+        return kept
+
+    def _check(self, stopped: Found, info: ShardInfo) -> None:
+        """That the journal and the shard say the same; JournalLies if not."""
+        shard = open_shard(self.folder / info.path)
+        said = info.rows, info.bytes, info.tail, info.root
+        found = shard.rows, shard.size, shard.size - shard.footer_offset, f"{shard.root:016x}"
+        if said != found:
+            why = f"names {info.path} with rows, bytes, tail and root {said}, but the file has {found}"
+            raise JournalLies(f"{stopped.path}: {why}: one of them was changed; restore it, or write again")
+
+    # --- finished shards ---
+
+    def take_ordinal(self) -> int:
+        self.next_ordinal += 1
+        return self.next_ordinal - 1
+
+    def begin_stream(self, split: str | None, schema: Schema) -> None:
+        lines: list[Any] = [] if self._schema_noted else [{"schema": schema.to_json()}]
+        if split not in self.done:
+            self.done[split] = []
+            if split is not None:
+                lines.append({"stream": split})
+        if lines:
+            self.journal.note(*lines)
+        self._schema_noted = True
+
+    def naming(self, split: str | None, info: ShardInfo) -> None:
+        """A shard is whole and is about to get its name."""
+        self._mine.add(info.path)
+        self.journal.note(shard_line(split, info))
+
+    def published(self, split: str | None, info: ShardInfo) -> None:
+        """A shard has its name."""
+        self.done[split].append(info)
+        self.journal.sync()
+
+    # --- the end ---
+
+    def publish(self, make: Callable[[Manifest | None], Manifest]) -> None:
+        """Publishes the manifest that make gives for what is added to, in one step. A newer manifest is added to as well, where it can be."""
+        with locked(self.folder):
+            now = read_standing(self.folder)
+            if now != self.standing:
+                self.base, self.standing = self._newer(now), now
+            self._data = make(self.base).dumps()
+            write_file(self.folder, NAME, self._data, self.journal.head.token)
+            if self.mode == "overwrite":
+                remove_shards(self.folder, self._old - {info.path for infos in self.done.values() for info in infos})
+            self.journal.remove()
+
+    def _newer(self, now: bytes | None) -> Manifest:
+        """What another writer published meanwhile, if this one's shards can follow it."""
+        if self.mode != "append" or now is None:
+            what = "took the dataset away" if now is None else "published what this one would replace"
+            raise CommitConflict(f"{self.folder / NAME}: another writer {what} while this one was writing: look at what is there now, then write again")
+        return parse_manifest(now, str(self.folder / NAME))
+
+    @property
+    def is_published(self) -> bool:
+        """Whether readers see the manifest that publish was to write, even if it failed."""
+        try:
+            return self._data is not None and read_standing(self.folder) == self._data
+        except OSError:
+            return False
+
+    def give_up(self) -> None:
+        """Lets others have the folder, and takes nothing away that a later writer could resume."""
+        if self.rows and not self.is_published:
+            self.journal.leave()
+        elif self._is_own():
+            self.journal.remove()
+        if self._made_folder and not self.rows:
+            remove_folder(self.folder)
+
+    def leave(self) -> None:
+        """Gives the folder up: finished shards stay for another writer to resume; where there are none, nothing stays."""
+        if self.rows:
+            self.journal.leave()
+        else:
+            self.discard()
+
+    def discard(self) -> None:
+        """Takes away what was written, and gives the folder up."""
+        try:
+            with contextlib.suppress(FileNotFoundError), locked(self.folder):
+                if self._is_own():
+                    remove_shards(self.folder, self._mine - self._old - named_elsewhere(self.folder, journals(self.folder), but=self.journal.path))
+                    remove_temporary(self.folder, self.journal.head.token)
+                    self.journal.remove()
+        finally:
+            self.journal.close()
+        if self._made_folder:
+            remove_folder(self.folder)
+
+    def _is_own(self) -> bool:
+        """Whether the journal is still this writer's: one that was left may be another's by now."""
+        try:
+            with self.journal.path.open("rb") as file:
+                return self.journal.head.token.encode() in file.readline()
+        except FileNotFoundError:
+            return False
+
+
+class JournalLies(CorruptError):
+    """A journal and a shard that it names do not say the same."""
+
+
+def said_with(error: BaseException, text: str) -> None:
+    """Adds to the words of an error, which stays the same one."""
+    if isinstance(error, OSError) and error.errno is not None:
+        error.strerror = f"{error.strerror}; {text}"
+    elif isinstance(error, AtlasError) and len(error.args) == 1:
+        error.args = (f"{error.args[0]}; {text}",)
+    else:
+        error.add_note(text)

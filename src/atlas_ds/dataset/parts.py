@@ -1,0 +1,109 @@
+"""merge_parts: the parts that several writers wrote, joined to one dataset."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from atlas_ds.dataset.journal import journals, refuse_busy
+from atlas_ds.dataset.manifest import NAME, Manifest, Ranges, parse_manifest, read_standing, shard_names
+from atlas_ds.dataset.metadata import checked_metadata
+from atlas_ds.dataset.options import whole_number
+from atlas_ds.errors import SchemaError
+from atlas_ds.shard.icc import combined_icc
+from atlas_ds.shard.writer import ShardInfo
+from atlas_ds.store.local import link_file, write_file
+from atlas_ds.store.lock import locked
+from atlas_ds.store.paths import local_path
+
+PARTS = ".parts"
+Parts = list[tuple[Path, Manifest]]
+
+
+def part_folder(root: Path, part: int) -> Path:
+    return root / PARTS / f"{part:05d}"
+
+
+def merge_parts(
+    root: str | os.PathLike[str], *, overwrite: bool = False, metadata: dict[str, Any] | None = None, count: int | None = None
+) -> None:
+    """Joins the parts that AtlasDatasetWriter(root, part=k) wrote into one dataset, in the order of their numbers.
+
+    Parts must be numbered 0, 1, 2, ... without a gap, and have equal schemas (give one explicit schema= to all writers). count: how many there must
+    be, so that a last one that is missing is noticed, too. The same parts give the same bytes. FileNotFoundError names parts that are missing or were
+    never finished, WriterBusy a writer that is still at work.
+    """
+    path = local_path(root, "root")
+    metadata = None if metadata is None else checked_metadata(metadata)
+    folders = numbered(path, None if count is None else whole_number(count, "count", 1, 10**9))
+    with locked(path):
+        refuse_busy(path, journals(path), alone=True)
+        standing = read_standing(path)
+        if standing is not None and not overwrite:
+            raise FileExistsError(f"{path}: a dataset is there: pass overwrite=True to replace it")
+        old = shard_names(path, standing)
+        manifest = join(path, read_parts(folders), metadata)
+        write_file(path, NAME, manifest.dumps())
+        shutil.rmtree(path / PARTS)
+        for name in old - {info.path for info in manifest.shards}:
+            (path / name).unlink(missing_ok=True)
+
+
+def numbered(path: Path, count: int | None) -> list[Path]:
+    """The folders of the parts, in the order of their numbers. FileNotFoundError if one is missing."""
+    found = {}
+    for folder in (path / PARTS).iterdir() if (path / PARTS).is_dir() else ():
+        if re.fullmatch("[0-9]{5,}", folder.name):
+            found[int(folder.name)] = folder
+    if not found:
+        raise FileNotFoundError(f"{path}: no parts are there: write them with AtlasDatasetWriter({str(path)!r}, part=0), part=1, ...")
+    wanted = max(found) + 1 if count is None else count
+    missing = [number for number in range(min(wanted, len(found) + 10)) if number not in found]
+    if missing:
+        what = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
+        raise FileNotFoundError(
+            f"{path}: of parts 0 to {wanted - 1} these are missing: {what}; write them (one without rows: give its writer schema=), "
+            "or number the parts without a gap"
+        )
+    if len(found) > wanted:
+        raise ValueError(f"{path}: count={wanted}, but {len(found)} parts are there, up to {max(found)}: remove what does not belong, or give their count")
+    return [found[number] for number in range(wanted)]
+
+
+def read_parts(folders: Sequence[Path]) -> Parts:
+    """The parts' manifests, which have one schema."""
+    parts: Parts = []
+    for folder in folders:
+        refuse_busy(folder, journals(folder), alone=True)
+        if not (folder / NAME).exists():
+            raise FileNotFoundError(f"{folder}: this part was never finished: run its writer again, with resume=True or from its start")
+        parts.append((folder, parse_manifest((folder / NAME).read_bytes(), str(folder / NAME))))
+    schema = parts[0][1].schema
+    for folder, manifest in parts:
+        if manifest.schema != schema:
+            why = "the schema of this part is not that of the first: give all writers the same schema="
+            raise SchemaError(f"{folder}: {why}\n{manifest.schema}\nfirst: {schema}")
+    return parts
+
+
+def join(path: Path, parts: Parts, metadata: dict[str, Any] | None) -> Manifest:
+    """Gives the parts' shards names in the dataset's folder too, and makes its manifest."""
+    first = parts[0][1]
+    shards: list[ShardInfo] = []
+    splits: dict[str, Ranges] = {}
+    row = 0
+    for folder, manifest in parts:
+        for name, ranges in manifest.splits.items():
+            splits[name] = (*splits.get(name, ()), *((a + row, b + row) for a, b in ranges))
+        for info in manifest.shards:
+            name = f"{len(shards):05d}-{info.root}.atlas"
+            link_file(folder / info.path, path / name)
+            shards.append(ShardInfo(name, info.rows, info.bytes, info.tail, info.root))
+        row += manifest.rows
+    names = [name for name in first.icc if all(name in manifest.icc for _, manifest in parts)]
+    icc = combined_icc([path / info.path for info in shards], names, first.schema) if names else {}
+    return Manifest(first.schema, tuple(shards), splits, metadata if metadata is not None else first.metadata, icc)

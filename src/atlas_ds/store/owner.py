@@ -1,0 +1,92 @@
+"""Which process this is and where it runs, and whether another one has certainly ended. Knows processes, not files."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import os
+import socket
+import zlib
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A process. started: its start in clock ticks since the boot (0: unknown), so that a reused number is not taken for it; boot: of the
+    machine's kernel; space: of process numbers, which containers of one machine do not share; since: when it took what it owns, UTC."""
+
+    pid: int
+    started: int
+    host: str
+    boot: str
+    space: str
+    since: str
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}, since {self.since}"
+
+
+def owner_from_json(data: Any) -> Owner:
+    """ValueError if data is not what to_json gave."""
+    kinds = {"pid": int, "started": int, "host": str, "boot": str, "space": str, "since": str}
+    if not isinstance(data, dict) or data.keys() != kinds.keys() or not all(type(data[name]) is kind for name, kind in kinds.items()) or data["pid"] < 1:
+        raise ValueError("not the description of a process")
+    return Owner(**data)
+
+
+def this_process() -> Owner:
+    pid = os.getpid()
+    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return Owner(pid, start_of(pid), socket.gethostname(), *_here(), now)
+
+
+@functools.cache
+def _here() -> tuple[str, str]:
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            boot = file.read().strip()
+        space = os.readlink("/proc/self/ns/pid")
+    except OSError:  # not Linux: the host's name has to do
+        boot, space = "", ""
+    return boot, space
+
+
+def start_of(pid: int) -> int:
+    """When a process of this machine started, in clock ticks since the boot; 0 if it cannot be told."""
+    return _look_up(pid)[1]
+
+
+def _look_up(pid: int) -> tuple[str, int]:
+    """(state, start) of a process as Linux tells them; ("", 0) if it does not."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+        return fields[0].decode(), int(fields[19])
+    except (OSError, ValueError, IndexError):
+        return "", 0
+
+
+def here_mark() -> str:
+    """Eight hex digits that stand for this machine since its boot, and its space of process numbers."""
+    return f"{zlib.crc32(repr((socket.gethostname(), *_here())).encode()):08x}"
+
+
+def is_near(owner: Owner) -> bool:
+    """Whether its process number means the same here."""
+    return (owner.host, owner.boot, owner.space) == (socket.gethostname(), *_here())
+
+
+def has_ended(pid: int, started: int) -> bool:
+    """Whether a process that is near has ended: its number is free, or a process that started at another time has it."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    state, now = _look_up(pid)
+    return state in ("Z", "X") or (started != 0 and now != 0 and now != started)
