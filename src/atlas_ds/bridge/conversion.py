@@ -17,6 +17,7 @@ from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import AtlasError, SchemaError
 from atlas_ds.progress import Progress
 from atlas_ds.store.local import refuse_overlap
+from atlas_ds.store.paths import local_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,8 @@ def convert(
     splits the source has. `trust_pickle`, `missing`: see `import_atlas_v1`; they say nothing to other formats.
     The other options are AtlasDatasetWriter's.
     """
-    refuse_overlap(Path(src), Path(dst))
+    src, dst = local_path(src, "src"), local_path(dst, "dst")
+    refuse_overlap(src, dst)
     name = source_format or detect(src)
     if name == TARS:
         if icc is not None:
@@ -96,8 +98,8 @@ def convert_source(
     progress: bool = False,
 ) -> Converted:
     """`convert` for a source that is open already."""
-    start = time.monotonic()
-    metadata = _appended_metadata(Path(dst), source) if append else dict(source.metadata)
+    start, dst = time.monotonic(), local_path(dst, "dst")
+    metadata = _appended_metadata(dst, source) if append else dict(source.metadata)
     rows = 0
     with named_places(source.place), AtlasDatasetWriter(
         dst,
@@ -119,7 +121,7 @@ def convert_source(
                 bar.advance(1)
         if source.total is not None and rows != source.total:
             raise AtlasError(f"{dst}: {source.format} gave {rows:,} rows, but {source.total:,} were announced; did it change meanwhile?")
-    return Converted(Path(dst), source.format, rows, time.monotonic() - start, source.notes)
+    return Converted(dst, source.format, rows, time.monotonic() - start, source.notes)
 
 
 def import_atlas_v1(

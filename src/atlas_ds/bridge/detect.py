@@ -26,6 +26,7 @@ from atlas_ds.bridge.streaming.mds import read_mds
 from atlas_ds.bridge.tar.archive import BLOCK, is_header
 from atlas_ds.bridge.webdataset.urls import TAR
 from atlas_ds.errors import AtlasError, CorruptError, UnsupportedError
+from atlas_ds.store.paths import local_path
 
 READERS: Mapping[str, Callable[..., Source]] = MappingProxyType(
     {
@@ -59,7 +60,7 @@ _STRANGERS = (
 
 def detect(src: str | Path) -> str:
     """The format's name, one of READERS. UnsupportedError says what was seen where none fits."""
-    path = Path(src)
+    path = local_path(src, "src")
     try:
         if path.is_dir():
             return _folder(path)
@@ -73,7 +74,7 @@ def detect(src: str | Path) -> str:
 
 def open_source(src: str | Path, source_format: str | None = None, options: Mapping[str, Any] = MappingProxyType({})) -> Source:
     """The reader's source for `src`; the format is detected unless it is given. Of `options` each reader gets those it has."""
-    path = Path(src)
+    path = local_path(src, "src")
     if source_format is not None and source_format not in FORMATS:
         raise AtlasError(f"{source_format!r} is no format that can be read; choose from {', '.join(FORMATS)}")
     if not path.exists():

@@ -16,6 +16,7 @@ from atlas_ds.errors import AtlasError
 from atlas_ds.progress import Progress
 from atlas_ds.shard.check import salvage, verify_shard
 from atlas_ds.shard.reader import open_shard, shard_schema
+from atlas_ds.store.paths import local_path
 
 
 @dataclass(slots=True)
@@ -42,7 +43,7 @@ class RepairReport:
 
 def verify(path: str | os.PathLike[str], *, fast: bool = False, progress: bool = False) -> Report:
     """Checks every byte of a dataset, or of one shard file; fast: manifests, trailers, footers and headers only. Never raises for damage."""
-    target = Path(path)
+    target = local_path(path)
     report = Report()
     if not target.exists():
         raise FileNotFoundError(f"{target}: no such folder or file")
@@ -85,8 +86,8 @@ def repair(path: str | os.PathLike[str], *, output: str | os.PathLike[str] | Non
     output: the new dataset's folder, default "<path>-repaired". Rows keep their order; how many are lost is reported, per file. A split is kept
     if all shards with rows of it are whole.
     """
-    source = Path(path)
-    target = Path(output) if output is not None else source.with_name(source.stem + "-repaired")
+    source = local_path(path)
+    target = local_path(output, "output") if output is not None else source.with_name(source.stem + "-repaired")
     report = RepairReport()
     manifest: Manifest | None = None
     files = [source]

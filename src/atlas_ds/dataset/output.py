@@ -32,7 +32,7 @@ from atlas_ds.schema.schema import Schema, schema_from_json
 from atlas_ds.shard.check import verify_shard
 from atlas_ds.shard.reader import open_shard
 from atlas_ds.shard.writer import ShardInfo
-from atlas_ds.store.local import explained, write_file
+from atlas_ds.store.local import explained, reword, write_file
 from atlas_ds.store.lock import locked, remove_folder
 from atlas_ds.store.owner import this_process
 
@@ -163,9 +163,9 @@ class Output:
         if len({info.path for _, info in shards}) != len(shards):
             raise damaged(stopped.path, 1, "is followed by one shard twice")
         kept = self._whole_ones(stopped, shards, progress)
-        self.schema = schema_from_json(stopped.schema, where=str(stopped.path)) if kept else None
-        if kept and self.schema is None:
+        if kept and stopped.schema is None:
             raise damaged(stopped.path, 1, "is followed by shards without their schema")
+        self.schema = schema_from_json(stopped.schema, where=str(stopped.path)) if kept else None
         for split in stopped.streams:
             self.done[split] = []
         for split, info in kept:
@@ -189,28 +189,28 @@ class Output:
         kept, broken = [], set()
         with Progress(sum(info.bytes for _, info in shards), "checking finished shards", "bytes", progress) as bar:
             for number, (split, info) in enumerate(shards):
+                if split in broken:
+                    continue
                 try:
-                    if split not in broken:
-                        self._check(stopped, info)
-                        verify_shard(self.folder / info.path, advance=bar.advance)
-                        kept.append((split, info))
+                    verify_shard(self.folder / info.path, advance=bar.advance)
                 except (CorruptError, OSError) as error:
-                    if isinstance(error, JournalLies):
-                        raise
                     broken.add(split)
                     if number + 1 < len(shards) or not isinstance(error, FileNotFoundError):  # the last was noted just before it got its name
                         why = f"resume goes on before a finished shard that is missing or damaged: {error}"
                         warnings.warn(f"{self.folder}: {why}", RuntimeWarning, stacklevel=6)
+                    continue
+                self._compare(stopped, info)
+                kept.append((split, info))
         return kept
 
-    def _check(self, stopped: Found, info: ShardInfo) -> None:
-        """That the journal and the shard say the same; JournalLies if not."""
+    def _compare(self, stopped: Found, info: ShardInfo) -> None:
+        """CorruptError unless the journal and an intact shard say the same."""
         shard = open_shard(self.folder / info.path)
         said = info.rows, info.bytes, info.tail, info.root
         found = shard.rows, shard.size, shard.size - shard.footer_offset, f"{shard.root:016x}"
         if said != found:
             why = f"names {info.path} with rows, bytes, tail and root {said}, but the file has {found}"
-            raise JournalLies(f"{stopped.path}: {why}: one of them was changed; restore it, or write again")
+            raise CorruptError(f"{stopped.path}: {why}: one of them was changed; restore it, or write again")
 
     # --- finished shards ---
 
@@ -305,14 +305,10 @@ class Output:
             return False
 
 
-class JournalLies(CorruptError):
-    """A journal and a shard that it names do not say the same."""
-
-
 def said_with(error: BaseException, text: str) -> None:
     """Adds to the words of an error, which stays the same one."""
     if isinstance(error, OSError) and error.errno is not None:
-        error.strerror = f"{error.strerror}; {text}"
+        reword(error, f"{error.strerror}; {text}")
     elif isinstance(error, AtlasError) and len(error.args) == 1:
         error.args = (f"{error.args[0]}; {text}",)
     else:

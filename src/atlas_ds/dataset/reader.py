@@ -25,6 +25,7 @@ from atlas_ds.schema.pictures import need_pictures
 from atlas_ds.schema.schema import Schema
 from atlas_ds.shard.reader import open_anonymous, open_shard, shard_schema, shard_stats
 from atlas_ds.shard.writer import ShardInfo
+from atlas_ds.store.paths import local_path
 
 HINT_FILES = 100  # of a folder that is no dataset, looked at for what else it may be
 VERIFY = {"first": 0, "always": 1, "never": 2}
@@ -172,7 +173,7 @@ class AtlasDataset(_core.Rows):
         if decode is not None:
             need_pictures(decode)
         wanted = as_names(columns) if columns is not None else None
-        opened = open_source(Source(os.path.abspath(path), wanted, verify, io, copy, cache_bytes, decode))
+        opened = open_source(Source(str(local_path(path)), wanted, verify, io, copy, cache_bytes, decode))
         self._setup(opened, split_rows(opened.manifest, split), "python", None)
 
     def _setup(self, opened: Opened, rows: range | np.ndarray, format: str, function: Callable[[Any], Any] | None) -> None:

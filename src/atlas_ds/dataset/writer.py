@@ -365,7 +365,7 @@ def left_open(output: Output, streams: dict[str | None, ShardWriter], encoders: 
     for stream in streams.values():
         stream.abort()
     rows = output.rows
-    output.leave()
+    output.journal.leave()
     kept = f"; {rows:,} rows in finished shards stay: {RESUME}" if rows else ""
     warnings.warn(f"{output.folder}: a writer was never closed, so nothing was published{kept}. Use `with`, or call close()", ResourceWarning, stacklevel=2)
 
@@ -378,6 +378,7 @@ def _forget_in_child() -> None:
     for writer in list(_open):
         if writer._state == "open":
             writer._state = "forked"
+        writer._output.journal.close()  # its lock stays with the parent, and ends with it
 
 
 os.register_at_fork(after_in_child=_forget_in_child)

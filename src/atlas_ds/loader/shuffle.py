@@ -24,6 +24,7 @@ from atlas_ds.order import Permutation, keys
 from atlas_ds.progress import Progress
 from atlas_ds.shard.reader import shard_stats
 from atlas_ds.store.local import refuse_overlap
+from atlas_ds.store.paths import local_path
 
 Rows = npt.NDArray[np.int64]
 Along = Callable[[Permutation, int, int], Rows]
@@ -57,8 +58,9 @@ def shuffle(
     _, budget = parse_size(memory, "memory")
     if budget is None:
         raise ValueError(f"memory={memory!r}: give bytes, such as '1GB'")
-    refuse_overlap(Path(src), Path(dst))
-    source = open_source(Source(os.path.abspath(src), None, "first", "mmap", True, 0))
+    src, dst = local_path(src, "src"), local_path(dst, "dst")
+    refuse_overlap(src, dst)
+    source = open_source(Source(str(src), None, "first", "mmap", True, 0))
     manifest = source.manifest
     order = Shuffle(manifest.rows, manifest.splits, keys.word("seed", seed))
     raw, row_bytes = measure(source)
@@ -83,8 +85,7 @@ def shuffle(
             for start, count in windows(manifest.rows, window):
                 copy(source, order.take(start, count), writer, batch, bar)
             return
-        target = Path(os.path.abspath(dst))
-        with TemporaryDirectory(prefix=f".{target.name}-shuffle-", dir=target.parent) as folder:
+        with TemporaryDirectory(prefix=f".{dst.name}-shuffle-", dir=dst.parent) as folder:
             scratch = Path(folder) / "rows"
             deal(source, order, scratch, window, batch, f"{min(budget // 4 + 1, SCRATCH_SHARD)}B", workers, bar)
             gather(open_source(replace(source.source, path=str(scratch))), order, writer, window, batch, bar)

@@ -49,7 +49,13 @@ def explain(error: OSError, path: Path) -> None:
         error.filename = str(path)
     cure = CURES.get(error.errno)
     if cure is not None and cure not in str(error.strerror):
-        error.strerror = f"{error.strerror}: {cure}"
+        reword(error, f"{error.strerror}: {cure}")
+
+
+def reword(error: OSError, words: str) -> None:
+    """Other words for an error of the system, which stays what it is, through a pickle too."""
+    error.strerror = words
+    error.args = (error.errno, words)
 
 
 class Bytes(Protocol):

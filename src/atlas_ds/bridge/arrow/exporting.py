@@ -16,6 +16,7 @@ from atlas_ds.errors import SchemaError
 from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.types import Field, Media
 from atlas_ds.store.local import NewFile, refuse_overlap
+from atlas_ds.store.paths import local_path
 
 BATCH_ROWS = 1024
 BATCH_BYTES = 64 << 20  # of rows in memory at a time; fewer rows than BATCH_ROWS where they are large
@@ -48,7 +49,7 @@ def export_parquet(
     "brotli", "lz4" or "none". SchemaError names the column that Parquet cannot hold, and nothing is written.
     """
     _want_dataset(ds)
-    target = Path(path)
+    target = local_path(path)
     if row_group_size < 1:
         raise ValueError(f"row_group_size={row_group_size}: 1 or more")
     if target.is_dir() or (target.exists() and not overwrite):

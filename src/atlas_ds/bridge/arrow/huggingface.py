@@ -17,6 +17,7 @@ from atlas_ds.bridge.source import Row, Source
 from atlas_ds.dataset.reader import AtlasDataset
 from atlas_ds.errors import SchemaError
 from atlas_ds.store.local import NewFile
+from atlas_ds.store.paths import local_path
 
 BATCH_ROWS = 1024
 
@@ -27,7 +28,7 @@ def import_huggingface(data: Any, dst: str | os.PathLike[str], **options: Any) -
     `options` are those of `convert`, without `source_format`. Any error, Ctrl-C too, leaves `dst` as it was. Columns of pictures and sound keep
     their encoded bytes; where there is only a path, the file is read from there.
     """
-    return convert_source(_source(data), Path(dst), **options)
+    return convert_source(_source(data), local_path(dst, "dst"), **options)
 
 
 def to_huggingface(ds: AtlasDataset, *, columns: Sequence[str] | None = None, file: str | os.PathLike[str] | None = None) -> Any:
@@ -36,7 +37,7 @@ def to_huggingface(ds: AtlasDataset, *, columns: Sequence[str] | None = None, fi
     reader = to_arrow(ds, columns=columns)
     if file is None:
         return datasets.Dataset(_in_memory(reader))
-    target = Path(file)
+    target = local_path(file, "file")
     if target.exists():
         raise FileExistsError(f"{target}: is there already; give another name, or remove it")
     new = NewFile(target.absolute().parent, target.name)

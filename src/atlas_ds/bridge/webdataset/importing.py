@@ -26,6 +26,7 @@ from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import SchemaError
 from atlas_ds.progress import Progress
 from atlas_ds.store.local import refuse_overlap
+from atlas_ds.store.paths import local_path
 
 STREAM_SAMPLES = 256  # of a stream, that its fields are told from
 STEP = 64  # samples between two looks at whether to stop
@@ -115,7 +116,7 @@ def import_webdataset(
     CorruptError, TruncatedError: file and byte of the damage. LimitError: bombs, sizes beyond limits. SchemaError: keys or fields that collide.
     """
     start = time.monotonic()
-    names, path = expand(sources), Path(dst)
+    names, path = expand(sources), local_path(dst, "dst")
     rules = Rules(key_fn, None if fields is None else frozenset(fields), interleaved, duplicates, strict, keep_case, on_error, encoding)
     for name in names:
         if not tars.is_stream(name):

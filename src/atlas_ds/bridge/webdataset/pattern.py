@@ -9,6 +9,7 @@ from pathlib import Path
 
 from atlas_ds.errors import AtlasError
 from atlas_ds.store.local import label_of, leftovers
+from atlas_ds.store.paths import local_path
 
 LOOKED_AT = 4096  # bytes of a file, to see whether it is an index
 PACKINGS = {".tar": "", ".tar.gz": "gzip", ".tgz": "gzip", ".tar.zst": "zstd"}
@@ -68,7 +69,7 @@ def _is_index(path: Path) -> bool:
 
 def parse_pattern(pattern: str | Path) -> Pattern:
     """out/train-%06d.tar: `%06d` is the shard's number, as in C's printf; `%%` is a percent sign. Without a number all fits in one file."""
-    path = Path(pattern)
+    path = local_path(pattern, "pattern")
     numbers = list(_NUMBER.finditer(path.name.replace("%%", "\0\0")))
     before, after = path.name, ""
     if numbers:

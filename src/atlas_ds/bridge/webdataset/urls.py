@@ -51,11 +51,11 @@ def _names(source: str | os.PathLike[str]) -> Iterator[str]:
     if not isinstance(text, str) or not text or "\0" in text:
         raise AtlasError(f"{source!r}: not a path or URL; give text without zero bytes")
     if isinstance(source, os.PathLike) or (os.path.exists(text) and not os.path.isdir(text)):
-        yield from _folder(text)
+        yield from _folder(os.path.expanduser(text))
         return
     for part in text.split("::"):
         for name in _braces(part, text):
-            yield from _folder(name)
+            yield from _folder(os.path.expanduser(name))
 
 
 def _folder(name: str) -> Iterator[str]:
