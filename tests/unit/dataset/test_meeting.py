@@ -131,7 +131,7 @@ def test_proof_that_a_writer_elsewhere_has_ended(tmp_path, monkeypatch, changes,
     monkeypatch.setattr("atlas_ds.store.lock._kind_of", lambda path: kind)
     one._output.journal.close()  # the kernel does as much when its process ends
     if busy:
-        with pytest.raises(errors.WriterBusy, match="If its process is gone for certain, delete .writing.json"):
+        with pytest.raises(errors.WriterBusy, match=r"If its process is gone for certain, delete .writing.json"):
             writer(tmp_path / "d", resume=True)
     else:
         with writer(tmp_path / "d", resume=True) as other:

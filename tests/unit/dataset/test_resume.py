@@ -68,11 +68,11 @@ def test_a_failing_close_loses_nothing(tmp_path, monkeypatch, code):
 
 def test_a_disk_that_is_full_while_rows_are_added(tmp_path, monkeypatch):
     """The error leaves the with block: finished shards stay all the same."""
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="disk is full.*keeps 20 rows in 2 finished shards"):
-        with AtlasDatasetWriter(tmp_path / "d", **PLAIN) as writer:
-            writer.extend(range(20))
-            fail_at(patch, "fsync", lambda fd: True)
-            writer.extend(range(20, 35))
+    said = pytest.raises(OSError, match=r"disk is full.*keeps 20 rows in 2 finished shards")
+    with monkeypatch.context() as patch, said, AtlasDatasetWriter(tmp_path / "d", **PLAIN) as writer:
+        writer.extend(range(20))
+        fail_at(patch, "fsync", lambda fd: True)
+        writer.extend(range(20, 35))
     assert not list(tmp_path.rglob(".tmp-*"))
     with AtlasDatasetWriter(tmp_path / "d", resume=True, **PLAIN) as other:
         other.extend(range(other.position, 35))
@@ -303,9 +303,9 @@ def test_a_writer_killed_after_it_had_published(tmp_path):
     journal = (tmp_path / "d" / ".writing.json").read_bytes()
     path = write(tmp_path / "d", range(20), **PLAIN, resume=False)
     (path / ".writing.json").write_bytes(journal)
-    with AtlasDatasetWriter(path, resume=True, **PLAIN) as writer:
-        with pytest.raises(FileExistsError, match="nothing to resume, the dataset is finished: pass append=True"):
-            writer.add_example(1)
+    said = pytest.raises(FileExistsError, match="nothing to resume, the dataset is finished: pass append=True")
+    with AtlasDatasetWriter(path, resume=True, **PLAIN) as writer, said:
+        writer.add_example(1)
     assert list(AtlasDataset(path)) == list(range(20)) and sorted(os.listdir(path))[1:] == sorted([*(shard.path for shard in AtlasDataset(path).shards), "atlas.json"])
 
 
@@ -406,12 +406,12 @@ def test_options_are_checked_when_they_are_given(tmp_path, options):
 
 @pytest.mark.parametrize("options", [{"compression": {"y": "zstd"}}, {"icc": ["y"]}], ids=str)
 def test_names_of_columns_are_checked_with_the_first_example(tmp_path, options):
-    with pytest.raises((ValueError, errors.SchemaError), match="'y'.*the columns are x"):
+    with pytest.raises((ValueError, errors.SchemaError), match=r"'y'.*the columns are x"):
         AtlasDatasetWriter(tmp_path / "d", schema={"x": int}, **options)
     writer = AtlasDatasetWriter(tmp_path / "d", **options)
-    with pytest.raises((ValueError, errors.SchemaError), match="'y'.*the columns are x"):
+    with pytest.raises((ValueError, errors.SchemaError), match=r"'y'.*the columns are x"):
         writer.add_example({"x": 1})
-    with pytest.raises((ValueError, errors.SchemaError), match="'y'.*the columns are x"):
+    with pytest.raises((ValueError, errors.SchemaError), match=r"'y'.*the columns are x"):
         writer.add_batch({"x": [1]})
     writer.add_example({"x": 1, "y": 2})
     writer.close()
