@@ -220,10 +220,11 @@ def size_of(taken: Any) -> int:
     kind = type(taken)
     if kind is str or kind is bytes:
         return len(taken)
-    if kind is dict:
-        return sum([size_of(value) for value in taken.values()])
-    if kind is list or kind is tuple:
-        return 16 + sum([size_of(value) for value in taken])
+    if kind is dict or kind is list or kind is tuple:
+        total = 16
+        for value in taken.values() if kind is dict else taken:
+            total += size_of(value)
+        return total
     if kind is Media:
         return len(taken.data)
     return int(getattr(taken, "nbytes", 16))
