@@ -1,211 +1,105 @@
-"""A schema from the first examples. Pure: looks at values, stores nothing.
+"""A schema from the first examples, merged one by one. Pure: looks at values, stores nothing.
 
 Rules: int and float mix to float; a missing key or None makes a column nullable; arrays of one shape are fixed, else ragged; dicts
-whose keys are the same in every example become structs, other dicts, lists and datetimes become objects.
+whose keys are the same in every example become structs, other dicts, lists and datetimes become objects. What is known of one column is in seen.py.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import datetime
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from atlas_ds.errors import LimitError, SchemaError
-from atlas_ds.schema.schema import Schema, build_schema
-from atlas_ds.schema.types import MAX_DEPTH, Array, Field, Media, Scalar, Struct, Tensor, Type, Word, dtype_name
-from atlas_ds.schema.values import Media as MediaValue
-from atlas_ds.schema.values import describe, is_bfloat16, is_pil, sniff, to_numpy
+from atlas_ds.schema.schema import MAX_LEAVES, Schema, build_schema
+from atlas_ds.schema.seen import ABSENT, NOTHING, Seen, field_of, merge, not_packed
+from atlas_ds.schema.taken import MAX_NESTING, take_example
+from atlas_ds.schema.values import describe, pack
 
-MISSING = object()
-WAY_OUT = "store arrays of a constant dtype, str, bytes, bool, int, float, None, datetimes, or lists and dicts of these"
+TOO_DEEP = f"lists and dicts are nested too deep for the stack that Python has left here (else up to {MAX_NESTING} levels are possible)"
 
 
-def infer_schema(examples: Sequence[Any]) -> Schema:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Whole:
+    """What is known of examples. given: their kind of container; container: the schema's, which is "value" where lists differ in length."""
+
+    given: str
+    container: str
+    name: str | None
+    columns: dict[str, Seen]
+
+
+def infer_schema(examples: Iterable[Any]) -> Schema:
     """The schema of some examples (at least one). Errors name the example's number (from 0) and the column."""
-    first = examples[0]
-    container = container_of(first)
+    whole = None
     for number, example in enumerate(examples):
-        if container_of(example) != container:
-            raise SchemaError(f"example {number}: expected a {container} like example 0, got {describe(example)}")
-    if container in ("dict", "dataclass"):
-        rows = [example if isinstance(example, dict) else {f.name: getattr(example, f.name) for f in dataclasses.fields(example)} for example in examples]
-        name = type(first).__qualname__ if container == "dataclass" else None
-        return build_schema(container, infer_fields(rows, ""), name)
-    if container in ("tuple", "list"):
-        lengths = {len(example) for example in examples}
-        if len(lengths) == 1 and lengths != {0}:
-            columns = zip(*examples, strict=True)
-            return build_schema(container, [infer_field(str(i), column, str(i)) for i, column in enumerate(columns)])
-        if container == "tuple":
-            raise SchemaError(f"tuples of {sorted(lengths)[:5]} values: examples must have one length, at least 1 (use lists where it varies)")
-    return build_schema("value", [infer_field("value", examples, "value")])
+        try:
+            whole = merge_example(whole, *take_example(example))
+        except (SchemaError, LimitError) as error:
+            raise type(error)(f"example {number}: {error}") from error
+        except RecursionError:
+            raise SchemaError(f"example {number}: {TOO_DEEP}") from None
+    if whole is None:
+        raise SchemaError("a schema is inferred from one example at least: none was given")
+    return build_schema(whole.container, [field_of(name, seen) for name, seen in whole.columns.items()], whole.name)
 
 
-def container_of(example: Any) -> str:
-    if isinstance(example, dict):
-        return "dict"
-    if isinstance(example, tuple):
-        return "tuple"
-    if isinstance(example, list):
-        return "list"
-    if dataclasses.is_dataclass(example) and not isinstance(example, type | MediaValue):
-        return "dataclass"
-    return "value"
-
-
-def infer_fields(rows: Sequence[dict[str, Any]], prefix: str) -> list[Field]:
-    names: dict[str, None] = {}
-    for number, row in enumerate(rows):
-        for key in row:
-            if not isinstance(key, str):
-                raise SchemaError(f"example {number}: key {key!r} is a {type(key).__name__}; keys must be str")
-            names.setdefault(key)
-    if not names:
-        raise SchemaError("the examples are empty dicts: there is nothing to store")
-    return [infer_field(name, [row.get(name, MISSING) for row in rows], prefix + name) for name in names]
-
-
-def infer_field(name: str, column: Iterable[Any], path: str) -> Field:
-    column = list(column)
-    values = [(number, value) for number, value in enumerate(column) if value is not None and value is not MISSING]
-    nullable = len(values) != len(column)
-    if not values:
-        return Field(name, Word("object"))  # only None so far: an object holds that, and anything later
-    kinds = {kind_of(value, number, path) for number, value in values}
-    if kinds == {"dict"}:
-        field = infer_dict(name, values, path, nullable)
-    elif kinds <= {"object", "dict"}:
-        field = Field(name, Word("object"))
-    elif len(kinds) == 1:
-        field = FIELDS[kinds.pop()](name, values, path)
-    elif kinds == {"int", "float"}:
-        field = Field(name, Scalar("float64"))
-    elif kinds == {"path", "media"} or kinds == {"path", "pil"} or kinds == {"pil", "media"} or kinds == {"path", "pil", "media"}:
-        field = infer_media(name, values, path)
+def merge_example(whole: Whole | None, given: str, name: str | None, taken: Any) -> Whole:
+    """One more example, as taken.py gives it: the same Whole where nothing is new. SchemaError where it cannot fit."""
+    if whole is None:
+        return first_example(given, name, taken)
+    if given != whole.given:
+        raise SchemaError(f"expected a {whole.given} like example 0, got {describe(taken)}")
+    if whole.container == "value":
+        columns = merge_row(whole.columns, {"value": taken}, NOTHING)
+    elif given in ("tuple", "list"):
+        if len(taken) != len(whole.columns):
+            return other_length(whole, taken)
+        columns = merge_row(whole.columns, dict(zip(whole.columns, taken, strict=True)), NOTHING)
     else:
-        odd = next(number for number, value in values if kind_of(value, number, path) != kind_of(*values[0][::-1], path))
-        raise SchemaError(f"example {odd}: column {path!r}: got {describe(dict(values)[odd])} after {describe(values[0][1])}: one column has one type")
-    if field.type == Word("object"):
-        return field  # None is one of its values
-    return dataclasses.replace(field, nullable=nullable)
+        columns = merge_row(whole.columns, taken, ABSENT)
+    return whole if columns is whole.columns else dataclasses.replace(whole, columns=columns)
 
 
-def kind_of(value: Any, number: int, path: str) -> str:
-    if isinstance(value, bool | np.bool_):
-        return "bool" if isinstance(value, bool) else "numpy"
-    if isinstance(value, int) and not isinstance(value, np.generic):
-        return "int"
-    if isinstance(value, float) and not isinstance(value, np.generic):
-        return "float"
-    if isinstance(value, complex) and not isinstance(value, np.generic):
-        return "complex"
-    if isinstance(value, str) and not isinstance(value, np.generic):
-        return "str"
-    if isinstance(value, bytes | bytearray | memoryview):
-        return "bytes"
-    if isinstance(value, dict):
-        return "dict"
-    if isinstance(value, list | tuple | datetime.datetime):
-        return "object"
-    if isinstance(value, MediaValue):
-        return "media"
-    if isinstance(value, Path):
-        return "path"
-    if is_pil(value):
-        return "pil"
-    array = to_numpy(value)
-    if isinstance(array, np.ndarray | np.generic):
-        check_dtype(array, number, path)
-        return "numpy" if isinstance(array, np.generic) else "array"
-    raise SchemaError(f"example {number}: column {path!r}: a {type(value).__module__}.{type(value).__qualname__} cannot be stored: {WAY_OUT}")
+def first_example(given: str, name: str | None, taken: Any) -> Whole:
+    if given == "value" or (given == "list" and not taken):
+        return Whole(given, "value", None, merge_row({}, {"value": taken}, NOTHING))
+    if not taken:
+        what = "an empty tuple" if given == "tuple" else "an empty dict" if given == "dict" else "a dataclass without fields"
+        raise SchemaError(f"{what} cannot be the first example, as it names no columns: give schema=, or begin with an example that has values")
+    if len(taken) > MAX_LEAVES:
+        raise LimitError(f"an example of {len(taken)} columns: 1 to {MAX_LEAVES} are possible (put many small values in one array)")
+    row = taken if isinstance(taken, dict) else {str(i): value for i, value in enumerate(taken)}
+    return Whole(given, given, name, merge_row({}, row, NOTHING))
 
 
-def check_dtype(array: Any, number: int, path: str) -> None:
-    if is_bfloat16(array):
-        return
+def merge_row(columns: dict[str, Seen], row: dict[str, Any], start: Seen) -> dict[str, Seen]:
+    """Columns with one more row: the same dict where nothing is new. start: what is known of a column before its first value."""
+    changed = {}
+    new = 0
+    for name, value in row.items():
+        old = columns.get(name)
+        now = merge(old or start, value, name)
+        if now is not old:
+            changed[name] = now
+            new += old is None
+    if len(row) - new != len(columns):
+        for name, old in columns.items():
+            if not old.null and name not in row:
+                changed[name] = dataclasses.replace(old, null=True)
+    return columns | changed if changed else columns
+
+
+def other_length(whole: Whole, taken: Sequence[Any]) -> Whole:
+    """An example of another length than those before: lists become objects."""
+    got = f"expected a {whole.given} of {len(whole.columns)} values like example 0, got one of {len(taken)}"
+    if whole.given == "tuple":
+        raise SchemaError(f"{got}: tuples have one length, at least 1 (use lists where it varies)")
+    for name, seen in whole.columns.items():
+        if (what := not_packed(seen, name)) is not None:
+            raise SchemaError(f"{got}: lists that differ in length are stored as objects, and {what} before this example cannot be part of one")
     try:
-        dtype_name(array.dtype)
+        pack(taken, "value")
     except SchemaError as cause:
-        raise SchemaError(f"example {number}: column {path!r}: {cause}") from None
-
-
-def infer_dict(name: str, values: list[tuple[int, Any]], path: str, nullable: bool) -> Field:
-    """A struct if the keys are the same in all, else an object."""
-    keys = list(values[0][1])
-    if path.count(".") > MAX_DEPTH:
-        raise LimitError(f"column {path[:80]!r}...: dicts are nested deeper than {MAX_DEPTH}")
-    if keys and all(isinstance(key, str) for key in keys) and all(value.keys() == values[0][1].keys() for _, value in values):
-        return Field(name, Struct(tuple(infer_field(key, [value[key] for _, value in values], f"{path}.{key}") for key in keys)))
-    return Field(name, Word("object"))
-
-
-def infer_int(name: str, values: list[tuple[int, Any]], path: str) -> Field:
-    least, most = min(value for _, value in values), max(value for _, value in values)
-    if least >= -(1 << 63) and most < 1 << 63:
-        return Field(name, Scalar("int64"))
-    if least >= 0 and most < 1 << 64:
-        return Field(name, Scalar("uint64"))
-    odd = next(number for number, value in values if not -(1 << 63) <= value < 1 << 63)
-    raise SchemaError(f"example {odd}: column {path!r}: an int beyond 64 bits cannot be stored; store it as str")
-
-
-def infer_numpy(name: str, values: list[tuple[int, Any]], path: str) -> Field:
-    dtypes = {to_numpy(value).dtype for _, value in values}
-    return Field(name, Scalar(dtype_name(np.result_type(*dtypes))), numpy=True)
-
-
-def infer_array(name: str, values: list[tuple[int, Any]], path: str) -> Field:
-    arrays = [to_numpy(value) for _, value in values]
-    bfloat16 = {is_bfloat16(value) for _, value in values}
-    if len({array.dtype for array in arrays}) > 1 or len(bfloat16) > 1:
-        odd = next(number for (number, _), array in zip(values, arrays, strict=True) if array.dtype != arrays[0].dtype)
-        raise SchemaError(f"example {odd}: column {path!r}: got {describe(dict(values)[odd])} after {describe(values[0][1])}: a column's arrays have one dtype")
-    dtype = "bfloat16" if bfloat16 == {True} else dtype_name(arrays[0].dtype)
-    shapes = {array.shape for array in arrays}
-    if len(shapes) == 1:
-        return Field(name, Array(dtype, arrays[0].shape))
-    dims = {array.ndim for array in arrays}
-    return Field(name, Tensor(dtype, dims.pop() if len(dims) == 1 else None))
-
-
-def infer_media(name: str, values: list[tuple[int, Any]], path: str) -> Field:
-    kinds: set[str | None] = set()
-    for number, value in values:
-        kind = value.type if isinstance(value, MediaValue) else "image/png" if is_pil(value) else path_type(value, number, path)
-        kinds.add(kind)
-    return Field(name, Media(kinds.pop() if len(kinds) == 1 else None))
-
-
-def path_type(value: Path, number: int, path: str) -> str:
-    try:
-        with value.open("rb") as file:
-            head = file.read(64)
-    except OSError as cause:
-        raise SchemaError(f"example {number}: column {path!r}: cannot read {str(value)!r}: {cause.strerror}") from cause
-    kind = sniff(head, value.name)
-    if kind is None:
-        raise SchemaError(f"example {number}: column {path!r}: {str(value)!r} is no image, sound or film that is known: give its bytes, or Media(data, type)")
-    return kind
-
-
-def simple(kind: Type) -> Any:
-    return lambda name, values, path: Field(name, kind)
-
-
-FIELDS = {
-    "bool": simple(Scalar("bool")),
-    "int": infer_int,
-    "float": simple(Scalar("float64")),
-    "complex": simple(Scalar("complex128")),
-    "str": simple(Word("str")),
-    "bytes": simple(Word("bytes")),
-    "numpy": infer_numpy,
-    "array": infer_array,
-    "media": infer_media,
-    "path": infer_media,
-    "pil": infer_media,
-}
+        raise SchemaError(f"{got}: lists that differ in length are stored as objects, and this one cannot be one: {cause}") from cause
+    return Whole(whole.given, "value", None, {"value": Seen("object")})

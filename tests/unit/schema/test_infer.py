@@ -4,10 +4,14 @@ import datetime
 
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
-from atlas_ds import Media, errors
+import inference_2_0
+from atlas_ds import AtlasDataset, Media, errors
+from atlas_ds.schema.draft import Draft
 from atlas_ds.schema.infer import infer_schema
-from support import Point
+from support import PNG, Point, same, write
 
 
 def kind(*values):
@@ -53,3 +57,75 @@ def test_columns_stand_in_the_order_they_came():
 def test_errors_name_the_example_and_the_column(values, number):
     with pytest.raises(errors.SchemaError, match=f"example {number}: column 'v'"):
         kind(*values)
+
+
+def test_errors_name_the_example_and_the_limit():
+    with pytest.raises(errors.LimitError, match=r"example 1: an example of|example 1: column 'v.*nested deeper than 64"):
+        deep: dict = {}
+        for _ in range(70):
+            deep = {"k": deep}
+        infer_schema([{"v": None}, {"v": deep}])
+    with pytest.raises(errors.SchemaError, match="none was given"):
+        infer_schema([])
+
+
+# --- the same as 2.0 inferred, for whatever it accepted and stored exactly ---
+
+WHOLE = [np.int8(-3), np.uint8(200), np.int16(-300), np.uint16(9), np.int32(-5), np.int64(-5)]
+WIDE = [np.int64(2**53 + 1), np.int64(-(2**60)), np.float16(1.5), np.float32(0.1), np.float64(0.1)]
+FAMILIES = {
+    "bool": st.booleans(), "int": st.integers(-9, 9), "large": st.sampled_from([2**53, 2**53 + 1, 2**63 - 1, -(2**63), 2**63, 2**64 - 1, 2**70]), "float": st.floats(allow_nan=False), "complex": st.just(1j), "str": st.text(max_size=3),
+    "bytes": st.binary(max_size=3).flatmap(lambda data: st.sampled_from([data, bytearray(data), memoryview(data)])), "whole": st.sampled_from(WHOLE), "wide": st.sampled_from(WIDE), "real": st.sampled_from([*WHOLE, np.float16(1), np.float32(0.1), np.complex64(1j)]),
+    "array": st.builds(np.ones, st.sampled_from([(), (2,), (3,), (1, 2)]), st.sampled_from(["int8", "float32"])), "media": st.builds(Media, st.just(PNG), st.sampled_from(["image/png", "a/b"])), "when": st.just(datetime.datetime(2020, 1, 1)),
+}  # fmt: skip
+LEAVES = st.none() | st.one_of(list(FAMILIES.values()))
+NESTED = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("ab"), inner, max_size=2), max_leaves=4)
+FAMILIES |= {"none": st.none(), "list": st.lists(NESTED, max_size=2), "dict": st.dictionaries(st.sampled_from("ab"), NESTED, max_size=2), "tuple": st.tuples(FAMILIES["int"])}
+for name, family in list(FAMILIES.items()):
+    FAMILIES[f"in {name}"] = st.fixed_dictionaries({"p": family, "q": st.fixed_dictionaries({"r": family})})
+MIXES = [("int", "float"), ("int", "large"), ("large", "float"), ("whole", "wide"), ("list", "dict"), ("dict", "in int"), ("in int", "in float"), ("in array", "none")]
+
+
+@st.composite
+def streams(draw):
+    """Examples of one kind of container, whose columns have values of one family, or of a few that may mix, and None."""
+    mixes = st.sampled_from([*[(name,) for name in sorted(FAMILIES)], *MIXES, *[(name, "none") for name in sorted(FAMILIES)]])
+    columns = {name: st.one_of([FAMILIES[family] for family in draw(mixes)]) for name in "uvw"[: draw(st.integers(1, 3))]}
+    rows = {
+        "dict": st.fixed_dictionaries(columns), "missing": st.fixed_dictionaries({}, optional=columns), "tuple": st.tuples(*columns.values()), "list": st.tuples(*columns.values()).map(list),
+        "lists": st.lists(columns["u"], max_size=3), "dataclass": st.builds(Point, columns["u"], columns["u"]), "value": columns["u"],
+    }  # fmt: skip
+    return draw(st.lists(rows[draw(st.sampled_from(sorted(rows)))], min_size=1, max_size=7))
+
+
+def number(value):
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def exact(given, back):
+    """Whether a value came back as the same, whatever its type."""
+    if isinstance(given, Point):
+        given = {"x": given.x, "label": given.label}
+    if isinstance(given, dict):
+        return isinstance(back, dict) and all(exact(given.get(key), back.get(key)) for key in {*given, *back})
+    if isinstance(given, list | tuple):
+        return isinstance(back, list | tuple) and len(given) == len(back) and all(map(exact, given, back))
+    if isinstance(given, np.ndarray):
+        return same(given, back)
+    return bool(number(given) == number(back))
+
+
+@settings(max_examples=300, deadline=None)
+@given(streams())
+def test_the_same_as_before(tmp_path_factory, stream):
+    try:
+        schema = [inference_2_0.infer_schema(stream[:end]) for end in range(1, len(stream) + 1)][-1]
+        path = write(tmp_path_factory.mktemp("before") / "d", stream, schema=schema)
+        stored = all(map(exact, stream, AtlasDataset(path)))
+    except (errors.SchemaError, errors.LimitError, OverflowError):
+        stored = False
+    assume(stored)
+    draft = Draft()
+    for example in stream:
+        draft.add(example)
+    assert infer_schema(stream) == draft.schema() == schema

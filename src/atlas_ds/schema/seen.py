@@ -1,0 +1,269 @@
+"""What is known of a column from the values seen so far, and what one more value makes of it. Pure: nothing is ever changed in place.
+
+The facts that are kept saturate: their size does not grow with the number of values. They say enough that every value accepted so far can be stored in
+the column that a later value makes of it; a value for which that does not hold is refused.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn
+
+import numpy as np
+
+from atlas_ds.errors import LimitError, SchemaError
+from atlas_ds.schema.taken import NAMES, check_dtype
+from atlas_ds.schema.types import MAX_DEPTH, SCALARS, Array, Field, Media, Scalar, Struct, Tensor, Type, Word, dtype_name
+from atlas_ds.schema.values import Media as MediaValue
+from atlas_ds.schema.values import describe, is_bfloat16, pack
+
+WAY_OUT = "store arrays of a constant dtype, str, bytes, bool, int, float, None, datetimes, or lists and dicts of these"
+KINDS = {
+    bool: "bool", int: "int", float: "float", complex: "complex", str: "str", bytes: "bytes", dict: "dict", list: "object", tuple: "object",
+    datetime.datetime: "object", MediaValue: "media", np.ndarray: "array", **dict.fromkeys((dtype.type for dtype in SCALARS.values()), "numpy"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A column so far. null: a value was None, or its key was missing. fact, by kind:
+
+    int: (one is negative, one is 2**63 or more, one is none that float64 holds exactly); float: whether one is an int beyond 64 bits;
+    numpy: (dtypes, whether one is an int that float64 does not hold exactly); array: (dtype, shape or None where it differs, the same of ndim);
+    media: its type, None where it differs; dict: name to Seen. Other kinds have none. "none": no value but None so far.
+    """
+
+    kind: str
+    null: bool = False
+    fact: Any = None
+
+
+NOTHING = Seen("none")
+ABSENT = Seen("none", null=True)
+
+
+def merge(seen: Seen, value: Any, path: str, depth: int = 0) -> Seen:
+    """The column with one more value (a taken one, see taken.py): the same Seen where nothing is new. SchemaError where the value cannot fit."""
+    if value is None:
+        return seen if seen.null else replace(seen, null=True)
+    kind = KINDS.get(type(value)) or other_kind(value, path)
+    rule = RULES.get((seen.kind, kind))
+    if rule is None:
+        refuse(seen, value, path, "one column has one type")
+    return rule(seen, value, path, depth)
+
+
+def other_kind(value: Any, path: str) -> str:
+    if isinstance(value, datetime.datetime):
+        return "object"
+    if isinstance(value, np.generic):
+        check_dtype(value, path)
+        return "numpy"
+    if is_bfloat16(value):
+        return "array"  # a tensor
+    raise SchemaError(f"column {path!r}: a {type(value).__module__}.{type(value).__qualname__} cannot be stored: {WAY_OUT}")
+
+
+def refuse(seen: Seen, value: Any, path: str, why: str) -> NoReturn:
+    raise SchemaError(f"column {path!r}: expected {field_of('', seen).type}, got {describe(value)}: {why}")
+
+
+# --- one more value, by kind ---
+
+
+def keep(seen: Seen, value: Any, path: str, depth: int) -> Seen:
+    return seen
+
+
+def begin(kind: str, fact: Any = None) -> Callable[[Seen, Any, str, int], Seen]:
+    """The rule for the first value of a column: that for one more value of a column without any."""
+
+    def first(seen: Seen, value: Any, path: str, depth: int) -> Seen:
+        return RULES[kind, kind](Seen(kind, seen.null, fact), value, path, depth)
+
+    return first
+
+
+def merge_int(seen: Seen, value: int, path: str, depth: int) -> Seen:
+    if 0 <= value <= 1 << 53:
+        return seen
+    if not -(1 << 63) <= value < 1 << 64:
+        raise SchemaError(f"column {path!r}: expected {field_of('', seen).type}, got an int beyond 64 bits, which cannot be stored; store it as str")
+    negative, large, inexact = seen.fact
+    fact = (negative or value < 0, large or value >= 1 << 63, inexact or not float_holds(value))
+    if fact == seen.fact:
+        return seen
+    if fact[0] and fact[1]:
+        refuse(seen, value, path, "one column cannot hold negative ints and ints of 2**63 or more; store them as str")
+    return replace(seen, fact=fact)
+
+
+def int_to_float(seen: Seen, value: float, path: str, depth: int) -> Seen:
+    if seen.fact[2]:
+        refuse(seen, value, path, "the column would become float64, which does not hold an int before it exactly (beyond 2**53)")
+    return Seen("float", seen.null, False)
+
+
+def float_and_int(seen: Seen, value: int, path: str, depth: int) -> Seen:
+    if -(1 << 53) <= value <= 1 << 53:
+        return seen
+    if not float_holds(value):
+        refuse(seen, value, path, "float64 does not hold this int exactly (beyond 2**53); store it as str, or as an int in a column of its own")
+    return seen if seen.fact or -(1 << 63) <= value < 1 << 64 else replace(seen, fact=True)
+
+
+def float_holds(value: int) -> bool:
+    try:
+        return int(float(value)) == value
+    except OverflowError:
+        return False
+
+
+def merge_numpy(seen: Seen, value: np.generic, path: str, depth: int) -> Seen:
+    """NumPy scalars of several dtypes become the dtype that NumPy gives them together, where that holds every value exactly.
+
+    bool mixes with no other; int64 and uint64 (or a smaller signed one) would become floats: refused; 64-bit ints beside floats or complex numbers
+    are refused unless float64 holds each of these ints exactly. All other mixes are exact by their dtypes.
+    """
+    dtypes, inexact = seen.fact
+    dtype = value.dtype
+    wide = dtype.kind in "iu" and dtype.itemsize == 8 and not inexact and not float_holds(int(value))
+    if dtype in dtypes and not wide:
+        return seen
+    fact = (dtypes | {dtype.newbyteorder("=")}, inexact or wide)
+    result = result_of(fact[0])
+    kinds = {dtype.kind for dtype in fact[0]}
+    if "b" in kinds and len(kinds) > 1:
+        refuse(seen, value, path, "one column has one type")
+    if result.kind in "fc" and kinds <= {"i", "u"}:
+        refuse(seen, value, path, f"together they would become {result}, which does not hold them exactly: give the schema, or convert them to one dtype")
+    if result.kind in "fc" and fact[1]:
+        refuse(seen, value, path, f"together they would become {result}, which does not hold one of the ints exactly (beyond 2**53)")
+    return Seen("numpy", seen.null, fact)
+
+
+def result_of(dtypes: frozenset[np.dtype[Any]]) -> np.dtype[Any]:
+    return np.result_type(*sorted(dtypes, key=str))
+
+
+def merge_array(seen: Seen, value: Any, path: str, depth: int) -> Seen:
+    name = NAMES.get(value.dtype) if type(value) is np.ndarray else None
+    name = name or ("bfloat16" if is_bfloat16(value) else dtype_name(value.dtype))
+    shape = tuple(value.shape)
+    if seen.fact is None:
+        return Seen("array", seen.null, (name, shape, len(shape)))
+    dtype, old_shape, ndim = seen.fact
+    if dtype != name:
+        refuse(seen, value, path, "a column's arrays have one dtype")
+    if shape == old_shape:
+        return seen
+    fact = (dtype, None, ndim if ndim == len(shape) else None)
+    return seen if fact == seen.fact else Seen("array", seen.null, fact)
+
+
+def first_media(seen: Seen, value: MediaValue, path: str, depth: int) -> Seen:
+    return Seen("media", seen.null, value.type)
+
+
+def merge_media(seen: Seen, value: MediaValue, path: str, depth: int) -> Seen:
+    return seen if seen.fact is None or seen.fact == value.type else replace(seen, fact=None)
+
+
+def first_dict(seen: Seen, value: dict[str, Any], path: str, depth: int) -> Seen:
+    if not value:
+        return Seen("object", seen.null)
+    if depth >= MAX_DEPTH:
+        raise LimitError(f"column {path[:80]!r}...: dicts are nested deeper than {MAX_DEPTH}")
+    return Seen("dict", seen.null, {name: merge(NOTHING, inner, f"{path}.{name}", depth + 1) for name, inner in value.items()})
+
+
+def merge_dict(seen: Seen, value: dict[str, Any], path: str, depth: int) -> Seen:
+    if value.keys() != seen.fact.keys():
+        return to_object(seen, value, path, depth)
+    changed = {}
+    for name, inner in value.items():
+        old = seen.fact[name]
+        new = merge(old, inner, f"{path}.{name}", depth + 1)
+        if new is not old:
+            changed[name] = new
+    return replace(seen, fact=seen.fact | changed) if changed else seen
+
+
+def to_object(seen: Seen, value: Any, path: str, depth: int) -> Seen:
+    """A column of dicts with the same keys becomes one of objects: at a dict with other keys, or at a list."""
+    rule = f"a column of dicts with other keys than {', '.join(map(repr, list(seen.fact)[:8]))}, or of lists, holds objects, and"
+    cure = "give every dict the same keys (None where there is no value)"
+    if (what := not_packed(seen, path)) is not None:
+        refuse(seen, value, path, f"{rule} {what} before this example cannot be part of one: {cure}")
+    try:
+        pack(value, path)
+    except SchemaError as cause:
+        raise SchemaError(f"{cause}. {rule[0].upper()}{rule[1:]} this one cannot be one: {cure}") from cause
+    return Seen("object", seen.null)
+
+
+def not_packed(seen: Seen, path: str) -> str | None:
+    """The first value in a column that an object cannot hold: its path and type; None where objects can hold all."""
+    if seen.kind == "dict":
+        return next((what for name, inner in seen.fact.items() if (what := not_packed(inner, f"{path}.{name}")) is not None), None)
+    if seen.kind in ("complex", "array", "media") or (seen.kind == "numpy" and any(dtype.kind not in "biuf" for dtype in seen.fact[0])):
+        return f"{path!r} ({field_of('', seen).type})"
+    return f"{path!r} (an int beyond 64 bits)" if seen.kind == "float" and seen.fact else None
+
+
+PLAIN_KINDS = ("bool", "complex", "str", "bytes", "object")
+RULES: dict[tuple[str, str], Callable[[Seen, Any, str, int], Seen]] = {
+    **{(kind, kind): keep for kind in (*PLAIN_KINDS, "float")},
+    **{("none", kind): begin(kind) for kind in (*PLAIN_KINDS, "array")},
+    ("none", "int"): begin("int", (False, False, False)),
+    ("int", "int"): merge_int,
+    ("int", "float"): int_to_float,
+    ("none", "float"): begin("float", False),
+    ("float", "int"): float_and_int,
+    ("none", "numpy"): begin("numpy", (frozenset(), False)),
+    ("numpy", "numpy"): merge_numpy,
+    ("array", "array"): merge_array,
+    ("none", "media"): first_media,
+    ("media", "media"): merge_media,
+    ("none", "dict"): first_dict,
+    ("dict", "dict"): merge_dict,
+    ("dict", "object"): to_object,
+    ("object", "dict"): keep,
+}
+
+
+# --- the field that a column is ---
+
+TYPES: dict[str, Type] = {
+    "none": Word("object"),  # only None so far: an object holds that, and anything later
+    "object": Word("object"),
+    "bool": Scalar("bool"),
+    "float": Scalar("float64"),
+    "complex": Scalar("complex128"),
+    "str": Word("str"),
+    "bytes": Word("bytes"),
+}
+
+
+def field_of(name: str, seen: Seen) -> Field:
+    """The field of a column that holds what was seen."""
+    kind = TYPES.get(seen.kind) or type_of(seen)
+    return Field(name, kind, nullable=seen.null and kind != Word("object"), numpy=seen.kind == "numpy")  # None is one of an object's values
+
+
+def type_of(seen: Seen) -> Type:
+    fact = seen.fact
+    match seen.kind:
+        case "int":
+            return Scalar("uint64" if fact[1] else "int64")
+        case "numpy":
+            return Scalar(dtype_name(result_of(fact[0]))) if fact[0] else Word("object")
+        case "array":
+            dtype, shape, ndim = fact
+            return Array(dtype, shape) if shape is not None else Tensor(dtype, ndim)
+        case "media":
+            return Media(fact)
+        case _:
+            return Struct(tuple(field_of(name, inner) for name, inner in fact.items()))
