@@ -6,6 +6,7 @@ import os
 import warnings
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -18,10 +19,12 @@ from atlas_ds.dataset.output import RESUME, Output, said_with
 from atlas_ds.dataset.parts import part_folder
 from atlas_ds.errors import AtlasError, CommitConflict, LimitError, SchemaError
 from atlas_ds.progress import Progress
+from atlas_ds.schema.draft import Draft
 from atlas_ds.schema.infer import infer_schema
 from atlas_ds.schema.schema import Schema, make_schema
-from atlas_ds.schema.values import Media, to_numpy
-from atlas_ds.shard.icc import check_columns, combined_icc
+from atlas_ds.schema.types import Word
+from atlas_ds.schema.values import to_numpy
+from atlas_ds.shard.icc import check_columns, check_names, combined_icc
 from atlas_ds.shard.reader import open_shard
 from atlas_ds.shard.writer import Encoders, ShardInfo, ShardWriter
 from atlas_ds.store.paths import local_path
@@ -72,8 +75,8 @@ class AtlasDatasetWriter:
         if self._schema is not None:
             self._check_names(self._schema)
         threads, number = checked_workers(workers), checked_part(part)
-        self._waiting: list[tuple[Any, str | None]] = []
-        self._waiting_bytes = 0
+        self._draft = Draft()
+        self._waiting: list[tuple[Any, str | None]] = []  # copies of the first examples, which the schema is inferred from
         self._streams: dict[str | None, ShardWriter] = {}
         self._dictionaries: dict[int, bytes] = {}
         self._state = "open"
@@ -284,19 +287,49 @@ class AtlasDatasetWriter:
 
     def _wait(self, example: Any, split: str | None) -> None:
         """Takes one of the first examples, which the schema is inferred from."""
-        self._check_split(split)
-        self._waiting.append((example, split))
-        self._waiting_bytes += rough_size(example)
-        if len(self._waiting) >= INFER_ROWS or self._waiting_bytes >= INFER_BYTES:
+        name = self._check_split(split)
+        before = copy(self._draft)
+        try:
+            taken = self._draft.add(example)
+            self._check_waiting(taken)
+        except BaseException as error:
+            self._draft = before
+            if isinstance(error, SchemaError | LimitError):
+                error.args = (f"example {self.position}: {error}",)
+            raise
+        self._waiting.append((taken, name))
+        self.position += 1
+        if len(self._waiting) >= INFER_ROWS or self._draft.bytes >= INFER_BYTES:
             self._settle()
 
+    def _check_waiting(self, taken: Any) -> None:
+        """compression= and icc= must name columns of the first example, and icc= what can be alike or not."""
+        if self._waiting and not self._icc:
+            return
+        schema = self._draft.schema()
+        if not self._waiting:
+            self._options.check_names(schema.names)
+            check_names(self._icc or (), schema)
+        told = taken if isinstance(taken, dict) else dict(zip(schema.names, taken if isinstance(taken, tuple | list) else [taken], strict=False))
+        check_columns([name for name in self._icc or () if told.get(name) is not None], schema)
+
     def _settle(self) -> None:
-        """Infers the schema from the examples that wait, and passes them on."""
-        if self._schema is None and self._waiting:
-            self._schema = infer_schema([example for example, _ in self._waiting])
+        """Ends the time of the first examples: their schema is that of all that follow."""
+        if not self._waiting:
+            return
+        self._schema = schema = self._draft.schema()
+        unknown = [name for name in self._icc or () if schema[name].type == Word("object")]  # only None so far
+        if unknown:
+            warnings.warn(f"{self.path}: icc={unknown}: all {len(self._waiting):,} first examples have None there: it is not measured", RuntimeWarning, stacklevel=4)
+            self._icc = tuple(name for name in self._icc or () if name not in unknown)
         waiting, self._waiting = self._waiting, []
         for example, split in waiting:
-            self._add(example, split)
+            stream = self._streams.get(split) or self._stream(split)
+            try:
+                stream.add(example)
+            except BaseException as error:
+                self._not_added(error, stream, "one of the first examples")
+                raise
 
     def _check_names(self, schema: Schema) -> None:
         """That icc= and compression= name columns."""
@@ -382,19 +415,6 @@ def _forget_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_forget_in_child)
-
-
-def rough_size(example: Any, depth: int = 0) -> int:
-    """About how many bytes an example holds; only to bound the memory of inference."""
-    if isinstance(example, dict | list | tuple):
-        if depth > 16 or (len(example) >= 64 and not isinstance(example, dict)):
-            return 16 * len(example)
-        return sum(rough_size(value, depth + 1) for value in (example.values() if isinstance(example, dict) else example))
-    if isinstance(example, str | bytes):
-        return len(example)
-    if isinstance(example, Media):
-        return len(example.data)
-    return int(getattr(example, "nbytes", 16))
 
 
 def first_rows(columns: Any, most: int) -> list[Any]:

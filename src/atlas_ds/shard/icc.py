@@ -106,11 +106,17 @@ def is_text(field: Field) -> bool:
     return field.type == Word("str")
 
 
-def check_columns(names: Sequence[str], schema: Schema) -> None:
-    """SchemaError if a column is not there, or is no number, bool or text."""
+def check_names(names: Sequence[str], schema: Schema) -> None:
+    """SchemaError if a column is not there."""
     for name in names:
         if name not in schema.names:
             raise SchemaError(f"icc: no column {name!r}; the columns are {', '.join(schema.names)}")
+
+
+def check_columns(names: Sequence[str], schema: Schema) -> None:
+    """SchemaError if a column is not there, or is no number, bool or text."""
+    check_names(names, schema)
+    for name in names:
         field = schema[name]
         if not is_text(field) and not (isinstance(field.type, Scalar) and not field.type.dtype.startswith("complex")):
             raise SchemaError(f"icc: column {name!r} is {field.type}: only ints, floats, bools and str can be alike or not")

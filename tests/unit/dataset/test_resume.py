@@ -416,3 +416,17 @@ def test_names_of_columns_are_checked_with_the_first_example(tmp_path, options):
     writer.add_example({"x": 1, "y": 2})
     writer.close()
     assert list(AtlasDataset(tmp_path / "d")) == [{"x": 1, "y": 2}]
+
+
+def test_icc_of_what_cannot_be_alike_is_refused_with_its_example(tmp_path):
+    with AtlasDatasetWriter(tmp_path / "d", icc=["y"]) as writer:
+        with pytest.raises(errors.SchemaError, match="example 0: icc: column 'y'"):
+            writer.add_example({"y": np.zeros(3)})
+        writer.add_example({"y": None})
+        with pytest.raises(errors.SchemaError, match="example 1: icc: column 'y' is object"):
+            writer.add_example({"y": [1]})
+        writer.add_example({"y": 1})
+    assert list(AtlasDataset(tmp_path / "d")) == [{"y": None}, {"y": 1}] and AtlasDataset(tmp_path / "d").icc.keys() == {"y"}
+    with pytest.warns(RuntimeWarning, match=r"icc=\['y'\].*not measured"):
+        write(tmp_path / "e", [{"y": None}], icc=["y"])
+    assert list(AtlasDataset(tmp_path / "e")) == [{"y": None}] and AtlasDataset(tmp_path / "e").icc == {}
