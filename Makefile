@@ -16,6 +16,8 @@ PEER_MDS := mosaicml-streaming==0.13.0 zstd==1.5.7.2 python-snappy==0.7.3 cramja
 PEER_LITDATA := litdata==0.2.76 zstd==1.5.7.2 lightning-utilities==0.15.3
 PEER_DATASETS := datasets==5.2.0 dill==0.4.1 multiprocess==0.70.19 huggingface-hub==2.4.0 pandas==3.1.1 python-dateutil==4.0.0 \
   httpcore2==2.16.2 httpx2==2.16.2 truststore==0.10.5 h11==0.16.0 anyio==4.16.0 certifi==2026.10.18 idna==3.20 click==8.5.1 tqdm==4.70.1 pyyaml==6.0.3
+# For tests/shape/test_install.py, which installs the wheel with each of them; and with the newest.
+PIPS := 24.0 24.2 25.3
 FASHION := /usr/share/datasets/fashion-mnist
 FUZZ_RUNS ?= 100000
 BENCH_OPTIONS ?= --workloads fashion,text,jpeg --questions get,batch,epoch,size
@@ -63,6 +65,8 @@ build: .venv/ready
 	$(PY) $(PIP) --upgrade --no-deps --target .venv/peers/mds $(PEER_MDS)
 	$(PY) $(PIP) --upgrade --no-deps --target .venv/peers/litdata $(PEER_LITDATA)
 	$(PY) $(PIP) --upgrade --no-deps --target .venv/peers/datasets $(PEER_DATASETS)
+	for pip in $(PIPS); do $(PY) $(PIP) --upgrade --no-deps --target .venv/peers/pip-$$pip pip==$$pip || exit 1; done
+	$(PY) $(PIP) --upgrade --no-deps --target .venv/peers/pip-newest pip
 	@touch $@
 
 .venv-bench/ready: benchmarks/requirements.txt .venv/ready

@@ -9,6 +9,7 @@ import os
 import struct
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -128,10 +129,12 @@ def fd_count() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-def child(code: str, *args: object, check: bool = True, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-    """Runs code in another Python; its arguments are in sys.argv[1:]. `import support` works there."""
-    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
-    done = subprocess.run([sys.executable, "-c", code, *map(str, args)], capture_output=True, text=True, env=env, timeout=timeout)
+def child(
+    code: str, *args: object, check: bool = True, timeout: float = 120, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs code in another Python; its arguments are in sys.argv[1:]. `import support` works there. `env` adds to the environment."""
+    whole = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])} | dict(env or {})
+    done = subprocess.run([sys.executable, "-c", code, *map(str, args)], capture_output=True, text=True, env=whole, timeout=timeout)
     if check and done.returncode:
         raise AssertionError(f"child ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
     return done

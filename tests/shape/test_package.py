@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from packaging.specifiers import InvalidSpecifier, Specifier
 
 import atlas_ds
 from atlas_ds import _core, _tar
@@ -57,6 +58,30 @@ def test_metadata() -> None:
     assert all(re.fullmatch(r"\w+==[\d.]+", tool) for tool in project["optional-dependencies"]["lint"]), "one version of each tool"
     assert project["scripts"]["atlas-ds"] == "atlas_ds.cli:main"
     assert "Apache License" in (ROOT / "LICENSE").read_text()[:200]
+
+
+def safe_extra(name: str) -> bool:
+    """Whether every pip takes `extra == "name"` for a comparison of words. Where `==name` could ask for a version, as `==v1` does, pip 24.1
+    to 25.3 compare versions and stop at the first extra that is none. The name must also be as pip writes it: small letters, single hyphens.
+    """
+    try:
+        Specifier(f"=={name}")
+    except InvalidSpecifier:
+        return re.sub(r"[-_.]+", "-", name).lower() == name
+    return False
+
+
+def test_names_of_extras() -> None:
+    extras = PROJECT["project"]["optional-dependencies"]
+    assert [name for name in extras if not safe_extra(name)] == []
+    for name in ("v1", "1", "2.0", "v2-dev", "1a", "V1", "v1-post2", "1-rc", "torch_atlas", "Torch", "a--b"):
+        assert not safe_extra(name), name
+
+
+def test_extras_that_pages_and_errors_name() -> None:
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("src/**/*.py")]
+    named = {extra for page in pages for inside in re.findall(r"atlas-ds\[([^\]]+)\]", page.read_text()) for extra in inside.split(",")}
+    assert "torch-atlas-ds" in named and named <= PROJECT["project"]["optional-dependencies"].keys()
 
 
 def test_manifest_names_what_exists() -> None:

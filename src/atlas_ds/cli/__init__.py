@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from atlas_ds import __version__
 from atlas_ds.cli import bench, convert, head, info, repair, shuffle, verify
 from atlas_ds.cli.text import one_line
 from atlas_ds.errors import AtlasError
@@ -45,6 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}", help="print the version and exit")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in COMMANDS:
         command.add_command(commands)
@@ -55,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line (default: that of the process) and returns its exit code."""
     try:
         args = build_parser().parse_args(argv)
-    except SystemExit as stop:  # --help and wrong usage
+    except SystemExit as stop:  # --help, --version and wrong usage
         return stop.code if isinstance(stop.code, int) else 2
     try:
         code = args.run(args)

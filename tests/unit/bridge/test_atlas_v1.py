@@ -386,7 +386,7 @@ def test_a_block_at_a_time(tmp_path, monkeypatch):
 def test_zstandard_is_asked_for_by_name(tmp_path, monkeypatch):
     src, raw = write_v1(tmp_path / "v1", rows(4)), write_v1(tmp_path / "raw", rows(4), strategy=NONE)
     monkeypatch.setitem(__import__("sys").modules, "zstandard", None)
-    with pytest.raises(AtlasError, match=r"atlas-ds\[v1\]"):
+    with pytest.raises(AtlasError, match=r"atlas-ds\[torch-atlas-ds\]"):
         imported(tmp_path, src)
     assert same(imported(tmp_path, raw)[0], rows(4))
 

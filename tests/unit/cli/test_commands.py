@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+import atlas_ds
 from atlas_ds import AtlasDataset, AtlasDatasetWriter
 from atlas_ds.cli import main
 
@@ -27,7 +28,13 @@ def test_help_teaches(cli, command):
 
 def test_help_names_all_commands(cli):
     code, out, _ = cli("--help")
-    assert code == 0 and all(command in out for command in COMMANDS)
+    assert code == 0 and all(command in out for command in COMMANDS) and "--version" in out
+
+
+def test_version(cli):
+    assert cli("--version") == (0, f"atlas-ds {atlas_ds.__version__}\n", "")
+    done = subprocess.run([sys.executable, "-m", "atlas_ds", "--version"], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == (f"atlas-ds {atlas_ds.__version__}\n", "")
 
 
 @pytest.mark.parametrize(

@@ -253,5 +253,5 @@ def need_zstandard() -> Any:
     try:
         import zstandard
     except ImportError as cause:
-        raise AtlasError("compressed datasets of torch-atlas-ds need zstandard: pip install 'atlas-ds[v1]'") from cause
+        raise AtlasError("compressed datasets of torch-atlas-ds need zstandard: pip install 'atlas-ds[torch-atlas-ds]'") from cause
     return zstandard
