@@ -9,6 +9,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import no_locks as without  # noqa: E402
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Test files in memory where there is room: thousands of small datasets are not worth a disk's fsync."""
@@ -25,3 +27,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if long:
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in set(long)]
+
+
+@pytest.fixture(scope="session")
+def noflock(tmp_path_factory):
+    """The library that makes locks fail, for LD_PRELOAD; see no_locks.environment."""
+    return without.build(tmp_path_factory.mktemp("noflock"))
+
+
+@pytest.fixture(scope="session")
+def no_locks(noflock):
+    """no_locks(code, *args, error="ENOLCK"): Python in a child where every lock of a file fails."""
+    return without.child_without(noflock)

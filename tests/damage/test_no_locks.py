@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from damage.no_locks import ERRORS
+from no_locks import ERRORS
 from support import child
 
 TRY = """

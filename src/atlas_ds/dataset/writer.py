@@ -320,7 +320,8 @@ class AtlasDatasetWriter:
         self._schema = schema = self._draft.schema()
         unknown = [name for name in self._icc or () if schema[name].type == Word("object")]  # only None so far
         if unknown:
-            warnings.warn(f"{self.path}: icc={unknown}: all {len(self._waiting):,} first examples have None there: it is not measured", RuntimeWarning, stacklevel=4)
+            why = f"all {len(self._waiting):,} first examples have None there: it is not measured"
+            warnings.warn(f"{self.path}: icc={unknown}: {why}", RuntimeWarning, stacklevel=4)
             self._icc = tuple(name for name in self._icc or () if name not in unknown)
         waiting, self._waiting = self._waiting, []
         for example, split in waiting:
