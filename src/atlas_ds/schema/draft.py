@@ -61,15 +61,15 @@ class Draft:
     def _widened(self, whole: Whole) -> tuple[dict[str, Field], int]:
         """The fields of what is known now, the same dict where none differs, and how many leaves they have."""
         old = self._whole
-        anew = old is None or old.container != whole.container
-        known = {} if old is None or anew else old.columns
-        fields = {} if anew else self._fields
+        other = old is None or old.container != whole.container
+        known = {} if old is None or other else old.columns
+        fields = {} if other else self._fields
         seen = {name: field_of(name, seen) for name, seen in whole.columns.items() if seen is not known.get(name)}
         changed = {name: field for name, field in seen.items() if field != fields.get(name)}
         if not changed:
             return fields, self._leaves
         leaves = sum(map(count_leaves, changed.values())) - sum(count_leaves(fields[name]) for name in changed if name in fields)
-        leaves += 0 if anew else self._leaves
+        leaves += 0 if other else self._leaves
         if leaves > MAX_LEAVES:
             raise LimitError(f"{leaves} columns with this example, after flattening; 1 to {MAX_LEAVES} are possible (put many small values in one array)")
         return fields | changed, leaves

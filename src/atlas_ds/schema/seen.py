@@ -17,7 +17,7 @@ from atlas_ds.errors import LimitError, SchemaError
 from atlas_ds.schema.taken import NAMES, check_dtype
 from atlas_ds.schema.types import MAX_DEPTH, SCALARS, Array, Field, Media, Scalar, Struct, Tensor, Type, Word, dtype_name
 from atlas_ds.schema.values import Media as MediaValue
-from atlas_ds.schema.values import describe, is_bfloat16, pack
+from atlas_ds.schema.values import describe, is_bfloat16, pack, to_numpy
 
 WAY_OUT = "store arrays of a constant dtype, str, bytes, bool, int, float, None, datetimes, or lists and dicts of these"
 KINDS = {
@@ -61,8 +61,8 @@ def other_kind(value: Any, path: str) -> str:
     if isinstance(value, np.generic):
         check_dtype(value, path)
         return "numpy"
-    if is_bfloat16(value):
-        return "array"  # a tensor
+    if is_bfloat16(value) and isinstance(to_numpy(value), np.ndarray):
+        return "array"  # a torch tensor
     raise SchemaError(f"column {path!r}: a {type(value).__module__}.{type(value).__qualname__} cannot be stored: {WAY_OUT}")
 
 

@@ -171,7 +171,7 @@ def test_containers():
         ((2**64,), "64 bits"), ((-(2**63) - 1,), "64 bits"), ((2**63, -1), "2**63"), ((-1, 2**63), "2**63"),
         ((2**53 + 1, 1.5), "exactly"), ((1.5, 2**53 + 1), "exactly"), ((1.5, 10**400), "exactly"), ((-(2**53) - 1, 1.5), "exactly"),
         ((np.int64(1), np.uint64(1)), "exactly"), ((np.int8(1), np.uint64(1)), "exactly"), ((np.int64(2**53 + 1), np.float32(1)), "exactly"), ((np.float32(1), np.uint64(2**53 + 1)), "exactly"), ((np.complex64(1), np.int64(2**53 + 1)), "exactly"), ((np.bool_(1), np.int8(1)), "one type"), ((np.float32(1), np.bool_(1)), "one type"),
-        ((object(),), "builtins.object cannot be stored"), (({1, 2},), "cannot be stored"), ((datetime.date(2020, 1, 1),), "cannot be stored"), ((np.datetime64("2020-01-01"),), "cannot be stored"), ((np.array(["x"]),), "cannot be stored"), ((np.array([None]),), "cannot be stored"), ((np.longdouble(1),), "cannot be stored"), (([object()],), "column 'v'"), (([np.zeros(2)],), "column 'v'"), (([2**64],), "column 'v'"), (([1], [1, {2}]), "column 'v'"),
+        ((object(),), "builtins.object cannot be stored"), ((type("Half", (), {"dtype": "bfloat16"})(),), "Half cannot be stored"), (({1, 2},), "cannot be stored"), ((datetime.date(2020, 1, 1),), "cannot be stored"), ((np.datetime64("2020-01-01"),), "cannot be stored"), ((np.array(["x"]),), "cannot be stored"), ((np.array([None]),), "cannot be stored"), ((np.longdouble(1),), "cannot be stored"), (([object()],), "column 'v'"), (([np.zeros(2)],), "column 'v'"), (([2**64],), "column 'v'"), (([1], [1, {2}]), "column 'v'"),
         (("\ud800",), "surrogate"), (("x", "\ud800"), "surrogate"), ((["\ud800"],), "column 'v'"), (({"\ud800": 1},), "surrogate"), (([{"\ud800": 1}],), "column 'v'"), ((Media(b"", "\ud800"),), "surrogate"), ((Media(b"", None),), "column 'v'"), ((Media("text", "a/b"),), "column 'v'"), (({1: 2},), "column 'v': key 1 is a int; keys must be str"), (([{1: 2}],), "key 1 is not a str"),
         (({"a": np.zeros(2)}, {"b": 1}), "'v.a' (array(float64, 2))"), (({"a": {"b": 1j}}, [1]), "'v.a.b' (complex128)"), (({"a": 1}, {"b": np.zeros(2)}), "this one cannot be one"), (({"a": 1}, [np.zeros(2)]), "this one cannot be one"), (({"a": 1.5}, {"a": 2**70}, {"b": 1}), "'v.a' (an int beyond 64 bits)"), (({"a": np.complex64(1)}, {}), "'v.a' (complex64)"), (({"a": Media(b"", "a/b")}, {}), "'v.a' (media(a/b))"),
     ],
@@ -301,11 +301,16 @@ def dicts(values):
 NESTED = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | dicts(inner), max_leaves=5)
 FAMILIES |= {"dict": dicts(NESTED), "same": st.fixed_dictionaries({"p": LEAVES, "q": FAMILIES["int"]}), "list": st.lists(NESTED, max_size=3), "tuple": st.tuples(FAMILIES["int"], FAMILIES["str"])}
 
+for family in ("int", "large", "float", "numpy", "array", "dict"):
+    FAMILIES[f"in {family}"] = st.fixed_dictionaries({"p": FAMILIES[family], "q": st.fixed_dictionaries({"r": FAMILIES[family]})})
+MIXES = [("int", "float"), ("large", "float"), ("int", "none"), ("array", "none", "masked"), ("same", "none"), ("same", "list"), ("in large", "in float"), ("in int", "dict"), ("in float", "in large", "list"), ("in numpy", "list"), ("in array", "dict")]
+
 
 @st.composite
 def streams(draw):
     """Examples whose columns have one family of values each, or a few."""
-    columns = {name: st.one_of([FAMILIES[family] for family in draw(st.lists(st.sampled_from(sorted(FAMILIES)), min_size=1, max_size=3))]) for name in "uvw"[: draw(st.integers(1, 3))]}
+    mixes = st.lists(st.sampled_from(sorted(FAMILIES)), min_size=1, max_size=3) | st.sampled_from(MIXES)
+    columns = {name: st.one_of([FAMILIES[family] for family in draw(mixes)]) for name in "uvw"[: draw(st.integers(1, 3))]}
     one = draw(st.sampled_from(["dict", "missing", "tuple", "list", "lists", "dataclass", "value"]))
     if one in ("tuple", "list"):
         rows = st.tuples(*columns.values()).map(tuple if one == "tuple" else list)

@@ -115,17 +115,21 @@ def exact(given, back):
     return bool(number(given) == number(back))
 
 
+def stored_exactly(tmp_path_factory, examples, schema):
+    path = write(tmp_path_factory.mktemp("before") / "d", examples, schema=schema)
+    return all(map(exact, examples, AtlasDataset(path)))
+
+
 @settings(max_examples=300, deadline=None)
 @given(streams())
 def test_the_same_as_before(tmp_path_factory, stream):
     try:
-        schema = [inference_2_0.infer_schema(stream[:end]) for end in range(1, len(stream) + 1)][-1]
-        path = write(tmp_path_factory.mktemp("before") / "d", stream, schema=schema)
-        stored = all(map(exact, stream, AtlasDataset(path)))
-    except (errors.SchemaError, errors.LimitError, OverflowError):
+        schemas = [inference_2_0.infer_schema(stream[:end]) for end in range(1, len(stream) + 1)]
+        stored = all(stored_exactly(tmp_path_factory, stream[:end], schema) for end, schema in enumerate(schemas, 1) if schemas[end : end + 1] != [schema])
+    except (errors.SchemaError, errors.LimitError):
         stored = False
     assume(stored)
     draft = Draft()
     for example in stream:
         draft.add(example)
-    assert infer_schema(stream) == draft.schema() == schema
+    assert infer_schema(stream) == draft.schema() == schemas[-1]
