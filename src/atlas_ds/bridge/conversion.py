@@ -14,7 +14,7 @@ from atlas_ds.bridge.source import Source
 from atlas_ds.bridge.webdataset.importing import import_webdataset
 from atlas_ds.dataset.reader import AtlasDataset
 from atlas_ds.dataset.writer import AtlasDatasetWriter
-from atlas_ds.errors import AtlasError, SchemaError
+from atlas_ds.errors import AtlasError, LimitError, SchemaError
 from atlas_ds.progress import Progress
 from atlas_ds.store.local import refuse_overlap
 from atlas_ds.store.paths import local_path
@@ -170,11 +170,11 @@ def named_places(place: Callable[[int], str] | None) -> Iterator[None]:
     """Says of an example that cannot be stored where it comes from. The writer counts examples from 0, as the source's rows are."""
     try:
         yield
-    except SchemaError as error:
-        found = re.match(r"example (\d+): ", str(error))  # the writer infers from many examples at once, and only its words tell which was wrong
+    except (SchemaError, LimitError) as error:
+        found = re.match(r"example (\d+): ", str(error))
         if place is None or found is None:
             raise
-        raise SchemaError(f"{place(int(found[1]))}: {str(error)[found.end() :]}") from error
+        raise type(error)(f"{place(int(found[1]))}: {str(error)[found.end() :]}") from error
 
 
 def _appended_metadata(dst: Path, source: Source) -> dict[str, object]:

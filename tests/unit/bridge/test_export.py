@@ -24,6 +24,8 @@ from atlas_ds.bridge.webdataset.exporting import export_webdataset
 from atlas_ds.bridge.webdataset.names_out import key_fault
 from atlas_ds.bridge.webdataset.pattern import parse_pattern
 from atlas_ds.errors import AtlasError, LimitError, SchemaError, UnsupportedError
+from atlas_ds.store.local import temporary_name
+from atlas_ds.store.owner import here_mark
 
 
 @pytest.fixture
@@ -470,14 +472,13 @@ def test_an_error_anywhere_leaves_what_was(numbers, tmp_path, monkeypatch, step,
 
 
 def test_unfinished_shards_of_the_dead_go(numbers, tmp_path):
-    pid = os.fork()
-    if pid == 0:
-        os._exit(0)
-    os.waitpid(pid, 0)
-    for name in (f".tmp-a-3.tar-{pid}-0", f".tmp-b-3.tar-{pid}-0", f".tmp-a-3.tar-{os.getpid()}-0"):
+    dead = f"{os.getpid()}.1.{here_mark()}"  # the number is another process's by now
+    foreign = f"{os.getpid()}.1.00000000"  # of another machine: whether it has ended cannot be told
+    names = [f".tmp-a-3.tar-{dead}-0", f".tmp-b-3.tar-{dead}-0", f".tmp-a-3.tar-{foreign}-0", temporary_name("a-3.tar")]
+    for name in names:
         (tmp_path / name).write_bytes(b"x")
     export_webdataset(numbers, tmp_path / "a-%d.tar")
-    assert visible(tmp_path) == [f".tmp-a-3.tar-{os.getpid()}-0", f".tmp-b-3.tar-{pid}-0", "a-0.tar", "a.json", "ds"]
+    assert visible(tmp_path) == sorted([*names[1:], "a-0.tar", "a.json", "ds"])
 
 
 def test_missing_zstandard(numbers, tmp_path, monkeypatch):
