@@ -51,7 +51,7 @@ _caches: weakref.WeakSet[Any] = weakref.WeakSet()
 def share(most: int, part: int) -> int:
     """How many descriptors may stay open: a part of what the process may have, and at most `most`."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return most if soft == resource.RLIM_INFINITY else max(FEWEST, min(most, soft // part))
+    return most if soft == resource.RLIM_INFINITY else min(most, max(FEWEST, soft // part))
 
 
 def add_cache(cache: Cache) -> None:
