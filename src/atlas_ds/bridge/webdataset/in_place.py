@@ -132,11 +132,7 @@ class Opened:
         what = index.rows, columns, self.empty
         if is_remote(name):
             return partial(remote_sample, look_up(name), index.version[0], *what)
-        try:
-            fd = open_to_read(name)
-        except FileNotFoundError:
-            raise DatasetChanged(f"{name}: the tar was removed after it was opened; put it back, or open the tars that are left") from None
-        return TarReader(fd, index.version[0], self.opening.mapped, self.larger_than_memory, *what)
+        return TarReader(open_unchanged(name, index.version), index.version[0], self.opening.mapped, self.larger_than_memory, *what)
 
     def fail(self, number: int, byte: int, why: str | OSError) -> NoReturn:
         name = self.opening.names[number]
@@ -149,6 +145,29 @@ class Opened:
             raise CorruptError(f"{name}: its index is damaged: byte {byte}, {wrong}; delete the index, and it is made anew")
         changed = "another header than when the tar was indexed"
         raise CorruptError(f"{name}: byte {byte}: {changed}; it was changed meanwhile: open it again, or delete its index")
+
+
+def open_unchanged(name: str, version: Version) -> int:
+    """A descriptor of a local tar. DatasetChanged if it is gone, or another than was indexed; one that was cut is read as far as it goes."""
+    try:
+        fd = open_to_read(name)
+    except FileNotFoundError:
+        raise removed(name) from None
+    state = os.fstat(fd)
+    now = state.st_size, state.st_mtime_ns
+    if now == version or now[0] < version[0]:
+        return fd
+    os.close(fd)
+    raise changed(name, version, now)
+
+
+def removed(name: str) -> DatasetChanged:
+    return DatasetChanged(f"{name}: the tar was removed after it was opened; put it back, or open the tars that are left")
+
+
+def changed(name: str, then: Version, now: Version) -> DatasetChanged:
+    had = f"{then[0]:,} bytes and time or version {then[1]} when it was opened, and has {now[0]:,} bytes and {now[1]} now"
+    return DatasetChanged(f"{name}: the tar was changed: it had {had}; open it again")
 
 
 def remote_sample(file: RemoteFile, total: int, rows: Any, columns: Columns, empty: dict[str, object], k: int) -> dict[str, object] | Wrong:
@@ -246,10 +265,9 @@ def reopen(opening: Opening, versions: list[Version], rows: range | np.ndarray |
     """In another process; rows are only those of the tars as they were."""
     for name in opening.names:
         if not is_remote(name) and not os.path.exists(name):
-            raise DatasetChanged(f"{name}: the tar was removed after it was opened; put it back, or open the tars that are left")
+            raise removed(name)
     opened = Opened(opening)
     for name, then, now in zip(opening.names, versions, opened.versions, strict=True):
         if then != now:
-            had = f"{then[0]:,} bytes and version {then[1]} when it was first opened, and has {now[0]:,} bytes and version {now[1]} now"
-            raise DatasetChanged(f"{name}: the tar was changed: it had {had}; open it again")
+            raise changed(name, then, now)
     return TarDataset(opened, opened.reader(), rows, function)
