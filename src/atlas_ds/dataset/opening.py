@@ -170,7 +170,7 @@ def open_manifest(source: Source, manifest: Manifest) -> Opened:
 def hint(path: Path) -> str:
     if (path / "meta.json").exists():
         return f"; it looks like a dataset of torch-atlas-ds (version 1): `atlas-ds convert --trust-pickle {path} DATASET` writes it anew"
-    if any(any(path.glob(pattern)) for pattern in (".writing-*.jsonl", ".left-*.jsonl", ".tmp-*")):
+    if any(any(path.glob(pattern)) for pattern in (".writing*.json*", ".left-*.jsonl", ".tmp-*")):
         return "; a writer is at work here, or was stopped: resume=True goes on with its finished shards"
     if any(path.glob("*.atlas")):
         return "; shards are there: `atlas-ds repair` makes a new manifest"

@@ -5,7 +5,6 @@ No locks: each step on the table of open descriptors is one call that is atomic 
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import itertools
 import os
@@ -21,6 +20,7 @@ from atlas_ds.errors import DatasetChanged
 MOST = 64
 FEWEST = 4
 END_BYTES = 64  # at a file's end, by which it is told from another one
+READ = os.O_RDONLY | os.O_CLOEXEC
 FULL = (errno.EMFILE, errno.ENFILE)
 T = TypeVar("T")
 
@@ -73,6 +73,11 @@ def with_room(call: Callable[[], T], path: str | os.PathLike[str]) -> T:
     except OSError as error:
         if error.errno not in FULL:
             raise
+    return once_more(call, path)
+
+
+def once_more(call: Callable[[], T], path: str | os.PathLike[str]) -> T:
+    """What call() returns when there is as much room as can be made."""
     close_all()
     try:
         return call()
@@ -89,20 +94,26 @@ def no_descriptor(error: OSError, path: str | os.PathLike[str]) -> OSError:
 
 def open_to_read(path: str | os.PathLike[str]) -> int:
     """A new descriptor of a file, which the caller closes."""
-    return with_room(lambda: os.open(path, os.O_RDONLY | os.O_CLOEXEC), path)
+    try:
+        return os.open(path, READ)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+    return once_more(lambda: os.open(path, READ), path)
 
 
 class ReadFile:
     """A file that is read at random. Its descriptor stays open while few others are in use, and is opened again by path when it is needed; the file
     must be the same then. ValueError: it is empty."""
 
-    __slots__ = ("__weakref__", "_end", "_number", "_seen", "path", "size")
+    __slots__ = ("__weakref__", "_end", "_most", "_number", "_seen", "path", "size")
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._number = next(_numbers)
+        self._most = share(MOST, 8)
         found = Descriptor(open_to_read(path))
-        self._seen = os.fstat(found.fd)
+        self._seen = self._look(found)
         self.size = self._seen.st_size
         if self.size == 0:
             raise ValueError("empty")
@@ -111,29 +122,28 @@ class ReadFile:
 
     def read_into(self, view: memoryview, offset: int) -> int:
         """Reads once; the bytes read, 0 at the end of the file. OSError names the file, the byte and the cause."""
+        held = _open.get(self._number)
+        if held is None:
+            held = self._open_again()
+        else:
+            try:
+                _open.move_to_end(self._number)
+            except KeyError:  # another thread made room meanwhile
+                _open[self._number] = held
         try:
-            return self._read_into(view, offset)
+            return os.preadv(held.fd, [view], offset)
         except OSError as error:
             if error.errno != errno.ESTALE:
                 raise self._failed(error, offset) from None
-        _open.pop(self._number, None)  # a network file system forgot the descriptor: the file may still be there
+        held = self._open_again()  # a network file system forgot the descriptor: the file may still be there
         try:
-            return self._read_into(view, offset)
+            return os.preadv(held.fd, [view], offset)
         except OSError as error:
             raise self._failed(error, offset) from None
 
-    def _read_into(self, view: memoryview, offset: int) -> int:
-        held = _open.get(self._number)
-        if held is None:
-            held = self._reopen()
-        else:
-            with contextlib.suppress(KeyError):  # another thread made room meanwhile
-                _open.move_to_end(self._number)
-        return os.preadv(held.fd, [view], offset)
-
-    def _reopen(self) -> Descriptor:
+    def _open_again(self) -> Descriptor:
         held = Descriptor(open_to_read(self.path))
-        seen = os.fstat(held.fd)
+        seen = self._look(held)
         if seen.st_size != self.size:
             raise DatasetChanged(f"{self.path}: has {seen.st_size:,} bytes, and had {self.size:,} when it was opened; open the dataset again")
         if identity(seen) != identity(self._seen):
@@ -143,25 +153,29 @@ class ReadFile:
         self._keep(held)
         return held
 
-    def _read_end(self, held: Descriptor) -> bytes:
+    def _look(self, held: Descriptor) -> os.stat_result:
         try:
-            return os.pread(held.fd, END_BYTES, max(0, self.size - END_BYTES))
+            return os.fstat(held.fd)
         except OSError as error:
-            raise self._failed(error, max(0, self.size - END_BYTES)) from None
+            raise self._failed(error, 0) from None
+
+    def _read_end(self, held: Descriptor) -> bytes:
+        place = max(0, self.size - END_BYTES)
+        try:
+            return os.pread(held.fd, END_BYTES, place)
+        except OSError as error:
+            raise self._failed(error, place) from None
 
     def _keep(self, held: Descriptor) -> None:
         _open[self._number] = held
-        most = share(MOST, 8)
-        while len(_open) > most:
+        while len(_open) > self._most:
             try:
                 _open.popitem(last=False)
             except KeyError:  # another thread emptied it
                 return
 
     def _failed(self, error: OSError, offset: int) -> OSError:
-        if error.errno is None or error.filename is not None or isinstance(error, DatasetChanged):
-            return error
-        why = f"byte {offset}: cannot be read: {os.strerror(error.errno)}; check the disk or the network, then read again"
+        why = f"byte {offset}: cannot be read: {os.strerror(error.errno or 0)}; check the disk or the network, then read again"
         return OSError(error.errno, why, os.fspath(self.path))
 
     def __del__(self, table: OrderedDict[int, Descriptor] = _open) -> None:
