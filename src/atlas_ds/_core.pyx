@@ -1,6 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True, freethreading_compatible=True
 """The whole binding of the C core: every C object in a cdef class, one function that raises, and the two loops that turn
-views into examples and examples into columns. No file and no policy lives here, and no thread but the helper of a large call.
+views into examples and examples into columns. No path and no policy lives here, and no thread but the helper of a large call.
 
 Longer than other files because examples are built and taken apart without a Python-level call per value, in both directions.
 """
@@ -16,7 +16,9 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_DECREF, Py_XDECREF
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
+from libc.errno cimport errno
 from libc.string cimport memcpy, memmove, memset
+from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, mmap, munmap
 cimport numpy as cnp
 
 from atlas_ds.catlas cimport *
@@ -127,6 +129,41 @@ def hash128(const uint8_t[::1] data):
     cdef uint8_t out[16]
     atlas_hash128(&data[0] if data.shape[0] else NULL, data.shape[0], out)
     return PyBytes_FromStringAndSize(<char *>out, 16)
+
+
+# --- files in memory ---------------------------------------------------------
+
+@cython.final
+cdef class Mapping:
+    """The first `size` bytes of the file that is open at fd, in memory and read-only. It needs the descriptor only while it is made (Python's own
+    mmap keeps a copy of it), and lives on where the file loses its name. OSError, without a path: the system refused."""
+    cdef void *base
+    cdef Py_ssize_t size
+    cdef object __weakref__
+
+    def __cinit__(self, int fd, Py_ssize_t size):
+        cdef void *base
+        if size < 1:
+            raise ValueError(f"size={size}: a mapping has at least one byte")
+        with nogil:
+            base = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0)
+        if base == MAP_FAILED:
+            raise OSError(errno, os.strerror(errno))
+        self.base, self.size = base, size
+
+    def __dealloc__(self):
+        if self.base != NULL:
+            munmap(self.base, self.size)
+
+    def __getbuffer__(self, Py_buffer *buffer, int flags):
+        PyBuffer_FillInfo(buffer, self, self.base, self.size, 1, flags)
+
+    def __len__(self):
+        return self.size
+
+    def __getitem__(self, slice key):
+        """A copy of some bytes."""
+        return bytes(memoryview(self)[key])
 
 
 # --- dictionaries ------------------------------------------------------------

@@ -263,13 +263,15 @@ cdef class TarReader:
 @cython.final
 cdef class Samples:
     """The samples of many tars, numbered through. starts: the first row of each tar, and at last the number of all rows. open(tar) gives a
-    TarReader, or another function of a row of that tar; the last `most` that were opened stay open. fail(tar, byte, why) raises the error."""
+    TarReader, or another function of a row of that tar; the last `most` that were opened stay open, until close_all(). fail(tar, byte, why) raises
+    the error; why: a text of TarReader.sample's, or its OSError."""
 
     cdef object _open, _fail
     cdef list _readers, _order
     cdef Py_ssize_t _most
     cdef int64_t *_starts
     cdef Py_ssize_t _tars
+    cdef object __weakref__
 
     def __cinit__(self, list starts not None, open, fail, Py_ssize_t most):
         cdef Py_ssize_t i
@@ -285,6 +287,13 @@ cdef class Samples:
 
     def __dealloc__(self):
         PyMem_Free(self._starts)
+
+    def close_all(self):
+        """Closes the tars; each is opened again when a row of it is asked for."""
+        cdef Py_ssize_t tar
+        self._order = []
+        for tar in range(self._tars):
+            self._readers[tar] = None
 
     def tar_of(self, int64_t row):
         """The tar that has a row."""
@@ -313,7 +322,12 @@ cdef class Samples:
                 if len(self._order) > self._most:
                     self._readers[self._order.pop(0)] = None  # who reads it holds it
         row -= self._starts[tar]
-        sample = (<TarReader>reader).sample(row) if type(reader) is TarReader else reader(row)
+        try:
+            sample = (<TarReader>reader).sample(row) if type(reader) is TarReader else reader(row)
+        except OSError as error:
+            if error.errno is None or error.filename is not None:  # it names its file
+                raise
+            self._fail(tar, 0, error)
         if type(sample) is tuple:
             self._fail(tar, *sample)
         return sample

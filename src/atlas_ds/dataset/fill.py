@@ -18,10 +18,14 @@ PAGE = os.sysconf("SC_PAGESIZE")
 
 
 class Filler:
-    """The guard of a table (see _core.Table): enter() makes blocks present and pins them, exit() unpins them."""
+    """The guard of a table (see _core.Table): enter() makes blocks present and pins them, exit() unpins them.
 
-    def __init__(self, limit: int) -> None:
+    gone: the error to raise where the file of shard k is not there any more.
+    """
+
+    def __init__(self, limit: int, gone: Callable[[int], Exception]) -> None:
         self._limit = limit
+        self._gone = gone
         self._held = 0
         self._shards: dict[int, tuple[_core.Shard, AnonymousSpan, np.ndarray, dict[int, tuple[int, int]], np.ndarray, np.ndarray]] = {}
         self._present: OrderedDict[Key, int] = OrderedDict()  # to its pins
@@ -76,7 +80,10 @@ class Filler:
         block = blocks[key[1]]
         size = int(block["bytes"])
         self._make_room(size)
-        span.fill(int(block["offset"]), size)
+        try:
+            span.fill(int(block["offset"]), size)
+        except FileNotFoundError:
+            raise self._gone(key[0]) from None
         self._present[key] = 1
         self._held += size
 
@@ -132,6 +139,7 @@ class Filler:
         self._lock = threading.RLock()
         for key in self._present:
             self._present[key] = 0
+        self._held = sum(int(self._shards[k][2][number]["bytes"]) for k, number in self._present)  # that thread may have been between two steps
 
 
 def _weak_set() -> Any:

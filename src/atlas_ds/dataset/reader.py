@@ -2,141 +2,26 @@
 
 from __future__ import annotations
 
-import mimetypes
 import operator
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import rfc8785
 
 from atlas_ds import _core
 from atlas_ds.dataset import advice
-from atlas_ds.dataset.fill import Filler
-from atlas_ds.dataset.manifest import NAME, Manifest, Ranges, read_manifest
+from atlas_ds.dataset.manifest import Manifest, Ranges
+from atlas_ds.dataset.opening import VERIFY, Identity, Opened, Source, as_names, open_source, reopen_source, select_columns
 from atlas_ds.dataset.pictures import Pictures, pictures_of
 from atlas_ds.dataset.views import compose, positions, share_out
-from atlas_ds.errors import CorruptError, LimitError, UnsupportedError
+from atlas_ds.errors import CorruptError, LimitError
 from atlas_ds.schema.pictures import need_pictures
 from atlas_ds.schema.schema import Schema
-from atlas_ds.shard.reader import open_anonymous, open_shard, shard_schema, shard_stats
+from atlas_ds.shard.reader import shard_stats
 from atlas_ds.shard.writer import ShardInfo
 from atlas_ds.store.paths import local_path
-
-HINT_FILES = 100  # of a folder that is no dataset, looked at for what else it may be
-VERIFY = {"first": 0, "always": 1, "never": 2}
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """What a dataset was opened with: enough to open it again in another process."""
-
-    path: str
-    columns: tuple[str, ...] | None
-    verify: str
-    io: str
-    copy: bool
-    cache: int
-    decode: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A dataset's parts once it is open; shared by all views of it."""
-
-    source: Source
-    manifest: Manifest
-    folder: Path
-    table: _core.Table
-    program: _core.Program
-
-
-def open_source(source: Source) -> Opened:
-    path = Path(source.path)
-    if path.is_dir():
-        try:
-            manifest = read_manifest(path / NAME)
-        except FileNotFoundError:
-            raise FileNotFoundError(f"{path}: no dataset is there ({NAME} is missing){hint(path)}") from None
-        folder = path
-    elif path.exists():
-        manifest, folder = manifest_of_file(path), path.parent
-    else:
-        raise FileNotFoundError(f"{path}: no such folder or file")
-    schema = select_columns(manifest.schema, source.columns)
-    positions = {leaf.id: i for i, leaf in enumerate(manifest.schema.leaves)}
-    ends = np.cumsum([0] + [shard.rows for shard in manifest.shards])
-    filler = Filler(source.cache) if source.io == "pread" else None
-    table = _core.Table(ends, Opener(folder, manifest, filler), verify=VERIFY[source.verify], copy=source.copy, guard=filler)
-    return Opened(source, manifest, folder, table, _core.Program(schema, positions))
-
-
-def hint(path: Path) -> str:
-    if (path / "meta.json").exists():
-        return f"; it looks like a dataset of torch-atlas-ds (version 1): `atlas-ds convert --trust-pickle {path} DATASET` writes it anew"
-    if any(path.glob(".tmp-*")) or (path / ".writing.json").exists():
-        return "; a writer was killed here: write again with resume=True"
-    if any(path.glob("*.atlas")):
-        return "; shards are there: `atlas-ds repair` makes a new manifest"
-    files = (name for _, _, names in os.walk(path) for name in names)
-    if any((mimetypes.guess_type(name)[0] or "").startswith(("image/", "audio/", "video/")) for name in islice(files, HINT_FILES)):
-        return f"; it holds pictures, sound or film: `atlas-ds convert {path} DATASET` makes a dataset of them"
-    return ""
-
-
-def manifest_of_file(path: Path) -> Manifest:
-    """A single shard file, as a dataset of one."""
-    shard = open_shard(path)
-    info = ShardInfo(path.name, shard.rows, shard.size, shard.size - shard.footer_offset, f"{shard.root:016x}")
-    return Manifest(shard_schema(shard), (info,))
-
-
-def as_names(columns: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(columns, str):
-        raise TypeError(f"columns={columns!r}: give a list of names: columns=[{columns!r}]")
-    return tuple(columns)
-
-
-def select_columns(schema: Schema, columns: tuple[str, ...] | None) -> Schema:
-    if columns is None:
-        return schema
-    if not columns:
-        raise ValueError("columns=[]: name at least one column")
-    if schema.container == "value":
-        raise ValueError("columns= is for examples with named columns; these are single values")
-    for name in columns:
-        try:
-            schema[name]
-        except KeyError as cause:
-            raise KeyError(cause.args[0]) from None
-    return Schema(tuple(schema[name] for name in columns), schema.container, schema.name)
-
-
-class Opener:
-    """Opens shard k when it is first needed, and checks that it is the one the manifest means."""
-
-    def __init__(self, folder: Path, manifest: Manifest, filler: Filler | None) -> None:
-        self._folder = folder
-        self._manifest = manifest
-        self._filler = filler
-        self._schema_json = rfc8785.dumps(manifest.schema.to_json())
-
-    def __call__(self, k: int) -> _core.Shard:
-        info = self._manifest.shards[k]
-        path = self._folder / info.path
-        if self._filler is None:
-            shard = open_shard(path)
-        else:
-            shard = self._filler.open(k, lambda: open_anonymous(path, info.tail))
-        if f"{shard.root:016x}" != info.root or shard.rows != info.rows:
-            raise CorruptError(f"{path}: footer hash or rows are not those in the manifest: the file was replaced (byte {shard.footer_offset})")
-        if shard.schema_json != self._schema_json:
-            raise UnsupportedError(f"{path}: the shard's columns are not the manifest's: this version reads datasets whose shards have one schema")
-        return shard
 
 
 class AtlasDataset(_core.Rows):
@@ -148,7 +33,8 @@ class AtlasDataset(_core.Rows):
     decode: pictures come decoded, as "pil", "numpy" or "torch", from ds[i], iteration and a Loader; batch and column give them encoded, and sound
     and film stay so. None: all media stay encoded.
 
-    Safe in threads, and in processes started by fork, forkserver or spawn; pickles small: another process opens it again.
+    Safe in threads, and in processes started by fork, forkserver or spawn; pickles small: another process opens it again, and sees the same rows,
+    or gets DatasetChanged.
     """
 
     _state: Opened
@@ -416,7 +302,7 @@ class AtlasDataset(_core.Rows):
         """Files are closed when the last view of them is gone."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return reopen, (self._state.source, self.rows, self._format, self._function)
+        return reopen, (self._state.source, self._state.identity(), self.rows, self._format, self._function)
 
 
 @dataclass(frozen=True, slots=True)
@@ -482,9 +368,10 @@ def to_numpy_format(example: Any) -> Any:
     return example
 
 
-def reopen(source: Source, rows: range | np.ndarray, format: str, function: Callable[[Any], Any] | None) -> AtlasDataset:
+def reopen(source: Source, identity: Identity, rows: range | np.ndarray, format: str, function: Callable[[Any], Any] | None) -> AtlasDataset:
+    """In another process, or later: the same rows, or DatasetChanged."""
     view = AtlasDataset.__new__(AtlasDataset)
-    view._setup(open_source(source), rows, format, function)
+    view._setup(reopen_source(source, identity), rows, format, function)
     return view
 
 

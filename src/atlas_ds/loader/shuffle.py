@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from atlas_ds.dataset.manifest import Manifest, Ranges
-from atlas_ds.dataset.reader import Opened, Source, open_source
+from atlas_ds.dataset.opening import Opened, Source, open_source
 from atlas_ds.dataset.sizes import parse_size
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.order import Permutation, keys

@@ -1,44 +1,65 @@
-"""Spans: memory that stands for a whole file. A mapped one is filled by the kernel; an anonymous one by whoever needs its bytes."""
+"""Spans: memory that stands for a whole file. A mapped one is filled by the kernel; an anonymous one by whoever needs its bytes.
+
+Neither keeps a descriptor of its own: a dataset may have any number of files.
+"""
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 from pathlib import Path
 
+from atlas_ds._core import Mapping
+from atlas_ds.errors import DatasetChanged
+from atlas_ds.store.descriptors import ReadFile, open_to_read
 
-def open_mapped(path: Path) -> mmap.mmap:
-    """The file in memory, read-only; the kernel reads pages as they are touched."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+def open_mapped(path: Path) -> Mapping:
+    """The file in memory, read-only; the kernel reads pages as they are touched. ValueError: it is empty."""
+    fd = open_to_read(path)
     try:
         size = os.fstat(fd).st_size
         if size == 0:
             raise ValueError("empty")
-        return mmap.mmap(fd, size, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ)
+        return Mapping(fd, size)
+    except OSError as error:
+        raise not_mapped(error, path) from None
     finally:
         os.close(fd)
+
+
+def not_mapped(error: OSError, path: Path) -> OSError:
+    """Names the file, and what to do."""
+    cure = {
+        errno.ENOMEM: "raise the limit of mappings (sysctl vm.max_map_count) or of address space (ulimit -v), or make fewer, larger shards",
+        errno.ENODEV: 'this file system cannot map files: open the dataset with io="pread"',
+    }.get(error.errno or 0, 'open the dataset with io="pread"')
+    return OSError(error.errno, f"cannot be mapped into memory: {os.strerror(error.errno or 0)}; {cure}", os.fspath(path))
 
 
 class AnonymousSpan:
     """Memory as long as the file, empty until fill() reads a range into it; release() gives whole pages back."""
 
-    __slots__ = ("_fd", "memory", "path", "size")
+    __slots__ = ("_file", "memory", "path", "size")
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self.size = os.fstat(self._fd).st_size
-        if self.size == 0:
-            raise ValueError("empty")
-        self.memory = mmap.mmap(-1, self.size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0))
+        self._file = ReadFile(path)
+        self.size = self._file.size
+        try:
+            self.memory = mmap.mmap(-1, self.size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0))
+        except OSError as error:
+            raise not_mapped(error, path) from None
 
     def fill(self, offset: int, size: int) -> None:
         """Reads [offset, offset + size) from the file."""
         view = memoryview(self.memory)[offset : offset + size]
         while len(view):
-            done = os.preadv(self._fd, [view], offset)
+            done = self._file.read_into(view, offset)
             if done == 0:
-                raise OSError(f"{self.path}: the file ends at byte {offset}, it was {self.size} bytes long when it was opened")
+                was = f"it was {self.size} bytes long when it was opened"
+                raise DatasetChanged(f"{self.path}: the file ends at byte {offset}, {was}; it was cut or replaced: open the dataset again")
             offset += done
             view = view[done:]
 
@@ -48,7 +69,3 @@ class AnonymousSpan:
         end = (offset + size) // mmap.PAGESIZE * mmap.PAGESIZE
         if end > start:
             self.memory.madvise(mmap.MADV_DONTNEED, start, end - start)
-
-    def __del__(self) -> None:
-        if getattr(self, "_fd", -1) >= 0:
-            os.close(self._fd)

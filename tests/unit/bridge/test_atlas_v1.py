@@ -17,7 +17,7 @@ from atlas_ds.bridge import detect, import_atlas_v1, open_source
 from atlas_ds.bridge.atlas_v1 import files as v1_files
 from atlas_ds.cli import main
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, SchemaError, TruncatedError, UnsupportedError
-from support import same
+from support import child, same
 from unit.bridge.v1_writer import NONE, OWN, PLAIN, SHARED, Payload, write_blocks, write_shard, write_v1
 
 TRUST = {"trust_pickle": True, "workers": 0}
@@ -398,3 +398,15 @@ def test_rows_that_appending_cannot_take_are_named(tmp_path):
     with pytest.raises(SchemaError, match=r"block 1, example 5 of the shard \(row 5\): column 'i'"):
         imported(tmp_path, src, append=True)
     assert len(AtlasDataset(tmp_path / "out")) == 1
+
+
+MANY = """
+import resource, sys
+from atlas_ds.bridge import open_source
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+assert [row["i"] for row, _ in open_source(sys.argv[1], None, {"trust_pickle": True}).examples()] == list(range(400))
+"""
+
+
+def test_more_shards_than_descriptors(tmp_path):
+    child(MANY, write_v1(tmp_path / "d", [{"i": i} for i in range(400)], shard_size=4))

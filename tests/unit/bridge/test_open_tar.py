@@ -22,8 +22,9 @@ from atlas_ds import AtlasDataset, Loader, export_webdataset, import_webdataset,
 from atlas_ds._tar import Samples, TarReader, header_hash
 from atlas_ds.bridge import export_parquet, to_arrow
 from atlas_ds.bridge.webdataset import index as tar_index
-from atlas_ds.errors import AtlasError, CorruptError, SchemaError, TruncatedError, UnsupportedError
-from tests.support import same
+from atlas_ds.errors import AtlasError, CorruptError, DatasetChanged, SchemaError, TruncatedError, UnsupportedError
+from atlas_ds.store import descriptors
+from tests.support import child, same
 from tests.unit.bridge.tars import tar_bytes, write_tar
 
 
@@ -245,6 +246,74 @@ def test_a_tar_that_is_replaced_while_open_stays_what_it_was(tars: list[Path]) -
     ds[0]
     write_tar(tars[0].with_suffix(".new"), members(900, 30)).replace(tars[0])
     assert ds[1]["cls"] == b"1"
+
+
+@pytest.mark.parametrize("io", ["mmap", "pread"])
+def test_a_tar_that_vanishes_or_changes_before_it_is_opened_again(tars: list[Path], io: str) -> None:
+    ds = open_tar(tars, io=io)
+    assert [ds[i]["cls"] for i in (0, 30, 31)] == [b"0", b"30", b"31"]
+    tars[1].unlink()
+    assert ds[30]["cls"] == b"30"  # it is open still
+    write_tar(tars[2].with_suffix(".new"), members(31, 50)).replace(tars[2])
+    os.utime(tars[2], ns=(1, 1))
+    descriptors.close_all()
+    assert ds[0]["cls"] == b"0"
+    with pytest.raises(DatasetChanged, match=r"t-1\.tar: the tar was removed after it was opened; put it back, or open the tars that are left"):
+        ds[30]
+    with pytest.raises(DatasetChanged, match=r"t-2\.tar: the tar was changed: it had .* when it was opened, and has .* now; open it again"):
+        ds[31]
+
+
+def test_a_pickled_one_whose_tars_changed(tars: list[Path]) -> None:
+    state = pickle.dumps(open_tar(tars)[3:5])
+    write_tar(tars[2], members(31, 60))
+    with pytest.raises(DatasetChanged, match=r"t-2\.tar: the tar was changed: .*; open it again"):
+        pickle.loads(state)
+    tars[2].unlink()
+    with pytest.raises(DatasetChanged, match=r"t-2\.tar: the tar was removed"):
+        pickle.loads(state)
+
+
+def test_an_error_of_the_disk_names_the_tar(tars: list[Path]) -> None:
+    ds = open_tar(tars, io="pread")
+    failed = OSError(5, "byte 512: Input/output error")
+    with pytest.raises(OSError, match=r"byte 512: Input/output error; check the disk or the network, then read again: '.*t-1\.tar'") as caught:
+        ds._opened.fail(1, 0, failed)
+    assert caught.value.errno == 5
+    broken = TarReader(os.open(tars[0], os.O_WRONLY), 10**6, False, False, [{"key": "k", "members": np.array([[512, 1, 0]])}], (("x", 0),), {"x": None})
+    with pytest.raises(OSError, match=r"byte 0: Bad file descriptor; check the disk.*t-0\.tar'"):
+        Samples([0, 1], lambda tar: broken, ds._opened.fail, 1).sample(0)
+
+
+MANY = """
+import os, resource, sys
+import numpy as np
+from atlas_ds import open_tar
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+count = int(sys.argv[2])
+for io in ("mmap", "pread"):
+    ds = open_tar(sys.argv[1], io=io, progress=False)
+    assert [example["cls"] for example in ds] == [b"%d" % i for i in range(3 * count)]
+    order = np.random.default_rng(0).permutation(3 * count)
+    assert [ds[int(i)]["cls"] for i in order] == [b"%d" % i for i in order]
+    assert len(os.listdir("/proc/self/fd")) < 30
+    held = []
+    try:
+        while True:
+            held.append(os.open("/dev/null", os.O_RDONLY))
+    except OSError:
+        pass
+    assert ds[0]["cls"] == b"0"  # tars that are only kept open are closed for it
+    for fd in held:
+        os.close(fd)
+"""
+
+
+@pytest.mark.parametrize("count", [100, pytest.param(1100, marks=pytest.mark.campaign)])
+def test_more_tars_than_descriptors(tmp_path: Path, count: int) -> None:
+    for k in range(count):
+        write_tar(tmp_path / f"{k:05d}.tar", members(3 * k, 3, 1))
+    child(MANY, tmp_path, count)
 
 
 def test_what_cannot_be_read_in_place(tmp_path: Path, tars: list[Path]) -> None:

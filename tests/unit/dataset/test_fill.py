@@ -1,5 +1,7 @@
 """io="pread": blocks come and go within a few KB, and rows are the same as through mmap."""
 
+import os
+import signal
 import threading
 
 import numpy as np
@@ -82,3 +84,31 @@ def test_scan_access_and_dictionaries(tmp_path):
         path = write(tmp_path / access, rows, access=access, shard_size=1000)
         assert same(list(AtlasDataset(path, io="pread", cache_bytes=4096)), rows)
         assert AtlasDataset(path, io="pread", cache_bytes=4096)[2999] == rows[2999]
+
+
+def test_a_fork_while_another_thread_reads(tmp_path):
+    path, rows = blobs(tmp_path / "d")
+    dataset = AtlasDataset(path, io="pread", cache_bytes=8 << 10)
+    assert same(list(dataset), rows)
+    (filler,) = fillers(8 << 10)
+    held, done = threading.Event(), threading.Event()
+
+    def hold():
+        with filler._lock:
+            filler._held += 12345  # between two steps of its bookkeeping
+            held.set()
+            done.wait()
+            filler._held -= 12345
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(20)
+        good = same([dataset[i] for i in range(0, 200, 9)], rows[::9]) and filler._held <= 8 << 10
+        os._exit(0 if good else 1)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    done.set()
+    thread.join()
+    assert status == 0

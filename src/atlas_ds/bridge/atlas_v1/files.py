@@ -9,13 +9,14 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from atlas_ds.bridge.source import unreadable
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, TruncatedError, UnsupportedError
+from atlas_ds.store.span import open_mapped
 
 NONE, PLAIN, SHARED, OWN = range(4)  # compression_strategy
 MAX_BLOCK = 4 << 30  # bytes of a block before compression: one block is held in memory at a time
@@ -154,7 +155,7 @@ def read_index(folder: Path, blocks: int) -> npt.NDArray[np.unsignedinteger[Any]
     """The offsets of the blocks, mapped, once they are known to lie in order inside data.bin and to end with it."""
     file = folder / INDEX
     try:
-        index: npt.NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
+        index = cast("np.memmap[Any, np.dtype[Any]]", np.load(file, mmap_mode="r", allow_pickle=False))
     except FileNotFoundError:
         raise TruncatedError(f"{file}: is missing; restore the shard") from None
     except OSError as error:
@@ -174,7 +175,10 @@ def read_index(folder: Path, blocks: int) -> npt.NDArray[np.unsignedinteger[Any]
     size = size_of(folder / DATA)
     if int(index[-1]) != size:
         raise CorruptError(f"{folder / DATA}: has {size:,} bytes, but the index ends at {int(index[-1]):,}; restore the shard")
-    return index
+    try:  # NumPy's mapping keeps a descriptor, of which a dataset may have more shards than a process has
+        return np.frombuffer(memoryview(open_mapped(file)), index.dtype, len(index), index.offset)
+    except OSError as error:
+        raise unreadable(file, error) from error
 
 
 def size_of(data: Path) -> int:

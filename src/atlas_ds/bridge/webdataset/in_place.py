@@ -19,9 +19,10 @@ from atlas_ds.bridge.webdataset.samples import KEY, Rules, plain
 from atlas_ds.bridge.webdataset.urls import Sources, expand, is_remote
 from atlas_ds.dataset.reader import Chain
 from atlas_ds.dataset.views import compose, positions, share_out
-from atlas_ds.errors import CorruptError, SchemaError, TruncatedError, UnsupportedError
+from atlas_ds.errors import CorruptError, DatasetChanged, SchemaError, TruncatedError, UnsupportedError
 from atlas_ds.progress import Progress
 from atlas_ds.schema.pictures import need_pictures
+from atlas_ds.store.descriptors import add_cache, open_to_read, share
 from atlas_ds.store.remote import RemoteFile, look_up
 
 OPEN_FILES = 256
@@ -110,7 +111,8 @@ class Opened:
 
     def reader(self) -> Callable[[int], dict[str, Any]]:
         """A function of a row."""
-        samples = Samples(self.starts, self.open, self.fail, OPEN_FILES)
+        samples = Samples(self.starts, self.open, self.fail, share(OPEN_FILES, 4))
+        add_cache(samples)
         return partial(self.converted, samples) if self.converts else samples.sample
 
     def converted(self, samples: Samples, row: int) -> dict[str, Any]:
@@ -130,10 +132,12 @@ class Opened:
         what = index.rows, columns, self.empty
         if is_remote(name):
             return partial(remote_sample, look_up(name), index.version[0], *what)
-        return TarReader(os.open(name, os.O_RDONLY | os.O_CLOEXEC), index.version[0], self.opening.mapped, self.larger_than_memory, *what)
+        return TarReader(open_unchanged(name, index.version), index.version[0], self.opening.mapped, self.larger_than_memory, *what)
 
-    def fail(self, number: int, byte: int, why: str) -> NoReturn:
+    def fail(self, number: int, byte: int, why: str | OSError) -> NoReturn:
         name = self.opening.names[number]
+        if isinstance(why, OSError):
+            raise OSError(why.errno, f"{why.strerror}; check the disk or the network, then read again", name) from None
         if why == "cut":
             raise TruncatedError(f"{name}: byte {byte}: the file ends at or before this byte; it was cut after it was opened: open it again")
         if why == "index":  # the file of the index may come from anywhere
@@ -141,6 +145,29 @@ class Opened:
             raise CorruptError(f"{name}: its index is damaged: byte {byte}, {wrong}; delete the index, and it is made anew")
         changed = "another header than when the tar was indexed"
         raise CorruptError(f"{name}: byte {byte}: {changed}; it was changed meanwhile: open it again, or delete its index")
+
+
+def open_unchanged(name: str, version: Version) -> int:
+    """A descriptor of a local tar. DatasetChanged if it is gone, or another than was indexed; one that was cut is read as far as it goes."""
+    try:
+        fd = open_to_read(name)
+    except FileNotFoundError:
+        raise removed(name) from None
+    state = os.fstat(fd)
+    now = state.st_size, state.st_mtime_ns
+    if now == version or now[0] < version[0]:
+        return fd
+    os.close(fd)
+    raise changed(name, version, now)
+
+
+def removed(name: str) -> DatasetChanged:
+    return DatasetChanged(f"{name}: the tar was removed after it was opened; put it back, or open the tars that are left")
+
+
+def changed(name: str, then: Version, now: Version) -> DatasetChanged:
+    had = f"{then[0]:,} bytes and time or version {then[1]} when it was opened, and has {now[0]:,} bytes and {now[1]} now"
+    return DatasetChanged(f"{name}: the tar was changed: it had {had}; open it again")
 
 
 def remote_sample(file: RemoteFile, total: int, rows: Any, columns: Columns, empty: dict[str, object], k: int) -> dict[str, object] | Wrong:
@@ -236,8 +263,11 @@ class TarDataset:
 
 def reopen(opening: Opening, versions: list[Version], rows: range | np.ndarray | None, function: Callable[[Any], Any] | None) -> TarDataset:
     """In another process; rows are only those of the tars as they were."""
+    for name in opening.names:
+        if not is_remote(name) and not os.path.exists(name):
+            raise removed(name)
     opened = Opened(opening)
     for name, then, now in zip(opening.names, versions, opened.versions, strict=True):
         if then != now:
-            raise CorruptError(f"{name}: another size or time of change than when it was first opened; it was changed meanwhile: open it again")
+            raise changed(name, then, now)
     return TarDataset(opened, opened.reader(), rows, function)

@@ -1,0 +1,231 @@
+"""Opens a dataset: reads its manifest, checks that it is the one that was pickled, and opens shards when they are first needed. Reading rows is
+reader.py's."""
+
+from __future__ import annotations
+
+import mimetypes
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import rfc8785
+
+from atlas_ds import _core
+from atlas_ds.dataset.advice import roots_digest
+from atlas_ds.dataset.fill import Filler
+from atlas_ds.dataset.manifest import NAME, Manifest, Ranges, read_manifest
+from atlas_ds.errors import AtlasError, CorruptError, DatasetChanged, UnsupportedError
+from atlas_ds.schema.schema import Schema
+from atlas_ds.shard.reader import open_anonymous, open_shard, shard_schema
+from atlas_ds.shard.writer import ShardInfo
+from atlas_ds.store.descriptors import with_room
+
+HINT_FILES = 100  # of a folder that is no dataset, looked at for what else it may be
+VERIFY = {"first": 0, "always": 1, "never": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a dataset was opened with: enough to open it again in another process."""
+
+    path: str
+    columns: tuple[str, ...] | None
+    verify: str
+    io: str
+    copy: bool
+    cache: int
+    decode: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which rows a dataset had: those of so many shards, by their roots. It goes with a pickled dataset."""
+
+    shards: int
+    rows: int
+    digest: str
+
+    def __str__(self) -> str:
+        return f"{self.rows:,} rows in {self.shards:,} shards with roots {self.digest[:16]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The files of a dataset as it was opened, and what to say where one of them is gone. path: the dataset's folder, or its only file."""
+
+    path: Path
+    manifest: Manifest
+    single: bool
+
+    def __getitem__(self, k: int) -> Path:
+        return self.path if self.single else self.path / self.manifest.shards[k].path
+
+    def gone(self, k: int) -> Exception:
+        """The error of shard k, which is not there: either somebody replaced or removed the dataset, or this file is missing in it."""
+        why = self.changed(k)
+        if why is not None:
+            return why
+        cure = f"restore it, or save the other rows: atlas-ds repair {self.path}"
+        return FileNotFoundError(f"{self[k]}: the file is not there, and {NAME} names it; {cure}")
+
+    def changed(self, k: int) -> DatasetChanged | None:
+        """An error if the dataset on disk is not the one that was opened, as far as shard k shows it."""
+        where = self.path if self.single else self.path / NAME
+        try:
+            found = None if self.single else with_room(lambda: read_manifest(where), where)
+        except (FileNotFoundError, NotADirectoryError):
+            found = None
+        except AtlasError:
+            return None  # a damaged manifest says nothing
+        if found is None and not where.exists():
+            return DatasetChanged(f"{where}: the dataset was removed after it was opened; restore it, or write it again and open it again")
+        info = self.manifest.shards[k]
+        if found is not None and any((shard.path, shard.root) == (info.path, info.root) for shard in found.shards):
+            return None
+        return DatasetChanged(f"{where}: the dataset was replaced after it was opened: shard {k}, {info.path}, is not in it any more; open it again")
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A dataset's parts once it is open; shared by all views of it."""
+
+    source: Source
+    manifest: Manifest
+    table: _core.Table
+    program: _core.Program
+
+    def identity(self) -> Identity:
+        return identity_of(self.manifest.shards)
+
+
+def open_source(source: Source) -> Opened:
+    path = Path(source.path)
+    return open_manifest(source, with_room(lambda: find_manifest(path), path))
+
+
+def reopen_source(source: Source, expected: Identity) -> Opened:
+    """The dataset with the rows it had when it was pickled. DatasetChanged where they are not there any more."""
+    path = Path(source.path)
+    was = f"it had {expected} when it was pickled"
+    try:
+        manifest = with_room(lambda: find_manifest(path), path)
+    except FileNotFoundError:
+        raise DatasetChanged(f"{path}: the dataset was removed: {was}; restore it, or write it again and open it again") from None
+    except AtlasError as cause:
+        raise DatasetChanged(f"{path}: the dataset was replaced or damaged: {was}, and what is there now cannot be read: {cause}") from cause
+    kept = first_shards(manifest, expected.shards)
+    found = identity_of(kept.shards)
+    if found != expected:
+        more = len(manifest.shards) - found.shards
+        has = f"now it has {identity_of(manifest.shards)}" if more == 0 else f"now its first {found.shards:,} shards have {found}"
+        raise DatasetChanged(f"{path}: the dataset was replaced: {was}, {has}; open the dataset again")
+    return open_manifest(source, kept)
+
+
+def identity_of(shards: Sequence[ShardInfo]) -> Identity:
+    return Identity(len(shards), sum(shard.rows for shard in shards), roots_digest(shards))
+
+
+def first_shards(manifest: Manifest, count: int) -> Manifest:
+    """What the manifest was before shards were appended to the first ones: splits lose the later rows, and are dropped where nothing is left."""
+    if count >= len(manifest.shards):
+        return manifest
+    shards = manifest.shards[:count]
+    rows = sum(shard.rows for shard in shards)
+    splits: dict[str, Ranges] = {}
+    for name, parts in manifest.splits.items():
+        left = tuple((start, min(stop, rows)) for start, stop in parts if start < rows)
+        if left or not parts:
+            splits[name] = left
+    return replace(manifest, shards=shards, splits=splits)
+
+
+def find_manifest(path: Path) -> Manifest:
+    """The manifest of the dataset at a path; of a single shard file, one that names it."""
+    if path.is_dir():
+        try:
+            return read_manifest(path / NAME)
+        except FileNotFoundError:
+            raise FileNotFoundError(f"{path}: no dataset is there ({NAME} is missing){hint(path)}") from None
+    if path.exists():
+        return manifest_of_file(path)
+    raise FileNotFoundError(f"{path}: no such folder or file")
+
+
+def open_manifest(source: Source, manifest: Manifest) -> Opened:
+    """The dataset that a manifest describes. No shard is opened yet."""
+    path = Path(source.path)
+    files = Files(path, manifest, not path.is_dir())
+    schema = select_columns(manifest.schema, source.columns)
+    positions = {leaf.id: i for i, leaf in enumerate(manifest.schema.leaves)}
+    ends = np.cumsum([0] + [shard.rows for shard in manifest.shards])
+    filler = Filler(source.cache, files.gone) if source.io == "pread" else None
+    table = _core.Table(ends, Opener(files, filler), verify=VERIFY[source.verify], copy=source.copy, guard=filler)
+    return Opened(source, manifest, table, _core.Program(schema, positions))
+
+
+def hint(path: Path) -> str:
+    if (path / "meta.json").exists():
+        return f"; it looks like a dataset of torch-atlas-ds (version 1): `atlas-ds convert --trust-pickle {path} DATASET` writes it anew"
+    if any(any(path.glob(pattern)) for pattern in (".writing*.json*", ".left-*.jsonl", ".tmp-*")):
+        return "; a writer is at work here, or was stopped: resume=True goes on with its finished shards"
+    if any(path.glob("*.atlas")):
+        return "; shards are there: `atlas-ds repair` makes a new manifest"
+    files = (name for _, _, names in os.walk(path) for name in names)
+    if any((mimetypes.guess_type(name)[0] or "").startswith(("image/", "audio/", "video/")) for name in islice(files, HINT_FILES)):
+        return f"; it holds pictures, sound or film: `atlas-ds convert {path} DATASET` makes a dataset of them"
+    return ""
+
+
+def manifest_of_file(path: Path) -> Manifest:
+    """A single shard file, as a dataset of one."""
+    shard = open_shard(path)
+    info = ShardInfo(path.name, shard.rows, shard.size, shard.size - shard.footer_offset, f"{shard.root:016x}")
+    return Manifest(shard_schema(shard), (info,))
+
+
+def as_names(columns: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(columns, str):
+        raise TypeError(f"columns={columns!r}: give a list of names: columns=[{columns!r}]")
+    return tuple(columns)
+
+
+def select_columns(schema: Schema, columns: tuple[str, ...] | None) -> Schema:
+    if columns is None:
+        return schema
+    if not columns:
+        raise ValueError("columns=[]: name at least one column")
+    if schema.container == "value":
+        raise ValueError("columns= is for examples with named columns; these are single values")
+    for name in columns:
+        try:
+            schema[name]
+        except KeyError as cause:
+            raise KeyError(cause.args[0]) from None
+    return Schema(tuple(schema[name] for name in columns), schema.container, schema.name)
+
+
+class Opener:
+    """Opens shard k when it is first needed, and checks that it is the one the manifest means."""
+
+    def __init__(self, files: Files, filler: Filler | None) -> None:
+        self._files = files
+        self._filler = filler
+        self._schema_json = rfc8785.dumps(files.manifest.schema.to_json())
+
+    def __call__(self, k: int) -> _core.Shard:
+        info = self._files.manifest.shards[k]
+        path = self._files[k]
+        try:
+            shard = open_shard(path) if self._filler is None else self._filler.open(k, lambda: open_anonymous(path, info.tail))
+        except FileNotFoundError:
+            raise self._files.gone(k) from None
+        if f"{shard.root:016x}" != info.root or shard.rows != info.rows:
+            broken = f"{path}: footer hash or rows are not those in the manifest: the file was replaced (byte {shard.footer_offset})"
+            raise self._files.changed(k) or CorruptError(broken)
+        if shard.schema_json != self._schema_json:
+            raise UnsupportedError(f"{path}: the shard's columns are not the manifest's: this version reads datasets whose shards have one schema")
+        return shard

@@ -1,0 +1,186 @@
+"""Files opened for reading, and the few descriptors of them that stay open: a process may have 1,024 (ulimit -n), and a dataset has any number of files.
+
+No locks: each step on the table of open descriptors is one call that is atomic by itself, so a fork at any moment leaves a table that works.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import resource
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from atlas_ds.errors import DatasetChanged
+
+MOST = 64
+FEWEST = 4
+END_BYTES = 64  # at a file's end, by which it is told from another one
+READ = os.O_RDONLY | os.O_CLOEXEC
+FULL = (errno.EMFILE, errno.ENFILE)
+T = TypeVar("T")
+
+
+class Cache(Protocol):
+    """Something that keeps descriptors open and can do without them."""
+
+    def close_all(self) -> None: ...
+
+
+class Descriptor:
+    """An open descriptor. It is closed when nobody holds it any more, so that who reads through it is not disturbed by who makes room."""
+
+    __slots__ = ("fd",)
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        close(self.fd)
+
+
+_open: OrderedDict[int, Descriptor] = OrderedDict()  # by the number of a ReadFile, the last used last
+_numbers = itertools.count()
+_caches: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def share(most: int, part: int) -> int:
+    """How many descriptors may stay open: a part of what the process may have, and at most `most`."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return most if soft == resource.RLIM_INFINITY else min(most, max(FEWEST, soft // part))
+
+
+def add_cache(cache: Cache) -> None:
+    """Has a cache emptied when the process has no descriptor left."""
+    _caches.add(cache)
+
+
+def close_all() -> None:
+    """Closes every descriptor that is only kept for the next time."""
+    _open.clear()
+    for cache in list(_caches):
+        cache.close_all()
+
+
+def with_room(call: Callable[[], T], path: str | os.PathLike[str]) -> T:
+    """What call() returns, which opens a file. Where no descriptor is left, those that are only kept are closed, and it is called once more."""
+    try:
+        return call()
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+    return once_more(call, path)
+
+
+def once_more(call: Callable[[], T], path: str | os.PathLike[str]) -> T:
+    """What call() returns when there is as much room as can be made."""
+    close_all()
+    try:
+        return call()
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise no_descriptor(error, path) from None
+
+
+def no_descriptor(error: OSError, path: str | os.PathLike[str]) -> OSError:
+    cure = "raise the limit (ulimit -n), or close other files" if error.errno == errno.EMFILE else "raise the system's limit (sysctl fs.file-max)"
+    return OSError(error.errno, f"cannot be opened: {os.strerror(error.errno or 0)}; {cure}", os.fspath(path))
+
+
+def open_to_read(path: str | os.PathLike[str]) -> int:
+    """A new descriptor of a file, which the caller closes."""
+    try:
+        return os.open(path, READ)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+    return once_more(lambda: os.open(path, READ), path)
+
+
+class ReadFile:
+    """A file that is read at random. Its descriptor stays open while few others are in use, and is opened again by path when it is needed; the file
+    must be the same then. ValueError: it is empty."""
+
+    __slots__ = ("__weakref__", "_end", "_most", "_number", "_seen", "path", "size")
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._number = next(_numbers)
+        self._most = share(MOST, 8)
+        found = Descriptor(open_to_read(path))
+        self._seen = self._look(found)
+        self.size = self._seen.st_size
+        if self.size == 0:
+            raise ValueError("empty")
+        self._end = self._read_end(found)
+        self._keep(found)
+
+    def read_into(self, view: memoryview, offset: int) -> int:
+        """Reads once; the bytes read, 0 at the end of the file. OSError names the file, the byte and the cause."""
+        held = _open.get(self._number)
+        if held is None:
+            held = self._open_again()
+        else:
+            try:
+                _open.move_to_end(self._number)
+            except KeyError:  # another thread made room meanwhile
+                _open[self._number] = held
+        try:
+            return os.preadv(held.fd, [view], offset)
+        except OSError as error:
+            if error.errno != errno.ESTALE:
+                raise self._failed(error, offset) from None
+        held = self._open_again()  # a network file system forgot the descriptor: the file may still be there
+        try:
+            return os.preadv(held.fd, [view], offset)
+        except OSError as error:
+            raise self._failed(error, offset) from None
+
+    def _open_again(self) -> Descriptor:
+        held = Descriptor(open_to_read(self.path))
+        seen = self._look(held)
+        if seen.st_size != self.size:
+            raise DatasetChanged(f"{self.path}: has {seen.st_size:,} bytes, and had {self.size:,} when it was opened; open the dataset again")
+        if identity(seen) != identity(self._seen):
+            if self._read_end(held) != self._end:
+                raise DatasetChanged(f"{self.path}: was replaced by another file after it was opened; open the dataset again")
+            self._seen = seen
+        self._keep(held)
+        return held
+
+    def _look(self, held: Descriptor) -> os.stat_result:
+        try:
+            return os.fstat(held.fd)
+        except OSError as error:
+            raise self._failed(error, 0) from None
+
+    def _read_end(self, held: Descriptor) -> bytes:
+        place = max(0, self.size - END_BYTES)
+        try:
+            return os.pread(held.fd, END_BYTES, place)
+        except OSError as error:
+            raise self._failed(error, place) from None
+
+    def _keep(self, held: Descriptor) -> None:
+        _open[self._number] = held
+        while len(_open) > self._most:
+            try:
+                _open.popitem(last=False)
+            except KeyError:  # another thread emptied it
+                return
+
+    def _failed(self, error: OSError, offset: int) -> OSError:
+        why = f"byte {offset}: cannot be read: {os.strerror(error.errno or 0)}; check the disk or the network, then read again"
+        return OSError(error.errno, why, os.fspath(self.path))
+
+    def __del__(self, table: OrderedDict[int, Descriptor] = _open) -> None:
+        table.pop(self._number, None)
+
+
+def identity(seen: os.stat_result) -> tuple[int, int, int]:
+    return seen.st_dev, seen.st_ino, seen.st_mtime_ns
