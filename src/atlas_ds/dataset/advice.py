@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from atlas_ds import _core
-from atlas_ds.dataset.manifest import Manifest, digest
-from atlas_ds.shard.writer import ShardInfo
-
-
-def roots_digest(shards: Sequence[ShardInfo]) -> str:
-    """A name for the rows of some shards, by the roots of the shards, each of which vouches for every byte of its own."""
-    return digest(b"".join(bytes.fromhex(shard.root) + shard.rows.to_bytes(8, "little") for shard in shards))
+from atlas_ds.dataset.manifest import Manifest, roots_digest
 
 
 def fingerprint(manifest: Manifest, rows: range | np.ndarray) -> str:

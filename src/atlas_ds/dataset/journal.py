@@ -25,7 +25,7 @@ from atlas_ds.store.owner import Owner, has_ended, is_near, owner_from_json, thi
 
 ALONE = ".writing.json"  # of a writer that has the folder to itself
 BESIDE = ".writing-{token}.json"  # of one that others may append beside
-PATTERN = ".writing*.json"
+JOURNALS = ".writing*.json"
 STRIDE = 1_000_000  # ordinals of shards that writers side by side keep apart
 MODES = ("create", "append", "overwrite")
 
@@ -140,7 +140,7 @@ def to_lines(*items: Any) -> bytes:
 
 def journals(folder: Path) -> list[Found]:
     """Under the folder's lock."""
-    return [_read(path) for path in sorted(folder.glob(PATTERN))]
+    return [_read(path) for path in sorted(folder.glob(JOURNALS))]
 
 
 def _read(path: Path) -> Found:

@@ -14,9 +14,9 @@ import numpy as np
 import rfc8785
 
 from atlas_ds import _core
-from atlas_ds.dataset.advice import roots_digest
 from atlas_ds.dataset.fill import Filler
-from atlas_ds.dataset.manifest import NAME, Manifest, Ranges, read_manifest
+from atlas_ds.dataset.journal import JOURNALS
+from atlas_ds.dataset.manifest import NAME, Manifest, Ranges, read_manifest, roots_digest
 from atlas_ds.errors import AtlasError, CorruptError, DatasetChanged, UnsupportedError
 from atlas_ds.schema.schema import Schema
 from atlas_ds.shard.reader import open_anonymous, open_shard, shard_schema
@@ -170,7 +170,7 @@ def open_manifest(source: Source, manifest: Manifest) -> Opened:
 def hint(path: Path) -> str:
     if (path / "meta.json").exists():
         return f"; it looks like a dataset of torch-atlas-ds (version 1): `atlas-ds convert --trust-pickle {path} DATASET` writes it anew"
-    if any(any(path.glob(pattern)) for pattern in (".writing*.json*", ".left-*.jsonl", ".tmp-*")):
+    if any(any(path.glob(pattern)) for pattern in (JOURNALS, ".tmp-*")):
         return "; a writer is at work here, or was stopped: resume=True goes on with its finished shards"
     if any(path.glob("*.atlas")):
         return "; shards are there: `atlas-ds repair` makes a new manifest"

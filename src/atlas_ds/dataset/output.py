@@ -25,7 +25,7 @@ from atlas_ds.dataset.journal import (
     shard_line,
     sweep,
 )
-from atlas_ds.dataset.manifest import NAME, Manifest, digest, identity, parse_manifest, read_standing, shard_names
+from atlas_ds.dataset.manifest import NAME, Manifest, digest, parse_manifest, read_standing, roots_digest, shard_names
 from atlas_ds.errors import AtlasError, CommitConflict, CorruptError
 from atlas_ds.progress import Progress
 from atlas_ds.schema.schema import Schema, schema_from_json
@@ -131,7 +131,7 @@ class Output:
     def _base_mark(self) -> str | None:
         """What a resumed writer must find again: the shards that it adds to, or the manifest that it replaces."""
         if self.mode == "append":
-            return f"{len(self.base.shards)}:{identity(self.base.shards)}" if self.base is not None else None
+            return f"{len(self.base.shards)}:{roots_digest(self.base.shards)}" if self.base is not None else None
         return digest(self.standing) if self.standing is not None else None
 
     def _has(self, mark: str | None) -> bool:
@@ -139,7 +139,7 @@ class Output:
         if self.mode != "append" or mark is None:
             return self.mode == "append" or mark == self._base_mark()
         count, _, shards = mark.partition(":")
-        return self.base is not None and count.isdecimal() and len(self.base.shards) >= int(count) and identity(self.base.shards[: int(count)]) == shards
+        return self.base is not None and count.isdecimal() and len(self.base.shards) >= int(count) and roots_digest(self.base.shards[: int(count)]) == shards
 
     def _head(self, token: str, alone: bool, options: dict[str, Any]) -> Head:
         return Head(this_process(), token, self.mode, alone, self.next_ordinal, self._base_mark(), options)
