@@ -408,7 +408,7 @@ def test_where_no_descriptor_is_left(tmp_path):
 # --- folders that are no datasets ---
 
 
-@pytest.mark.parametrize("name", [".writing-abc123.jsonl", ".left-abc123.jsonl", ".tmp-00000-1-0"])
+@pytest.mark.parametrize("name", [".writing-abc123.json", ".tmp-00000-1-0"])
 def test_a_folder_in_which_somebody_writes(tmp_path, name):
     (tmp_path / name).touch()
     with pytest.raises(FileNotFoundError, match="a writer is at work here, or was stopped: resume=True goes on with its finished shards"):
