@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from atlas_ds.dataset.journal import (
     Found,
     Head,
     Journal,
-    damaged,
     first_ordinal,
     journals,
     named_elsewhere,
@@ -26,11 +24,9 @@ from atlas_ds.dataset.journal import (
     sweep,
 )
 from atlas_ds.dataset.manifest import NAME, Manifest, digest, parse_manifest, read_standing, roots_digest, shard_names
-from atlas_ds.errors import AtlasError, CommitConflict, CorruptError
-from atlas_ds.progress import Progress
+from atlas_ds.dataset.resuming import check_together, whole_shards
+from atlas_ds.errors import AtlasError, CommitConflict
 from atlas_ds.schema.schema import Schema, schema_from_json
-from atlas_ds.shard.check import verify_shard
-from atlas_ds.shard.reader import open_shard
 from atlas_ds.shard.writer import ShardInfo
 from atlas_ds.store.local import explained, reword, write_file
 from atlas_ds.store.lock import locked, remove_folder
@@ -47,7 +43,7 @@ class Output:
         self.done: dict[str | None, list[ShardInfo]] = {}
         self.base: Manifest | None = None
         self.schema: Schema | None = None
-        self.resumed = False
+        self.journal: Journal
         self._mine: set[str] = set()  # names of shards that this writer, or the one that it resumes, has made
         self._data: bytes | None = None  # of the manifest that is to be published
         self._schema_noted = False
@@ -58,12 +54,14 @@ class Output:
             folder.mkdir(parents=True, exist_ok=True)
         try:
             with locked(folder):
-                self._take(resume, options, progress)
+                stopped = self._take(resume, options)
         except BaseException:
             if self._made_folder:
                 remove_folder(folder)
             raise
-        self.journal: Journal
+        self.resumed = stopped is not None
+        if stopped is not None:
+            self._keep_finished(stopped, progress)
 
     @property
     def rows(self) -> int:
@@ -72,7 +70,8 @@ class Output:
 
     # --- taking the folder ---
 
-    def _take(self, resume: bool, options: dict[str, Any], progress: bool) -> None:
+    def _take(self, resume: bool, options: dict[str, Any]) -> Found | None:
+        """Under the lock. Returns the journal that is resumed, if one is."""
         self.standing = read_standing(self.folder)
         found = journals(self.folder)
         alone = self.mode != "append" or resume
@@ -90,20 +89,23 @@ class Output:
             self.mode = stopped.head.mode
         self._read_base()
         if stopped is not None:
-            self._resume(stopped, options, progress)
-            for one in found:
-                if one != stopped:
-                    sweep(self.folder, one, set())
-            return
+            self._take_over(stopped, options)
         for one in found:
-            if not one.at_work and (self.mode != "append" or not one.shards):
+            if one != stopped and not one.at_work and (self.mode != "append" or not one.shards):
                 sweep(self.folder, one, named_elsewhere(self.folder, found, but=one.path))
-        self.next_ordinal = first_ordinal(found, len(self.base.shards) if self.base else 0)
-        self.journal = Journal(self.folder, self._head(new_token(), alone, options))
+        if stopped is None:
+            self.next_ordinal = first_ordinal(found, len(self.base.shards) if self.base else 0)
+            self._head = Head(this_process(), new_token(), self.mode, alone, self.next_ordinal, self._base_mark(), options)
+            self.journal = Journal(self.folder, self._head)
+        return stopped
 
     def _without_published(self, found: Sequence[Found]) -> list[Found]:
         """Takes away the journals that say nothing: of writers that were stopped after they had published, or before they had begun."""
-        published, kept = shard_names(self.folder, self.standing), []
+        try:
+            published = {shard.path for shard in parse_manifest(self.standing, "").shards} if self.standing is not None else set()
+        except AtlasError:  # nobody can say what it named
+            return list(found)
+        kept = []
         for one in found:
             names = {info.path for _, info in one.shards}
             if one.head is None or (names and names <= published and not one.at_work):
@@ -141,76 +143,43 @@ class Output:
         count, _, shards = mark.partition(":")
         return self.base is not None and count.isdecimal() and len(self.base.shards) >= int(count) and roots_digest(self.base.shards[: int(count)]) == shards
 
-    def _head(self, token: str, alone: bool, options: dict[str, Any]) -> Head:
-        return Head(this_process(), token, self.mode, alone, self.next_ordinal, self._base_mark(), options)
-
     # --- resuming ---
 
-    def _resume(self, stopped: Found, options: dict[str, Any], progress: bool) -> None:
+    def _take_over(self, stopped: Found, options: dict[str, Any]) -> None:
+        """Makes a stopped writer's journal this one's, if they go together."""
+        check_together(self.folder, stopped, options)
         head = stopped.head
         assert head is not None
-        differ = [name for name in options if head.options.get(name) != options[name]]
-        if differ:
-            was = ", ".join(f"{name}={head.options.get(name)!r}" for name in differ)
-            now = ", ".join(f"{name}={options[name]!r}" for name in differ)
-            raise ValueError(f"{stopped.path}: the writer to be resumed was given {was}, this one {now}: give the same, or begin again with overwrite=True")
         if not self._has(head.base):
             raise CommitConflict(
                 f"{self.folder}: the dataset was replaced since the writer to be resumed was stopped: write again without resume; "
                 f"the rows that it finished are in the shards that {stopped.path.name} names, which can be opened one by one"
             )
-        shards = stopped.shards
-        if len({info.path for _, info in shards}) != len(shards):
-            raise damaged(stopped.path, 1, "is followed by one shard twice")
-        kept = self._whole_ones(stopped, shards, progress)
-        if kept and stopped.schema is None:
-            raise damaged(stopped.path, 1, "is followed by shards without their schema")
-        self.schema = schema_from_json(stopped.schema, where=str(stopped.path)) if kept else None
-        for split in stopped.streams:
-            self.done[split] = []
+        self._head = Head(this_process(), head.token, head.mode, True, head.first, head.base, options)
+        self.journal = Journal(self.folder, self._head, [line for line in stopped.lines if "left" not in line], path=stopped.path)
+        remove_temporary(self.folder, head.token)
+        self._mine = {info.path for _, info in stopped.shards}
+
+    def _keep_finished(self, stopped: Found, progress: bool) -> None:
+        """Checks what the stopped writer had finished, without keeping others waiting: that may take as long as reading it does."""
+        try:
+            kept = whole_shards(self.folder, stopped, progress)
+            self.schema = schema_from_json(stopped.schema, where=str(stopped.path)) if kept else None
+            if len(kept) < len(stopped.shards) or not kept:
+                with locked(self.folder):
+                    remove_shards(self.folder, self._mine - {info.path for _, info in kept} - self._old)
+                    lines = [line for line in stopped.lines if "stream" in line or ("schema" in line and kept)]
+                    lines += [shard_line(split, info) for split, info in kept]
+                    self.journal.close()
+                    self.journal = Journal(self.folder, self._head, lines, path=stopped.path)
+        except BaseException:
+            self.journal.leave()
+            raise
+        self._schema_noted = self.schema is not None
+        self.done = {split: [] for split in stopped.streams}
         for split, info in kept:
             self.done.setdefault(split, []).append(info)
-        self._mine = {info.path for _, info in shards}
-        remove_shards(self.folder, self._mine - {info.path for _, info in kept} - self._old)
-        remove_temporary(self.folder, head.token)
-        ordinals = [int(info.path.partition("-")[0]) + 1 for _, info in kept]
-        self.next_ordinal = head.first
-        new = Head(this_process(), head.token, head.mode, True, head.first, head.base, options)
-        lines: list[Any] = [{"schema": self.schema.to_json()}] if self.schema is not None else []
-        lines += [{"stream": split} for split in self.done if split is not None]
-        lines += [shard_line(split, info) for split, info in kept]
-        self.journal = Journal(self.folder, new, lines, path=stopped.path)
-        self._schema_noted = self.schema is not None
-        self.next_ordinal = max([head.first, *ordinals])
-        self.resumed = True
-
-    def _whole_ones(self, stopped: Found, shards: Sequence[tuple[str | None, ShardInfo]], progress: bool) -> list[tuple[str | None, ShardInfo]]:
-        """The shards that can be kept: of each split those before the first that is missing or damaged, which a warning names."""
-        kept, broken = [], set()
-        with Progress(sum(info.bytes for _, info in shards), "checking finished shards", "bytes", progress) as bar:
-            for number, (split, info) in enumerate(shards):
-                if split in broken:
-                    continue
-                try:
-                    verify_shard(self.folder / info.path, advance=bar.advance)
-                except (CorruptError, OSError) as error:
-                    broken.add(split)
-                    if number + 1 < len(shards) or not isinstance(error, FileNotFoundError):  # the last was noted just before it got its name
-                        why = f"resume goes on before a finished shard that is missing or damaged: {error}"
-                        warnings.warn(f"{self.folder}: {why}", RuntimeWarning, stacklevel=6)
-                    continue
-                self._compare(stopped, info)
-                kept.append((split, info))
-        return kept
-
-    def _compare(self, stopped: Found, info: ShardInfo) -> None:
-        """CorruptError unless the journal and an intact shard say the same."""
-        shard = open_shard(self.folder / info.path)
-        said = info.rows, info.bytes, info.tail, info.root
-        found = shard.rows, shard.size, shard.size - shard.footer_offset, f"{shard.root:016x}"
-        if said != found:
-            why = f"names {info.path} with rows, bytes, tail and root {said}, but the file has {found}"
-            raise CorruptError(f"{stopped.path}: {why}: one of them was changed; restore it, or write again")
+        self.next_ordinal = max([self._head.first, *(int(info.path.partition("-")[0]) + 1 for _, info in kept)])
 
     # --- finished shards ---
 

@@ -204,9 +204,11 @@ def test_a_journal_that_lies_is_told(tmp_path, what):
     change, said = LIES[what]
     change(path)
     before = tree(path)
-    with pytest.raises(errors.CorruptError, match=said):
-        AtlasDatasetWriter(path, resume=True, **PLAIN)
-    assert tree(path) == before and not (path / "atlas.json").exists()
+    for _ in range(2):
+        with pytest.raises(errors.CorruptError, match=said):
+            AtlasDatasetWriter(path, resume=True, **PLAIN)
+    assert {name: data for name, data in tree(path).items() if name[:2] == "00"} == {name: data for name, data in before.items() if name[:2] == "00"}
+    assert not (path / "atlas.json").exists()
 
 
 def test_no_journal_makes_anybody_delete_what_lies_outside(tmp_path):
@@ -430,3 +432,33 @@ def test_icc_of_what_cannot_be_alike_is_refused_with_its_example(tmp_path):
     with pytest.warns(RuntimeWarning, match=r"icc=\['y'\].*not measured"):
         write(tmp_path / "e", [{"y": None}], icc=["y"])
     assert list(AtlasDataset(tmp_path / "e")) == [{"y": None}] and AtlasDataset(tmp_path / "e").icc == {}
+
+
+def test_others_do_not_wait_for_the_check(tmp_path, monkeypatch):
+    """Which reads every byte of the finished shards; somebody who comes meanwhile is told at once who is at work."""
+    from atlas_ds.dataset import resuming
+
+    path, seen = killed(tmp_path / "d"), []
+    verify_shard = resuming.verify_shard
+
+    def meanwhile(file, **options):
+        with pytest.raises(errors.WriterBusy) as caught:
+            AtlasDatasetWriter(path, append=True)
+        seen.append(caught.value)
+        return verify_shard(file, **options)
+
+    monkeypatch.setattr(resuming, "verify_shard", meanwhile)
+    AtlasDatasetWriter(path, resume=True, **PLAIN).close()
+    assert len(seen) == 2 and list(AtlasDataset(path)) == list(range(20))
+
+
+def test_a_damaged_manifest_costs_no_journal(tmp_path):
+    path = write(tmp_path / "d", range(5), schema=int)
+    killed(path, append=True)
+    manifest = (path / "atlas.json").read_bytes()
+    (path / "atlas.json").write_bytes(manifest[:-5])
+    with pytest.raises(errors.CorruptError):
+        AtlasDatasetWriter(path, resume=True, **PLAIN)
+    (path / "atlas.json").write_bytes(manifest)
+    AtlasDatasetWriter(path, resume=True, **PLAIN).close()
+    assert list(AtlasDataset(path)) == [*range(5), *range(20)]

@@ -1,0 +1,60 @@
+"""What a stopped writer left, before another goes on with it: whether they go together, and which of its shards are intact. Changes no file."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+from atlas_ds.dataset.journal import Found, damaged
+from atlas_ds.errors import CorruptError
+from atlas_ds.progress import Progress
+from atlas_ds.shard.check import verify_shard
+from atlas_ds.shard.reader import open_shard
+from atlas_ds.shard.writer import ShardInfo
+
+
+def check_together(folder: Path, stopped: Found, options: dict[str, Any]) -> None:
+    """ValueError if a writer with these options cannot go on; CorruptError if the journal names what cannot be."""
+    assert stopped.head is not None
+    was = stopped.head.options
+    differ = [name for name in options if was.get(name) != options[name]]
+    if differ:
+        given = ", ".join(f"{name}={was.get(name)!r}" for name in differ)
+        now = ", ".join(f"{name}={options[name]!r}" for name in differ)
+        raise ValueError(f"{stopped.path}: the writer to be resumed was given {given}, this one {now}: give the same, or begin again with overwrite=True")
+    shards = stopped.shards
+    if len({info.path for _, info in shards}) != len(shards):
+        raise damaged(stopped.path, 1, "is followed by one shard twice")
+    if shards and stopped.schema is None:
+        raise damaged(stopped.path, 1, "is followed by shards without their schema")
+
+
+def whole_shards(folder: Path, stopped: Found, progress: bool) -> list[tuple[str | None, ShardInfo]]:
+    """The finished shards that can be kept: of each split those before the first that is missing or damaged, which a warning names. Reads every byte."""
+    kept, broken, shards = [], set(), stopped.shards
+    with Progress(sum(info.bytes for _, info in shards), "checking finished shards", "bytes", progress) as bar:
+        for number, (split, info) in enumerate(shards):
+            if split in broken:
+                continue
+            try:
+                verify_shard(folder / info.path, advance=bar.advance)
+            except (CorruptError, OSError) as error:
+                broken.add(split)
+                if number + 1 < len(shards) or not isinstance(error, FileNotFoundError):  # the last was noted just before it got its name
+                    why = f"resume goes on before a finished shard that is missing or damaged: {error}"
+                    warnings.warn(f"{folder}: {why}", RuntimeWarning, stacklevel=5)
+                continue
+            compare(folder, stopped, info)
+            kept.append((split, info))
+    return kept
+
+
+def compare(folder: Path, stopped: Found, info: ShardInfo) -> None:
+    """CorruptError unless the journal and an intact shard say the same."""
+    shard = open_shard(folder / info.path)
+    said = info.rows, info.bytes, info.tail, info.root
+    found = shard.rows, shard.size, shard.size - shard.footer_offset, f"{shard.root:016x}"
+    if said != found:
+        why = f"names {info.path} with rows, bytes, tail and root {said}, but the file has {found}"
+        raise CorruptError(f"{stopped.path}: {why}: one of them was changed; restore it, or write again")
