@@ -22,8 +22,10 @@ from typing import Any
 
 import numpy as np
 
+from atlas_ds.dataset.place import add_note
 from atlas_ds.errors import LoaderTimeout
 from atlas_ds.loader.pipeline import dump
+from atlas_ds.schema.batches import like
 
 
 class ProcessDied(RuntimeError):
@@ -171,7 +173,10 @@ def sendable(error: BaseException) -> BaseException:
     try:
         pickle.loads(ForkingPickler.dumps(error))
     except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
+        plain = RuntimeError(f"{type(error).__name__}: {error}")
+        for note in getattr(error, "__notes__", ()):
+            add_note(plain, str(note))
+        return plain
     return error
 
 
@@ -243,6 +248,8 @@ def unpacked(structure: Any, fd: int | None) -> Any:
 def mapped(batch: Any, function: Callable[[Any], Any]) -> Any:
     if isinstance(batch, dict):
         return {name: mapped(value, function) for name, value in batch.items()}
-    if type(batch) in (tuple, list):
-        return type(batch)(mapped(value, function) for value in batch)
+    if type(batch) is list:
+        return [mapped(value, function) for value in batch]
+    if isinstance(batch, tuple):
+        return like(batch, [mapped(value, function) for value in batch])
     return function(batch)
