@@ -108,7 +108,9 @@ class Processes:
             if time.monotonic() > deadline:
                 raise LoaderTimeout(f"the transform process {process.name} (pid {process.pid}) gave no batch for {self._timeout:g} s:\n{dump()}")
         kind, content, more = pipe.recv()
-        return kind, content, recv_handle(pipe) if more is True else more
+        if kind == "batch":
+            return kind, content, recv_handle(pipe) if more else None  # 0 would be a file: standard input
+        return kind, content, more
 
     def _lose(self, process: Any, pipe: Connection, patience: float) -> None:
         """Does without a process; the others go on. patience: seconds that it may take to end by itself."""
