@@ -233,5 +233,5 @@ def shown(value: Any) -> str:
 def refused(of: str, why: str) -> TypeError:
     return TypeError(
         f"{named(of)} {why}, which torch's default_collate cannot make a batch of: DataLoader(..., collate_fn=atlas_ds.collate) gives such a column "
-        "as a list; or give it another form with map(), or leave it out (columns=[...])"
+        "as a list; or give it another form with map(), or leave it out when you open the dataset"
     )

@@ -38,8 +38,8 @@ def check_out(out: Any, fields: tuple[Field, ...]) -> None:
             raise KeyError(f"out[{path!r}]: no such column is read; {possible}")
         if path not in able:
             raise ValueError(f"out[{path!r}]: {why_not(paths[path])} cannot be read into an array; {possible}")
-        if isinstance(array, np.ma.MaskedArray):
-            raise ValueError(f"out[{path!r}] is a masked array: give a plain one")
+        if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
+            raise ValueError(f"out[{path!r}] must be a plain NumPy array, not {type(array).__name__}")
     arrays = [(path, array) for path, array in out.items() if isinstance(array, np.ndarray)]
     for number, (path, array) in enumerate(arrays):
         for other, another in arrays[:number]:
