@@ -167,13 +167,15 @@ def taken(values: list[Any], of: str) -> list[Any]:
     import torch
 
     first, kinds = values[0], set(map(type, values))
-    if kinds <= PLAIN and len(kinds) == 1:
+    if (len(kinds) == 1 and kinds <= PLAIN) or all(isinstance(value, str) for value in values):
         return values
     if type(None) in kinds:
         raise refused(of, "has a row without a value (None)")
     if all(isinstance(value, np.ndarray | np.generic) and not isinstance(value, str | bytes) for value in values):
         values = [tensor_of(np.asanyarray(value), of) for value in values]
         first, kinds = values[0], set(map(type, values))
+    if len(kinds) > 1 and all(isinstance(value, NUMBERS) for value in values):
+        return taken(one_type(values, of), of)
     if kinds == {int}:
         return values if all(-INT64 <= value < INT64 for value in values) else big(values, of)
     if kinds == {complex}:
@@ -193,6 +195,17 @@ def taken(values: list[Any], of: str) -> list[Any]:
 
 
 PLAIN = {str, bytes, bool, float}
+NUMBERS = (int, float, np.bool_, np.integer, np.floating)
+
+
+def one_type(values: list[Any], of: str) -> list[Any]:
+    """Numbers of several types as floats, if one is a float, else as ints; default_collate would round to float32 where an int comes first."""
+    if not any(isinstance(value, float | np.floating) for value in values):
+        return [int(value) for value in values]
+    floats = [float(value) for value in values]
+    if any(number != value and value == value for number, value in zip(floats, values, strict=True)):
+        raise refused(of, "has floats, and ints that no float holds exactly")
+    return floats
 
 
 def big(values: list[int], of: str) -> list[Any]:

@@ -155,7 +155,7 @@ def test_arrays_of_other_shapes(make, name):
     a, b = make([{"x": value} for value in one * 2]), make([{"x": value} for value in other], None if schema is None else {"x": schema})
     for both in (atlas.concat([a, b]), atlas.concat([b, a])):
         rows = [row["x"] for row in both]
-        order = list(range(len(rows)))[::-1] + [0]
+        order = [*range(len(rows) - 1, -1, -1), 0]
         for batch in (both.batch(order)["x"], atlas.concat([both[1:], both[:1]]).batch([i - 1 for i in order])["x"]):
             assert isinstance(batch, atlas.Ragged) and all(same(batch[k], rows[i]) for k, i in enumerate(order))
         for i, row in enumerate(rows):

@@ -67,7 +67,7 @@ HARD = {  # values, schema: what default_collate refuses, changes, or takes by l
     "dates": ([datetime.datetime(2020, 1, day + 1) for day in range(3)], None),
     "lists of different lengths": ([[1], [2, 3], []], "object"),
     "dicts of different keys": ([{"a": 1}, {"a": 2, "b": 3}, {"a": 4}], "object"),
-    "ints and floats": ([1, 0.1, 2], "object"),
+    "ints and floats": ([1, 0.1, (1 << 53) + 1], "object"),
     "ints and text": ([1, "a", 2], "object"),
     "ints beyond int64 and below 0": ([1 << 63, -1, 2], "object"),
     "tensors": ([np.ones(1), np.ones(2), np.ones(3)], tensor("float64", 1)),
@@ -100,6 +100,15 @@ def test_default_collate_takes_the_rest_as_ever(tmp_path):
     (batch,) = DataLoader(dataset, batch_size=4)
     assert batch["i"].tolist() == [0, 1, 2, 3] and batch["s"] == ["0", "1", "2", "3"] and batch["b"] == [bytes(i) for i in range(4)]
     assert [column.tolist() for column in batch["l"]] == [[0, 1, 2, 3], [2] * 4] and batch["d"]["k"].tolist() == [0.1] * 4
+
+
+def test_numbers_of_several_types_are_not_rounded(tmp_path):
+    dataset = AtlasDataset(write(tmp_path / "d", [{"i": i} for i in range(3)]))
+    for numbers, dtype in [([1, 0.1, 2], torch.float64), ([0.1, 1, True], torch.float64), ([np.float64(0.1), 0.5, 3], torch.float64), ([True, 7, np.int8(3)], torch.int64), ([float("nan"), 1, 2], torch.float64)]:
+        (batch,) = DataLoader(dataset.map(lambda e, numbers=numbers: {"c": numbers[e["i"]]}), batch_size=3)
+        assert batch["c"].dtype == dtype and np.array_equal(batch["c"].numpy(), np.array([float(n) for n in numbers]), equal_nan=True)
+    (batch,) = DataLoader(dataset.map(lambda e: {"c": "ab"[e["i"]] if e["i"] < 2 else np.str_("c")}), batch_size=3)
+    assert batch["c"] == ["a", "b", "c"]
 
 
 def test_a_collate_fn_of_ones_own_gets_what_is_stored(tmp_path):

@@ -85,7 +85,7 @@ def test_pictures(tmp_path):
     rows = [{"p": atlas.Media(b"\x89PNG broken", "image/png")}]
     dataset = AtlasDataset(write(tmp_path / "d", rows), decode="numpy")
     for way in (lambda: dataset[0], lambda: list(dataset), lambda: dataset.__getitems__([0])):
-        with pytest.raises(CorruptError, match="row 0.*column 'p'"):
+        with pytest.raises(CorruptError, match=r"row 0.*column 'p'"):
             way()
 
 

@@ -89,7 +89,7 @@ def test_text_and_objects_are_lists(dataset, make):
 def test_what_has_no_tensor_form_is_named(dataset, make, cure):
     with pytest.raises(TypeError, match=f"column 'c' .*{cure}"):
         column(dataset, make)
-    with pytest.raises(TypeError, match="column 's.c' "):
+    with pytest.raises(TypeError, match=r"column 's\.c' "):
         first(dataset, transform=lambda b: {"s": {"c": make(b)}})
     with pytest.raises(TypeError, match="column '1' "):
         first(dataset, transform=lambda b: (b["x"], make(b)))
