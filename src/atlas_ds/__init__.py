@@ -12,6 +12,7 @@ from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.loader.loader import Loader
 from atlas_ds.loader.mix import Mix
 from atlas_ds.loader.shuffle import shuffle
+from atlas_ds.loader.torch import collate
 from atlas_ds.order import Sampler
 from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.values import Media, Ragged
@@ -40,6 +41,7 @@ __all__ = [
     "Ragged",
     "Sampler",
     "Schema",
+    "collate",
     "concat",
     "errors",
     "export_parquet",

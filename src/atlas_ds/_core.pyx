@@ -480,6 +480,7 @@ cdef class Context:
     cdef const void *delayed_from[8]
     cdef size_t delayed_bytes[8]
     cdef Context second  # the helper's, where one shares the work
+    cdef bint own_bytes  # bytes are copied, whatever else lies in the span: other processes can be given bytes, but no view
 
     cdef void copy(self, void *to, const void *source, size_t size) noexcept:
         """Copies when the example is built: by then the memory that was asked for has come."""
@@ -760,7 +761,7 @@ cdef object build(Context context, Node node, const atlas_view *views, size_t st
     if kind == K_STR:
         return text_from(view.data, view.size)
     if kind == K_BYTES:
-        return build_bytes(view, owner)
+        return build_bytes(view, None if context.own_bytes else owner)
     if kind == K_STRUCT:
         if view != NULL and view.data[0] == 0:
             return None
@@ -803,7 +804,7 @@ cdef object build(Context context, Node node, const atlas_view *views, size_t st
     if kind == K_TENSOR:
         return build_tensor(node, view, view if node.ndim == 1 else &views[<size_t>(node.slot + 1) * stride + i], owner)
     if kind == K_MEDIA:
-        data = build_bytes(view, owner)
+        data = build_bytes(view, None if context.own_bytes else owner)
         if node.media_type is not None:
             return _values.Media(data, node.media_type)
         view = &views[<size_t>(node.slot + 1) * stride + i]
@@ -1171,11 +1172,11 @@ cdef class Table:
             out[leaf.group] = (leaf.rows_per_block, leaf.first_block)
         return out
 
-    def examples(self, Program program, cnp.ndarray rows):
-        """The examples of some rows (int64), as a list."""
-        return self._list(program, np.ascontiguousarray(rows, np.int64))
+    def examples(self, Program program, cnp.ndarray rows, bint own_bytes=False):
+        """The examples of some rows (int64), as a list. own_bytes: bytes are bytes, even where copy=False makes everything a view."""
+        return self._list(program, np.ascontiguousarray(rows, np.int64), own_bytes)
 
-    cdef list _list(self, Program program, cnp.ndarray rows):
+    cdef list _list(self, Program program, cnp.ndarray rows, bint own_bytes):
         cdef size_t count = rows.shape[0], i, k = 0
         cdef const int64_t *p = <const int64_t *>cnp.PyArray_DATA(rows)
         cdef Context context
@@ -1188,6 +1189,7 @@ cdef class Table:
             token = self.guard.enter(rows, self, program)
         order = self.order_of(rows)
         context = self.take()
+        context.own_bytes = own_bytes
         try:
             self.read_views(context, program.leaves, program.leaf_count, p, count, data_or_null(order), False)
             for i in range(count):
@@ -1195,6 +1197,7 @@ cdef class Table:
                     k = self.locate(p[i])
                 out.append(self.build_row(context, program, count, i, k, p[i]))
         finally:
+            context.own_bytes = False
             context.trim()
             self.give(context)
             if token is not None:
@@ -1491,8 +1494,8 @@ cdef class Batch:
 
 
 cdef object check_out(object given, str path, tuple shape, Node node):
-    if not isinstance(given, np.ndarray) or given.shape != shape or given.dtype != node.dtype or not given.flags.c_contiguous or not given.flags.writeable or node.bfloat16:
-        raise ValueError(f"out[{path!r}] must be a writable C-contiguous array of shape {shape} and dtype {node.dtype}")
+    if not isinstance(given, np.ndarray) or given.shape != shape or given.dtype != node.dtype or not given.flags.c_contiguous or not given.flags.aligned or not given.flags.writeable or node.bfloat16:
+        raise ValueError(f"out[{path!r}] must be a writable, aligned, C-contiguous array of shape {shape} and dtype {node.dtype}; {_values.describe(given)} was given")
     return given
 
 
@@ -1500,7 +1503,7 @@ cdef class Rows:
     """A sequence of rows of a table: all of them, every step-th, or those of an index array. The base of every dataset and view.
 
     ds[i] with an int is answered here; any other key goes to the method _select of the subclass, and where convert is not None
-    each example passes through it.
+    each example passes through it; the method _failed(error, row) is told of an error in that.
     """
     cdef readonly Table table
     cdef readonly Program program
@@ -1544,7 +1547,12 @@ cdef class Rows:
             row = self.index[i] if self.index != NULL else self.start + self.step * i
             if self.convert is None:
                 return self.table.example(self.program, row)
-            return self.convert(self.table.example(self.program, row))
+            example = self.table.example(self.program, row)
+            try:
+                return self.convert(example)
+            except Exception as error:
+                self._failed(error, row)
+                raise
         return self._select(key)
 
     def rows_at(self, indices):

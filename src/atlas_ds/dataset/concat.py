@@ -7,13 +7,24 @@ from typing import Any
 
 import numpy as np
 
+from atlas_ds.dataset.common import common_schema, widened
+from atlas_ds.dataset.opening import as_names, select_columns
+from atlas_ds.dataset.place import place_of
 from atlas_ds.dataset.reader import AtlasDataset
 from atlas_ds.dataset.views import compose, positions
+from atlas_ds.dataset.workers import for_data_loader
+from atlas_ds.errors import SchemaError
 from atlas_ds.schema.batches import join
+from atlas_ds.schema.schema import Schema
 
 
 def concat(datasets: Sequence[Any]) -> Concat:
-    """One sequence of the examples of several datasets (or views), in that order. Their columns may differ."""
+    """One sequence of the examples of several datasets (or views), in that order.
+
+    They must have the same columns; SchemaError names those that differ. What may differ: the order of columns, whether a value may be
+    absent, the media type, and the shape of arrays (a batch has them as Ragged). Where a dataset passes through map(), only `batch`
+    asks for that: what map returns is not known.
+    """
     flat: list[AtlasDataset] = []
     for dataset in datasets:
         flat += dataset.datasets if isinstance(dataset, Concat) and isinstance(dataset.rows, range) and dataset.rows == range(dataset.total) else [dataset]
@@ -25,8 +36,10 @@ def concat(datasets: Sequence[Any]) -> Concat:
 class Concat:
     """Datasets one after another, and views of that."""
 
-    def __init__(self, datasets: tuple[Any, ...], rows: range | np.ndarray | None) -> None:
+    def __init__(self, datasets: tuple[Any, ...], rows: range | np.ndarray | None, common: Schema | SchemaError | None = None) -> None:
+        """common: what common_columns(datasets) gives, if it is known."""
         self.datasets = datasets
+        self._common = common_columns(datasets) if common is None else common
         self._starts = np.cumsum([0, *(len(dataset) for dataset in datasets)])
         self.total = int(self._starts[-1])
         self.rows = range(self.total) if rows is None else rows
@@ -36,21 +49,40 @@ class Concat:
 
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, int | np.integer) and not isinstance(key, bool):
-            if not -len(self) <= key < len(self):
-                raise IndexError(f"row {key} is out of range for {len(self)} rows")
-            row = int(self.rows[key])
-            k = int(np.searchsorted(self._starts, row, "right")) - 1
-            return self.datasets[k][row - int(self._starts[k])]
-        return Concat(self.datasets, compose(self.rows, key))
+            k, row = self._find(int(key))
+            return self.datasets[k][row]
+        return Concat(self.datasets, compose(self.rows, key), self._common)
+
+    def _find(self, position: int) -> tuple[int, int]:
+        """(dataset, row of it)."""
+        if not -len(self) <= position < len(self):
+            raise IndexError(f"row {position} is out of range for {len(self)} rows")
+        row = int(self.rows[position])
+        k = int(np.searchsorted(self._starts, row, "right")) - 1
+        return k, row - int(self._starts[k])
+
+    def _place_of(self, row: int) -> str:
+        """Where row `row` lies: dataset, and what that says."""
+        k, of_it = self._find(row)
+        return f"dataset {k} of the concat, row {of_it}{place_of(self.datasets[k], of_it)}"
 
     def select(self, indices: Any) -> Concat:
-        return Concat(self.datasets, compose(self.rows, indices))
+        return Concat(self.datasets, compose(self.rows, indices), self._common)
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
+        return for_data_loader(self._examples(indices, own_bytes=True), self._doubtful)
+
+    def _doubtful(self) -> bool:
+        return any(dataset._doubtful() if isinstance(dataset, AtlasDataset | Concat) else True for dataset in self.datasets)
+
+    def _examples(self, indices: Sequence[int] | np.ndarray, *, own_bytes: bool = False) -> list[Any]:
+        """The examples at several positions. own_bytes: bytes are bytes, even where copy=False makes them a view."""
         at = positions(indices, len(self))
         out: list[Any] = [None] * len(at)
         for k, where, rows in self._shares(at):
-            for place, example in zip(where, self.datasets[k].__getitems__(rows), strict=True):
+            dataset = self.datasets[k]
+            found = dataset._examples(rows, own_bytes=own_bytes) if isinstance(dataset, AtlasDataset | Concat) else dataset.__getitems__(rows)
+            for place, example in zip(where, found, strict=True):
                 out[place] = example
         return out
 
@@ -63,15 +95,25 @@ class Concat:
             yield k, where, rows[where] - self._starts[k]
 
     def batch(self, indices: Any, columns: Sequence[str] | None = None) -> Any:
-        """Columns of the rows at indices; the datasets must have the columns in common."""
+        """Columns of the rows at indices, in the form that all datasets share. with_format("torch") is applied where all have it."""
+        batch = self._columns(indices, columns)
+        if formats_of(self) != {"torch"}:
+            return list(batch) if columns_in_lists(self) else batch
+        from atlas_ds.loader.torch import to_torch
+
+        batch = to_torch(batch)
+        return list(batch) if columns_in_lists(self) else batch
+
+    def _columns(self, indices: Any, columns: Sequence[str] | None = None) -> Any:
+        """As batch, but in NumPy arrays whatever with_format says, and a list of columns as a tuple."""
+        if isinstance(self._common, SchemaError):
+            raise SchemaError(*self._common.args)
+        schema = None if self._common is None else select_columns(self._common, None if columns is None else as_names(columns))
         wheres, parts = [], []
         for k, where, rows in self._shares(positions(indices, len(self))):
             wheres.append(where)
-            parts.append(self.datasets[k].batch(rows, columns))
-        back = np.argsort(np.concatenate(wheres), kind="stable")
-        if columns_in_lists(self.datasets[0]):
-            return list(join([tuple(part) for part in parts], back))
-        return join(parts, back)
+            parts.append(columns_at(self.datasets[k], rows, columns, schema))
+        return join(parts, np.argsort(np.concatenate(wheres), kind="stable"))
 
     def __iter__(self) -> Iterator[Any]:
         if isinstance(self.rows, range) and self.rows == range(self.total):
@@ -79,7 +121,58 @@ class Concat:
                 yield from dataset
             return
         for start in range(0, len(self), 256):
-            yield from self.__getitems__(range(start, min(start + 256, len(self))))
+            yield from self._examples(range(start, min(start + 256, len(self))))
+
+
+def common_columns(datasets: Sequence[Any]) -> Schema | SchemaError | None:
+    """The columns of all; None where one does not tell its own. Raises where they differ, unless a function is mapped over one: then what
+    that returns may well agree, and the error is for who asks for columns."""
+    if not all(isinstance(dataset, AtlasDataset | Concat) for dataset in datasets):
+        return None
+    if any(isinstance(dataset, Concat) and not isinstance(dataset._common, Schema) for dataset in datasets):
+        return next((dataset._common for dataset in datasets if isinstance(dataset, Concat) and dataset._common is not None), None)
+    try:
+        return common_schema([(f"dataset {k} ({name_of(dataset)})", schema_of(dataset)) for k, dataset in enumerate(datasets)])
+    except SchemaError as error:
+        if not any(map(is_mapped, datasets)):
+            raise
+        return error.with_traceback(None)
+
+
+def schema_of(dataset: Any) -> Schema:
+    schema = dataset._common if isinstance(dataset, Concat) else dataset.schema
+    assert isinstance(schema, Schema)
+    return schema
+
+
+def name_of(dataset: Any) -> str:
+    return str(dataset.path) if isinstance(dataset, AtlasDataset) else "a concat"
+
+
+def is_mapped(dataset: Any) -> bool:
+    return any(map(is_mapped, dataset.datasets)) if isinstance(dataset, Concat) else dataset.function is not None
+
+
+def formats_of(dataset: Any) -> set[str]:
+    """What the datasets were given to with_format."""
+    if isinstance(dataset, Concat):
+        return {format for one in dataset.datasets for format in formats_of(one)}
+    return {getattr(dataset, "_format", "python")}
+
+
+def columns_at(dataset: Any, rows: np.ndarray, columns: Sequence[str] | None, schema: Schema | None) -> Any:
+    """Columns of one dataset, as `schema` has them for all."""
+    if isinstance(dataset, AtlasDataset | Concat):
+        batch = dataset._columns(rows, columns)
+    else:
+        batch = dataset.batch(rows, columns)
+    if schema is None:
+        return batch
+    if schema.container == "value":
+        return widened(batch, schema.fields[0])
+    if schema.container in ("tuple", "list"):
+        return tuple(widened(column, field) for column, field in zip(batch, schema.fields, strict=True))
+    return {field.name: widened(batch[field.name], field) for field in schema.fields}
 
 
 def columns_in_lists(dataset: Any) -> bool:

@@ -13,10 +13,14 @@ import numpy as np
 from atlas_ds import _core
 from atlas_ds.dataset import advice
 from atlas_ds.dataset.manifest import Manifest, Ranges
+from atlas_ds.dataset.numbers import Dtypes, dtypes_of, is_doubtful
 from atlas_ds.dataset.opening import VERIFY, Identity, Opened, Source, as_names, open_source, reopen_source, select_columns
 from atlas_ds.dataset.pictures import Pictures, pictures_of
+from atlas_ds.dataset.place import add_note
 from atlas_ds.dataset.views import compose, positions, share_out
+from atlas_ds.dataset.workers import for_data_loader, views_as_bytes
 from atlas_ds.errors import CorruptError, LimitError
+from atlas_ds.schema.batches import check_out
 from atlas_ds.schema.pictures import need_pictures
 from atlas_ds.schema.schema import Schema
 from atlas_ds.shard.reader import shard_stats
@@ -64,9 +68,11 @@ class AtlasDataset(_core.Rows):
 
     def _setup(self, opened: Opened, rows: range | np.ndarray, format: str, function: Callable[[Any], Any] | None) -> None:
         self._state, self._format, self._function = opened, format, function
+        if not opened.source.copy:
+            views_as_bytes()
         mode = opened.source.decode
         pictures = None if mode is None else pictures_of(opened.program.schema, mode)
-        self._bind(opened.table, opened.program, rows, make_convert(format, function, pictures))
+        self._bind(opened.table, opened.program, rows, make_convert(opened.program.schema, format, function, pictures))
         if pictures is not None and type(self) is AtlasDataset:
             self.__class__ = Decoding
 
@@ -213,20 +219,42 @@ class AtlasDataset(_core.Rows):
         return min(max(end, start + 1), len(rows))
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
-        """The examples at several positions: what torch's DataLoader asks for."""
+        """The examples at several positions: what torch's DataLoader asks for. Bytes are bytes here, also with copy=False: a worker
+        process can send no view."""
+        return for_data_loader(self._examples(indices, own_bytes=True), self._doubtful)
+
+    def _examples(self, indices: Sequence[int] | np.ndarray, *, own_bytes: bool = False) -> list[Any]:
         rows = self.rows_at(indices)
-        examples = self.table.examples(self.program, rows)
+        examples = self.table.examples(self.program, rows, own_bytes)
         return examples if self.convert is None else [self._converted(example, row) for example, row in zip(examples, rows.tolist(), strict=True)]
+
+    def _doubtful(self) -> bool:
+        """Whether torch's default_collate may meet values that it does not take as they are."""
+        return self.convert is not None or not self._state.source.copy or any(map(is_doubtful, self.schema.fields))
 
     def _converted(self, example: Any, row: int) -> Any:
         """What the user gets for an example; errors of pictures name its row."""
         assert self.convert is not None
-        if self.decode is None:
-            return self.convert(example)
         try:
             return self.convert(example)
-        except (CorruptError, LimitError) as error:
-            raise at_row(error, self.path, row) from error
+        except Exception as error:
+            self._failed(error, row)
+            if self.decode is not None and isinstance(error, CorruptError | LimitError):
+                raise at_row(error, self.path, row) from error
+            raise
+
+    def _failed(self, error: Exception, row: int) -> None:
+        """Adds to an error which stored row did not pass through map or decode."""
+        what = "decode" if self.function is None else "map" if self.decode is None else "decode or map"
+        add_note(error, f"in {what} of row {row}: {self.path}: {self._file_of(row)}")
+
+    def _place_of(self, row: int) -> str:
+        """Where row `row` of this view lies."""
+        stored = int(self.rows[row])
+        return f"{self.path}: {self._file_of(stored)}" + (f", row {stored} of the dataset" if stored != row else "")
+
+    def _file_of(self, stored: int) -> str:
+        return self.shards[int(self.table.shard_numbers(np.array([stored]))[0])].path
 
     def _positions(self, indices: Any) -> np.ndarray:
         return positions(indices, len(self))
@@ -235,15 +263,23 @@ class AtlasDataset(_core.Rows):
         """Columns of the rows at indices (ints, negative too; a slice or bool mask; repeats allowed), shaped as an example is.
 
         A fixed column is an array (len(indices), ...), masked where null if nullable; str, bytes, media and objects are lists; tensors a Ragged.
-        columns: names to read. out: {"name" or "struct.name": array} to fill instead of new arrays. Maps are not applied; with_format("torch") is.
+        columns: names to read. out: {"name" or "struct.name": array} to fill instead of new arrays: of columns of numbers or arrays that
+        are not nullable (nor bfloat16). Maps are not applied; with_format("torch") is.
         """
         program = self.program if columns is None else self._program(as_names(columns))
+        if out is not None:
+            check_out(out, program.schema.fields)
         result = self.table.batch(program, self.rows_at(indices), out)
         if self._format == "torch":
             from atlas_ds.loader.torch import to_torch
 
             return to_torch(result)
         return result
+
+    def _columns(self, indices: Any, columns: Sequence[str] | None = None) -> Any:
+        """As batch, but in NumPy arrays whatever with_format says, and a list of columns as a tuple."""
+        result = self.table.batch(self.program if columns is None else self._program(as_names(columns)), self.rows_at(indices))
+        return tuple(result) if isinstance(result, list) and self.schema.container == "list" else result
 
     def _program(self, columns: tuple[str, ...] | None) -> _core.Program:
         """For some of this view's columns, or for all that are stored."""
@@ -318,15 +354,18 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Converter:
-    """What ds[i] passes through: pictures are decoded, then a format, then the user's function."""
+    """What ds[i] passes through: pictures are decoded, then a format, then the user's function. dtypes: of the numbers, for a format."""
 
     format: str
     function: Callable[[Any], Any] | None
     pictures: Pictures | None
+    dtypes: Dtypes | None
 
     def __call__(self, example: Any) -> Any:
         if self.pictures is not None:
             example = self.pictures(example)
+        if self.dtypes is not None:
+            example = self.dtypes(example)
         if self.format == "torch":
             from atlas_ds.loader.torch import to_torch
 
@@ -336,8 +375,10 @@ class Converter:
         return example if self.function is None else self.function(example)
 
 
-def make_convert(format: str, function: Callable[[Any], Any] | None, pictures: Pictures | None) -> Converter | None:
-    return None if format == "python" and function is None and pictures is None else Converter(format, function, pictures)
+def make_convert(schema: Schema, format: str, function: Callable[[Any], Any] | None, pictures: Pictures | None) -> Converter | None:
+    if format == "python" and function is None and pictures is None:
+        return None
+    return Converter(format, function, pictures, None if format == "python" else dtypes_of(schema))
 
 
 class Decoding(AtlasDataset):

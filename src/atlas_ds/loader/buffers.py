@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import threading
 import weakref
-from typing import Any
 
 import numpy as np
 
-from atlas_ds.schema.types import SCALARS, Array, Field, Scalar, Struct
+from atlas_ds.forks import Lock
+from atlas_ds.schema.batches import fixed_columns
+from atlas_ds.schema.types import Field
 
 KEPT = 64  # arrays of a column, at most
 
@@ -25,7 +25,7 @@ class Buffers:
         self._rows = rows
         self._kinds = dict(fixed_columns(fields))
         self._kept: dict[str, list[tuple[bytearray, weakref.ref[np.ndarray]]]] = {path: [] for path in self._kinds}
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def take(self, rows: int) -> dict[str, np.ndarray]:
         """Arrays of so many rows, by the names that `batch(out=)` uses."""
@@ -42,17 +42,3 @@ class Buffers:
         if len(kept) > KEPT:
             del kept[0]
         return array
-
-
-def fixed_columns(fields: tuple[Field, ...], prefix: str = "") -> list[tuple[str, tuple[np.dtype[Any], tuple[int, ...]]]]:
-    """(path, (dtype, shape of a row)) of the columns that are read into arrays as they are."""
-    found: list[tuple[str, tuple[np.dtype[Any], tuple[int, ...]]]] = []
-    for field in fields:
-        kind = field.type
-        if field.nullable or (isinstance(kind, Scalar | Array) and kind.dtype == "bfloat16"):
-            continue
-        if isinstance(kind, Struct):
-            found += fixed_columns(kind.fields, f"{prefix}{field.name}.")
-        elif isinstance(kind, Scalar | Array):
-            found.append((prefix + field.name, (SCALARS[kind.dtype], kind.shape if isinstance(kind, Array) else ())))
-    return found

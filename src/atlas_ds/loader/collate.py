@@ -1,32 +1,94 @@
-"""Examples put together to columns, as the loader does it by default. NumPy only."""
+"""Examples put together to columns, as the loader does it by default. NumPy only; tensors that NumPy has no dtype for stay tensors."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from atlas_ds.schema.batches import like
+
 
 def collate(examples: Sequence[Any]) -> Any:
-    """Examples to columns: arrays of one shape and numbers are stacked, everything else is a list. Dicts of the same keys and tuples of one
-    length stay what they are."""
+    """Examples to columns: arrays of one shape and dtype and numbers of one type are stacked, everything else is a list. Dicts of the same
+    keys and tuples of one length stay what they are, masked arrays stay masked. Tensors are detached."""
     if not examples:
         return []
     first = examples[0]
     if isinstance(first, dict) and all(isinstance(example, dict) and example.keys() == first.keys() for example in examples):
         return {name: collate([example[name] for example in examples]) for name in first}
-    if isinstance(first, tuple) and all(isinstance(example, tuple) and len(example) == len(first) for example in examples):
-        return tuple(collate(column) for column in zip(*examples, strict=True))
-    if hasattr(first, "detach"):  # a torch tensor, which a transform made
-        return collate([np.asarray(example) for example in examples])
-    if isinstance(first, np.ndarray) and all(isinstance(e, np.ndarray) and e.shape == first.shape and e.dtype == first.dtype for e in examples):
-        return np.stack(examples)
-    if all(type(example) is int for example in examples):
+    if isinstance(first, tuple) and all(isinstance(example, tuple) and form(example) == form(first) for example in examples):
+        return like(first, [collate(column) for column in zip(*examples, strict=True)])
+    kinds = set(map(type, examples))
+    if any(hasattr(kind, "detach") for kind in kinds):
+        examples = [untangled(example) for example in examples]
+        if all(map(is_tensor, examples)):
+            return stacked_tensors(examples)
+        first, kinds = examples[0], set(map(type, examples))
+    if isinstance(first, np.ndarray):
+        return stacked(examples)
+    if len(kinds) > 1:
+        return list(examples)
+    kind = type(first)
+    if isinstance(first, int) and kind is not bool:
         return whole(examples)
-    if isinstance(first, bool | int | float | complex | np.generic) and all(type(e) is type(first) for e in examples):
-        return np.array(examples)
-    return list(examples)
+    if isinstance(first, np.generic):
+        return np.array(examples) if kind not in (np.str_, np.bytes_) and all(e.dtype == first.dtype for e in examples) else list(examples)
+    return np.array(examples) if isinstance(first, bool | float | complex) else list(examples)
+
+
+def form(row: tuple[Any, ...]) -> tuple[int, Any]:
+    """Length, and names if it is a namedtuple."""
+    return len(row), getattr(row, "_fields", None)
+
+
+def stacked(arrays: Sequence[Any]) -> Any:
+    """Arrays of one shape and dtype as one; others as a list."""
+    first = arrays[0]
+    if not all(isinstance(array, np.ndarray) and array.shape == first.shape and array.dtype == first.dtype for array in arrays):
+        return list(arrays)
+    if any(isinstance(array, np.ma.MaskedArray) for array in arrays):
+        return np.ma.stack(arrays)
+    return np.stack([np.asarray(array) for array in arrays])  # np.matrix would lose a dimension
+
+
+def is_tensor(value: Any) -> bool:
+    return hasattr(value, "detach") and hasattr(value, "device")
+
+
+def untangled(value: Any) -> Any:
+    """A tensor without its history, as an array where NumPy has its dtype; anything else as it is."""
+    if not is_tensor(value):
+        return value
+    value = value.detach()
+    if value.device.type != "cpu":
+        return value
+    try:
+        return value.resolve_conj().resolve_neg().numpy()
+    except TypeError:  # bfloat16, float8, sparse
+        return value
+
+
+def stacked_tensors(tensors: Sequence[Any]) -> Any:
+    first = tensors[0]
+    alike = all(t.shape == first.shape and t.dtype == first.dtype and t.layout == first.layout and t.device == first.device for t in tensors)
+    return sys.modules["torch"].stack(list(tensors)) if alike else list(tensors)  # there are tensors, so their library is loaded
+
+
+def as_numpy(value: Any) -> Any:
+    """What functions of users return, with arrays in place of tensors; bfloat16 as float32, in which it is exact."""
+    if isinstance(value, dict):
+        return {name: as_numpy(inner) for name, inner in value.items()}
+    if isinstance(value, tuple):
+        return like(value, map(as_numpy, value))
+    if type(value) is list and any(map(is_tensor, value)):
+        return [as_numpy(inner) for inner in value]
+    if not is_tensor(value):
+        return value
+    value = untangled(value.detach().cpu())
+    return value if isinstance(value, np.ndarray) else untangled(value.float()) if value.dtype.is_floating_point else value
 
 
 def whole(numbers: Sequence[int]) -> Any:

@@ -3,7 +3,6 @@ called by several threads."""
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from atlas_ds import _core
-from atlas_ds.dataset.concat import Concat, columns_in_lists
+from atlas_ds.dataset.concat import Concat
+from atlas_ds.dataset.place import add_note, place_of
 from atlas_ds.dataset.reader import AtlasDataset
 from atlas_ds.errors import CorruptError
+from atlas_ds.forks import Lock
 from atlas_ds.loader.buffers import Buffers
 from atlas_ds.loader.collate import collate
 from atlas_ds.order import keys
@@ -28,7 +29,7 @@ def columns_of(dataset: Any, rows: int, *, alone: bool) -> Fetch:
     """Batches as `dataset.batch` gives them, but a list of columns as a tuple (a list is a column of values). Arrays of up to `rows` rows
     lie in buffers that are used again. alone: without the core's helper thread, where other threads read as well."""
     if not isinstance(dataset, AtlasDataset):
-        return (lambda at: tuple(dataset.batch(at))) if columns_in_lists(dataset) else (lambda at: dataset.batch(at))
+        return lambda at: dataset._columns(at)
     buffers = Buffers(dataset.schema.fields, rows) if rows and dataset.schema.container != "value" else None
     table, program, of_list = dataset.table, dataset.program, dataset.schema.container == "list"
 
@@ -44,7 +45,7 @@ def columns_of(dataset: Any, rows: int, *, alone: bool) -> Fetch:
 class OpenChunk:
     """The rows of a chunk, once they are read; `lock` is held while they are."""
 
-    lock: threading.Lock
+    lock: Lock
     columns: Any = None
     read: bool = False
 
@@ -58,7 +59,7 @@ class Chunked:
     def __init__(self, fetch: Fetch, starts: np.ndarray, most: int) -> None:
         self._fetch, self._starts, self._most = fetch, starts, most
         self._open: OrderedDict[int, OpenChunk] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def __call__(self, at: np.ndarray) -> Any:
         if len(at) == 0:
@@ -82,7 +83,7 @@ class Chunked:
         with self._lock:
             entry = self._open.get(chunk)
             if entry is None:
-                entry = self._open[chunk] = OpenChunk(threading.Lock())
+                entry = self._open[chunk] = OpenChunk(Lock())
                 if len(self._open) > self._most:
                     self._open.popitem(last=False)
             else:
@@ -125,7 +126,13 @@ class Examples:
 
     def __call__(self, at: np.ndarray) -> Any:
         if self.collate is not None:
-            return self.collate(self.examples(at))
+            examples = self.examples(at)
+            try:
+                return self.collate(examples)
+            except Exception as error:
+                if len(at):
+                    add_note(error, f"in collate of {len(at)} rows, the first of which is row {at[0]}{place_of(self.dataset, int(at[0]))}")
+                raise
         return collate(self.examples(at)) if len(at) else self._nothing()
 
     def _nothing(self) -> Any:
@@ -137,15 +144,29 @@ class Examples:
 
     def examples(self, at: np.ndarray) -> list[Any]:
         rows = at.tolist()
-        if hasattr(self.dataset, "__getitems__"):
+        if isinstance(self.dataset, AtlasDataset | Concat):
+            examples = self.dataset._examples(rows)
+        elif hasattr(self.dataset, "__getitems__"):
             examples = self.dataset.__getitems__(rows)
         else:
             examples = [self.dataset[row] for row in rows]
-        if self.transform is None:
-            return list(examples)
-        if self.seeds is None:
-            return [self.transform(example) for example in examples]
-        return [self.transform(example, self.seeds.at(row)) for example, row in zip(examples, rows, strict=True)]
+        return list(examples) if self.transform is None else self._transformed(examples, rows)
+
+    def _transformed(self, examples: Sequence[Any], rows: list[int]) -> list[Any]:
+        assert self.transform is not None
+        out: list[Any] = []
+        try:
+            if self.seeds is None:
+                for example in examples:
+                    out.append(self.transform(example))
+            else:
+                for example, row in zip(examples, rows, strict=True):
+                    out.append(self.transform(example, self.seeds.at(row)))
+        except Exception as error:
+            row = rows[len(out)]
+            add_note(error, f"in transform_example of row {row}{place_of(self.dataset, row)}")
+            raise
+        return out
 
 
 def cut(columns: Any, sizes: Sequence[int]) -> list[Any]:

@@ -11,6 +11,7 @@ from typing import Any, Self, SupportsIndex
 
 from atlas_ds.dataset.reader import AtlasDataset
 from atlas_ds.dataset.sizes import as_bytes
+from atlas_ds.loader.collate import as_numpy
 from atlas_ds.loader.fetch import Examples, columns_of, plain
 from atlas_ds.loader.mix import Mix
 from atlas_ds.loader.pipeline import Failure
@@ -114,7 +115,7 @@ class Loader:
         cores = min(8, len(os.sched_getaffinity(0))) if num_threads is None else keys.count("num_threads", num_threads, 0)
         threads = keys.count("transform_processes", transform_processes, 0) or cores
         bytes_ahead = as_bytes(prefetch, "prefetch")
-        finish = finisher(format, pin_memory)
+        finish = finisher(format, pin_memory, own_code=by_example or transform is not None)
         self._progress = progress
         self._stats = Stats(by_example=by_example)
         self._now: tuple[Plan, int] | None = None
@@ -194,6 +195,7 @@ class Loader:
                     ready = run.pipeline.get(number)
                     stats.most_bytes = run.pipeline.most_bytes
                     for item in ready:
+                        run.pipeline.check_process()
                         if isinstance(item, Failure):
                             raise item.error
                         batch, rows, size = item
@@ -271,13 +273,14 @@ def row_bytes(dataset: Any) -> float:
     return dataset.row_bytes if isinstance(dataset, AtlasDataset) else 4096.0
 
 
-def finisher(format: str, pin: bool) -> Callable[[Any], Any]:
-    """What a batch passes through last."""
+def finisher(format: str, pin: bool, *, own_code: bool) -> Callable[[Any], Any]:
+    """What a batch passes through last. own_code: it may hold what a function of the user made."""
     if format == "numpy":
         if pin:
             raise ValueError("pin_memory is for format='torch'")
-        return lambda batch: batch
-    from atlas_ds.loader.torch import need_torch, pinned, to_torch
+        return as_numpy if own_code else lambda batch: batch
+    from atlas_ds.loader.torch import need_torch, pinned, result_to_torch, to_torch
 
     need_torch("format='torch'")
-    return (lambda batch: pinned(to_torch(batch))) if pin else to_torch
+    convert = result_to_torch if own_code else to_torch
+    return (lambda batch: pinned(convert(batch))) if pin else convert

@@ -22,7 +22,7 @@ class Mix:
     seed. Each dataset is read in its own shuffled order, and begins its next epoch when it is through. A resumed run goes on at
     the same row of each. The same dataset twice gets two orders.
 
-    parts: (dataset, weight) pairs; weights are ints >= 0 that add up to at most 65,536. The datasets must have the columns in common.
+    parts: (dataset, weight) pairs; weights are ints >= 0 that add up to at most 65,536. The datasets must have the same columns, as for `concat`.
     shuffle: True (what suits each dataset), "exact", "window" or False (as they are stored). length: rows of an epoch of the mix; by
     default as many as all datasets have together. all: the datasets one after another, by whose row numbers the order speaks. Weights
     are changed by `Loader.reweight`, and a state remembers when.
@@ -66,6 +66,9 @@ class Mix:
     def __getitems__(self, rows: Sequence[int]) -> list[Any]:
         """Examples of some rows of `all`: what torch's DataLoader asks for."""
         return self.all.__getitems__(rows)
+
+    def _place_of(self, row: int) -> str:
+        return self.all._place_of(row)
 
     def __getitem__(self, row: int) -> Any:
         return self.all[row]

@@ -98,8 +98,7 @@ class Pipeline:
 
     def get(self, number: int) -> Any:
         """The result of a piece; each is asked for once, in order."""
-        if os.getpid() != self._pid:  # before the lock, which a thread that is not here may hold
-            raise RuntimeError("this process was forked during an epoch: its parent has the loader's threads; begin a new epoch here")
+        self.check_process()  # before the lock, which a thread that is not here may hold
         with self._lock:
             own = self._helps and self._begun == number and not self._stopped
             if own:
@@ -119,6 +118,11 @@ class Pipeline:
             finally:
                 del result  # else error, frame and error would hold each other
         return result
+
+    def check_process(self) -> None:
+        """RuntimeError in a forked child."""
+        if os.getpid() != self._pid:
+            raise RuntimeError("this process was forked during an epoch: its parent has the loader's threads; begin a new epoch here: iter(loader)")
 
     def _await(self, number: int) -> None:
         deadline, finished = time.monotonic() + self._timeout, self._finished

@@ -22,8 +22,10 @@ from typing import Any
 
 import numpy as np
 
+from atlas_ds.dataset.place import add_note
 from atlas_ds.errors import LoaderTimeout
 from atlas_ds.loader.pipeline import dump
+from atlas_ds.schema.batches import like
 
 
 class ProcessDied(RuntimeError):
@@ -106,7 +108,9 @@ class Processes:
             if time.monotonic() > deadline:
                 raise LoaderTimeout(f"the transform process {process.name} (pid {process.pid}) gave no batch for {self._timeout:g} s:\n{dump()}")
         kind, content, more = pipe.recv()
-        return kind, content, recv_handle(pipe) if more is True else more
+        if kind == "batch":
+            return kind, content, recv_handle(pipe) if more else None  # 0 would be a file: standard input
+        return kind, content, more
 
     def _lose(self, process: Any, pipe: Connection, patience: float) -> None:
         """Does without a process; the others go on. patience: seconds that it may take to end by itself."""
@@ -171,7 +175,10 @@ def sendable(error: BaseException) -> BaseException:
     try:
         pickle.loads(ForkingPickler.dumps(error))
     except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
+        plain = RuntimeError(f"{type(error).__name__}: {error}")
+        for note in getattr(error, "__notes__", ()):
+            add_note(plain, str(note))
+        return plain
     return error
 
 
@@ -243,6 +250,8 @@ def unpacked(structure: Any, fd: int | None) -> Any:
 def mapped(batch: Any, function: Callable[[Any], Any]) -> Any:
     if isinstance(batch, dict):
         return {name: mapped(value, function) for name, value in batch.items()}
-    if type(batch) in (tuple, list):
-        return type(batch)(mapped(value, function) for value in batch)
+    if type(batch) is list:
+        return [mapped(value, function) for value in batch]
+    if isinstance(batch, tuple):
+        return like(batch, [mapped(value, function) for value in batch])
     return function(batch)

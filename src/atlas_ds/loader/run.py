@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from atlas_ds.dataset.place import add_note, place_of
 from atlas_ds.errors import LoaderTimeout
 from atlas_ds.loader.fetch import Chunked, Examples, Fetch, Seeds, cut
 from atlas_ds.loader.pipeline import Failure, Pipeline
@@ -133,8 +134,13 @@ class Run:
         for batch, count, mask in zip(cut(columns, counts), counts, masks, strict=True):
             if self._work.masked:
                 batch = with_mask(batch, np.ones(count, np.bool_) if mask is None else mask)
+            first = int(rows[start]) if count else 0
             if transform is not None:
-                batch = transform(batch) if self._seeds is None else transform(batch, self._seeds.at(int(rows[start]) if count else 0))
+                try:
+                    batch = transform(batch) if self._seeds is None else transform(batch, self._seeds.at(first))
+                except Exception as error:
+                    add_note(error, f"in transform of a batch of {count} rows, the first of which is row {first}{place_of(self._work.examples.dataset, first)}")
+                    raise
             ready.append((self._work.finish(batch), count, size * count // max(1, len(rows))))
             start += count
         with self._counting:

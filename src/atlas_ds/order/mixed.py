@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from atlas_ds.forks import Lock
 from atlas_ds.order.mix import MixOrder, laps, made
 from atlas_ds.order.orders import Order, Rows
 from atlas_ds.order.plan import Source, first_state, order_of
@@ -41,7 +41,7 @@ class MixedRows:
         self._parts, self._mix, self._seed, self._epoch = parts, mix, seed, epoch
         self._starts = parts.starts
         self._orders: dict[int, tuple[int, Order]] = {}  # of each part: its epoch and the order of that
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def take(self, start: int, count: int, step: int = 1) -> Rows:
         """Numbers of the rows at positions start, start + step, ...: int64 of shape (count,). IndexError past the end."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any, Protocol, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
 
 from atlas_ds import _core
+from atlas_ds.forks import Lock
 from atlas_ds.order import keys
 from atlas_ds.order.permutation import Permutation
 
@@ -97,7 +97,7 @@ class Window:
             self._starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(chunks)])
             self.length, self._per_chunk, self.chunk_count = int(self._starts[-1]), 0, len(chunks)
         self.lanes = min(keys.count("lanes", lanes, most=1 << 20), self.chunk_count)
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._core: _core.Windows | None = None
         self.even = 0
         if self.chunk_count:
@@ -123,6 +123,9 @@ class Window:
         if self._core is None:
             return Sequential(0).take(start, count, step)
         with self._lock:
+            if self._lock.torn:  # this process was forked while another thread was in the core's windows
+                self._core, self._lock.torn = Window(*self.__reduce__()[1])._core, False
+                assert self._core is not None
             return self._core.take(start, count, step)
 
     def chunks_at(self, start: int, stop: int, step: int = 1) -> Rows:

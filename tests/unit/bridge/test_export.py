@@ -235,7 +235,7 @@ def test_sample_without_a_member(make, tmp_path):
 
 
 def test_views(make, numbers, tmp_path):
-    other = make(({"x": i, "y": i / 2} for i in range(3)), name="other")
+    other = make(({"t": None if i == 1 else f"other {i}", "x": i} for i in range(3)), name="other")
     for n, view in enumerate(
         [numbers[2:7], numbers.select([5, 1, 1]), numbers[::-3], atlas.concat([numbers, other]), atlas.concat([other, numbers])[[0, 5, 12]], numbers.with_format("numpy")]
     ):
@@ -250,10 +250,9 @@ def test_views(make, numbers, tmp_path):
         export_webdataset(numbers.map(lambda row: row), tmp_path / "b.tar")
 
 
-def test_datasets_that_disagree(make, tmp_path):
-    both = atlas.concat([make([{"x": 1}]), make([{"x": "a"}], name="other")])
-    with pytest.raises(SchemaError, match=r"column 'x' would be 'x.cls' and 'x.txt'"):
-        export_webdataset(both, tmp_path / "a.tar")
+def test_datasets_that_disagree(make):
+    with pytest.raises(SchemaError, match=r"column 'x' is int64 in dataset 0 .* but str in dataset 1"):
+        atlas.concat([make([{"x": 1}]), make([{"x": "a"}], name="other")])
 
 
 def test_other_containers(make, tmp_path):

@@ -404,3 +404,44 @@ def test_urls(tmp_path: Path, tars: list[Path], monkeypatch: pytest.MonkeyPatch)
     finally:
         server.shutdown()
         server.server_close()
+
+
+# --- errors in functions of users, and torch's DataLoader ----------------------------
+
+
+def fail_at_40(sample: dict[str, Any]) -> dict[str, Any]:
+    if sample["__key__"].endswith("000040"):
+        raise KeyError("no label")
+    return sample
+
+
+def test_an_error_in_map_names_row_and_tar(tars: list[Path]) -> None:
+    ds = open_tar(tars).map(fail_at_40)
+    for way in (lambda: ds[40], lambda: ds[10:][30], lambda: list(ds), lambda: ds.__getitems__([40]), lambda: pickle.loads(pickle.dumps(ds))[40]):
+        with pytest.raises(KeyError, match="no label") as found:
+            way()
+        assert found.value.__notes__ == [f"in map of row 40: {tars[2]}"]
+
+
+@pytest.mark.parametrize("options", [{"num_threads": 2}, {"transform_processes": 1}], ids=str)
+def test_an_error_in_a_loader_names_row_and_tar(tars: list[Path], options: dict[str, Any]) -> None:
+    loader = Loader(open_tar(tars)[3:], batch_size=8, format="numpy", transform_example=fail_at_40, **options)
+    with pytest.raises(KeyError, match="no label") as found:
+        list(loader)
+    assert found.value.__notes__ == [f"in transform_example of row 37: {tars[2]}"]
+
+
+def test_default_collate_names_the_field(tars: list[Path]) -> None:
+    pytest.importorskip("torch")
+    from torch.utils.data import DataLoader
+
+    from atlas_ds import collate
+
+    with pytest.raises(TypeError, match=r"column 'jpg' has Media"):
+        list(DataLoader(open_tar(tars, decode=["cls"]), batch_size=4))
+    ds = open_tar(tars, decode=["cls"], fields=["cls", "txt"])
+    with pytest.raises(TypeError, match=r"column 'txt' has a row without a value .*collate_fn=atlas_ds.collate"):
+        list(DataLoader(ds, batch_size=4))
+    batch = next(iter(DataLoader(ds, batch_size=4, collate_fn=collate)))
+    assert batch["cls"].tolist() == [0, 1, 2, 3] and batch["txt"] == [b"number 0", None, None, b"number 3"]
+    assert next(iter(DataLoader(open_tar(tars, fields=["cls"]), batch_size=2)))["cls"] == [b"0", b"1"]

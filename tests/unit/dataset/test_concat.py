@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import atlas_ds as atlas
+from atlas_ds.errors import SchemaError
 from support import same, write
 
 
@@ -47,3 +48,157 @@ def test_batches_across_seams(parts):
 def test_nothing_to_join():
     with pytest.raises(ValueError, match="at least one"):
         atlas.concat([])
+
+
+# --- columns that differ -----------------------------------------------------------
+
+
+@pytest.fixture
+def make(tmp_path):
+    made = iter(range(99))
+
+    def make(rows, schema=None):
+        return atlas.AtlasDataset(write(tmp_path / f"d{next(made)}", rows, schema=schema))
+
+    return make
+
+
+REFUSED = {
+    "a column less": ([{"y": 1}], [{"y": 2, "z": 3}], ["column 'z' is in", "columns=['y']"]),
+    "nothing in common": ([{"y": 1}], [{"z": 3}], ["column 'y' is in", "column 'z' is in", "no column in common"]),
+    "int and float": ([{"y": 1, "k": 1}], [{"y": 2.5, "k": 2}], ["column 'y' is int64 in", "but float64 in", "columns=['k']"]),
+    "text and bytes": ([{"y": "a"}], [{"y": b"a"}], ["column 'y' is str in", "but bytes in"]),
+    "number and array": ([{"y": 1}], [{"y": np.ones(2, np.int64)}], ["column 'y' is int64", "array(int64, 2)"]),
+    "arrays of other dtypes": ([{"y": np.ones(2)}], [{"y": np.ones(2, np.float32)}], ["array(float64, 2)", "array(float32, 2)"]),
+    "struct with less": ([{"s": {"a": 1, "b": 2}}], [{"s": {"a": 1}}], ["column 's.b' is in"]),
+    "struct and number": ([{"s": {"a": 1}}], [{"s": 1}], ["column 's' is {a: int64} in"]),
+    "tuple and dict": ([(1,)], [{"0": 1}], ["a tuple", "a dict"]),
+    "tuple and list": ([(1,)], [[1]], ["a tuple", "a list"]),
+    "tuples of other lengths": ([(1,)], [(1, 2)], ["column '1' is in", "columns=['0']"]),
+    "single values": ([1], ["a"], ["column 'value' is int64"]),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_columns_that_differ_are_refused(make, name):
+    one, other, words = REFUSED[name]
+    a, b = make(one * 3), make(other * 2)
+    for first, second in ((a, b), (b, a), (a, atlas.concat([b, b])[1:]), (atlas.concat([a, a])[::-1], b)):
+        for ask in (lambda x, y: atlas.concat([x, y]), lambda x, y: atlas.Mix([(x, 1), (y, 1)])):
+            with pytest.raises(SchemaError) as found:
+                ask(first, second)
+            said = str(found.value)
+            assert all(word in said for word in words) or (first is not a and "in dataset" in said) or "a concat" in said
+            assert "dataset 0" in said and "dataset 1" in said
+
+
+def test_the_cure_cures(make):
+    a, b = make([{"y": 1, "z": 1}] * 2), make([{"y": 2, "z": 2.5}] * 2)
+    with pytest.raises(SchemaError, match=r"columns=\['y'\]"):
+        atlas.concat([a, b])
+    alike = [atlas.AtlasDataset(one.path, columns=["y"]) for one in (a, b)]
+    assert atlas.concat(alike).batch(slice(None))["y"].tolist() == [1, 1, 2, 2]
+
+
+def test_what_map_makes_of_columns_counts(make):
+    a, b = make([{"x": 1}] * 2), make([{"z": 2}] * 2)
+    both = atlas.concat([a.map(lambda e: {"q": e["x"]}), b.map(lambda e: {"q": e["z"]})])
+    assert [row["q"] for row in both] == [1, 1, 2, 2] and both[3] == {"q": 2}
+    for view in (both, both[1:], atlas.concat([both[1:], both])):
+        with pytest.raises(SchemaError, match="column 'x' is in"):
+            view.batch([0])
+    loader = atlas.Loader(both, batch_size=4, shuffle=False, format="numpy")
+    assert next(iter(loader))["q"].tolist() == [1, 1, 2, 2]
+
+
+def nulls(column):
+    return np.ma.getmaskarray(column).tolist()
+
+
+def test_nullable_in_one(make):
+    a, b = make([{"x": i} for i in range(3)]), make([{"x": None}, {"x": 7}])
+    for both, rows in ((atlas.concat([a, b]), [0, 3, 4]), (atlas.concat([b, a]), [2, 0, 1])):
+        x = both.batch(rows)["x"]
+        assert isinstance(x, np.ma.MaskedArray) and nulls(x) == [False, True, False] and x.data[[0, 2]].tolist() == [0, 7]
+        seen = both.batch(rows[:1])["x"]
+        assert isinstance(seen, np.ma.MaskedArray) and seen.mask.tolist() == [False], "in the same form whichever rows are asked for"
+        (loaded,) = atlas.Loader(both, batch_size=5, shuffle=False, format="numpy")
+        assert nulls(loaded["x"]) == [value is None for value in (row["x"] for row in both)]
+    mixed = atlas.Loader(atlas.Mix([(a, 1), (b, 1)], shuffle=False), batch_size=4, format="numpy")
+    batch = next(iter(mixed))["x"]
+    assert sorted((batch.filled(-1)).tolist()) == sorted([0, 1, -1, 7])
+
+
+def test_structs_in_another_order_and_absent(make):
+    a = make([{"s": {"a": 1, "b": "x"}, "k": 0}] * 2)
+    b = make([{"k": 1, "s": {"b": "y", "a": 2}}, {"k": 2, "s": None}])
+    batch = atlas.concat([a, b]).batch([3, 2, 0])
+    assert list(batch) == ["s", "k"] and list(batch["s"]) == ["a", "b"]
+    assert nulls(batch["s"]["a"]) == [True, False, False] and batch["s"]["a"].tolist() == [None, 2, 1] and batch["s"]["b"] == [None, "y", "x"]
+    assert atlas.concat([b, a]).batch([2])["k"].tolist() == [0]
+
+
+SHAPES = {
+    "one dimension": ([np.ones(2)], [np.zeros(3)], None),
+    "two dimensions": ([np.ones((2, 3))], [np.zeros((1, 3)), np.zeros((1, 3))], None),
+    "another rank": ([np.ones(2)], [np.zeros((3, 1))], None),
+    "fixed and ragged": ([np.ones(2)], [np.zeros(1), np.zeros(4)], None),
+    "ragged and absent": ([np.ones((2, 2))], [None, np.zeros((3, 1))], atlas.types.nullable(atlas.types.tensor("float64"))),
+    "fixed and absent": ([np.ones(2)], [None, np.zeros(3)], atlas.types.nullable(atlas.types.array("float64", (3,)))),
+    "0-d": ([np.array(1.0)], [np.zeros(3)], None),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_arrays_of_other_shapes(make, name):
+    one, other, schema = SHAPES[name]
+    a, b = make([{"x": value} for value in one * 2]), make([{"x": value} for value in other], None if schema is None else {"x": schema})
+    for both in (atlas.concat([a, b]), atlas.concat([b, a])):
+        rows = [row["x"] for row in both]
+        order = [*range(len(rows) - 1, -1, -1), 0]
+        for batch in (both.batch(order)["x"], atlas.concat([both[1:], both[:1]]).batch([i - 1 for i in order])["x"]):
+            assert isinstance(batch, atlas.Ragged) and all(same(batch[k], rows[i]) for k, i in enumerate(order))
+        for i, row in enumerate(rows):
+            assert same(both.batch([i])["x"][0], row)
+        (loaded,) = atlas.Loader(both, batch_size=len(rows), shuffle=False, format="numpy")
+        assert all(same(loaded["x"][i], row) for i, row in enumerate(rows))
+
+
+def test_media_and_numpy_scalars(make):
+    a, b = make([{"m": atlas.Media(b"1", "image/jpeg"), "n": 1}]), make([{"m": atlas.Media(b"2", "image/png"), "n": np.int64(2)}])
+    batch = atlas.concat([a, b]).batch([1, 0])
+    assert [media.type for media in batch["m"]] == ["image/png", "image/jpeg"] and same(batch["n"], np.array([2, 1]))
+
+
+def test_tuples_and_lists(make):
+    for kind in (tuple, list):
+        both = atlas.concat([make([kind((1, 2))]), make([kind((3, None)), kind((5, 6))])])
+        batch = both.batch([1, 0])
+        assert type(batch) is kind and batch[0].tolist() == [3, 1] and nulls(batch[1]) == [True, False]
+        assert type(both.batch([0], columns=["1"])) is kind
+
+
+def test_formats(make):
+    torch = pytest.importorskip("torch")
+    dataset = make([{"x": i} for i in range(3)]).with_format("torch")
+    both = atlas.concat([dataset, dataset])
+    assert torch.equal(both.batch([4, 0])["x"], torch.tensor([1, 0]))
+    assert isinstance(atlas.concat([dataset, dataset.with_format("python")]).batch([4, 0])["x"], np.ndarray)
+    seen = []
+    next(iter(atlas.Loader(both, batch_size=6, transform=lambda batch: seen.append(type(batch["x"])) or batch)))
+    assert seen == [np.ndarray], "transform gets NumPy columns"
+
+
+def test_other_sequences_are_as_they_were(make):
+    class Rows:
+        def __init__(self, n):
+            self.n = n
+
+        def __len__(self):
+            return self.n
+
+        def __getitem__(self, i):
+            return {"other": i}
+
+    both = atlas.concat([make([{"x": 1}]), Rows(2)])
+    assert [both[i] for i in range(3)] == [{"x": 1}, {"other": 0}, {"other": 1}]

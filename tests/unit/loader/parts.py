@@ -6,7 +6,7 @@ import os
 import random
 import signal
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -117,3 +117,36 @@ def tensors(example: dict[str, Any]) -> dict[str, Any]:
 
 def as_it_is(example: Any) -> Any:
     return example
+
+
+class Pair(NamedTuple):
+    x: int
+    y: int
+
+
+def as_pair(example: dict[str, Any]) -> Pair:
+    return Pair(example["x"], 2)
+
+
+def bfloat16(example: dict[str, Any]) -> dict[str, Any]:
+    import torch
+
+    return {"c": torch.full((2,), example["x"]).bfloat16()}
+
+
+def with_grad(example: dict[str, Any]) -> dict[str, Any]:
+    import torch
+
+    return {"c": torch.full((2,), float(example["x"]), requires_grad=True) * 1}
+
+
+def masked_rows(example: dict[str, Any]) -> dict[str, Any]:
+    return {"c": np.ma.masked_equal(np.arange(3), example["x"])}
+
+
+def texts_only(example: dict[str, Any]) -> dict[str, Any]:
+    return {"c": str(example["x"])}
+
+
+def nothing(example: dict[str, Any]) -> None:
+    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,8 +18,10 @@ from atlas_ds.bridge.webdataset import tars
 from atlas_ds.bridge.webdataset.index import TarIndex, Version, index_of
 from atlas_ds.bridge.webdataset.samples import KEY, Rules, plain
 from atlas_ds.bridge.webdataset.urls import Sources, expand, is_remote
+from atlas_ds.dataset.place import add_note
 from atlas_ds.dataset.reader import Chain
 from atlas_ds.dataset.views import compose, positions, share_out
+from atlas_ds.dataset.workers import for_data_loader
 from atlas_ds.errors import CorruptError, DatasetChanged, SchemaError, TruncatedError, UnsupportedError
 from atlas_ds.progress import Progress
 from atlas_ds.schema.pictures import need_pictures
@@ -126,6 +129,10 @@ class Opened:
                 example[field] = convert(example[field], f"{name}: {plain(example[KEY])}.{plain(field)}")
         return example
 
+    def place_of(self, row: int) -> str:
+        """Which tar has a row."""
+        return self.opening.names[bisect_right(self.starts, row) - 1]
+
     def open(self, number: int) -> TarReader | Callable[[int], Any]:
         name, index = self.opening.names[number], self.indexes[number]
         columns = tuple((field, index.fields.index(field)) for field in self.fields if field in index.fields)
@@ -190,6 +197,23 @@ def remote_sample(file: RemoteFile, total: int, rows: Any, columns: Columns, emp
     return sample
 
 
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """A reader, then a function; errors of the function name the row and the tar."""
+
+    read: Callable[[int], dict[str, Any]]
+    function: Callable[[Any], Any]
+    opened: Opened
+
+    def __call__(self, row: int) -> Any:
+        sample = self.read(row)
+        try:
+            return self.function(sample)
+        except Exception as error:
+            add_note(error, f"in map of row {row}: {self.opened.place_of(row)}")
+            raise
+
+
 class TarDataset:
     """Samples of tars: ds[i], ds[10:20], ds[[3, 1]], ds[mask], len, iteration. An example is a dict: __key__, and each field's value or None.
 
@@ -205,7 +229,7 @@ class TarDataset:
     ) -> None:
         """read: an example by its row in the tars; function: what it passes through."""
         self._opened, self._read, self._function = opened, read, function
-        self._example = read if function is None else Chain(read, function)
+        self._example = read if function is None else Mapped(read, function, opened)
         self._rows = range(opened.starts[-1]) if rows is None else rows
 
     @property
@@ -247,7 +271,10 @@ class TarDataset:
     def __getitems__(self, indices: Sequence[int]) -> list[dict[str, object]]:
         """The examples at several positions: what torch's DataLoader asks for."""
         rows = compose(self._rows, positions(indices, len(self)))
-        return [self._example(row) for row in np.asarray(rows).tolist()]
+        return for_data_loader([self._example(row) for row in np.asarray(rows).tolist()], lambda: True)
+
+    def _place_of(self, row: int) -> str:
+        return self._opened.place_of(int(self._rows[row]))
 
     def __iter__(self) -> Iterator[dict[str, object]]:
         for row in self._rows:
