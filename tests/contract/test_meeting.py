@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -14,31 +15,49 @@ import pytest
 
 import no_locks as without
 from atlas_ds import AtlasDataset, AtlasDatasetWriter, errors, verify
-from support import write
+from support import child, write
 
 TESTS = Path(__file__).resolve().parents[1]
 SHARD = 10
 APPENDER = """
-import os, random, signal, sys, time
+import json, os, random, signal, sys, time
 from atlas_ds import AtlasDatasetWriter
-path, number, rows, seed, kill, pause = sys.argv[1], *map(int, sys.argv[2:5]), sys.argv[5], float(sys.argv[6])
-chance = random.Random(seed)
-time.sleep(chance.random() * pause)
-if kill == "commit":
-    from atlas_ds.store import local
-    real, calls, at = os.replace, [], chance.randrange(6)
-    def replace(source, target):
-        commit = str(target).endswith("atlas.json")
-        if commit and at % 2 == 0: os.kill(os.getpid(), 9)
-        real(source, target)
-        if commit: os.kill(os.getpid(), 9)
-    local.os.replace = replace
-with AtlasDatasetWriter(path, append=True, schema={"who": "int64", "i": "int64"}, shard_size=10, workers=0) as writer:
-    for i in range(rows):
-        if kill == "writing" and i == chance.randrange(1, rows + 1): os.kill(os.getpid(), 9)
-        if kill == "own": raise SystemExit(3)
-        writer.add_example({"who": number, "i": i})
-        if chance.random() < 0.1: time.sleep(chance.random() * pause / 10)
+from atlas_ds.store import local
+
+def append(path, number, rows, seed, kill, pause):
+    chance = random.Random(seed)
+    time.sleep(chance.random() * pause)
+    if kill == "commit":
+        real, before = os.replace, chance.random() < 0.5
+        def replace(source, target):
+            commit = str(target).endswith("atlas.json")
+            if commit and before: os.kill(os.getpid(), 9)
+            real(source, target)
+            if commit: os.kill(os.getpid(), 9)
+        local.os.replace = replace
+    last = chance.randrange(rows)
+    with AtlasDatasetWriter(path, append=True, schema={"who": "int64", "i": "int64"}, shard_size=10, workers=0) as writer:
+        for i in range(rows):
+            if kill == "writing" and i == last: os.kill(os.getpid(), 9)
+            if kill == "own" and i == last: raise SystemExit(3)
+            writer.add_example({"who": number, "i": i})
+            if chance.random() < 0.1: time.sleep(chance.random() * pause / 10)
+"""
+TOGETHER = APPENDER + """
+children = []
+for args in json.loads(sys.argv[2]):
+    pid = os.fork()
+    if pid == 0:
+        try:
+            append(sys.argv[1], *args)
+        except SystemExit as end:
+            os._exit(end.code)
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+            os._exit(1)
+        os._exit(0)
+    children.append(pid)
+print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]))
 """
 ALONE = """
 import sys, time
@@ -79,18 +98,18 @@ def append_at_once(path: Path, count: int, seed: int, env: dict[str, str]) -> No
     write(path, [{"who": -1, "i": 0}], schema={"who": "int64", "i": "int64"})
     rows = [chance.randrange(1, 45) for _ in range(count)]
     kills = [chance.choice(["no"] * 6 + ["writing", "commit", "own"]) for _ in range(count)]
-    running = [start(APPENDER, path, k, rows[k], seed * 1000 + k, kills[k], 0.05, env=env) for k in range(count)]
-    ends = {k: (process.communicate(timeout=120)[1], process.returncode) for k, process in enumerate(running)}
-    for k, (said, code) in ends.items():
-        wanted = {"no": {0}, "own": {3}}.get(kills[k], {0, -signal.SIGKILL})
-        assert code in wanted, (seed, k, kills[k], code, said.decode())
+    done = child(TOGETHER, path, json.dumps([[k, rows[k], seed * 1000 + k, kills[k], 0.05] for k in range(count)]), env=env)
+    codes = json.loads(done.stdout)
+    for k, code in enumerate(codes):
+        wanted = {"no": 0, "own": 3}.get(kills[k], -signal.SIGKILL)
+        assert code == wanted, (seed, k, kills[k], code, done.stderr)
     report = verify(path)
     assert report.damages == [], (seed, report.damages)
     runs = by_writer(path)
     assert len({who for who, _ in runs}) == len(runs), (seed, "rows of one writer are apart, or twice")
     for who, got in runs[1:]:
-        assert got == list(range(rows[who])) and kills[who] != "own", (seed, who, got)
-    missing = {k for k in range(count) if ends[k][1] == 0} - {who for who, _ in runs}
+        assert got == list(range(rows[who])) and kills[who] in ("no", "commit"), (seed, who, got)
+    missing = {k for k in range(count) if codes[k] == 0} - {who for who, _ in runs}
     assert not missing, (seed, "published and lost", missing)
     last = start(ALONE, path, 0, "overwrite", 0, env=env)  # nobody is thought to be at work, and everything the dead left goes
     assert (last.communicate()[1], last.returncode) == (b"", 0), seed
@@ -157,15 +176,22 @@ def test_every_pair(tmp_path, noflock):
 def killed_in_commit(path: Path, chance: random.Random) -> bool:
     """SIGKILL from outside around the moment of close; then a writer of any mode goes on. Whether the commit was seen."""
     write(path, [{"who": -1, "i": 0}], schema={"who": "int64", "i": "int64"})
-    code = APPENDER.replace("    for i in range(rows):", "    import atexit\n    for i in range(rows):").replace("time.sleep(chance.random() * pause)\n", "", 1) + "    print('close', flush=True)\n"
-    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])}
-    process = subprocess.Popen([sys.executable, "-c", code, str(path), "1", "35", str(chance.randrange(1 << 30)), "no", "0"], env=env, stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    process.stdout.readline()
+    read, ready = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        writer = AtlasDatasetWriter(path, append=True, shard_size=SHARD, workers=0)
+        for i in range(35):
+            writer.add_example({"who": 1, "i": i})
+        os.write(ready, b"x")
+        writer.close()
+        time.sleep(60)
+        os._exit(0)
+    os.read(read, 1)
     time.sleep(chance.random() * 0.004)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    os.close(read)
+    os.close(ready)
     assert verify(path).damages == []
     before = by_writer(path)
     assert before in ([(-1, [0])], [(-1, [0]), (1, list(range(35)))])
