@@ -12,14 +12,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from atlas_ds.dataset.columns import to_leaf_arrays
+from atlas_ds.dataset.columns import first_rows, to_leaf_arrays
 from atlas_ds.dataset.manifest import NAME, Manifest, Ranges, commit, parse_manifest, read_standing, shard_names
 from atlas_ds.dataset.sizes import parse_size
-from atlas_ds.errors import SchemaError
+from atlas_ds.dataset.sources import as_columns, as_examples
+from atlas_ds.errors import LimitError, SchemaError
 from atlas_ds.progress import Progress
 from atlas_ds.schema.infer import infer_schema
 from atlas_ds.schema.schema import Schema, make_schema, schema_from_json
-from atlas_ds.schema.values import Media, to_numpy
+from atlas_ds.schema.values import Media
 from atlas_ds.shard.icc import check_columns, combined_icc
 from atlas_ds.shard.plan import CODECS, Options
 from atlas_ds.shard.reader import open_shard
@@ -276,21 +277,25 @@ class AtlasDatasetWriter:
             stream = self._stream(split)
         try:
             stream.add(example)
-        except SchemaError as error:
-            raise SchemaError(f"example {self.position}: {error}") from error
+        except (SchemaError, LimitError) as error:
+            raise type(error)(f"example {self.position}: {error}") from error
         self.position += 1
         if not self.position & 1023:
             self._progress.advance(1024)
 
     def extend(self, examples: Iterable[Any], *, split: str | None = None) -> None:
         """Adds every example of an iterable."""
-        for example in examples:
+        for example in as_examples(examples):
             self.add_example(example, split=split)
 
     def add_batch(self, columns: Any, *, split: str | None = None) -> None:
         """Adds rows given as columns: an example whose values are arrays with a leading row axis, or lists, all of one length."""
         if self._state != "open":
             raise ValueError(f"{self.path}: the writer is {self._state}")
+        for batch in as_columns(columns):
+            self._add_batch(batch, split)
+
+    def _add_batch(self, columns: Any, split: str | None) -> None:
         self._settle()
         if self._schema is None:
             self._schema = infer_schema(first_rows(columns, INFER_ROWS))
@@ -302,8 +307,8 @@ class AtlasDatasetWriter:
             step = min(slices.step, count - start) if left is None else min(slices.step, count - start, left)
             try:
                 stream.add_columns(slices.take(start, start + step), step)
-            except SchemaError as error:
-                raise SchemaError(f"examples {self.position} to {self.position + step - 1}: {error}") from error
+            except (SchemaError, LimitError) as error:
+                raise type(error)(f"examples {self.position} to {self.position + step - 1}: {error}") from error
             start += step
             self.position += step
             self._progress.advance(step)
@@ -426,17 +431,6 @@ def rough_size(example: Any, depth: int = 0) -> int:
     if isinstance(example, Media):
         return len(example.data)
     return int(getattr(example, "nbytes", 16))
-
-
-def first_rows(columns: Any, most: int) -> list[Any]:
-    """The first rows of columns, as examples."""
-    if isinstance(columns, dict):
-        parts = {name: first_rows(column, most) for name, column in columns.items()}
-        return [dict(zip(parts, row, strict=True)) for row in zip(*parts.values(), strict=True)]
-    if isinstance(columns, tuple):
-        return list(zip(*(first_rows(column, most) for column in columns), strict=True))
-    column = to_numpy(columns)
-    return [column[i] for i in range(min(most, len(column)))]
 
 
 def merge_parts(root: str | os.PathLike[str], *, overwrite: bool = False, metadata: dict[str, Any] | None = None) -> None:
