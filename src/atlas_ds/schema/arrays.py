@@ -46,6 +46,12 @@ def as_numpy(value: Any, path: str) -> Any:
         raise SchemaError(f"column {path!r}: {cause}") from cause
 
 
+def numbers(value: Any, dtype: str, path: str) -> Any:
+    """as_numpy, for a column of a dtype: the bits of a bfloat16 tensor where that is the column's, its numbers (float32) elsewhere."""
+    given = as_numpy(unmasked(value, path), path)
+    return widen_bfloat16(given) if dtype != "bfloat16" and is_bfloat16(value) and given.dtype == np.uint16 else given
+
+
 def unmasked(value: Any, path: str) -> Any:
     """A masked array as a plain one; None where all of it is masked; SchemaError where some of it is. Anything else as it is."""
     if not isinstance(value, np.ma.MaskedArray):
@@ -243,7 +249,7 @@ def to_array(value: Any, field: Field, path: str) -> np.ndarray:
     kind = field.type
     assert isinstance(kind, Array | Tensor)
     want = SCALARS[kind.dtype]
-    given = as_numpy(unmasked(value, path), path)
+    given = numbers(value, kind.dtype, path)
     if isinstance(given, list | tuple):
         given = from_list(given, kind, path)
     if not isinstance(given, np.ndarray | np.generic):
@@ -279,7 +285,7 @@ def scalar_bytes(value: Any, field: Field, path: str) -> bytes:
     """The bytes of a number that fits a scalar field; SchemaError otherwise."""
     kind = field.type
     assert isinstance(kind, Scalar)
-    given = as_numpy(unmasked(value, path), path)
+    given = numbers(value, kind.dtype, path)
     if isinstance(given, np.ndarray) and given.ndim == 0:
         given = given[()]
     want = SCALARS[kind.dtype]

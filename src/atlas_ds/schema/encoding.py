@@ -39,13 +39,7 @@ def encoded_image(image: Any, accept: Callable[[bytes], str | None]) -> tuple[by
 def own_files(image: Any) -> Iterator[bytes]:
     """The bytes of the files that an image may be, unchecked: what it was opened from. Leaves open files where they stand."""
     for name in ("fp", "_fp"):
-        file: Any = getattr(image, name, None)
-        if not hasattr(file, "read") or not hasattr(file, "seek") or getattr(file, "closed", False):
-            continue
-        place = file.tell()
-        file.seek(0)
-        data = file.read()
-        file.seek(place)
+        data = read_all(getattr(image, name, None))
         if isinstance(data, bytes):
             yield data
     path = getattr(image, "filename", "")
@@ -55,6 +49,18 @@ def own_files(image: Any) -> Iterator[bytes]:
                 yield opened.read()
         except OSError:
             return
+
+
+def read_all(file: Any) -> Any:
+    """What a file holds, which is left where it stands; None where it is closed, or none."""
+    try:
+        place = file.tell()
+        file.seek(0)
+        data = file.read()
+        file.seek(place)
+    except (AttributeError, OSError, ValueError):  # Pillow puts an object that raises ValueError where a file was
+        return None
+    return data
 
 
 def is_same(image: Any, data: bytes) -> bool:
@@ -99,16 +105,28 @@ def to_png(image: Any) -> bytes:
     buffer = io.BytesIO()
     try:
         image.load()
-        options: dict[str, Any] = {"bits": 8} if image.mode == "P" else {}  # else as few as the palette needs, however large the pixels are
+        options: dict[str, Any] = {}
         exif = image.getexif()
         if len(exif):
             options["exif"] = exif_bytes(exif)
         if image.info.get("icc_profile"):
             options["icc_profile"] = image.info["icc_profile"]
-        image.save(buffer, format="PNG", **options)
+        (with_whole_palette(image) if image.mode == "P" else image).save(buffer, format="PNG", **options)
     except Exception as cause:  # decoders of many formats, each with its own errors; all say that this image cannot be read
         raise SchemaError(f"the image cannot be read: {str(cause) or type(cause).__name__}: leave it out, or restore its file") from cause
     return buffer.getvalue()
+
+
+def with_whole_palette(image: Any) -> Any:
+    """An image whose palette names every pixel's colour: PNG is written with as few bits as the palette needs, whatever the pixels are."""
+    kind = image.palette.mode if image.palette is not None and image.palette.mode in ("RGB", "RGBA") else "RGB"
+    colours = image.getpalette(kind) or []
+    lacking = len(kind) * (image.getextrema()[1] + 1) - len(colours)
+    if lacking <= 0:
+        return image
+    whole = image.copy()
+    whole.putpalette(colours + [0] * lacking, kind)
+    return whole
 
 
 def exif_bytes(exif: Any) -> bytes:

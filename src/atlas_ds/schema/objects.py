@@ -24,6 +24,7 @@ CURES = {
     datetime.date: "store value.isoformat()",
     datetime.time: "store value.isoformat()",
     datetime.timedelta: "store value.total_seconds()",
+    int: "it does not fit 64 bits; store str(value)",
     complex: "store [value.real, value.imag], or a column of type 'complex128'",
     set: "store sorted(value)",
     frozenset: "store sorted(value)",
