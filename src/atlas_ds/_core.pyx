@@ -28,7 +28,7 @@ from multiprocessing.process import parent_process
 import numpy as np
 
 from atlas_ds import errors
-from atlas_ds.schema.types import MAX_PAGE, Array, Media as MediaType, Scalar, Struct, Tensor, Word
+from atlas_ds.schema.types import MAX_PAGE, MAX_VALUE, Array, Media as MediaType, Scalar, Struct, Tensor, Word
 from atlas_ds.schema import values as _values
 
 cnp.import_array()
@@ -1546,7 +1546,7 @@ cdef enum:
     NO_ROOM = 4     # the row was not taken: with it a page, or a block, would be larger than a reader takes
     MOST_APART = 63 # columns that make_groups gives a group of their own, at most
 
-cdef size_t PAGE_MOST = MAX_PAGE       # bytes of a page, as readers count them
+cdef size_t VALUE_MOST = MAX_VALUE
 cdef size_t BLOCK_MOST = (1 << 30) - (1 << 20)  # of all pages of a block: the format's 2^30, less what 4096 page table entries take
 cdef size_t BLOCK_SURE = 1 << 28       # values of a block up to which it need not be counted exactly
 
@@ -1799,10 +1799,13 @@ cdef class Intake:
     cdef readonly list cut_rows  # of each group: rows already cut
     cdef list taken              # of each group: rows cut since settle(), still in front of the others
     cdef size_t sample_bytes
+    cdef size_t page_most
 
-    def __cinit__(self, schema, size_t sample_bytes):
+    def __cinit__(self, schema, size_t sample_bytes, size_t page_most=MAX_PAGE):
+        """page_most: bytes of a page at most, as readers count them."""
         self.schema = schema
         self.sample_bytes = sample_bytes
+        self.page_most = page_most
         leaves = schema.leaves
         self.columns = [Column(leaf) for leaf in leaves]
         slots = {leaf.id: i for i, leaf in enumerate(leaves)}
@@ -1872,7 +1875,7 @@ cdef class Intake:
         if self.group_count == 0:
             for column in self.columns:
                 size = column.b.size + 4 * column.b.rows * column.variable
-                if column.variable and size > BLOCK_SURE - (1 << 20) and column.page_bytes() > PAGE_MOST:
+                if column.variable and size > self.page_most // 2 and column.page_bytes() > self.page_most:
                     return NO_ROOM
                 total += size
             if total > BLOCK_SURE and column.b.rows > 1:
@@ -1883,7 +1886,7 @@ cdef class Intake:
         for g in range(self.group_count):
             column = <Column>(<list>self.group_columns[g])[0]
             size = self.group_size(g)
-            if size > BLOCK_SURE - (64 << 20) and self.is_beyond(g):
+            if size > self.page_most // 2 and self.is_beyond(g):
                 return NO_ROOM
             if state == 0:
                 state = 1 if column.b.rows >= self.ready_rows[g] else FULL_GROUP if size > self.ready_bytes[g] else 0
@@ -1895,7 +1898,7 @@ cdef class Intake:
         cdef size_t total = 0, size
         for column in <list>self.group_columns[g]:
             size = column.page_bytes()
-            if column.variable and size > PAGE_MOST:
+            if column.variable and size > self.page_most:
                 return True
             total += size
         return total > BLOCK_MOST
@@ -2050,7 +2053,7 @@ cdef class Intake:
                 text = PyUnicode_AsUTF8AndSize(value, &size)
             except UnicodeEncodeError:
                 self.refuse(node, value, prefix, "it has a lone surrogate, which UTF-8 cannot hold; store it as bytes: value.encode('utf-8', 'surrogatepass')")
-            if size > PAGE_MOST - 128:
+            if <size_t>size > VALUE_MOST:
                 raise _values.too_large(prefix + node.name, size)
             return column.put(text, size)
         if kind == K_INT64 and PyLong_CheckExact(value):
@@ -2062,7 +2065,7 @@ cdef class Intake:
             real = PyFloat_AS_DOUBLE(value)
             return column.put(&real, 8)
         if kind == K_BYTES:
-            if not isinstance(value, bytes) or len(<bytes>value) > <Py_ssize_t>PAGE_MOST - 128:
+            if not isinstance(value, bytes) or <size_t>len(<bytes>value) > VALUE_MOST:
                 value = _values.to_bytes(value, prefix + node.name)
             return self.put_buffer(column, value)
         if kind == K_OBJECT:

@@ -121,11 +121,11 @@ def with_whole_palette(image: Any) -> Any:
     """An image whose palette names every pixel's colour: PNG is written with as few bits as the palette needs, whatever the pixels are."""
     kind = image.palette.mode if image.palette is not None and image.palette.mode in ("RGB", "RGBA") else "RGB"
     colours = image.getpalette(kind) or []
-    lacking = len(kind) * (image.getextrema()[1] + 1) - len(colours)
+    lacking = image.getextrema()[1] + 1 - len(colours) // len(kind)
     if lacking <= 0:
         return image
     whole = image.copy()
-    whole.putpalette(colours + [0] * lacking, kind)
+    whole.putpalette(colours + [0, 0, 0, 255][: len(kind)] * lacking, kind)  # black, as Pillow shows them
     return whole
 
 

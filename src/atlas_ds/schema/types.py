@@ -164,6 +164,8 @@ def dtype_name(dtype: str | np.dtype[Any]) -> str:
 def make_type(spec: Any) -> Type:
     """A type from what a user writes: a type, a name, a NumPy dtype, or a dict (struct)."""
     if isinstance(spec, Scalar | Word | Array | Tensor | Media | Struct):
+        if isinstance(spec, Scalar | Array | Tensor):
+            dtype_name(spec.dtype)
         return spec
     if isinstance(spec, dict):
         return struct(spec)
