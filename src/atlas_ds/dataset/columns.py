@@ -67,7 +67,7 @@ def as_column(column: Any, field: Field | None, path: str) -> Any:
         return None
     if isinstance(column, Mapping):
         if field is None:
-            return {name: as_column(inner, None, f"{path}.{name}") for name, inner in column.items()}
+            return {name: as_column(inner, None, f"{path}.{name}" if path else str(name)) for name, inner in column.items()}
         return _struct_columns(column, field, path)
     module = type(column).__module__.partition(".")[0]
     if module == "pyarrow" and hasattr(column, "to_pylist"):
@@ -146,7 +146,7 @@ def first_rows(columns: Any, most: int) -> list[Any]:
         named = {str(i): as_column(column, None, str(i)) for i, column in enumerate(columns)}
         count = min(most, count_rows(named))
         return [tuple(_value(column, i) for column in named.values()) for i in range(count)]
-    column = as_column(columns, None, "value")
+    column = as_column(columns, None, "" if isinstance(columns, Mapping) else "value")
     if isinstance(column, dict):
         count = min(most, count_rows(column))
         return [row_of(column, i) for i in range(count)]
@@ -322,8 +322,10 @@ def _text(value: Any, path: str) -> bytes:
     return data
 
 
-def _row_bytes(column: Sequence[Any]) -> int:
+def _row_bytes(column: Sequence[Any] | Ragged) -> int:
     """About how many bytes a value of a column holds."""
+    if isinstance(column, Ragged):
+        return max(256, np.asarray(column.values).nbytes // max(1, len(column)))
     few = [column[i] for i in range(0, len(column), max(1, len(column) // LOOK))]
     sizes = [getattr(value, "nbytes", None) or (len(value) if isinstance(value, str | bytes | bytearray) else _media_bytes(value)) for value in few]
     return max([256, *(int(size) for size in sizes)])

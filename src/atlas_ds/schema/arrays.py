@@ -6,6 +6,9 @@ and what has no shape or dtype of its own (a list) takes the column's.
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Callable
+from itertools import chain
 from math import isfinite, prod
 from typing import Any
 
@@ -18,8 +21,10 @@ from atlas_ds.schema.describe import describe, is_bfloat16, to_numpy
 from atlas_ds.schema.types import MAX_DIMENSIONS, MAX_SHAPE, MAX_VALUE, SCALARS, Array, Field, Scalar, Tensor
 
 Dtype = np.dtype[Any]
+LARGEST = {name: float(np.finfo(name).max) for name in ("float16", "float32")}
 EXACT = 1 << 53  # every int up to here is a float64
 PLAIN = frozenset((bool, int, float, complex))
+LISTS = frozenset((list, tuple))
 MIXED_BOOLS = "bools and numbers are not converted into each other"
 SAY_NULLABLE = "declare the column with atlas.types.nullable(...)"
 
@@ -68,27 +73,50 @@ def unmasked(value: Any, path: str) -> Any:
 # --- lists ---
 
 
-def _flatten(values: list[Any] | tuple[Any, ...], path: str, out: list[Any], depth: int = 0) -> tuple[int, ...] | None:
-    """Puts the numbers of nested lists into out, arrays among them element by element; returns the shape, None where lengths differ."""
+def _levels(values: list[Any] | tuple[Any, ...]) -> tuple[tuple[int, ...] | None, list[Any] | None, set[type]]:
+    """Shape, numbers and their types of nested lists of plain numbers, level by level; no numbers where there is anything else in them, or too much."""
+    shape = [len(values)]
+    level: Any = values
+    while len(shape) <= MAX_DIMENSIONS:
+        kinds = set(map(type, level))
+        if kinds <= PLAIN:
+            return tuple(shape), level, kinds
+        lengths = set(map(len, level)) if kinds <= LISTS else ()
+        if len(lengths) != 1:
+            break
+        shape += lengths
+        level = list(chain.from_iterable(level))
+    return None, None, set()
+
+
+def _flatten(values: list[Any] | tuple[Any, ...], path: str, out: list[Any], kinds: set[type], depth: int = 0) -> tuple[int, ...] | None:
+    """Puts the numbers of nested lists into out (arrays among them element by element) and their types into kinds.
+
+    Returns the shape, None where lengths differ.
+    """
     if depth > MAX_DIMENSIONS:
         raise SchemaError(f"column {path!r}: lists are nested deeper than the {MAX_DIMENSIONS} dimensions of an array")
-    if PLAIN.issuperset(map(type, values)):
-        out.extend(values)
+    types = set(map(type, values))
+    if types <= PLAIN:
+        kinds |= types
+        out += values
         return (len(values),)
     shapes = set()
     for value in values:
         if isinstance(value, list | tuple):
-            shapes.add(_flatten(value, path, out, depth + 1))
+            shapes.add(_flatten(value, path, out, kinds, depth + 1))
             continue
         plain = as_numpy(unmasked(value, path), path)
         if plain is None:
             raise SchemaError(f"column {path!r}: a list with None or a masked value in it is not an array of numbers: use NaN, or a column of type 'object'")
         if isinstance(plain, np.ndarray) and plain.dtype.name in SCALARS:
-            out.extend(widen_bfloat16(plain).ravel().tolist() if is_bfloat16(value) else plain.ravel().tolist())
+            some = widen_bfloat16(plain).ravel().tolist() if is_bfloat16(value) else plain.ravel().tolist()
             shapes.add(plain.shape)
         else:
-            out.append(plain)
+            some = [plain]
             shapes.add(())
+        kinds |= set(map(type, some))
+        out += some
     first = shapes.pop()
     return None if shapes or first is None else (len(values), *first)
 
@@ -96,11 +124,12 @@ def _flatten(values: list[Any] | tuple[Any, ...], path: str, out: list[Any], dep
 def from_list(values: list[Any] | tuple[Any, ...], kind: Array | Tensor, path: str) -> np.ndarray:
     """Nested lists of numbers as an array of the column's dtype (bfloat16: of float64); SchemaError where one does not fit."""
     want = SCALARS["float64" if kind.dtype == "bfloat16" else kind.dtype]
-    flat: list[Any] = []
-    shape = _flatten(values, path, flat)
+    shape, flat, kinds = _levels(values)
+    if flat is None:
+        flat = []
+        shape = _flatten(values, path, flat, kinds)
     if shape is None:
         raise refusal(path, kind, values, "its lists have different lengths, so that it has no shape")
-    kinds = set(map(type, flat))
     out = _all_alike(flat, kinds, want)
     if out is not None and kind.dtype != "bfloat16":
         return out.reshape(shape)
@@ -123,16 +152,16 @@ def _all_alike(flat: list[Any], kinds: set[type], want: Dtype) -> np.ndarray | N
     """The array of a list of floats only, of ints only or of bools only, where it is plain that all of them fit; else None."""
     if kinds == {float} and want.kind == "f":
         wide = np.array(flat, np.float64)
-        with np.errstate(over="ignore"):
-            out = wide.astype(want)
-        return out if (np.isfinite(out) == np.isfinite(wide)).all() else None
+        if want == wide.dtype:
+            return wide
+        return wide.astype(want) if float(np.abs(wide).max()) <= LARGEST[want.name] else None
     if kinds == {int}:
         try:
             ints = np.array(flat, np.int64)
         except OverflowError:
             return None
-        if want.kind == "b":
-            return None
+        if want.kind == "b" or want == ints.dtype:
+            return None if want.kind == "b" else ints
         least, most = _range(want) if want.kind in "iu" else _range_of_ints(want)
         return ints.astype(want) if least <= int(ints.min()) and int(ints.max()) <= most else None
     return np.array(flat, want) if kinds == {bool} and want.kind == "b" else None
@@ -285,6 +314,12 @@ def scalar_bytes(value: Any, field: Field, path: str) -> bytes:
     """The bytes of a number that fits a scalar field; SchemaError otherwise."""
     kind = field.type
     assert isinstance(kind, Scalar)
+    quick = _PACKERS.get((type(value), kind.dtype))
+    if quick is not None:
+        try:
+            return quick(value)
+        except (OverflowError, struct.error):
+            pass  # told below
     given = numbers(value, kind.dtype, path)
     if isinstance(given, np.ndarray) and given.ndim == 0:
         given = given[()]
@@ -307,6 +342,16 @@ def scalar_bytes(value: Any, field: Field, path: str) -> bytes:
     if why:
         raise refusal(path, kind, value, why if why != "type" else "")
     return out.tobytes()
+
+
+_CODES = zip(("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"), "bhiqBHIQ", strict=True)
+# What takes the numbers that most columns are given, or raises where one does not fit.
+_PACKERS: dict[tuple[type, str], Callable[[Any], bytes]] = {
+    **{(int, name): struct.Struct(code).pack for name, code in _CODES},
+    (float, "float32"): struct.Struct("=f").pack,  # with "=" it says where a float is too large
+    (float, "float64"): struct.Struct("d").pack,
+    **{(dtype.type, name): dtype.type.tobytes for name, dtype in SCALARS.items() if name != "bfloat16"},
+}
 
 
 def _scalar_fault(given: Any, want: Dtype, field: Field) -> str:

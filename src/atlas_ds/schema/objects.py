@@ -15,6 +15,7 @@ from atlas_ds.schema.describe import describe, is_tensor
 from atlas_ds.schema.types import MAX_VALUE, SCALARS
 
 NAIVE_DATETIME = 1
+LEAVES = frozenset((str, int, float, bool, type(None), bytes))
 MAX_NESTING = 1000  # of lists and dicts in one another; the reader's library stops at 1024
 WAY_OUT = (
     "Lists, dicts with str keys, str, bytes, bool, int (64 bits), float, None and datetimes can; "
@@ -78,6 +79,8 @@ def _pack_datetime(value: datetime.datetime) -> msgpack.ExtType | msgpack.Timest
 
 def check_keys(value: Any, depth: int = 0) -> None:
     """Maps have str keys: msgpack itself would take others and change them. Nothing is nested deeper than a reader follows."""
+    if type(value) in LEAVES:
+        return
     if isinstance(value, dict):
         if depth > MAX_NESTING:
             raise RecursionError

@@ -104,7 +104,8 @@ def test_a_page_is_never_larger_than_it_may_be():
     data = rows = nulls = shards = 0
 
     def page(data, rows, nulls):
-        return -(-4 * (rows + 1) // 64) * 64 + data + (-(-(-(-rows // 8)) // 64) * 64 if nulls else 0)
+        offsets, validity = (4 * (rows + 1) + 63) // 64 * 64, ((rows + 7) // 8 + 63) // 64 * 64
+        return offsets + data + (validity if nulls else 0)
 
     for number, size in enumerate(sizes.tolist()):
         value = None if number % 5 == 0 else "x" * size
@@ -213,7 +214,7 @@ def test_an_example_larger_than_a_block_can_be(tmp_path, monkeypatch):
     with AtlasDatasetWriter(tmp_path / "d", schema={f"c{k}": "bytes" for k in range(count)}, workers=0) as w:
         w.add_example({f"c{k}": b"x" for k in range(count)})
         large = bytes(20 * MIB)
-        with pytest.raises(errors.LimitError, match="example 1: an example of .* store it as several examples"):
+        with pytest.raises(errors.LimitError, match=r"example 1: an example of .* store it as several examples"):
             w.add_example({f"c{k}": large for k in range(count)})
         w.add_example({f"c{k}": b"y" for k in range(count)})
     intact(tmp_path / "d", 2)
@@ -238,5 +239,5 @@ def test_objects_as_deep_as_readers_go():
     objects.unpack(b"\x91" * objects.MAX_NESTING + b"\xc0")
     for _ in range(200):
         value = [value]
-    with pytest.raises(errors.SchemaError, match="column 'v': .*nested too deep"):
+    with pytest.raises(errors.SchemaError, match=r"column 'v': .*nested too deep"):
         objects.pack(value, "v")

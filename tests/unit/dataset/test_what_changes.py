@@ -21,7 +21,7 @@ WRITE = Path(__file__).parents[3] / "docs" / "guide" / "write.md"
 UTC = datetime.UTC
 
 
-class Colour(str, enum.Enum):
+class Colour(enum.StrEnum):
     RED = "red"
 
 

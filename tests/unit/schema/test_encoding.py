@@ -181,13 +181,13 @@ def test_a_file_that_is_cut(tmp_path, name):
 
 @pytest.mark.parametrize("size", [(0, 0), (0, 5), (5, 0)])
 def test_empty_images(size):
-    with pytest.raises(errors.SchemaError, match="column 'v': .*nothing to store"):
+    with pytest.raises(errors.SchemaError, match=r"column 'v': .*nothing to store"):
         stored(Image.new("L", size))
 
 
 def test_too_many_pixels(monkeypatch):
     monkeypatch.setattr("atlas_ds.schema.encoding.MAX_PIXELS", 255)
-    with pytest.raises(errors.LimitError, match="column 'v': .*16 x 16 pixels"):
+    with pytest.raises(errors.LimitError, match=r"column 'v': .*16 x 16 pixels"):
         stored(picture())
 
 
