@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from atlas_ds.errors import LimitError, SchemaError
-from atlas_ds.schema.arrays import SAY_NULLABLE, as_numpy, convert
+from atlas_ds.schema.arrays import convert
 from atlas_ds.schema.batches import is_null, nulls_of
 from atlas_ds.schema.bfloat16 import widen_bfloat16
+from atlas_ds.schema.fits import SAY_NULLABLE, as_numpy
 from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.types import SCALARS, Array, Field, Media, Scalar, Struct, Tensor, Word, own_leaves
 from atlas_ds.schema.values import Ragged, check_size, describe, is_bfloat16, is_tensor, pack, scalar_bytes, to_array, to_bytes, to_media, unmasked

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from atlas_ds.errors import AtlasError, LimitError, SchemaError
-from atlas_ds.schema.arrays import check_size
 from atlas_ds.schema.describe import describe
 from atlas_ds.schema.encoding import encoded_image
+from atlas_ds.schema.fits import check_size
 from atlas_ds.schema.pictures import MODES, decode_image
 from atlas_ds.schema.types import Field
 from atlas_ds.schema.types import Media as MediaType

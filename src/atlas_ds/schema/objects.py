@@ -10,8 +10,8 @@ import msgpack
 import numpy as np
 
 from atlas_ds.errors import CorruptError, LimitError, SchemaError
-from atlas_ds.schema.arrays import too_large
 from atlas_ds.schema.describe import describe, is_tensor
+from atlas_ds.schema.fits import too_large
 from atlas_ds.schema.types import MAX_VALUE, SCALARS
 
 NAIVE_DATETIME = 1

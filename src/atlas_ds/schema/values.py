@@ -1,6 +1,6 @@
 """Values at the edge of the core: what a batch is made of, and the one place from which conversions are imported.
 
-Conversions live beside this file: numbers in arrays.py, lists and dicts in objects.py, images, sound and film in media.py.
+Conversions live beside this file: numbers in arrays.py and lists.py, lists and dicts in objects.py, images, sound and film in media.py.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import numpy as np
 import numpy.ma  # NumPy imports it when first used: a fork while another thread does so leaves the child with a held import lock
 
 from atlas_ds.errors import SchemaError
-from atlas_ds.schema.arrays import check_size, scalar_bytes, to_array, too_large, unmasked
+from atlas_ds.schema.arrays import scalar_bytes, to_array
 from atlas_ds.schema.bfloat16 import narrow_bfloat16
 from atlas_ds.schema.describe import describe, is_bfloat16, is_tensor, to_numpy
+from atlas_ds.schema.fits import check_size, too_large, unmasked
 from atlas_ds.schema.media import Media, is_pil, sniff, to_bytes, to_media
 from atlas_ds.schema.objects import check_keys, pack, unpack
 from atlas_ds.schema.types import SCALARS
