@@ -30,7 +30,7 @@ from multiprocessing.process import parent_process
 import numpy as np
 
 from atlas_ds import errors
-from atlas_ds.schema.types import Array, Media as MediaType, Scalar, Struct, Tensor, Word
+from atlas_ds.schema.types import MAX_PAGE, MAX_VALUE, Array, Media as MediaType, Scalar, Struct, Tensor, Word
 from atlas_ds.schema import values as _values
 
 cnp.import_array()
@@ -948,7 +948,7 @@ cdef class Table:
     cdef bint copy
     cdef uint32_t max_page
 
-    def __cinit__(self, starts, opener, *, int verify, bint copy, guard=None, uint32_t max_page=256 << 20):
+    def __cinit__(self, starts, opener, *, int verify, bint copy, guard=None, uint32_t max_page=MAX_PAGE):
         self.starts = np.ascontiguousarray(starts, np.int64)
         self.c.count = self.starts.shape[0] - 1
         self.c.starts = <const int64_t *>cnp.PyArray_DATA(self.starts)
@@ -1585,6 +1585,16 @@ cdef class Rows:
 
 # --- writing ---------------------------------------------------------------------
 
+cdef enum:
+    FULL_GROUP = 2  # what Intake.append says: a group has too many bytes for its rows
+    PLANNABLE = 3   # there are enough rows to make a plan from
+    NO_ROOM = 4     # the row was not taken: with it a page, or a block, would be larger than a reader takes
+    MOST_APART = 63 # columns that make_groups gives a group of their own, at most
+
+cdef size_t VALUE_MOST = MAX_VALUE
+cdef size_t BLOCK_MOST = (1 << 30) - (1 << 20)  # of all pages of a block: the format's 2^30, less what 4096 page table entries take
+cdef size_t BLOCK_SURE = 1 << 28       # values of a block up to which it need not be counted exactly
+
 cdef struct Buffer:
     uint8_t *values
     uint32_t *offsets   # variable: rows + 1
@@ -1632,6 +1642,15 @@ cdef int buffer_rows(Buffer *b, bint variable, size_t more) except -1:
         b.valid = <uint8_t *>p
     b.row_capacity = want
     return 0
+
+
+cdef bint are_bools(const uint8_t *data, size_t size) noexcept nogil:
+    """Whether all bytes are 0 or 1: NumPy takes any byte but 0 for true, a reader of Atlas does not."""
+    cdef size_t i
+    cdef uint8_t any_bits = 0
+    for i in range(size):
+        any_bits |= data[i]
+    return any_bits <= 1
 
 
 cdef void buffer_free(Buffer *b) noexcept:
@@ -1709,6 +1728,22 @@ cdef class Column:
             memset(self.b.valid + self.b.rows, 1, rows)
         self.b.rows += rows
         return 0
+
+    cdef int put_masked(self, const uint8_t *data, const uint8_t *valid, size_t rows) except -1:
+        """Many values of a fixed leaf, null where valid is 0."""
+        cdef size_t i
+        for i in range(rows):
+            if valid[i]:
+                self.put(data + i * self.width, self.width)
+            else:
+                self.put_zero(0)
+        return 0
+
+    cdef size_t page_bytes(self):
+        """Bytes of a page of all these rows, as FORMAT.md counts raw: validity, offsets, values."""
+        cdef size_t validity = ((self.b.rows + 7) // 8 + 63) // 64 * 64 if self.b.nulls else 0
+        cdef size_t offsets = (4 * (self.b.rows + 1) + 63) // 64 * 64 if self.variable else 0
+        return validity + offsets + self.b.size
 
     cdef int truncate(self, size_t rows) except -1:
         cdef size_t i
@@ -1809,10 +1844,13 @@ cdef class Intake:
     cdef readonly list cut_rows  # of each group: rows already cut
     cdef list taken              # of each group: rows cut since settle(), still in front of the others
     cdef size_t sample_bytes
+    cdef size_t page_most
 
-    def __cinit__(self, schema, size_t sample_bytes):
+    def __cinit__(self, schema, size_t sample_bytes, size_t page_most=MAX_PAGE):
+        """page_most: bytes of a page at most, as readers count them."""
         self.schema = schema
         self.sample_bytes = sample_bytes
+        self.page_most = page_most
         leaves = schema.leaves
         self.columns = [Column(leaf) for leaf in leaves]
         slots = {leaf.id: i for i, leaf in enumerate(leaves)}
@@ -1874,32 +1912,67 @@ cdef class Intake:
         """Whether a group holds more bytes than a block may, before it has its rows."""
         return self.group_size(g) > self.ready_bytes[g] and self.group_rows(g) < self.ready_rows[g]
 
-    cdef int ready(self) noexcept:
-        """1 if a group has a block's rows, 2 if one has too many bytes for its rows, 3 if a plan can be made, else 0."""
-        cdef int g
-        cdef Column first
-        cdef size_t total = 0
+    cdef int ready(self) except -1:
+        """1 if a group has a block's rows, FULL_GROUP, PLANNABLE, NO_ROOM (see above), else 0."""
+        cdef int g, state = 0
+        cdef Column column
+        cdef size_t total = 0, size
         if self.group_count == 0:
-            for first in self.columns:
-                total += first.b.size + 4 * first.b.rows * first.variable
-            return 3 if total >= self.sample_bytes else 0
+            for column in self.columns:
+                size = column.b.size + 4 * column.b.rows * column.variable
+                if column.variable and size > self.page_most // 2 and column.page_bytes() > self.page_most:
+                    return NO_ROOM
+                total += size
+            if total > BLOCK_SURE and column.b.rows > 1:
+                return NO_ROOM
+            if total > BLOCK_SURE and len(self.columns) > MOST_APART:
+                self.check_row()
+            return PLANNABLE if total >= self.sample_bytes else 0
         for g in range(self.group_count):
-            first = <Column>(<list>self.group_columns[g])[0]
-            if first.b.rows >= self.ready_rows[g]:
-                return 1
-            if self.group_size(g) > self.ready_bytes[g]:
-                return 2
+            column = <Column>(<list>self.group_columns[g])[0]
+            size = self.group_size(g)
+            if size > self.page_most // 2 and self.is_beyond(g):
+                return NO_ROOM
+            if state == 0:
+                state = 1 if column.b.rows >= self.ready_rows[g] else FULL_GROUP if size > self.ready_bytes[g] else 0
+        return state
+
+    cdef bint is_beyond(self, int g) except -1:
+        """Whether the rows of a group that wait could make a page, or all pages together, larger than a reader takes."""
+        cdef Column column
+        cdef size_t total = 0, size
+        for column in <list>self.group_columns[g]:
+            size = column.page_bytes()
+            if column.variable and size > self.page_most:
+                return True
+            total += size
+        return total > BLOCK_MOST
+
+    cdef int check_row(self) except -1:
+        """LimitError where the only row that waits has more bytes in the columns that share a block than a block can hold."""
+        sizes = sorted([(<Column>column).page_bytes() for column in self.columns])
+        together = sum(sizes[: len(sizes) - MOST_APART])
+        if together > BLOCK_MOST:
+            raise errors.LimitError(
+                f"an example of {sum(sizes)} bytes in {len(sizes)} columns: those beyond the {MOST_APART} largest hold {together} bytes, and at most "
+                f"{BLOCK_MOST} can be read back: store it as several examples"
+            )
         return 0
 
     def append(self, example):
-        """Adds one example; returns what ready() says."""
+        """Adds one example; returns what ready() says. NO_ROOM (4): it was not taken, and the shard must end before it."""
+        cdef int state
         try:
             self.put_root(example)
+            state = self.ready()
         except BaseException:
             self.rollback()
             raise
+        if state == NO_ROOM:
+            self.rollback()
+            return NO_ROOM
         self.rows += 1
-        return self.ready()
+        return state
 
     cdef int rollback(self) except -1:
         """Takes back what a refused example left."""
@@ -2003,6 +2076,8 @@ cdef class Intake:
         cdef const char *text
         cdef uint8_t one = 1
         cdef Py_buffer view
+        if cnp.PyArray_Check(value) and not cnp.PyArray_CheckExact(value):
+            value = _values.unmasked(value, prefix + node.name)
         if value is None and kind != K_OBJECT:
             if not node.nullable:
                 raise errors.SchemaError(f"column {prefix + node.name!r}: expected {node.field.type}, got None (or the key is missing): declare it with atlas.types.nullable(...)")
@@ -2023,6 +2098,8 @@ cdef class Intake:
                 text = PyUnicode_AsUTF8AndSize(value, &size)
             except UnicodeEncodeError:
                 self.refuse(node, value, prefix, "it has a lone surrogate, which UTF-8 cannot hold; store it as bytes: value.encode('utf-8', 'surrogatepass')")
+            if <size_t>size > VALUE_MOST:
+                raise _values.too_large(prefix + node.name, size)
             return column.put(text, size)
         if kind == K_INT64 and PyLong_CheckExact(value):
             whole = PyLong_AsLongLongAndOverflow(value, &overflow)
@@ -2033,12 +2110,14 @@ cdef class Intake:
             real = PyFloat_AS_DOUBLE(value)
             return column.put(&real, 8)
         if kind == K_BYTES:
-            if not isinstance(value, (bytes, bytearray, memoryview)):
-                self.refuse(node, value, prefix)
+            if not isinstance(value, bytes) or <size_t>len(<bytes>value) > VALUE_MOST:
+                value = _values.to_bytes(value, prefix + node.name)
             return self.put_buffer(column, value)
         if kind == K_OBJECT:
             return self.put_buffer(column, _values.pack(value, prefix + node.name))
         if kind == K_TENSOR:
+            if cnp.PyArray_CheckExact(value) and self.put_tensor(node, column, <cnp.ndarray>value):
+                return 0
             array = _values.to_array(value, node.field, prefix + node.name)
             self.put_buffer(column, array.data if array.size else b"")
             if node.ndim != 1:
@@ -2054,16 +2133,29 @@ cdef class Intake:
         return self.put_buffer(column, _values.scalar_bytes(value, node.field, prefix + node.name))
 
     cdef int put_buffer(self, Column column, object data) except -1:
+        """The bytes of a value that is known to be within the limit."""
         cdef Py_buffer view
-        if isinstance(data, memoryview) and not data.contiguous:
-            data = bytes(data)
         PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
         try:
-            if view.len > (1 << 30):
-                raise errors.LimitError(f"a value of {view.len} bytes is larger than 1 GiB: store it in parts")
             return column.put(view.buf, view.len)
         finally:
             PyBuffer_Release(&view)
+
+    cdef int put_tensor(self, Node node, Column column, cnp.ndarray array) except -1:
+        """Puts an array of the column's dtype, as to_array would give it, and returns 1; 0 where to_array must look at it."""
+        cdef uint32_t shape[32]
+        cdef int i, ndim = cnp.PyArray_NDIM(array)
+        cdef size_t size = cnp.PyArray_NBYTES(array)
+        if cnp.PyArray_TYPE(array) != node.typenum or node.typenum == cnp.NPY_BOOL or node.bfloat16 or not cnp.PyArray_ISCARRAY_RO(array):
+            return 0
+        if size == 0 or size > VALUE_MOST or ndim > 32 or (node.ndim >= 0 and ndim != node.ndim):
+            return 0
+        column.put(cnp.PyArray_DATA(array), size)
+        if node.ndim != 1:
+            for i in range(ndim):
+                shape[i] = <uint32_t>cnp.PyArray_DIM(array, i)
+            (<Column>self.columns[node.slot + 1]).put(shape, 4 * <size_t>ndim)
+        return 1
 
     cdef int put_array(self, Node node, Column column, object value, str prefix) except -1:
         cdef cnp.ndarray array
@@ -2076,21 +2168,23 @@ cdef class Intake:
                 for i in range(node.ndim):
                     if cnp.PyArray_DIM(array, i) != node.shape[i]:
                         fits = False
-                if fits:
+                if fits and (node.typenum != cnp.NPY_BOOL or are_bools(<const uint8_t *>cnp.PyArray_DATA(array), node.width)):
                     return column.put(cnp.PyArray_DATA(array), node.width)
         array = _values.to_array(value, node.field, prefix + node.name)
         return column.put(cnp.PyArray_DATA(array), node.width)
 
     def append_columns(self, list leaf_arrays, size_t count):
-        """Adds count rows at once: for each leaf a C-contiguous array of fixed values, or a list of bytes, or (either, valid)."""
+        """Adds count rows at once: of each leaf a C-contiguous array of fixed values, (such an array, its valid rows as uint8), or a list of bytes
+        (None: null). Values are within the limits. Returns what ready() says; NO_ROOM (4): nothing was taken."""
         cdef Column column
         cdef size_t i
-        cdef cnp.ndarray array
+        cdef int state
+        cdef cnp.ndarray array, valid
         try:
             for i in range(<size_t>len(self.columns)):
                 column = <Column>self.columns[i]
                 values = leaf_arrays[i]
-                if column.variable or isinstance(values, list):
+                if isinstance(values, list):
                     for value in values:
                         if value is None:
                             if not column.leaf.nullable:
@@ -2098,14 +2192,21 @@ cdef class Intake:
                             column.put_zero(0)
                         else:
                             self.put_buffer(column, value)
+                elif isinstance(values, tuple):
+                    array, valid = values
+                    column.put_masked(<const uint8_t *>cnp.PyArray_DATA(array), <const uint8_t *>cnp.PyArray_DATA(valid), count)
                 else:
                     array = <cnp.ndarray>values
                     column.put_many(<const uint8_t *>cnp.PyArray_DATA(array), count)
+            state = self.ready()
         except BaseException:
             self.rollback()
             raise
+        if state == NO_ROOM:
+            self.rollback()
+            return NO_ROOM
         self.rows += count
-        return self.ready()
+        return state
 
 
 @cython.final

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from atlas_ds.errors import SchemaError
+from atlas_ds.errors import LimitError, SchemaError
+from atlas_ds.schema.arrays import convert
+from atlas_ds.schema.batches import is_null, nulls_of
+from atlas_ds.schema.bfloat16 import widen_bfloat16
+from atlas_ds.schema.fits import SAY_NULLABLE, as_numpy
 from atlas_ds.schema.schema import Schema
-from atlas_ds.schema.types import SCALARS, Array, Field, Media, Scalar, Struct, Tensor, Word
-from atlas_ds.schema.values import describe, pack, scalar_bytes, to_array, to_media, to_numpy
+from atlas_ds.schema.types import SCALARS, Array, Field, Media, Scalar, Struct, Tensor, Word, own_leaves
+from atlas_ds.schema.values import Ragged, check_size, describe, is_bfloat16, is_tensor, pack, scalar_bytes, to_array, to_bytes, to_media, unmasked
 
 STEP_BYTES = 1 << 20
+LOOK = 16  # values that tell how large those of a column are
 Taker = Callable[[int, int], Any]
 
 
@@ -30,101 +35,303 @@ class Slices:
 
 def to_leaf_arrays(columns: Any, schema: Schema) -> tuple[int, Slices]:
     """The number of rows, and how to take some of them apart."""
-    values: list[Any]
-    if schema.container in ("dict", "dataclass"):
-        if not isinstance(columns, dict):
-            raise SchemaError(f"add_batch expects a dict of columns {', '.join(schema.names)}, got {describe(columns)}")
-        unknown = set(columns) - set(schema.names)
-        if unknown:
-            raise SchemaError(f"unknown column {sorted(unknown)[0]!r}: the schema has {', '.join(schema.names)}")
-        values = [columns.get(name) for name in schema.names]
-    elif schema.container == "value":
-        values = [columns]
-    else:
-        values = list(columns)
-        if len(values) != len(schema.fields):
-            raise SchemaError(f"add_batch expects {len(schema.fields)} columns, got {len(values)}")
-    lengths = {len(value) for value in values if value is not None and not isinstance(value, dict)}
-    lengths |= {len(inner) for value in values if isinstance(value, dict) for inner in _flat(value)}
-    if len(lengths) != 1:
-        raise SchemaError(f"the columns have different lengths: {sorted(lengths)}")
-    count = lengths.pop()
+    values = [as_column(value, field, field.name) for field, value in zip(schema.fields, _columns_of(columns, schema), strict=True)]
+    count = count_rows(dict(zip(schema.names, values, strict=True)))
     takers: list[Taker] = []
     row_bytes = 1
     for field, value in zip(schema.fields, values, strict=True):
-        row_bytes += _add(takers, field, value, field.name)
+        row_bytes += _add(takers, field, value, field.name, count, None)
     return count, Slices(tuple(takers), max(1, min(1024, STEP_BYTES // row_bytes)))
 
 
-def _flat(columns: dict[str, Any]) -> list[Any]:
-    return [leaf for value in columns.values() for leaf in (_flat(value) if isinstance(value, dict) else [value])]
+def _columns_of(columns: Any, schema: Schema) -> list[Any]:
+    if schema.container in ("dict", "dataclass"):
+        if not isinstance(columns, dict):
+            raise SchemaError(f"add_batch expects a dict of columns {', '.join(schema.names)}, got {describe(columns)}")
+        unknown = [name for name in columns if name not in schema.names]
+        if unknown:
+            raise SchemaError(f"unknown column {unknown[0]!r}: the schema has {', '.join(schema.names)}")
+        return [columns.get(name) for name in schema.names]
+    if schema.container == "value":
+        return [columns]
+    if not isinstance(columns, tuple | list) or len(columns) != len(schema.fields):
+        raise SchemaError(f"add_batch expects a {schema.container} of {len(schema.fields)} columns, got {describe(columns)}")
+    return list(columns)
 
 
-def _add(takers: list[Taker], field: Field, column: Any, path: str) -> int:
-    """Appends the takers of a field's leaves; returns about how many bytes a row has."""
+def as_column(column: Any, field: Field | None, path: str) -> Any:
+    """Something with a length and rows: an array, a Ragged, a sequence, or a dict of such; None for a column that is left out. SchemaError for others.
+
+    field: None where there is no schema yet.
+    """
+    if column is None:
+        return None
+    if isinstance(column, Mapping):
+        if field is None:
+            return {name: as_column(inner, None, f"{path}.{name}" if path else str(name)) for name, inner in column.items()}
+        return _struct_columns(column, field, path)
+    module = type(column).__module__.partition(".")[0]
+    if module == "pyarrow" and hasattr(column, "to_pylist"):
+        return column.to_pylist()
+    if module == "polars" and hasattr(column, "to_list"):
+        return column.to_list()
+    if module == "pandas":
+        raise SchemaError(f"column {path!r}: a pandas {type(column).__name__} is not taken as a column: give value.to_numpy() or value.tolist()")
+    if is_tensor(column):
+        bits = as_numpy(column, path)
+        keeps_bits = field is not None and isinstance(field.type, Scalar | Array | Tensor) and field.type.dtype == "bfloat16"
+        column = (column.detach() if keeps_bits and bits.ndim else widen_bfloat16(bits)) if is_bfloat16(column) else bits
+    if isinstance(column, Ragged):
+        return _checked_ragged(column, path)
+    if isinstance(column, str | bytes | bytearray) or not hasattr(column, "__len__") or not hasattr(column, "__getitem__"):
+        raise SchemaError(f"column {path!r}: expected a column (an array with a leading row axis, or a list), got {describe(column)}{_column_cure(column)}")
+    if getattr(column, "shape", None) == ():
+        raise SchemaError(f"column {path!r}: expected a column (an array with a leading row axis, or a list), got {describe(column)}: it has no axis of rows")
+    return column
+
+
+def _column_cure(column: Any) -> str:
+    if hasattr(column, "__iter__") and not isinstance(column, str | bytes | bytearray):
+        return ": give list(...) of it"
+    return ": give [value] for one row, or use add_example"
+
+
+def _struct_columns(column: Mapping[str, Any], field: Field, path: str) -> dict[str, Any]:
+    kind = field.type
+    if not isinstance(kind, Struct):
+        raise SchemaError(f"column {path!r}: expected {kind}, got a dict of columns")
+    names = [inner.name for inner in kind.fields]
+    unknown = [name for name in column if name not in names]
+    if unknown:
+        raise SchemaError(f"unknown column {f'{path}.{unknown[0]}'!r}: the schema has {', '.join(names)}")
+    return {inner.name: as_column(column.get(inner.name), inner, f"{path}.{inner.name}") for inner in kind.fields}
+
+
+def _checked_ragged(column: Ragged, path: str) -> Ragged:
+    offsets = np.asarray(column.offsets)
+    good = offsets.ndim == 1 and offsets.size and offsets.dtype.kind in "iu" and offsets[0] >= 0 and (np.diff(offsets.astype(np.int64)) >= 0).all()
+    if not good or offsets[-1] > len(column.values):
+        raise SchemaError(f"column {path!r}: Ragged.offsets must be ints that rise from 0 to len(values) at most")
+    for name in ("shapes", "mask"):
+        part = getattr(column, name)
+        if part is not None and len(part) != len(column):
+            raise SchemaError(f"column {path!r}: Ragged.{name} has {len(part)} rows, its offsets have {len(column)}")
+    return column
+
+
+def count_rows(columns: dict[str, Any]) -> int:
+    """How many rows the columns have; SchemaError names those that have more or fewer than the first."""
+    lengths = dict(_lengths(columns, ""))
+    if not lengths:
+        raise SchemaError(f"no column has rows: {', '.join(columns) or 'there are no columns'}")
+    first, count = next(iter(lengths.items()))
+    odd = next(((name, length) for name, length in lengths.items() if length != count), None)
+    if odd is not None:
+        raise SchemaError(f"the columns have different lengths: {first!r} has {count} rows, {odd[0]!r} has {odd[1]}")
+    return count
+
+
+def _lengths(columns: dict[str, Any], prefix: str) -> list[tuple[str, int]]:
+    out: list[tuple[str, int]] = []
+    for name, column in columns.items():
+        if isinstance(column, dict):
+            out += _lengths(column, f"{prefix}{name}.")
+        elif column is not None:
+            out.append((f"{prefix}{name}", len(column)))
+    return out
+
+
+def first_rows(columns: Any, most: int) -> list[Any]:
+    """The first rows of columns, as examples; None where a row is masked."""
+    if isinstance(columns, tuple):
+        named = {str(i): as_column(column, None, str(i)) for i, column in enumerate(columns)}
+        count = min(most, count_rows(named))
+        return [tuple(_value(column, i) for column in named.values()) for i in range(count)]
+    column = as_column(columns, None, "" if isinstance(columns, Mapping) else "value")
+    if isinstance(column, dict):
+        count = min(most, count_rows(column))
+        return [row_of(column, i) for i in range(count)]
+    return [_value(column, i) for i in range(min(most, count_rows({"value": column})))]
+
+
+def row_of(columns: dict[str, Any], i: int) -> dict[str, Any]:
+    """One row of columns, as an example."""
+    return {name: _value(column, i) for name, column in columns.items()}
+
+
+def _value(column: Any, i: int) -> Any:
+    """One row of a column, as an example has it; a struct of which nothing is there is None."""
+    if column is None:
+        return None
+    if isinstance(column, dict):
+        row = {name: _value(inner, i) for name, inner in column.items()}
+        return None if all(value is None for value in row.values()) else row
+    value = column[i]
+    return None if is_null(value) else value
+
+
+# --- leaves ---
+
+
+def _add(takers: list[Taker], field: Field, column: Any, path: str, count: int, there: np.ndarray | None) -> int:
+    """Appends the takers of a field's leaves; returns about how many bytes a row has. there: rows whose struct is present; None: all."""
     kind = field.type
     if isinstance(kind, Struct):
-        if not isinstance(column, dict) or field.nullable:
-            raise SchemaError(f"column {path!r}: a struct is given to add_batch as a dict of columns, and cannot be absent there: use add_example")
-        return sum(_add(takers, inner, column.get(inner.name), f"{path}.{inner.name}") for inner in kind.fields)
+        return _add_struct(takers, field, kind, column, path, count, there)
     if column is None:
-        if not field.nullable:
-            raise SchemaError(f"column {path!r} is missing")
-        takers.extend([lambda start, stop: [None] * (stop - start)] * len(field.leaves))
-        return 8
-    given = to_numpy(column)
-    plain = isinstance(given, np.ndarray) and not np.ma.isMaskedArray(given)
-    if plain and isinstance(kind, Scalar | Array) and given.dtype == SCALARS[kind.dtype] and kind.dtype != "bfloat16":
-        shape = kind.shape if isinstance(kind, Array) else ()
-        if given.shape[1:] != shape:
-            raise SchemaError(f"column {path!r}: expected {kind} in each row, got {describe(given)}")
-        takers.append(lambda start, stop: np.ascontiguousarray(given[start:stop]))
-        return int(given.dtype.itemsize * np.prod(shape))
-    for one in _value_takers(field, path):
-        keeps_none = kind == Word("object")
-        takers.append(lambda start, stop, one=one, keep=keeps_none: [None if _is_null(v) and not keep else one(v) for v in given[start:stop]])  # type: ignore[misc]
-    return 256
+        if not field.nullable and kind != Word("object") and (there is None or there.any()):
+            raise SchemaError(f"column {path!r} is missing: {SAY_NULLABLE}")
+        column = [None] * count
+    if isinstance(column, dict):
+        raise SchemaError(f"column {path!r}: expected {kind}, got a dict of columns")
+    quick = _quick_taker(field, column, path, there)
+    if quick is not None:
+        takers.append(quick[0])
+        return quick[1]
+    pairs = _converted(field, column, path, there)
+    for k in range(len(own_leaves(field))):
+        takers.append(lambda start, stop, k=k: [row if row is None else row[k] for row in pairs(start, stop)])  # type: ignore[misc]
+    return _row_bytes(column)
 
 
-def _is_null(value: Any) -> bool:
-    return value is None or value is np.ma.masked
+def _add_struct(takers: list[Taker], field: Field, kind: Struct, column: Any, path: str, count: int, there: np.ndarray | None) -> int:
+    gone = None
+    if column is None:
+        gone = np.ones(count, np.bool_)
+    elif not isinstance(column, dict):
+        column, gone = _rows_to_columns(column, field, kind, path)
+    elif field.nullable:
+        gone = nulls_of(column, count)
+    columns = column or {}
+    if field.nullable:
+        assert gone is not None
+        there = ~gone if there is None else there & ~gone
+        here = there.view(np.uint8)
+        takers.append(lambda start, stop: here[start:stop])
+    elif gone is not None and gone.any() and (there is None or there[gone].any()):
+        row = int(np.argmax(gone if there is None else gone & there))
+        raise SchemaError(f"row {row} of the batch: column {path!r}: expected {kind}, got None: {SAY_NULLABLE}")
+    return 1 + sum(_add(takers, inner, columns.get(inner.name), f"{path}.{inner.name}", count, there) for inner in kind.fields)
 
 
-def _value_takers(field: Field, path: str) -> list[Callable[[Any], Any]]:
-    """One function per leaf: a value to its bytes."""
+def _rows_to_columns(rows: Any, field: Field, kind: Struct, path: str) -> tuple[dict[str, Any], np.ndarray]:
+    """A list of dicts as a dict of columns, and which of them are None."""
+    rows = [rows[i] for i in range(len(rows))]
+    names = {inner.name for inner in kind.fields}
+    for number, row in enumerate(rows):
+        if not is_null(row) and not (isinstance(row, dict) and row.keys() <= names):
+            raise SchemaError(f"row {number} of the batch: column {path!r}: expected {kind}, got {describe(row)}")
+    gone = np.array([is_null(row) for row in rows], np.bool_)
+    columns = {name: [None if is_null(row) else row.get(name) for row in rows] for name in names}
+    return _struct_columns(columns, field, path), gone
+
+
+def _quick_taker(field: Field, column: Any, path: str, there: np.ndarray | None) -> tuple[Taker, int] | None:
+    """Rows of a fixed leaf straight from an array of the column's dtype; None where a value needs a look of its own."""
     kind = field.type
-    match kind:
+    if not isinstance(column, np.ndarray) or not isinstance(kind, Scalar | Array) or column.dtype != SCALARS[kind.dtype] or kind.dtype == "bfloat16":
+        return None
+    shape = kind.shape if isinstance(kind, Array) else ()
+    if column.shape[1:] != shape:
+        raise SchemaError(f"column {path!r}: expected {kind} in each row, got {describe(column)}")
+    size = int(column.dtype.itemsize * np.prod(shape, dtype=np.int64))
+    plain = np.asarray(column.data) if isinstance(column, np.ma.MaskedArray) else np.asarray(column)
+    values: Taker = lambda start, stop: np.ascontiguousarray(convert(plain[start:stop], plain.dtype)[0])  # noqa: E731
+    mask = np.ma.getmaskarray(column) if isinstance(column, np.ma.MaskedArray) else None
+    if mask is None or not mask.any():
+        return (values, size) if there is None or there.all() else None
+    nulls = nulls_of(column, len(column))
+    if (mask.reshape(len(column), -1).any(axis=1) != nulls).any() or not field.nullable or not (there is None or there.all()):
+        return None  # refused there, row by row
+    valid = np.ascontiguousarray(~nulls).view(np.uint8)
+    return (lambda start, stop: (values(start, stop), np.ascontiguousarray(valid[start:stop]))), size
+
+
+def _converted(field: Field, column: Any, path: str, there: np.ndarray | None) -> Callable[[int, int], list[Any]]:
+    """Gives what the leaves of a field store of rows start .. stop: a tuple per row, None for a null. Keeps the last answer, for the other leaves."""
+    one = _converter(field, path)
+    nothing = tuple(bytes(width) for _, _, width, _, _ in own_leaves(field))
+    nil = field.type == Word("object")
+    last: list[Any] = [None, None]
+
+    def convert_rows(start: int, stop: int) -> list[Any]:
+        if last[0] == (start, stop):
+            return list(last[1])
+        out: list[Any] = []
+        try:
+            for i in range(start, stop):
+                if there is not None and not there[i]:
+                    out.append(nothing)
+                    continue
+                value = _plain(column, i, path)
+                if value is None and not nil and not field.nullable:
+                    raise SchemaError(f"column {path!r}: expected {field.type}, got None: {SAY_NULLABLE}")
+                out.append(None if value is None and not nil else one(value))
+        except (SchemaError, LimitError) as cause:
+            raise type(cause)(f"row {start + len(out)} of the batch: {cause}") from cause
+        last[:] = [(start, stop), out]
+        return out
+
+    return convert_rows
+
+
+def _plain(column: Any, i: int, path: str) -> Any:
+    try:
+        return unmasked(column[i], path)
+    except (ValueError, IndexError) as cause:  # of a Ragged that was made by hand, or a sequence of the user's
+        raise SchemaError(f"column {path!r}: {cause}") from cause
+
+
+def _converter(field: Field, path: str) -> Callable[[Any], tuple[Any, ...]]:
+    """From a value to what each leaf stores of it."""
+    match field.type:
         case Scalar():
-            return [lambda value: scalar_bytes(value, field, path)]
+            return lambda value: (scalar_bytes(value, field, path),)
         case Array():
-            return [lambda value: to_array(value, field, path).tobytes()]
+            return lambda value: (to_array(value, field, path).tobytes(),)
         case Word("str"):
-            return [lambda value: _text(value, path)]
+            return lambda value: (_text(value, path),)
         case Word("bytes"):
-            return [lambda value: _bytes(value, path)]
+            return lambda value: (to_bytes(value, path),)
         case Word():
-            return [lambda value: pack(value, path)]
+            return lambda value: (pack(value, path),)
         case Tensor(_, ndim):
-            data = lambda value: to_array(value, field, path).tobytes()  # noqa: E731
-            shape = lambda value: np.array(to_array(value, field, path).shape, np.uint32).tobytes()  # noqa: E731
-            return [data] if ndim == 1 else [data, shape]
+            return lambda value: _tensor(to_array(value, field, path), ndim)
         case Media(type):
-            content: Callable[[Any], Any] = lambda value: to_media(value, field, path)[0]  # noqa: E731
-            return [content] if type is not None else [content, lambda value: to_media(value, field, path)[1].encode()]
+            return lambda value: _media(to_media(value, field, path), type)
         case _:
-            raise AssertionError(kind)
+            raise AssertionError(field.type)
+
+
+def _tensor(array: np.ndarray, ndim: int | None) -> tuple[bytes, ...]:
+    data = array.tobytes()
+    return (data,) if ndim == 1 else (data, np.array(array.shape, np.uint32).tobytes())
+
+
+def _media(pair: tuple[Any, str], type: str | None) -> tuple[Any, ...]:
+    return (pair[0],) if type is not None else (pair[0], pair[1].encode())
 
 
 def _text(value: Any, path: str) -> bytes:
     if not isinstance(value, str):
         raise SchemaError(f"column {path!r}: expected str, got {describe(value)}")
     try:
-        return value.encode()
+        data = value.encode()
     except UnicodeEncodeError:
         raise SchemaError(f"column {path!r}: {value[:40]!r} has a lone surrogate, which UTF-8 cannot hold; store it as bytes") from None
+    check_size(path, len(data))
+    return data
 
 
-def _bytes(value: Any, path: str) -> Any:
-    if not isinstance(value, bytes | bytearray | memoryview):
-        raise SchemaError(f"column {path!r}: expected bytes, got {describe(value)}")
-    return value
+def _row_bytes(column: Sequence[Any] | Ragged) -> int:
+    """About how many bytes a value of a column holds."""
+    if isinstance(column, Ragged):
+        return max(256, np.asarray(column.values).nbytes // max(1, len(column)))
+    few = [column[i] for i in range(0, len(column), max(1, len(column) // LOOK))]
+    sizes = [getattr(value, "nbytes", None) or (len(value) if isinstance(value, str | bytes | bytearray) else _media_bytes(value)) for value in few]
+    return max([256, *(int(size) for size in sizes)])
+
+
+def _media_bytes(value: Any) -> int:
+    data = getattr(value, "data", b"")
+    return len(data) if isinstance(data, bytes | bytearray) else 256

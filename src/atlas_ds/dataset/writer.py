@@ -11,19 +11,19 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-from atlas_ds.dataset.columns import to_leaf_arrays
+from atlas_ds.dataset.columns import first_rows, to_leaf_arrays
 from atlas_ds.dataset.manifest import Manifest, Ranges
 from atlas_ds.dataset.metadata import checked_metadata
 from atlas_ds.dataset.options import checked_icc, checked_options, checked_part, checked_split, checked_workers
 from atlas_ds.dataset.output import RESUME, Output, said_with
 from atlas_ds.dataset.parts import part_folder
+from atlas_ds.dataset.sources import as_columns, as_examples
 from atlas_ds.errors import AtlasError, CommitConflict, LimitError, SchemaError
 from atlas_ds.progress import Progress
 from atlas_ds.schema.draft import Draft
 from atlas_ds.schema.infer import infer_schema
 from atlas_ds.schema.schema import Schema, make_schema
 from atlas_ds.schema.types import Word
-from atlas_ds.schema.values import to_numpy
 from atlas_ds.shard.icc import check_columns, check_names, combined_icc
 from atlas_ds.shard.reader import open_shard
 from atlas_ds.shard.writer import Encoders, ShardInfo, ShardWriter
@@ -258,13 +258,17 @@ class AtlasDatasetWriter:
 
     def extend(self, examples: Iterable[Any], *, split: str | None = None) -> None:
         """Adds every example of an iterable."""
-        for example in examples:
+        for example in as_examples(examples):
             self.add_example(example, split=split)
 
     def add_batch(self, columns: Any, *, split: str | None = None) -> None:
         """Adds rows given as columns: an example whose values are arrays with a leading row axis, or lists, all of one length."""
         if self._state != "open":
             self._refuse()
+        for batch in as_columns(columns):
+            self._add_batch(batch, split)
+
+    def _add_batch(self, columns: Any, split: str | None) -> None:
         self._settle()
         if self._schema is None:
             schema = infer_schema(first_rows(columns, INFER_ROWS))
@@ -416,14 +420,3 @@ def _forget_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_forget_in_child)
-
-
-def first_rows(columns: Any, most: int) -> list[Any]:
-    """The first rows of columns, as examples."""
-    if isinstance(columns, dict):
-        parts = {name: first_rows(column, most) for name, column in columns.items()}
-        return [dict(zip(parts, row, strict=True)) for row in zip(*parts.values(), strict=True)]
-    if isinstance(columns, tuple):
-        return list(zip(*(first_rows(column, most) for column in columns), strict=True))
-    column = to_numpy(columns)
-    return [column[i] for i in range(min(most, len(column)))]

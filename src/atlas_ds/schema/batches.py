@@ -163,3 +163,24 @@ def size_of(columns: Any) -> int:
     if isinstance(columns, str | bytes | bytearray | memoryview):
         return len(columns) + 60
     return 32
+
+
+def is_null(value: Any) -> bool:
+    """Whether a value in a column stands for None: None itself, or an array that is masked as a whole."""
+    return value is None or (isinstance(value, np.ma.MaskedArray) and bool(np.ma.getmaskarray(value).all()) and value.size > 0)
+
+
+def nulls_of(column: Any, count: int) -> np.ndarray:
+    """Which rows of a column are null; of a dict of columns: null in every one of them. Where nothing can be seen (rows of no elements): all."""
+    if column is None:
+        return np.ones(count, np.bool_)
+    if isinstance(column, dict):
+        parts = [nulls_of(inner, count) for inner in column.values()]
+        return np.asarray(np.all(parts, axis=0)) if parts else np.ones(count, np.bool_)
+    if isinstance(column, np.ma.MaskedArray):
+        return np.asarray(np.ma.getmaskarray(column).reshape(count, -1).all(axis=1)) if count else np.zeros(0, np.bool_)
+    if isinstance(column, Ragged):
+        return np.zeros(count, np.bool_) if column.mask is None else np.asarray(column.mask, np.bool_)
+    if isinstance(column, np.ndarray) and column.dtype != np.object_:
+        return np.zeros(count, np.bool_)
+    return np.array([is_null(column[i]) for i in range(count)], np.bool_)

@@ -1,4 +1,7 @@
-"""Encoded pictures to pixels. The one file that imports Pillow and simplejpeg. Sound and film stay encoded; nothing here knows of datasets."""
+"""Encoded pictures to pixels; encoding.py goes the other way. The one file that imports Pillow and simplejpeg.
+
+Sound and film stay encoded; nothing here knows of datasets.
+"""
 
 from __future__ import annotations
 
@@ -73,6 +76,15 @@ def opened(data: bytes | memoryview, where: str) -> Any:
     except Exception as error:  # decoders of many formats, each with its own errors; all say that these bytes are no picture
         words = f"not a whole picture of a format that is decoded: {said(error, data)}"
         raise CorruptError(f"{where}: {words}; restore it, or read it encoded (decode=None)") from error
+
+
+def reopened(data: bytes | memoryview) -> Any:
+    """A PIL image of encoded bytes, nothing of it loaded yet; None where they are no picture of a format that is decoded."""
+    image = pillow()
+    try:
+        return image.open(io.BytesIO(data), formats=[name for name in FORMATS if name in image.OPEN])
+    except (OSError, ValueError, SyntaxError, image.DecompressionBombError):
+        return None
 
 
 def said(error: Exception, data: bytes | memoryview) -> str:

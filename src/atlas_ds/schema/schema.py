@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
+
+import rfc8785
 
 from atlas_ds.errors import CorruptError, LimitError, SchemaError
 from atlas_ds.schema.types import (
     MAX_DEPTH,
     MAX_DIMENSIONS,
+    MAX_SHAPE,
+    MAX_VALUE,
     SCALARS,
     WORDS,
     Array,
@@ -29,6 +34,7 @@ from atlas_ds.schema.types import (
 
 CONTAINERS = ("dict", "tuple", "list", "dataclass", "value")
 MAX_LEAVES = 4096
+MAX_SCHEMA = 1 << 22  # bytes of its JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,7 @@ class Schema:
 def make_schema(spec: Schema | Mapping[str, Any] | tuple[Any, ...] | list[Any] | Any) -> Schema:
     """A schema from what a user writes: a Schema, a dict of name to type, a tuple or list of types, or one type (single values)."""
     if isinstance(spec, Schema):
-        return checked(spec)
+        return writable(checked(spec))
     if isinstance(spec, Mapping):
         return build_schema("dict", [make_field(name, kind) for name, kind in spec.items()])
     if isinstance(spec, tuple | list):
@@ -79,7 +85,37 @@ def make_schema(spec: Schema | Mapping[str, Any] | tuple[Any, ...] | list[Any] |
 def build_schema(container: str, fields: list[Field], name: str | None = None) -> Schema:
     """Numbers the leaves and checks limits."""
     numbered, _ = number_fields(tuple(fields))
-    return checked(Schema(numbered, container, name))
+    return writable(checked(Schema(numbered, container, name)))
+
+
+def writable(schema: Schema) -> Schema:
+    """Refuses a schema of whose values no reader would read one. Readers themselves are not asked: they can leave such a column out."""
+    _check_writable(schema.fields, "")
+    size = len(rfc8785.dumps(schema.to_json()))
+    if size > MAX_SCHEMA:
+        raise LimitError(f"the schema takes {size} bytes as JSON; at most {MAX_SCHEMA} are possible: use shorter names, or fewer columns")
+    return schema
+
+
+def _check_writable(fields: tuple[Field, ...], prefix: str) -> None:
+    for field in fields:
+        path, kind = prefix + field.name, field.type
+        if isinstance(kind, Scalar | Array | Tensor) and kind.dtype not in SCALARS:
+            raise SchemaError(f"column {path!r}: dtype {kind.dtype!r} is none of {', '.join(SCALARS)}")
+        if isinstance(kind, Word) and kind.kind not in WORDS:
+            raise SchemaError(f"column {path!r}: type {kind.kind!r} is none of {', '.join(WORDS)}")
+        if isinstance(kind, Tensor) and kind.ndim is not None and not (type(kind.ndim) is int and 0 <= kind.ndim <= MAX_DIMENSIONS):
+            raise LimitError(f"column {path!r}: {kind.ndim!r} dimensions; 0 to {MAX_DIMENSIONS} are possible, or None")
+        if isinstance(kind, Media) and not (kind.type is None or (isinstance(kind.type, str) and kind.type and kind.type.isascii())):
+            raise SchemaError(f"column {path!r}: {kind.type!r} is not a media type such as 'image/jpeg'")
+        if isinstance(kind, Array):
+            width = SCALARS[kind.dtype].itemsize * prod(kind.shape)
+            if width > MAX_VALUE:
+                raise LimitError(f"column {path!r}: a value of {kind} takes {width} bytes; at most {MAX_VALUE} (256 MiB) can be read back: store it in parts")
+            if prod(n or 1 for n in kind.shape) > MAX_SHAPE:
+                raise LimitError(f"column {path!r}: shape {kind.shape}: its lengths multiply to more than 2^30")
+        if isinstance(kind, Struct):
+            _check_writable(kind.fields, path + ".")
 
 
 def checked(schema: Schema) -> Schema:

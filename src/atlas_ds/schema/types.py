@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import prod
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,9 @@ SCALARS["bfloat16"] = np.dtype("uint16")  # its bits; NumPy has no bfloat16
 WORDS = ("str", "bytes", "object")
 MAX_DEPTH = 64
 MAX_DIMENSIONS = 32
+MAX_SHAPE = 1 << 30  # the product of an array's lengths, each 0 counted as 1
+MAX_VALUE = 256 << 20  # bytes of one value: readers take a page of one such value, with its offsets and validity, and no larger one
+MAX_PAGE = MAX_VALUE + 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,7 @@ class Leaf:
 
 def array(dtype: str | np.dtype[Any], shape: tuple[int, ...] | list[int]) -> Array:
     """An array of one dtype and shape, such as ``array("uint8", (28, 28))``."""
-    return Array(dtype_name(dtype), tuple(int(n) for n in shape))
+    return Array(dtype_name(dtype), tuple(index(n) for n in shape))
 
 
 def tensor(dtype: str | np.dtype[Any], ndim: int | None = None) -> Tensor:
@@ -137,14 +141,17 @@ def struct(fields: dict[str, Any]) -> Struct:
 
 
 def nullable(spec: Any) -> Field:
-    """Allows None: ``schema={"caption": nullable("str")}``."""
-    return replace(make_field("", spec), nullable=True)
+    """Allows None: ``schema={"caption": nullable("str")}``. None is one of the values of type "object" anyway."""
+    field = make_field("", spec)
+    return replace(field, nullable=field.type != Word("object"))
 
 
 def dtype_name(dtype: str | np.dtype[Any]) -> str:
     """The name of a dtype in the closed list; SchemaError otherwise."""
     if isinstance(dtype, str) and dtype in SCALARS:
         return dtype
+    if dtype is None:
+        raise SchemaError(f"None is not a dtype; it must be one of {', '.join(SCALARS)}")
     try:
         name = np.dtype(dtype).newbyteorder("=").name
     except TypeError as cause:
@@ -157,6 +164,8 @@ def dtype_name(dtype: str | np.dtype[Any]) -> str:
 def make_type(spec: Any) -> Type:
     """A type from what a user writes: a type, a name, a NumPy dtype, or a dict (struct)."""
     if isinstance(spec, Scalar | Word | Array | Tensor | Media | Struct):
+        if isinstance(spec, Scalar | Array | Tensor):
+            dtype_name(spec.dtype)
         return spec
     if isinstance(spec, dict):
         return struct(spec)

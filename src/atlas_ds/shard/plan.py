@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from atlas_ds import _core
-from atlas_ds.schema.types import Leaf
+from atlas_ds.schema.types import MAX_PAGE, Leaf
 
 NONE, LZ4, ZSTD = 0, 1, 2
 CODECS = {"none": NONE, "lz4": LZ4, "zstd": ZSTD}
@@ -25,6 +25,8 @@ TRAIN_BYTES = 8 << 20  # of the sample, evenly spread
 DICTIONARY_VALUE = 16 << 10  # mean bytes of a value up to which a dictionary can help
 TRIAL_BYTES = 1 << 20
 CELL_LEVELS = 2  # values compressed one by one take this many zstd levels more: smaller, as fast to read, and only the writer pays
+MAX_DICTIONARIES = 255
+MAX_BLOCK_BYTES = 1 << 29  # of a block's pages: half of the format's limit, since sizes are those of a sample
 FIXED_KIND, VARIABLE_KIND = 1, 2
 NULLABLE, PAGE_CODED = 1, 2
 
@@ -76,7 +78,7 @@ def make_plan(columns: Sequence[_core.Column], options: Options, known: dict[int
         group = next(k for k, members in enumerate(groups) if position in members)
         codec, cells, whole, dictionary, why = choose(column, means[position], rows[group], options, position, known, encoder)
         number = 0
-        if dictionary:
+        if dictionary and (dictionary in dictionaries or len(dictionaries) < MAX_DICTIONARIES):
             if dictionary not in dictionaries:
                 dictionaries.append(dictionary)
             number = dictionaries.index(dictionary) + 1
@@ -98,14 +100,27 @@ def is_bulky(group: tuple[int, ...], means: Sequence[float]) -> bool:
 
 
 def rows_per_block(group: tuple[int, ...], means: Sequence[float], columns: Sequence[_core.Column], options: Options, *, hot: bool) -> int:
+    most = most_rows(group, means, columns)
     if options.block_rows is not None:
-        return min(options.block_rows, MAX_BLOCK_ROWS)
+        return min(options.block_rows, most)
     row_bytes = sum(means[i] + (0 if columns[i].leaf.fixed else 4) for i in group)
     rows = int(options.block_bytes / max(row_bytes, 1 / 16))
     rest = sum(means) - sum(means[i] for i in group)
     if hot and rest > 0:
         rows = min(rows, int(HOT_SPAN / rest))
-    return max(1, min(rows, MAX_BLOCK_ROWS))
+    return max(1, min(rows, most))
+
+
+def most_rows(group: tuple[int, ...], means: Sequence[float], columns: Sequence[_core.Column]) -> int:
+    """Rows of a block of which each page, and all together, stay within what readers take. Where values vary: half of that, on the average."""
+    most = MAX_BLOCK_ROWS
+    total = 0.0
+    for i in group:
+        leaf: Leaf = columns[i].leaf
+        row = leaf.width + 1 / 8 if leaf.fixed else means[i] + 4 + 1 / 8
+        total += row
+        most = min(most, int((MAX_PAGE - 128 if leaf.fixed else MAX_PAGE / 2) / row))
+    return max(1, min(most, int(MAX_BLOCK_BYTES / total)))
 
 
 def choose(

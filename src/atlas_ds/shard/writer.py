@@ -17,10 +17,12 @@ from atlas_ds import _core
 from atlas_ds.errors import AtlasError
 from atlas_ds.schema.schema import Schema
 from atlas_ds.shard.icc import Tally
-from atlas_ds.shard.plan import FIXED_KIND, NULLABLE, PAGE_CODED, VARIABLE_KIND, Options, ShardPlan, cell_level, make_plan
+from atlas_ds.shard.plan import FIXED_KIND, MAX_BLOCK_BYTES, NULLABLE, PAGE_CODED, VARIABLE_KIND, Options, ShardPlan, cell_level, make_plan
 from atlas_ds.store.local import NewFile
 
 SAMPLE_BYTES = 20 << 20  # rows of this many bytes are waited for before a shard is planned
+NO_ROOM = 4  # of Intake.append: the shard must end before that row
+MAX_BLOCKS = 32 << 20  # of a shard: their index must fit into the footer, which may take 1 GiB
 BLOCK_OVERFLOW = 64  # a block of more than this many targets closes the shard: the rows changed since it was planned
 PENDING_BYTES = 32 << 20  # bytes of blocks that wait for an encoder at most
 TOGETHER_BYTES = 1 << 20  # of blocks that have nothing to compress, which are hashed together: a thread's turn would cost more than one of them
@@ -112,9 +114,12 @@ class ShardWriter:
         self._failed = False
 
     def add(self, example: Any) -> None:
-        """One example; SchemaError leaves the writer as it was."""
+        """One example; SchemaError and LimitError leave the writer as it was."""
         self._check()
         state = self.intake.append(example)
+        if state == NO_ROOM:
+            self.finish_shard()
+            state = self.intake.append(example)
         if state or self.intake.rows == self._shard_rows:
             self._advance(state)
 
@@ -122,8 +127,22 @@ class ShardWriter:
         """count rows at once, as _core.Intake.append_columns takes them."""
         self._check()
         state = self.intake.append_columns(leaf_arrays, count)
+        if state == NO_ROOM:
+            self._add_in_parts(leaf_arrays, count)
+            return
         if state or (self._shard_rows is not None and self.intake.rows >= self._shard_rows):
             self._advance(state)
+
+    def _add_in_parts(self, leaf_arrays: list[Any], count: int) -> None:
+        """Rows of which a block cannot hold all: half by half, and the last one in a shard of its own."""
+        if count == 1:
+            self.finish_shard()
+            self.add_columns(leaf_arrays, 1)
+            return
+        half = count // 2
+        for start, stop in ((0, half), (half, count)):
+            part = [tuple(one[start:stop] for one in values) if isinstance(values, tuple) else values[start:stop] for values in leaf_arrays]
+            self.add_columns(part, stop - start)
 
     @property
     def rows_left(self) -> int | None:
@@ -161,7 +180,7 @@ class ShardWriter:
             full = self.intake.rows == self._shard_rows
             if self._shard_bytes is not None:
                 full = self._open.cut_bytes + self.intake.waiting_bytes >= self._shard_bytes
-            if overflow or full:
+            if overflow or full or self._open.blocks >= MAX_BLOCKS:
                 self._finish_shard()
 
     def _begin(self) -> None:
@@ -237,11 +256,13 @@ class _OpenShard:
         self._pending: deque[_Waiting] = deque()
         self._pending_bytes = 0
         self.cut_bytes = 0
+        self.blocks = 0
         self._index: list[list[tuple[int, int, int, int]]] = [[] for _ in plan.groups]
         self._raw = 0
         self._stats = [_LeafStats() for _ in plan.pages]
         self._light = [all(plan.pages[position].codec == 0 for position in group) for group in plan.groups]
-        intake.plan([list(group) for group in plan.groups], list(plan.rows), BLOCK_OVERFLOW * options.block_bytes if options.block_rows is None else 1 << 29)
+        overflow = BLOCK_OVERFLOW * options.block_bytes if options.block_rows is None else MAX_BLOCK_BYTES
+        intake.plan([list(group) for group in plan.groups], list(plan.rows), min(overflow, MAX_BLOCK_BYTES))
         leaves = [page.leaf for page in plan.pages]
         self._digest = _core.Digest([list(group) for group in plan.groups], [leaf.nullable for leaf in leaves])
         self._nonce = self._make_nonce(schema_json)
@@ -327,6 +348,7 @@ class _OpenShard:
         block = self._intake.cut(group, rows, self._pages)
         size = block.waiting
         self.cut_bytes += size
+        self.blocks += 1
         self._pending_bytes += size
         last = self._pending[-1] if self._pending else None
         if not self._light[group]:

@@ -1,6 +1,9 @@
 """Values at the edge: media types by signature, objects, bfloat16, Ragged, words for errors."""
 
+import collections
 import datetime
+import decimal
+import enum
 
 import msgpack
 import numpy as np
@@ -74,3 +77,60 @@ def test_ragged():
 
 def test_words_for_errors():
     assert describe(np.zeros((2, 3), np.int8)) == "array(int8, 2x3)" and describe(torch.zeros(2)) == "array(float32, 2)" and describe("x" * 100).endswith("...") and len(describe("x" * 100)) < 80
+
+
+class Nowhere(datetime.tzinfo):
+    def utcoffset(self, moment):
+        return None
+
+
+class Precise(datetime.datetime):
+    nanosecond = 0
+
+
+def precise(nanosecond):
+    value = Precise(2020, 1, 1, 0, 0, 0, 5)
+    value.nanosecond = nanosecond
+    return value
+
+
+def endless():
+    value = []
+    value.append({"a": value})
+    return value
+
+
+@pytest.mark.parametrize(
+    "value, words",
+    [
+        (2**64, "str\\(value\\)"), ([-(2**63) - 1], "str\\(value\\)"), (datetime.date(2020, 1, 1), "isoformat"), (datetime.time(1), "isoformat"), (datetime.timedelta(1), "total_seconds"), (datetime.datetime(2020, 1, 1, tzinfo=Nowhere()), "without an offset"),
+        (precise(7), "nanoseconds"), (datetime.datetime(1, 1, 1, tzinfo=datetime.timezone(datetime.timedelta(hours=1))), "out of range"), ({1, 2}, "sorted"), (frozenset((1,)), "sorted"), (1j, "complex128"), ([np.complex64(1)], "complex64"),
+        ([np.zeros(1)], "tolist"), ({"a": torch.zeros(1)}, "tolist"), (enum.Enum("E", "A").A, "value.name"), ({1: 2}, "key 1"), ({True: 1}, "key True"), ({None: 1}, "key None"), ({"a": {b"b": 1}}, "key b'b'"), ("\ud800", "surrogate"), ({"\ud800": 1}, "surrogate"),
+        (endless(), "too deep"), (msgpack.ExtType(5, b"x"), "msgpack"), ([msgpack.Timestamp(1, 2)], "msgpack"), (memoryview(b"abcd")[::2], "contiguous"), (decimal.Decimal(1), "Decimal"), (object(), "object"), (np.datetime64("2020"), "datetime64"),
+    ],
+    ids=range(28),
+)  # fmt: skip
+def test_objects_that_cannot_be_stored(value, words):
+    with pytest.raises(errors.SchemaError, match=f"column 'v': .*{words}"):
+        pack(value, "v")
+
+
+def test_datetimes_of_a_subclass_without_more_in_them():
+    assert unpack(pack(precise(0), "v")) == datetime.datetime(2020, 1, 1, 0, 0, 0, 5) and type(unpack(pack(precise(0), "v"))) is datetime.datetime
+
+
+def test_moments_are_exact():
+    r = np.random.default_rng(0)
+    for _ in range(1000):
+        zone = datetime.timezone(datetime.timedelta(seconds=int(r.integers(-86399, 86399))))
+        least, most = (2, 1, 1, 0, 0, 0, 0), (9999, 13, 29, 24, 60, 60, 10**6)
+        moment = datetime.datetime(*map(int, r.integers(least, most)), tzinfo=zone)
+        back = unpack(pack(moment, "v"))
+        assert back == moment and back.tzinfo is datetime.UTC
+        assert unpack(pack(moment.replace(tzinfo=None), "v")) == moment.replace(tzinfo=None)
+
+
+def test_maps_keep_their_order_and_repeat_nothing():
+    value = collections.OrderedDict([("z", 1), ("a", collections.defaultdict(list, k=[1])), (np.str_("m"), 2)])
+    back = unpack(pack(value, "v"))
+    assert list(back) == ["z", "a", "m"] and type(back) is dict and type(back["a"]) is dict and all(type(key) is str for key in back)

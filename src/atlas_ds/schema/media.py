@@ -1,0 +1,123 @@
+"""Encoded images, sound and film: what they are, and what is stored of a Media, a path or a PIL image. Pixels are the business of pictures.py."""
+
+from __future__ import annotations
+
+import dataclasses
+import mimetypes
+from pathlib import Path
+from typing import Any
+
+from atlas_ds.errors import AtlasError, LimitError, SchemaError
+from atlas_ds.schema.describe import describe
+from atlas_ds.schema.encoding import encoded_image
+from atlas_ds.schema.fits import check_size
+from atlas_ds.schema.pictures import MODES, decode_image
+from atlas_ds.schema.types import Field
+from atlas_ds.schema.types import Media as MediaType
+
+SIGNATURES = (
+    (b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"), (b"GIF8", "image/gif"), (b"BM", "image/bmp"),
+    (b"II*\0", "image/tiff"), (b"MM\0*", "image/tiff"), (b"fLaC", "audio/flac"), (b"OggS", "audio/ogg"), (b"ID3", "audio/mpeg"),
+    (b"\x1aE\xdf\xa3", "video/webm"),
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Media:
+    """An encoded image, sound or film. data: bytes (a memoryview where copy=False); type: its media type."""
+
+    data: bytes | memoryview
+    type: str
+
+    def decode(self, format: str = "numpy") -> Any:
+        """A picture, decoded: "numpy" (uint8, height x width [x channels]), "pil" or "torch" (channels x height x width). Needs Pillow
+        (pip install atlas-ds[images])."""
+        if not self.type.startswith("image/"):
+            raise SchemaError(f"{self.type} cannot be decoded here: take .data and give it to a library for sound or film")
+        if format not in MODES:
+            raise ValueError(f"format must be 'numpy', 'pil' or 'torch', not {format!r}")
+        return decode_image(self.data, format, where=self.type)
+
+    def __repr__(self) -> str:
+        return f"Media({self.type}, {len(self.data)} bytes)"
+
+
+def sniff(data: bytes, name: str = "") -> str | None:
+    """The media type of encoded bytes by their signature, else by the file's name."""
+    for signature, kind in SIGNATURES:
+        if data.startswith(signature):
+            return kind
+    if data[:4] == b"RIFF":
+        return {b"WEBP": "image/webp", b"WAVE": "audio/wav", b"AVI ": "video/x-msvideo"}.get(data[8:12])
+    if data[4:8] == b"ftyp":
+        return "image/avif" if data[8:12] in (b"avif", b"avis") else "image/heic" if data[8:12] in (b"heic", b"heix") else "video/mp4"
+    guess = mimetypes.guess_type(name)[0] if name else None
+    return guess if guess is not None and guess.split("/")[0] in ("image", "audio", "video") else None
+
+
+def is_pil(value: Any) -> bool:
+    return any(base.__module__ == "PIL.Image" and base.__name__ == "Image" for base in type(value).__mro__)
+
+
+def to_bytes(value: Any, path: str) -> bytes | bytearray | memoryview:
+    """What a column of bytes stores; of a memoryview its elements' bytes, in order."""
+    if not isinstance(value, bytes | bytearray | memoryview):
+        raise SchemaError(f"column {path!r}: expected bytes, got {describe(value)}")
+    try:
+        size = value.nbytes if isinstance(value, memoryview) else len(value)
+        check_size(path, size)
+        return value.tobytes() if isinstance(value, memoryview) and not value.c_contiguous else value
+    except ValueError as cause:
+        if isinstance(cause, AtlasError):
+            raise
+        raise SchemaError(f"column {path!r}: {cause}: give it before it is released") from cause
+
+
+def to_media(value: Any, field: Field, path: str) -> tuple[bytes | bytearray | memoryview, str]:
+    """(encoded bytes, media type) of a Media, a path to a file, or a PIL image.
+
+    A PIL image that is a file as it was opened is stored as that file; any other as PNG, without loss, with its EXIF and colour profile.
+    """
+    kind = field.type
+    assert isinstance(kind, MediaType)
+    if isinstance(value, Media):
+        data, got = to_bytes(value.data, path), _media_type(value.type, path)
+    elif isinstance(value, Path):
+        data, got = _read_file(value, path)
+    elif is_pil(value):
+        data, got = _encode(value, kind.type, path)
+    else:
+        raise SchemaError(f"column {path!r}: expected {kind} (Media, a pathlib.Path or a PIL image), got {describe(value)}")
+    if kind.type is not None and got != kind.type:
+        raise SchemaError(f"column {path!r}: expected {kind}, got {got}: declare the column as atlas.types.media()")
+    check_size(path, memoryview(data).nbytes)
+    return data, got
+
+
+def _media_type(given: Any, path: str) -> str:
+    try:
+        if isinstance(given, str) and given.encode():
+            return given
+    except UnicodeEncodeError:
+        pass
+    raise SchemaError(f"column {path!r}: Media.type is {describe(given)}, not a media type such as 'image/jpeg'")
+
+
+def _read_file(file: Path, path: str) -> tuple[bytes, str]:
+    try:
+        check_size(path, file.stat().st_size)
+        data = file.read_bytes()
+    except OSError as cause:
+        raise SchemaError(f"column {path!r}: cannot read {str(file)!r}: {cause.strerror}") from cause
+    found = sniff(data, file.name)
+    if found is None:
+        raise SchemaError(f"column {path!r}: {str(file)!r} is no image, sound or film that is known: give its bytes, or Media(data, type)")
+    return data, found
+
+
+def _encode(image: Any, wanted: str | None, path: str) -> tuple[bytes, str]:
+    """The file of a PIL image, where it is one of the wanted type; else PNG."""
+    try:
+        return encoded_image(image, lambda data: sniff(data) if wanted is None or sniff(data) == wanted else None)
+    except (SchemaError, LimitError) as cause:
+        raise type(cause)(f"column {path!r}: {cause}") from cause
