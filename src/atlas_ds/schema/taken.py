@@ -68,7 +68,7 @@ def take_value(value: Any, path: str, depth: int) -> Any:
         return take_media(value, path)
     if isinstance(value, Path) or is_pil(value):
         data, kind = to_media(value, Field(path, MediaType(None)), path)
-        return take_media(Media(data, kind), path)
+        return Media(bytes(data), kind)
     if type(value).__module__.partition(".")[0] == "torch" and hasattr(value, "detach"):
         return take_tensor(value, path)
     return take_word(value, path)
