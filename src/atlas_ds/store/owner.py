@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import functools
 import os
-import socket
 import zlib
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -41,7 +40,7 @@ def owner_from_json(data: Any) -> Owner:
 def this_process() -> Owner:
     pid = os.getpid()
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return Owner(pid, start_of(pid), socket.gethostname(), *_here(), now)
+    return Owner(pid, start_of(pid), os.uname().nodename, *_here(), now)
 
 
 @functools.cache
@@ -63,7 +62,7 @@ def start_of(pid: int) -> int:
 def _look_up(pid: int) -> tuple[str, int]:
     """(state, start) of a process as Linux tells them; ("", 0) if it does not."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
+        with open(f"/proc/{'self' if pid == os.getpid() else pid}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
         return fields[0].decode(), int(fields[19])
     except (OSError, ValueError, IndexError):
@@ -72,12 +71,12 @@ def _look_up(pid: int) -> tuple[str, int]:
 
 def here_mark() -> str:
     """Eight hex digits that stand for this machine since its boot, and its space of process numbers."""
-    return f"{zlib.crc32(repr((socket.gethostname(), *_here())).encode()):08x}"
+    return f"{zlib.crc32(repr((os.uname().nodename, *_here())).encode()):08x}"
 
 
 def is_near(owner: Owner) -> bool:
     """Whether its process number means the same here."""
-    return (owner.host, owner.boot, owner.space) == (socket.gethostname(), *_here())
+    return (owner.host, owner.boot, owner.space) == (os.uname().nodename, *_here())
 
 
 def has_ended(pid: int, started: int) -> bool:
