@@ -144,16 +144,23 @@ def journals(folder: Path) -> list[Found]:
 
 
 def _read(path: Path) -> Found:
+    head, lines = _parse(path)
+    if head is None:
+        return Found(path, None, [], False)  # cut by a crash of the machine before anything was finished
+    if _at_work(path, head, lines):
+        return Found(path, head, lines, True)
+    return Found(path, *_parse(path), False)  # again: its writer may have finished shards, and ended, since it was read
+
+
+def _parse(path: Path) -> tuple[Head | None, list[Any]]:
     try:
         data = path.read_bytes()
     except OSError as error:
         raise CorruptError(f"{path}: the journal of a writer cannot be read: {error.strerror}") from error
     if b"\n" not in data:
-        return Found(path, None, [], False)  # cut by a crash of the machine before anything was finished
+        return None, []
     first, *rest = data.split(b"\n")
-    head = _head(first, path)
-    lines = list(_lines(rest, path))
-    return Found(path, head, lines, _at_work(path, head, lines))
+    return _head(first, path), list(_lines(rest, path))
 
 
 def _head(line: bytes, path: Path) -> Head:

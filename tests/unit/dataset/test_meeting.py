@@ -161,6 +161,26 @@ def test_a_copied_folder_is_not_busy(tmp_path):
     assert tree(tmp_path / "copy") == tree(tmp_path / "d")
 
 
+def test_a_writer_that_ends_while_it_is_looked_at(tmp_path, monkeypatch):
+    """Its journal was read before it had finished a shard; it finished some, and was killed, before anybody asked whether it is at work."""
+    path = write(tmp_path / "d", range(5), schema=int)
+    one = writer(path, append=True)
+    at_work = journal._at_work
+
+    def meanwhile(file, head, lines):
+        if one._state == "open":
+            one.extend(range(25))
+            one._output.journal.leave()
+            one._end("killed")
+        return at_work(file, head, lines)
+
+    monkeypatch.setattr(journal, "_at_work", meanwhile)
+    writer(path, append=True).abort()
+    with writer(path, resume=True) as other:
+        assert other.position == 20
+    assert list(AtlasDataset(path)) == [*range(5), *range(20)]
+
+
 # --- appenders ---
 
 
