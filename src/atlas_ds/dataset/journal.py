@@ -155,6 +155,8 @@ def _read(path: Path) -> Found:
 def _parse(path: Path) -> tuple[Head | None, list[Any]]:
     try:
         data = path.read_bytes()
+    except FileNotFoundError:
+        return None, []  # its writer gave up just now
     except OSError as error:
         raise CorruptError(f"{path}: the journal of a writer cannot be read: {error.strerror}") from error
     if b"\n" not in data:
