@@ -12,8 +12,9 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+from atlas_ds.dataset.journal import Journal, held
 from atlas_ds.dataset.manifest import NAME
-from atlas_ds.dataset.parts import PARTS, merge_parts
+from atlas_ds.dataset.parts import PARTS, merge
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.store.local import write_file
 from atlas_ds.store.lock import remove_folder
@@ -41,7 +42,20 @@ def write_parts(
     """Writes the parts, joins them as the dataset dst, and gives what their write calls gave. An error leaves dst as it was, but for finished
     parts, in a hidden folder, if resume is set: then the next call does not write these again."""
     check_place(dst, overwrite)
-    folder, made = dst / PARTS, not dst.exists()
+    made = not dst.exists()
+    dst.mkdir(parents=True, exist_ok=True)
+    try:
+        with held(dst) as own:
+            return _write_parts(dst, parts, make_writer, own, overwrite=overwrite, resume=resume, workers=workers)
+    finally:
+        if made:
+            remove_folder(dst)  # if nothing is in it
+
+
+def _write_parts(
+    dst: Path, parts: Sequence[Part], make_writer: Callable[[int], AtlasDatasetWriter], own: Journal, *, overwrite: bool, resume: bool, workers: int | None
+) -> list[Any]:
+    folder = dst / PARTS
     if not resume:
         shutil.rmtree(folder, ignore_errors=True)
     stop = Event()
@@ -63,12 +77,10 @@ def write_parts(
         notes = run(one, len(parts), stop, workers)
         for stale in sorted(folder.iterdir())[len(parts) :]:
             shutil.rmtree(stale)
-        merge_parts(dst, overwrite=overwrite, metadata={})
+        merge(dst, overwrite, {}, len(parts), own)
     except BaseException:
         if not resume:
             shutil.rmtree(folder, ignore_errors=True)
-            if made:
-                remove_folder(dst)
         raise
     return notes
 

@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from atlas_ds.dataset.manifest import SHARD_NAME, read_standing, shard_names
 from atlas_ds.errors import CorruptError, WriterBusy
 from atlas_ds.shard.writer import ShardInfo
 from atlas_ds.store.local import TEMPORARY, explained, write_all
-from atlas_ds.store.lock import is_flocked, reaches_all, try_flock
+from atlas_ds.store.lock import is_flocked, locked, reaches_all, try_flock
 from atlas_ds.store.owner import Owner, has_ended, is_near, owner_from_json, this_process
 
 ALONE = ".writing.json"  # of a writer that has the folder to itself
@@ -243,6 +243,21 @@ def refuse_busy(folder: Path, found: Sequence[Found], *, alone: bool) -> None:
                 f"{folder}: another writer is at work here: {one.head.owner}{here}, mode {one.head.mode}; wait until it has ended, or close it. "
                 f"If its process is gone for certain, delete {one.path.name} in this folder"
             )
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[Journal]:
+    """Has a folder to itself, as a writer does, for work that several writers do together. WriterBusy if another is at work there."""
+    with locked(folder):
+        found = journals(folder)
+        refuse_busy(folder, found, alone=True)
+        for one in found:
+            sweep(folder, one, named_elsewhere(folder, found, but=one.path))
+        journal = Journal(folder, Head(this_process(), new_token(), "create", True, 0, None, {}))
+    try:
+        yield journal
+    finally:
+        journal.remove()
 
 
 def first_ordinal(found: Sequence[Found], standing: int) -> int:

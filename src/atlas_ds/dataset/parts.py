@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from atlas_ds.dataset.journal import journals, refuse_busy
+from atlas_ds.dataset.journal import Journal, journals, refuse_busy
 from atlas_ds.dataset.manifest import NAME, Manifest, Ranges, parse_manifest, read_standing, shard_names
 from atlas_ds.dataset.metadata import checked_metadata
 from atlas_ds.dataset.options import whole_number
@@ -39,9 +39,14 @@ def merge_parts(
     """
     path = local_path(root, "root")
     metadata = None if metadata is None else checked_metadata(metadata)
-    folders = numbered(path, None if count is None else whole_number(count, "count", 1, 10**9))
+    merge(path, overwrite, metadata, None if count is None else whole_number(count, "count", 1, 10**9))
+
+
+def merge(path: Path, overwrite: bool, metadata: dict[str, Any] | None, count: int | None, own: Journal | None = None) -> None:
+    """merge_parts; own: the journal of who holds the folder for it."""
+    folders = numbered(path, count)
     with locked(path):
-        refuse_busy(path, journals(path), alone=True)
+        refuse_busy(path, [one for one in journals(path) if own is None or one.path != own.path], alone=True)
         standing = read_standing(path)
         if standing is not None and not overwrite:
             raise FileExistsError(f"{path}: a dataset is there: pass overwrite=True to replace it")

@@ -22,7 +22,10 @@ def as_examples(examples: Any) -> Iterator[Any]:
     if table is not None:
         return table
     if hasattr(examples, "__iter__"):
-        return iter(examples)
+        try:
+            return iter(examples)
+        except TypeError as cause:  # an array of no dimensions, a class
+            raise SchemaError(f"extend expects many examples, got {describe(examples)}: {cause}") from cause
     if hasattr(examples, "__getitem__") and hasattr(examples, "__len__"):
         return (examples[i] for i in range(len(examples)))  # a map-style data set, which ends nowhere by itself
     if hasattr(examples, "__getitem__"):

@@ -253,8 +253,17 @@ class AtlasDatasetWriter:
         if stream.failed:
             if isinstance(error, OSError | MemoryError | AtlasError):
                 self._fail(error)
-        elif isinstance(error, SchemaError | LimitError):
-            error.args = (f"{what}: {error}",)
+        else:
+            if isinstance(error, SchemaError | LimitError):
+                error.args = (f"{what}: {error}",)
+            self._forget_unused(stream)
+
+    def _forget_unused(self, stream: ShardWriter) -> None:
+        """A split whose first example was refused was never named."""
+        for split, other in list(self._streams.items()):
+            if other is stream and not stream.intake.rows and not self._output.done.get(split):
+                del self._streams[split]
+                self._output.done.pop(split, None)
 
     def extend(self, examples: Iterable[Any], *, split: str | None = None) -> None:
         """Adds every example of an iterable."""
@@ -269,25 +278,37 @@ class AtlasDatasetWriter:
             self._add_batch(batch, split)
 
     def _add_batch(self, columns: Any, split: str | None) -> None:
-        self._settle()
-        if self._schema is None:
-            schema = infer_schema(first_rows(columns, INFER_ROWS))
+        """All rows of a batch are taken apart before the first is added, so that a batch that is refused leaves no trace."""
+        name = self._check_split(split)
+        schema = self._schema if self._schema is not None else self._draft.schema() if self._waiting else infer_schema(first_rows(columns, INFER_ROWS))
+        if self._schema is None and not self._waiting:
             self._check_names(schema)
-            self._schema = schema
-        count, slices = to_leaf_arrays(columns, self._schema)
-        stream = self._streams.get(split) or self._stream(split)
-        start = 0
-        while start < count:
-            left = stream.rows_left
-            step = min(slices.step, count - start) if left is None else min(slices.step, count - start, left)
-            try:
-                stream.add_columns(slices.take(start, start + step), step)
-            except BaseException as error:
-                self._not_added(error, stream, f"examples {self.position} to {self.position + step - 1}")
-                raise
-            start += step
-            self.position += step
-            self._progress.advance(step)
+        count, slices = to_leaf_arrays(columns, schema)
+        try:
+            pieces = [(min(slices.step, count - start), slices.take(start, min(start + slices.step, count))) for start in range(0, count, slices.step)]
+        except (SchemaError, LimitError) as error:
+            error.args = (f"examples {self.position} to {self.position + count - 1}: {error}",)
+            raise
+        self._settle()
+        self._schema = schema
+        if count:
+            self._add_pieces(pieces, self._streams.get(name) or self._stream(name))
+
+    def _add_pieces(self, pieces: Iterable[tuple[int, list[Any]]], stream: ShardWriter) -> None:
+        begin = self.position
+        for count, leaves in pieces:
+            start = 0
+            while start < count:
+                step = count - start if stream.rows_left is None else min(count - start, stream.rows_left)
+                try:
+                    stream.add_columns(leaves if step == count else rows_of(leaves, start, start + step), step)
+                except BaseException as error:
+                    added = f" ({self.position - begin:,} rows of the batch were added before)" if self.position > begin else ""
+                    self._not_added(error, stream, f"examples {self.position} to {self.position + step - 1}{added}")
+                    raise
+                start += step
+                self.position += step
+                self._progress.advance(step)
 
     def _wait(self, example: Any, split: str | None) -> None:
         """Takes one of the first examples, which the schema is inferred from."""
@@ -343,7 +364,7 @@ class AtlasDatasetWriter:
 
     def _check_split(self, split: Any) -> str | None:
         name = checked_split(split)
-        given = {*self._streams, *self._output.done, *(other for _, other in self._waiting[-1:])}
+        given = {*self._streams, *(split for split, infos in self._output.done.items() if infos), *(other for _, other in self._waiting[-1:])}
         if given and (name is None) != (None in given):
             raise ValueError("give split= with every example or with none")
         return name
@@ -393,6 +414,11 @@ class AtlasDatasetWriter:
             return {}
         assert self._schema is not None
         return combined_icc([self._output.folder / shard.path for shard in shards], self._icc, self._schema)
+
+
+def rows_of(leaves: list[Any], start: int, stop: int) -> list[Any]:
+    """Some rows of what a batch was taken apart into: values, or (values, which are there), of each leaf."""
+    return [tuple(part[start:stop] for part in leaf) if isinstance(leaf, tuple) else leaf[start:stop] for leaf in leaves]
 
 
 def left_open(output: Output, streams: dict[str | None, ShardWriter], encoders: Encoders) -> None:

@@ -70,7 +70,7 @@ def is_same(image: Any, data: bytes) -> bool:
         return False
     with fresh:
         loaded = getattr(image, "_im", vars(image).get("im")) is not None
-        if not loaded and (look(image) != look(fresh) or getattr(image, "tile", None) != fresh.tile):
+        if not loaded and (look(image) != look(fresh) or getattr(image, "tile", None) != fresh.tile or palette_of(image) != palette_of(fresh)):
             return False  # changed by draft(), say
         try:
             fresh.load()
@@ -78,12 +78,20 @@ def is_same(image: Any, data: bytes) -> bool:
             return False  # cut, say: what is wrong is told where the image itself is loaded
         if loaded and (look(image) != look(fresh) or image.getpalette() != fresh.getpalette() or image.tobytes() != fresh.tobytes()):
             return False
+        if loaded and image.palette is not None and image.convert("RGBA").tobytes() != fresh.convert("RGBA").tobytes():
+            return False  # another palette waits to be used: getpalette() tells the one before
         return getattr(image, "_exif", None) is None or dict(image.getexif()) == dict(fresh.getexif())
 
 
 def look(image: Any) -> tuple[Any, ...]:
     """What can be told of an image without its pixels."""
     return image.size, image.mode, *(image.info.get(name) for name in CARRIED)
+
+
+def palette_of(image: Any) -> tuple[Any, ...] | None:
+    """The palette that an image will have once it is loaded."""
+    palette = image.palette
+    return None if palette is None else (palette.mode, palette.rawmode, bytes(palette.palette))
 
 
 def need_one_frame(image: Any) -> None:

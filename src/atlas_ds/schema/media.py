@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import mimetypes
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -105,10 +107,19 @@ def _media_type(given: Any, path: str) -> str:
 
 def _read_file(file: Path, path: str) -> tuple[bytes, str]:
     try:
-        check_size(path, file.stat().st_size)
-        data = file.read_bytes()
+        fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # of a pipe without a writer, opening would wait for ever
+        with open(fd, "rb") as opened:
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
+                raise SchemaError(f"column {path!r}: {str(file)!r} is not a regular file: give its bytes, or Media(data, type)")
+            check_size(path, status.st_size)
+            data = opened.read()
     except OSError as cause:
         raise SchemaError(f"column {path!r}: cannot read {str(file)!r}: {cause.strerror}") from cause
+    except ValueError as cause:  # a NUL character, or a lone surrogate
+        if isinstance(cause, AtlasError):
+            raise
+        raise SchemaError(f"column {path!r}: cannot read {str(file)!r}: {cause}") from cause
     found = sniff(data, file.name)
     if found is None:
         raise SchemaError(f"column {path!r}: {str(file)!r} is no image, sound or film that is known: give its bytes, or Media(data, type)")
@@ -121,3 +132,5 @@ def _encode(image: Any, wanted: str | None, path: str) -> tuple[bytes, str]:
         return encoded_image(image, lambda data: sniff(data) if wanted is None or sniff(data) == wanted else None)
     except (SchemaError, LimitError) as cause:
         raise type(cause)(f"column {path!r}: {cause}") from cause
+    except ValueError as cause:
+        raise SchemaError(f"column {path!r}: the image cannot be read: {cause}; give it before it is closed") from cause

@@ -44,6 +44,9 @@ def take_example(example: Any) -> tuple[str, str | None, Any]:
     if container == "dict":
         return container, None, take_dict(example, "", 0)
     if container == "dataclass":
+        lacking = [field.name for field in dataclasses.fields(example) if not hasattr(example, field.name)]
+        if lacking:
+            raise SchemaError(f"column {lacking[0]!r}: the {type(example).__name__} has no value there: set it, or give it a default")
         fields = {field.name: getattr(example, field.name) for field in dataclasses.fields(example)}
         return container, type(example).__qualname__, take_dict(fields, "", 0)
     if container == "value":

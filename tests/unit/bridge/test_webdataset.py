@@ -447,3 +447,25 @@ def test_the_report_reads_well(tmp_path: Path) -> None:
         "1 files .JPG became .jpg",
     )
     assert re.fullmatch(r"\d+\.\d+.*", str(told.seconds))
+
+
+def test_two_imports_into_one_folder(tmp_path, monkeypatch):
+    """The second would take the first one's parts away."""
+    from atlas_ds.bridge import parts
+    from atlas_ds.errors import WriterBusy
+
+    source = tmp_path / "a.tar"
+    write_tar(source, [("x.txt", b"1"), ("y.txt", b"2")])
+    run, met = parts.run, []
+
+    def meanwhile(*args):
+        if not met:
+            met.append(True)
+            for options in ({}, {"overwrite": True}, {"resume": True}):
+                with pytest.raises(WriterBusy):
+                    import_webdataset(source, tmp_path / "d", **options)
+        return run(*args)
+
+    monkeypatch.setattr(parts, "run", meanwhile)
+    assert import_webdataset(source, tmp_path / "d").rows == 2 and met
+    assert len(AtlasDataset(tmp_path / "d")) == 2 and not list((tmp_path / "d").glob(".writing*"))

@@ -48,7 +48,7 @@ def test_a_larger_value_is_refused_at_the_call(tmp_path, size):
         with pytest.raises(errors.LimitError, match=f"row 1 of the batch: column 'b': a value of {size} bytes"):
             w.add_batch({"b": [b"y", large]})
         w.add_example({"b": b"z"})
-    assert [row["b"] for row in intact(tmp_path / "d", 3)] == [b"x", b"y", b"z"]
+    assert [row["b"] for row in intact(tmp_path / "d", 2)] == [b"x", b"z"]
 
 
 def test_a_large_object(tmp_path, monkeypatch):
