@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from atlas_ds.errors import CorruptError, WriterBusy
 from atlas_ds.shard.writer import ShardInfo
 from atlas_ds.store.local import TEMPORARY, explained, write_all
 from atlas_ds.store.lock import is_flocked, locked, reaches_all, try_flock
-from atlas_ds.store.owner import Owner, has_ended, is_near, owner_from_json, this_process
+from atlas_ds.store.owner import Owner, has_ended, is_near, new_token, owner_from_json, this_process
 
 ALONE = ".writing.json"  # of a writer that has the folder to itself
 BESIDE = ".writing-{token}.json"  # of one that others may append beside
@@ -125,10 +124,6 @@ class Journal:
 
 def shard_line(split: str | None, info: ShardInfo) -> dict[str, Any]:
     return {"shard": asdict(info), "split": split}
-
-
-def new_token() -> str:
-    return secrets.token_hex(8)
 
 
 def to_lines(*items: Any) -> bytes:

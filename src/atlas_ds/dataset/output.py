@@ -16,7 +16,6 @@ from atlas_ds.dataset.journal import (
     first_ordinal,
     journals,
     named_elsewhere,
-    new_token,
     refuse_busy,
     remove_shards,
     remove_temporary,
@@ -30,7 +29,7 @@ from atlas_ds.schema.schema import Schema, schema_from_json
 from atlas_ds.shard.writer import ShardInfo
 from atlas_ds.store.local import explained, reword, write_file
 from atlas_ds.store.lock import locked, remove_folder
-from atlas_ds.store.owner import this_process
+from atlas_ds.store.owner import new_token, this_process
 
 RESUME = "go on with resume=True (writer.position tells how many examples are safe), or begin again with overwrite=True"
 

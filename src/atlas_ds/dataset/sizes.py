@@ -9,6 +9,8 @@ UNITS = {"": 1, "B": 1, "KB": 1 << 10, "KIB": 1 << 10, "MB": 1 << 20, "MIB": 1 <
 
 def parse_size(size: int | str, name: str, *, least_bytes: int = 1) -> tuple[int | None, int | None]:
     """(rows, bytes): one of them is None. KB, MB, GB are powers of 1024."""
+    if not isinstance(size, bool | int | str) and hasattr(size, "__index__"):
+        size = size.__index__()  # one of NumPy's
     if isinstance(size, bool) or not isinstance(size, int | str):
         raise TypeError(f"{name} must be a number of examples (int) or bytes (str such as '64KB'), not {size!r}")
     if isinstance(size, int):

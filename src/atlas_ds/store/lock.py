@@ -8,14 +8,13 @@ import errno
 import fcntl
 import json
 import os
-import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from atlas_ds.errors import WriterBusy
 from atlas_ds.store.local import explained
-from atlas_ds.store.owner import has_ended, is_near, owner_from_json, this_process
+from atlas_ds.store.owner import has_ended, is_near, new_token, owner_from_json, this_process
 
 LOCK = ".atlas.lock"
 HELD = ".atlas.lock-held"  # where there is no flock: it exists while somebody is inside
@@ -93,7 +92,7 @@ def _same_file(fd: int, path: Path) -> bool:
 @contextlib.contextmanager
 def _held(folder: Path) -> Iterator[None]:
     path = folder / HELD
-    mark = json.dumps(this_process().to_json() | {"token": secrets.token_hex(8)}).encode()
+    mark = json.dumps(this_process().to_json() | {"token": new_token()}).encode()
     deadline, pause = time.monotonic() + PATIENCE, 0.001
     while not _create_whole(path, mark):
         _break_if_ended(path)
@@ -109,7 +108,7 @@ def _held(folder: Path) -> Iterator[None]:
 
 def _create_whole(path: Path, data: bytes) -> bool:
     """Makes a file with its bytes, in one step; False if one is there."""
-    step = path.with_name(f"{path.name}-{secrets.token_hex(8)}")
+    step = path.with_name(f"{path.name}-{new_token()}")
     with explained(path):
         fd = os.open(step, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
@@ -135,7 +134,7 @@ def _break_if_ended(path: Path) -> None:
         return
     if not (is_near(owner) and has_ended(owner.pid, owner.started)):
         return
-    aside = path.with_name(f"{path.name}-{secrets.token_hex(8)}")
+    aside = path.with_name(f"{path.name}-{new_token()}")
     try:
         os.rename(path, aside)
     except FileNotFoundError:

@@ -69,6 +69,11 @@ def _look_up(pid: int) -> tuple[str, int]:
         return "", 0
 
 
+def new_token() -> str:
+    """16 hex digits that nobody else has drawn."""
+    return os.urandom(8).hex()
+
+
 def here_mark() -> str:
     """Eight hex digits that stand for this machine since its boot, and its space of process numbers."""
     return f"{zlib.crc32(repr((os.uname().nodename, *_here())).encode()):08x}"

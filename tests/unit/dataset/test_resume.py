@@ -375,11 +375,12 @@ def test_metadata_that_holds_itself(tmp_path):
 
 
 def test_metadata_is_copied(tmp_path):
-    metadata = {"a": [1], "mean": np.float32(0.1), "n": np.int16(3), "yes": np.bool_(True), "t": (1, 2), "s": np.str_("x"), "z": -0.0, "big": 2**53 - 1}
+    metadata = {"a": [1], "mean": np.float32(0.1), "n": np.int16(3), "yes": np.bool_(True), "t": (1, 2), "s": np.str_("x"), "z": -0.0, "big": 2**53 - 1, "one": 1.0}
     with AtlasDatasetWriter(tmp_path / "d", metadata=metadata) as writer:
         metadata["a"].append(2)
         writer.add_example(1)
-    assert AtlasDataset(tmp_path / "d").metadata == {"a": [1], "mean": float(np.float32(0.1)), "n": 3, "yes": True, "t": [1, 2], "s": "x", "z": 0.0, "big": 2**53 - 1}
+    assert AtlasDataset(tmp_path / "d").metadata == {"a": [1], "mean": float(np.float32(0.1)), "n": 3, "yes": True, "t": [1, 2], "s": "x", "z": 0, "big": 2**53 - 1, "one": 1}
+    assert type(AtlasDataset(tmp_path / "d").metadata["one"]) is int
 
 
 @pytest.mark.parametrize("split", ["", 1, b"train", "\ud800", True], ids=repr)

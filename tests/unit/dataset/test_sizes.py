@@ -1,11 +1,12 @@
 """Sizes as users write them."""
 
+import numpy as np
 import pytest
 
 from atlas_ds.dataset.sizes import format_bytes, parse_size
 
 
-@pytest.mark.parametrize("size, wanted", [(7, (7, None)), ("64KB", (None, 65536)), ("1.5 mb", (None, 3 << 19)), ("2GiB", (None, 2 << 30)), (" 9 ", (None, 9))])
+@pytest.mark.parametrize("size, wanted", [(7, (7, None)), (np.int64(7), (7, None)), ("64KB", (None, 65536)), ("1.5 mb", (None, 3 << 19)), ("2GiB", (None, 2 << 30)), (" 9 ", (None, 9))])
 def test_sizes(size, wanted):
     assert parse_size(size, "x") == wanted
 

@@ -82,7 +82,7 @@ LISTED = {
     "The keys of an example": [
         {"order": ({"b": {"y": 1, "x": 2}, "a": 3}, ["a", "b"], ["x", "y"]), "schema": {"a": "int64", "b": struct({"x": "int64", "y": "int64"})}},
     ],
-    "A tuple inside a list": [([(1, 2), {"a": ()}], [[1, 2], {"a": []}]), ((1, "a"), [1, "a"], "object")],
+    "A tuple, as a column's value": [((1, 2), [1, 2]), ([(1, 2), {"a": ()}], [[1, 2], {"a": []}]), ((1, "a"), [1, "a"], "object")],
     "A dataclass comes back": [{"rows": ([Point(1)], [{"x": 1}])}],
     "An aware `datetime`": [
         (datetime.datetime(1969, 1, 1, 0, 0, 0, 1, tzinfo=datetime.timezone(datetime.timedelta(seconds=3661))), datetime.datetime(1968, 12, 31, 22, 58, 59, 1, tzinfo=UTC)),
