@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -25,6 +26,8 @@ from atlas_ds.store.owner import Owner, has_ended, is_near, new_token, owner_fro
 ALONE = ".writing.json"  # of a writer that has the folder to itself
 BESIDE = ".writing-{token}.json"  # of one that others may append beside
 JOURNALS = ".writing*.json"
+OWN_NAME = re.compile(r"\.writing(-[0-9a-f]{16})?\.json")  # other files of such names are somebody else's
+HEAD_START = b'{"token": "'
 STRIDE = 1_000_000  # ordinals of shards that writers side by side keep apart
 MODES = ("create", "append", "overwrite")
 
@@ -116,6 +119,10 @@ class Journal:
         finally:
             self.close()
 
+    def __del__(self) -> None:  # a writer that was never made whole, after Ctrl-C
+        if getattr(self, "_fd", -1) >= 0:
+            self.close()
+
     def close(self) -> None:
         fd, self._fd = self._fd, -1
         if fd >= 0:
@@ -135,7 +142,7 @@ def to_lines(*items: Any) -> bytes:
 
 def journals(folder: Path) -> list[Found]:
     """Under the folder's lock."""
-    return [_read(path) for path in sorted(folder.glob(JOURNALS))]
+    return [_read(path) for path in sorted(folder.glob(JOURNALS)) if OWN_NAME.fullmatch(path.name)]
 
 
 def _read(path: Path) -> Found:
@@ -154,7 +161,9 @@ def _parse(path: Path) -> tuple[Head | None, list[Any]]:
         return None, []  # its writer gave up just now
     except OSError as error:
         raise CorruptError(f"{path}: the journal of a writer cannot be read: {error.strerror}") from error
-    if b"\n" not in data:
+    if b"\n" not in data and not data.strip(b"\0"):
+        return None, []
+    if b"\n" not in data and data[: len(HEAD_START)] == HEAD_START[: len(data)]:
         return None, []
     first, *rest = data.split(b"\n")
     return _head(first, path), list(_lines(rest, path))

@@ -24,7 +24,7 @@ from atlas_ds.dataset.journal import (
 )
 from atlas_ds.dataset.manifest import NAME, Manifest, digest, parse_manifest, read_standing, roots_digest, shard_names
 from atlas_ds.dataset.resuming import check_together, whole_shards
-from atlas_ds.errors import AtlasError, CommitConflict
+from atlas_ds.errors import AtlasError, CommitConflict, DatasetChanged
 from atlas_ds.schema.schema import Schema, schema_from_json
 from atlas_ds.shard.writer import ShardInfo
 from atlas_ds.store.local import explained, reword, write_file
@@ -107,7 +107,8 @@ class Output:
         kept = []
         for one in found:
             names = {info.path for _, info in one.shards}
-            if one.head is None or (names and names <= published and not one.at_work):
+            replaces = one.head is not None and one.head.mode == "overwrite" and self.standing is not None and one.head.base == digest(self.standing)
+            if one.head is None or (names and names <= published and not one.at_work and not replaces):
                 sweep(self.folder, one, published)
             else:
                 kept.append(one)
@@ -211,6 +212,7 @@ class Output:
     def publish(self, make: Callable[[Manifest | None], Manifest]) -> None:
         """Publishes the manifest that make gives for what is added to, in one step. A newer manifest is added to as well, where it can be."""
         with locked(self.folder):
+            self._check_files()
             now = read_standing(self.folder)
             if now != self.standing:
                 self.base, self.standing = self._newer(now), now
@@ -219,6 +221,14 @@ class Output:
             if self.mode == "overwrite":
                 remove_shards(self.folder, self._old - {info.path for infos in self.done.values() for info in infos})
             self.journal.remove()
+
+    def _check_files(self) -> None:
+        """DatasetChanged if the folder, or a shard in it, was taken away from this writer."""
+        if not self.is_own:
+            raise DatasetChanged(f"{self.folder}: the folder was removed or replaced while it was written to: nothing is published; write the dataset again")
+        for info in (info for infos in self.done.values() for info in infos):
+            if not (self.folder / info.path).is_file() or (self.folder / info.path).stat().st_size != info.bytes:
+                raise DatasetChanged(f"{self.folder / info.path}: this finished shard was removed or changed meanwhile: write again with resume=True")
 
     def _newer(self, now: bytes | None) -> Manifest:
         """What another writer published meanwhile, if this one's shards can follow it."""
@@ -239,7 +249,7 @@ class Output:
         """Lets others have the folder, and takes nothing away that a later writer could resume."""
         if self.rows and not self.is_published:
             self.journal.leave()
-        elif self._is_own():
+        elif self.is_own:
             self.journal.remove()
         if self._made_folder and not self.rows:
             remove_folder(self.folder)
@@ -255,7 +265,7 @@ class Output:
         """Takes away what was written, and gives the folder up."""
         try:
             with contextlib.suppress(FileNotFoundError), locked(self.folder):
-                if self._is_own():
+                if self.is_own:
                     remove_shards(self.folder, self._mine - self._old - named_elsewhere(self.folder, journals(self.folder), but=self.journal.path))
                     remove_temporary(self.folder, self.journal.head.token)
                     self.journal.remove()
@@ -264,12 +274,13 @@ class Output:
         if self._made_folder:
             remove_folder(self.folder)
 
-    def _is_own(self) -> bool:
+    @property
+    def is_own(self) -> bool:
         """Whether the journal is still this writer's: one that was left may be another's by now."""
         try:
             with self.journal.path.open("rb") as file:
                 return self.journal.head.token.encode() in file.readline()
-        except FileNotFoundError:
+        except OSError:
             return False
 
 

@@ -13,14 +13,16 @@ from atlas_ds.dataset.journal import Journal, journals, refuse_busy
 from atlas_ds.dataset.manifest import NAME, Manifest, Ranges, parse_manifest, read_standing, shard_names
 from atlas_ds.dataset.metadata import checked_metadata
 from atlas_ds.dataset.options import whole_number
-from atlas_ds.errors import SchemaError
+from atlas_ds.errors import SchemaError, WriterBusy
 from atlas_ds.shard.icc import combined_icc
 from atlas_ds.shard.writer import ShardInfo
 from atlas_ds.store.local import link_file, write_file
 from atlas_ds.store.lock import locked
+from atlas_ds.store.owner import new_token
 from atlas_ds.store.paths import local_path
 
 PARTS = ".parts"
+ASIDE = ".tmp-parts-"  # parts that were joined, on their way out
 Parts = list[tuple[Path, Manifest]]
 
 
@@ -51,9 +53,15 @@ def merge(path: Path, overwrite: bool, metadata: dict[str, Any] | None, count: i
         if standing is not None and not overwrite:
             raise FileExistsError(f"{path}: a dataset is there: pass overwrite=True to replace it")
         old = shard_names(path, standing)
+        for aside in path.glob(f"{ASIDE}*"):
+            shutil.rmtree(aside)
         manifest = join(path, read_parts(folders), metadata)
+        if numbered(path, count) != folders:
+            raise WriterBusy(f"{path}: a part was added while the parts were joined: wait until all are written, then join them again")
         write_file(path, NAME, manifest.dumps())
-        shutil.rmtree(path / PARTS)
+        aside = path / f"{ASIDE}{new_token()}"
+        os.rename(path / PARTS, aside)  # in one step: parts that are half removed must not be joined again
+        shutil.rmtree(aside)
         for name in old - {info.path for info in manifest.shards}:
             (path / name).unlink(missing_ok=True)
 

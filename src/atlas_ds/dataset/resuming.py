@@ -23,11 +23,30 @@ def check_together(folder: Path, stopped: Found, options: dict[str, Any]) -> Non
         given = ", ".join(f"{name}={was.get(name)!r}" for name in differ)
         now = ", ".join(f"{name}={options[name]!r}" for name in differ)
         raise ValueError(f"{stopped.path}: the writer to be resumed was given {given}, this one {now}: give the same, or begin again with overwrite=True")
+    check_order(stopped)
     shards = stopped.shards
     if len({info.path for _, info in shards}) != len(shards):
         raise damaged(stopped.path, 1, "is followed by one shard twice")
     if shards and stopped.schema is None:
         raise damaged(stopped.path, 1, "is followed by shards without their schema")
+
+
+def check_order(stopped: Found) -> None:
+    """CorruptError unless shards follow each other as a writer makes them: by number, without a gap where there are no splits."""
+    assert stopped.head is not None
+    numbers: dict[str | None, list[int]] = {split: [] for split in stopped.streams}
+    for split, info in stopped.shards:
+        if split is not None and split not in numbers:
+            raise damaged(stopped.path, 1, f"is followed by a shard of the split {split!r}, which was never begun")
+        numbers.setdefault(split, []).append(int(info.path.partition("-")[0]))
+    if None in numbers and len(numbers) > 1:
+        raise damaged(stopped.path, 1, "is followed by shards with a split and without")
+    for found in numbers.values():
+        if found != sorted(found):
+            raise damaged(stopped.path, 1, "is followed by shards out of their order")
+    plain = numbers.get(None, [])
+    if plain and len(set(plain)) == len(plain) and plain != list(range(stopped.head.first, stopped.head.first + len(plain))):
+        raise damaged(stopped.path, 1, f"is followed by shards {plain[:10]}, which do not follow each other from number {stopped.head.first}")
 
 
 def whole_shards(folder: Path, stopped: Found, progress: bool) -> list[tuple[str | None, ShardInfo]]:

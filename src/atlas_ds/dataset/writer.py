@@ -85,13 +85,13 @@ class AtlasDatasetWriter:
         self._output = Output(folder, mode, resume, self._options.to_json() | {"icc": None if icc is None else list(self._icc or ())}, progress)
         try:
             self._go_on(resume)
+            self.position = self._output.rows
+            self._encoders = Encoders(threads)
+            self._progress = Progress(None, "writing", "examples", progress)
+            self._progress.__enter__()
         except BaseException:
             self._output.give_up()
             raise
-        self.position = self._output.rows
-        self._encoders = Encoders(threads)
-        self._progress = Progress(None, "writing", "examples", progress)
-        self._progress.__enter__()
         self._unclosed = weakref.finalize(self, left_open, self._output, self._streams, self._encoders)
         _open.add(self)
 
@@ -164,9 +164,13 @@ class AtlasDatasetWriter:
             return
         self._stop()
         rows, shards = self._output.rows, sum(map(len, self._output.done.values()))
-        self._output.leave()
+        kept = rows and self._output.is_own
+        try:
+            self._output.leave()
+        except OSError as other:
+            error.add_note(f"what was written could not be removed: {other}")
         self._end("failed")
-        if rows:
+        if kept:
             said_with(error, f"{self._output.folder} keeps {rows:,} rows in {shards:,} finished shards: {RESUME}")
 
     def _stop(self) -> None:

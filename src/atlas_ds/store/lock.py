@@ -58,7 +58,10 @@ def locked(folder: Path) -> Iterator[None]:
                 yield
     finally:
         if fd is not None:
-            os.close(fd)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_UN)  # a process that was forked meanwhile has the file too, and would keep the lock
+            finally:
+                os.close(fd)
 
 
 def _take_lock(folder: Path) -> int | None:

@@ -433,3 +433,64 @@ def test_parts_that_are_still_written(tmp_path):
     beside.abort()
     merge_parts(tmp_path / "d")
     assert list(AtlasDataset(tmp_path / "d")) == [0, 1]
+
+
+def test_parts_that_were_half_removed(tmp_path, monkeypatch):
+    """Interrupted after the dataset was published: what is left of the parts must not be joined again."""
+    import shutil
+
+    for k in range(4):
+        write(tmp_path / "d", range(10 * k, 10 * k + 10), part=k, schema=int)
+    rmtree = shutil.rmtree
+
+    def interrupted(folder):
+        rmtree(folder / "00003")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(shutil, "rmtree", interrupted)
+        merge_parts(tmp_path / "d")
+    with pytest.raises(FileNotFoundError, match="no parts are there"):
+        merge_parts(tmp_path / "d", overwrite=True)
+    assert list(AtlasDataset(tmp_path / "d")) == list(range(40))
+    write(tmp_path / "d", [1], part=0, schema=int)
+    merge_parts(tmp_path / "d", overwrite=True)
+    assert list(AtlasDataset(tmp_path / "d")) == [1] and not list((tmp_path / "d").glob(".tmp-*"))
+
+
+def test_a_part_that_comes_while_parts_are_joined(tmp_path, monkeypatch):
+    from atlas_ds.dataset import parts
+
+    for k in range(2):
+        write(tmp_path / "d", [k], part=k, schema=int)
+    join, late = parts.join, []
+
+    def meanwhile(*args):
+        late.append(writer(tmp_path / "d", part=2))
+        return join(*args)
+
+    with monkeypatch.context() as patch, pytest.raises(errors.WriterBusy, match="a part was added"):
+        patch.setattr(parts, "join", meanwhile)
+        merge_parts(tmp_path / "d")
+    late[0].add_example(2)
+    late[0].close()
+    merge_parts(tmp_path / "d")
+    assert list(AtlasDataset(tmp_path / "d")) == [0, 1, 2]
+
+
+def test_a_process_that_was_forked_inside_the_lock(tmp_path):
+    """It has the locked file, too, and lives on."""
+    from atlas_ds.store.lock import locked, try_flock
+
+    with locked(tmp_path):
+        pid = os.fork()
+        if pid == 0:
+            signal.pause()
+            os._exit(0)
+    try:
+        fd = os.open(tmp_path / ".atlas.lock", os.O_RDWR)
+        assert try_flock(fd) is True
+        os.close(fd)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)

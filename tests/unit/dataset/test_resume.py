@@ -161,6 +161,17 @@ def test_another_schema_is_told(tmp_path):
     assert list(AtlasDataset(path)) == list(range(25))
 
 
+def shard_lines(change):
+    """Changes the list of a journal's lines that name shards."""
+
+    def do(data):
+        lines = data.splitlines(True)
+        found = [line for line in lines if b'"shard"' in line]
+        return b"".join([line for line in lines if b'"shard"' not in line] + change(found))
+
+    return edit(do)
+
+
 def edit(change):
     def do(path):
         file = path / ".writing.json"
@@ -195,6 +206,10 @@ LIES = {
     "a torn line in the middle": (edit(lambda data: data.replace(b'"rows": 10', b'"rows": 1', 1).replace(b"}\n", b"\n", 3)), "line"),
     "an unknown line": (edit(lambda data: data + b'{"x": 1}\n{"left": true}\n'), "none of schema, stream, shard and left"),
     "shards swapped": (swap, "but the file has"),
+    "a shard left out": (shard_lines(lambda found: found[1:]), "do not follow each other from number 0"),
+    "lines swapped": (shard_lines(lambda found: found[::-1]), "out of their order"),
+    "a split of its own": (shard_lines(lambda found: [found[0], found[1].replace(b"null", b'"c"')]), "which was never begun"),
+    "another first number": (edit(lambda data: data.replace(b'"first": 0', b'"first": 7', 1)), "do not follow each other from number 7"),
 }
 
 
@@ -463,3 +478,68 @@ def test_a_damaged_manifest_costs_no_journal(tmp_path):
     (path / "atlas.json").write_bytes(manifest)
     AtlasDatasetWriter(path, resume=True, **PLAIN).close()
     assert list(AtlasDataset(path)) == [*range(5), *range(20)]
+
+
+def test_an_overwrite_of_equal_rows_is_not_finished(tmp_path):
+    path = write(tmp_path / "d", range(10), **PLAIN)
+    killed(path, 15, overwrite=True)
+    with AtlasDatasetWriter(path, resume=True, **PLAIN) as writer:
+        assert writer.position == 10
+        writer.extend(range(10, 15))
+    assert list(AtlasDataset(path)) == list(range(15))
+
+
+def test_a_shard_or_folder_that_was_taken_away(tmp_path):
+    writer = AtlasDatasetWriter(tmp_path / "d", **PLAIN)
+    writer.extend(range(25))
+    sorted((tmp_path / "d").glob("0*.atlas"))[1].unlink()
+    with pytest.raises(errors.DatasetChanged, match=r"was removed or changed meanwhile.*resume=True"):
+        writer.close()
+    one = AtlasDatasetWriter(tmp_path / "e", **PLAIN)
+    one.extend(range(25))
+    shutil.rmtree(tmp_path / "e")
+    two = AtlasDatasetWriter(tmp_path / "e", **PLAIN)
+    two.extend(range(100, 125))
+    with pytest.raises(errors.DatasetChanged, match="removed or replaced") as caught:
+        one.close()
+    assert "keeps" not in str(caught.value)
+    two.close()
+    assert list(AtlasDataset(tmp_path / "e")) == list(range(100, 125))
+
+
+def test_a_folder_that_became_a_file(tmp_path):
+    writer = AtlasDatasetWriter(tmp_path / "d", **PLAIN)
+    writer.extend(range(5))
+    shutil.rmtree(tmp_path / "d")
+    (tmp_path / "d").touch()
+    with pytest.raises(OSError):
+        writer.close()
+    with pytest.raises(errors.AtlasError, match="write the dataset anew"):
+        writer.close()
+
+
+@pytest.mark.parametrize("text", ['{"my": "notes"}', "", "{}", '{"my": "notes"}\n'])
+@pytest.mark.parametrize("options", [{}, {"append": True}, {"overwrite": True}, {"resume": True}], ids=str)
+def test_files_of_others_are_left_alone(tmp_path, text, options):
+    (tmp_path / "d").mkdir()
+    names = [".writing-x.json", ".writing-notes.json", ".tmp-mine", "00000-0123456789abcdef.atlas"]
+    for name in names:
+        (tmp_path / "d" / name).write_text(text)
+    writer = AtlasDatasetWriter(tmp_path / "d", **PLAIN, **options)
+    writer.extend(range(15))
+    writer.abort()
+    assert sorted(os.listdir(tmp_path / "d")) == sorted([*names, *(set(os.listdir(tmp_path / "d")) & {".atlas.lock"})])
+    (tmp_path / "d" / ".writing.json").write_text('{"my": "notes"}')
+    with pytest.raises(errors.CorruptError, match="not the head of a writer's journal"):
+        AtlasDatasetWriter(tmp_path / "d", **PLAIN, **options)
+    assert (tmp_path / "d" / ".writing.json").exists()
+
+
+def test_an_interrupt_in_the_constructor(tmp_path, monkeypatch):
+    from atlas_ds.dataset import writer as module
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(module, "Encoders", lambda threads: (_ for _ in ()).throw(KeyboardInterrupt))
+        AtlasDatasetWriter(tmp_path / "d", **PLAIN)
+    assert os.listdir(tmp_path) == []
+    write(tmp_path / "d", range(5), **PLAIN)
