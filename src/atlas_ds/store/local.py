@@ -198,18 +198,6 @@ def write_file(folder: Path, name: str, data: Bytes, mark: str | None = None) ->
         raise
 
 
-def append_file(path: Path, data: Bytes) -> None:
-    """Adds to the end of a file that is there, and makes it durable. A crash may leave a part of data."""
-    with explained(path):
-        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-    try:
-        with explained(path):
-            write_all(fd, [memoryview(data)], path)
-            os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
 def link_file(source: Path, target: Path) -> None:
     """A second name for a file, at once even where another file has it."""
     step = target.with_name(temporary_name(target.name))

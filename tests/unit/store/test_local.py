@@ -6,7 +6,7 @@ import os
 import pytest
 
 from atlas_ds.store import local, owner
-from atlas_ds.store.local import NewFile, append_file, leftovers, link_file, write_file
+from atlas_ds.store.local import NewFile, leftovers, link_file, write_file
 from support import fd_count
 
 
@@ -37,19 +37,6 @@ def test_order_of_a_replacement(tmp_path, calls):
     (tmp_path / "x").write_bytes(b"old")
     write_file(tmp_path, "x", b"new")
     assert calls == ["writev", "fsync file", "replace", "fsync folder"] and (tmp_path / "x").read_bytes() == b"new"
-
-
-def test_adding_to_a_file(tmp_path, calls, monkeypatch):
-    (tmp_path / "x").write_bytes(b"abc")
-    before = fd_count()
-    append_file(tmp_path / "x", b"def")
-    assert calls == ["writev", "fsync file"] and (tmp_path / "x").read_bytes() == b"abcdef" and fd_count() == before
-    with pytest.raises(FileNotFoundError):
-        append_file(tmp_path / "y", b"def")
-    monkeypatch.setattr(local.os, "writev", lambda fd, pieces: 0)
-    with pytest.raises(OSError, match="took none of 3 bytes"):
-        append_file(tmp_path / "x", b"def")
-    assert fd_count() == before
 
 
 def test_a_second_name(tmp_path):
