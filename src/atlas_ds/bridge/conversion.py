@@ -82,14 +82,14 @@ def convert(
     src, dst = local_path(src, "src"), local_path(dst, "dst")
     refuse_overlap(src, dst)
     check_on_error(on_error)
-    options = ReadOptions(encoding, media or {}, keep_names, follow_links, max_expansion, trust_pickle, missing)
+    options = ReadOptions(encoding, media or {}, keep_names, follow_links, max_expansion, trust_pickle, missing, on_error)
     name = source_format or detect(src)
     if name == TARS:
         if icc is not None:
             raise AtlasError(f"{src}: icc is measured by AtlasDatasetWriter(append=True, icc=...) or atlas.shuffle; importing tars does not measure it")
         told = import_webdataset(
             src, dst, shard_size=shard_size, block_size=block_size, compression=compression, access=access, overwrite=overwrite, append=append,
-            split=split, workers=workers, on_error=on_error, progress=progress, dry_run=dry_run,
+            split=split, workers=workers, on_error=on_error, max_expansion=max_expansion, progress=progress, dry_run=dry_run,
         )  # fmt: skip
         return of_import(told)
     source = open_source(src, name, options)
@@ -161,8 +161,11 @@ def write_examples(source: Source, writer: AtlasDatasetWriter, split: str | None
     read = 0
     for example, own_split in source.examples():
         if isinstance(example, Refused):
-            refusals.add(example.error)
-        elif skip or not refusals.count:
+            refusals.add(example.error, example.rows)
+            read += example.rows
+            bar.advance(example.rows)
+            continue
+        if skip or not refusals.count:
             try:
                 writer.add_example(example, split=split or own_split)
             except (SchemaError, LimitError) as error:
@@ -180,7 +183,7 @@ def report(dst: Path, source: Source, rows: int | None, seconds: float, skipped:
 
 def of_import(told: Imported) -> Converted:
     """What an import of tars did, as a conversion's report."""
-    return Converted(told.path, told.format, told.rows, told.seconds, told.notes)
+    return Converted(told.path, told.format, told.rows, told.seconds, told.notes, skipped=told.left_out)
 
 
 def check_on_error(on_error: str) -> None:

@@ -53,8 +53,8 @@ OPTIONS: Mapping[str, frozenset[str]] = MappingProxyType(
         "encoding": frozenset(("csv", "jsonl")),
         "media": frozenset(("csv", "jsonl", "parquet", "arrow")),
         "keep_names": frozenset(("classes", "samples")),
-        "follow_links": frozenset(("classes", "samples", "csv", "jsonl", "parquet", "arrow")),
-        "max_expansion": frozenset(("csv", "jsonl", "idx", "npz", "samples", TARS)),
+        "follow_links": frozenset(("classes", "samples", "csv", "jsonl", "parquet", "arrow", "idx", "mds", "litdata", "atlas-v1")),
+        "max_expansion": frozenset(("csv", "jsonl", "idx", "npz", "samples", "mds", "litdata", "atlas-v1", TARS)),
         "trust_pickle": frozenset(("atlas-v1",)),
         "missing": frozenset(("atlas-v1",)),
     }

@@ -131,6 +131,7 @@ def run(args: argparse.Namespace) -> int:
             on_error="skip" if args.skip_errors else "raise",
             resume=args.resume,
             dry_run=args.dry_run,
+            max_expansion=args.max_expansion,
             **common,
         )
         done = bridge.of_import(told)
