@@ -16,7 +16,7 @@ from typing import IO, NamedTuple, NoReturn
 
 from atlas_ds._tar import MappedFile, header_hash, plain_header
 from atlas_ds.bridge.compression.reading import MAGIC_BYTES, MAX_EXPANSION, unpacked
-from atlas_ds.bridge.opening import open_regular
+from atlas_ds.bridge.opening import open_regular, unreadable
 from atlas_ds.bridge.tar.numbers import OCTAL, octal
 from atlas_ds.bridge.tar.pax import Extended, read_pax
 from atlas_ds.bridge.tar.sparse import MAX_SPARSE, Sparse, check, filled, from_pax, old_gnu
@@ -277,7 +277,11 @@ def open_tar_file(
 ) -> Iterator[Tar]:
     """A local archive, packed or not, open while it is entered. whole: it will be read from its first byte to its last."""
     with open_regular(Path(path), BUFFER) as file:
-        yield tar_of(file, str(path), encoding=encoding, seekable=True, whole=whole, max_expansion=max_expansion)
+        try:
+            tar = tar_of(file, str(path), encoding=encoding, seekable=True, whole=whole, max_expansion=max_expansion)
+        except OSError as error:
+            raise unreadable(path, error) from error
+        yield tar
 
 
 def tar_of(
