@@ -43,7 +43,9 @@ HOMES = {
     "PIL": {"schema/pictures.py"},
     "simplejpeg": {"schema/pictures.py"},
     "pyarrow": {  # as a source and target of rows (types, files, export), for codecs nobody else has, and as a format to compare with
-        *(f"bridge/arrow/{name}.py" for name in ("exporting", "features", "files", "huggingface", "own", "parquet", "types", "values")),
+        *(f"bridge/arrow/{name}.py" for name in (
+            "converting", "errors", "exporting", "features", "files", "huggingface", "merge", "own", "parquet", "plain", "tables", "types", "values",
+        )),
         "bridge/compression/blocks.py",
         "cli/peers.py",
     },
@@ -133,8 +135,11 @@ BRIDGE = (
     ("source", "opening"),
     ("refusals", "parts", "again", "values", "tar", "atlas_v1"),
     ("files", "webdataset"),
-    ("arrow.values", "arrow.own", "arrow.features", "arrow.types", "arrow.files", "arrow.parquet", "arrow.exporting"),
-    ("streaming",),
+    (
+        "arrow.values", "arrow.own", "arrow.features", "arrow.errors", "arrow.plain", "arrow.merge", "arrow.converting", "arrow.types", "arrow.tables",
+        "arrow.files", "arrow.parquet", "arrow.exporting",
+    ),
+    ("streaming", "files.tables"),
     ("detect",),
     ("conversion",),
     ("arrow.huggingface",),  # which converts what is open in this process

@@ -9,15 +9,14 @@ from pathlib import Path
 from types import MappingProxyType
 
 from atlas_ds.bridge.again import read_atlas
-from atlas_ds.bridge.arrow.files import FILE_MAGIC, STREAM_MAGIC, is_arrow_folder, read_arrow
-from atlas_ds.bridge.arrow.parquet import read_parquet
+from atlas_ds.bridge.arrow.files import FILE_MAGIC, STREAM_MAGIC, is_arrow_folder
 from atlas_ds.bridge.atlas_v1.files import looks_like_v1
 from atlas_ds.bridge.atlas_v1.reader import read_atlas_v1
 from atlas_ds.bridge.compression.reading import NAMES, open_unpacked, packing
 from atlas_ds.bridge.files.arrays import read_npy, read_npz
 from atlas_ds.bridge.files.folder import folder_shape, list_files, read_folder
 from atlas_ds.bridge.files.idx import idx_files, looks_like_idx, read_idx
-from atlas_ds.bridge.files.text_tables import read_csv, read_jsonl
+from atlas_ds.bridge.files.tables import read_table
 from atlas_ds.bridge.opening import open_binary, unreadable
 from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Source
 from atlas_ds.bridge.streaming.indexed import indexed_kind
@@ -32,10 +31,10 @@ READERS: Mapping[str, Callable[..., Source]] = MappingProxyType(
     {
         "classes": partial(read_folder, shape="classes"),
         "samples": partial(read_folder, shape="samples"),
-        "parquet": read_parquet,
-        "arrow": read_arrow,
-        "csv": read_csv,
-        "jsonl": read_jsonl,
+        "parquet": partial(read_table, format="parquet"),
+        "arrow": partial(read_table, format="arrow"),
+        "csv": partial(read_table, format="csv"),
+        "jsonl": partial(read_table, format="jsonl"),
         "npy": read_npy,
         "npz": read_npz,
         "idx": read_idx,

@@ -6,43 +6,55 @@ What the columns become is types.py's; Parquet is parquet.py's. Files are mapped
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from atlas_ds.bridge.arrow.types import plan
+from atlas_ds.bridge.arrow.errors import arrow_errors, pyarrow
+from atlas_ds.bridge.arrow.merge import check_schema
+from atlas_ds.bridge.arrow.tables import Look, arrow_table, nulls_of
+from atlas_ds.bridge.files.table import Table
 from atlas_ds.bridge.opening import inner_path, read_head, unreadable
-from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Row, Source
-from atlas_ds.errors import AtlasError, CorruptError, SchemaError
+from atlas_ds.bridge.source import ReadOptions
+from atlas_ds.errors import CorruptError, UnsupportedError
 
 FILE_MAGIC = b"ARROW1"
 STREAM_MAGIC = b"\xff\xff\xff\xff"
+BROKEN = "not a readable Arrow file"
 STATE, DICT = "state.json", "dataset_dict.json"
 Files = list[tuple[Path, str | None]]
 
 
-def read_arrow(path: Path, options: ReadOptions = DEFAULTS) -> Source:
-    """Examples of a file, of all .arrow files of a folder in the order of their names, or of what save_to_disk wrote."""
-    files = _files(path) if path.is_dir() else [(path, None)]
-    schema, total, nulls = None, 0, set[str]()
-    for file, _ in files:
-        for batch in _batches(file, full=False):
-            schema = schema if schema is not None else batch.schema
-            if not batch.schema.equals(schema):
-                raise SchemaError(f"{file}: its columns differ from those of {files[0][0].name}; convert it on its own")
-            total += batch.num_rows
-            nulls |= {name for name, column in zip(schema.names, batch.columns, strict=True) if column.null_count}
-    if schema is None or total == 0 or not schema.names:
-        raise SchemaError(f"{path}: no rows; nothing to convert")
-    planned = plan(path, schema, set(schema.names) - nulls)
+def read_arrow_table(paths: Sequence[Path], options: ReadOptions) -> Table:
+    """The rows of some files as one table."""
+    pyarrow(paths[0], "Arrow")
+    return arrow_table([_look(path) for path in paths], lambda path: _batches(path, full=True))
 
-    def examples() -> Iterator[Row]:
-        for file, split in files:
-            for batch in _batches(file, full=True):
-                for example in planned.rows(batch):
-                    yield example, split
 
-    return Source("arrow", examples, total, schema=planned.schema, metadata=planned.metadata, notes=planned.notes)
+def _look(path: Path) -> Look:
+    schema, rows = None, 0
+    nulls, holes = set[str](), set[str]()
+    for batch in _batches(path, full=False):
+        schema = batch.schema
+        rows += batch.num_rows
+        with arrow_errors(path, BROKEN):
+            check_schema(path, schema)
+            for name, column in zip(schema.names, batch.columns, strict=True):
+                if name in nulls and name in holes:
+                    continue
+                found = nulls_of(column)
+                nulls |= {name} if found[0] else set()
+                holes |= {name} if found[1] else set()
+    return Look(path, _schema(path) if schema is None else schema, rows, nulls, holes)
+
+
+def _schema(path: Path) -> Any:
+    """The schema of a file without batches."""
+    pa = pyarrow(path, "Arrow")
+    with arrow_errors(path, BROKEN), pa.memory_map(str(path)) as source:
+        opener = pa.ipc.open_file if read_head(path, 6)[:6] == FILE_MAGIC else pa.ipc.open_stream
+        with opener(source) as file:
+            return file.schema
 
 
 def is_arrow_folder(folder: Path) -> bool:
@@ -52,26 +64,15 @@ def is_arrow_folder(folder: Path) -> bool:
 
 def ipc_rows(data: memoryview, count: int, place: str) -> Iterator[dict[str, Any]]:
     """The rows of an Arrow file or stream that lies inside another file; there must be `count`."""
-    pa = _pyarrow(place)
+    pa = pyarrow(place, "Arrow")
     seen = 0
-    try:
+    with arrow_errors(place, "a damaged table of Arrow"):  # names of columns are not validated
         for batch in _open(pa, pa.py_buffer(data), bytes(data[:6])):
             batch.validate(full=True)
             seen += batch.num_rows
             yield from batch.to_pylist()
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last: names of columns are not validated
-        raise CorruptError(f"{place}: a damaged table of Arrow: {error}; fetch the file again") from error
     if seen != count:
         raise CorruptError(f"{place}: its table has {seen:,} rows, but the index says {count:,}; fetch the file again")
-
-
-def _pyarrow(place: Path | str) -> Any:
-    try:
-        import pyarrow as pa
-        import pyarrow.ipc
-    except ImportError as error:
-        raise AtlasError(f"{place}: reading Arrow needs pyarrow; install it: pip install 'atlas-ds[tables]'") from error
-    return pa
 
 
 def _open(pa: Any, source: Any, head: bytes) -> Iterator[Any]:
@@ -86,33 +87,31 @@ def _open(pa: Any, source: Any, head: bytes) -> Iterator[Any]:
 
 def _batches(path: Path, *, full: bool) -> Iterator[Any]:
     """The batches of a file, checked before they are used, since a wrong offset would be followed anywhere. `full`: every offset, not only the lengths."""
-    pa = _pyarrow(path)
-    try:
-        with pa.memory_map(str(path)) as source:
-            for batch in _open(pa, source, read_head(path, 6)):
-                batch.validate(full=full)
-                yield batch
-    except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise CorruptError(f"{path}: not a readable Arrow file: {error}; fetch or write it again") from error
-    except OSError as error:
-        if error.errno is None:  # Arrow's own complaint about bytes
-            raise CorruptError(f"{path}: not a readable Arrow file: {error}; fetch or write it again") from error
-        raise unreadable(path, error) from error
+    pa = pyarrow(path, "Arrow")
+    head = read_head(path, 6)
+    with arrow_errors(path, BROKEN), pa.memory_map(str(path)) as source:
+        for batch in _open(pa, source, head):
+            batch.validate(full=full)
+            yield batch
 
 
-def _files(folder: Path) -> Files:
+def saved_files(folder: Path) -> Files:
+    """The files that save_to_disk of Hugging Face wrote into a folder, each with its split; none for any other folder."""
     if (folder / DICT).is_file():
         splits = _json(folder / DICT).get("splits")
         if not isinstance(splits, list):
             raise CorruptError(f"{folder / DICT}: no list of splits; restore the file")
         inner = [(inner_path(folder, split, str(folder / DICT)), str(split)) for split in splits]
-        return [(file, split) for part, split in inner for file, _ in _files(part)]
+        return [(file, split) for part, split in inner for file, _ in saved_files(part)]
     if (folder / STATE).is_file():
-        parts = _json(folder / STATE).get("_data_files")
+        state = _json(folder / STATE)
+        if state.get("_indices_data_files"):
+            raise UnsupportedError(f"{folder / STATE}: rows chosen from other files; call flatten_indices() and save_to_disk again")
+        parts = state.get("_data_files")
         if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
             raise CorruptError(f"{folder / STATE}: no list of data files; restore the file")
         return [(inner_path(folder, part.get("filename"), str(folder / STATE)), None) for part in parts]
-    return [(file, None) for file in sorted(folder.rglob("*.arrow"))]
+    return []
 
 
 def _json(path: Path) -> dict[str, Any]:

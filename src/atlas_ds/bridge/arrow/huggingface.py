@@ -135,6 +135,7 @@ def _differing(name: str | None, error: Exception) -> SchemaError:
 def _rows(part: Any, planned: Plan, schema: Any, name: str | None) -> Iterator[Row]:
     import pyarrow as pa
 
+    row = 0
     for table in _tables(part, name):
         if table.schema.names != schema.names or table.schema.types != schema.types:
             try:
@@ -142,5 +143,6 @@ def _rows(part: Any, planned: Plan, schema: Any, name: str | None) -> Iterator[R
             except (pa.ArrowException, KeyError, ValueError) as error:
                 raise _differing(name, error) from error
         for batch in table.to_batches():
-            for example in planned.rows(batch):
+            for example in planned.rows(batch, f"split {name!r}" if name else "", row):
                 yield example, name
+            row += batch.num_rows

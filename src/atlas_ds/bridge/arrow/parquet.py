@@ -1,110 +1,102 @@
-"""Reads Parquet, one file or a folder of them, batch by batch through pyarrow (an extra, imported where it is needed).
-
-What its columns become is types.py's. CSV and JSON lines are files/text_tables.py's.
-"""
+"""Reads Parquet files batch by batch through pyarrow (an extra, imported where it is needed). What its columns become is types.py's."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from atlas_ds.bridge.arrow.types import plan
-from atlas_ds.bridge.files.folder import SPLIT_NAMES
-from atlas_ds.bridge.opening import unreadable
-from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Row, Source
-from atlas_ds.errors import AtlasError, CorruptError, SchemaError
+from atlas_ds.bridge.arrow.errors import arrow_errors, pyarrow
+from atlas_ds.bridge.arrow.plain import bare, is_list
+from atlas_ds.bridge.arrow.tables import Look, arrow_table, count_leaves, nulls_of
+from atlas_ds.bridge.files.table import Table
+from atlas_ds.bridge.opening import read_head
+from atlas_ds.bridge.source import ReadOptions
+from atlas_ds.errors import CorruptError, UnsupportedError
 
 BATCH_ROWS = 1024
+BROKEN = "not a readable Parquet file"
+ENCRYPTED = b"PARE"
 
 
-def read_parquet(path: Path, options: ReadOptions = DEFAULTS) -> Source:
-    """Examples of a file, or of all .parquet files of a folder in the order of their names."""
-    pq = _pyarrow(path)
-    files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
-    schema, total = None, 0
-    full: set[str] | None = None  # columns without a null in any file
-    for file in files:
-        with _open(pq, file) as table:
-            total += int(table.metadata.num_rows)
-            schema = schema if schema is not None else table.schema_arrow
-            if not table.schema_arrow.equals(schema):
-                raise SchemaError(f"{file}: its columns differ from those of {files[0].name}; convert it on its own")
-            full = _full_columns(table) if full is None else full & _full_columns(table)
-    if schema is None or total == 0 or not schema.names:
-        raise SchemaError(f"{path}: no rows; nothing to convert")
-    planned = plan(path, schema, full or set())
-    splits = {file: _split_name(file, files) for file in files}
-
-    def examples() -> Iterator[Row]:
-        for file in files:
-            for batch in _batches(pq, file):
-                for example in planned.rows(batch):
-                    yield example, splits[file]
-
-    return Source("parquet", examples, total, schema=planned.schema, metadata=planned.metadata, notes=planned.notes)
+def read_parquet_table(paths: Sequence[Path], options: ReadOptions) -> Table:
+    """The rows of some files as one table."""
+    pyarrow(paths[0], "Parquet")
+    return arrow_table([_look(path) for path in paths], _batches)
 
 
-def _pyarrow(path: Path) -> ModuleType:
-    try:
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise AtlasError(f"{path}: reading Parquet needs pyarrow; install it: pip install 'atlas-ds[tables]'") from error
-    module: ModuleType = pq
-    return module
+def _open(path: Path) -> Any:
+    """The file, once it is known to be a regular one. For use inside of arrow_errors."""
+    import pyarrow.parquet as pq
+
+    head = read_head(path, 4)
+    if head == ENCRYPTED:
+        raise UnsupportedError(f"{path}: encrypted Parquet; write it again without encryption")
+    if not head:
+        raise CorruptError(f"{path}: byte 0: the file is empty; fetch or write it again")
+    return pq.ParquetFile(path)
 
 
-def _open(pq: ModuleType, path: Path) -> Any:
-    import pyarrow as pa
+def _look(path: Path) -> Look:
+    with arrow_errors(path, BROKEN), _open(path) as file:
+        schema, rows = file.schema_arrow, int(file.metadata.num_rows)
+        nulls, holes = set(), set()
+        leaf = 0
+        for column in schema:
+            leaves = range(leaf, leaf + count_leaves(column.type))
+            leaf = leaves.stop
+            counts = [_null_count(file.metadata, number) for number in leaves]
+            if not any(count is None or count for count in counts):
+                continue
+            found = _nulls_by_reading(file, column, flat=counts if len(counts) == 1 and not _is_nested(column.type) else None)
+            nulls |= {column.name} if found[0] else set()
+            holes |= {column.name} if found[1] else set()
+        return Look(path, schema, rows, nulls, holes)
 
-    try:
-        return pq.ParquetFile(path)
-    except pa.ArrowInvalid as error:
-        raise CorruptError(f"{path}: not a readable Parquet file: {error}; fetch or write it again") from error
-    except OSError as error:
-        raise _torn(path, error) from error
+
+def _is_nested(kind: Any) -> bool:
+    import pyarrow.types as t
+
+    kind = bare(kind)
+    return is_list(kind) or t.is_struct(kind) or t.is_map(kind)
 
 
-def _torn(path: Path, error: OSError) -> AtlasError:
-    if error.errno is None:  # Arrow's own complaint about bytes, not the system's about the file
-        return CorruptError(f"{path}: not a readable Parquet file: {error}; fetch or write it again")
-    return unreadable(path, error)
+def _null_count(metadata: Any, leaf: int) -> int | None:
+    """The nulls of a leaf in all row groups; None where a group does not say it."""
+    total = 0
+    for group in range(metadata.num_row_groups):
+        found = metadata.row_group(group).column(leaf).statistics
+        if found is None or not found.has_null_count:
+            return None
+        total += found.null_count
+    return total
 
 
-def _batches(pq: ModuleType, path: Path) -> Iterator[Any]:
-    import pyarrow as pa
+def _nulls_by_reading(file: Any, column: Any, flat: list[int | None] | None) -> tuple[bool, bool]:
+    """Nulls and nulls inside of lists. Statistics count an empty list, too, so nested columns are read, and those without statistics."""
+    if flat is not None and (flat[0] or not column.nullable):
+        return column.nullable, False
+    nulls = hole = False
+    for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=[column.name]):
+        if column.name not in batch.schema.names:
+            return True, True
+        found = nulls_of(batch.column(column.name))
+        nulls, hole = nulls or found[0], hole or found[1]
+        if nulls and hole:
+            break
+    return nulls, hole
 
-    with _open(pq, path) as table:
-        batches = table.iter_batches(batch_size=BATCH_ROWS)
+
+def _batches(path: Path) -> Iterator[Any]:
+    with arrow_errors(path, BROKEN):
+        file = _open(path)
+    with file:
+        batches = file.iter_batches(batch_size=BATCH_ROWS)
+        row = 0
         while True:
-            try:
+            with arrow_errors(f"{path}: after row {row}", "a damaged page"):
                 batch = next(batches, None)
-            except pa.ArrowInvalid as error:
-                raise CorruptError(f"{path}: a damaged page: {error}; fetch or write the file again") from error
-            except OSError as error:
-                raise _torn(path, error) from error
             if batch is None:
                 return
             yield batch
-
-
-def _split_name(file: Path, files: list[Path]) -> str | None:
-    """"train" for train-00000-of-00002.parquet, if every file is named so."""
-    words = [re.split(r"[-_.]", other.name)[0].lower() for other in files]
-    if len(files) < 2 or not SPLIT_NAMES.issuperset(words):
-        return None
-    return words[files.index(file)]
-
-
-def _full_columns(table: Any) -> set[str]:
-    """The flat columns that cannot hold a null, by their declaration or by every row group's statistics."""
-    full = {column.name for column in table.schema_arrow if not column.nullable}
-    metadata = table.metadata
-    for i in range(metadata.num_columns):
-        name = metadata.schema.column(i).path
-        found = (metadata.row_group(group).column(i).statistics for group in range(metadata.num_row_groups))
-        if all(stats is not None and stats.has_null_count and stats.null_count == 0 for stats in found):
-            full.add(name)
-    return full
+            row += batch.num_rows

@@ -15,13 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from atlas_ds.bridge.files.fields import field_spec, read_field
+from atlas_ds.bridge.files.splits import SPLIT_NAMES
 from atlas_ds.bridge.opening import unreadable
 from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Row, Source
 from atlas_ds.bridge.values.media import checked_media, kind_of
 from atlas_ds.errors import SchemaError
 from atlas_ds.schema.types import media, nullable
 
-SPLIT_NAMES = frozenset(("train", "training", "val", "valid", "validation", "dev", "test", "testing"))
 IGNORED = frozenset(("__MACOSX", "Thumbs.db", "desktop.ini"))
 MAX_EXTENSIONS = 64
 

@@ -1,0 +1,81 @@
+"""Makes one table of the batches of several files, Parquet's or Arrow's: merges their schemas and plans what their columns become."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from atlas_ds.bridge.arrow.converting import is_numbers
+from atlas_ds.bridge.arrow.merge import check_schema, merge_features, merge_own, merge_schemas
+from atlas_ds.bridge.arrow.plain import bare, bare_array, is_list
+from atlas_ds.bridge.arrow.types import features_of, plan
+from atlas_ds.bridge.files.table import Table
+from atlas_ds.bridge.source import Example, Refused
+from atlas_ds.errors import SchemaError
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a first look at a file found. nulls: columns with a null. holes: those with nulls inside of lists of numbers."""
+
+    path: Path
+    schema: Any
+    rows: int
+    nulls: set[str]
+    holes: set[str]
+
+
+def arrow_table(looks: Sequence[Look], batches: Callable[[Path], Iterator[Any]]) -> Table:
+    """The rows of the files. batches: a new pass over one of them. Files without rows have no say in what the columns are."""
+    for look in looks:
+        check_schema(look.path, look.schema)
+    filled = [look for look in looks if look.rows]
+    if not filled:
+        raise SchemaError(f"{looks[0].path}: columns, but no rows; nothing to convert")
+    schema = merge_schemas([(look.path, look.schema) for look in filled])
+    features = merge_features([(look.path, features_of(look.schema)) for look in filled])
+    own = merge_own([(look.path, look.schema) for look in filled])
+    nulls = {name for look in filled for name in look.nulls}
+    holes = {name for look in filled for name in look.holes}
+    planned = plan(looks[0].path, schema, set(schema.names) - nulls, holes=holes, own=own, features=features)
+
+    def rows(number: int) -> Iterator[Example | Refused]:
+        first = 0
+        for batch in batches(looks[number].path) if looks[number].rows else ():
+            yield from planned.rows(batch, str(looks[number].path), first)
+            first += batch.num_rows
+
+    def place(number: int, row: int) -> str:
+        return f"{looks[number].path}: row {row}"
+
+    notes = planned.notes + tuple(_merged_notes(schema, filled))
+    return Table(tuple(look.rows for look in looks), rows, place, planned.schema, planned.metadata, notes)
+
+
+def _merged_notes(schema: Any, looks: Sequence[Look]) -> Iterator[str]:
+    """Which columns have other types than some file says."""
+    for column in schema:
+        kinds = {str(bare(look.schema.field(column.name).type)) for look in looks} - {"null"}
+        if len(kinds) > 1 and not {"string", "large_string", "string_view"} >= kinds:
+            yield f"{column.name}: {' and '.join(sorted(kinds))} in different files, read as {bare(column.type)}"
+
+
+def nulls_of(array: Any) -> tuple[bool, bool]:
+    """Whether a column has nulls, and whether nulls stand inside of its lists of numbers."""
+    plain = bare_array(array)
+    hole = is_numbers(plain.type) and bool(plain.flatten().null_count)
+    return bool(plain.null_count), hole
+
+
+def count_leaves(kind: Any) -> int:
+    """How many columns Parquet stores one of this type in."""
+    import pyarrow.types as t
+
+    kind = bare(kind)
+    if t.is_struct(kind):
+        return sum(count_leaves(field.type) for field in kind)
+    if t.is_map(kind):
+        return count_leaves(kind.key_type) + count_leaves(kind.item_type)
+    return count_leaves(kind.value_type) if is_list(kind) else 1

@@ -1,0 +1,159 @@
+"""Reads CSV files as one table in two passes: the first finds types over all rows, so that a decimal in the last row cannot break a column of
+whole numbers; the second gives the examples. Nothing but the standard library: a result that depended on whether pyarrow is installed would be none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from atlas_ds.bridge.files.cells import PARSE, TYPES, Column, is_whole
+from atlas_ds.bridge.files.csv_rows import BadRow, CsvFile, careful, csv_batches, open_csv
+from atlas_ds.bridge.files.table import Table
+from atlas_ds.bridge.files.text_files import places_of, text_file
+from atlas_ds.bridge.source import Example, ReadOptions, Refused
+from atlas_ds.errors import AtlasError, CorruptError, SchemaError
+from atlas_ds.schema.types import nullable
+
+INDEX = "index"  # what a first column without a name is called, as pandas writes its index
+
+
+def read_csv_table(paths: Sequence[Path], options: ReadOptions) -> Table:
+    """The rows of files with a header line each. An empty cell is None; types are bool, int, float or str."""
+    opened = [open_csv(text_file(path, options)) for path in paths]
+    headers = {number: _names(file) for number, file in enumerate(opened) if file is not None}
+    if not headers:
+        raise SchemaError(f"{paths[0]}: empty, not even a header line; nothing to convert")
+    names = next(iter(headers.values()))
+    orders = {number: _order(opened, headers, number) for number in headers}
+    columns = [Column() for _ in names]
+    counts = [0] * len(paths)
+    for number in headers:
+        opened[number], counts[number] = _infer(opened[number], columns, orders[number])
+    for column in columns:
+        column.finish()
+    files = {number: file for number, file in enumerate(opened) if file is not None}
+
+    def rows(number: int) -> Iterator[Example | Refused]:
+        return _rows(files[number], names, columns, orders[number]) if number in files else iter(())
+
+    kinds = {name: column.kind for name, column in zip(names, columns, strict=True)}
+    schema = {name: _spec(column) for name, column in zip(names, columns, strict=True)}
+    notes = _notes(kinds, columns, list(files.values()))
+    return Table(tuple(counts), rows, _places(files), schema, notes=notes)
+
+
+def _spec(column: Column) -> object:
+    """The Atlas type of a column; one without any value is text."""
+    spec = TYPES.get(column.kind, column.kind)
+    return nullable(spec) if column.empty or column.kind == "null" else spec
+
+
+def _names(file: CsvFile) -> list[str]:
+    """The names of the columns, each one once."""
+    place = f"{file.text.path}: line {file.header_line}"
+    names = list(file.names)
+    hint = "; if the file has no header line, add one" if all(is_whole(name) for name in names if name) else ""
+    if not names[0] and len(names) > 1 and INDEX not in names:
+        names[0] = INDEX
+    for number, name in enumerate(names, 1):
+        if not name:
+            raise SchemaError(f"{place}: column {number} has no name; give it one in the header line{hint}")
+        if names.index(name) < number - 1:
+            first = names.index(name) + 1
+            raise SchemaError(f"{place}: columns {first} and {number} are both called {name!r}; rename one of them{hint}")
+    return names
+
+
+def _order(files: Sequence[CsvFile | None], headers: dict[int, list[str]], number: int) -> list[int] | None:
+    """Where each column of the first file is in this one; None for the same order. Columns that only one of them has are refused."""
+    first = next(iter(headers))
+    ours, wanted = headers[number], headers[first]
+    if ours == wanted:
+        return None
+    here, there = files[number], files[first]
+    assert here is not None and there is not None
+    for name in (*wanted, *ours):
+        if name not in ours or name not in wanted:
+            has, lacks = (there, here) if name not in ours else (here, there)
+            raise different(lacks.text.path, has.text.path, name)
+    return [ours.index(name) for name in wanted]
+
+
+def different(lacks: Path, has: Path, name: str) -> SchemaError:
+    """The error for files of one table of which one has a column more."""
+    return SchemaError(
+        f"{lacks}: has no column {name!r}, but {has} has; add it to the one (empty) or take it from the other,"
+        " or convert them as two datasets"
+    )
+
+
+def _infer(file: CsvFile | None, columns: Sequence[Column], order: list[int] | None, seen: int = 0) -> tuple[CsvFile, int]:
+    """Takes the cells behind line `seen` into account; the file, to be read with care where its bytes are not all text, and the number of its rows."""
+    assert file is not None
+    total, line = 0, max(seen, file.header_line)
+    try:
+        for batch in csv_batches(file):
+            if isinstance(batch, BadRow):
+                total += 1
+                continue
+            total += len(batch.rows)
+            if batch.lines[-1] <= seen:
+                continue
+            by_column = list(zip(*batch.rows, strict=True))
+            for number, column in enumerate(columns):
+                column.add(by_column[order[number] if order else number], batch.lines, file.text.path.name)
+            line = batch.lines[-1]
+    except UnicodeDecodeError as error:
+        return _infer(careful(file, error, line), columns, order, line)
+    return file, total
+
+
+def _rows(file: CsvFile, names: Sequence[str], columns: Sequence[Column], order: list[int] | None) -> Iterator[Example | Refused]:
+    try:
+        for batch in csv_batches(file):
+            if isinstance(batch, BadRow):
+                yield batch.refused
+                continue
+            by_column = list(zip(*batch.rows, strict=True))
+            values = [_values(by_column[order[number] if order else number], column) for number, column in enumerate(columns)]
+            for row in zip(*values, strict=True):
+                yield dict(zip(names, row, strict=True))
+    except AtlasError:
+        raise
+    except ValueError as error:
+        raise CorruptError(f"{file.text.path}: {error}; did it change while it was read? Convert again") from error
+
+
+def _values(cells: Sequence[str], column: Column) -> Sequence[object]:
+    parse = PARSE[column.kind]
+    if column.empty or column.kind == "null":
+        return [parse(cell) if cell else None for cell in cells]
+    return cells if column.kind == "str" else list(map(parse, cells))
+
+
+def _places(files: dict[int, CsvFile]) -> Callable[[int, int], str]:
+    def lines(number: int) -> Iterator[int]:
+        for batch in csv_batches(files[number]):
+            yield from (batch.line,) if isinstance(batch, BadRow) else batch.lines
+
+    return places_of({number: file.text.path for number, file in files.items()}, lines)
+
+
+def _notes(kinds: dict[str, str], columns: Sequence[Column], files: Sequence[CsvFile]) -> tuple[str, ...]:
+    types = ", ".join(f"{name} {'int' if kind == 'long' else kind}" for name, kind in kinds.items())
+    notes = [f"types found in the text: {types}"]
+    for name, column in zip(kinds, columns, strict=True):
+        if column.missing:
+            words = ", ".join(f"{word!r} ({count:,} times, first in {place})" for word, (count, place) in column.missing.items())
+            notes.append(f"{name}: text, because of {words}; only empty cells are missing values")
+        elif column.reason is not None:
+            cell, place = column.reason
+            why = f"{cell[:40]!r} in {place} is no number that comes back as it is written" if cell else str(place)
+            notes.append(f"{name}: text, because of {why}")
+    first = files[0]
+    if not first.names[0]:
+        notes.append(f"the first column has no name and is called {INDEX!r}")
+    if all(is_whole(name) for name in first.names):
+        notes.append(f"line {first.header_line} is taken for the header, but holds only numbers; if the file has no header line, add one")
+    return tuple(notes)

@@ -1,0 +1,233 @@
+"""Takes the objects of a JSON file out one by one: a line each, or the items of one array. What becomes of them is json_table.py's.
+
+Text is read as it is needed: of lines one at a time, of an array at most the largest item and a piece of PIECE bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from atlas_ds.bridge.files.text_files import TextFile, bad_bytes, named_errors
+from atlas_ds.bridge.source import Example, Refused
+from atlas_ds.errors import AtlasError, CorruptError, LimitError, SchemaError, UnsupportedError
+
+PIECE = 1 << 20
+MAX_ITEM = 1 << 30  # of an array, in characters
+_SPACE = re.compile(r"[ \t\r\n]*")
+_LIST_KEY = re.compile(r'"([^"\\]*)"\s*:\s*\[\s*\{')
+_INNER = 16  # the longest word that JSON's reader may find cut off, and then some
+
+
+@dataclass(frozen=True, slots=True)
+class JsonFile:
+    """A file of JSON. array: one array of objects; else an object per line."""
+
+    text: TextFile
+    array: bool
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. SchemaError where it has one key twice, since a dict keeps only the last."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        name = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise SchemaError(f"the key {name!r} stands twice in one object; rename one of them")
+    return found
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise LimitError(f"the number {text[:40]} is too large for a float64; write it as text")
+    return value
+
+
+FAST = json.JSONDecoder()
+CAREFUL = json.JSONDecoder(object_pairs_hook=unique, parse_float=_finite)
+
+
+def open_json(text: TextFile) -> JsonFile | None:
+    """The file, and whether it is one array; None where it is empty. An object over many lines is refused, since it is no table."""
+    line = [0]
+    with named_errors(text.path, line), text.open() as file:
+        while first := file.readline(PIECE):
+            line[0] += 1
+            start = first.lstrip("\ufeff \t\r\n")
+            if not start:
+                continue
+            if start.startswith("["):
+                return JsonFile(text, not (_is_whole(first) and file.readline(PIECE).lstrip().startswith("[")))
+            if start.startswith("{"):
+                _refuse_one_object(text, first, file.read(PIECE))
+            return JsonFile(text, False)
+    return None
+
+
+def _is_whole(line: str) -> bool:
+    try:
+        FAST.decode(line.lstrip("\ufeff"))
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _refuse_one_object(text: TextFile, first: str, more: str) -> None:
+    """SchemaError for an object that is written over many lines: not a row, but a file of its own shape."""
+    second = next((line for line in more.splitlines() if line.strip()), "")
+    if not second or _is_whole(first) or (_is_whole(second) and second.lstrip().startswith("{")):
+        return
+    try:
+        FAST.decode(first.lstrip("\ufeff"))
+    except json.JSONDecodeError as error:
+        if error.pos < len(first.rstrip()) - 1 and not _LIST_KEY.search(first):
+            return  # wrong in its middle: a line that is refused as such
+    except RecursionError:
+        return
+    found = _LIST_KEY.search(first + more)
+    if found is not None:
+        raise SchemaError(
+            f"{text.path}: one JSON object over many lines, with objects under its key {found[1]!r}; write these one per line:"
+            f" jq -c '.[\"{found[1]}\"][]' a.json > a.jsonl"
+        )
+    raise SchemaError(f"{text.path}: a JSON object over many lines, which is no table; write one object per line: jq -c . a.json > a.jsonl")
+
+
+def json_lines(file: TextFile, line: list[int]) -> Iterator[str]:
+    """The lines that are not empty. line: the number of the last one that was read."""
+    with named_errors(file.path, line), file.open() as lines:
+        for number, text in enumerate(lines, 1):
+            line[0] = number
+            if not text.isspace():
+                yield text.removeprefix("\ufeff") if number == 1 else text
+
+
+def refused_line(file: TextFile, text: str, error: Exception, place: str) -> Refused:
+    """What stands for a line or item that cannot be an example, with the reason."""
+    return Refused(bad_bytes(file, text, place) or _named(f"{file.path}: {place}", error))
+
+
+def _named(place: str, error: Exception) -> AtlasError:
+    if isinstance(error, json.JSONDecodeError):
+        return CorruptError(f"{place}, column {error.colno}: not JSON: {error.msg}; correct it")
+    if isinstance(error, RecursionError):
+        return UnsupportedError(f"{place}: JSON nested too deeply; flatten it")
+    if isinstance(error, AtlasError):
+        return type(error)(f"{place}: {error}")
+    return LimitError(f"{place}: JSON: {error}; write the number as text")  # a whole number of thousands of digits
+
+
+def not_an_object(value: object) -> SchemaError:
+    kind = {list: "an array", str: "a text", bool: "true or false", type(None): "null"}.get(type(value), "a number")
+    return SchemaError(f'not a JSON object, but {kind}; every row is an object, such as {{"text": "..."}}')
+
+
+class ArrayItems:
+    """The items of an array that fills a file, decoded as the text comes. line: where the last item began."""
+
+    def __init__(self, file: TextFile, decoder: json.JSONDecoder) -> None:
+        self._file, self._decoder = file, decoder
+        self._text, self._at = "", 0
+        self._line, self._seen = 1, 0  # the line of what stands at _seen
+        self._piece = PIECE
+        self.line = [0]
+
+    def __iter__(self) -> Iterator[Example | Refused]:
+        with named_errors(self._file.path, self.line), self._file.open() as source:
+            self._source, self._text = source, source.read(PIECE).removeprefix("\ufeff")
+            self._skip("[")
+            if self._peek() == "]":
+                self._skip("]")
+            else:
+                yield from self._items()
+            if self._peek():
+                raise self._wrong("text after the end of the array")
+
+    def _items(self) -> Iterator[Example | Refused]:
+        while True:
+            self._peek()
+            yield self._item()
+            mark = self._peek()
+            if mark not in (",", "]"):
+                raise self._wrong("a comma or ] is missing" if mark else "the array is never closed")
+            self._skip(mark)
+            if mark == "]":
+                return
+
+    def _item(self) -> Example | Refused:
+        self.line[0] = self._line_at(self._at)
+        place = f"line {self.line[0]}"
+        while True:
+            try:
+                value, end = self._decoder.raw_decode(self._text, self._at)
+            except json.JSONDecodeError as error:
+                cut_off = error.msg.startswith("Unterminated") or error.pos > len(self._text) - _INNER
+                if not (cut_off and self._more()):
+                    raise self._wrong(f"not JSON: {error.msg}", error.pos) from error
+                continue
+            except (AtlasError, ValueError, RecursionError) as error:
+                if isinstance(error, RecursionError) or not self._pass_over():
+                    raise _named(f"{self._file.path}: {place}", error) from error
+                return Refused(_named(f"{self._file.path}: {place}", error))
+            if not isinstance(value, dict | list | str) and end == len(self._text) and self._more():  # a number may go on
+                continue
+            raw, self._at = self._text[self._at : end] if self._file.careful else "", end
+            wrong = bad_bytes(self._file, raw, place)
+            if wrong is not None:
+                return Refused(wrong)
+            return value if isinstance(value, dict) else Refused(_named(f"{self._file.path}: {place}", not_an_object(value)))
+
+    def _pass_over(self) -> bool:
+        """Steps over an item that is JSON, but cannot be an example."""
+        while True:
+            try:
+                self._at = json.JSONDecoder(parse_int=str).raw_decode(self._text, self._at)[1]
+            except json.JSONDecodeError:
+                if not self._more():
+                    return False
+            else:
+                return True
+
+    def _more(self) -> bool:
+        """Reads on, twice as much each time it is not enough for one item."""
+        more = self._source.read(self._piece)
+        if len(self._text) - self._at > MAX_ITEM:
+            raise LimitError(f"{self._file.path}: line {self.line[0]}: an item of more than {MAX_ITEM >> 20} MiB; is a bracket never closed?")
+        if not more:
+            return False
+        self._line_at(self._at)
+        self._text, self._at, self._seen = self._text[self._at :] + more, 0, 0
+        self._piece = min(2 * self._piece, 64 * PIECE)
+        return True
+
+    def _line_at(self, at: int) -> int:
+        self._line += self._text.count("\n", self._seen, at)
+        self._seen = at
+        return self._line
+
+    def _peek(self) -> str:
+        """The next character that is not space; "" at the end."""
+        while True:
+            found = _SPACE.match(self._text, self._at)
+            self._at = found.end() if found else self._at
+            if self._at < len(self._text):
+                return self._text[self._at]
+            if not self._more():
+                return ""
+
+    def _skip(self, mark: str) -> None:
+        if self._peek() != mark:
+            raise self._wrong(f"{mark} is missing")
+        self._at += 1
+        self._piece = PIECE
+
+    def _wrong(self, text: str, at: int | None = None) -> CorruptError:
+        at = self._at if at is None else at
+        line = self._line + self._text.count("\n", self._seen, at)
+        column = at - self._text.rfind("\n", 0, at)
+        return CorruptError(f"{self._file.path}: line {line}, column {column}: {text}; correct the file")

@@ -1,0 +1,214 @@
+"""Reads JSON files as one table in two passes: the first finds keys and types over all rows and looks for what a dict would lose (a key that stands
+twice, a number that becomes infinite); the second gives the examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from atlas_ds.bridge.files.json_rows import CAREFUL, FAST, ArrayItems, JsonFile, json_lines, not_an_object, open_json, refused_line
+from atlas_ds.bridge.files.table import Table
+from atlas_ds.bridge.files.text_files import TextFile, bad_bytes, places_of, text_file, with_care
+from atlas_ds.bridge.source import Example, ReadOptions, Refused
+from atlas_ds.errors import AtlasError, CorruptError, SchemaError
+from atlas_ds.schema.types import nullable
+
+NONE = type(None)
+PLAIN = frozenset((str, int, float, bool, NONE))
+MOST_SHAPES = 1 << 12
+INFINITE = (float("inf"), float("-inf"))
+
+
+@dataclass(slots=True)
+class Keys:
+    """The keys of some rows, the types of their values, and how many rows have each. Rows with the same keys and types are counted together."""
+
+    types: dict[str, set[type]] = field(default_factory=dict)
+    seen: dict[str, int] = field(default_factory=dict)
+    rows: int = 0
+    shapes: dict[tuple[object, ...], list[int]] = field(default_factory=dict)
+
+    def add(self, example: Example) -> int:
+        """Counts a row. 0 if it holds only texts, whole numbers, true, false and null; 1 if also floats; 2 if lists or objects."""
+        shape = (*example, *map(type, example.values()))
+        known = self.shapes.get(shape)
+        if known is None:
+            if len(self.shapes) > MOST_SHAPES:
+                self.fold()
+            types = set(map(type, example.values()))
+            known = self.shapes[shape] = [0, 2 if types - PLAIN else 1 if float in types else 0]
+        known[0] += 1
+        return known[1]
+
+    def fold(self) -> None:
+        """Takes the shapes apart into keys."""
+        for shape, (count, _) in self.shapes.items():
+            half = len(shape) // 2
+            self.rows += count
+            for key, kind in zip(shape[:half], shape[half:], strict=True):
+                self.types.setdefault(str(key), set()).add(kind)  # type: ignore[arg-type]
+                self.seen[str(key)] = self.seen.get(str(key), 0) + count
+        self.shapes.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A file with what the first pass found. careful: some of its rows need the slow decoder, which refuses what the fast one loses."""
+
+    file: JsonFile | None
+    count: int
+    careful: bool
+    keys: Keys
+
+
+def read_json_table(paths: Sequence[Path], options: ReadOptions) -> Table:
+    """The rows of files with one JSON object per line, or with one array of objects. A key that a row lacks is None there."""
+    opened = [_first_pass(open_json(text_file(path, options))) for path in paths]
+    rows_of = {number: one for number, one in enumerate(opened) if one.count}
+    if not rows_of:
+        raise SchemaError(f"{paths[0]}: no rows; nothing to convert")
+    kinds: dict[str, set[type]] = {}
+    for one in rows_of.values():
+        for key, types in one.keys.types.items():
+            kinds.setdefault(key, set()).update(types)
+    good = sum(one.keys.rows for one in opened)
+    if good and not kinds:
+        raise SchemaError(f"{paths[0]}: every object is empty; nothing to convert")
+    for key, types in kinds.items():
+        if sum(one.keys.seen.get(key, 0) for one in opened) < good:
+            types.add(NONE)
+    decimal = tuple(key for key, types in kinds.items() if types - {NONE} == {int, float})
+
+    def rows(number: int) -> Iterator[Example | Refused]:
+        return _rows(rows_of[number], tuple(kinds), decimal) if number in rows_of else iter(())
+
+    files = {number: one.file for number, one in rows_of.items() if one.file is not None}
+    place = places_of({number: file.text.path for number, file in files.items()}, lambda number: _lines(files[number]))
+    schema = {key: _spec(types) for key, types in kinds.items()}
+    return Table(tuple(one.count for one in opened), rows, place, schema, notes=_notes(paths, opened, decimal, kinds))
+
+
+def _spec(types: set[type]) -> object:
+    """The Atlas type for the types a key's values have; "object", which holds any JSON, where they are mixed or nested."""
+    values = types - {NONE}
+    names = {bool: "bool", int: "int64", float: "float64", str: "str"}
+    if values == {int, float}:
+        spec = "float64"
+    else:
+        spec = names.get(next(iter(values)), "object") if len(values) == 1 else "object"
+    return nullable(spec) if NONE in types else spec
+
+
+def _first_pass(file: JsonFile | None) -> Opened:
+    if file is None:
+        return Opened(None, 0, False, Keys())
+    keys, total, refused, line = Keys(), 0, False, [0]
+    try:
+        found = ArrayItems(file.text, CAREFUL) if file.array else _checked_lines(file.text, keys, line)
+        for example in found:
+            total += 1
+            if isinstance(example, Refused):
+                refused = True
+            elif file.array:
+                keys.add(example)
+    except UnicodeDecodeError as error:
+        return _first_pass(JsonFile(with_care(file.text, error, line[0]), file.array))
+    keys.fold()
+    return Opened(file, total, refused, keys)
+
+
+def _checked_lines(file: TextFile, keys: Keys, line: list[int]) -> Iterator[Example | Refused]:
+    """The objects of JSON lines, which are counted in `keys`. Rows of plain values with no more colons than keys cannot have a key twice; at the
+    first other one the slow decoder takes over."""
+    careful = False
+    for text in json_lines(file, line):
+        try:
+            example = (CAREFUL if careful else FAST).decode(text)
+            if type(example) is not dict or (file.careful and bad_bytes(file, text, "")):
+                yield _not_a_row(file, text, example, line[0])
+                continue
+            if careful:
+                keys.add(example)
+            elif text.count(":") != len(example):
+                careful = True
+                keys.add(CAREFUL.decode(text))
+            elif _may_lose(keys.add(example), example):
+                careful = True
+                CAREFUL.decode(text)
+            yield example
+        except (AtlasError, ValueError, RecursionError) as error:
+            yield refused_line(file, text, error, f"line {line[0]}")
+
+
+def _may_lose(kind: int, example: Example) -> bool:
+    return kind == 2 or (kind == 1 and any(number in example.values() for number in INFINITE))
+
+
+def _not_a_row(file: TextFile, text: str, value: object, line: int) -> Refused:
+    return refused_line(file, text, not_an_object(value), f"line {line}")
+
+
+def _rows(opened: Opened, keys: tuple[str, ...], decimal: tuple[str, ...]) -> Iterator[Example | Refused]:
+    file = opened.file
+    assert file is not None
+    line = [0]
+    try:
+        for example in _objects(file, opened.careful, line):
+            if isinstance(example, Refused):
+                yield example
+                continue
+            row = example if len(example) == len(keys) else {key: example.get(key) for key in keys}
+            yield _with_decimals(row, decimal, f"{file.text.path}: line {line[0]}") if decimal else row
+    except UnicodeDecodeError as error:
+        raise CorruptError(f"{file.text.path}: {error}; did it change while it was read? Convert again") from error
+
+
+def _objects(file: JsonFile, careful: bool, line: list[int]) -> Iterator[Example | Refused]:
+    """The rows again, as the first pass had them."""
+    decoder = CAREFUL if careful else FAST
+    if file.array:
+        items = ArrayItems(file.text, decoder)
+        for item in items:
+            line[0] = items.line[0]
+            yield item
+        return
+    decode, text_careful = decoder.decode, file.text.careful
+    for text in json_lines(file.text, line):
+        try:
+            example = decode(text)
+        except (AtlasError, ValueError, RecursionError) as error:
+            yield refused_line(file.text, text, error, f"line {line[0]}")
+            continue
+        if type(example) is not dict or (text_careful and bad_bytes(file.text, text, "")):
+            yield _not_a_row(file.text, text, example, line[0])
+        else:
+            yield example
+
+
+def _with_decimals(row: Example, decimal: tuple[str, ...], place: str) -> Example | Refused:
+    for key in decimal:
+        value = row[key]
+        if isinstance(value, int):
+            if abs(value) > 1 << 53 and (value.bit_length() > 1024 or float(value) != value):
+                return Refused(SchemaError(f"{place}: key {key!r} has decimals, and {str(value)[:40]} is too long to be one; write it as text"))
+            row[key] = float(value)
+    return row
+
+
+def _lines(file: JsonFile) -> Iterator[int]:
+    line = [0]
+    for _ in _objects(file, True, line):
+        yield line[0]
+
+
+def _notes(paths: Sequence[Path], opened: Sequence[Opened], decimal: Sequence[str], kinds: dict[str, set[type]]) -> tuple[str, ...]:
+    notes = [f"{key}: whole numbers and decimals, all stored as decimals" for key in sorted(decimal)]
+    for key in kinds:
+        lacking = [path.name for path, one in zip(paths, opened, strict=True) if one.keys.rows and key not in one.keys.types]
+        if lacking:
+            notes.append(f"{key}: no row of {', '.join(lacking[:3])}{' and others' if len(lacking) > 3 else ''} has it: null there")
+    mixed = [key for key, types in kinds.items() if len(types - {NONE}) > 1 and key not in decimal]
+    notes += [f"{key}: values of several types ({', '.join(sorted(kind.__name__ for kind in kinds[key] - {NONE}))}), stored as objects" for key in mixed]
+    return tuple(notes)

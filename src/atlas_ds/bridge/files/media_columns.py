@@ -1,0 +1,65 @@
+"""Reads the files that a column of a table names, as a column of media of its own. Names are relative to the table's folder."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+
+from atlas_ds.bridge.source import Example, Refused
+from atlas_ds.bridge.values.media import checked_media
+from atlas_ds.errors import AtlasError, SchemaError
+from atlas_ds.schema.types import make_field, media, nullable
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+def media_specs(place: Path, schema: Mapping[str, object], wanted: Mapping[str, str]) -> dict[str, object]:
+    """The types of the columns to be read, new column -> column of names; AtlasError where the table has no such columns."""
+    specs: dict[str, object] = {}
+    for new, names in wanted.items():
+        if names not in schema:
+            raise SchemaError(f"{place}: no column {names!r} for --media {new}={names}; its columns are {', '.join(schema)}")
+        if new in schema:
+            raise SchemaError(f"{place}: --media {new}={names}: there is a column {new!r} already; choose another name for the new one")
+        field = make_field(names, schema[names])
+        if str(field.type) != "str":
+            raise SchemaError(f"{place}: --media {new}={names}: column {names!r} holds {field.type}, but names of files are text")
+        specs[new] = nullable(media()) if field.nullable else media()
+    return specs
+
+
+class MediaFiles:
+    """Finds the files that a table names, never outside `root` unless links may be followed."""
+
+    def __init__(self, root: Path, wanted: Mapping[str, str], follow_links: bool) -> None:
+        self._root, self._wanted, self._follow = os.path.realpath(root), wanted, follow_links
+
+    def add(self, rows: Iterator[Example | Refused], folder: Path, place: object) -> Iterator[Example | Refused]:
+        """The rows of a table in that folder with the files' columns. A file that cannot be read refuses its row. place: says where a row is."""
+        for number, row in enumerate(rows):
+            if not isinstance(row, Refused):
+                try:
+                    for new, names in self._wanted.items():
+                        name = row[names]
+                        row[new] = None if name is None else self._find(folder, str(name))
+                except AtlasError as error:
+                    assert callable(place)
+                    yield Refused(type(error)(f"{place(number)}: {error}"))
+                    continue
+            yield row
+
+    def _find(self, folder: Path, name: str) -> Path:
+        if _URL.match(name):
+            raise SchemaError(f"{name}: a URL; fetch the files first, and name them relative to the table")
+        if "\0" in name or not name.strip():
+            raise SchemaError(f"{name!r}: not a file name")
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts:
+            raise SchemaError(f"{name}: not below the table's folder; names are relative to {folder}, without ..: move the table or its files")
+        found = folder / path
+        real = os.path.realpath(found)
+        if not self._follow and os.path.commonpath((self._root, real)) != self._root:
+            raise SchemaError(f"{found}: a link that leads out of {self._root}; to read it all the same: --follow-links, or follow_links=True")
+        return checked_media(found)

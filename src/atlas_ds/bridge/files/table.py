@@ -1,0 +1,23 @@
+"""What a reader of one format says about the files of a table. tables.py makes a source of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from atlas_ds.bridge.source import Example, Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of several files with the same columns.
+
+    counts: the rows of each file, refused ones too. rows: a new pass over the file with that number. place: where a row of a file is, for errors.
+    """
+
+    counts: tuple[int, ...]
+    rows: Callable[[int], Iterator[Example | Refused]]
+    place: Callable[[int, int], str]
+    schema: Mapping[str, object]
+    metadata: Mapping[str, object] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()

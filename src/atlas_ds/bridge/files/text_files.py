@@ -1,0 +1,105 @@
+"""Opens text files for the readers of CSV and JSON, and names file and line in what goes wrong while their bytes become text."""
+
+from __future__ import annotations
+
+import io
+import re
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO
+
+from atlas_ds.bridge.files.encodings import UTF8, text_encoding
+from atlas_ds.bridge.opening import open_binary, unreadable
+from atlas_ds.bridge.source import ReadOptions
+from atlas_ds.errors import CorruptError, LimitError
+
+_ESCAPED = re.compile("[\udc80-\udcff]")  # bytes that are no text, as surrogateescape leaves them
+
+
+@dataclass(frozen=True, slots=True)
+class TextFile:
+    """A file, and how its bytes are text. careful: some are not, and the lines that have such bytes are refused one by one."""
+
+    path: Path
+    encoding: str
+    max_expansion: int
+    careful: bool = False
+
+    def open(self) -> IO[str]:
+        """The text without a byte order mark, line ends untouched."""
+        errors = "surrogateescape" if self.careful else "strict"
+        return io.TextIOWrapper(open_binary(self.path, self.max_expansion), encoding=self.encoding, errors=errors, newline="")
+
+
+def text_file(path: Path, options: ReadOptions) -> TextFile:
+    return TextFile(path, text_encoding(path, options), options.max_expansion)
+
+
+def with_care(file: TextFile, error: UnicodeDecodeError, line: int) -> TextFile:
+    """The same file, to be read line by line with care after an error. CorruptError where a wrong byte shifts all that follows."""
+    if file.careful or file.encoding.startswith(("utf-16", "utf-32", "utf-7")):
+        raise CorruptError(f"{file.path}: after line {line}: not {file.encoding.upper()} ({error.reason}); save the file as UTF-8") from error
+    return replace(file, careful=True)
+
+
+def bad_bytes(file: TextFile, text: str, place: str) -> CorruptError | None:
+    """The error for text that has bytes in it which its encoding does not know; None for right text."""
+    if not file.careful or text.isascii():
+        return None
+    found = _ESCAPED.search(text)
+    if found is None:
+        return None
+    name = "UTF-8" if file.encoding == UTF8 else file.encoding
+    byte = f"byte 0x{ord(found[0]) - 0xDC00:02x}"
+    return CorruptError(f"{file.path}: {place}: not {name} ({byte}); save the file as UTF-8, or say its encoding: --encoding latin1")
+
+
+def lines_of(first: int, last: int) -> str:
+    return f"line {last}" if first >= last else f"lines {first} to {last}"
+
+
+@contextmanager
+def named_errors(path: Path, line: list[int]) -> Iterator[None]:
+    """Turns what reading a file may raise into errors that name it. line: a list with the number of lines read so far."""
+    place = f"{path}: after line"
+    try:
+        yield
+    except (EOFError, zlib.error) as error:
+        raise CorruptError(f"{place} {line[0]}: {error}; fetch the file again") from error
+    except MemoryError as error:
+        raise LimitError(f"{place} {line[0]}: a value too large for memory; is a quote or a bracket never closed?") from error
+    except OSError as error:
+        if not error.errno:
+            raise CorruptError(f"{place} {line[0]}: {error}; fetch the file again") from error
+        raise unreadable(path, error) from error
+
+
+class Places:
+    """Finds the line of a row again, by another pass over the file that goes on where the last question left it."""
+
+    def __init__(self, lines: Iterator[int]) -> None:
+        self._lines, self._row, self._line = lines, -1, 0
+
+    def find(self, row: int) -> int | None:
+        """The line of a row (from 0), or None for a row before the last one that was asked for."""
+        while self._row < row:
+            self._line = next(self._lines, self._line)
+            self._row += 1
+        return self._line if self._row == row else None
+
+
+def places_of(paths: Mapping[int, Path], lines: Callable[[int], Iterator[int]]) -> Callable[[int, int], str]:
+    """What says the file and line of a row, given the number of its file and its own."""
+    found: dict[int, Places] = {}
+
+    def place(number: int, row: int) -> str:
+        line = found.setdefault(number, Places(lines(number))).find(row)
+        if line is None:
+            found[number] = Places(lines(number))
+            line = found[number].find(row)
+        return f"{paths[number]}: line {line}"
+
+    return place
