@@ -41,15 +41,16 @@ def rows_of(ds: AtlasDataset, split: str | None) -> Iterator[Row]:
                 at += 1
         except LOST:
             stop = min(at + PIECE, len(ds))
-            yield from ((row_of(ds, row), split) for row in range(at, stop))
+            yield from ((row_of(ds, row, split), split) for row in range(at, stop))
             at = stop
 
 
-def row_of(ds: AtlasDataset, row: int) -> dict[str, object] | Refused:
+def row_of(ds: AtlasDataset, row: int, split: str | None) -> dict[str, object] | Refused:
     try:
         example: dict[str, object] = ds[row]
         return example
     except AtlasError as error:
-        return Refused(error)
+        where = f"row {row}" if split is None else f"row {row} of split {split!r}"
+        return Refused(type(error)(f"{ds.path}: {where}: {str(error).removeprefix(f'{ds.path}: row {row}: ')}"))
     except FileNotFoundError as error:
         return Refused(CorruptError(f"{error.filename or ds.path}: row {row}: the file is missing; restore it"))
