@@ -23,13 +23,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from damage.mutations import break_source
-from damage.sources import ONE_FILE, SOURCES, Files
-
 from atlas_ds import AtlasDataset
 from atlas_ds.bridge import convert, import_webdataset
 from atlas_ds.cli import main
 from atlas_ds.errors import AtlasError
+from damage.mutations import break_source
+from damage.sources import ONE_FILE, SOURCES, Files
 
 SECONDS = 10
 MEMORY = 3 << 30

@@ -18,13 +18,13 @@ import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet as pq
 import zstandard
+
+from atlas_ds import AtlasDatasetWriter
 from support import PNG
 from unit.bridge.conftest import idx_bytes
 from unit.bridge.streaming import LEAF, chunk_bytes, shard_bytes, shard_entry, spec
 from unit.bridge.tars import tar_bytes
 from unit.bridge.v1_writer import NONE, OWN, PLAIN, SHARED, write_v1
-
-from atlas_ds import AtlasDatasetWriter
 
 Files = dict[str, bytes]  # by path below the source; "" where the source is one file
 PACK = {
@@ -36,7 +36,7 @@ UNPACK = {
     "zst": lambda data: zstandard.ZstdDecompressor().decompress(data),
 }  # fmt: skip
 TABLE = {"n": [1, 2, None, 4, 5], "x": [0.5, 1.5, 2.5, -1.0, 9.0], "s": ["a", "ü", "", None, "long" * 20], "l": [[1], [], [2, 3], [4], [5]]}
-CSV = 'n,x,s,flag\n1,0.5,one,true\n2,1.5,"two, three",false\n,2.5,,true\n4,-1e3,"a ""b""\nc",false\n'.encode()
+CSV = b'n,x,s,flag\n1,0.5,one,true\n2,1.5,"two, three",false\n,2.5,,true\n4,-1e3,"a ""b""\nc",false\n'
 JSONL = b"".join(json.dumps({"n": i, "x": i / 2, "s": "t" * i, "o": {"a": [i, None]}}).encode() + b"\n" for i in range(6))
 META = json.dumps({"a": [1, {"b": None}], "c": "x"}).encode()
 

@@ -56,7 +56,7 @@ class Source:
     `total` counts the rows, refused ones too; None where only reading tells. `schema` is given where the source knows its types better than
     inference would. `notes` are sentences for the person who converts: what was chosen or changed. `left_out` names files that are not read, each
     with its reason. `why` says which rule made the source this format. `place` says where a row (from 0) comes from, for errors about its
-    values; None where the row's number says it all.
+    values; None where the row's number says it all. `refused` names the examples that are known, before any is read, to be refused.
     """
 
     format: str
@@ -68,3 +68,4 @@ class Source:
     place: Callable[[int], str] | None = None
     left_out: tuple[str, ...] = ()
     why: str = ""
+    refused: tuple[str, ...] = ()

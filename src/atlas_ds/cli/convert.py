@@ -11,7 +11,8 @@ from typing import Any
 
 from atlas_ds import bridge
 from atlas_ds.bridge.compression.reading import MAX_EXPANSION
-from atlas_ds.bridge.webdataset.urls import TAR
+from atlas_ds.bridge.detect import LEFT_OUT
+from atlas_ds.bridge.tar.names import TAR
 from atlas_ds.cli.options import add_json, add_storage, positive, storage, subparser
 from atlas_ds.cli.text import count, duration, ratio, size
 from atlas_ds.dataset.reader import AtlasDataset
@@ -110,60 +111,96 @@ def run(args: argparse.Namespace) -> int:
     progress = not args.quiet and not args.json
     if TAR.search(args.dst):
         return export(args, progress)
-    if not args.dry_run and (Path(args.dst) / "atlas.json").exists() and not (args.append or args.overwrite):
-        raise FileExistsError(f"{args.dst}: a dataset is there: --append adds to it, --overwrite replaces it, or choose another folder")
-    tars = are_tars(args)
+    check_places(args)
+    common = {**storage(args), "overwrite": args.overwrite, "append": args.append, "progress": progress}
+    choice = chosen(args)
+    tars = choice is None or choice.format == bridge.TARS
     if len(args.src) > 1 and not tars:
         raise AtlasError(f"{args.src[1]}: several sources are read only if they are tars; convert the others one by one, with --append")
     given = [option for option, name, default in FOR_TARS if getattr(args, name) != default]
     if not tars and given:
-        raise AtlasError(f"{args.src[0]}: is no tar and no folder of tars, and {given[0]} is for tars; leave it out, or say --from webdataset")
-    common = {**storage(args), "overwrite": args.overwrite, "append": args.append, "split": args.split, "progress": progress}
-    if tars:
-        told = bridge.import_webdataset(
-            args.src,
-            args.dst,
-            fields=args.fields,
-            decode=args.decode,
-            interleaved=args.interleaved,
-            duplicates=args.duplicates,
-            strict=args.strict,
-            on_error="skip" if args.skip_errors else "raise",
-            resume=args.resume,
-            dry_run=args.dry_run,
-            max_expansion=args.max_expansion,
-            **common,
-        )
-        done = bridge.of_import(told)
+        raise AtlasError(f"{args.src[0]}: is not a tar or a folder of tars, and {given[0]} is for tars; leave it out, or say --from webdataset")
+    if choice is None or tars:
+        done = of_tars(args, choice, common)
     else:
         done = bridge.convert(
-            args.src[0],
+            choice,
             args.dst,
-            source_format=args.source_format,
+            split=args.split,
             icc=args.icc,
             on_error="skip" if args.skip_errors else "raise",
-            encoding=args.encoding,
-            media=dict(args.media or ()),
-            keep_names=args.keep_names,
-            follow_links=args.follow_links,
-            max_expansion=args.max_expansion,
             dry_run=args.dry_run,
-            trust_pickle=args.trust_pickle,
-            missing=args.missing,
+            **reading(args),
             **common,
         )
     tell(args, done)
     return 0
 
 
-def are_tars(args: argparse.Namespace) -> bool:
-    """Told by content; names that are patterns or addresses can only be tars."""
-    if args.source_format is not None:
-        return bool(args.source_format == bridge.TARS)
+def check_places(args: argparse.Namespace) -> None:
+    """What is wrong with SRC and DST before anything is read."""
+    src, dst = Path(args.src[0]), Path(args.dst)
+    if not args.dry_run and (dst / "atlas.json").exists() and not (args.append or args.overwrite):
+        raise FileExistsError(f"{dst}: a dataset is there: --append adds to it, --overwrite replaces it, or choose another folder")
+    swapped = (dst.exists() and not (dst / "atlas.json").exists()) and (not src.exists() and not is_pattern(args.src[0]))
+    if swapped:
+        raise AtlasError(f"{src}: no such file or folder, but {dst} is there; the order is SRC, then DST: atlas-ds convert {dst} {src}")
+    if dst.is_file():
+        raise FileExistsError(f"{dst} is a file; a dataset is a folder: name a new one")
+    if dst.is_dir() and not (dst / "atlas.json").exists() and any(item.name[0] != "." and item.suffix != ".atlas" for item in dst.iterdir()):
+        turned = f"; if {dst} is what you want to read, the order is SRC, then DST" if (src / "atlas.json").exists() else ""
+        raise FileExistsError(f"{dst}: the folder has other files and no dataset: choose a new or empty folder{turned}")
+
+
+def is_pattern(name: str) -> bool:
+    """Names that can only be tars: standard input, braces, lists, addresses."""
+    return name == "-" or any(mark in name for mark in ("{", "::", "://"))
+
+
+def reading(args: argparse.Namespace) -> dict[str, Any]:
+    """What add_reading asked for, as convert takes it."""
+    return {
+        "encoding": args.encoding,
+        "media": dict(args.media or ()),
+        "keep_names": args.keep_names,
+        "follow_links": args.follow_links,
+        "max_expansion": args.max_expansion,
+        "trust_pickle": args.trust_pickle,
+        "missing": args.missing,
+    }
+
+
+def chosen(args: argparse.Namespace) -> bridge.Choice | None:
+    """What the first source is; None for names that can only be tars."""
     first = args.src[0]
-    if not Path(first).exists() and (first == "-" or any(mark in first for mark in ("{", "::", "://"))):
-        return True
-    return bridge.detect(first) == bridge.TARS
+    if not Path(first).exists() and (is_pattern(first) or args.source_format == bridge.TARS):
+        return None
+    if args.media and len({new for new, _ in args.media}) < len(args.media):
+        raise AtlasError("--media: two columns of one name; give each a name of its own")
+    return bridge.choose(first, args.source_format, bridge.ReadOptions(**reading(args)))
+
+
+def of_tars(args: argparse.Namespace, choice: bridge.Choice | None, common: dict[str, Any]) -> bridge.Converted:
+    """Converts tars: those of the folder that was chosen, or all that are named."""
+    if args.icc:
+        raise AtlasError(f"{args.src[0]}: --icc is not measured while tars are imported; AtlasDatasetWriter(append=True, icc=...) measures it")
+    tars, left_out = bridge.tars_of(choice) if choice is not None and len(args.src) == 1 else ({}, ())
+    told = bridge.import_webdataset(
+        list(tars) or args.src,
+        args.dst,
+        fields=args.fields,
+        decode=args.decode,
+        interleaved=args.interleaved,
+        duplicates=args.duplicates,
+        strict=args.strict,
+        on_error="skip" if args.skip_errors else "raise",
+        resume=args.resume,
+        dry_run=args.dry_run,
+        max_expansion=args.max_expansion,
+        split=args.split or tars or None,
+        **common,
+    )
+    return bridge.of_import(told, choice.why if choice is not None else "", left_out, None if args.split else tars)
 
 
 def tell(args: argparse.Namespace, done: bridge.Converted) -> None:
@@ -186,9 +223,10 @@ def tell(args: argparse.Namespace, done: bridge.Converted) -> None:
     if args.dry_run and done.columns:
         print("  columns: " + ", ".join(f"{name} {kind}" for name, kind in done.columns.items()))
     for note in done.notes:
-        print(f"  {note}")
+        if not note.startswith(LEFT_OUT):  # the list below has them
+            print(f"  {note}")
     listed("files left out", done.left_out)
-    listed("examples left out", done.skipped)
+    listed("examples that would be refused" if args.dry_run else "examples left out", done.skipped)
 
 
 def listed(what: str, lines: Sequence[str]) -> None:

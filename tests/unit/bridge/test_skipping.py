@@ -287,7 +287,7 @@ def test_what_is_not_a_file(tmp_path, name, make):
 @pytest.mark.parametrize("format", ["npy", "npz", "idx", "webdataset"])
 def test_a_single_file_that_is_none(tmp_path, format, make):
     make(tmp_path / "src")
-    with pytest.raises(UnsupportedError, match="src: not a file but a (pipe|device)"):
+    with pytest.raises(UnsupportedError, match=r"src: not a file but a (pipe|device)"):
         convert(tmp_path / "src", tmp_path / "out", source_format=format)
 
 

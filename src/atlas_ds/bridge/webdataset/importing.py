@@ -71,7 +71,7 @@ class Job:
     fields: frozenset[str]
     converts: Mapping[str, tars.Convert]
     started: Mapping[str, tuple[Tally, Iterator[Sample[bytes]]]]
-    split: str | None
+    split: str | Mapping[str, str | None] | None
     advance: Callable[[int], None]
 
 
@@ -89,7 +89,7 @@ def import_webdataset(
     on_error: str = "raise",
     encoding: str = "utf-8",
     schema: Mapping[str, Any] | None = None,
-    split: str | None = None,
+    split: str | Mapping[str, str | None] | None = None,
     shard_size: int | str = "256MB",
     block_size: int | str | None = None,
     compression: str | Mapping[str, str] = "auto",
@@ -113,7 +113,8 @@ def import_webdataset(
     or "last" counts. strict: a file without an extension is an error; else it is reported. keep_case: extensions are not lower-cased.
     on_error="skip" leaves out samples whose values cannot be stored and lists them (Imported.left_out); "raise" names all of a group of tars at
     once. Damage of a tar is always an error, since what it hides cannot be counted. encoding: of names. schema: types of some columns, where
-    the first samples do not tell (decode). split: the split all rows belong to. resume: groups of tars that an import which failed or was
+    the first samples do not tell (decode). split: the split all rows belong to, or
+    a mapping from each tar to its split. resume: groups of tars that an import which failed or was
     killed had finished are not read again, and are kept if this one fails. max_expansion: how many times its own size a packed tar, or a .npz
     in it, may expand. workers: groups of tars at the same time (default: the cores, 4 at most); the result does not depend on it. dry_run:
     reads all headers and reports. The other options are AtlasDatasetWriter's.
@@ -153,7 +154,8 @@ def import_webdataset(
             with AtlasDatasetWriter(path, shard_size, append=True, workers=workers, schema=None if path.exists() else columns, **options) as writer:
                 notes = [write_group(names, job, writer, Event())]
         else:
-            settings = [options, str(shard_size), split, decode if isinstance(decode, bool) else sorted(decode), {n: str(t) for n, t in columns.items()}]
+            splits = dict(split) if isinstance(split, Mapping) else split
+            settings = [options, str(shard_size), splits, decode if isinstance(decode, bool) else sorted(decode), {n: str(t) for n, t in columns.items()}]
             groups = group(names, parse_size(shard_size, "shard_size")[1] or 0)
             parts = [Part([settings, told(rules), [tars.identity(name) for name in one]], writes(one, job)) for one in groups]
             make = lambda number: AtlasDatasetWriter(path, shard_size, part=number, workers=1, schema=columns, **options)  # noqa: E731
@@ -235,7 +237,7 @@ def add(sample: Sample[bytes], job: Job, writer: AtlasDatasetWriter, tally: Tall
         if refusals.errors:
             return
         try:
-            writer.add_example(example, split=job.split)
+            writer.add_example(example, split=job.split.get(where) if isinstance(job.split, Mapping) else job.split)
         except SchemaError as error:
             raise SchemaError(f"{where}: {plain(sample.key)}: {error}; say what it is with schema=, or do not decode it") from error
     except (*tars.REFUSED, SchemaError) as error:
