@@ -81,6 +81,9 @@ def open_binary(path: Path, max_expansion: int = MAX_EXPANSION) -> IO[bytes]:
     file = open_regular(path)
     try:
         return open_unpacked(file, str(path), max_expansion)
+    except OSError as error:
+        file.close()
+        raise unreadable(path, error) from error
     except BaseException:
         file.close()
         raise

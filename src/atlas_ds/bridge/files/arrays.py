@@ -6,6 +6,7 @@ Pickled (object) arrays are refused, always. Arrays inside a folder of samples a
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from atlas_ds.bridge.opening import map_bytes, open_regular, unreadable
-from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Row, Source
+from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Refused, Row, Source
 from atlas_ds.bridge.values.npy import npz_members, view_npy
-from atlas_ds.errors import LimitError, SchemaError
+from atlas_ds.errors import CorruptError, LimitError, SchemaError
 
 Array = npt.NDArray[np.generic]
 
@@ -57,13 +58,24 @@ def _columns(kind: str, path: Path, columns: dict[str, Array]) -> Source:
     total = next(iter(lengths.values()))
     if total == 0:
         raise SchemaError(f"{path}: the arrays have no rows; nothing to convert")
+    texts = [name for name, array in columns.items() if array.dtype.kind == "U"]
     native = {name: array.dtype.newbyteorder("=") for name, array in columns.items()}
 
     def examples() -> Iterator[Row]:
         for row in range(total):
+            wrong = next((name for name in texts if not _is_text(columns[name][row : row + 1])), None)
+            if wrong is not None:
+                yield Refused(CorruptError(f"{path}: row {row}: {wrong} has a character above U+10FFFF, which no text has; write the file again")), None
+                continue
             yield {name: _value(array[row], native[name]) for name, array in columns.items()}, None
 
     return Source(kind, examples, total)
+
+
+def _is_text(array: Array) -> bool:
+    """NumPy looks at no character; a str made of such ones could not be read again."""
+    codes = np.ascontiguousarray(array, array.dtype.newbyteorder("=")).view(np.uint32)
+    return int(codes.max(initial=0)) <= sys.maxunicode
 
 
 def _value(item: object, dtype: np.dtype[np.generic]) -> object:
