@@ -126,12 +126,13 @@ def _dicts(array: Any) -> Values:
 
 
 def _maps(array: Any) -> Values:
+    import pyarrow as pa
     import pyarrow.types as t
 
     key_type = bare(array.type.key_type)
-    entries = array.flatten()
-    keys, items = (plain_values(column) for column in entries.flatten())
-    pairs = _lists(array, [list(pair) for pair in zip(keys, items, strict=True)])
+    lists = array.cast(pa.list_(pa.struct([("key", array.type.key_type), ("value", array.type.item_type)])))
+    keys, items = (plain_values(column) for column in lists.flatten().flatten())
+    pairs = _lists(lists, [list(pair) for pair in zip(keys, items, strict=True)])
     if not is_text(key_type) or t.is_null(key_type):
         return pairs
     return [None if row is None else _dict_of(row) for row in pairs]

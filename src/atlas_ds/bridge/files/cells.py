@@ -17,6 +17,7 @@ _INT = re.compile(WHOLE)
 _SHORT_INTS = re.compile(r"(?:0|-?[1-9][0-9]{0,17})(?:\0(?:0|-?[1-9][0-9]{0,17}))*")  # of these no one is beyond 64 bits
 _EXACT_INTS = re.compile(r"(?:0|-?[1-9][0-9]{0,14})(?:\0(?:0|-?[1-9][0-9]{0,14}))*")  # and these are exact as floats, too
 _FLOAT = re.compile(r"-?((?:0|[1-9][0-9]*)?)(?:(\.)([0-9]*))?(?:([eE])([+-]?)([0-9]+))?")
+_COMMA = re.compile(r"-?[0-9]+,[0-9]+")  # as numbers are written in much of Europe
 _WORDS = {"nan": 1, "NaN": 2, "inf": 0, "-inf": 0}  # as Python, NumPy, Java and JavaScript write them
 _BOOLS = (("true", "false"), ("True", "False"), ("TRUE", "FALSE"))
 MISSING_WORDS = frozenset(("NA", "N/A", "n/a", "NULL", "null", "None", "none", "-"))
@@ -38,7 +39,7 @@ class Column:
     def __init__(self) -> None:
         self.kind = "null"
         self.empty = False
-        self.reason: tuple[str, str] | None = None  # the first cell that is no number after some that are, and its place
+        self.reason: str | None = None  # why a column that looked like numbers is text
         self.missing: dict[str, tuple[int, str]] = {}  # words such as NA: how many, and the first place
         self._bools: tuple[str, str] | None = None
         self._spellings = [0] * 3  # whole numbers, fractions, nan: which spellings were seen
@@ -104,8 +105,9 @@ class Column:
         if self.kind == "float" and before == "int":
             self._spellings[0] |= SECOND
             self._decimals.add(0)
-        if self.kind == "str" and before not in ("null", "str"):
-            self.reason = (cell, f"{where}, line {line}")
+        if self.kind == "str" and (before != "null" or _COMMA.fullmatch(cell)):
+            cure = "; write decimals with a point to have numbers" if _COMMA.fullmatch(cell) else ""
+            self.reason = f"{cell[:40]!r} ({where}, line {line}), which as a number would not come back as it is written{cure}"
 
     def _holds(self, kind: str, cell: str) -> bool:
         if kind == "null":
@@ -133,11 +135,11 @@ class Column:
             return False  # "1e5" and "12e45" may be names, "-0" is no way to write a whole number
         if not _is_exact(cell, digits) or (len(digits) > 15 and not point and not mark):
             return False
-        self._note_spelling(whole, point, decimals or "")
+        self._note_spelling(whole, point, decimals or "", mark)
         return True
 
-    def _note_spelling(self, whole: str, point: str | None, decimals: str) -> None:
-        if not decimals.strip("0"):
+    def _note_spelling(self, whole: str, point: str | None, decimals: str, mark: str | None) -> None:
+        if not mark and not decimals.strip("0"):
             self._spellings[0] |= FIRST if decimals == "0" else SECOND if not point else THIRD if not decimals else 0
         if whole in ("", "0") and decimals.strip("0"):
             self._spellings[1] |= FIRST if whole else SECOND
@@ -149,7 +151,7 @@ class Column:
         """After the last cell: text, where the spellings would not come back, or where words stand among numbers."""
         one_spelling = all(seen in (0, FIRST, SECOND, THIRD) for seen in self._spellings)
         if self.kind == "float" and not (one_spelling and (len(self._decimals) < 2 or not self._zeros)):
-            self.kind, self.reason = "str", ("", "numbers of different spelling, such as 1.10 and 1.9")
+            self.kind, self.reason = "str", "numbers of different spelling, such as 1.10 beside 1.9, or 1 beside 1.0"
         if self.missing:
             self.kind = "str"
 

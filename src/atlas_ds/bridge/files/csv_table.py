@@ -58,7 +58,8 @@ def _names(file: CsvFile) -> list[str]:
         names[0] = INDEX
     for number, name in enumerate(names, 1):
         if not name:
-            raise SchemaError(f"{place}: column {number} has no name; give it one in the header line{hint}")
+            end = ", or take the delimiter off the ends of all lines" if number == len(names) else ""
+            raise SchemaError(f"{place}: column {number} has no name; give it one in the header line{end}{hint}")
         if names.index(name) < number - 1:
             first = names.index(name) + 1
             raise SchemaError(f"{place}: columns {first} and {number} are both called {name!r}; rename one of them{hint}")
@@ -145,12 +146,10 @@ def _notes(kinds: dict[str, str], columns: Sequence[Column], files: Sequence[Csv
     notes = [f"types found in the text: {types}"]
     for name, column in zip(kinds, columns, strict=True):
         if column.missing:
-            words = ", ".join(f"{word!r} ({count:,} times, first in {place})" for word, (count, place) in column.missing.items())
+            words = ", ".join(f"{word!r} ({count:,} cells, first in {place})" for word, (count, place) in column.missing.items())
             notes.append(f"{name}: text, because of {words}; only empty cells are missing values")
         elif column.reason is not None:
-            cell, place = column.reason
-            why = f"{cell[:40]!r} in {place} is no number that comes back as it is written" if cell else str(place)
-            notes.append(f"{name}: text, because of {why}")
+            notes.append(f"{name}: text, because of {column.reason}")
     first = files[0]
     if not first.names[0]:
         notes.append(f"the first column has no name and is called {INDEX!r}")

@@ -29,7 +29,7 @@ def find_encoding(head: bytes) -> str:
         if head.startswith(mark):
             return name
     zeros = [head[start::2].count(0) for start in (0, 1)]
-    if sum(zeros) * 10 >= len(head) > 1 and 0 in zeros:
+    if 0 in zeros and (sum(zeros) * 4 >= len(head) > 1 or (sum(zeros) > 3 and sum(zeros) * 10 >= len(head))):
         return "utf-16-be" if zeros[0] else "utf-16-le"
     return UTF8
 

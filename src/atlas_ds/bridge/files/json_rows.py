@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from atlas_ds.bridge.files.text_files import TextFile, bad_bytes, named_errors
+from atlas_ds.bridge.files.text_files import TextFile, bad_bytes, named_errors, with_care
 from atlas_ds.bridge.source import Example, Refused
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, SchemaError, UnsupportedError
 
@@ -55,6 +55,13 @@ CAREFUL = json.JSONDecoder(object_pairs_hook=unique, parse_float=_finite)
 def open_json(text: TextFile) -> JsonFile | None:
     """The file, and whether it is one array; None where it is empty. An object over many lines is refused, since it is no table."""
     line = [0]
+    try:
+        return _open_json(text, line)
+    except UnicodeDecodeError as error:
+        return open_json(with_care(text, error, line[0]))
+
+
+def _open_json(text: TextFile, line: list[int]) -> JsonFile | None:
     with named_errors(text.path, line), text.open() as file:
         while first := file.readline(PIECE):
             line[0] += 1
@@ -85,7 +92,7 @@ def _refuse_one_object(text: TextFile, first: str, more: str) -> None:
     try:
         FAST.decode(first.lstrip("\ufeff"))
     except json.JSONDecodeError as error:
-        if error.pos < len(first.rstrip()) - 1 and not _LIST_KEY.search(first):
+        if error.pos < len(first.rstrip()):
             return  # wrong in its middle: a line that is refused as such
     except RecursionError:
         return
@@ -114,12 +121,13 @@ def refused_line(file: TextFile, text: str, error: Exception, place: str) -> Ref
 
 def _named(place: str, error: Exception) -> AtlasError:
     if isinstance(error, json.JSONDecodeError):
-        return CorruptError(f"{place}, column {error.colno}: not JSON: {error.msg}; correct it")
+        column = min(error.pos, len(error.doc.rstrip())) + 1
+        return CorruptError(f"{place}, column {column}: not JSON: {error.msg}; correct it")
     if isinstance(error, RecursionError):
         return UnsupportedError(f"{place}: JSON nested too deeply; flatten it")
     if isinstance(error, AtlasError):
         return type(error)(f"{place}: {error}")
-    return LimitError(f"{place}: JSON: {error}; write the number as text")  # a whole number of thousands of digits
+    return LimitError(f"{place}: a whole number of thousands of digits; write it as text")  # the only other error of Python's reader
 
 
 def not_an_object(value: object) -> SchemaError:
