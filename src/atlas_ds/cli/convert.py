@@ -19,23 +19,27 @@ from atlas_ds.dataset.reader import AtlasDataset
 from atlas_ds.errors import AtlasError
 
 EXAMPLES = """\
-what it reads, told apart by content:
-  classes   a folder per class: pets/cat/1.jpg, pets/dog/7.jpg       -> image, label
-  samples   files with one base name: a.jpg a.json b.jpg b.json      -> key, jpg, json
-  parquet   a file, or a folder of .parquet files                    csv, jsonl   also gzipped
-  npy, npz  rows along the first axis                                idx          MNIST and its kin
-  arrow     a file, or what save_to_disk of Hugging Face wrote
-  mds       a folder of MosaicML Streaming                           litdata      one of LitData
-  atlas     an Atlas dataset, to store it anew with other options
-  atlas-v1  a dataset of torch-atlas-ds (version 1): needs --trust-pickle
-  webdataset  tars, one or many, packed or not: names, a-{000..099}.tar, a folder of them, URLs, - for standard input
+what it reads, detected from the content:
+  classes      a folder per class: pets/cat/1.jpg, pets/dog/7.jpg       -> image, label, file_name
+  samples      files with one base name: a.jpg a.json b.jpg b.json      -> key, jpg, json
+  imagefolder  images and metadata.csv, .jsonl or .parquet with a column file_name
+  parquet, csv, jsonl, arrow   a file, or a folder of such files; also compressed CSV and JSON; what save_to_disk of Hugging Face wrote
+  npy, npz     rows along the first axis                                idx          MNIST and its kin
+  mds          a folder of MosaicML Streaming                           litdata      one of LitData
+  webdataset   tars, one or many, compressed or not: names, a-{000..099}.tar, a folder of them, URLs, - for standard input
+  atlas        an Atlas dataset, to store it again with other options
+  atlas-v1     a dataset of torch-atlas-ds (version 1): needs --trust-pickle
+Folders called train, val, test become splits. Files that do not belong to what most of a folder is are left out and listed.
 what it writes: an Atlas dataset; tars if SRC is an Atlas dataset and DST is called like a tar
 
 examples:
-  atlas-ds convert pets/ pets-atlas
+  atlas-ds convert pets/ pets-atlas --dry-run
+  atlas-ds convert pets/ pets-atlas --skip-errors
   atlas-ds convert train.parquet news-atlas --split train
   atlas-ds convert test.parquet news-atlas --split test --append
   atlas-ds convert logs.csv logs-atlas --compression zstd --access scan
+  atlas-ds convert train.csv cars-atlas --media image=path
+  atlas-ds convert train.csv cars-atlas --media 'image=photos/{id}.jpg'
   atlas-ds convert pets/ pets-atlas --compression json=zstd --compression jpg=none
   atlas-ds convert cars-*.tar cars-atlas --decode
   atlas-ds convert 'https://host/cars-{000000..000099}.tar' cars-atlas --dry-run
@@ -76,7 +80,7 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     reading.add_argument("--dry-run", action="store_true", help="say what SRC is, why, and what would be written; write nothing")
     reading.add_argument("--skip-errors", action="store_true", help="leave out examples that cannot be converted, and list them")
     reading.add_argument("--encoding", metavar="NAME", help="of text files, e.g. latin1 (default: UTF-8 or UTF-16, by their first bytes)")
-    reading.add_argument("--media", action="append", metavar="NEW=COLUMN", type=_media, help="read the files that COLUMN names, as column NEW; may be repeated")
+    reading.add_argument("--media", action="append", metavar="NEW=COLUMN", type=_media, help="read the files that COLUMN names (or images/{COLUMN}.jpg), as column NEW; may be repeated")
     reading.add_argument("--keep-names", action=argparse.BooleanOptionalAction, help="store each file's name as a column (default: where the files are media)")
     reading.add_argument("--follow-links", action="store_true", help="read what links name outside of SRC")
     reading.add_argument("--max-expansion", type=positive, default=MAX_EXPANSION, metavar="TIMES",
@@ -145,6 +149,8 @@ def check_places(args: argparse.Namespace) -> None:
     swapped = (dst.exists() and not (dst / "atlas.json").exists()) and (not src.exists() and not is_pattern(args.src[0]))
     if swapped:
         raise AtlasError(f"{src}: no such file or folder, but {dst} is there; the order is SRC, then DST: atlas-ds convert {dst} {src}")
+    if src.exists() and dst.exists() and src.samefile(dst):
+        return  # convert says so
     if dst.is_file():
         raise FileExistsError(f"{dst} is a file; a dataset is a folder: name a new one")
     if dst.is_dir() and not (dst / "atlas.json").exists() and any(item.name[0] != "." and item.suffix != ".atlas" for item in dst.iterdir()):
@@ -225,14 +231,16 @@ def tell(args: argparse.Namespace, done: bridge.Converted) -> None:
     for note in done.notes:
         if not note.startswith(LEFT_OUT):  # the list below has them
             print(f"  {note}")
-    listed("files left out", done.left_out)
-    listed("examples that would be refused" if args.dry_run else "examples left out", done.skipped)
+    if done.format == "atlas":
+        print("  a dataset again; for tars, let DST end in .tar: NAME-%06d.tar")
+    listed("file", "left out", done.left_out)
+    listed("example", "that would be refused" if args.dry_run else "left out", done.skipped)
 
 
-def listed(what: str, lines: Sequence[str]) -> None:
+def listed(noun: str, what: str, lines: Sequence[str]) -> None:
     """The first lines of a list that may be long; --json has all."""
     if lines:
-        print(f"  {len(lines):,} {what}:")
+        print(f"  {count(len(lines), noun)} {what}:")
     for line in lines[:SHOWN]:
         print(f"    {line}")
     if len(lines) > SHOWN:

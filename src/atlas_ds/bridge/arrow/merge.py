@@ -198,16 +198,37 @@ def fit(array: Any, kind: Any) -> Any:
     if t.is_null(array.type):
         return pa.nulls(len(array), kind)
     try:
-        return array.cast(kind)
+        return pa.array(plain_values(array), kind) if _has_views(array.type) else array.cast(kind)
     except pa.ArrowNotImplementedError:
-        pass
-    except pa.ArrowException as error:
-        if _is_number(bare(array.type)):
-            raise SchemaError(f"{array.type} where other files have {kind}: {error}; cast the column to one type") from error
+        return _rebuilt(array, kind)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        raise _misfit(array, kind, error) from error
+
+
+def _has_views(kind: Any) -> bool:
+    """Whether lists inside of a type are views, which pyarrow's cast (26.0) silently makes empty."""
+    import pyarrow.types as t
+
+    kind = bare(kind)
+    if t.is_struct(kind):
+        return any(_has_views(field.type) for field in kind)
+    if t.is_map(kind):
+        return _has_views(kind.item_type)
+    return is_list(kind) and (t.is_list_view(kind) or t.is_large_list_view(kind) or _has_views(kind.value_type))
+
+
+def _rebuilt(array: Any, kind: Any) -> Any:
+    """By way of Python's values, for what has no cast."""
+    import pyarrow as pa
+
     try:
         return pa.array(plain_values(array), kind)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-        raise SchemaError(f"{array.type} where other files have {kind}: {error}; cast the column to one type") from error
+        raise _misfit(array, kind, error) from error
+
+
+def _misfit(array: Any, kind: Any, error: Exception) -> SchemaError:
+    return SchemaError(f"{array.type} where other files have {kind}: {error}; cast the column to one type")
 
 
 def merge_features(files: Sequence[tuple[Path, dict[str, Feature]]]) -> dict[str, Feature]:

@@ -15,6 +15,8 @@ from atlas_ds.bridge.files.table import Table
 from atlas_ds.bridge.source import Example, Refused
 from atlas_ds.errors import SchemaError
 
+SAME = (frozenset(("string", "large_string", "string_view")), frozenset(("binary", "large_binary", "binary_view")))  # for whoever reads values
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -58,7 +60,7 @@ def _merged_notes(schema: Any, looks: Sequence[Look]) -> Iterator[str]:
     """Which columns have other types than some file says."""
     for column in schema:
         kinds = {str(bare(look.schema.field(column.name).type)) for look in looks} - {"null"}
-        if len(kinds) > 1 and not {"string", "large_string", "string_view"} >= kinds:
+        if len(kinds) > 1 and not any(alike.issuperset(kinds) for alike in SAME):
             yield f"{column.name}: {' and '.join(sorted(kinds))} in different files, read as {bare(column.type)}"
 
 

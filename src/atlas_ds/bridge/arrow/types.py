@@ -15,10 +15,10 @@ from typing import Any
 from atlas_ds.bridge.arrow.converting import Convert, Feature, array_of, converter, is_media, is_numbers
 from atlas_ds.bridge.arrow.merge import check_schema, fit
 from atlas_ds.bridge.arrow.own import own_fields, restorer
-from atlas_ds.bridge.arrow.plain import bare, is_text, is_text_like
+from atlas_ds.bridge.arrow.plain import bare, is_list, is_text, is_text_like
 from atlas_ds.bridge.arrow.values import stored_array
 from atlas_ds.bridge.source import Example, Refused
-from atlas_ds.errors import AtlasError, SchemaError
+from atlas_ds.errors import AtlasError, CorruptError, SchemaError
 from atlas_ds.schema.types import Field, array, make_field, media, nullable, struct, tensor
 
 ROWS = 1024  # of a batch that are converted at a time
@@ -57,6 +57,8 @@ class Plan:
                 found.append(convert(fit(batch.column(name), kind)))
             except AtlasError as error:
                 raise type(error)(f"column {name}: {error}") from error
+            except UnicodeDecodeError as error:
+                raise CorruptError(f"column {name}: text that is not UTF-8: {error}; write the column again, or as binary") from error
             except (pa.ArrowException, ValueError, OverflowError, TypeError, KeyError, OSError) as error:
                 raise SchemaError(f"column {name}: {error}; write the column again") from error
         return found
@@ -175,20 +177,43 @@ def _nested_spec(column: Any) -> object:
 
 def _notes(column: Any, feature: Feature, hole: bool) -> Iterator[str]:
     """What changes when a column becomes Atlas's."""
+    if array_of(column.type, feature) is not None:
+        return
+    if hole and is_numbers(bare(column.type)):
+        yield f"{column.name}: nulls stand inside of its lists, which arrays cannot hold; they are stored as lists"
+    for name, kind in _inner_types(column.name, column.type):
+        note = _note(kind)
+        if note is not None:
+            yield f"{name}: {note}"
+
+
+def _inner_types(name: str, kind: Any) -> Iterator[tuple[str, Any]]:
+    """A type and those inside of it, with the path to each."""
+    import pyarrow.types as t
+
+    yield name, kind
+    plain = bare(kind)
+    if t.is_struct(plain):
+        for field in plain:
+            yield from _inner_types(f"{name}.{field.name}", field.type)
+    elif t.is_map(plain):
+        yield from _inner_types(f"{name}[keys]", plain.key_type)
+        yield from _inner_types(f"{name}[values]", plain.item_type)
+    elif is_list(plain):
+        yield from _inner_types(f"{name}[]", plain.value_type)
+
+
+def _note(kind: Any) -> str | None:
     import pyarrow as pa
     import pyarrow.types as t
 
-    kind = bare(column.type)
-    if is_text_like(kind):
-        yield f"{column.name}: {kind} becomes text, which Atlas has a type for"
-    elif hole and is_numbers(kind) and array_of(column.type, feature) is None:
-        yield f"{column.name}: nulls stand inside of its lists, which arrays cannot hold; they are stored as lists"
-    elif t.is_map(kind):
-        pairs = "dicts" if is_text(bare(kind.key_type)) else "lists of [key, value], since the keys are no text"
-        yield f"{column.name}: maps become {pairs}"
-    elif t.is_interval(kind):
-        yield f"{column.name}: {kind} becomes a dict of months, days and nanoseconds"
-    elif t.is_timestamp(kind) and kind.tz not in (None, "UTC", "+00:00"):
-        yield f"{column.name}: moments are kept exactly, in UTC; the time zone {kind.tz} is not"
-    elif isinstance(column.type, pa.BaseExtensionType) and array_of(column.type, feature) is None:
-        yield f"{column.name}: {column.type} is stored as {kind}"
+    plain = bare(kind)
+    if is_text_like(plain):
+        return f"{plain} becomes text, which Atlas has a type for"
+    if t.is_map(plain):
+        return f"maps become {'dicts' if is_text(bare(plain.key_type)) else 'lists of [key, value], since the keys are no text'}"
+    if t.is_interval(plain):
+        return f"{plain} becomes a dict of months, days and nanoseconds"
+    if t.is_timestamp(plain) and plain.tz not in (None, "UTC", "+00:00"):
+        return f"moments are kept exactly, in UTC; the time zone {plain.tz} is not"
+    return f"{kind} is stored as {plain}" if isinstance(kind, pa.BaseExtensionType) else None

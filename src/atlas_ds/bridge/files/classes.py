@@ -91,7 +91,8 @@ def _is_empty_class(folder: PurePosixPath, layout: Layout) -> bool:
 
 
 def _notes(files: Sequence[PurePosixPath], layout: Layout, classes: list[str], empty: list[str]) -> Iterator[str]:
-    yield f"a folder per class: {len(classes)} classes, the label is the place of the name in metadata['classes']"
+    shown = ", ".join(classes[:10]) + (", ..." if len(classes) > 10 else "")
+    yield f"a folder per class: {len(classes)} classes ({shown}), the label is the place of the name in metadata['classes']"
     if layout.skip:
         yield f"the classes are the folders in {PurePosixPath(*files[0].parts[: layout.skip])}/, which holds all the files"
     if layout.split is not None:

@@ -68,7 +68,8 @@ def _array_spec(paths: list[Path]) -> object:
             continue
         dtype = dtype or found.dtype
         if found.dtype != dtype:
-            raise SchemaError(f"{path}: dtype {found.dtype}, but {paths[0].name} has {dtype}; save all with one dtype")
+            raise SchemaError(f"{path}: dtype {found.dtype}, but {paths[0].name} has {dtype}; save all with one dtype, or, if their rows are the"
+                              " examples, in one file: numpy.savez('all.npz', x=x, y=y)")
         shapes.add(found.shape)
     if dtype is None:
         raise damage or AtlasError("no array can be read")

@@ -191,7 +191,7 @@ def _some(names: list[str]) -> str:
 
 def _notes(walk: _Walk) -> Iterator[str]:
     if walk.litter:
-        yield f"{walk.litter:,} hidden files or files of the system ignored (.*, __MACOSX, Thumbs.db, ...)"
+        yield f"{walk.litter:,} hidden {'file or file' if walk.litter == 1 else 'files or files'} of the system ignored (.*, __MACOSX, Thumbs.db, ...)"
     twice = sum(count - 1 for count in walk.real.values() if count > 1)
     if walk.links and twice:
-        yield f"{twice:,} files are read again under the names of links to them"
+        yield f"{twice:,} {'file is' if twice == 1 else 'files are'} read again under the names of links to them"

@@ -106,6 +106,8 @@ def _joined(folder: Folder, source: Source, options: ReadOptions, told: list[Pur
 
     if labels:
         schema["label"] = "int64"
+    readable = set(folder.files) - set(folder.trouble)
+    missing = [str(folder.trouble.get(file) or f"{folder.path(file)}: no such file, but a row names it") for file in told if file not in readable]
     known = set(told) | set(metadata)
     left_out = [f"{file}: {_reason(file)}" for file in folder.files if file not in known]
     meta = dict(source.metadata) | ({"classes": classes} if labels else {})
@@ -114,7 +116,9 @@ def _joined(folder: Folder, source: Source, options: ReadOptions, told: list[Pur
         notes.append(f"splits by folder: {', '.join(sorted({split_name(file.parts[0]) for file in told}))}")
     if labels:
         notes.append(f"a table per class folder: {len(classes)} classes, the label is the place of the name in metadata['classes']")
-    return replace(source, format="imagefolder", examples=examples, schema=schema, metadata=meta, notes=tuple(notes), left_out=tuple(left_out))
+    return replace(
+        source, format="imagefolder", examples=examples, schema=schema, metadata=meta, notes=tuple(notes), left_out=tuple(left_out), refused=tuple(missing)
+    )
 
 
 def _reason(file: PurePosixPath) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import NamedTuple
@@ -20,23 +21,27 @@ ROWS = 20
 SHARE = {"path": 0.5, "name": 0.5, "stem": 0.9}  # of the cells that must be names of files; in the order of their exactness
 HEAD = 1 << 18
 DELIMITERS = ",\t;|"
+_FORM = re.compile(r"submission", re.IGNORECASE)
+_BETWEEN = re.compile(r"[\s,]*")
 _UNREADABLE = (AtlasError, OSError, EOFError, ValueError, RecursionError, csv.Error)
 
 
 class Naming(NamedTuple):
-    """table and column: where names of files stand. how: "path" (from the table's folder), "name" (in another folder: `inside`), or "stem" (without
-    the extension)."""
+    """table and column: where names of files stand. how: "path" (from the table's folder), "name" (in another folder), or "stem" (without the
+    extension). file: the first that is named. headless: the column's own name is one of a file, so that the table has no header."""
 
     table: PurePosixPath
     column: str
     how: str
-    inside: PurePosixPath
+    file: PurePosixPath
+    headless: bool = False
 
 
 def find_naming(folder: Folder, tables: list[PurePosixPath], media: list[PurePosixPath]) -> Naming | None:
-    """The first table and column most of whose first cells name media files; the most exact way wins."""
-    found = [naming for table in tables for naming in [_look(folder, table, media)] if naming is not None]
-    return min(found, key=lambda naming: tuple(SHARE).index(naming.how)) if found else None
+    """The first table and column most of whose first cells name media files; the most exact way wins, and then a table that is not called test.
+    A form for submissions says nothing of them."""
+    found = [naming for table in tables if not _FORM.search(table.name) for naming in [_look(folder, table, media)] if naming is not None]
+    return min(found, key=lambda naming: (tuple(SHARE).index(naming.how), naming.table.name.lower().startswith("test"))) if found else None
 
 
 def columns_of(folder: Folder, table: PurePosixPath) -> list[str]:
@@ -65,7 +70,7 @@ def _look(folder: Folder, table: PurePosixPath, media: list[PurePosixPath]) -> N
                 known = names if how == "name" else stems
                 hits = [known[last] for cell in cells if (last := PurePosixPath(cell).name) in known]
             if hits and len(hits) >= SHARE[how] * len(cells):
-                return Naming(table, column, how, base if how == "path" else hits[0].parent)
+                return Naming(table, column, how, base / hits[0] if how == "path" else hits[0], column in paths or column in names or column in stems)
     return None
 
 
@@ -89,5 +94,20 @@ def _rows(folder: Folder, table: PurePosixPath) -> Iterator[dict[str, object]]:
     if kind == "csv":
         delimiter = max(DELIMITERS, key=lines[0].count) if lines else ","
         return iter(list(csv.DictReader(io.StringIO("\n".join(lines)), delimiter=delimiter)))
+    if text.lstrip().startswith("["):
+        return _of_array(text)
     objects = (json.loads(line) for line in lines if line.strip())
     return (found for found in objects if isinstance(found, dict))
+
+
+def _of_array(text: str) -> Iterator[dict[str, object]]:
+    """The first objects of a JSON array; what follows a head that was cut ends it."""
+    decoder, at = json.JSONDecoder(), text.index("[") + 1
+    while at < len(text):
+        at = _BETWEEN.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing, too
+        try:
+            found, at = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            return
+        if isinstance(found, dict):
+            yield found

@@ -6,6 +6,7 @@ rows by guessing, it refuses and names the choices.
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -23,6 +24,7 @@ from atlas_ds.bridge.folders.imagefolder import is_of_media
 from atlas_ds.bridge.folders.naming import Naming, find_naming
 from atlas_ds.bridge.folders.seen import Seen, look_at
 from atlas_ds.bridge.streaming.indexed import indexed_kind
+from atlas_ds.bridge.values.media import kind_of
 from atlas_ds.errors import SchemaError, UnsupportedError
 
 FEW = 3  # files beside a table that need no question
@@ -128,16 +130,17 @@ def _table_of_media(seen: Seen) -> tuple[str, str] | None:
 
 
 def _media_advice(root: Path, naming: Naming) -> str:
+    """The command that reads a table together with the files it names."""
     table, column = root / naming.table, naming.column
-    rest = "; --from classes or --from samples leaves the table out"
-    if naming.how == "path":
-        return f"{table}: its column {column!r} names media files: atlas-ds convert {table} DST --media image={column} reads both{rest}"
-    where = f"files in {naming.inside}/" if naming.inside.parts else "files beside it"
-    part = f" {where}" if naming.how == "name" else f" {where}, without their extension"
-    return (
-        f"{table}: its column {column!r} names{part}; write the paths from the table's folder into a column (such as"
-        f" {'/'.join((*naming.inside.parts, 'NAME.jpg'))}), then: atlas-ds convert {table} DST --media image=COLUMN{rest}"
-    )
+    kind = kind_of(naming.file.suffix[1:]) or "image"
+    new = kind if kind != column else f"{kind}_file"
+    if naming.headless:
+        return f"{table}: names media files, but has no line with the columns' names ({column!r} is one of a file); write such a line at its top"
+    inside = str(naming.file.parent.relative_to(naming.table.parent)) if naming.file.is_relative_to(naming.table.parent) else str(naming.file.parent)
+    before = "" if inside == "." else inside + "/"
+    value = {"path": column, "name": f"{before}{{{column}}}", "stem": f"{before}{{{column}}}{naming.file.suffix}"}[naming.how]
+    command = shlex.join(("atlas-ds", "convert", str(table), "DST", "--media", f"{new}={value}"))
+    return f"{table}: its column {column!r} names media files, and this reads both: {command}; --from classes or --from samples leaves the table out"
 
 
 def _classes(seen: Seen) -> tuple[str, str] | None:
@@ -179,9 +182,15 @@ def _no_parallel_folders(seen: Seen, strangers: list[PurePosixPath]) -> None:
     beside = [folders[name] for name in sorted(BESIDE & set(folders))]
     if not beside or not (set(folders) & PICTURES or any(map(is_split, folders))):
         return
+    media = {file.stem for file in seen.media}
+    named = sum(file.stem in media for file in seen.folder.files if beside[0] in file.parts[:-1])
+    way = "write a metadata.jsonl at the top, with a row per image: its file_name and what is known of it"
+    if named and not any(beside[0] in file.parts[:-1] for file in seen.media):
+        other = next(file.parts[0] for file in seen.media)
+        way = f"put each file beside its image, where the names are the same (cp -r {beside[0]}/. {other}/), and convert {other}/; or {way}"
     raise _ambiguous(seen, f"the folder {beside[0]} seems to describe the media in other folders", {
         "samples": "makes an example of each file where it lies", "classes": "takes folders as classes",
-    }, f"put each file of {beside[0]} beside its image under the same name (cp -r labels/. images/), or write a metadata.jsonl with file_name")  # fmt: skip
+    }, way)  # fmt: skip
 
 
 def _samples(seen: Seen) -> tuple[str, str] | None:

@@ -51,13 +51,14 @@ def look_at(folder: Folder) -> Seen:
         kinds["others"], kinds["papers"] = kinds["papers"], []
     if kinds["metadata"] and not kinds["media"]:
         kinds["tables"], kinds["metadata"] = sorted(kinds["tables"] + kinds["metadata"]), []
-    jsons = [file for file in kinds["others"] if extension_of(file) == "json"]
-    if jsons and not kinds["media"] and all(file not in folder.trouble and is_json_table(folder, file) for file in jsons[:LOOKED_INTO]):
-        kinds["tables"] = sorted(kinds["tables"] + jsons)
-        kinds["others"] = [file for file in kinds["others"] if extension_of(file) != "json"]
     papers = set(kinds["papers"])
     parts = split_names(file for file in folder.files if file not in papers)
-    return Seen(folder, **kinds, parts=parts, partners=Counter(key for key, _ in parts.values()))
+    partners = Counter(key for key, _ in parts.values())
+    jsons = [file for file in kinds["others"] if extension_of(file) == "json" and (partners[parts[file][0]] == 1 or not kinds["media"])]
+    if jsons and all(file not in folder.trouble and is_json_table(folder, file) for file in jsons[:LOOKED_INTO]):
+        kinds["tables"] = sorted(kinds["tables"] + jsons)
+        kinds["others"] = [file for file in kinds["others"] if file not in set(jsons)]
+    return Seen(folder, **kinds, parts=parts, partners=partners)
 
 
 def _kind(file: PurePosixPath) -> str:
