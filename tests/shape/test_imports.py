@@ -140,6 +140,7 @@ BRIDGE = (
         "arrow.files", "arrow.parquet", "arrow.exporting",
     ),
     ("streaming", "files.tables"),
+    ("folders", "first_bytes"),
     ("detect",),
     ("conversion",),
     ("arrow.huggingface",),  # which converts what is open in this process

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from atlas_ds.bridge.compression.reading import MAX_EXPANSION
-from atlas_ds.bridge.detect import TARS, detect, open_source
+from atlas_ds.bridge.detect import TARS, Choice, choose, left_out_note, open_choice, tars_of
 from atlas_ds.bridge.refusals import Refusals
 from atlas_ds.bridge.source import ReadOptions, Refused, Source
 from atlas_ds.bridge.webdataset.importing import Imported, import_webdataset
@@ -43,7 +44,7 @@ class Converted:
 
 
 def convert(
-    src: str | Path,
+    src: str | Path | Choice,
     dst: str | Path,
     *,
     source_format: str | None = None,
@@ -67,7 +68,7 @@ def convert(
     trust_pickle: bool = False,
     missing: str = "error",
 ) -> Converted:
-    """Writes the examples of `src` as the dataset `dst`. Any error, Ctrl-C too, leaves `dst` as it was.
+    """Writes the examples of `src`, a path or what `choose` made of one, as the dataset `dst`. Any error, Ctrl-C too, leaves `dst` as it was.
 
     source_format: overrides detection (names in `detect.FORMATS`); tars are read as import_webdataset does. split: puts all rows into one split,
     whatever splits the source has. on_error: "raise" names all examples that cannot be converted and writes nothing; "skip" leaves them out and
@@ -79,22 +80,25 @@ def convert(
 
     Raises an AtlasError that names file and place for a source that is damaged, not understood, or holds what a dataset cannot.
     """
-    src, dst = local_path(src, "src"), local_path(dst, "dst")
-    refuse_overlap(src, dst)
+    dst = local_path(dst, "dst")
+    refuse_overlap(src.path if isinstance(src, Choice) else local_path(src, "src"), dst)
     check_on_error(on_error)
-    options = ReadOptions(encoding, media or {}, keep_names, follow_links, max_expansion, trust_pickle, missing)
-    name = source_format or detect(src)
-    if name == TARS:
+    options = ReadOptions(encoding, media or {}, keep_names, follow_links, max_expansion, trust_pickle, missing, on_error)
+    choice = src if isinstance(src, Choice) else choose(src, source_format, options)
+    if choice.format == TARS:
         if icc is not None:
-            raise AtlasError(f"{src}: icc is measured by AtlasDatasetWriter(append=True, icc=...) or atlas.shuffle; importing tars does not measure it")
+            raise AtlasError(
+                f"{choice.path}: icc is measured by AtlasDatasetWriter(append=True, icc=...) or atlas.shuffle; importing tars does not measure it"
+            )
+        tars, left_out = tars_of(choice)
         told = import_webdataset(
-            src, dst, shard_size=shard_size, block_size=block_size, compression=compression, access=access, overwrite=overwrite, append=append,
-            split=split, workers=workers, on_error=on_error, progress=progress, dry_run=dry_run,
+            list(tars), dst, shard_size=shard_size, block_size=block_size, compression=compression, access=access, overwrite=overwrite, append=append,
+            split=tars if split is None else split, workers=workers, on_error=on_error, max_expansion=max_expansion, progress=progress, dry_run=dry_run,
         )  # fmt: skip
-        return of_import(told)
-    source = open_source(src, name, options)
+        return of_import(told, choice.why, left_out, tars)
+    source = open_choice(choice, options)
     if dry_run:
-        return report(dst, source, source.total, 0.0)
+        return report(dst, source, source.total, 0.0, source.refused)
     return convert_source(
         source,
         dst,
@@ -150,7 +154,7 @@ def convert_source(
             read = write_examples(source, writer, split, refusals, bar, skip=on_error == "skip")
         if source.total is not None and read != source.total:
             raise AtlasError(f"{dst}: {source.format} gave {read:,} rows, but {source.total:,} were announced; did it change meanwhile?")
-        if refusals.count and (on_error == "raise" or refusals.count == read):
+        if refusals.errors and (on_error == "raise" or refusals.count == read):
             raise refusals.as_error(read)
     return report(dst, source, read - refusals.count, time.monotonic() - start, tuple(refusals.lines))
 
@@ -161,8 +165,11 @@ def write_examples(source: Source, writer: AtlasDatasetWriter, split: str | None
     read = 0
     for example, own_split in source.examples():
         if isinstance(example, Refused):
-            refusals.add(example.error)
-        elif skip or not refusals.count:
+            refusals.add(example.error, example.rows)
+            read += example.rows
+            bar.advance(example.rows)
+            continue
+        if skip or not refusals.errors:
             try:
                 writer.add_example(example, split=split or own_split)
             except (SchemaError, LimitError) as error:
@@ -178,9 +185,11 @@ def report(dst: Path, source: Source, rows: int | None, seconds: float, skipped:
     return Converted(dst, source.format, rows, seconds, source.notes, source.left_out, skipped, source.why, types)
 
 
-def of_import(told: Imported) -> Converted:
-    """What an import of tars did, as a conversion's report."""
-    return Converted(told.path, told.format, told.rows, told.seconds, told.notes)
+def of_import(told: Imported, why: str = "", left_out: tuple[str, ...] = (), tars: Mapping[str, str | None] | None = None) -> Converted:
+    """What an import of tars did, as a conversion's report. tars: each with its split."""
+    splits = Counter(split for split in (tars or {}).values() if split)
+    note = ("splits by name: " + ", ".join(f"{name} ({count} {'tar' if count == 1 else 'tars'})" for name, count in splits.items()),) if splits else ()
+    return Converted(told.path, told.format, told.rows, told.seconds, (*told.notes, *note, *left_out_note(left_out)), left_out, told.left_out, why)
 
 
 def check_on_error(on_error: str) -> None:

@@ -1,195 +1,192 @@
-"""Says what a path holds, by magic bytes and by the shape of a folder, and which reader is for it. It converts nothing."""
+"""Says what a path holds, why, and which reader is for it: files by their first bytes, folders by folders.py's rules. It converts nothing."""
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
 from atlas_ds.bridge.again import read_atlas
-from atlas_ds.bridge.arrow.files import FILE_MAGIC, STREAM_MAGIC, is_arrow_folder
-from atlas_ds.bridge.atlas_v1.files import looks_like_v1
+from atlas_ds.bridge.arrow.files import is_arrow_folder
 from atlas_ds.bridge.atlas_v1.reader import read_atlas_v1
-from atlas_ds.bridge.compression.reading import NAMES, open_unpacked, packing
 from atlas_ds.bridge.files.arrays import read_npy, read_npz
-from atlas_ds.bridge.files.folder import folder_shape, list_files, read_folder
-from atlas_ds.bridge.files.idx import idx_files, looks_like_idx, read_idx
+from atlas_ds.bridge.files.classes import read_classes
+from atlas_ds.bridge.files.idx import read_idx
+from atlas_ds.bridge.files.listing import Folder, list_folder, require_files
+from atlas_ds.bridge.files.roles import is_tar
+from atlas_ds.bridge.files.samples import read_samples
+from atlas_ds.bridge.files.split_folders import is_split, split_name
+from atlas_ds.bridge.files.splits import split_of
 from atlas_ds.bridge.files.tables import read_table
-from atlas_ds.bridge.opening import open_binary, unreadable
+from atlas_ds.bridge.first_bytes import format_of_file
+from atlas_ds.bridge.folders.imagefolder import read_imagefolder
+from atlas_ds.bridge.folders.rules import mark_of, rule_for
+from atlas_ds.bridge.folders.table_folder import read_table_folder
+from atlas_ds.bridge.opening import unreadable
 from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Source
-from atlas_ds.bridge.streaming.indexed import indexed_kind
 from atlas_ds.bridge.streaming.litdata import read_litdata
 from atlas_ds.bridge.streaming.mds import read_mds
-from atlas_ds.bridge.tar.archive import BLOCK, is_header
-from atlas_ds.bridge.webdataset.urls import TAR
-from atlas_ds.errors import AtlasError, CorruptError, UnsupportedError
+from atlas_ds.errors import AtlasError
 from atlas_ds.store.paths import local_path
 
-READERS: Mapping[str, Callable[..., Source]] = MappingProxyType(
-    {
-        "classes": partial(read_folder, shape="classes"),
-        "samples": partial(read_folder, shape="samples"),
-        "parquet": partial(read_table, format="parquet"),
-        "arrow": partial(read_table, format="arrow"),
-        "csv": partial(read_table, format="csv"),
-        "jsonl": partial(read_table, format="jsonl"),
-        "npy": read_npy,
-        "npz": read_npz,
-        "idx": read_idx,
-        "mds": read_mds,
-        "litdata": read_litdata,
-        "atlas": read_atlas,
-        "atlas-v1": read_atlas_v1,
-    }
+LEFT_OUT = "files left out: "
+NAMED = 5  # files in the note of what is left out
+OfPath = Callable[[Path, ReadOptions], Source]
+OfFolder = Callable[[Folder, ReadOptions], Source]
+
+
+def _saved_or_tables(folder: Folder, options: ReadOptions) -> Source:
+    """What save_to_disk wrote has a list of its files; other folders have only names."""
+    return read_table(folder.root, options, format="arrow") if is_arrow_folder(folder.root) else read_table_folder(folder, options, format="arrow")
+
+
+FILES: Mapping[str, OfPath] = MappingProxyType(
+    {name: partial(read_table, format=name) for name in ("parquet", "arrow", "csv", "jsonl")}
+    | {"npy": read_npy, "npz": read_npz, "idx": read_idx, "mds": read_mds, "litdata": read_litdata, "atlas": read_atlas}
 )
+"""What reads a file. An index of mds or litdata stands for its folder."""
+FOLDERS: Mapping[str, OfFolder] = MappingProxyType(
+    {"classes": read_classes, "samples": read_samples, "imagefolder": read_imagefolder, "arrow": _saved_or_tables}
+    | {name: partial(read_table_folder, format=name) for name in ("parquet", "csv", "jsonl")}
+)
+"""What reads the files of a folder as they are listed."""
+WHOLE_FOLDERS: Mapping[str, OfPath] = MappingProxyType(
+    {"idx": read_idx, "mds": read_mds, "litdata": read_litdata, "atlas": read_atlas, "atlas-v1": read_atlas_v1}
+)
+"""What reads a folder by the index it has."""
+READ = ("classes", "samples", "imagefolder", "parquet", "arrow", "csv", "jsonl", "npy", "npz", "idx", "mds", "litdata", "atlas", "atlas-v1")
 TARS = "webdataset"
-FORMATS = (*READERS, TARS)
+FORMATS = (*READ, TARS)
 """All that can be converted; tars are read by import_webdataset, since they may be many."""
 OPTIONS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
-        "encoding": frozenset(("csv", "jsonl")),
+        "encoding": frozenset(("csv", "jsonl", "samples", "imagefolder")),
         "media": frozenset(("csv", "jsonl", "parquet", "arrow")),
-        "keep_names": frozenset(("classes", "samples")),
-        "follow_links": frozenset(("classes", "samples", "csv", "jsonl", "parquet", "arrow")),
-        "max_expansion": frozenset(("csv", "jsonl", "idx", "npz", "samples", TARS)),
+        "keep_names": frozenset(("classes", "samples", "imagefolder")),
+        "follow_links": frozenset(READ) - {"atlas"} | {TARS},
+        "max_expansion": frozenset(("csv", "jsonl", "idx", "npz", "samples", "imagefolder", "mds", "litdata", "atlas-v1", TARS)),
         "trust_pickle": frozenset(("atlas-v1",)),
         "missing": frozenset(("atlas-v1",)),
     }
 )
 """Which formats each of ReadOptions says something to. To others it must have its default."""
-FOLDERS = frozenset(("classes", "samples", "parquet", "arrow", "idx", "mds", "litdata", "atlas", "atlas-v1"))
-ONLY_FOLDERS = ("classes", "samples", "atlas-v1")
-_STRANGERS = (
-    (0, b"\x89HDF", "HDF5; write rows with h5py and AtlasDatasetWriter"),
-    (0, b"%PDF", "PDF"),
-)
 
 
-def detect(src: str | Path) -> str:
-    """The format's name, one of READERS. UnsupportedError says what was seen where none fits."""
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A path with the format it has and the reason. folder: its files, where the format needs them listed."""
+
+    path: Path
+    format: str
+    why: str
+    folder: Folder | None = None
+
+
+def choose(src: str | Path, source_format: str | None = None, options: ReadOptions = DEFAULTS) -> Choice:
+    """The format of `src`, by its content unless it is given, and why. AtlasError says what was seen where none fits, or where it takes a person."""
     path = local_path(src, "src")
+    if source_format is not None and source_format not in FORMATS:
+        raise AtlasError(f"{source_format!r} is no format that can be read; choose from {', '.join(FORMATS)}")
     try:
-        if path.is_dir():
-            return _folder(path)
         path.stat()
     except FileNotFoundError:
         raise AtlasError(f"{path}: no such file or folder; check the path") from None
     except OSError as error:
         raise unreadable(path, error) from error
-    return _file(path)
+    _check_encoding(path, options.encoding)
+    choice = _choose_folder(path, source_format, options) if path.is_dir() else _choose_file(path, source_format, options)
+    check_options(path, choice.format, options)
+    return choice
+
+
+def _choose_folder(path: Path, given: str | None, options: ReadOptions) -> Choice:
+    if given is not None:
+        if given not in FOLDERS and given not in WHOLE_FOLDERS and given != TARS:
+            raise AtlasError(f"{path}: a folder, but {given} is read from a single file; name the file")
+        folder = list_folder(path, follow_links=options.follow_links) if given in FOLDERS or given == TARS else None
+        if folder is not None:
+            require_files(folder)
+        return Choice(path, given, "as --from says", folder)
+    mark = mark_of(path)
+    if mark is not None:
+        return Choice(path, *mark)
+    folder = list_folder(path, follow_links=options.follow_links)
+    return Choice(path, *rule_for(folder), folder)
+
+
+def _choose_file(path: Path, given: str | None, options: ReadOptions) -> Choice:
+    if given is None:
+        return Choice(path, *format_of_file(path, options))
+    if given not in FILES and given != TARS:
+        raise AtlasError(f"{path}: a file, but {given} is read from a folder; name the folder")
+    return Choice(path, given, "as --from says")
+
+
+def detect(src: str | Path) -> str:
+    """The format's name, one of FORMATS."""
+    return choose(src, None, DEFAULTS).format
 
 
 def open_source(src: str | Path, source_format: str | None = None, options: ReadOptions = DEFAULTS) -> Source:
     """The reader's source for `src`; the format is detected unless it is given. An option that says nothing to the format is refused."""
-    path = local_path(src, "src")
-    if source_format is not None and source_format not in FORMATS:
-        raise AtlasError(f"{source_format!r} is no format that can be read; choose from {', '.join(FORMATS)}")
-    if not path.exists():
-        raise AtlasError(f"{path}: no such file or folder; check the path")
-    name = source_format or detect(path)
-    if name == TARS:
-        raise AtlasError(f"{path}: WebDataset tars; use convert or import_webdataset, which read many")
-    if path.is_dir() and name not in FOLDERS:
-        raise AtlasError(f"{path}: a folder, but {name} is read from a single file; name the file")
-    if not path.is_dir() and name in ONLY_FOLDERS:
-        raise AtlasError(f"{path}: a file, but {name} is read from a folder; name the folder")
-    check_options(path, name, options)
-    return READERS[name](path, options)
+    return open_choice(choose(src, source_format, options), options)
+
+
+def open_choice(choice: Choice, options: ReadOptions = DEFAULTS) -> Source:
+    """The source of what was chosen, with the reason and what the listing found."""
+    if choice.format == TARS:
+        raise AtlasError(f"{choice.path}: WebDataset tars; use convert or import_webdataset, which read many")
+    folder = choice.folder
+    if folder is not None and choice.format in FOLDERS:
+        source = FOLDERS[choice.format](folder, options)
+        left_out = (*source.left_out, *folder.left_out)
+        return replace(source, why=choice.why, notes=(*source.notes, *folder.notes, *left_out_note(left_out)), left_out=left_out)
+    reader = WHOLE_FOLDERS if choice.path.is_dir() else FILES
+    return replace(reader[choice.format](choice.path, options), why=choice.why)
+
+
+def left_out_note(left_out: Sequence[str]) -> tuple[str, ...]:
+    """The sentence that names the first files that are left out."""
+    if not left_out:
+        return ()
+    more = f"; and {len(left_out) - NAMED:,} more" if len(left_out) > NAMED else ""
+    return (LEFT_OUT + "; ".join(left_out[:NAMED]) + more,)
+
+
+def tars_of(choice: Choice) -> tuple[dict[str, str | None], tuple[str, ...]]:
+    """The tars of a choice, each with its split, and what is left out beside them. Splits are folders, or words of the names of all tars."""
+    folder = choice.folder
+    if folder is None:
+        return {str(choice.path): None}, ()
+    found = [file for file in folder.files if is_tar(file)]
+    if not found:
+        raise AtlasError(f"{folder.root}: a folder without .tar files; name the files")
+    for file in found:
+        if file in folder.trouble:
+            raise folder.trouble[file]
+    if all(len(file.parts) > 1 and is_split(file.parts[0]) for file in found):
+        splits: list[str | None] = [split_name(file.parts[0]) for file in found]
+    else:
+        splits = [split_of(file) for file in found]
+        if None in splits or len(set(splits)) < 2:
+            splits = [None] * len(found)
+    kept = set(found)
+    left_out = (*(f"{file}: not a tar" for file in folder.files if file not in kept), *folder.left_out)
+    return {str(folder.path(file)): split for file, split in zip(found, splits, strict=True)}, left_out
 
 
 def check_options(path: Path, name: str, options: ReadOptions) -> None:
+    """AtlasError for an option that says nothing to the format."""
     for option, formats in OPTIONS.items():
         if name not in formats and getattr(options, option) != getattr(DEFAULTS, option):
             flag = "--" + option.replace("_", "-")
             raise AtlasError(f"{path}: {flag} ({option}=) is for {', '.join(sorted(formats))}, and this is {name}; leave it out, or say --from")
 
 
-def _folder(path: Path) -> str:
-    if (path / "atlas.json").is_file():
-        return "atlas"
-    if looks_like_v1(path):
-        return "atlas-v1"
-    if len(idx_files(path)) > 1:
-        return "idx"
-    indexed = indexed_kind(path)
-    if indexed is not None:
-        return indexed
-    if is_arrow_folder(path):
-        return "arrow"
-    files = list_files(path)
-    if any(TAR.search(file.name) for file in files if len(file.parts) == 1):
-        return TARS
-    suffixes = {file.suffix.lower() for file in files}
-    if suffixes in ({".parquet"}, {".arrow"}):
-        return suffixes.pop()[1:]
-    return folder_shape(files)
-
-
-def _file(path: Path) -> str:
-    if holds_tar(path):
-        return TARS
-    head = _head(path)
-    suffix = (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
-    if not head:
-        raise CorruptError(f"{path}: byte 0: the file is empty; nothing to convert")
-    if head.startswith(b"PAR1"):
-        return "parquet"
-    if head.startswith((FILE_MAGIC, STREAM_MAGIC)):
-        return "arrow"
-    if head.startswith(b"\x93NUMPY"):
-        return "npy"
-    if head.startswith(b"PK") and (suffix == ".npz" or b".npy" in head):
-        return "npz"
-    if looks_like_idx(head):
-        return "idx"
-    if head.startswith(b"\x89ATL\r\n\x1a\n"):
-        return "atlas"
-    for offset, magic, name in _STRANGERS:
-        if head[offset:].startswith(magic):
-            raise UnsupportedError(f"{path}: {name}")
-    if (packed := packing(head)) is not None:
-        raise UnsupportedError(f"{path}: compressed with {NAMES[packed]}, and no tar inside; unpack it first")
-    return _text(path, head, suffix)
-
-
-def holds_tar(path: Path) -> bool:
-    """Whether a file is a tar, packed or not: its first block is a header with the right checksum, or an end mark."""
+def _check_encoding(path: Path, name: str | None) -> None:
     try:
-        with path.open("rb") as file, open_unpacked(file, str(path)) as inner:
-            return is_header(inner.read(BLOCK))
-    except AtlasError:
-        return False
-    except OSError as error:
-        raise unreadable(path, error) from error
-
-
-def _text(path: Path, head: bytes, suffix: str) -> str:
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if b"\0" in head:
-        raise UnsupportedError(f"{path}: begins with {head[:8].hex(' ')}, which is no format known here; {_advice()}")
-    if text.startswith(b"{"):
-        return "jsonl"
-    if text.startswith(b"["):
-        raise UnsupportedError(f"{path}: a JSON array; write one object per line, e.g. jq -c '.[]' a.json > a.jsonl")
-    first = text.split(b"\n", 1)[0]
-    if suffix in (".csv", ".tsv") or any(mark in first for mark in (b",", b"\t", b";", b"|")):
-        return "csv"
-    raise UnsupportedError(f"{path}: text, but neither a table nor JSON lines; {_advice()}")
-
-
-def _head(path: Path) -> bytes:
-    try:
-        with open_binary(path) as file:
-            return file.read(512)
-    except (EOFError, zlib.error) as error:
-        raise CorruptError(f"{path}: the gzip stream is damaged: {error}; fetch the file again") from error
-    except OSError as error:
-        if error.errno is None:
-            raise CorruptError(f"{path}: the gzip stream is damaged: {error}; fetch the file again") from error
-        raise unreadable(path, error) from error
-
-
-def _advice() -> str:
-    return f"say --from with one of {', '.join(FORMATS)}, or write it with AtlasDatasetWriter"
+        "".encode(name or "utf-8")
+    except LookupError:  # rot13 and its like, too, which are no encodings of text
+        raise AtlasError(f"{path}: --encoding {name}: no encoding of text has this name; write e.g. latin1, cp1252 or utf-16") from None

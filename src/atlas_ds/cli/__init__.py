@@ -16,6 +16,7 @@ from atlas_ds.cli import bench, convert, head, info, repair, shuffle, verify
 from atlas_ds.cli.text import one_line
 from atlas_ds.errors import AtlasError
 
+DEBUG = "ATLAS_DEBUG"  # in the environment: errors come with their traceback
 COMMANDS = (convert, shuffle, info, head, verify, repair, bench)
 
 EPILOG = """\
@@ -28,6 +29,7 @@ examples:
   atlas-ds COMMAND --help                     options and examples of one command
 
 exit codes: 0 fine, 1 damage or failure, 2 wrong usage, 130 interrupted
+ATLAS_DEBUG=1 in the environment shows the traceback of an error
 """
 
 
@@ -69,9 +71,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (AtlasError, OSError, ValueError, TypeError, LookupError) as error:
+        if DEBUG in os.environ:
+            raise
         return _fail(one_line(error), 1)
     except MemoryError:
         return _fail("out of memory; use a smaller --shard-size or fewer rows", 1)
+    except Exception as error:  # a fault of this package or of one it uses: told in one line too, with the way to see all of it
+        if DEBUG in os.environ:
+            raise
+        return _fail(f"unexpected {type(error).__name__}: {one_line(error)}; this is a bug: run again with {DEBUG}=1 to see where, and report it", 1)
 
 
 def _fail(message: str, code: int) -> int:

@@ -11,30 +11,35 @@ from typing import Any
 
 from atlas_ds import bridge
 from atlas_ds.bridge.compression.reading import MAX_EXPANSION
-from atlas_ds.bridge.webdataset.urls import TAR
+from atlas_ds.bridge.detect import LEFT_OUT
+from atlas_ds.bridge.tar.names import TAR
 from atlas_ds.cli.options import add_json, add_storage, positive, storage, subparser
 from atlas_ds.cli.text import count, duration, ratio, size
 from atlas_ds.dataset.reader import AtlasDataset
 from atlas_ds.errors import AtlasError
 
 EXAMPLES = """\
-what it reads, told apart by content:
-  classes   a folder per class: pets/cat/1.jpg, pets/dog/7.jpg       -> image, label
-  samples   files with one base name: a.jpg a.json b.jpg b.json      -> key, jpg, json
-  parquet   a file, or a folder of .parquet files                    csv, jsonl   also gzipped
-  npy, npz  rows along the first axis                                idx          MNIST and its kin
-  arrow     a file, or what save_to_disk of Hugging Face wrote
-  mds       a folder of MosaicML Streaming                           litdata      one of LitData
-  atlas     an Atlas dataset, to store it anew with other options
-  atlas-v1  a dataset of torch-atlas-ds (version 1): needs --trust-pickle
-  webdataset  tars, one or many, packed or not: names, a-{000..099}.tar, a folder of them, URLs, - for standard input
+what it reads, detected from the content:
+  classes      a folder per class: pets/cat/1.jpg, pets/dog/7.jpg       -> image, label, file_name
+  samples      files with one base name: a.jpg a.json b.jpg b.json      -> key, jpg, json
+  imagefolder  images and metadata.csv, .jsonl or .parquet with a column file_name
+  parquet, csv, jsonl, arrow   a file, or a folder of such files; also compressed CSV and JSON; what save_to_disk of Hugging Face wrote
+  npy, npz     rows along the first axis                                idx          MNIST and its kin
+  mds          a folder of MosaicML Streaming                           litdata      one of LitData
+  webdataset   tars, one or many, compressed or not: names, a-{000..099}.tar, a folder of them, URLs, - for standard input
+  atlas        an Atlas dataset, to store it again with other options
+  atlas-v1     a dataset of torch-atlas-ds (version 1): needs --trust-pickle
+Folders called train, val, test become splits. Files that do not belong to what most of a folder is are left out and listed.
 what it writes: an Atlas dataset; tars if SRC is an Atlas dataset and DST is called like a tar
 
 examples:
-  atlas-ds convert pets/ pets-atlas
+  atlas-ds convert pets/ pets-atlas --dry-run
+  atlas-ds convert pets/ pets-atlas --skip-errors
   atlas-ds convert train.parquet news-atlas --split train
   atlas-ds convert test.parquet news-atlas --split test --append
   atlas-ds convert logs.csv logs-atlas --compression zstd --access scan
+  atlas-ds convert train.csv cars-atlas --media image=path
+  atlas-ds convert train.csv cars-atlas --media 'image=photos/{id}.jpg'
   atlas-ds convert pets/ pets-atlas --compression json=zstd --compression jpg=none
   atlas-ds convert cars-*.tar cars-atlas --decode
   atlas-ds convert 'https://host/cars-{000000..000099}.tar' cars-atlas --dry-run
@@ -75,7 +80,7 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     reading.add_argument("--dry-run", action="store_true", help="say what SRC is, why, and what would be written; write nothing")
     reading.add_argument("--skip-errors", action="store_true", help="leave out examples that cannot be converted, and list them")
     reading.add_argument("--encoding", metavar="NAME", help="of text files, e.g. latin1 (default: UTF-8 or UTF-16, by their first bytes)")
-    reading.add_argument("--media", action="append", metavar="NEW=COLUMN", type=_media, help="read the files that COLUMN names, as column NEW; may be repeated")
+    reading.add_argument("--media", action="append", metavar="NEW=COLUMN", type=_media, help="read the files that COLUMN names (or images/{COLUMN}.jpg), as column NEW; may be repeated")
     reading.add_argument("--keep-names", action=argparse.BooleanOptionalAction, help="store each file's name as a column (default: where the files are media)")
     reading.add_argument("--follow-links", action="store_true", help="read what links name outside of SRC")
     reading.add_argument("--max-expansion", type=positive, default=MAX_EXPANSION, metavar="TIMES",
@@ -110,59 +115,98 @@ def run(args: argparse.Namespace) -> int:
     progress = not args.quiet and not args.json
     if TAR.search(args.dst):
         return export(args, progress)
-    if not args.dry_run and (Path(args.dst) / "atlas.json").exists() and not (args.append or args.overwrite):
-        raise FileExistsError(f"{args.dst}: a dataset is there: --append adds to it, --overwrite replaces it, or choose another folder")
-    tars = are_tars(args)
+    check_places(args)
+    common = {**storage(args), "overwrite": args.overwrite, "append": args.append, "progress": progress}
+    choice = chosen(args)
+    tars = choice is None or choice.format == bridge.TARS
     if len(args.src) > 1 and not tars:
         raise AtlasError(f"{args.src[1]}: several sources are read only if they are tars; convert the others one by one, with --append")
     given = [option for option, name, default in FOR_TARS if getattr(args, name) != default]
     if not tars and given:
-        raise AtlasError(f"{args.src[0]}: is no tar and no folder of tars, and {given[0]} is for tars; leave it out, or say --from webdataset")
-    common = {**storage(args), "overwrite": args.overwrite, "append": args.append, "split": args.split, "progress": progress}
-    if tars:
-        told = bridge.import_webdataset(
-            args.src,
-            args.dst,
-            fields=args.fields,
-            decode=args.decode,
-            interleaved=args.interleaved,
-            duplicates=args.duplicates,
-            strict=args.strict,
-            on_error="skip" if args.skip_errors else "raise",
-            resume=args.resume,
-            dry_run=args.dry_run,
-            **common,
-        )
-        done = bridge.of_import(told)
+        raise AtlasError(f"{args.src[0]}: is not a tar or a folder of tars, and {given[0]} is for tars; leave it out, or say --from webdataset")
+    if choice is None or tars:
+        done = of_tars(args, choice, common)
     else:
         done = bridge.convert(
-            args.src[0],
+            choice,
             args.dst,
-            source_format=args.source_format,
+            split=args.split,
             icc=args.icc,
             on_error="skip" if args.skip_errors else "raise",
-            encoding=args.encoding,
-            media=dict(args.media or ()),
-            keep_names=args.keep_names,
-            follow_links=args.follow_links,
-            max_expansion=args.max_expansion,
             dry_run=args.dry_run,
-            trust_pickle=args.trust_pickle,
-            missing=args.missing,
+            **reading(args),
             **common,
         )
     tell(args, done)
     return 0
 
 
-def are_tars(args: argparse.Namespace) -> bool:
-    """Told by content; names that are patterns or addresses can only be tars."""
-    if args.source_format is not None:
-        return bool(args.source_format == bridge.TARS)
+def check_places(args: argparse.Namespace) -> None:
+    """What is wrong with SRC and DST before anything is read."""
+    src, dst = Path(args.src[0]), Path(args.dst)
+    if not args.dry_run and (dst / "atlas.json").exists() and not (args.append or args.overwrite):
+        raise FileExistsError(f"{dst}: a dataset is there: --append adds to it, --overwrite replaces it, or choose another folder")
+    swapped = (dst.exists() and not (dst / "atlas.json").exists()) and (not src.exists() and not is_pattern(args.src[0]))
+    if swapped:
+        raise AtlasError(f"{src}: no such file or folder, but {dst} is there; the order is SRC, then DST: atlas-ds convert {dst} {src}")
+    if src.exists() and dst.exists() and src.samefile(dst):
+        return  # convert says so
+    if dst.is_file():
+        raise FileExistsError(f"{dst} is a file; a dataset is a folder: name a new one")
+    if dst.is_dir() and not (dst / "atlas.json").exists() and any(item.name[0] != "." and item.suffix != ".atlas" for item in dst.iterdir()):
+        turned = f"; if {dst} is what you want to read, the order is SRC, then DST" if (src / "atlas.json").exists() else ""
+        raise FileExistsError(f"{dst}: the folder has other files and no dataset: choose a new or empty folder{turned}")
+
+
+def is_pattern(name: str) -> bool:
+    """Names that can only be tars: standard input, braces, lists, addresses."""
+    return name == "-" or any(mark in name for mark in ("{", "::", "://"))
+
+
+def reading(args: argparse.Namespace) -> dict[str, Any]:
+    """What add_reading asked for, as convert takes it."""
+    return {
+        "encoding": args.encoding,
+        "media": dict(args.media or ()),
+        "keep_names": args.keep_names,
+        "follow_links": args.follow_links,
+        "max_expansion": args.max_expansion,
+        "trust_pickle": args.trust_pickle,
+        "missing": args.missing,
+    }
+
+
+def chosen(args: argparse.Namespace) -> bridge.Choice | None:
+    """What the first source is; None for names that can only be tars."""
     first = args.src[0]
-    if not Path(first).exists() and (first == "-" or any(mark in first for mark in ("{", "::", "://"))):
-        return True
-    return bridge.detect(first) == bridge.TARS
+    if not Path(first).exists() and (is_pattern(first) or args.source_format == bridge.TARS):
+        return None
+    if args.media and len({new for new, _ in args.media}) < len(args.media):
+        raise AtlasError("--media: two columns of one name; give each a name of its own")
+    return bridge.choose(first, args.source_format, bridge.ReadOptions(**reading(args)))
+
+
+def of_tars(args: argparse.Namespace, choice: bridge.Choice | None, common: dict[str, Any]) -> bridge.Converted:
+    """Converts tars: those of the folder that was chosen, or all that are named."""
+    if args.icc:
+        raise AtlasError(f"{args.src[0]}: --icc is not measured while tars are imported; AtlasDatasetWriter(append=True, icc=...) measures it")
+    tars, left_out = bridge.tars_of(choice) if choice is not None and len(args.src) == 1 else ({}, ())
+    told = bridge.import_webdataset(
+        list(tars) or args.src,
+        args.dst,
+        fields=args.fields,
+        decode=args.decode,
+        interleaved=args.interleaved,
+        duplicates=args.duplicates,
+        strict=args.strict,
+        on_error="skip" if args.skip_errors else "raise",
+        resume=args.resume,
+        dry_run=args.dry_run,
+        max_expansion=args.max_expansion,
+        split=args.split or tars or None,
+        **common,
+    )
+    return bridge.of_import(told, choice.why if choice is not None else "", left_out, None if args.split else tars)
 
 
 def tell(args: argparse.Namespace, done: bridge.Converted) -> None:
@@ -185,15 +229,18 @@ def tell(args: argparse.Namespace, done: bridge.Converted) -> None:
     if args.dry_run and done.columns:
         print("  columns: " + ", ".join(f"{name} {kind}" for name, kind in done.columns.items()))
     for note in done.notes:
-        print(f"  {note}")
-    listed("files left out", done.left_out)
-    listed("examples left out", done.skipped)
+        if not note.startswith(LEFT_OUT):  # the list below has them
+            print(f"  {note}")
+    if done.format == "atlas":
+        print("  a dataset again; for tars, let DST end in .tar: NAME-%06d.tar")
+    listed("file", "left out", done.left_out)
+    listed("example", "that would be refused" if args.dry_run else "left out", done.skipped)
 
 
-def listed(what: str, lines: Sequence[str]) -> None:
+def listed(noun: str, what: str, lines: Sequence[str]) -> None:
     """The first lines of a list that may be long; --json has all."""
     if lines:
-        print(f"  {len(lines):,} {what}:")
+        print(f"  {count(len(lines), noun)} {what}:")
     for line in lines[:SHOWN]:
         print(f"    {line}")
     if len(lines) > SHOWN:

@@ -41,7 +41,7 @@ def test_paths_that_cannot_be(tmp_path):
     with pytest.raises(AtlasError, match="no format that can be read"):
         open_source(table(tmp_path / "t.csv"), "xml")
     with pytest.raises(AtlasError, match="name the file"):
-        open_source(tmp_path, "csv")
+        open_source(tmp_path, "npz")
     with pytest.raises(AtlasError, match="name the folder"):
         open_source(tmp_path / "t.csv", "samples")
 
@@ -92,7 +92,7 @@ def test_nothing_is_published_on_a_stop(tmp_path, monkeypatch, stop):
         raise stop
 
     source = bridge.Source("csv", torn, 2)
-    monkeypatch.setattr("atlas_ds.bridge.conversion.open_source", lambda *_: source)
+    monkeypatch.setattr("atlas_ds.bridge.conversion.open_choice", lambda *_: source)
     with pytest.raises(type(stop) if isinstance(stop, BaseException) else stop):
         convert(tmp_path / "t.csv", out, overwrite=True)
     assert {p.name: p.read_bytes() for p in out.iterdir() if p.name in before} == before
@@ -104,7 +104,7 @@ def test_nothing_is_published_on_a_stop(tmp_path, monkeypatch, stop):
 
 def test_source_that_shrinks(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "atlas_ds.bridge.conversion.open_source", lambda *_: bridge.Source("csv", lambda: iter([({"a": 1}, None)]), 2)
+        "atlas_ds.bridge.conversion.open_choice", lambda *_: bridge.Source("csv", lambda: iter([({"a": 1}, None)]), 2)
     )
     (tmp_path / "t").write_text("a,b\n1,2\n")
     with pytest.raises(AtlasError, match="gave 1 rows, but 2"):

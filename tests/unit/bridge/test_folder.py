@@ -159,8 +159,8 @@ def test_file_that_vanishes_is_named(tmp_path):
     (tmp_path / "a.txt").write_text("x")
     source = open_source(tmp_path)
     (tmp_path / "a.txt").unlink()
-    with pytest.raises(AtlasError, match=r"a\.txt: no such file"):
-        rows(source)
+    [refused] = rows(source)
+    assert "a.txt: no such file" in str(refused.error)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_file_that_vanishes_is_named(tmp_path):
         (["a.key"], "column of the samples"),
         (["README"], "no file has an extension"),
         ([".hidden"], "no files"),
-        ([f"x.{i}.bin" for i in range(70)], "70 different extensions"),
+        ([f"x.e{i}" for i in range(70)], "70 different extensions"),
     ],
 )
 def test_impossible_folders(tmp_path, names, words):
@@ -184,9 +184,10 @@ def test_forced_classes_with_strangers(tmp_path, jpeg):
     (tmp_path / "cat").mkdir()
     (tmp_path / "cat" / "1.jpg").write_bytes(jpeg)
     (tmp_path / "cat" / "notes.txt").write_text("x")
-    assert detect(tmp_path) == "samples"
-    with pytest.raises(SchemaError, match=r"notes\.txt"):
-        read_folder(tmp_path, shape="classes")
+    source = read_folder(tmp_path, shape="classes")
+    assert (source.total, source.left_out) == (1, ("cat/notes.txt: not an image, audio or video file",))
+    with pytest.raises(SchemaError, match="--from classes"):
+        detect(tmp_path)
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP"])

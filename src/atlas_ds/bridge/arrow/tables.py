@@ -15,7 +15,6 @@ from atlas_ds.bridge.files.table import Table
 from atlas_ds.bridge.source import Example, Refused
 from atlas_ds.errors import SchemaError
 
-
 SAME = (frozenset(("string", "large_string", "string_view")), frozenset(("binary", "large_binary", "binary_view")))  # for whoever reads values
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from atlas_ds.bridge.opening import unreadable
+from atlas_ds.bridge.opening import map_bytes, open_regular, unreadable
 from atlas_ds.bridge.values.by_extension import decode_value, kind_name, value_spec
 from atlas_ds.bridge.values.media import checked_media
-from atlas_ds.errors import CorruptError, SchemaError
+from atlas_ds.bridge.values.npy import view_npy
+from atlas_ds.errors import AtlasError, CorruptError, SchemaError
 from atlas_ds.schema.types import array, tensor
 
+_TEXTS = ("text", "json", "number")
 _WHOLE_FILES = (None, "npz", "tenbin")  # stay bytes: no column holds several arrays, and pickles are not read
 
 
@@ -24,28 +27,52 @@ def field_spec(paths: list[Path], extension: str) -> object:
     return "bytes" if kind in _WHOLE_FILES else value_spec(extension)
 
 
-def read_field(path: Path, extension: str) -> object:
-    """The value of one file, by the last part of its extension ("seg.png" is a png)."""
+def read_field(path: Path, extension: str, encoding: str | None = None) -> object:
+    """The value of one file, by the last part of its extension ("seg.png" is a png). encoding: of text; None: UTF-8, or UTF-16 with a mark."""
     kind = kind_name(extension)
     if kind == "media":
         return checked_media(path)
     try:
-        data = path.read_bytes()
+        with open_regular(path) as file:
+            data = file.read()
     except OSError as error:
         raise unreadable(path, error) from error
+    if kind in _TEXTS:
+        data = _as_utf8(data, encoding, path)
     return data if kind in _WHOLE_FILES else decode_value(extension, data, str(path))
+
+
+def _as_utf8(data: bytes, encoding: str | None, path: Path) -> bytes:
+    """Text of another encoding as UTF-8, without a byte order mark; what cannot be decoded is refused."""
+    if encoding is None and data.startswith(BOM_UTF8):
+        return data[len(BOM_UTF8) :]
+    if encoding is None and data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        encoding = "utf-16"
+    if encoding is None:
+        return data
+    try:
+        return data.decode(encoding).removeprefix("\ufeff").encode()
+    except UnicodeError as error:
+        raise CorruptError(f"{path}: not {encoding}: {error}; say its encoding: --encoding NAME, or save it as UTF-8") from error
 
 
 def _array_spec(paths: list[Path]) -> object:
     shapes: set[tuple[int, ...]] = set()
     dtype: np.dtype[Any] | None = None
+    damage: AtlasError | None = None
     for path in paths:
-        found = _look_at_array(path)
+        try:
+            found = _look_at_array(path)
+        except AtlasError as error:  # the file's own example is refused when it is read
+            damage = damage or error
+            continue
         dtype = dtype or found.dtype
         if found.dtype != dtype:
-            raise SchemaError(f"{path}: dtype {found.dtype}, but {paths[0].name} has {dtype}; save all with one dtype")
+            raise SchemaError(f"{path}: dtype {found.dtype}, but {paths[0].name} has {dtype}; save all with one dtype, or, if their rows are the"
+                              " examples, in one file: numpy.savez('all.npz', x=x, y=y)")
         shapes.add(found.shape)
-    assert dtype is not None
+    if dtype is None:
+        raise damage or AtlasError("no array can be read")
     if len(shapes) == 1:
         return array(dtype, shapes.pop())
     ndims = {len(shape) for shape in shapes}
@@ -54,12 +81,4 @@ def _array_spec(paths: list[Path]) -> object:
 
 def _look_at_array(path: Path) -> np.ndarray[Any, Any]:
     """Its dtype and shape; the values stay in the file."""
-    try:
-        found = np.load(path, mmap_mode="r" if path.stat().st_size else None, allow_pickle=False)
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except (ValueError, EOFError) as error:
-        raise CorruptError(f"{path}: not a readable .npy array: {error}; save it again with numpy.save") from error
-    if not isinstance(found, np.ndarray):
-        raise CorruptError(f"{path}: a zip archive, not one array; save it with numpy.save")
-    return found
+    return view_npy(map_bytes(path), str(path))

@@ -1,10 +1,13 @@
-"""Reads the files that a column of a table names, as a column of media of its own. Names are relative to the table's folder."""
+"""Reads the files that a column of a table names, as a column of media of its own. Names are relative to the table's folder.
+
+Where the column has ids only, a pattern says the rest: images/{id}.jpg.
+"""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from atlas_ds.bridge.source import Example, Refused
@@ -12,22 +15,30 @@ from atlas_ds.bridge.values.media import checked_media
 from atlas_ds.errors import AtlasError, SchemaError
 from atlas_ds.schema.types import make_field, media, nullable
 
+_PATTERN = re.compile(r"([^{}]*)\{([^{}]+)\}([^{}]*)")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 def media_specs(place: Path, schema: Mapping[str, object], wanted: Mapping[str, str]) -> dict[str, object]:
     """The types of the columns to be read, new column -> column of names; AtlasError where the table has no such columns."""
     specs: dict[str, object] = {}
-    for new, names in wanted.items():
+    for new, pattern in wanted.items():
+        before, names, after = split_pattern(pattern, schema)
         if names not in schema:
-            raise SchemaError(f"{place}: no column {names!r} for --media {new}={names}; its columns are {', '.join(schema)}")
+            raise SchemaError(f"{place}: no column {names!r} for --media {new}={pattern}; its columns are {', '.join(schema)}")
         if new in schema:
             raise SchemaError(f"{place}: --media {new}={names}: there is a column {new!r} already; choose another name for the new one")
         field = make_field(names, schema[names])
-        if str(field.type) != "str":
+        if str(field.type) != "str" and not ((before or after) and str(field.type) == "int64"):
             raise SchemaError(f"{place}: --media {new}={names}: column {names!r} holds {field.type}, but names of files are text")
         specs[new] = nullable(media()) if field.nullable else media()
     return specs
+
+
+def split_pattern(text: str, columns: Container[str]) -> tuple[str, str, str]:
+    """What comes before a column's value, the column, and what comes behind: of "images/{id}.jpg", or of a column's name alone."""
+    found = None if text in columns else _PATTERN.fullmatch(text)
+    return (found[1], found[2], found[3]) if found else ("", text, "")
 
 
 class MediaFiles:
@@ -41,9 +52,10 @@ class MediaFiles:
         for number, row in enumerate(rows):
             if not isinstance(row, Refused):
                 try:
-                    for new, names in self._wanted.items():
+                    for new, pattern in self._wanted.items():
+                        before, names, after = split_pattern(pattern, row)
                         name = row[names]
-                        row[new] = None if name is None else self._find(folder, str(name))
+                        row[new] = None if name is None else self._find(folder, f"{before}{name}{after}")
                 except AtlasError as error:
                     assert callable(place)
                     yield Refused(type(error)(f"{place(number)}: {error}"))

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from atlas_ds._tar import Samples, TarReader, header_hash
+from atlas_ds.bridge.compression.reading import MAX_EXPANSION
 from atlas_ds.bridge.tar.archive import BLOCK
 from atlas_ds.bridge.webdataset import tars
 from atlas_ds.bridge.webdataset.index import TarIndex, Version, index_of
@@ -57,6 +58,7 @@ def open_tar(
     encoding: str = "utf-8",
     index: str | os.PathLike[str] | None = None,
     io: str = "mmap",
+    max_expansion: int = MAX_EXPANSION,
     progress: bool = True,
 ) -> TarDataset:
     """WebDataset tars as a map-style dataset: ds[i] is what import_webdataset would store as row i. Plain tars, local or behind URLs.
@@ -76,7 +78,7 @@ def open_tar(
         raise ValueError(f"io={io!r}: 'mmap' or 'pread'")
     tars.refuse_text("fields", fields)
     chosen = None if fields is None else tuple(fields)
-    rules = Rules(interleaved=interleaved, duplicates=duplicates, keep_case=keep_case, encoding=encoding)
+    rules = Rules(interleaved=interleaved, duplicates=duplicates, keep_case=keep_case, encoding=encoding, max_expansion=max_expansion)
     pictures = decode if isinstance(decode, str) else None
     if pictures is not None:
         need_pictures(pictures)
@@ -106,7 +108,7 @@ class Opened:
         if unknown:
             raise SchemaError(f"{opening.names[0]}: no tar has a .{plain(min(unknown))}; the fields are {', '.join(map(plain, every))}")
         tars.check_decode(opening.decode, every, opening.names[0])
-        self.converts = tars.converters(self.fields, opening.decode, opening.pictures)
+        self.converts = tars.converters(self.fields, opening.decode, opening.pictures, opening.rules.max_expansion)
         self.empty: dict[str, object] = dict.fromkeys((KEY, *self.fields))
         self.media = [field for field, convert in self.converts.items() if convert is tars.as_media]
         self.values = [(field, convert) for field, convert in self.converts.items() if convert is not tars.as_media]

@@ -88,7 +88,7 @@ def build(name: str, rules: Rules, folder: Path | None, about: str, version: Ver
     fields: dict[str, int] = {}
     keys: list[str] = []
     flat = array("q")  # sample, field, start, size, hash of every member
-    with opened(name, rules.encoding) as tar:
+    with opened(name, rules) as tar:
         if tar.packed:
             raise UnsupportedError(f"{name}: a packed tar has no sample that can be read on its own; unpack it, or import_webdataset it")
         for sample in samples(tar, rules, Tally(), same):

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from atlas_ds.bridge.compression.reading import MAX_EXPANSION
+from atlas_ds.bridge.refusals import MOST
 from atlas_ds.bridge.tar.archive import Member, Tar
 from atlas_ds.errors import LimitError, SchemaError
 
@@ -52,6 +54,7 @@ class Rules:
     keep_case: bool = False
     on_error: str = "raise"
     encoding: str = "utf-8"
+    max_expansion: int = MAX_EXPANSION
 
     def __post_init__(self) -> None:
         for name, choices in CHOICES.items():
@@ -70,6 +73,7 @@ class Tally:
     cases: dict[str, int] = field(default_factory=dict)
     skipped: dict[str, int] = field(default_factory=dict)
     first: dict[str, str] = field(default_factory=dict)  # the first place of each reason in skipped
+    left_out: list[str] = field(default_factory=list)  # samples whose values cannot be stored, each with its place and cause
 
     def skip(self, reason: str, place: str) -> None:
         self.skipped[reason] = self.skipped.get(reason, 0) + 1
@@ -83,6 +87,7 @@ class Tally:
                 mine[name] = mine.get(name, 0) + count
         for reason, place in other.first.items():
             self.first.setdefault(reason, place)
+        self.left_out += other.left_out[: max(0, MOST - len(self.left_out))]
 
 
 @dataclass(frozen=True, slots=True)

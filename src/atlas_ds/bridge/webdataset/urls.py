@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
+from atlas_ds.bridge.tar.names import TAR
 from atlas_ds.errors import AtlasError, LimitError, UnsupportedError
 
 MAX_URLS = 100_000
@@ -16,7 +17,6 @@ MAX_DEPTH = 20
 MAX_GROUPS = 20  # one behind the other or in each other; each is a step of recursion
 RANGE = re.compile(r"(-?[0-9]{1,18})\.\.(-?[0-9]{1,18})(?:\.\.([0-9]{1,18}))?")
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?")
-TAR = re.compile(r"\.(tar(\.(gz|bz2|xz|zst|zstd|lz4))?|tgz|tzst)$")
 REMOTE = frozenset(("http", "https", "s3", "gs", "az", "azure", "abfs", "abfss", "r2"))
 
 Sources = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]

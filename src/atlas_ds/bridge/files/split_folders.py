@@ -1,0 +1,41 @@
+"""Folders that are splits: train, Test, val2017, train-clean-100. What file names say is in splits.py. It opens nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
+
+from atlas_ds.bridge.files.splits import SPLIT_NAMES
+
+_WORD = re.compile(r"([a-z]+)([0-9]*)([-_. ].*)?", re.IGNORECASE)
+
+
+def is_split(name: str) -> bool:
+    """Whether a folder's name is a split's."""
+    found = _WORD.fullmatch(name)
+    return found is not None and found[1].lower() in SPLIT_NAMES
+
+
+def split_name(folder: str) -> str:
+    """The split that a folder is: its name, in lower case where it is one of SPLIT_NAMES."""
+    return folder.lower() if folder.lower() in SPLIT_NAMES else folder
+
+
+def split_level(files: Sequence[PurePosixPath]) -> int | None:
+    """Which part of the names is the split: 0 (train/cat/1.jpg) or 1 (cat/train/1.jpg); None where there is none."""
+    if not files:
+        return None
+    for level in (0, 1):
+        names = {file.parts[level] if len(file.parts) > level + 1 else "" for file in files}
+        if all(map(is_split, names)) and (level == 0 or len(names) > 1):
+            return level
+    return None
+
+
+def half_splits(names: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Names that are splits' and names that are not, where a person has to say what they are: two or more of the first, one of the second."""
+    ordered = sorted(names)
+    splits = [name for name in ordered if is_split(name)]
+    others = [name for name in ordered if not is_split(name)]
+    return (splits, others) if len(splits) > 1 and others else ([], [])
