@@ -13,8 +13,10 @@ from typing import NoReturn
 
 from atlas_ds import __version__
 from atlas_ds.cli import bench, convert, head, info, repair, shuffle, verify
+from atlas_ds.cli.screen import complain, complain_of_itself, on_screen
 from atlas_ds.cli.text import one_line
 from atlas_ds.errors import AtlasError
+from atlas_ds.printable import printable
 
 COMMANDS = (convert, shuffle, info, head, verify, repair, bench)
 
@@ -35,7 +37,7 @@ class _Parser(argparse.ArgumentParser):
     """argparse, with wrong usage told in one line like every other error."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"atlas-ds: error: {message}; see: {self.prog} --help\n")
+        self.exit(2, f"atlas-ds: error: {printable(message)}; see: {self.prog} --help\n")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -60,8 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # --help, --version and wrong usage
         return stop.code if isinstance(stop.code, int) else 2
     try:
-        code = args.run(args)
-        sys.stdout.flush()
+        with on_screen():
+            code = args.run(args)
+            sys.stdout.flush()
         return int(code)
     except KeyboardInterrupt:
         return _fail("interrupted; nothing was published", 130)
@@ -72,8 +75,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(one_line(error), 1)
     except MemoryError:
         return _fail("out of memory; use a smaller --shard-size or fewer rows", 1)
+    except Exception as error:  # nothing is hidden: it is printed, with its place, so that no name in it steers the terminal
+        complain_of_itself(error)
+        return 1
 
 
 def _fail(message: str, code: int) -> int:
-    sys.stderr.write(f"atlas-ds: error: {message}\n")
+    complain(message)
     return code

@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from atlas_ds.bridge.values.media import sniff
+from atlas_ds.printable import printable
 
 TEXT_CUT = 100
+NAMES_CUT = 50
 FEW_VALUES = 6
 
 
@@ -43,12 +45,19 @@ def count(number: int, noun: str) -> str:
 
 def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
     """Lines with columns aligned; `right` names the columns that are numbers. The first row is the heading."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = []
     for row in rows:
         cells = [cell.rjust(w) if i in right else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def cut_list(texts: Sequence[str]) -> str:
+    """Texts behind each other; of very many the first ones."""
+    shown = ", ".join(map(printable, texts[:NAMES_CUT]))
+    return shown if len(texts) <= NAMES_CUT else f"{shown}, ... ({len(texts):,} in all)"
 
 
 def one_line(error: BaseException) -> str:

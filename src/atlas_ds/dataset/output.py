@@ -14,6 +14,7 @@ from atlas_ds.dataset.journal import (
     Found,
     Head,
     Journal,
+    damaged,
     first_ordinal,
     journals,
     named_elsewhere,
@@ -27,6 +28,7 @@ from atlas_ds.dataset.journal import (
 from atlas_ds.dataset.manifest import NAME, Manifest, digest, parse_manifest, read_standing, roots_digest, shard_names
 from atlas_ds.dataset.resuming import check_together, whole_shards
 from atlas_ds.errors import AtlasError, CommitConflict, CorruptError, DatasetChanged
+from atlas_ds.printable import printable
 from atlas_ds.schema.schema import Schema, schema_from_json
 from atlas_ds.shard.writer import ShardInfo
 from atlas_ds.store.local import explained, reword, write_file
@@ -159,6 +161,8 @@ class Output:
                 f"{self.folder}: the dataset was replaced since the writer to be resumed was stopped: write again without resume; "
                 f"the rows that it finished are in the shards that {stopped.path.name} names, which can be opened one by one"
             )
+        if self.base is not None and not self._old.isdisjoint(info.path for _, info in stopped.shards):
+            raise damaged(stopped.path, 1, "is followed by shards that the dataset has already")
         self._head = Head(this_process(), head.token, head.mode, True, head.first, head.base, options)
         self.journal = Journal(self.folder, self._head, [line for line in stopped.lines if "left" not in line], path=stopped.path)
         remove_temporary(self.folder, head.token)
@@ -295,4 +299,4 @@ def said_with(error: BaseException, text: str) -> None:
     elif isinstance(error, AtlasError) and len(error.args) == 1:
         error.args = (f"{error.args[0]}; {text}",)
     else:
-        error.add_note(text)
+        error.add_note(printable(text))

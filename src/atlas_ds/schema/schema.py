@@ -10,6 +10,7 @@ from typing import Any
 import rfc8785
 
 from atlas_ds.errors import CorruptError, LimitError, SchemaError
+from atlas_ds.printable import listed, printable
 from atlas_ds.schema.types import (
     MAX_DEPTH,
     MAX_DIMENSIONS,
@@ -58,10 +59,10 @@ class Schema:
         for field in self.fields:
             if field.name == name:
                 return field
-        raise KeyError(f"no column {name!r}; the columns are {', '.join(self.names)}")
+        raise KeyError(f"no column {name!r}; the columns are {listed(self.names)}")
 
     def __str__(self) -> str:
-        lines = [f"{field.name}: {field.type}{' or None' if field.nullable else ''}" for field in self.fields]
+        lines = [f"{printable(field.name)}: {printable(field.type)}{' or None' if field.nullable else ''}" for field in self.fields]
         return f"{self.container}\n  " + "\n  ".join(lines)
 
     def to_json(self) -> dict[str, Any]:

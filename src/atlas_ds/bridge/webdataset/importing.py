@@ -19,7 +19,7 @@ from typing import Any
 
 from atlas_ds.bridge.parts import Part, Stopped, check_place, write_parts
 from atlas_ds.bridge.webdataset import tars
-from atlas_ds.bridge.webdataset.samples import KEY, KeyFn, Rules, Sample, Tally, plain
+from atlas_ds.bridge.webdataset.samples import KEY, KeyFn, Rules, Sample, Tally, is_tally, plain
 from atlas_ds.bridge.webdataset.urls import Sources, expand
 from atlas_ds.dataset.sizes import parse_size
 from atlas_ds.dataset.writer import AtlasDatasetWriter
@@ -150,7 +150,7 @@ def import_webdataset(
         else:
             settings = [options, str(shard_size), split, decode if isinstance(decode, bool) else sorted(decode), {n: str(t) for n, t in columns.items()}]
             groups = group(names, parse_size(shard_size, "shard_size")[1] or 0)
-            parts = [Part([settings, told(rules), [tars.identity(name) for name in one]], writes(one, job)) for one in groups]
+            parts = [Part([settings, told(rules), [tars.identity(name) for name in one]], writes(one, job), is_tally) for one in groups]
             make = lambda number: AtlasDatasetWriter(path, shard_size, part=number, workers=1, schema=columns, **options)  # noqa: E731
             notes = write_parts(path, parts, make, overwrite=overwrite, resume=resume, workers=workers)
     return report(path, names, [Tally(**note) for note in notes], start)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from atlas_ds.bridge.tar.archive import Member, Tar
 from atlas_ds.errors import LimitError, SchemaError
@@ -83,6 +83,16 @@ class Tally:
                 mine[name] = mine.get(name, 0) + count
         for reason, place in other.first.items():
             self.first.setdefault(reason, place)
+
+
+def is_tally(data: Any) -> bool:
+    """Whether JSON is a Tally's, as asdict gives it: it comes from a file."""
+    kinds = {"samples": int, "files": int, "bytes": int, "fields": int, "cases": int, "skipped": int, "first": str}
+    if not isinstance(data, dict) or data.keys() != kinds.keys() or not all(type(data[name]) is int for name in ("samples", "files", "bytes")):
+        return False
+    inner = [(data[name], kinds[name]) for name in ("fields", "cases", "skipped", "first")]
+    whole = all(isinstance(counts, dict) and all(type(value) is kind for value in counts.values()) for counts, kind in inner)
+    return whole and data["skipped"].keys() == data["first"].keys()
 
 
 @dataclass(frozen=True, slots=True)
