@@ -45,6 +45,7 @@ Ctrl-C or an error leaves the destination as it was.
 FOR_TARS = (  # option, its name, what it is if it was not given
     ("--fields", "fields", None), ("--decode", "decode", False), ("--interleaved", "interleaved", "error"), ("--duplicates", "duplicates", "error"),
     ("--strict", "strict", False), ("--skip-errors", "skip_errors", False), ("--resume", "resume", False), ("--dry-run", "dry_run", False),
+    ("--allow-http", "allow_http", False),
 )  # fmt: skip
 
 
@@ -76,6 +77,7 @@ def add_tars(parser: argparse.ArgumentParser) -> None:
     tars.add_argument("--strict", action="store_true", help="a file without an extension is an error")
     tars.add_argument("--skip-errors", action="store_true", help="leave out samples that cannot be decoded, and count them")
     tars.add_argument("--resume", action="store_true", help="keep what is finished if this fails, and go on from there")
+    tars.add_argument("--allow-http", action="store_true", help="URLs of http without TLS, which whoever is on the way can change")
     tars.add_argument("--dry-run", action="store_true", help="read all headers and report; write nothing")
     tars.add_argument("--max-count", type=positive, default=100_000, help="samples of a tar that is written (default: %(default)s)")
     tars.add_argument("--max-size", default="3GB", help="bytes of its files (default: %(default)s)")
@@ -111,6 +113,7 @@ def run(args: argparse.Namespace) -> int:
             on_error="skip" if args.skip_errors else "raise",
             resume=args.resume,
             dry_run=args.dry_run,
+            allow_http=args.allow_http,
             **common,
         )
     else:

@@ -190,7 +190,8 @@ def rows_of(ranges: Ranges, where: str) -> np.ndarray:
     try:
         return np.repeat(starts - (np.cumsum(lengths) - lengths), lengths) + np.arange(total)
     except MemoryError:
-        raise LimitError(f"{where}: {total:,} rows in {len(ranges):,} ranges: their numbers take more memory than there is; read a slice of the dataset") from None
+        what = f"{total:,} rows in {len(ranges):,} ranges"
+        raise LimitError(f"{where}: {what}: their numbers take more memory than there is; read a slice of the dataset") from None
 
 
 def hint(path: Path) -> str:

@@ -85,7 +85,8 @@ def compare(folder: Path, stopped: Found, info: ShardInfo, schema_json: bytes) -
     """CorruptError unless the journal and an intact shard say the same."""
     shard = open_shard(folder / info.path)
     if shard.schema_json != schema_json:
-        raise CorruptError(f"{stopped.path}: names {info.path}, whose columns are not those of the journal: move the shard and the journal away, or write again")
+        cure = "move the shard and the journal away, or write again"
+        raise CorruptError(f"{stopped.path}: names {info.path}, whose columns are not those of the journal: {cure}")
     said = info.rows, info.bytes, info.tail, info.root
     found = shard.rows, shard.size, shard.size - shard.footer_offset, f"{shard.root:016x}"
     if said != found:

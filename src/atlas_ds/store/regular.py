@@ -13,7 +13,8 @@ from atlas_ds.errors import CorruptError, LimitError
 READ = os.O_RDONLY | os.O_CLOEXEC
 CAREFUL = os.O_NONBLOCK | os.O_NOCTTY  # a pipe without a writer does not make us wait, a terminal does not become ours
 KINDS = {
-    stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe (FIFO)", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFLNK: "a link",
+    stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe (FIFO)", stat.S_IFSOCK: "a socket", stat.S_IFLNK: "a link",
+    stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
 }  # fmt: skip
 Name = str | os.PathLike[str]
 

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import json
 import mmap
+import os
 from pathlib import Path
 from typing import Any
 
 from atlas_ds.bridge.source import unreadable
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError, TruncatedError
+from atlas_ds.store.regular import open_regular, read_regular
 
 INDEX = "index.json"
+MOST_BYTES = 256 << 20  # of an index
+MOST_NUMBER = 1 << 53  # of a count or a size in it
 KINDS = {"shards": "mds", "chunks": "litdata"}  # the list an index must hold, and whose it is
 Index = dict[str, Any]
 
@@ -53,8 +57,8 @@ def indexed_folders(folder: Path, member: str) -> list[tuple[Path, str | None, I
 def number(item: Index, name: str, place: str) -> int:
     """A count or a size of an index: a whole number from 0 on."""
     value = item.get(name)
-    if type(value) is not int or value < 0:
-        raise CorruptError(f"{place}: {name} is {value!r}, not a whole number from 0 on; restore the file")
+    if type(value) is not int or not 0 <= value < MOST_NUMBER:
+        raise CorruptError(f"{place}: {name} is {str(value)[:60]!r}, not a whole number from 0 to 2^53; restore the file")
     return value
 
 
@@ -69,16 +73,17 @@ def names(item: Index, name: str, place: str) -> list[str]:
 def file_bytes(path: Path, size: int | None) -> memoryview:
     """A file's bytes, mapped, not read; its size must be the index's, where that says it."""
     try:
-        with path.open("rb") as file:
-            file.seek(0, 2)
-            found = file.tell()
+        with open(open_regular(path), "rb") as file:
+            found = os.fstat(file.fileno()).st_size
             if size is not None and found < size:
                 raise TruncatedError(f"{path}: byte {found:,}: the file ends, but the index says {size:,} bytes; fetch it again")
             if size is not None and found > size:
                 raise CorruptError(f"{path}: {found:,} bytes, but the index says {size:,}; fetch it again")
             return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if found else b"")
-    except FileNotFoundError as error:
+    except (FileNotFoundError, UnicodeEncodeError) as error:
         raise AtlasError(f"{path}: the index names it, but it is not there; fetch it again") from error
+    except AtlasError:
+        raise
     except OSError as error:
         raise unreadable(path, error) from error
 
@@ -95,8 +100,10 @@ def _kind(path: Path) -> str | None:
 
 def _read_index(path: Path) -> Any:
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(read_regular(path, MOST_BYTES))
+    except AtlasError:
+        raise
     except OSError as error:
         raise unreadable(path, error) from error
-    except (ValueError, RecursionError) as error:
-        raise CorruptError(f"{path}: not JSON: {error}; restore the file") from error
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise CorruptError(f"{path}: not JSON: {str(error)[:200]}; restore the file") from error

@@ -42,7 +42,7 @@ def plain(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How members become samples; see import_webdataset for each."""
+    """How members become samples, and whether they may come by http without TLS; see import_webdataset for each."""
 
     key_fn: KeyFn | None = None
     fields: frozenset[str] | None = None
@@ -52,6 +52,7 @@ class Rules:
     keep_case: bool = False
     on_error: str = "raise"
     encoding: str = "utf-8"
+    allow_http: bool = False
 
     def __post_init__(self) -> None:
         for name, choices in CHOICES.items():

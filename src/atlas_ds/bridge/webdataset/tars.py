@@ -36,12 +36,12 @@ def is_stream(name: str) -> bool:
 
 
 @contextmanager
-def opened(name: str, encoding: str = "utf-8", *, whole: bool = False) -> Iterator[Tar]:
-    """A tar by a name from urls.expand. whole: as open_tar_file's."""
+def opened(name: str, encoding: str = "utf-8", *, whole: bool = False, allow_http: bool = False) -> Iterator[Tar]:
+    """A tar by a name from urls.expand. whole: as open_tar_file's. allow_http: of a URL, as look_up's."""
     if name == STDIN:
         yield tar_of(sys.stdin.buffer, "standard input", encoding=encoding)
     elif is_remote(name):
-        with look_up(name).open() as stream:
+        with look_up(name, allow_http).open() as stream:
             yield tar_of(stream, name, encoding=encoding)
     else:
         with open_tar_file(name, encoding=encoding, whole=whole) as tar:
@@ -51,7 +51,7 @@ def opened(name: str, encoding: str = "utf-8", *, whole: bool = False) -> Iterat
 def scan(name: str, rules: Rules) -> Tally:
     """What a tar holds, by its headers. Packed ones are unpacked for it."""
     tally = Tally()
-    with opened(name, rules.encoding) as tar:
+    with opened(name, rules.encoding, allow_http=rules.allow_http) as tar:
         for _ in samples(tar, rules, tally, same):
             pass
     return tally
@@ -59,7 +59,7 @@ def scan(name: str, rules: Rules) -> Tally:
 
 def read_samples(name: str, rules: Rules, tally: Tally) -> Generator[Sample[bytes], None, None]:
     """The samples of a tar with the bytes of their fields."""
-    with opened(name, rules.encoding, whole=True) as tar:
+    with opened(name, rules.encoding, whole=True, allow_http=rules.allow_http) as tar:
         if rules.interleaved != "merge":
             yield from samples(tar, rules, tally, lambda member: tar.read())
             return
@@ -73,12 +73,12 @@ def same(member: Member) -> Member:
     return member
 
 
-def identity(name: str) -> list[Any]:
+def identity(name: str, allow_http: bool = False) -> list[Any]:
     """What tells that a source is still the same: its name, size, and time of change or version."""
     if name == STDIN:
         return [name]
     if is_remote(name):
-        file = look_up(name)
+        file = look_up(name, allow_http)
         return [name, file.size, file.version]
     try:
         state = os.stat(name)
