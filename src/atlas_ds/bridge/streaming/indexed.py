@@ -58,7 +58,7 @@ def number(item: Index, name: str, place: str) -> int:
     """A count or a size of an index: a whole number from 0 on."""
     value = item.get(name)
     if type(value) is not int or not 0 <= value < MOST_NUMBER:
-        raise CorruptError(f"{place}: {name} is {str(value)[:60]!r}, not a whole number from 0 to 2^53; restore the file")
+        raise CorruptError(f"{place}: {name} is {str(value)[:60]}, not a whole number from 0 to 2^53; restore the file")
     return value
 
 
