@@ -12,6 +12,7 @@ from atlas_ds.printable import printable
 
 TEXT_CUT = 100
 NAMES_CUT = 50
+LINE_CUT = 4000
 FEW_VALUES = 6
 
 
@@ -61,7 +62,12 @@ def cut_list(texts: Sequence[str]) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """An error's message without line breaks; a bare KeyError or OSError made readable."""
+    """An error's message without line breaks, not longer than a screen; a bare KeyError or OSError made readable."""
+    text = whole_line(error)
+    return text if len(text) <= LINE_CUT else f"{text[:LINE_CUT]}..."
+
+
+def whole_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{error.strerror}"

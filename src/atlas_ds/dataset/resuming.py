@@ -41,7 +41,7 @@ def check_order(stopped: Found) -> None:
     numbers: dict[str | None, list[int]] = {split: [] for split in stopped.streams}
     for split, info in stopped.shards:
         if split is not None and split not in numbers:
-            raise damaged(stopped.path, 1, f"is followed by a shard of the split {split!r}, which was never begun")
+            raise damaged(stopped.path, 1, f"is followed by a shard of the split {split[:80]!r}, which was never begun")
         numbers.setdefault(split, []).append(int(info.path.partition("-")[0]))
     if None in numbers and len(numbers) > 1:
         raise damaged(stopped.path, 1, "is followed by shards with a split and without")

@@ -201,7 +201,7 @@ def _fields_from_json(data: list[Any], where: str, depth: int) -> tuple[Field, .
         name, leaves, null, numpy = item["name"], item["leaves"], item["nullable"], item.get("numpy", False)
         good_leaves = isinstance(leaves, list) and all(type(i) is int and 0 <= i < 65536 for i in leaves)
         if not isinstance(name, str) or not good_leaves or type(null) is not bool or type(numpy) is not bool:
-            raise CorruptError(f"{where}: schema: field {name!r} has a member of the wrong type")
+            raise CorruptError(f"{where}: schema: field {str(name)[:80]!r} has a member of the wrong type")
         field = Field(name, _type_from_json(item["type"], where, depth), null, numpy, tuple(leaves))
         if len(leaves) != len(own_leaves(field)):
             raise CorruptError(f"{where}: schema: field {name!r} has {len(leaves)} leaves, its type needs {len(own_leaves(field))}")

@@ -38,7 +38,9 @@ def open_anonymous(path: Path, tail: int | None) -> tuple[_core.Shard, Anonymous
     """The shard over anonymous memory into which header and footer have been read. tail: bytes of the footer part, if known."""
     try:
         span = AnonymousSpan(path)
-    except ValueError:
+    except ValueError as cause:
+        if isinstance(cause, AtlasError):
+            raise
         raise TruncatedError(f"{path}: the file is empty (byte 0)") from None
     span.fill(0, min(64, span.size))
     if tail is None or not 64 <= tail <= min(span.size, SURE_TAIL):

@@ -397,7 +397,7 @@ def attack(kind: str, seed: int, folder: Path, source: Path) -> tuple[str, str]:
         end, wrong = type(error).__name__, ""
         if not "".join(str(error).splitlines()).isprintable():
             wrong = f"steers a terminal: {str(error)[:300]!r}"
-        elif len(str(error)) > 5000:
+        elif len(str(error)) > 300_000:
             wrong = f"{len(str(error))} characters: {str(error)[:300]!r}"
     except OSError as error:  # of the system, with its number and place
         end, wrong = type(error).__name__, "" if error.errno is not None else traceback.format_exc()
