@@ -12,27 +12,24 @@ from typing import IO, Any
 
 from atlas_ds.bridge.compression.reading import MAX_EXPANSION, open_unpacked
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, UnsupportedError
+from atlas_ds.store import regular
 
 MAX_JSON = 1 << 28  # bytes of an index or a list that describes a source; the index of a million shards has 200 MB
-_KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFSOCK: "a socket", stat.S_IFDIR: "a folder"}
 
 
 def open_regular(path: Path, buffering: int = -1) -> IO[bytes]:
     """The file, once it is known to be a regular one: a pipe would wait for ever, a device has no end."""
     try:
-        number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        return open(regular.open_regular(path), "rb", buffering)
     except OSError as error:
         raise unreadable(path, error) from error
-    mode = os.fstat(number).st_mode
-    if not stat.S_ISREG(mode):
-        os.close(number)
-        raise not_regular(path, mode)
-    return open(number, "rb", buffering)
+    except CorruptError:
+        raise not_regular(path, os.stat(path).st_mode) from None
 
 
 def not_regular(path: Path | str, mode: int) -> UnsupportedError:
     """The error for a pipe, a device, a socket or a folder in the place of a file."""
-    kind = _KINDS.get(stat.S_IFMT(mode), "something else")
+    kind = regular.KINDS.get(stat.S_IFMT(mode), "something else")
     return UnsupportedError(f"{path}: not a file but {kind}; only regular files are read: copy its content into a file first")
 
 

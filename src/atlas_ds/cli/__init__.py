@@ -13,8 +13,10 @@ from typing import NoReturn
 
 from atlas_ds import __version__
 from atlas_ds.cli import bench, convert, head, info, repair, shuffle, verify
+from atlas_ds.cli.screen import complain, on_screen
 from atlas_ds.cli.text import one_line
 from atlas_ds.errors import AtlasError
+from atlas_ds.printable import printable
 
 DEBUG = "ATLAS_DEBUG"  # in the environment: errors come with their traceback
 COMMANDS = (convert, shuffle, info, head, verify, repair, bench)
@@ -37,7 +39,7 @@ class _Parser(argparse.ArgumentParser):
     """argparse, with wrong usage told in one line like every other error."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"atlas-ds: error: {message}; see: {self.prog} --help\n")
+        self.exit(2, f"atlas-ds: error: {printable(message)}; see: {self.prog} --help\n")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -62,8 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # --help, --version and wrong usage
         return stop.code if isinstance(stop.code, int) else 2
     try:
-        code = args.run(args)
-        sys.stdout.flush()
+        with on_screen():
+            code = args.run(args)
+            sys.stdout.flush()
         return int(code)
     except KeyboardInterrupt:
         return _fail("interrupted; nothing was published", 130)
@@ -83,5 +86,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    sys.stderr.write(f"atlas-ds: error: {message}\n")
+    complain(message)
     return code

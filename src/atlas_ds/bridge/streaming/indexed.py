@@ -12,6 +12,7 @@ from atlas_ds.bridge.opening import check_inside, map_bytes, read_json, unreadab
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError, TruncatedError
 
 INDEX = "index.json"
+MOST_NUMBER = 1 << 53  # of a count or a size in it
 KINDS = {"shards": "mds", "chunks": "litdata"}  # the list an index must hold, and whose it is
 Index = dict[str, Any]
 
@@ -52,8 +53,8 @@ def indexed_folders(folder: Path, member: str, follow_links: bool) -> list[tuple
 def number(item: Index, name: str, place: str) -> int:
     """A count or a size of an index: a whole number from 0 on."""
     value = item.get(name)
-    if type(value) is not int or value < 0:
-        raise CorruptError(f"{place}: {name} is {value!r}, not a whole number from 0 on; restore the file")
+    if type(value) is not int or not 0 <= value < MOST_NUMBER:
+        raise CorruptError(f"{place}: {name} is {str(value)[:60]}, not a whole number from 0 to 2^53; restore the file")
     return value
 
 

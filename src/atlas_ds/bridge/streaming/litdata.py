@@ -98,7 +98,7 @@ def _config(item: Any, place: str) -> Config:
         raise UnsupportedError(f"{place}: the chunks are encrypted; read them with LitData and its key, and add the samples to an AtlasDatasetWriter")
     loader = str(item.get("item_loader") or "PyTreeLoader")
     if loader not in ("PyTreeLoader", "TokensLoader"):
-        raise UnsupportedError(f"{place}: item_loader {loader} {_LOADERS.get(loader, 'is not known; use LitData and an AtlasDatasetWriter')}")
+        raise UnsupportedError(f"{place}: item_loader {loader[:60]} {_LOADERS.get(loader, 'is not known; use LitData and an AtlasDatasetWriter')}")
     tree, formats = parse_tree(item.get("data_spec"), place), tuple(names(item, "data_format", place))
     leaves = list(leaf_names(tree))
     if len(leaves) != len(formats) or not leaves:

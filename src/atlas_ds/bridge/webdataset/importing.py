@@ -21,7 +21,7 @@ from atlas_ds.bridge.compression.reading import MAX_EXPANSION
 from atlas_ds.bridge.parts import Part, Stopped, check_place, write_parts
 from atlas_ds.bridge.refusals import MOST, Refusals
 from atlas_ds.bridge.webdataset import tars
-from atlas_ds.bridge.webdataset.samples import KEY, KeyFn, Rules, Sample, Tally, plain
+from atlas_ds.bridge.webdataset.samples import KEY, KeyFn, Rules, Sample, Tally, is_tally, plain
 from atlas_ds.bridge.webdataset.urls import Sources, expand
 from atlas_ds.dataset.sizes import parse_size
 from atlas_ds.dataset.writer import AtlasDatasetWriter
@@ -88,6 +88,7 @@ def import_webdataset(
     keep_case: bool = False,
     on_error: str = "raise",
     encoding: str = "utf-8",
+    allow_http: bool = False,
     schema: Mapping[str, Any] | None = None,
     split: str | Mapping[str, str | None] | None = None,
     shard_size: int | str = "256MB",
@@ -112,18 +113,19 @@ def import_webdataset(
     ("separate"), or joined with the first ("merge", plain local tars only). duplicates: a field twice in a sample is an "error", or the "first"
     or "last" counts. strict: a file without an extension is an error; else it is reported. keep_case: extensions are not lower-cased.
     on_error="skip" leaves out samples whose values cannot be stored and lists them (Imported.left_out); "raise" names all of a group of tars at
-    once. Damage of a tar is always an error, since what it hides cannot be counted. encoding: of names. schema: types of some columns, where
-    the first samples do not tell (decode). split: the split all rows belong to, or
-    a mapping from each tar to its split. resume: groups of tars that an import which failed or was
-    killed had finished are not read again, and are kept if this one fails. max_expansion: how many times its own size a packed tar, or a .npz
-    in it, may expand. workers: groups of tars at the same time (default: the cores, 4 at most); the result does not depend on it. dry_run:
-    reads all headers and reports. The other options are AtlasDatasetWriter's.
+    once. Damage of a tar is always an error, since what it hides cannot be counted. encoding: of names. allow_http: URLs may be of http without
+    TLS. schema: types of some columns, where the first samples do not tell (decode). split: the split all rows belong to, or a mapping from each
+    tar to its split. resume: groups of tars that an import which failed or was killed had finished are not read again, and are kept if this one
+    fails. max_expansion: how many times its own size a packed tar, or a .npz in it, may expand. workers: groups of tars at the same time
+    (default: the cores, 4 at most); the result does not depend on it. dry_run: reads all headers and reports. The other options are
+    AtlasDatasetWriter's.
 
     CorruptError, TruncatedError: file and byte of the damage. LimitError: bombs, sizes beyond limits. SchemaError: keys or fields that collide.
     """
     start = time.monotonic()
-    names, path = expand(sources), local_path(dst, "dst")
-    rules = Rules(key_fn, None if fields is None else frozenset(fields), interleaved, duplicates, strict, keep_case, on_error, encoding, max_expansion)
+    names, path = expand(sources, allow_http), local_path(dst, "dst")
+    chosen = None if fields is None else frozenset(fields)
+    rules = Rules(key_fn, chosen, interleaved, duplicates, strict, keep_case, on_error, encoding, max_expansion, allow_http)
     for name in names:
         if not tars.is_stream(name):
             refuse_overlap(Path(name), path)
@@ -157,7 +159,7 @@ def import_webdataset(
             splits = dict(split) if isinstance(split, Mapping) else split
             settings = [options, str(shard_size), splits, decode if isinstance(decode, bool) else sorted(decode), {n: str(t) for n, t in columns.items()}]
             groups = group(names, parse_size(shard_size, "shard_size")[1] or 0)
-            parts = [Part([settings, told(rules), [tars.identity(name) for name in one]], writes(one, job)) for one in groups]
+            parts = [Part([settings, told(rules), [tars.identity(name, allow_http) for name in one]], writes(one, job), is_tally) for one in groups]
             make = lambda number: AtlasDatasetWriter(path, shard_size, part=number, workers=1, schema=columns, **options)  # noqa: E731
             notes = write_parts(path, parts, make, overwrite=overwrite, resume=resume, workers=workers)
     return report(path, names, [Tally(**note) for note in notes], start)
@@ -203,7 +205,8 @@ def group(names: Sequence[str], size: int) -> list[list[str]]:
 def told(rules: Rules) -> dict[str, Any]:
     """Rules as JSON."""
     fields = None if rules.fields is None else sorted(rules.fields)
-    return asdict(rules) | {"key_fn": getattr(rules.key_fn, "__qualname__", rules.key_fn and "function"), "fields": fields}
+    rest = {name: value for name, value in asdict(rules).items() if name != "allow_http"}  # which changes no row
+    return rest | {"key_fn": getattr(rules.key_fn, "__qualname__", rules.key_fn and "function"), "fields": fields}
 
 
 def writes(names: list[str], job: Job) -> Callable[[AtlasDatasetWriter, Event], Any]:

@@ -43,7 +43,7 @@ def opened(name: str, rules: Rules, *, whole: bool = False) -> Iterator[Tar]:
     if name == STDIN:
         yield tar_of(sys.stdin.buffer, "standard input", encoding=encoding, max_expansion=limit)
     elif is_remote(name):
-        with look_up(name).open() as stream:
+        with look_up(name, rules.allow_http).open() as stream:
             yield tar_of(stream, name, encoding=encoding, max_expansion=limit)
     else:
         with open_tar_file(name, encoding=encoding, whole=whole, max_expansion=limit) as tar:
@@ -75,12 +75,12 @@ def same(member: Member) -> Member:
     return member
 
 
-def identity(name: str) -> list[Any]:
+def identity(name: str, allow_http: bool = False) -> list[Any]:
     """What tells that a source is still the same: its name, size, and time of change or version."""
     if name == STDIN:
         return [name]
     if is_remote(name):
-        file = look_up(name)
+        file = look_up(name, allow_http)
         return [name, file.size, file.version]
     try:
         state = os.stat(name)
