@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 __all__ = [
-    "AtlasError", "CommitConflict", "CorruptError", "DatasetChanged", "LimitError", "LoaderTimeout", "SchemaError", "TruncatedError", "UnsupportedError",
-    "WriterBusy",
+    "AtlasError", "CommitConflict", "CorruptError", "DatasetChanged", "LimitError", "LoaderTimeout", "NotADataset", "SchemaError", "TruncatedError",
+    "UnsupportedError", "WriterBusy",
 ]  # fmt: skip
 
 
@@ -18,6 +18,10 @@ class CorruptError(AtlasError, ValueError):
 
 class TruncatedError(CorruptError):
     """A file ends too early, or was never finished."""
+
+
+class NotADataset(AtlasError, FileNotFoundError):
+    """No Atlas dataset is at the path: nothing is there, or something else; the text says what, and which call reads it."""
 
 
 class UnsupportedError(AtlasError, NotImplementedError):

@@ -11,6 +11,7 @@ import numpy as np
 
 from atlas_ds import _core
 from atlas_ds.dataset.manifest import NAME, SHARD_NAME, Manifest, Ranges, commit, parse_manifest, parse_members, read_manifest, read_standing
+from atlas_ds.dataset.opening import dataset_path, no_manifest, refuse_stranger
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import AtlasError
 from atlas_ds.progress import Progress
@@ -43,16 +44,15 @@ class RepairReport:
 
 def verify(path: str | os.PathLike[str], *, fast: bool = False, progress: bool = False) -> Report:
     """Checks every byte of a dataset, or of one shard file; fast: manifests, trailers, footers and headers only. Never raises for damage."""
-    target = local_path(path)
+    target = dataset_path(path)
     report = Report()
-    if not target.exists():
-        raise FileNotFoundError(f"{target}: no such folder or file")
+    refuse_stranger(target)
     manifest: Manifest | None = None
     if target.is_dir():
         try:
             manifest = read_manifest(target / NAME)
         except FileNotFoundError:
-            raise FileNotFoundError(f"{target}: no dataset is there ({NAME} is missing)") from None
+            raise no_manifest(target) from None
         except (AtlasError, OSError) as error:
             report.damages.append((str(target / NAME), str(error)))
             return report
@@ -86,7 +86,8 @@ def repair(path: str | os.PathLike[str], *, output: str | os.PathLike[str] | Non
     output: the new dataset's folder, default "<path>-repaired". Rows keep their order; how many are lost is reported, per file. A split is kept
     if all shards with rows of it are whole.
     """
-    source = local_path(path)
+    source = dataset_path(path)
+    refuse_stranger(source)
     target = local_path(output, "output") if output is not None else source.with_name(source.stem + "-repaired")
     report = RepairReport()
     manifest: Manifest | None = None

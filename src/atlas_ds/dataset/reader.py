@@ -14,7 +14,7 @@ from atlas_ds import _core
 from atlas_ds.dataset import advice
 from atlas_ds.dataset.manifest import Manifest, Ranges
 from atlas_ds.dataset.numbers import Dtypes, dtypes_of, is_doubtful
-from atlas_ds.dataset.opening import VERIFY, Identity, Opened, Source, as_names, open_source, reopen_source, select_columns
+from atlas_ds.dataset.opening import VERIFY, Identity, Opened, Source, as_names, dataset_path, open_source, reopen_source, select_columns
 from atlas_ds.dataset.pictures import Pictures, pictures_of
 from atlas_ds.dataset.place import add_note
 from atlas_ds.dataset.views import compose, positions, share_out
@@ -25,7 +25,6 @@ from atlas_ds.schema.pictures import need_pictures
 from atlas_ds.schema.schema import Schema
 from atlas_ds.shard.reader import shard_stats
 from atlas_ds.shard.writer import ShardInfo
-from atlas_ds.store.paths import local_path
 
 
 class AtlasDataset(_core.Rows):
@@ -63,7 +62,7 @@ class AtlasDataset(_core.Rows):
         if decode is not None:
             need_pictures(decode)
         wanted = as_names(columns) if columns is not None else None
-        opened = open_source(Source(str(local_path(path)), wanted, verify, io, copy, cache_bytes, decode))
+        opened = open_source(Source(str(dataset_path(path)), wanted, verify, io, copy, cache_bytes, decode))
         self._setup(opened, split_rows(opened.manifest, split), "python", None)
 
     def _setup(self, opened: Opened, rows: range | np.ndarray, format: str, function: Callable[[Any], Any] | None) -> None:
