@@ -17,7 +17,9 @@ from atlas_ds.dataset.numbers import Dtypes, dtypes_of, is_doubtful
 from atlas_ds.dataset.opening import VERIFY, Identity, Opened, Source, as_names, dataset_path, open_source, reopen_source, select_columns
 from atlas_ds.dataset.pictures import Pictures, pictures_of
 from atlas_ds.dataset.place import add_note
-from atlas_ds.dataset.views import compose, positions, share_out
+from atlas_ds.dataset.sequence import Views
+from atlas_ds.dataset.show import columns_text
+from atlas_ds.dataset.views import compose, positions
 from atlas_ds.dataset.workers import for_data_loader, views_as_bytes
 from atlas_ds.errors import CorruptError, LimitError
 from atlas_ds.schema.batches import check_out
@@ -27,7 +29,7 @@ from atlas_ds.shard.reader import shard_stats
 from atlas_ds.shard.writer import ShardInfo
 
 
-class AtlasDataset(_core.Rows):
+class AtlasDataset(_core.Rows, Views):
     """A dataset: ds[i], ds[10:20], ds[[3, 1]], ds[mask], len, iteration, ds.batch(rows), ds.column(name).
 
     path: a dataset's folder, or one .atlas file. columns: names to read, default all. split: a named split. verify: hashes are checked the
@@ -130,8 +132,7 @@ class AtlasDataset(_core.Rows):
         return {"rows": self._state.manifest.rows, "bytes": sum(s.bytes for s in self.shards), "raw_bytes": raw, "columns": columns}
 
     def __repr__(self) -> str:
-        names = ", ".join(f"{field.name}: {field.type}" for field in self.schema.fields[:8])
-        return f"AtlasDataset({self.path!r}, rows={len(self)}, {names}{', ...' if len(self.schema.fields) > 8 else ''})"
+        return f"AtlasDataset({self.path!r}, rows={len(self)}, {columns_text(self.schema)}{', mapped' if self.function is not None else ''})"
 
     # --- what those who choose an order ask ---
 
@@ -298,10 +299,6 @@ class AtlasDataset(_core.Rows):
     def select(self, indices: Any) -> AtlasDataset:
         """A view of some rows: ints, a slice or a bool mask. The same as ds[indices]."""
         return self._view(compose(self.rows, indices))
-
-    def split(self, fractions: Sequence[float], *, seed: int | None = None) -> list[AtlasDataset]:
-        """Views that share out all rows: fractions must add up to 1 (or counts to len). seed None: in order; else at random, always the same."""
-        return [self._view(rows) for rows in share_out(self.rows, fractions, seed)]
 
     def map(self, function: Callable[[Any], Any]) -> AtlasDataset:
         """A view whose examples pass through function (a picklable one, if worker processes are to be spawned)."""

@@ -47,13 +47,13 @@ def share_out(rows: range | np.ndarray, fractions: Sequence[float], seed: int | 
     """Rows in parts of the given fractions (which add up to 1) or counts (which add up to the rows)."""
     count = len(rows)
     if not fractions or any(part < 0 for part in fractions):
-        raise ValueError(f"fractions {list(fractions)!r} must be positive")
+        raise ValueError(f"fractions {list(fractions)!r} must be positive, and at least one")
     if all(isinstance(part, int) for part in fractions) and sum(fractions) == count:
         ends = np.cumsum([0, *fractions])
     elif abs(sum(fractions) - 1) < 1e-9:
         ends = np.round(np.cumsum([0.0, *fractions]) * count).astype(np.int64)
     else:
-        raise ValueError(f"fractions {list(fractions)!r} must add up to 1, or whole counts to {count}")
+        raise ValueError(f"fractions {list(fractions)!r} must add up to 1, or whole counts to {count}; their sum is {sum(fractions):.12g}")
     pairs = pairwise(ends)
     if seed is None:
         return [compose(rows, slice(int(a), int(b))) for a, b in pairs]
