@@ -45,7 +45,7 @@ def convert(
     split: str | None = None,
     workers: int | None = None,
     icc: Sequence[str] | None = None,
-    progress: bool = False,
+    progress: bool = True,
     trust_pickle: bool = False,
     missing: str = "error",
 ) -> Converted:
@@ -95,7 +95,7 @@ def convert_source(
     split: str | None = None,
     workers: int | None = None,
     icc: Sequence[str] | None = None,
-    progress: bool = False,
+    progress: bool = True,
 ) -> Converted:
     """`convert` for a source that is open already."""
     start, dst = time.monotonic(), local_path(dst, "dst")
@@ -139,7 +139,7 @@ def import_atlas_v1(
     split: str | None = None,
     workers: int | None = None,
     icc: Sequence[str] | None = None,
-    progress: bool = False,
+    progress: bool = True,
 ) -> Converted:
     """`convert` for a dataset of torch-atlas-ds (version 1), or for the folder of one shard of it.
 

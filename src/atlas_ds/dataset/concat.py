@@ -36,6 +36,8 @@ def concat(datasets: Sequence[Any], *others: Any) -> Concat:
         flat += dataset.datasets if isinstance(dataset, Concat) and isinstance(dataset.rows, range) and dataset.rows == range(dataset.total) else [dataset]
     if not flat:
         raise ValueError("concat([]): give at least one dataset")
+    if any(isinstance(dataset, str | bytes | os.PathLike) for dataset in flat):
+        raise TypeError("concat: open the paths first: atlas.concat([atlas.AtlasDataset(path) for path in paths])")
     return Concat(tuple(flat), None)
 
 

@@ -6,7 +6,7 @@ import operator
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Never, Self
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from atlas_ds.dataset.pictures import Pictures, pictures_of
 from atlas_ds.dataset.place import add_note
 from atlas_ds.dataset.sequence import Views
 from atlas_ds.dataset.show import columns_text
+from atlas_ds.dataset.spellings import unknown_argument
 from atlas_ds.dataset.views import compose, positions
 from atlas_ds.dataset.workers import for_data_loader, views_as_bytes
 from atlas_ds.errors import CorruptError, LimitError
@@ -56,7 +57,10 @@ class AtlasDataset(_core.Rows, Views):
         copy: bool = True,
         cache_bytes: int = 64 << 20,
         decode: str | None = None,
+        **others: Never,
     ) -> None:
+        for name in others:
+            raise unknown_argument(name)
         if verify not in VERIFY:
             raise ValueError(f"verify={verify!r}: 'first', 'always' or 'never'")
         if io not in ("mmap", "pread"):
@@ -302,6 +306,8 @@ class AtlasDataset(_core.Rows, Views):
 
     def map(self, function: Callable[[Any], Any]) -> AtlasDataset:
         """A view whose examples pass through function (a picklable one, if worker processes are to be spawned)."""
+        if not callable(function):
+            raise TypeError(f"map({function!r:.80}): give a function of an example")
         before = self._function
         view = self._view(self.rows)
         view._setup(self._state, self.rows, self._format, function if before is None else Chain(before, function))

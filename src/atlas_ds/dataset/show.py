@@ -25,9 +25,9 @@ def columns_text(schema: Schema, most: int = 8) -> str:
     return ", ".join(shown) + (f", ... {left:,} more" if left > 0 else "")
 
 
-def html_of(dataset: Any) -> str:
+def html_of(dataset: Any, title: str = "") -> str:
     """The first rows of a dataset. Of one behind a network only what it says of itself: nothing is read there because somebody looked."""
-    head = f"<div><code>{escape(printable(repr(dataset), 1000))}</code></div>"
+    head = f"<div><code>{escape(printable(title or repr(dataset), 1000))}</code></div>"
     if getattr(dataset, "_is_remote", False):
         return f"{head}<div>(rows lie behind a network and are not read to be shown)</div>"
     rows = [row_of(dataset, i) for i in range(min(ROWS, len(dataset)))]

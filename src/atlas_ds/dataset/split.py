@@ -134,7 +134,7 @@ def apportioned(sizes: np.ndarray, fractions: np.ndarray) -> np.ndarray:
     What is left over by rounding down goes to the part that is furthest behind; the last differences are moved along chains of classes.
     """
     exact = np.round(sizes[:, None] * fractions, 9)
-    counts = np.floor(exact).astype(np.int64)
+    counts: np.ndarray = np.floor(exact).astype(np.int64)
     least, rest = counts.copy(), exact - counts
     behind = np.zeros(len(fractions))
     for k in range(len(sizes)):

@@ -8,13 +8,20 @@ from typing import Any
 
 import numpy as np
 
+from atlas_ds.text import printable, quoted
+
 
 def positions(indices: Any, count: int) -> np.ndarray:
     """Ints (negative too), a slice, a range or a bool mask as an int64 array of positions in [0, count)."""
     if isinstance(indices, slice):
         return np.arange(*indices.indices(count), dtype=np.int64)
     if isinstance(indices, str):
-        raise TypeError(f"{indices!r} is no row: ds.column({indices!r}) reads a column, ds.batch(rows, columns=[{indices!r}]) a column of some rows")
+        name = quoted(printable(indices, 80))
+        raise TypeError(f"{name} is no row: ds.column({name}) reads a column, ds.batch(rows, columns=[{name}]) a column of some rows")
+    if indices is None or indices is Ellipsis or isinstance(indices, bool | np.bool_ | float | complex | np.floating):
+        raise TypeError(f"ds[{indices!r}]: rows are whole numbers below {count}, slices, lists of them, or a mask with a bool for each row")
+    if isinstance(indices, tuple) and any(isinstance(part, str | slice | None) or part is Ellipsis for part in indices):
+        raise TypeError("ds[row, column]: give the row alone, then the column of the example: ds[0]['name']; ds.batch(rows, columns=[...]) reads both")
     if isinstance(indices, int | np.integer) and not isinstance(indices, bool):
         raise TypeError(f"a list of rows is asked for, not one: [{indices}] (ds[{indices}] reads one example)")
     array = np.asarray(indices)

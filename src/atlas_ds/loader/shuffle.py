@@ -46,7 +46,7 @@ def shuffle(
     access: str = "random",
     overwrite: bool = False,
     workers: int | None = None,
-    progress: bool = False,
+    progress: bool = True,
 ) -> None:
     """Writes the rows of the dataset `src` as the dataset `dst`, in a random order that `seed` names: the same seed, the same bytes.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -31,6 +31,7 @@ from atlas_ds.schema.types import (
     own_leaves,
     walk_leaves,
 )
+from atlas_ds.text import closest, printable
 
 CONTAINERS = ("dict", "tuple", "list", "dataclass", "value")
 MAX_LEAVES = 4096
@@ -58,7 +59,13 @@ class Schema:
         for field in self.fields:
             if field.name == name:
                 return field
-        raise KeyError(f"no column {name!r}; the columns are {', '.join(self.names)}")
+        like = closest(name, self.names, 1) if isinstance(name, str) else []
+        cure = f"; did you mean {like[0]!r}?" if like else ""
+        raise KeyError(f"no column {name!r:.80}; the columns are {names_text(self.names)}{cure}")
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{printable(field.name, 40)}: {printable(str(field.type), 60)}{' or None' if field.nullable else ''}" for field in self.fields[:12])
+        return f"Schema({self.container}: {shown}{', ...' if len(self.fields) > 12 else ''})"
 
     def __str__(self) -> str:
         lines = [f"{field.name}: {field.type}{' or None' if field.nullable else ''}" for field in self.fields]
@@ -69,6 +76,12 @@ class Schema:
         if self.name is not None:
             out["name"] = self.name
         return out
+
+
+def names_text(names: Sequence[str], most: int = 40) -> str:
+    """Names of columns for an error: not more than a screen of them."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(printable(name, 80) for name in names[:most]) + more
 
 
 def make_schema(spec: Schema | Mapping[str, Any] | tuple[Any, ...] | list[Any] | Any) -> Schema:
