@@ -17,6 +17,11 @@ def printable(text: str, limit: int = CUT) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in text)
 
 
+def named(text: str, limit: int = CUT) -> str:
+    """Text as printable gives it, in double quotes, to be read by people."""
+    return f'"{printable(text, limit)}"'
+
+
 def quoted(text: str) -> str:
     """A string as Python code, in double quotes where nothing in it has to be escaped."""
     return f'"{text}"' if text.isprintable() and '"' not in text and "\\" not in text else ascii(text)

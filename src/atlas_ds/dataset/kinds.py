@@ -104,11 +104,11 @@ def kind_of(name: str, head: bytes) -> str | None:
         return "idx"
     if head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5"):
         return "torch" if suffix in (".pt", ".pth") else "pickle"
-    if sniff(head) is not None or sniff(b"", name) is not None:
+    if sniff(head) is not None:
         return "media"
     if suffix in SUFFIXES and suffix != ".tar" and head:
         return SUFFIXES[suffix]
-    return kind_of_text(head)
+    return "media" if sniff(b"", name) is not None else kind_of_text(head)
 
 
 def kind_of_text(head: bytes) -> str | None:

@@ -71,6 +71,8 @@ def cell(value: Any, budget: list[int]) -> str:
         return escape(printable(value, TEXT))
     if isinstance(value, bytes | bytearray | memoryview):
         return f"{memoryview(value).nbytes:,} bytes"
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        value = value.item()
     if value is None or isinstance(value, bool | int | float | complex):
         return escape(printable(str(value), TEXT))
     return escape(printable(describe(value), TEXT))

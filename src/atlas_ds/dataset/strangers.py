@@ -17,7 +17,7 @@ from atlas_ds.dataset.kinds import CONVERT, KINDS, NAMED, OPEN, by_hand, by_name
 from atlas_ds.dataset.manifest import NAME, read_manifest
 from atlas_ds.errors import AtlasError
 from atlas_ds.store.lock import LOCK
-from atlas_ds.text import closest, printable, quoted
+from atlas_ds.text import closest, named, printable, quoted
 
 HEAD = 1024
 MOST_NAMES = 1000  # of a folder that are looked at
@@ -60,8 +60,8 @@ def unknown(head: bytes) -> str:
         text = head[:60].decode()
     except UnicodeDecodeError as error:
         text = head[: error.start].decode() if len(head[:60]) - error.start < 4 else ""
-    if text and "\0" not in text:
-        return f"is a text file that begins with {quoted(printable(text, 40))}, not an Atlas dataset; give the folder of a dataset"
+    if text.strip() and "\0" not in text:
+        return f"is a text file that begins with {named(text.strip().splitlines()[0], 40)}, not an Atlas dataset; give the folder of a dataset"
     return f"is not an Atlas dataset, nor of a kind known here: it begins with the bytes {head[:8].hex(' ')}; give the folder of a dataset"
 
 
@@ -162,7 +162,7 @@ def inside_a_dataset(folder: Path, files: list[str], folders: list[str]) -> str 
 def missing(path: Path) -> str:
     """What is wrong with a path at which nothing is, and names that are like it."""
     if path.is_symlink():
-        return f"is a link to {quoted(printable(os.readlink(path)))}, and nothing is there"
+        return f"is a link to {named(os.readlink(path))}, and nothing is there"
     parent = path.parent
     if (parent / NAME).is_file():
         splits = splits_of(parent)
@@ -172,12 +172,12 @@ def missing(path: Path) -> str:
     while not parent.exists():
         path, parent = parent, parent.parent
     if not parent.is_dir():
-        return f"no such folder or file: {quoted(printable(str(parent)))} is a file, not a folder"
+        return f"no such folder or file: {named(str(parent))} is a file, not a folder"
     files, folders = names_in(parent)
     like = closest(path.name, [*files, *folders])
     if not like:
-        return f"no such folder or file; {quoted(printable(str(parent)))} has nothing called {quoted(printable(path.name))}"
-    return f"no such folder or file; near it are: {', '.join(quoted(printable(str(parent / name))) for name in like)}"
+        return f"no such folder or file; {named(str(parent))} has nothing called {named(path.name)}"
+    return f"no such folder or file; near it are: {', '.join(named(str(parent / name)) for name in like)}"
 
 
 def splits_of(folder: Path) -> list[str]:
@@ -209,7 +209,7 @@ def not_a_path(value: Any) -> str | None:
     if isinstance(value, list | tuple | set):
         return f"a {kind.__name__} of {len(value):,} is not a path: open each, then atlas.concat([atlas.AtlasDataset(path) for path in paths])"
     if hasattr(value, "read"):
-        return f"an open file is not a path: give the folder of a dataset ({quoted(printable(str(getattr(value, 'name', '?'))))} is what was opened)"
+        return f"an open file is not a path: give the folder of a dataset ({named(str(getattr(value, 'name', '?')))} is what was opened)"
     if kind.__module__.startswith("datasets."):
         return f"a {name} is not a path: atlas.import_huggingface(data, path) writes it as a dataset, then open that path"
     if hasattr(value, "__getitem__") or hasattr(value, "__iter__"):

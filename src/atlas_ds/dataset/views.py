@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from atlas_ds.text import printable, quoted
+from atlas_ds.text import named
 
 
 def positions(indices: Any, count: int) -> np.ndarray:
@@ -16,7 +16,7 @@ def positions(indices: Any, count: int) -> np.ndarray:
     if isinstance(indices, slice):
         return np.arange(*indices.indices(count), dtype=np.int64)
     if isinstance(indices, str):
-        name = quoted(printable(indices, 80))
+        name = named(indices, 80)
         raise TypeError(f"{name} is no row: ds.column({name}) reads a column, ds.batch(rows, columns=[{name}]) a column of some rows")
     if indices is None or indices is Ellipsis or isinstance(indices, bool | np.bool_ | float | complex | np.floating):
         raise TypeError(f"ds[{indices!r}]: rows are whole numbers below {count}, slices, lists of them, or a mask with a bool for each row")
