@@ -124,6 +124,10 @@ class Concat(Views):
         """What map() was given, where all datasets agree."""
         return self._shared("function")  # type: ignore[no-any-return]
 
+    @property
+    def _is_remote(self) -> bool:
+        return any(getattr(dataset, "_is_remote", False) for dataset in self.datasets)
+
     def _shared(self, name: str) -> Any:
         values = [getattr(dataset, name) for dataset in self.datasets]
         if any(value != values[0] for value in values):

@@ -174,7 +174,7 @@ def test_sorted_rows_warn(tmp_path, name):
         told = warned(view)
         assert len(told) == 1 and f"sorted by {column!r}" in told[0] and "seed=0" in told[0] and f"stratify={column!r}" in told[0]
     assert warned(ds, seed=0) == warned(ds, [len(ds)]) == []
-    if len(set(str(row[column]) for row in SORTED[name])) <= 100:
+    if len({str(row[column]) for row in SORTED[name]}) <= 100:
         assert warned(ds, stratify=column) == []
     shuffled = ds[np.random.default_rng(0).permutation(len(ds))]
     assert warned(shuffled) == [] or name == "few"

@@ -94,7 +94,7 @@ def test_files(tmp_path, make, what, call):
         assert told.isprintable() and not isinstance(caught.value, CorruptError)
         assert isinstance(caught.value, AtlasError) and isinstance(caught.value, FileNotFoundError)
     assert str(pickle.loads(pickle.dumps(caught.value))) == told
-    with pytest.raises(NotADataset, match="give the folder|`atlas-ds convert|NEW|read it|unpack"):
+    with pytest.raises(NotADataset, match=r"give the folder|`atlas-ds convert|NEW|read it|unpack"):
         atlas.verify(path)
     with pytest.raises(NotADataset):
         atlas.shuffle(path, tmp_path / "new")
@@ -133,7 +133,7 @@ def test_folders(tmp_path, files, what, call):
     folder.mkdir()
     for name in files:
         put(folder / name, "{}")
-    with pytest.raises(NotADataset, match="atlas.json is missing") as caught:
+    with pytest.raises(NotADataset, match=r"atlas\.json is missing") as caught:
         atlas.AtlasDataset(folder)
     quoted = f"'{folder}'" if "`" in call else str(folder)
     assert what in str(caught.value) and call.format(path=quoted) in str(caught.value)
@@ -153,7 +153,7 @@ def test_the_manifest_as_a_path(tmp_path):
     assert len(ds) == 4 and ds.path == str(path) and pickle.loads(pickle.dumps(ds))[3] == {"y": 3}
     assert atlas.verify(path / "atlas.json").rows == 4
     put(tmp_path / "copied.json", (path / "atlas.json").read_bytes())
-    with pytest.raises(NotADataset, match="is a manifest, but is not called atlas.json"):
+    with pytest.raises(NotADataset, match=r"is a manifest, but is not called atlas\.json"):
         atlas.AtlasDataset(tmp_path / "copied.json")
     put(path / ".writing.json", "{}")
     with pytest.raises(NotADataset, match="the journal of a writer; the dataset is its folder"):
@@ -165,7 +165,7 @@ def test_splits_and_datasets_around(tmp_path):
         writer.extend([{"y": 1}], split="train")
     with pytest.raises(NotADataset, match=r'"train" is a split: atlas.AtlasDataset\(".*d", split="train"\)'):
         atlas.AtlasDataset(tmp_path / "d" / "train")
-    with pytest.raises(NotADataset, match="the folder around it is a dataset.*its splits are train"):
+    with pytest.raises(NotADataset, match=r"the folder around it is a dataset.*its splits are train"):
         atlas.AtlasDataset(tmp_path / "d" / "valid")
     for name in ("train", "valid"):
         write(tmp_path / "both" / name, [{"y": 1}])
