@@ -198,6 +198,8 @@ def manifest_of_file(path: Path) -> Manifest:
 def as_names(columns: Sequence[str]) -> tuple[str, ...]:
     if isinstance(columns, str):
         raise TypeError(f"columns={columns!r}: give a list of names: columns=[{columns!r}]")
+    if not hasattr(columns, "__iter__"):
+        raise TypeError(f"columns={columns!r:.80}: give a list of names")
     return tuple(columns)
 
 

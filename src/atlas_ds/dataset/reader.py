@@ -25,7 +25,7 @@ from atlas_ds.dataset.workers import for_data_loader, views_as_bytes
 from atlas_ds.errors import CorruptError, LimitError
 from atlas_ds.schema.batches import check_out
 from atlas_ds.schema.pictures import need_pictures
-from atlas_ds.schema.schema import Schema
+from atlas_ds.schema.schema import Schema, names_text
 from atlas_ds.shard.reader import shard_stats
 from atlas_ds.shard.writer import ShardInfo
 
@@ -423,8 +423,8 @@ def split_rows(manifest: Manifest, split: str | None) -> range | np.ndarray:
         return range(manifest.rows)
     parts: Ranges | None = manifest.splits.get(split)
     if parts is None:
-        names = ", ".join(manifest.splits) or "none"
-        raise KeyError(f"no split {split!r}; the splits are: {names}")
+        cure = "" if manifest.splits else " (the writer named none; ds.split(0.8, seed=0) makes parts)"
+        raise KeyError(f"no split {split!r:.80}; the splits are: {names_text(tuple(manifest.splits)) or 'none'}{cure}")
     if len(parts) == 1:
         return range(*parts[0])
     return np.concatenate([np.empty(0, np.int64), *(np.arange(a, b) for a, b in parts)])

@@ -93,6 +93,10 @@ INSTEAD = {
 """A name that users of other libraries try -> what to use here."""
 
 
+def columns_of(dataset: Any) -> tuple[str, ...]:
+    return getattr(getattr(dataset, "schema", None), "names", ())
+
+
 class Views:
     """take and split of anything that has len() and select(), and good errors for the rest. A base class without state."""
 
@@ -149,6 +153,8 @@ class Views:
 
     def __getattr__(self, name: str) -> Any:
         """Only asked for names that are not there: says what to use."""
+        if name[0] != "_" and name != "schema" and name in columns_of(self):
+            raise AttributeError(f'a column is not an attribute: ds.column("{name}") reads it, ds[0]["{name}"] is that of one row', name=name)
         if name in self._lacks:
             raise AttributeError(f"a {type(self).__name__} has no {name}: {self._lacks[name]}", name=name)
         if name in INSTEAD:

@@ -204,8 +204,10 @@ def not_a_path(value: Any) -> str | None:
     name = f"value of type {kind.__module__}.{kind.__name__}".replace("type builtins.", "type ")
     if value is None:
         return "path=None: give the folder of a dataset, as text or a pathlib.Path"
-    if kind.__module__.startswith("atlas_ds.") and hasattr(value, "__len__"):
-        return f"{kind.__name__} is a dataset already, not a path: use it as it is"
+    if kind.__module__.startswith("atlas_ds."):
+        where = f"; its path is {quoted(str(value.path))}" if hasattr(value, "path") else ""
+        what = "a dataset that is open already, not a path: use it as it is" if hasattr(value, "__len__") else "not a path"
+        return f"{kind.__name__} is {what}{where}"
     if isinstance(value, list | tuple | set):
         return f"a {kind.__name__} of {len(value):,} is not a path: open each, then atlas.concat([atlas.AtlasDataset(path) for path in paths])"
     if hasattr(value, "read"):

@@ -107,6 +107,9 @@ class Loader:
         if transform_processes and start_method not in ("forkserver", "spawn"):
             raise ValueError(f"start_method={start_method!r}: 'forkserver' or 'spawn'; a fork of a process with threads may hang")
         check_dataset(dataset)
+        for name, function in (("transform", transform), ("transform_example", transform_example), ("collate", collate)):
+            if function is not None and not callable(function):
+                raise TypeError(f"{name}={function!r:.80}: give a function")
         self.dataset = dataset
         rows = dataset.all if isinstance(dataset, Mix) else dataset
         self.sampler = Sampler(
@@ -285,8 +288,9 @@ def check_dataset(dataset: Any) -> None:
         raise TypeError(f"a Loader reads a dataset, not a path: Loader(AtlasDataset({os.fspath(dataset)!r}), ...)")
     if isinstance(dataset, list | tuple) and dataset and all(isinstance(one, AtlasDataset | Concat) for one in dataset):
         raise TypeError("a Loader reads one dataset, not a list: Loader(atlas.concat([a, b]), ...), or atlas.Mix([(a, 1), (b, 1)]) in exact proportions")
-    if isinstance(dataset, Mapping) or not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
-        raise TypeError(f"a Loader reads a dataset with len() and [i], not a {type(dataset).__name__}")
+    if isinstance(dataset, Mapping | type) or not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
+        what = f"{dataset.__name__} itself" if isinstance(dataset, type) else type(dataset).__name__
+        raise TypeError(f"a Loader reads a dataset with len() and [i], not {what}")
 
 
 ARGUMENTS = frozenset(inspect.signature(Loader.__init__).parameters) - {"self", "others"}

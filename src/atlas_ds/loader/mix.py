@@ -30,7 +30,7 @@ def check_arguments(parts: Any, others: Mapping[str, Any]) -> None:
         like = closest(name, ("parts", "seed", "shuffle", "length"))
         raise TypeError(f"Mix has no argument {printable(name, 60)!r}: {INSTEAD.get(name) or (f'did you mean {like[0]}=?' if like else FORM)}")
     if not isinstance(parts, list | tuple):
-        raise TypeError(f"Mix: not a {type(parts).__name__}; give {FORM}")
+        raise TypeError(f"Mix: not {type(parts).__name__}; give {FORM}")
     if not parts:
         raise ValueError("Mix([]): give at least one (dataset, weight)")
     for number, part in enumerate(parts):

@@ -47,6 +47,19 @@ def test_names_of_other_libraries(ds, name):
         assert INSTEAD[name] in str(caught.value)
 
 
+def test_columns_are_not_attributes(ds):
+    for dataset in (ds, atlas.concat([ds])):
+        assert not hasattr(dataset, "word")
+        with pytest.raises(AttributeError, match=r'ds.column\("word"\) reads it'):
+            dataset.word  # noqa: B018
+
+
+def test_names_of_the_package():
+    for name, words in (("Dataset", "use AtlasDataset"), ("DataLoader", "use Loader"), ("convert", "bridge.convert"), ("AtlasDatset", "did you mean 'AtlasDataset'"), ("zzzzz", "zzzzz'$")):
+        with pytest.raises(AttributeError, match=f"module 'atlas_ds' has no attribute '{name}'.*{words}|{words}"):
+            getattr(atlas, name)
+
+
 def test_other_names_fail_as_usual(ds):
     for name in ("colum", "_private", "__array__", "_repr_png_"):
         assert not hasattr(ds, name)

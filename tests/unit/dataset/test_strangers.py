@@ -229,7 +229,7 @@ def test_what_is_not_a_path(tmp_path):
     ds = atlas.AtlasDataset(write(tmp_path / "d", [{"y": 1}]))
     with open(tmp_path / "d" / "atlas.json") as file:
         for wrong, words in (
-            (None, "path=None"), (["a", "b"], "atlas.concat"), (3, "type int"), (file, "an open file"), (ds, "a dataset already"),
+            (None, "path=None"), (["a", "b"], "atlas.concat"), (3, "type int"), (file, "an open file"), (ds, "open already.*its path is"),
             ({"a": 1}, "AtlasDatasetWriter"), (np.zeros(3), "AtlasDatasetWriter"),
         ):  # fmt: skip
             with pytest.raises(TypeError, match=words):

@@ -89,14 +89,20 @@ def test_unknown_names(ds):
 
 
 def test_what_is_no_dataset(ds):
-    for wrong, words in (([ds, ds], "atlas.concat"), ({"x": [1]}, "not a dict"), (iter([1]), "len"), (None, "NoneType")):
+    for wrong, words in (([ds, ds], "atlas.concat"), ({"x": [1]}, "not dict"), (iter([1]), "len"), (None, "NoneType"), (AtlasDataset, "AtlasDataset itself")):
         with pytest.raises(TypeError, match=words):
             made(wrong, 8)
 
 
+def test_what_is_no_function(ds):
+    for name in ("transform", "transform_example", "collate"):
+        with pytest.raises(TypeError, match=f"{name}='x': give a function"):
+            made(ds, 8, **{name: "x"})
+
+
 def test_mixes(ds):
     for arguments, options, error, words in (
-        ((ds,), {}, TypeError, "not a AtlasDataset"), (([ds, ds],), {}, TypeError, "part 0 is not a pair"), (([(ds, 0.5), (ds, 0.5)],), {}, TypeError, "7 and 3 for 0.7 and 0.3"),
+        ((ds,), {}, TypeError, "not AtlasDataset"), (([ds, ds],), {}, TypeError, "part 0 is not a pair"), (([(ds, 0.5), (ds, 0.5)],), {}, TypeError, "7 and 3 for 0.7 and 0.3"),
         (([ds],), {"weights": [1]}, TypeError, "no argument 'weights'"), (([ds],), {"probabilities": [1]}, TypeError, "7 and 3"), (([(ds, 1)],), {"sed": 1}, TypeError, "did you mean seed="),
         (([],), {}, ValueError, "at least one"),
     ):  # fmt: skip
