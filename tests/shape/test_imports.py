@@ -129,8 +129,9 @@ def test_exceptions_are_still_needed() -> None:
 
 # What is in the bridge, the lower first; those beside each other do not know each other.
 BRIDGE = (
-    ("source", "compression"),
-    ("parts", "again", "values", "tar", "atlas_v1"),
+    ("compression",),
+    ("source", "opening"),
+    ("refusals", "parts", "again", "values", "tar", "atlas_v1"),
     ("files", "webdataset"),
     ("arrow.values", "arrow.own", "arrow.features", "arrow.types", "arrow.files", "arrow.parquet", "arrow.exporting"),
     ("streaming",),

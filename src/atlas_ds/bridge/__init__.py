@@ -3,9 +3,9 @@ family of formats; a reader gives a Source (source.py), and what none of them kn
 
 from atlas_ds.bridge.arrow.exporting import export_parquet, to_arrow
 from atlas_ds.bridge.arrow.huggingface import import_huggingface, to_huggingface
-from atlas_ds.bridge.conversion import Converted, convert, import_atlas_v1
+from atlas_ds.bridge.conversion import Converted, convert, import_atlas_v1, of_import
 from atlas_ds.bridge.detect import FORMATS, READERS, TARS, detect, open_source
-from atlas_ds.bridge.source import Source
+from atlas_ds.bridge.source import ReadOptions, Source
 from atlas_ds.bridge.webdataset.exporting import Exported, export_webdataset
 from atlas_ds.bridge.webdataset.importing import Imported, import_webdataset
 from atlas_ds.bridge.webdataset.in_place import TarDataset, open_tar
@@ -17,6 +17,7 @@ __all__ = [
     "Converted",
     "Exported",
     "Imported",
+    "ReadOptions",
     "Source",
     "TarDataset",
     "convert",
@@ -26,6 +27,7 @@ __all__ = [
     "import_atlas_v1",
     "import_huggingface",
     "import_webdataset",
+    "of_import",
     "open_source",
     "open_tar",
     "to_arrow",

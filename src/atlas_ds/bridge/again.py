@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from atlas_ds.bridge.source import Row, Source
+from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Row, Source
 from atlas_ds.dataset.reader import AtlasDataset
 from atlas_ds.errors import UnsupportedError
 
 
-def read_atlas(path: Path) -> Source:
+def read_atlas(path: Path, options: ReadOptions = DEFAULTS) -> Source:
     """All rows of a dataset with its schema, metadata and splits; split by split where there are splits."""
     ds = AtlasDataset(path)
     if ds.splits and sum(ds.splits.values()) != len(ds):

@@ -4,31 +4,42 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from atlas_ds.bridge.compression.reading import MAX_EXPANSION
 from atlas_ds.bridge.detect import TARS, detect, open_source
-from atlas_ds.bridge.source import Source
-from atlas_ds.bridge.webdataset.importing import import_webdataset
+from atlas_ds.bridge.refusals import Refusals
+from atlas_ds.bridge.source import ReadOptions, Refused, Source
+from atlas_ds.bridge.webdataset.importing import Imported, import_webdataset
 from atlas_ds.dataset.reader import AtlasDataset
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import AtlasError, LimitError, SchemaError
 from atlas_ds.progress import Progress
+from atlas_ds.schema.types import make_field
 from atlas_ds.store.local import refuse_overlap
 from atlas_ds.store.paths import local_path
 
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """What a conversion did. `rows` counts those written by it, not those appended to."""
+    """What a conversion did, or would do (dry_run). `rows` counts those written by it, not those appended to; None where only reading tells.
+
+    notes: sentences about what was chosen or changed. left_out: files that were not read, each with its reason. skipped: examples that were left out
+    (on_error="skip"), each with its place and cause. why: the rule that made the source this format. columns: their types, where they were known
+    before the first example.
+    """
 
     path: Path
     format: str
-    rows: int
+    rows: int | None
     seconds: float
     notes: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    why: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 def convert(
@@ -46,29 +57,48 @@ def convert(
     workers: int | None = None,
     icc: Sequence[str] | None = None,
     progress: bool = True,
+    on_error: str = "raise",
+    encoding: str | None = None,
+    media: Mapping[str, str] | None = None,
+    keep_names: bool | None = None,
+    follow_links: bool = False,
+    max_expansion: int = MAX_EXPANSION,
+    dry_run: bool = False,
     trust_pickle: bool = False,
     missing: str = "error",
 ) -> Converted:
     """Writes the examples of `src` as the dataset `dst`. Any error, Ctrl-C too, leaves `dst` as it was.
 
-    `source_format` overrides detection (names in `detect.FORMATS`); tars are read as import_webdataset does. `split` puts all rows into one split, whatever
-    splits the source has. `trust_pickle`, `missing`: see `import_atlas_v1`; they say nothing to other formats.
+    source_format: overrides detection (names in `detect.FORMATS`); tars are read as import_webdataset does. split: puts all rows into one split,
+    whatever splits the source has. on_error: "raise" names all examples that cannot be converted and writes nothing; "skip" leaves them out and
+    lists them in the report. encoding: of text files (default: UTF-8 or UTF-16, by their first bytes). media: {"image": "path"} reads the files
+    that column "path" names, as column "image". keep_names: store each file's name as a column; None: where the files are media.
+    follow_links: read what links name outside of `src`. max_expansion: how many times its own size a compressed file may expand.
+    dry_run: look at the source and report; write nothing. trust_pickle, missing: see `import_atlas_v1`.
     The other options are AtlasDatasetWriter's.
+
+    Raises an AtlasError that names file and place for a source that is damaged, not understood, or holds what a dataset cannot.
     """
     src, dst = local_path(src, "src"), local_path(dst, "dst")
     refuse_overlap(src, dst)
+    check_on_error(on_error)
+    options = ReadOptions(encoding, media or {}, keep_names, follow_links, max_expansion, trust_pickle, missing)
     name = source_format or detect(src)
     if name == TARS:
         if icc is not None:
             raise AtlasError(f"{src}: icc is measured by AtlasDatasetWriter(append=True, icc=...) or atlas.shuffle; importing tars does not measure it")
         told = import_webdataset(
             src, dst, shard_size=shard_size, block_size=block_size, compression=compression, access=access, overwrite=overwrite, append=append,
-            split=split, workers=workers, progress=progress,
+            split=split, workers=workers, on_error=on_error, progress=progress, dry_run=dry_run,
         )  # fmt: skip
-        return Converted(told.path, told.format, told.rows, told.seconds, told.notes)
+        return of_import(told)
+    source = open_source(src, name, options)
+    if dry_run:
+        return report(dst, source, source.total, 0.0)
     return convert_source(
-        open_source(src, name, {"trust_pickle": trust_pickle, "missing": missing}),
+        source,
         dst,
+        on_error=on_error,
         shard_size=shard_size,
         block_size=block_size,
         compression=compression,
@@ -95,17 +125,19 @@ def convert_source(
     split: str | None = None,
     workers: int | None = None,
     icc: Sequence[str] | None = None,
+    on_error: str = "raise",
     progress: bool = True,
 ) -> Converted:
     """`convert` for a source that is open already."""
     start, dst = time.monotonic(), local_path(dst, "dst")
+    check_on_error(on_error)
     metadata = _appended_metadata(dst, source) if append else dict(source.metadata)
-    rows = 0
-    with named_places(source.place), AtlasDatasetWriter(
+    refusals = Refusals()
+    with AtlasDatasetWriter(
         dst,
         shard_size,
         block_size,
-        schema=None if append else source.schema,  # a standing dataset's own schema decides
+        schema=None if append else source.schema,  # an existing dataset's own schema decides
         compression=compression,
         access=access,
         append=append,
@@ -115,13 +147,45 @@ def convert_source(
         icc=icc,
     ) as writer:
         with Progress(source.total, "converting", "rows", progress) as bar:
-            for example, own_split in source.examples():
+            read = write_examples(source, writer, split, refusals, bar, skip=on_error == "skip")
+        if source.total is not None and read != source.total:
+            raise AtlasError(f"{dst}: {source.format} gave {read:,} rows, but {source.total:,} were announced; did it change meanwhile?")
+        if refusals.count and (on_error == "raise" or refusals.count == read):
+            raise refusals.as_error(read)
+    return report(dst, source, read - refusals.count, time.monotonic() - start, tuple(refusals.lines))
+
+
+def write_examples(source: Source, writer: AtlasDatasetWriter, split: str | None, refusals: Refusals, bar: Progress, *, skip: bool) -> int:
+    """Adds the examples of a source, and collects those that are refused; how many were read. After the first refusal nothing more is written, unless
+    such examples are to be skipped: the rest is read only to name all that is wrong."""
+    read = 0
+    for example, own_split in source.examples():
+        if isinstance(example, Refused):
+            refusals.add(example.error)
+        elif skip or not refusals.count:
+            try:
                 writer.add_example(example, split=split or own_split)
-                rows += 1
-                bar.advance(1)
-        if source.total is not None and rows != source.total:
-            raise AtlasError(f"{dst}: {source.format} gave {rows:,} rows, but {source.total:,} were announced; did it change meanwhile?")
-    return Converted(dst, source.format, rows, time.monotonic() - start, source.notes)
+            except (SchemaError, LimitError) as error:
+                refusals.add(at_place(error, source.place, read))
+        read += 1
+        bar.advance(1)
+    return read
+
+
+def report(dst: Path, source: Source, rows: int | None, seconds: float, skipped: tuple[str, ...] = ()) -> Converted:
+    columns = source.schema if isinstance(source.schema, Mapping) else {}
+    types = {str(name): str(make_field(name, spec).type) for name, spec in columns.items()}
+    return Converted(dst, source.format, rows, seconds, source.notes, source.left_out, skipped, source.why, types)
+
+
+def of_import(told: Imported) -> Converted:
+    """What an import of tars did, as a conversion's report."""
+    return Converted(told.path, told.format, told.rows, told.seconds, told.notes)
+
+
+def check_on_error(on_error: str) -> None:
+    if on_error not in ("raise", "skip"):
+        raise ValueError(f"on_error={on_error!r}: 'raise' or 'skip'")
 
 
 def import_atlas_v1(
@@ -165,16 +229,11 @@ def import_atlas_v1(
     )
 
 
-@contextmanager
-def named_places(place: Callable[[int], str] | None) -> Iterator[None]:
-    """Says of an example that cannot be stored where it comes from. The writer counts examples from 0, as the source's rows are."""
-    try:
-        yield
-    except (SchemaError, LimitError) as error:
-        found = re.match(r"example (\d+): ", str(error))
-        if place is None or found is None:
-            raise
-        raise type(error)(f"{place(int(found[1]))}: {str(error)[found.end() :]}") from error
+def at_place(error: SchemaError | LimitError, place: Callable[[int], str] | None, row: int) -> AtlasError:
+    """The same error, with where the example comes from instead of the writer's number of it."""
+    found = re.match(r"example (\d+): ", str(error))
+    text = str(error)[found.end() :] if found else str(error)
+    return type(error)(f"{place(row) if place else f'example {row}'}: {text}")
 
 
 def _appended_metadata(dst: Path, source: Source) -> dict[str, object]:

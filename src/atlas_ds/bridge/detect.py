@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from atlas_ds.bridge.again import read_atlas
 from atlas_ds.bridge.arrow.files import FILE_MAGIC, STREAM_MAGIC, is_arrow_folder, read_arrow
@@ -19,7 +18,8 @@ from atlas_ds.bridge.files.arrays import read_npy, read_npz
 from atlas_ds.bridge.files.folder import folder_shape, list_files, read_folder
 from atlas_ds.bridge.files.idx import idx_files, looks_like_idx, read_idx
 from atlas_ds.bridge.files.text_tables import read_csv, read_jsonl
-from atlas_ds.bridge.source import Source, open_binary, unreadable
+from atlas_ds.bridge.opening import open_binary, unreadable
+from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Source
 from atlas_ds.bridge.streaming.indexed import indexed_kind
 from atlas_ds.bridge.streaming.litdata import read_litdata
 from atlas_ds.bridge.streaming.mds import read_mds
@@ -48,8 +48,18 @@ READERS: Mapping[str, Callable[..., Source]] = MappingProxyType(
 TARS = "webdataset"
 FORMATS = (*READERS, TARS)
 """All that can be converted; tars are read by import_webdataset, since they may be many."""
-OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType({"atlas-v1": ("trust_pickle", "missing")})
-"""Keyword options of readers that have some."""
+OPTIONS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "encoding": frozenset(("csv", "jsonl")),
+        "media": frozenset(("csv", "jsonl", "parquet", "arrow")),
+        "keep_names": frozenset(("classes", "samples")),
+        "follow_links": frozenset(("classes", "samples", "csv", "jsonl", "parquet", "arrow")),
+        "max_expansion": frozenset(("csv", "jsonl", "idx", "npz", "samples", TARS)),
+        "trust_pickle": frozenset(("atlas-v1",)),
+        "missing": frozenset(("atlas-v1",)),
+    }
+)
+"""Which formats each of ReadOptions says something to. To others it must have its default."""
 FOLDERS = frozenset(("classes", "samples", "parquet", "arrow", "idx", "mds", "litdata", "atlas", "atlas-v1"))
 ONLY_FOLDERS = ("classes", "samples", "atlas-v1")
 _STRANGERS = (
@@ -72,8 +82,8 @@ def detect(src: str | Path) -> str:
     return _file(path)
 
 
-def open_source(src: str | Path, source_format: str | None = None, options: Mapping[str, Any] = MappingProxyType({})) -> Source:
-    """The reader's source for `src`; the format is detected unless it is given. Of `options` each reader gets those it has."""
+def open_source(src: str | Path, source_format: str | None = None, options: ReadOptions = DEFAULTS) -> Source:
+    """The reader's source for `src`; the format is detected unless it is given. An option that says nothing to the format is refused."""
     path = local_path(src, "src")
     if source_format is not None and source_format not in FORMATS:
         raise AtlasError(f"{source_format!r} is no format that can be read; choose from {', '.join(FORMATS)}")
@@ -86,7 +96,15 @@ def open_source(src: str | Path, source_format: str | None = None, options: Mapp
         raise AtlasError(f"{path}: a folder, but {name} is read from a single file; name the file")
     if not path.is_dir() and name in ONLY_FOLDERS:
         raise AtlasError(f"{path}: a file, but {name} is read from a folder; name the folder")
-    return READERS[name](path, **{key: options[key] for key in OPTIONS.get(name, ()) if key in options})
+    check_options(path, name, options)
+    return READERS[name](path, options)
+
+
+def check_options(path: Path, name: str, options: ReadOptions) -> None:
+    for option, formats in OPTIONS.items():
+        if name not in formats and getattr(options, option) != getattr(DEFAULTS, option):
+            flag = "--" + option.replace("_", "-")
+            raise AtlasError(f"{path}: {flag} ({option}=) is for {', '.join(sorted(formats))}, and this is {name}; leave it out, or say --from")
 
 
 def _folder(path: Path) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from atlas_ds import bridge
+from atlas_ds.bridge.compression.reading import MAX_EXPANSION
 from atlas_ds.bridge.webdataset.urls import TAR
 from atlas_ds.cli.options import add_json, add_storage, positive, storage, subparser
 from atlas_ds.cli.text import count, duration, ratio, size
@@ -42,9 +44,10 @@ Ctrl-C or an error leaves the destination as it was.
 """
 
 
+SHOWN = 20  # lines of a list
 FOR_TARS = (  # option, its name, what it is if it was not given
     ("--fields", "fields", None), ("--decode", "decode", False), ("--interleaved", "interleaved", "error"), ("--duplicates", "duplicates", "error"),
-    ("--strict", "strict", False), ("--skip-errors", "skip_errors", False), ("--resume", "resume", False), ("--dry-run", "dry_run", False),
+    ("--strict", "strict", False), ("--resume", "resume", False),
 )  # fmt: skip
 
 
@@ -62,8 +65,28 @@ def add_command(commands: Any) -> None:
     place.add_argument("--overwrite", action="store_true", help="replace a dataset at DST")
     place.add_argument("--append", action="store_true", help="add the rows to the dataset at DST")
     add_tars(parser)
+    add_reading(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress line")
     add_json(parser)
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    reading = parser.add_argument_group("reading")
+    reading.add_argument("--dry-run", action="store_true", help="say what SRC is, why, and what would be written; write nothing")
+    reading.add_argument("--skip-errors", action="store_true", help="leave out examples that cannot be converted, and list them")
+    reading.add_argument("--encoding", metavar="NAME", help="of text files, e.g. latin1 (default: UTF-8 or UTF-16, by their first bytes)")
+    reading.add_argument("--media", action="append", metavar="NEW=COLUMN", type=_media, help="read the files that COLUMN names, as column NEW; may be repeated")
+    reading.add_argument("--keep-names", action=argparse.BooleanOptionalAction, help="store each file's name as a column (default: where the files are media)")
+    reading.add_argument("--follow-links", action="store_true", help="read what links name outside of SRC")
+    reading.add_argument("--max-expansion", type=positive, default=MAX_EXPANSION, metavar="TIMES",
+                         help="how many times its own size a compressed file may expand (default: %(default)s)")  # fmt: skip
+
+
+def _media(text: str) -> tuple[str, str]:
+    new, equals, column = text.partition("=")
+    if not (new and equals and column):
+        raise argparse.ArgumentTypeError(f"{text!r}: write NEW=COLUMN, e.g. image=path")
+    return new, column
 
 
 def add_tars(parser: argparse.ArgumentParser) -> None:
@@ -74,9 +97,7 @@ def add_tars(parser: argparse.ArgumentParser) -> None:
     tars.add_argument("--interleaved", choices=("error", "separate", "merge"), default="error", help="a name that comes again after others")
     tars.add_argument("--duplicates", choices=("error", "first", "last"), default="error", help="an extension twice in a sample")
     tars.add_argument("--strict", action="store_true", help="a file without an extension is an error")
-    tars.add_argument("--skip-errors", action="store_true", help="leave out samples that cannot be decoded, and count them")
     tars.add_argument("--resume", action="store_true", help="keep what is finished if this fails, and go on from there")
-    tars.add_argument("--dry-run", action="store_true", help="read all headers and report; write nothing")
     tars.add_argument("--max-count", type=positive, default=100_000, help="samples of a tar that is written (default: %(default)s)")
     tars.add_argument("--max-size", default="3GB", help="bytes of its files (default: %(default)s)")
 
@@ -98,9 +119,8 @@ def run(args: argparse.Namespace) -> int:
     if not tars and given:
         raise AtlasError(f"{args.src[0]}: is no tar and no folder of tars, and {given[0]} is for tars; leave it out, or say --from webdataset")
     common = {**storage(args), "overwrite": args.overwrite, "append": args.append, "split": args.split, "progress": progress}
-    done: bridge.Converted | bridge.Imported
     if tars:
-        done = bridge.import_webdataset(
+        told = bridge.import_webdataset(
             args.src,
             args.dst,
             fields=args.fields,
@@ -113,9 +133,24 @@ def run(args: argparse.Namespace) -> int:
             dry_run=args.dry_run,
             **common,
         )
+        done = bridge.of_import(told)
     else:
-        trust = {"trust_pickle": args.trust_pickle, "missing": args.missing}
-        done = bridge.convert(args.src[0], args.dst, source_format=args.source_format, icc=args.icc, **common, **trust)
+        done = bridge.convert(
+            args.src[0],
+            args.dst,
+            source_format=args.source_format,
+            icc=args.icc,
+            on_error="skip" if args.skip_errors else "raise",
+            encoding=args.encoding,
+            media=dict(args.media or ()),
+            keep_names=args.keep_names,
+            follow_links=args.follow_links,
+            max_expansion=args.max_expansion,
+            dry_run=args.dry_run,
+            trust_pickle=args.trust_pickle,
+            missing=args.missing,
+            **common,
+        )
     tell(args, done)
     return 0
 
@@ -130,22 +165,39 @@ def are_tars(args: argparse.Namespace) -> bool:
     return bridge.detect(first) == bridge.TARS
 
 
-def tell(args: argparse.Namespace, done: bridge.Converted | bridge.Imported) -> None:
+def tell(args: argparse.Namespace, done: bridge.Converted) -> None:
     stats = {"rows": 0, "bytes": 0, "raw_bytes": 0} if args.dry_run else AtlasDataset(args.dst).stats()
     if args.json:
-        told = {"path": str(done.path), "format": done.format, "rows": done.rows, "seconds": done.seconds}
-        told |= {"total_rows": stats["rows"], "bytes": stats["bytes"], "raw_bytes": stats["raw_bytes"]}
-        print(json.dumps(told | {"notes": list(done.notes)}))
+        told: dict[str, Any] = {"path": str(done.path), "format": done.format, "why": done.why, "rows": done.rows, "seconds": done.seconds}
+        told |= {"total_rows": stats["rows"], "bytes": stats["bytes"], "raw_bytes": stats["raw_bytes"], "columns": dict(done.columns)}
+        print(json.dumps(told | {"notes": list(done.notes), "left_out": list(done.left_out), "skipped": list(done.skipped)}))
         return
     if args.dry_run:
-        print(f"{done.path}: {count(done.rows, 'row')} from {done.format} would be written")
+        print(f"{done.path}: {'rows' if done.rows is None else count(done.rows, 'row')} from {done.format} would be written")
     else:
-        print(f"{done.path}: {count(done.rows, 'row')} from {done.format} in {duration(done.seconds)}"
-              f" ({done.rows / max(done.seconds, 1e-9):,.0f} rows/s)")  # fmt: skip
+        rows = done.rows or 0
+        print(f"{done.path}: {count(rows, 'row')} from {done.format} in {duration(done.seconds)}"
+              f" ({rows / max(done.seconds, 1e-9):,.0f} rows/s)")  # fmt: skip
         print(f"  {size(stats['raw_bytes'])} of values in {size(stats['bytes'])} on disk, ratio {ratio(stats['raw_bytes'], stats['bytes'])}"
-              + (f", {stats['rows']:,} rows in all" if stats["rows"] != done.rows else ""))  # fmt: skip
+              + (f", {stats['rows']:,} rows in all" if stats["rows"] != rows else ""))  # fmt: skip
+    if done.why:
+        print(f"  {done.format}: {done.why}")
+    if args.dry_run and done.columns:
+        print("  columns: " + ", ".join(f"{name} {kind}" for name, kind in done.columns.items()))
     for note in done.notes:
         print(f"  {note}")
+    listed("files left out", done.left_out)
+    listed("examples left out", done.skipped)
+
+
+def listed(what: str, lines: Sequence[str]) -> None:
+    """The first lines of a list that may be long; --json has all."""
+    if lines:
+        print(f"  {len(lines):,} {what}:")
+    for line in lines[:SHOWN]:
+        print(f"    {line}")
+    if len(lines) > SHOWN:
+        print(f"    and {len(lines) - SHOWN:,} more; --json lists all")
 
 
 def export(args: argparse.Namespace, progress: bool) -> int:

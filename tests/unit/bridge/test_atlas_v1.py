@@ -13,7 +13,7 @@ import torch
 import zstandard
 
 from atlas_ds import AtlasDataset, AtlasDatasetWriter, Media, bridge
-from atlas_ds.bridge import detect, import_atlas_v1, open_source
+from atlas_ds.bridge import ReadOptions, detect, import_atlas_v1, open_source
 from atlas_ds.bridge.atlas_v1 import files as v1_files
 from atlas_ds.cli import main
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, SchemaError, TruncatedError, UnsupportedError
@@ -378,7 +378,7 @@ def test_a_block_at_a_time(tmp_path, monkeypatch):
     src = write_v1(tmp_path / "v1", rows(100), strategy=NONE)
     seen = []
     monkeypatch.setattr("atlas_ds.bridge.atlas_v1.reader.unpickle", lambda data, place: seen.append(place) or pickle.loads(data))
-    examples = open_source(src, None, {"trust_pickle": True}).examples()
+    examples = open_source(src, None, ReadOptions(trust_pickle=True)).examples()
     collections.deque((next(examples) for _ in range(9)), 0)
     assert len(seen) == 3
 
@@ -402,9 +402,9 @@ def test_rows_that_appending_cannot_take_are_named(tmp_path):
 
 MANY = """
 import resource, sys
-from atlas_ds.bridge import open_source
+from atlas_ds.bridge import ReadOptions, open_source
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-assert [row["i"] for row, _ in open_source(sys.argv[1], None, {"trust_pickle": True}).examples()] == list(range(400))
+assert [row["i"] for row, _ in open_source(sys.argv[1], None, ReadOptions(trust_pickle=True)).examples()] == list(range(400))
 """
 
 

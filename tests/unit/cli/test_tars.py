@@ -62,8 +62,8 @@ def test_dry_run_and_resume(cli, tars, tmp_path):
     (tars / "t-2.tar").write_bytes(tar_bytes([("1.cls", b"7"), ("1.txt", b"")]))
     assert cli("convert", tars, tmp_path / "out", "--decode", "--resume", "--shard-size", "1KB")[0] == 0
     assert len(AtlasDataset(tmp_path / "out")) == 21
-    code, _, err = cli("convert", tmp_path / "out", tmp_path / "again", "--dry-run")
-    assert code == 1 and "for tars" in err
+    code, out, _ = cli("convert", tmp_path / "out", tmp_path / "again", "--dry-run")
+    assert code == 0 and "21 rows from atlas would be written" in out and not (tmp_path / "again").exists()
 
 
 def test_neighbours_of_tars(cli, tars, tmp_path):
@@ -73,7 +73,7 @@ def test_neighbours_of_tars(cli, tars, tmp_path):
         (tars / name).write_text("x")
     code, out, err = cli("convert", tars, tmp_path / "out", "--fields", "cls")
     assert code == 0 and "30 rows from webdataset" in out, err
-    for option in (["--fields", "cls"], ["--decode"], ["--strict"], ["--dry-run"]):
+    for option in (["--fields", "cls"], ["--decode"], ["--strict"], ["--resume"]):
         (tmp_path / "a.csv").write_text("a,b\n1,2\n")
         code, _, err = cli("convert", tmp_path / "a.csv", tmp_path / "other", *option)
         assert code == 1 and f"{option[0]} is for tars" in err and not (tmp_path / "other").exists()

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from atlas_ds.bridge.arrow.types import plan
-from atlas_ds.bridge.source import Row, Source, inner_path, read_head, unreadable
+from atlas_ds.bridge.opening import inner_path, read_head, unreadable
+from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Row, Source
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError
 
 FILE_MAGIC = b"ARROW1"
@@ -20,7 +21,7 @@ STATE, DICT = "state.json", "dataset_dict.json"
 Files = list[tuple[Path, str | None]]
 
 
-def read_arrow(path: Path) -> Source:
+def read_arrow(path: Path, options: ReadOptions = DEFAULTS) -> Source:
     """Examples of a file, of all .arrow files of a folder in the order of their names, or of what save_to_disk wrote."""
     files = _files(path) if path.is_dir() else [(path, None)]
     schema, total, nulls = None, 0, set[str]()

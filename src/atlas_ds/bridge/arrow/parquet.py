@@ -13,13 +13,14 @@ from typing import Any
 
 from atlas_ds.bridge.arrow.types import plan
 from atlas_ds.bridge.files.folder import SPLIT_NAMES
-from atlas_ds.bridge.source import Row, Source, unreadable
+from atlas_ds.bridge.opening import unreadable
+from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Row, Source
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError
 
 BATCH_ROWS = 1024
 
 
-def read_parquet(path: Path) -> Source:
+def read_parquet(path: Path, options: ReadOptions = DEFAULTS) -> Source:
     """Examples of a file, or of all .parquet files of a folder in the order of their names."""
     pq = _pyarrow(path)
     files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]

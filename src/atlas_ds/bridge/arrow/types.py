@@ -16,7 +16,8 @@ from typing import Any
 
 from atlas_ds.bridge.arrow.own import own_fields, restorer
 from atlas_ds.bridge.arrow.values import fixed_arrays, list_depth, shaped_arrays, stored, stored_array
-from atlas_ds.bridge.source import Example, unreadable
+from atlas_ds.bridge.opening import unreadable
+from atlas_ds.bridge.source import Example
 from atlas_ds.bridge.values.media import sniff
 from atlas_ds.errors import SchemaError, UnsupportedError
 from atlas_ds.schema.types import SCALARS, Array, Field, array, make_field, media, nullable, struct, tensor

@@ -14,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from atlas_ds.bridge.source import unreadable
+from atlas_ds.bridge.opening import unreadable
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, TruncatedError, UnsupportedError
 from atlas_ds.store.span import open_mapped
 

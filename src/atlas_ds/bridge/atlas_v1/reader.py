@@ -12,27 +12,27 @@ from pathlib import Path
 from typing import Any
 
 from atlas_ds.bridge.atlas_v1.files import Layout, Shard, blocks_of, need_zstandard, read_layout
-from atlas_ds.bridge.source import Row, Source
+from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Row, Source
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError, TruncatedError, UnsupportedError
 from atlas_ds.schema.values import to_numpy
 
 MISSING = ("error", "skip")
 
 
-def read_atlas_v1(path: Path, *, trust_pickle: bool = False, missing: str = "error") -> Source:
+def read_atlas_v1(path: Path, options: ReadOptions = DEFAULTS) -> Source:
     """The examples of a dataset or of one shard's folder, in order. All files are checked before the first example is unpickled.
 
     missing: "skip" leaves out shards that are not there, so that later rows move up; "error" lists them.
     """
-    if missing not in MISSING:
-        raise ValueError(f"missing={missing!r}: 'error' or 'skip'")
-    if not trust_pickle:
+    if options.missing not in MISSING:
+        raise ValueError(f"missing={options.missing!r}: 'error' or 'skip'")
+    if not options.trust_pickle:
         raise AtlasError(
             f"{path}: a dataset of torch-atlas-ds (version 1). Its examples are pickles, and reading a pickle can run any program that its writer"
             " put there. If you trust whoever wrote it, say so: --trust-pickle, or trust_pickle=True in Python"
         )
     layout = read_layout(path)
-    if layout.missing and missing == "error":
+    if layout.missing and options.missing == "error":
         raise TruncatedError(
             f"{path}: of {len(layout.shards) + len(layout.missing)} shards these are missing: {listed(layout)}."
             " Restore them, or leave their rows out: --missing skip, or missing='skip' in Python"

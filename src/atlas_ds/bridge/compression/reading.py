@@ -20,7 +20,7 @@ from atlas_ds.errors import AtlasError, CorruptError, LimitError, TruncatedError
 CHUNK = 1 << 16
 FIRST_CHUNK = 1 << 10  # of a stream behind another: what a decoder does not want is copied
 FREE_BYTES = 16 << 20  # what any archive may expand to
-MAX_RATIO = 250  # beyond that, how often its own size; gzip reaches 1,030 on zeros, pictures and text stay below 30
+MAX_EXPANSION = 250  # beyond that, how many times its own size; gzip reaches 1,030 on zeros, images and text stay below 30
 MEMORY_LIMIT = 128 << 20  # of a decoder: `xz -9` asks for 65 MiB, `zstd --long` for 128
 
 
@@ -87,19 +87,19 @@ def packing(head: bytes) -> bytes | None:
     return None if found == b"BZh" and BZIP2.match(head) is None else found
 
 
-def unpacked(file: IO[bytes], head: bytes, where: str) -> IO[bytes] | None:
+def unpacked(file: IO[bytes], head: bytes, where: str, max_expansion: int = MAX_EXPANSION) -> IO[bytes] | None:
     """The bytes behind a compressed file whose first bytes, `head`, were read from it already; None if it is not compressed."""
     magic = packing(head)
     if magic is None:
         return None
     counted = Counted(file, head)
-    raw: io.RawIOBase = Zstd(counted, where) if magic == ZSTD else Unpacked(counted, magic, where)
+    raw: io.RawIOBase = Zstd(counted, where, max_expansion) if magic == ZSTD else Unpacked(counted, magic, where, max_expansion)
     return io.BufferedReader(raw, CHUNK)
 
 
-def open_unpacked(file: IO[bytes], where: str) -> IO[bytes]:
+def open_unpacked(file: IO[bytes], where: str, max_expansion: int = MAX_EXPANSION) -> IO[bytes]:
     """A file that is read from its start, unpacked if it is packed."""
-    inner = unpacked(file, file.read(MAGIC_BYTES), where)
+    inner = unpacked(file, file.read(MAGIC_BYTES), where, max_expansion)
     if inner is not None:
         return inner
     file.seek(0)
@@ -145,8 +145,8 @@ class Followed:
 class Limited(io.RawIOBase):
     """Bytes out of a decoder, counted against the bytes that went in."""
 
-    def __init__(self, source: Counted, where: str) -> None:
-        self._source, self._where = source, where
+    def __init__(self, source: Counted, where: str, max_expansion: int) -> None:
+        self._source, self._where, self._most = source, where, max_expansion
         self._given = 0
 
     def readable(self) -> bool:
@@ -156,10 +156,10 @@ class Limited(io.RawIOBase):
         data = self.take(len(buffer))
         buffer[: len(data)] = data
         self._given += len(data)
-        if self._given > FREE_BYTES and self._given > MAX_RATIO * self._source.taken:
+        if self._given > FREE_BYTES and self._given > self._most * self._source.taken:
             raise LimitError(
-                f"{self._where}: byte {self._source.taken} of the compressed file: it expands more than {MAX_RATIO} times, as bombs do;"
-                " if you trust it, unpack it yourself and give the plain file"
+                f"{self._where}: byte {self._source.taken} of the compressed file: it expands more than {self._most} times, as bombs do;"
+                f" if you trust it, unpack it yourself, or raise the limit: --max-expansion {10 * self._most}, or max_expansion= in Python"
             )
         return len(data)
 
@@ -173,8 +173,8 @@ class Limited(io.RawIOBase):
 class Unpacked(Limited):
     """gzip, bzip2, xz and LZ4: one stream, or several one after another."""
 
-    def __init__(self, source: Counted, magic: bytes, where: str) -> None:
-        super().__init__(source, where)
+    def __init__(self, source: Counted, magic: bytes, where: str, max_expansion: int) -> None:
+        super().__init__(source, where, max_expansion)
         self._magic, self._make = magic, DECODERS[magic]
         self._decoder = self._make()
         self._chunk = CHUNK
@@ -214,8 +214,8 @@ class Unpacked(Limited):
 
 
 class Zstd(Limited):
-    def __init__(self, source: Counted, where: str) -> None:
-        super().__init__(source, where)
+    def __init__(self, source: Counted, where: str, max_expansion: int) -> None:
+        super().__init__(source, where, max_expansion)
         try:
             import zstandard
         except ImportError as error:

@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from atlas_ds.bridge.source import Row, Source, unreadable
+from atlas_ds.bridge.opening import unreadable
+from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Row, Source
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError, UnsupportedError
 
 Array = npt.NDArray[np.generic]
 
 
-def read_npy(path: Path) -> Source:
+def read_npy(path: Path, options: ReadOptions = DEFAULTS) -> Source:
     """Rows as {"value": row}, or one column per field if the array is structured."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -33,7 +34,7 @@ def read_npy(path: Path) -> Source:
     return _columns("npy", path, columns)
 
 
-def read_npz(path: Path) -> Source:
+def read_npz(path: Path, options: ReadOptions = DEFAULTS) -> Source:
     """Rows across all arrays of the archive, which are held in memory: zip members cannot be memory-mapped."""
     columns: dict[str, Array] = {}
     name = ""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from atlas_ds.bridge.source import unreadable
+from atlas_ds.bridge.opening import unreadable
 from atlas_ds.bridge.values.by_extension import decode_value, kind_name, value_spec
 from atlas_ds.bridge.values.media import checked_media
 from atlas_ds.errors import CorruptError, SchemaError

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from atlas_ds.bridge.files.fields import field_spec, read_field
-from atlas_ds.bridge.source import Row, Source, unreadable
+from atlas_ds.bridge.opening import unreadable
+from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Row, Source
 from atlas_ds.bridge.values.media import checked_media, kind_of
 from atlas_ds.errors import SchemaError
 from atlas_ds.schema.types import media, nullable
@@ -25,7 +26,7 @@ IGNORED = frozenset(("__MACOSX", "Thumbs.db", "desktop.ini"))
 MAX_EXTENSIONS = 64
 
 
-def read_folder(path: Path, *, shape: str | None = None) -> Source:
+def read_folder(path: Path, options: ReadOptions = DEFAULTS, *, shape: str | None = None) -> Source:
     """The examples of a folder. `shape` is "classes" or "samples"; None looks at the files and decides."""
     files = list_files(path)
     if not files:

@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from atlas_ds.bridge.source import Row, Source, open_binary, unreadable
+from atlas_ds.bridge.opening import open_binary, unreadable
+from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Row, Source
 from atlas_ds.errors import CorruptError, LimitError, SchemaError, TruncatedError
 
 DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -37,7 +38,7 @@ def looks_like_idx(head: bytes) -> bool:
     return len(head) >= 4 and head[:2] == b"\0\0" and head[2] in DTYPES and 1 <= head[3] <= MAX_AXES
 
 
-def read_idx(path: Path) -> Source:
+def read_idx(path: Path, options: ReadOptions = DEFAULTS) -> Source:
     """The source for one IDX file, or for a folder of images and labels."""
     if path.is_dir():
         return _read_pairs(path, idx_files(path))

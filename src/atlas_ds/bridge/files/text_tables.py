@@ -14,9 +14,11 @@ import sys
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 
-from atlas_ds.bridge.source import Example, Row, Source, not_utf8, open_text, unreadable
+from atlas_ds.bridge.opening import not_utf8, open_text, unreadable
+from atlas_ds.bridge.source import DEFAULTS, Example, ReadOptions, Row, Source
 from atlas_ds.errors import CorruptError, SchemaError
 from atlas_ds.schema.types import nullable
 
@@ -37,7 +39,7 @@ _PARSE: dict[str, Callable[[str], object]] = {
 }
 
 
-def read_csv(path: Path) -> Source:
+def read_csv(path: Path, options: ReadOptions = DEFAULTS) -> Source:
     """Examples of a table with a header line. An empty cell is None; types are bool, int, float or str."""
     rows = _csv_rows(path)
     header = next(rows, None)
@@ -67,11 +69,10 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     width = 0
     with _named_errors(path) as line_of, open_text(path) as file:
         first = file.readline()
-        file.seek(0)
         delimiter = max(DELIMITERS, key=first.count)  # the first of the tuple wins a tie
         # A process-wide setting of the csv module; only ever raised, since 128 KiB is less than a page of text.
         csv.field_size_limit(max(csv.field_size_limit(), min(MAX_CELL, sys.maxsize)))
-        reader = csv.reader(file, delimiter=delimiter, strict=True)
+        reader = csv.reader(chain((first,), file), delimiter=delimiter, strict=True)
         for cells in reader:
             line_of[0] = reader.line_num
             if not cells:
@@ -142,7 +143,7 @@ def _widen(kind: str, cell: str) -> str:
     return next((name for name in wider if _holds(name, cell)), "str")
 
 
-def read_jsonl(path: Path) -> Source:
+def read_jsonl(path: Path, options: ReadOptions = DEFAULTS) -> Source:
     """Examples of a file with one JSON object per line. A key that a line lacks is None there."""
     kinds: dict[str, set[type]] = {}
     seen: Counter[str] = Counter()

@@ -10,7 +10,7 @@ import mmap
 from pathlib import Path
 from typing import Any
 
-from atlas_ds.bridge.source import unreadable
+from atlas_ds.bridge.opening import unreadable
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError, TruncatedError
 
 INDEX = "index.json"

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from atlas_ds.bridge.arrow.files import ipc_rows
-from atlas_ds.bridge.source import Example, Row, Source, inner_path
+from atlas_ds.bridge.opening import inner_path
+from atlas_ds.bridge.source import DEFAULTS, Example, ReadOptions, Row, Source
 from atlas_ds.bridge.streaming.encoding import Column, decode_parts, notes_of, settle
 from atlas_ds.bridge.streaming.indexed import INDEX, Index, indexed_folders, names, number
 from atlas_ds.bridge.streaming.litdata_chunks import Chunk, arrow_tail, chunk_data, chunk_items
@@ -37,7 +38,7 @@ class Config:
     tokens: bool
 
 
-def read_litdata(path: Path) -> Source:
+def read_litdata(path: Path, options: ReadOptions = DEFAULTS) -> Source:
     """Items of a folder with an index.json, or of a folder of such folders, which become splits."""
     folders = indexed_folders(path, "chunks")
     config, place = _one_config(folders)

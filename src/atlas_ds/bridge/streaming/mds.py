@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from atlas_ds.bridge.compression.blocks import EXTRA, unpack
-from atlas_ds.bridge.source import Row, Source, inner_path
+from atlas_ds.bridge.opening import inner_path
+from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Row, Source
 from atlas_ds.bridge.streaming.encoding import Column, decode_parts, notes_of, settle
 from atlas_ds.bridge.streaming.indexed import INDEX, Index, file_bytes, indexed_folders, names, number
 from atlas_ds.bridge.streaming.mds_values import encoding_of
@@ -45,7 +46,7 @@ class Shard:
     place: str
 
 
-def read_mds(path: Path) -> Source:
+def read_mds(path: Path, options: ReadOptions = DEFAULTS) -> Source:
     """Samples of a folder with an index.json, or of a folder of such folders, which become splits."""
     shards = [shard for folder, split, index in indexed_folders(path, "shards") for shard in _shards(folder, split, index)]
     full = [shard for shard in shards if shard.samples]

@@ -18,7 +18,7 @@ from typing import IO, NamedTuple, NoReturn
 
 from atlas_ds._tar import MappedFile, header_hash, plain_header
 from atlas_ds.bridge.compression.reading import MAGIC_BYTES, unpacked
-from atlas_ds.bridge.source import unreadable
+from atlas_ds.bridge.opening import unreadable
 from atlas_ds.bridge.tar.numbers import OCTAL, octal
 from atlas_ds.bridge.tar.pax import Extended, read_pax
 from atlas_ds.bridge.tar.sparse import MAX_SPARSE, Sparse, check, filled, from_pax, old_gnu

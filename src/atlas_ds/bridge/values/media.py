@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from atlas_ds.bridge.source import read_head
+from atlas_ds.bridge.opening import read_head
 from atlas_ds.errors import CorruptError
 
 KINDS = {

@@ -11,7 +11,7 @@ from typing import Any
 import msgpack
 import numpy as np
 
-from atlas_ds.bridge.source import not_utf8
+from atlas_ds.bridge.opening import not_utf8
 from atlas_ds.errors import CorruptError, LimitError, SchemaError, UnsupportedError
 from atlas_ds.schema.types import SCALARS
 from atlas_ds.schema.values import check_keys, describe, pack, unpack

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
-from atlas_ds.bridge.source import unreadable
+from atlas_ds.bridge.opening import unreadable
 from atlas_ds.bridge.tar.archive import Member, Tar, open_tar_file, tar_of
 from atlas_ds.bridge.values.by_extension import decode_value, value_spec
 from atlas_ds.bridge.values.media import kind_of, sniff

@@ -1,0 +1,33 @@
+"""Examples that cannot be converted: collected, and told all at once as one error, or as lines of a report."""
+
+from __future__ import annotations
+
+from atlas_ds.errors import AtlasError
+
+SHOWN = 10  # in an error; a report has them all
+MOST = 100_000  # lines kept of a report
+
+
+class Refusals:
+    """What was refused so far, in order. `lines` has a sentence for each, with its place and cause."""
+
+    def __init__(self) -> None:
+        self.first: AtlasError | None = None
+        self.lines: list[str] = []
+        self.count = 0
+
+    def add(self, error: AtlasError) -> None:
+        self.first = self.first or error
+        self.count += 1
+        if len(self.lines) < MOST:
+            self.lines.append(str(error))
+
+    def as_error(self, total: int) -> AtlasError:
+        """One error for all of them, of the first one's type; with what leaves them out."""
+        assert self.first is not None
+        if self.count == 1:
+            text = self.lines[0]
+        else:
+            more = f"\n  and {self.count - SHOWN:,} more" if self.count > SHOWN else ""
+            text = f"{self.count:,} of {total:,} examples cannot be converted:\n  " + "\n  ".join(self.lines[:SHOWN]) + more + "\n "
+        return type(self.first)(f"{text} (to leave such examples out: --skip-errors, or on_error='skip' in Python)")
