@@ -16,6 +16,7 @@ from atlas_ds.loader.torch import collate
 from atlas_ds.order import Sampler
 from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.values import Media, Ragged
+from atlas_ds.text import closest
 
 if TYPE_CHECKING:
     from atlas_ds.bridge.arrow.exporting import export_parquet
@@ -65,9 +66,18 @@ __all__ = [
 ]
 
 
+_INSTEAD = {  # names that users of other libraries try
+    "open": "AtlasDataset(path)", "load": "AtlasDataset(path)", "load_dataset": "AtlasDataset(path)", "load_from_disk": "AtlasDataset(path)",
+    "Dataset": "AtlasDataset", "Reader": "AtlasDataset", "Writer": "AtlasDatasetWriter", "DataLoader": "Loader", "concatenate_datasets": "concat",
+    "interleave_datasets": "Mix", "convert": "atlas_ds.bridge.convert(src, dst), or the command `atlas-ds convert SRC DST`",
+}  # fmt: skip
+
+
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        like = closest(name, __all__, 1) if name[:1] != "_" else []
+        cure = f"; use {_INSTEAD[name]}" if name in _INSTEAD else f"; did you mean {like[0]!r}?" if like else ""
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{cure}", name=name)
     return getattr(import_module(_LAZY[name]), name)
 
 

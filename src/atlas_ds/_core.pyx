@@ -1563,7 +1563,7 @@ cdef class Rows:
         cdef int64_t i
         cdef Py_ssize_t k, size
         if type(indices) is not np.ndarray or cnp.PyArray_TYPE(<cnp.ndarray>indices) != cnp.NPY_INT64 or cnp.PyArray_NDIM(<cnp.ndarray>indices) != 1 or not cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>indices):
-            return self.take(self._positions(indices))
+            return self._rows_of(self._positions(indices))
         given = <cnp.ndarray>indices
         size = cnp.PyArray_DIM(given, 0)
         out = new_array(1, cnp.PyArray_DIMS(given), cnp.NPY_INT64)
@@ -1576,7 +1576,7 @@ cdef class Rows:
             q[k] = self.index[i] if self.index != NULL else self.start + self.step * i
         return out
 
-    def take(self, cnp.ndarray at):
+    def _rows_of(self, cnp.ndarray at):
         """Table rows of positions (int64, already in range)."""
         if self.indices is not None:
             return self.indices[at]

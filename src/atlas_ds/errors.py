@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from atlas_ds.printable import printable
+from atlas_ds.text import printable
 
 __all__ = [
-    "AtlasError", "CommitConflict", "CorruptError", "DatasetChanged", "LimitError", "LoaderTimeout", "SchemaError", "TruncatedError", "UnsupportedError",
-    "WriterBusy",
+    "AtlasError", "CommitConflict", "CorruptError", "DatasetChanged", "LimitError", "LoaderTimeout", "NotADataset", "SchemaError", "TruncatedError",
+    "UnsupportedError", "WriterBusy",
 ]  # fmt: skip
 
 
@@ -26,6 +26,10 @@ class CorruptError(AtlasError, ValueError):
 
 class TruncatedError(CorruptError):
     """A file ends too early, or was never finished."""
+
+
+class NotADataset(AtlasError, FileNotFoundError):
+    """No Atlas dataset is at the path: nothing is there, or something else; the text says what, and which call reads it."""
 
 
 class UnsupportedError(AtlasError, NotImplementedError):

@@ -1,6 +1,6 @@
 """The import law: imports go down only, optional packages have one home each, and `import atlas_ds` stays light.
 
-cli -> bridge, loader, catalog -> order, dataset -> shard -> schema, store -> errors, forks, progress, _core, _tar -> printable
+cli -> bridge, loader, catalog -> order, dataset -> shard -> schema, store -> errors, forks, progress, _core, _tar -> text
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pytest
 SRC = Path(__file__).resolve().parents[2] / "src"
 PACKAGE = SRC / "atlas_ds"
 LEVELS = (
-    ("printable",),
+    ("text",),
     ("errors", "forks", "progress", "_core", "_tar", "catlas"),
     ("schema", "store"),
     ("shard",),
@@ -167,8 +167,8 @@ def test_the_bridge_is_in_order() -> None:
 
 
 KNOW = {
-    "order": {"order", "forks", "_core"}, "forks": set(), "store": {"store", "errors", "printable", "progress", "_core"}, "progress": {"printable"},
-    "errors": {"printable"}, "printable": set(),
+    "order": {"order", "forks", "_core"}, "forks": set(), "store": {"store", "errors", "text", "progress", "_core"}, "progress": {"text"},
+    "errors": {"text"}, "text": set(),
 }  # fmt: skip
 
 

@@ -57,7 +57,7 @@ def convert(
     split: str | None = None,
     workers: int | None = None,
     icc: Sequence[str] | None = None,
-    progress: bool = False,
+    progress: bool = True,
     on_error: str = "raise",
     encoding: str | None = None,
     media: Mapping[str, str] | None = None,
@@ -130,7 +130,7 @@ def convert_source(
     workers: int | None = None,
     icc: Sequence[str] | None = None,
     on_error: str = "raise",
-    progress: bool = False,
+    progress: bool = True,
 ) -> Converted:
     """`convert` for a source that is open already."""
     start, dst = time.monotonic(), local_path(dst, "dst")
@@ -212,7 +212,7 @@ def import_atlas_v1(
     split: str | None = None,
     workers: int | None = None,
     icc: Sequence[str] | None = None,
-    progress: bool = False,
+    progress: bool = True,
 ) -> Converted:
     """`convert` for a dataset of torch-atlas-ds (version 1), or for the folder of one shard of it.
 

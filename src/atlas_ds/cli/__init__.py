@@ -16,7 +16,7 @@ from atlas_ds.cli import bench, convert, head, info, repair, shuffle, verify
 from atlas_ds.cli.screen import complain, on_screen
 from atlas_ds.cli.text import one_line
 from atlas_ds.errors import AtlasError
-from atlas_ds.printable import printable
+from atlas_ds.text import printable
 
 DEBUG = "ATLAS_DEBUG"  # in the environment: errors come with their traceback
 COMMANDS = (convert, shuffle, info, head, verify, repair, bench)

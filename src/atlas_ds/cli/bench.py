@@ -20,8 +20,8 @@ from atlas_ds.cli.plot import check_matplotlib, plot
 from atlas_ds.cli.text import count, duration, size, table
 from atlas_ds.dataset.reader import AtlasDataset
 from atlas_ds.errors import AtlasError
-from atlas_ds.printable import printable
 from atlas_ds.progress import Progress
+from atlas_ds.text import printable
 
 EXAMPLES = f"""\
 examples:

@@ -10,7 +10,7 @@ from typing import Any
 from atlas_ds.cli.options import add_dataset, add_json, subparser
 from atlas_ds.cli.text import count, cut_list, ratio, size, table
 from atlas_ds.dataset.reader import AtlasDataset
-from atlas_ds.printable import printable
+from atlas_ds.text import printable
 
 EXAMPLES = """\
 examples:

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator
 from typing import TextIO
 
-from atlas_ds.printable import encodable, printable
+from atlas_ds.text import encodable, printable
 
 
 class Screen(io.TextIOBase):

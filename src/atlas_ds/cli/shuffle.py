@@ -12,7 +12,7 @@ from atlas_ds.cli.options import add_json, add_storage, storage, subparser
 from atlas_ds.cli.text import count, duration
 from atlas_ds.dataset.reader import AtlasDataset
 from atlas_ds.loader.shuffle import shuffle
-from atlas_ds.printable import printable
+from atlas_ds.text import printable
 
 EXAMPLES = """\
 examples:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from atlas_ds.bridge.values.media import sniff
-from atlas_ds.printable import printable
+from atlas_ds.text import printable
 
 TEXT_CUT = 100
 NAMES_CUT = 50

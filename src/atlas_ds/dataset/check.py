@@ -13,6 +13,7 @@ import numpy as np
 
 from atlas_ds import _core
 from atlas_ds.dataset.manifest import MOST_BYTES, NAME, SHARD_NAME, Manifest, Ranges, commit, parse_manifest, parse_members, read_manifest, read_standing
+from atlas_ds.dataset.opening import dataset_path, no_manifest, refuse_stranger
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import AtlasError
 from atlas_ds.progress import Progress
@@ -20,6 +21,7 @@ from atlas_ds.shard.check import salvage, verify_shard
 from atlas_ds.shard.reader import open_shard, shard_schema
 from atlas_ds.store.paths import local_path
 from atlas_ds.store.regular import read_regular
+from atlas_ds.text import printable
 
 
 @dataclass(slots=True)
@@ -30,6 +32,10 @@ class Report:
     rows: int = 0
     bytes: int = 0
     damages: list[tuple[str, str]] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        first = f": {printable(': '.join(self.damages[0]), 300)}" if self.damages else ""
+        return f"Report(shards={self.shards}, rows={self.rows}, bytes={self.bytes}, {len(self.damages)} damages{first})"
 
 
 @dataclass(slots=True)
@@ -43,19 +49,24 @@ class RepairReport:
     manifest: str = ""
     splits_dropped: list[tuple[str, str]] = field(default_factory=list)
 
+    def __repr__(self) -> str:
+        damaged = sum(reason != "whole" for _, _, _, reason in self.shards)
+        manifest = f", manifest: {printable(self.manifest, 200)}" if self.manifest else ""
+        dropped = f", splits_dropped={[printable(name, 40) for name, _ in self.splits_dropped[:8]]}" if self.splits_dropped else ""
+        return f"RepairReport(rows_kept={self.rows_kept}, rows_lost={self.rows_lost}, {damaged} of {len(self.shards)} shards damaged{manifest}{dropped})"
 
-def verify(path: str | os.PathLike[str], *, fast: bool = False, progress: bool = False) -> Report:
+
+def verify(path: str | os.PathLike[str], *, fast: bool = False, progress: bool = True) -> Report:
     """Checks every byte of a dataset, or of one shard file; fast: manifests, trailers, footers and headers only. Never raises for damage."""
-    target = local_path(path)
+    target = dataset_path(path)
     report = Report()
-    if not target.exists():
-        raise FileNotFoundError(f"{target}: no such folder or file")
+    refuse_stranger(target)
     manifest: Manifest | None = None
     if target.is_dir():
         try:
             manifest = read_manifest(target / NAME)
         except FileNotFoundError:
-            raise FileNotFoundError(f"{target}: no dataset is there ({NAME} is missing)") from None
+            raise no_manifest(target) from None
         except (AtlasError, OSError) as error:
             report.damages.append((str(target / NAME), str(error)))
             return report
@@ -83,13 +94,14 @@ def match_manifest(file: Path, manifest: Manifest, number: int) -> None:
         raise AtlasError(f"{file}: the schema is not the manifest's")
 
 
-def repair(path: str | os.PathLike[str], *, output: str | os.PathLike[str] | None = None, progress: bool = False) -> RepairReport:
+def repair(path: str | os.PathLike[str], *, output: str | os.PathLike[str] | None = None, progress: bool = True) -> RepairReport:
     """Writes what is whole of a damaged dataset (or shard file) to a new one; the damaged files stay as they are.
 
     output: the new dataset's folder, default "<path>-repaired". Rows keep their order; how many are lost is reported, per file. A split is kept
     if all shards with rows of it are whole.
     """
-    source = local_path(path)
+    source = dataset_path(path)
+    refuse_stranger(source)
     target = local_path(output, "output") if output is not None else source.with_name(source.stem + "-repaired")
     report = RepairReport()
     manifest: Manifest | None = None

@@ -16,6 +16,7 @@ from atlas_ds.schema.fits import SAY_NULLABLE, as_numpy
 from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.types import SCALARS, Array, Field, Media, Scalar, Struct, Tensor, Word, own_leaves
 from atlas_ds.schema.values import Ragged, check_size, describe, is_bfloat16, is_tensor, pack, scalar_bytes, to_array, to_bytes, to_media, unmasked
+from atlas_ds.text import listed
 
 STEP_BYTES = 1 << 20
 LOOK = 16  # values that tell how large those of a column are
@@ -47,7 +48,8 @@ def to_leaf_arrays(columns: Any, schema: Schema) -> tuple[int, Slices]:
 def _columns_of(columns: Any, schema: Schema) -> list[Any]:
     if schema.container in ("dict", "dataclass"):
         if not isinstance(columns, dict):
-            raise SchemaError(f"add_batch expects a dict of columns {', '.join(schema.names)}, got {describe(columns)}")
+            cure = "; extend(examples) takes a list of examples" if isinstance(columns, list | tuple) else ""
+            raise SchemaError(f"add_batch expects a dict of columns {listed(schema.names)}, got {describe(columns)}{cure}")
         unknown = [name for name in columns if name not in schema.names]
         if unknown:
             raise SchemaError(f"unknown column {unknown[0]!r}: the schema has {', '.join(schema.names)}")

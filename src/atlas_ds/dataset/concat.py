@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from atlas_ds import _core
 from atlas_ds.dataset.common import common_schema, widened
 from atlas_ds.dataset.opening import as_names, select_columns
 from atlas_ds.dataset.place import place_of
 from atlas_ds.dataset.reader import AtlasDataset
+from atlas_ds.dataset.sequence import Views
+from atlas_ds.dataset.show import columns_text
 from atlas_ds.dataset.views import compose, positions
 from atlas_ds.dataset.workers import for_data_loader
 from atlas_ds.errors import SchemaError
@@ -18,23 +22,52 @@ from atlas_ds.schema.batches import join
 from atlas_ds.schema.schema import Schema
 
 
-def concat(datasets: Sequence[Any]) -> Concat:
+def concat(datasets: Sequence[Any], *others: Any) -> Concat:
     """One sequence of the examples of several datasets (or views), in that order.
 
     They must have the same columns; SchemaError names those that differ. What may differ: the order of columns, whether a value may be
     absent, the media type, and the shape of arrays (a batch has them as Ragged). Where a dataset passes through map(), only `batch`
     asks for that: what map returns is not known.
     """
+    if others or not isinstance(datasets, list | tuple):
+        datasets = checked_list(datasets, others)
     flat: list[AtlasDataset] = []
     for dataset in datasets:
         flat += dataset.datasets if isinstance(dataset, Concat) and isinstance(dataset.rows, range) and dataset.rows == range(dataset.total) else [dataset]
     if not flat:
         raise ValueError("concat([]): give at least one dataset")
+    if any(isinstance(dataset, str | bytes | os.PathLike) for dataset in flat):
+        raise TypeError("concat: open the paths first: atlas.concat([atlas.AtlasDataset(path) for path in paths])")
     return Concat(tuple(flat), None)
 
 
-class Concat:
-    """Datasets one after another, and views of that."""
+def checked_list(datasets: Any, others: tuple[Any, ...]) -> list[Any]:
+    """The datasets of an iterable of them; TypeError that says what to write where it is something else."""
+    if others:
+        raise TypeError("concat(a, b): give one list: atlas.concat([a, b])")
+    if isinstance(datasets, Mapping):
+        raise TypeError("concat: give a list of datasets, not a dict: atlas.concat(list(parts.values()))")
+    if isinstance(datasets, str | bytes | os.PathLike):
+        raise TypeError(f"concat({os.fspath(datasets)!r:.200}): give a list of datasets that are open: atlas.concat([atlas.AtlasDataset(path), ...])")
+    if hasattr(datasets, "__getitem__") or not hasattr(datasets, "__iter__"):
+        raise TypeError(f"concat: give a list of datasets, not one {type(datasets).__name__}: atlas.concat([a, b])")
+    return list(datasets)
+
+
+class Concat(Views):
+    """Datasets one after another, and views of that. It has what an AtlasDataset has, except what only a folder can have."""
+
+    _lacks = {  # noqa: RUF012  # never changed
+        "splits": "a concat has no named splits: [ds.splits for ds in concat.datasets]",
+        "icc": "it is measured of one dataset: [ds.icc for ds in concat.datasets]",
+        "path": "a concat lies in several folders: [ds.path for ds in concat.datasets]",
+        "shards": "a concat lies in several folders: [ds.shards for ds in concat.datasets]",
+        "chunk_rows": "a concat is shuffled exactly, whatever its chunks are: [ds.chunk_rows() for ds in concat.datasets]",
+        "chunk_bytes": "a concat is shuffled exactly, whatever its chunks are: [ds.chunk_bytes for ds in concat.datasets]",
+        "decodes_blocks": "a concat is shuffled exactly, however it is stored: [ds.decodes_blocks for ds in concat.datasets]",
+        "default_shuffle": "a concat is shuffled exactly; atlas.Mix shuffles each dataset as suits it",
+    }
+    _hidden = frozenset(("rows", "total"))
 
     def __init__(self, datasets: tuple[Any, ...], rows: range | np.ndarray | None, common: Schema | SchemaError | None = None) -> None:
         """common: what common_columns(datasets) gives, if it is known."""
@@ -66,8 +99,88 @@ class Concat:
         k, of_it = self._find(row)
         return f"dataset {k} of the concat, row {of_it}{place_of(self.datasets[k], of_it)}"
 
+    # --- what is in it ---
+
+    @property
+    def schema(self) -> Schema:
+        """The columns that all datasets have."""
+        if isinstance(self._common, Schema):
+            return self._common
+        why = "its datasets differ: " + str(self._common) if self._common is not None else "not all of its datasets are Atlas datasets"
+        raise AttributeError(f"this concat has no schema: {why}")
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What the writers were given as metadata=, where it is the same for all."""
+        return self._shared("metadata")  # type: ignore[no-any-return]
+
+    @property
+    def decode(self) -> str | None:
+        """How pictures come, where all datasets agree."""
+        return self._shared("decode")  # type: ignore[no-any-return]
+
+    @property
+    def function(self) -> Callable[[Any], Any] | None:
+        """What map() was given, where all datasets agree."""
+        return self._shared("function")  # type: ignore[no-any-return]
+
+    @property
+    def _is_remote(self) -> bool:
+        return any(getattr(dataset, "_is_remote", False) for dataset in self.datasets)
+
+    def _shared(self, name: str) -> Any:
+        values = [getattr(dataset, name) for dataset in self.datasets]
+        if any(value != values[0] for value in values):
+            raise AttributeError(f"the datasets of this concat differ in {name}: [ds.{name} for ds in concat.datasets]")
+        return values[0]
+
+    @property
+    def fingerprint(self) -> str:
+        """A short name of these rows, as of a dataset."""
+        names = "|".join(str(dataset.fingerprint) for dataset in self.datasets)
+        rows = repr(self.rows).encode() if isinstance(self.rows, range) else self.rows.tobytes()
+        return f"concat:{_core.hash64(names.encode() + rows):016x}"
+
+    @property
+    def row_bytes(self) -> float:
+        """Mean bytes of a row, decoded, in the shards that are open."""
+        sizes = [len(dataset) for dataset in self.datasets]
+        return sum(size * float(dataset.row_bytes) for size, dataset in zip(sizes, self.datasets, strict=True) if size) / max(1, sum(sizes))
+
+    def stats(self) -> dict[str, Any]:
+        """As of a dataset, summed over the folders that the rows lie in. Opens every shard."""
+        by_path = {getattr(dataset, "path", k): dataset for k, dataset in enumerate(self.datasets)}
+        return summed_stats([dataset.stats() for dataset in by_path.values()])
+
+    def __repr__(self) -> str:
+        columns = f", {columns_text(self._common)}" if isinstance(self._common, Schema) else ""
+        return f"Concat(rows={len(self)}, of {len(self.datasets)} dataset{'s' * (len(self.datasets) != 1)}{columns})"
+
+    # --- views ---
+
     def select(self, indices: Any) -> Concat:
+        """A view of some rows: ints, a slice or a bool mask. The same as ds[indices]."""
         return Concat(self.datasets, compose(self.rows, indices), self._common)
+
+    def map(self, function: Callable[[Any], Any]) -> Concat:
+        """A view whose examples pass through function (a picklable one, if worker processes are to be spawned)."""
+        return self._each("map", function)
+
+    def with_format(self, format: str) -> Concat:
+        """A view whose examples and batches come as "python" (as they were given), "numpy" or "torch"."""
+        return self._each("with_format", format)
+
+    def plain(self) -> Concat:
+        """A view of the same rows as the writers were given them: no map, no format, pictures encoded."""
+        return self._each("plain")
+
+    def _each(self, method: str, *arguments: Any) -> Concat:
+        lacking = next((k for k, dataset in enumerate(self.datasets) if not hasattr(dataset, method)), None)
+        if lacking is not None:
+            raise TypeError(f"dataset {lacking} of the concat, a {type(self.datasets[lacking]).__name__}, has no {method}()")
+        return Concat(tuple(getattr(dataset, method)(*arguments) for dataset in self.datasets), self.rows, self._common)
+
+    # --- reading ---
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
         return for_data_loader(self._examples(indices, own_bytes=True), self._doubtful)
@@ -104,6 +217,14 @@ class Concat:
         batch = to_torch(batch)
         return list(batch) if columns_in_lists(self) else batch
 
+    def column(self, name: str) -> Any:
+        """One whole column, as batch gives it."""
+        schema = self.schema
+        if schema.container == "value":
+            return self.batch(slice(None))
+        found = self.batch(slice(None), columns=[schema[name].name])
+        return found[name] if isinstance(found, dict) else found[0]
+
     def _columns(self, indices: Any, columns: Sequence[str] | None = None) -> Any:
         """As batch, but in NumPy arrays whatever with_format says, and a list of columns as a tuple."""
         if isinstance(self._common, SchemaError):
@@ -122,6 +243,22 @@ class Concat:
             return
         for start in range(0, len(self), 256):
             yield from self._examples(range(start, min(start + 256, len(self))))
+
+
+def summed_stats(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The stats of several datasets as those of one."""
+    columns: dict[str, dict[str, Any]] = {}
+    for part in parts:
+        for name, column in part["columns"].items():
+            into = columns.setdefault(name, {"raw_bytes": 0, "stored_bytes": 0, "layouts": {}, "codecs": {}, "why": column["why"]})
+            for key in ("raw_bytes", "stored_bytes"):
+                into[key] += column[key]
+            for key in ("layouts", "codecs"):
+                for what, count in column[key].items():
+                    into[key][what] = into[key].get(what, 0) + count
+    for column in columns.values():
+        column["codec"] = "+".join(sorted(column["codecs"])) or "none"
+    return {**{key: sum(part[key] for part in parts) for key in ("rows", "bytes", "raw_bytes")}, "columns": columns}
 
 
 def common_columns(datasets: Sequence[Any]) -> Schema | SchemaError | None:

@@ -3,28 +3,26 @@ reader.py's."""
 
 from __future__ import annotations
 
-import mimetypes
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rfc8785
 
 from atlas_ds import _core
 from atlas_ds.dataset.fill import Filler
-from atlas_ds.dataset.journal import JOURNALS
 from atlas_ds.dataset.manifest import NAME, Manifest, Ranges, read_manifest, roots_digest
-from atlas_ds.errors import AtlasError, CorruptError, DatasetChanged, LimitError, UnsupportedError
+from atlas_ds.dataset.strangers import missing, not_a_path, strange_folder, stranger
+from atlas_ds.errors import AtlasError, CorruptError, DatasetChanged, LimitError, NotADataset, UnsupportedError
 from atlas_ds.schema.schema import Schema
 from atlas_ds.shard.reader import open_anonymous, open_shard, shard_schema
 from atlas_ds.shard.writer import ShardInfo
 from atlas_ds.store.descriptors import with_room
+from atlas_ds.store.paths import local_path
 
 CONFIRMED = 1 << 22  # rows of which an array (32 MB) is made on the word of the manifest alone
-HINT_FILES = 100  # of a folder that is no dataset, looked at for what else it may be
 VERIFY = {"first": 0, "always": 1, "never": 2}
 
 
@@ -150,10 +148,33 @@ def find_manifest(path: Path) -> Manifest:
         try:
             return read_manifest(path / NAME)
         except FileNotFoundError:
-            raise FileNotFoundError(f"{path}: no dataset is there ({NAME} is missing){hint(path)}") from None
-    if path.exists():
-        return manifest_of_file(path)
-    raise FileNotFoundError(f"{path}: no such folder or file")
+            raise no_manifest(path) from None
+    refuse_stranger(path)
+    return manifest_of_file(path)
+
+
+def no_manifest(folder: Path) -> NotADataset:
+    """The error of a folder without a manifest: it says what the folder is, as far as that can be told."""
+    why = strange_folder(folder)
+    return NotADataset(f"{folder}: no dataset is there ({NAME} is missing)" + (f"; {why}" if why else ""))
+
+
+def refuse_stranger(path: Path) -> None:
+    """NotADataset where nothing is at a path, or a file that is no shard; folders pass."""
+    if not path.exists():
+        raise NotADataset(f"{path}: {missing(path)}")
+    why = None if path.is_dir() else stranger(path)
+    if why is not None:
+        raise NotADataset(f"{path}: {why}")
+
+
+def dataset_path(path: Any) -> Path:
+    """What a user gives as a dataset: an absolute path, of the folder where somebody named the manifest in it."""
+    wrong = not_a_path(path)
+    if wrong is not None:
+        raise TypeError(wrong)
+    found = local_path(path)
+    return found.parent if found.name == NAME and found.is_file() else found
 
 
 def open_manifest(source: Source, manifest: Manifest) -> Opened:
@@ -194,19 +215,6 @@ def rows_of(ranges: Ranges, where: str) -> np.ndarray:
         raise LimitError(f"{where}: {what}: their numbers take more memory than there is; read a slice of the dataset") from None
 
 
-def hint(path: Path) -> str:
-    if (path / "meta.json").exists():
-        return f"; it looks like a dataset of torch-atlas-ds (version 1): `atlas-ds convert --trust-pickle {path} DATASET` writes it anew"
-    if any(any(path.glob(pattern)) for pattern in (JOURNALS, ".tmp-*")):
-        return "; a writer is at work here, or was stopped: resume=True goes on with its finished shards"
-    if any(path.glob("*.atlas")):
-        return "; shards are there: `atlas-ds repair` makes a new manifest"
-    files = (name for _, _, names in os.walk(path) for name in names)
-    if any((mimetypes.guess_type(name)[0] or "").startswith(("image/", "audio/", "video/")) for name in islice(files, HINT_FILES)):
-        return f"; it holds pictures, sound or film: `atlas-ds convert {path} DATASET` makes a dataset of them"
-    return ""
-
-
 def manifest_of_file(path: Path) -> Manifest:
     """A single shard file, as a dataset of one."""
     shard = open_shard(path)
@@ -217,6 +225,8 @@ def manifest_of_file(path: Path) -> Manifest:
 def as_names(columns: Sequence[str]) -> tuple[str, ...]:
     if isinstance(columns, str):
         raise TypeError(f"columns={columns!r}: give a list of names: columns=[{columns!r}]")
+    if not hasattr(columns, "__iter__"):
+        raise TypeError(f"columns={columns!r:.80}: give a list of names")
     return tuple(columns)
 
 

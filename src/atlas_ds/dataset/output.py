@@ -28,13 +28,13 @@ from atlas_ds.dataset.journal import (
 from atlas_ds.dataset.manifest import NAME, Manifest, digest, parse_manifest, read_standing, roots_digest, shard_names
 from atlas_ds.dataset.resuming import check_together, whole_shards
 from atlas_ds.errors import AtlasError, CommitConflict, CorruptError, DatasetChanged
-from atlas_ds.printable import printable
 from atlas_ds.schema.schema import Schema, schema_from_json
 from atlas_ds.shard.writer import ShardInfo
 from atlas_ds.store.local import explained, reword, write_file
 from atlas_ds.store.lock import locked, remove_folder
 from atlas_ds.store.owner import new_token, this_process
 from atlas_ds.store.regular import READ, is_regular, open_regular
+from atlas_ds.text import printable
 
 RESUME = "go on with resume=True (writer.position tells how many examples are safe), or begin again with overwrite=True"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from atlas_ds.printable import printable
+from atlas_ds.text import printable
 
 
 def place_of(dataset: Any, row: int) -> str:

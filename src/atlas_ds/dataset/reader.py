@@ -6,7 +6,7 @@ import operator
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Never, Self
 
 import numpy as np
 
@@ -14,22 +14,36 @@ from atlas_ds import _core
 from atlas_ds.dataset import advice
 from atlas_ds.dataset.manifest import Ranges
 from atlas_ds.dataset.numbers import Dtypes, dtypes_of, is_doubtful
-from atlas_ds.dataset.opening import VERIFY, Identity, Opened, Source, as_names, confirm, open_source, reopen_source, rows_of, select_columns
+from atlas_ds.dataset.opening import (
+    VERIFY,
+    Identity,
+    Opened,
+    Source,
+    as_names,
+    confirm,
+    dataset_path,
+    open_source,
+    reopen_source,
+    rows_of,
+    select_columns,
+)  # fmt: skip
 from atlas_ds.dataset.pictures import Pictures, pictures_of
 from atlas_ds.dataset.place import add_note
-from atlas_ds.dataset.views import compose, positions, share_out
+from atlas_ds.dataset.sequence import Views
+from atlas_ds.dataset.show import columns_text
+from atlas_ds.dataset.spellings import unknown_argument
+from atlas_ds.dataset.views import compose, positions
 from atlas_ds.dataset.workers import for_data_loader, views_as_bytes
 from atlas_ds.errors import CorruptError, LimitError
-from atlas_ds.printable import listed
 from atlas_ds.schema.batches import check_out
 from atlas_ds.schema.pictures import need_pictures
 from atlas_ds.schema.schema import Schema
 from atlas_ds.shard.reader import shard_stats
 from atlas_ds.shard.writer import ShardInfo
-from atlas_ds.store.paths import local_path
+from atlas_ds.text import listed
 
 
-class AtlasDataset(_core.Rows):
+class AtlasDataset(_core.Rows, Views):
     """A dataset: ds[i], ds[10:20], ds[[3, 1]], ds[mask], len, iteration, ds.batch(rows), ds.column(name).
 
     path: a dataset's folder, or one .atlas file. columns: names to read, default all. split: a named split. verify: hashes are checked the
@@ -56,7 +70,10 @@ class AtlasDataset(_core.Rows):
         copy: bool = True,
         cache_bytes: int = 64 << 20,
         decode: str | None = None,
+        **others: Never,
     ) -> None:
+        for name in others:
+            raise unknown_argument(name)
         if verify not in VERIFY:
             raise ValueError(f"verify={verify!r}: 'first', 'always' or 'never'")
         if io not in ("mmap", "pread"):
@@ -64,7 +81,7 @@ class AtlasDataset(_core.Rows):
         if decode is not None:
             need_pictures(decode)
         wanted = as_names(columns) if columns is not None else None
-        opened = open_source(Source(str(local_path(path)), wanted, verify, io, copy, cache_bytes, decode))
+        opened = open_source(Source(str(dataset_path(path)), wanted, verify, io, copy, cache_bytes, decode))
         self._setup(opened, split_rows(opened, split), "python", None)
 
     def _setup(self, opened: Opened, rows: range | np.ndarray, format: str, function: Callable[[Any], Any] | None) -> None:
@@ -132,8 +149,7 @@ class AtlasDataset(_core.Rows):
         return {"rows": self._state.manifest.rows, "bytes": sum(s.bytes for s in self.shards), "raw_bytes": raw, "columns": columns}
 
     def __repr__(self) -> str:
-        names = ", ".join(f"{field.name}: {field.type}" for field in self.schema.fields[:8])
-        return f"AtlasDataset({self.path!r}, rows={len(self)}, {names}{', ...' if len(self.schema.fields) > 8 else ''})"
+        return f"AtlasDataset({self.path!r}, rows={len(self)}, {columns_text(self.schema)}{', mapped' if self.function is not None else ''})"
 
     # --- what those who choose an order ask ---
 
@@ -308,14 +324,10 @@ class AtlasDataset(_core.Rows):
         """A view of some rows: ints, a slice or a bool mask. The same as ds[indices]."""
         return self._view(compose(self.rows, indices))
 
-    def split(self, fractions: Sequence[float], *, seed: int | None = None) -> list[AtlasDataset]:
-        """Views that share out all rows: fractions must add up to 1 (or counts to len). seed None: in order; else at random, always the same."""
-        if seed is not None:
-            self._confirm(self.rows)
-        return [self._view(rows) for rows in share_out(self.rows, fractions, seed)]
-
     def map(self, function: Callable[[Any], Any]) -> AtlasDataset:
         """A view whose examples pass through function (a picklable one, if worker processes are to be spawned)."""
+        if not callable(function):
+            raise TypeError(f"map({function!r:.80}): give a function of an example")
         before = self._function
         view = self._view(self.rows)
         view._setup(self._state, self.rows, self._format, function if before is None else Chain(before, function))
@@ -432,7 +444,8 @@ def split_rows(opened: Opened, split: str | None) -> range | np.ndarray:
         return range(manifest.rows)
     parts: Ranges | None = manifest.splits.get(split)
     if parts is None:
-        raise KeyError(f"no split {split!r}; the splits are: {listed(manifest.splits)}")
+        cure = "" if manifest.splits else " (the writer named none; ds.split(0.8, seed=0) makes parts)"
+        raise KeyError(f"no split {split!r:.80}; the splits are: {listed(manifest.splits)}{cure}")
     if len(parts) == 1:
         return range(*parts[0])
     confirm(opened, parts)

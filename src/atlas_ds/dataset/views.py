@@ -8,13 +8,20 @@ from typing import Any
 
 import numpy as np
 
+from atlas_ds.text import named
+
 
 def positions(indices: Any, count: int) -> np.ndarray:
     """Ints (negative too), a slice, a range or a bool mask as an int64 array of positions in [0, count)."""
     if isinstance(indices, slice):
         return np.arange(*indices.indices(count), dtype=np.int64)
     if isinstance(indices, str):
-        raise TypeError(f"{indices!r} is no row: ds.column({indices!r}) reads a column, ds.batch(rows, columns=[{indices!r}]) a column of some rows")
+        name = named(indices, 80)
+        raise TypeError(f"{name} is no row: ds.column({name}) reads a column, ds.batch(rows, columns=[{name}]) a column of some rows")
+    if indices is None or indices is Ellipsis or isinstance(indices, bool | np.bool_ | float | complex | np.floating):
+        raise TypeError(f"ds[{indices!r}]: rows are whole numbers below {count}, slices, lists of them, or a mask with a bool for each row")
+    if isinstance(indices, tuple) and any(isinstance(part, str | slice | None) or part is Ellipsis for part in indices):
+        raise TypeError("ds[row, column]: give the row alone, then the column of the example: ds[0]['name']; ds.batch(rows, columns=[...]) reads both")
     if isinstance(indices, int | np.integer) and not isinstance(indices, bool):
         raise TypeError(f"a list of rows is asked for, not one: [{indices}] (ds[{indices}] reads one example)")
     array = np.asarray(indices)
@@ -47,13 +54,13 @@ def share_out(rows: range | np.ndarray, fractions: Sequence[float], seed: int | 
     """Rows in parts of the given fractions (which add up to 1) or counts (which add up to the rows)."""
     count = len(rows)
     if not fractions or any(part < 0 for part in fractions):
-        raise ValueError(f"fractions {list(fractions)!r} must be positive")
+        raise ValueError(f"fractions {list(fractions)!r} must be positive, and at least one")
     if all(isinstance(part, int) for part in fractions) and sum(fractions) == count:
         ends = np.cumsum([0, *fractions])
     elif abs(sum(fractions) - 1) < 1e-9:
         ends = np.round(np.cumsum([0.0, *fractions]) * count).astype(np.int64)
     else:
-        raise ValueError(f"fractions {list(fractions)!r} must add up to 1, or whole counts to {count}")
+        raise ValueError(f"fractions {list(fractions)!r} must add up to 1, or whole counts to {count}; their sum is {sum(fractions):.12g}")
     pairs = pairwise(ends)
     if seed is None:
         return [compose(rows, slice(int(a), int(b))) for a, b in pairs]

@@ -193,7 +193,8 @@ class AtlasDatasetWriter:
         if self._state == "failed":
             lost = "an error, or Ctrl-C, came while a shard was written, and its rows are lost"
             raise AtlasError(f"{self.path}: {lost}; {f'finished shards stay: {RESUME}' if self._output.rows else 'write the dataset anew'}")
-        raise ValueError(f"{self.path}: the writer is {self._state}")
+        cure = "open another with append=True to add to the dataset" if self._state == "closed" else "open another"
+        raise ValueError(f"{self.path}: the writer is {self._state}; {cure}")
 
     def _take_schema(self, schema: Schema, of: str) -> None:
         if self._schema is not None and self._schema != schema:
@@ -225,6 +226,9 @@ class AtlasDatasetWriter:
     def positions(self) -> dict[str | None, int]:
         """Of each split ({None: ...} without splits): its rows in finished shards. What is safe, and to be skipped, after resume=True."""
         return {split: sum(info.rows for info in infos) for split, infos in self._output.done.items()}
+
+    def __repr__(self) -> str:
+        return f"AtlasDatasetWriter({str(self.path)!r}, {self._state}, {self.position:,} examples)"
 
     def add_example(self, example: Any, *, split: str | None = None) -> None:
         """Adds one example: a dict, tuple, list, dataclass instance or single value, the same kind each time. split: "train", say.

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import time
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Self, SupportsIndex
+from typing import Any, Self, SupportsIndex, Unpack
 
+from atlas_ds.dataset.concat import Concat
 from atlas_ds.dataset.reader import AtlasDataset
 from atlas_ds.dataset.sizes import as_bytes
 from atlas_ds.loader.collate import as_numpy
@@ -16,9 +18,11 @@ from atlas_ds.loader.fetch import Examples, columns_of, plain
 from atlas_ds.loader.mix import Mix
 from atlas_ds.loader.pipeline import Failure
 from atlas_ds.loader.run import Run, Work
+from atlas_ds.loader.spellings import DataLoaderOptions, understood
 from atlas_ds.loader.stats import Stats
 from atlas_ds.order import Order, Plan, Sampler, Window, keys
 from atlas_ds.progress import Progress
+from atlas_ds.text import printable
 
 GROUP_BYTES = 2 << 20  # small batches are read together: one change of threads for so many bytes
 GROUP_STEPS = 32
@@ -52,6 +56,7 @@ class Loader:
     on_error: a bad sample (damaged bytes, an error in transform_example) raises; or "skip": the batch is shorter; or "replace": another
     row of the batch takes its place. Positions are consumed all the same, and `stats().skips` tells which. A process that dies or hangs
     raises always. An empty batch (tail="short", or all skipped) has the columns of row 0; a collate of yours gets an empty list.
+    Arguments as torch's DataLoader spells them (num_workers, collate_fn, drop_last, ...) are taken where they mean the same.
     timeout: seconds that the loop waits while nothing is finished; then LoaderTimeout, with the stacks of all threads (not with
     num_threads=0, where the loop itself is what hangs). progress: a bar.
 
@@ -61,14 +66,14 @@ class Loader:
     def __init__(
         self,
         dataset: Any,
-        *,
         batch_size: SupportsIndex | None = None,
+        *,
         global_batch_size: SupportsIndex | None = None,
         shuffle: bool | str = True,
         seed: SupportsIndex = 0,
         rank: SupportsIndex | str = 0,
         world_size: SupportsIndex | str = 1,
-        tail: str = "drop",
+        tail: str | None = None,
         lanes: SupportsIndex | None = None,
         window: SupportsIndex | None = None,
         stream: SupportsIndex = 0,
@@ -76,7 +81,7 @@ class Loader:
         transform_example: Callable[..., Any] | None = None,
         collate: Callable[[Sequence[Any]], Any] | None = None,
         transform_processes: int = 0,
-        start_method: str = "forkserver",
+        start_method: str | None = None,
         seeded: bool = False,
         num_threads: int | None = None,
         prefetch: int | str = "64MB",
@@ -85,17 +90,26 @@ class Loader:
         on_error: str = "raise",
         timeout: float = 300.0,
         progress: bool = False,
+        **others: Unpack[DataLoaderOptions],
     ) -> None:
+        if others:
+            own: dict[str, Any] = {"num_threads": num_threads, "collate": collate, "tail": tail, "start_method": start_method}
+            own |= understood(others, own, ARGUMENTS)
+            num_threads, collate, tail, start_method = own["num_threads"], own["collate"], own["tail"], own["start_method"]
+        tail = "drop" if tail is None else tail
+        start_method = "forkserver" if start_method is None else start_method
         if format not in FORMATS:
             raise ValueError(f"format={format!r}: 'torch' or 'numpy'")
         if on_error not in ON_ERROR:
             raise ValueError(f"on_error={on_error!r}: 'raise', 'skip' or 'replace'")
         if not timeout > 0:
-            raise ValueError(f"timeout={timeout!r}: seconds above 0, or math.inf")
+            raise ValueError(f"timeout={timeout!r}: seconds above 0, or math.inf to wait without end (what 0 means to a DataLoader)")
         if transform_processes and start_method not in ("forkserver", "spawn"):
             raise ValueError(f"start_method={start_method!r}: 'forkserver' or 'spawn'; a fork of a process with threads may hang")
-        if isinstance(dataset, str | os.PathLike):
-            raise TypeError(f"a Loader reads a dataset, not a path: Loader(AtlasDataset({os.fspath(dataset)!r}), ...)")
+        check_dataset(dataset)
+        for name, function in (("transform", transform), ("transform_example", transform_example), ("collate", collate)):
+            if function is not None and not callable(function):
+                raise TypeError(f"{name}={function!r:.80}: give a function")
         self.dataset = dataset
         rows = dataset.all if isinstance(dataset, Mix) else dataset
         self.sampler = Sampler(
@@ -228,6 +242,12 @@ class Loader:
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    def __repr__(self) -> str:
+        sampler = self.sampler
+        ranks = f", rank {sampler.rank} of {sampler.world_size}" if sampler.world_size > 1 else ""
+        steps = f"{len(self):,} batches of {sampler.batch_size:,} rows{ranks}"
+        return f"Loader({steps}, {sampler._order}, epoch {self.epoch}, of {printable(repr(self.dataset), 300)})"
+
     # --- state ---
 
     @property
@@ -260,6 +280,20 @@ class Loader:
     def stats(self) -> Stats:
         """Where the time of the current epoch (or the last one) went; `print(loader.stats())` says it in words."""
         return self._stats
+
+
+def check_dataset(dataset: Any) -> None:
+    """TypeError that says what to write where something else was given."""
+    if isinstance(dataset, str | os.PathLike):
+        raise TypeError(f"a Loader reads a dataset, not a path: Loader(AtlasDataset({os.fspath(dataset)!r}), ...)")
+    if isinstance(dataset, list | tuple) and dataset and all(isinstance(one, AtlasDataset | Concat) for one in dataset):
+        raise TypeError("a Loader reads one dataset, not a list: Loader(atlas.concat([a, b]), ...), or atlas.Mix([(a, 1), (b, 1)]) in exact proportions")
+    if isinstance(dataset, Mapping | type) or not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
+        what = f"{dataset.__name__} itself" if isinstance(dataset, type) else type(dataset).__name__
+        raise TypeError(f"a Loader reads a dataset with len() and [i], not {what}")
+
+
+ARGUMENTS = frozenset(inspect.signature(Loader.__init__).parameters) - {"self", "others"}
 
 
 def group_steps(batch_bytes: float, steps: int, prefetch: int, threads: int) -> int:

@@ -2,14 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, SupportsIndex
+from collections.abc import Mapping, Sequence
+from typing import Any, Never, SupportsIndex
 
 from atlas_ds import _core
 from atlas_ds.dataset.concat import Concat
+from atlas_ds.dataset.show import html_of
 from atlas_ds.order import keys
 from atlas_ds.order.mixed import Parts, segments_of
 from atlas_ds.order.plan import ChunksOf, Source, source_of
+from atlas_ds.text import closest, printable
+
+FORM = "atlas.Mix([(big, 3), (small, 1)]): pairs of a dataset and a weight, a whole number"
+INSTEAD = {
+    "weights": FORM,
+    "probabilities": f"{FORM}; 7 and 3 for 0.7 and 0.3",
+    "datasets": FORM,
+    "stopping_strategy": "each dataset begins again when it is through; length= is the rows of an epoch",
+    "batch_size": "give it to the Loader: atlas.Loader(mix, batch_size=64)",
+}
+"""Arguments that users of other libraries try -> what to use here."""
+
+
+def check_arguments(parts: Any, others: Mapping[str, Any]) -> None:
+    """TypeError that says what to write where a Mix was given something else than pairs."""
+    for name in others:
+        like = closest(name, ("parts", "seed", "shuffle", "length"))
+        raise TypeError(f"Mix has no argument {printable(name, 60)!r}: {INSTEAD.get(name) or (f'did you mean {like[0]}=?' if like else FORM)}")
+    if not isinstance(parts, list | tuple):
+        raise TypeError(f"Mix: not {type(parts).__name__}; give {FORM}")
+    if not parts:
+        raise ValueError("Mix([]): give at least one (dataset, weight)")
+    for number, part in enumerate(parts):
+        if not isinstance(part, list | tuple) or len(part) != 2:
+            raise TypeError(f"Mix: part {number} is not a pair of a dataset and a weight; give {FORM}")
+        if not hasattr(part[1], "__index__"):
+            raise TypeError(f"Mix: the weight of part {number} is {printable(repr(part[1]), 60)}; give whole numbers: 7 and 3 for 0.7 and 0.3")
 
 
 class Mix:
@@ -29,10 +57,15 @@ class Mix:
     """
 
     def __init__(
-        self, parts: Sequence[tuple[Any, SupportsIndex]], *, seed: SupportsIndex = 0, shuffle: bool | str = True, length: SupportsIndex | None = None
+        self,
+        parts: Sequence[tuple[Any, SupportsIndex]],
+        *,
+        seed: SupportsIndex = 0,
+        shuffle: bool | str = True,
+        length: SupportsIndex | None = None,
+        **others: Never,
     ) -> None:
-        if not parts:
-            raise ValueError("Mix([]): give at least one (dataset, weight)")
+        check_arguments(parts, others)
         self.datasets = tuple(dataset for dataset, _ in parts)
         self.seed = keys.word("seed", seed)
         self.segments = segments_of([weight for _, weight in parts])
@@ -43,6 +76,17 @@ class Mix:
         count = sum(source.rows for source in sources) if length is None else keys.count("length", length)
         self._parts = Parts(sources, shuffle, count)
         self.all = Concat(self.datasets, None)
+
+    def __repr__(self) -> str:
+        return f"Mix(rows={len(self)} in an epoch, of {len(self.datasets)} datasets with weights {', '.join(map(str, self.weights[:12]))})"
+
+    def _repr_html_(self) -> str:
+        """The first rows of `all`, the datasets one after another."""
+        return html_of(self.all, repr(self))
+
+    def __dir__(self) -> list[str]:
+        """What is public."""
+        return sorted([name for name in dir(type(self)) if name[0] != "_"] + ["all", "datasets", "seed"])
 
     def __len__(self) -> int:
         """Rows of an epoch."""

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from atlas_ds.dataset.manifest import Manifest, Ranges
-from atlas_ds.dataset.opening import Opened, Source, open_source
+from atlas_ds.dataset.opening import Opened, Source, dataset_path, open_source
 from atlas_ds.dataset.sizes import parse_size
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import LimitError
@@ -48,7 +48,7 @@ def shuffle(
     access: str = "random",
     overwrite: bool = False,
     workers: int | None = None,
-    progress: bool = False,
+    progress: bool = True,
 ) -> None:
     """Writes the rows of the dataset `src` as the dataset `dst`, in a random order that `seed` names: the same seed, the same bytes.
 
@@ -60,7 +60,7 @@ def shuffle(
     _, budget = parse_size(memory, "memory")
     if budget is None:
         raise ValueError(f"memory={memory!r}: give bytes, such as '1GB'")
-    src, dst = local_path(src, "src"), local_path(dst, "dst")
+    src, dst = dataset_path(src), local_path(dst, "dst")
     refuse_overlap(src, dst)
     source = open_source(Source(str(src), None, "first", "mmap", True, 0))
     manifest = source.manifest

@@ -71,6 +71,14 @@ class Sampler:
         """The epoch of the next `iter()`."""
         return self._base.epoch
 
+    @property
+    def _order(self) -> str:
+        return f"shuffle={self._base.shuffle!r}, seed={self._base.seed}"
+
+    def __repr__(self) -> str:
+        ranks = f", rank {self.rank} of {self.world_size}" if self.world_size > 1 else ""
+        return f"Sampler({len(self):,} batches of {self.batch_size:,} rows{ranks}, {self._order}, epoch {self.epoch})"
+
     def __len__(self) -> int:
         return steps_left(self._source.rows, self._base.position, self._base.batch, self._base.tail)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import mimetypes
 import os
 import stat
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,10 @@ from atlas_ds.schema.fits import check_size
 from atlas_ds.schema.pictures import MODES, decode_image
 from atlas_ds.schema.types import Field
 from atlas_ds.schema.types import Media as MediaType
+from atlas_ds.text import printable
+
+SHOWN = frozenset(("image/jpeg", "image/png", "image/gif", "image/webp", "image/avif", "image/bmp"))  # by every browser
+SHOWN_BYTES = 1 << 20
 
 SIGNATURES = (
     (b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"), (b"GIF8", "image/gif"), (b"BM", "image/bmp"),
@@ -41,7 +47,19 @@ class Media:
         return decode_image(self.data, format, where=self.type)
 
     def __repr__(self) -> str:
-        return f"Media({self.type}, {len(self.data)} bytes)"
+        return f"Media({printable(str(self.type), 80)}, {len(self.data)} bytes)"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the image itself, if browsers show its type and it is not too large."""
+        return inline(self, SHOWN_BYTES)
+
+
+def inline(media: Media, limit: int) -> str:
+    """HTML of an image of at most `limit` bytes; of anything else its type and size. SVG is never put into a page: it is a program."""
+    kind = str(media.type)
+    if kind not in SHOWN or not 0 < len(media.data) <= limit:
+        return escape(f"{printable(kind, 80)}, {len(media.data):,} bytes")
+    return f'<img src="data:{kind};base64,{base64.b64encode(media.data).decode()}" style="max-height: 12em" alt="{kind}">'
 
 
 def sniff(data: bytes, name: str = "") -> str | None:

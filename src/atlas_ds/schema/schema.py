@@ -10,7 +10,6 @@ from typing import Any
 import rfc8785
 
 from atlas_ds.errors import CorruptError, LimitError, SchemaError
-from atlas_ds.printable import listed, printable
 from atlas_ds.schema.types import (
     MAX_DEPTH,
     MAX_DIMENSIONS,
@@ -32,6 +31,7 @@ from atlas_ds.schema.types import (
     own_leaves,
     walk_leaves,
 )
+from atlas_ds.text import closest, listed, printable
 
 CONTAINERS = ("dict", "tuple", "list", "dataclass", "value")
 MAX_LEAVES = 4096
@@ -59,7 +59,13 @@ class Schema:
         for field in self.fields:
             if field.name == name:
                 return field
-        raise KeyError(f"no column {name!r}; the columns are {listed(self.names)}")
+        like = closest(name, self.names, 1) if isinstance(name, str) else []
+        cure = f"; did you mean {like[0]!r}?" if like else ""
+        raise KeyError(f"no column {name!r:.80}; the columns are {listed(self.names)}{cure}")
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{printable(field.name, 40)}: {printable(str(field.type), 60)}{' or None' if field.nullable else ''}" for field in self.fields[:12])
+        return f"Schema({self.container}: {shown}{', ...' if len(self.fields) > 12 else ''})"
 
     def __str__(self) -> str:
         lines = [f"{printable(field.name)}: {printable(field.type)}{' or None' if field.nullable else ''}" for field in self.fields]

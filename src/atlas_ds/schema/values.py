@@ -41,6 +41,9 @@ class Ragged:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
+    def __repr__(self) -> str:
+        return f"Ragged({len(self)} rows, {self.values.size:,} values of {self.values.dtype})"
+
     def __getitem__(self, i: int) -> np.ndarray | None:
         if not -len(self) <= i < len(self):
             raise IndexError(f"row {i} is out of range for {len(self)} rows")

@@ -16,10 +16,10 @@ import numpy as np
 
 from atlas_ds import _core
 from atlas_ds.errors import SchemaError
-from atlas_ds.printable import printable
 from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.types import SCALARS, Field, Scalar, Word
 from atlas_ds.shard.reader import open_shard, shard_stats
+from atlas_ds.text import printable
 
 CHUNK_ROWS = 256
 MOST_CLASSES = 1000  # different values up to which a column is one of classes

@@ -9,7 +9,7 @@ import zlib
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from atlas_ds.printable import printable
+from atlas_ds.text import printable
 
 MOST_PIDS = 1 << 22  # of Linux
 LONGEST = 256  # characters of a name that another machine gave

@@ -9,6 +9,7 @@ from pathlib import Path
 from atlas_ds.errors import UnsupportedError
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # two letters at least; pathlib makes one slash of two
+TAR = re.compile(r"\.(tar(\.(gz|bz2|xz|zst|zstd|lz4))?|tgz|tzst)$")
 
 
 def local_path(path: str | os.PathLike[str], what: str = "path") -> Path:
@@ -16,13 +17,24 @@ def local_path(path: str | os.PathLike[str], what: str = "path") -> Path:
     try:
         text = os.fsdecode(path)
     except TypeError:
-        raise TypeError(f"{what}={path!r}: give a str or a pathlib.Path") from None
+        raise TypeError(f"{what}={repr(path)[:80]}: give a str or a pathlib.Path") from None
     if not text:
         raise ValueError(f"{what}='': is empty; give the folder's name, or '.' for this one")
     if "\0" in text:
         raise ValueError(f"{what}={text!r}: a path cannot hold a NUL character")
     if URL.match(text):
-        found = re.sub(r"^file:/+", "/", text)
-        cure = f"give the path {found!r}" if found != text else "copy it to a folder of this machine, or mount it, and give that folder"
-        raise UnsupportedError(f"{text}: is a URL, and this version reads and writes datasets in folders only: {cure}")
+        raise UnsupportedError(f"{text}: is a URL, and this version reads and writes datasets in folders only: {cure_of_url(text)}")
     return Path(os.path.abspath(os.path.expanduser(text)))
+
+
+def cure_of_url(url: str) -> str:
+    """What to do with a URL where a folder is wanted."""
+    scheme, _, rest = url.partition(":")
+    rest = rest.lstrip("/")
+    if scheme.lower() == "file":
+        return f"give the path {'/' + rest.removeprefix('localhost/')!r}"
+    if scheme.lower() == "hf":
+        return "fetch it with the datasets library, and write it with atlas.import_huggingface(data, path)"
+    if TAR.search(rest.partition("?")[0].lower()):
+        return f"atlas.open_tar({scheme + '://' + rest!r}) reads a tar where it lies"
+    return "copy it to a folder of this machine, or mount it, and give that folder"

@@ -42,7 +42,7 @@ def test_links_out(tmp_path):
     for i in range(12):
         (tmp_path / "src" / f"l{i:02}").symlink_to("../away")
     (tmp_path / "src" / "m").symlink_to(tmp_path / "src-too")  # a neighbour whose name begins alike
-    with pytest.raises(AtlasError, match="13 links lead out of the folder: l00 -> ../away, .*l09 -> ../away, and 3 more; .*--follow-links"):
+    with pytest.raises(AtlasError, match=r"13 links lead out of the folder: l00 -> ../away, .*l09 -> ../away, and 3 more; .*--follow-links"):
         list_folder(tmp_path / "src")
     found = listed(tmp_path / "src", follow_links=True)
     assert len(found) == 1 + 12 * 2 + 1 and "l11/deep/2.jpg" in found and "m/3.jpg" in found

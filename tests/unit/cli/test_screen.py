@@ -10,8 +10,8 @@ import pytest
 
 from atlas_ds import AtlasDataset, AtlasDatasetWriter, errors
 from atlas_ds.cli.screen import Screen
-from atlas_ds.printable import encodable, escaped, listed, printable
 from atlas_ds.progress import Progress
+from atlas_ds.text import encodable, escaped, listed, printable
 from support import child
 
 STEER = "\x1b]52;c;\x07\x9b31m\u202e\u2066\u200b\u2028\U000e0041\x7f\r\b"

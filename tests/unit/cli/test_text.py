@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+from atlas_ds import progress
 from atlas_ds.cli.text import brief, brief_json, count, duration, one_line, ratio, size, table
 from atlas_ds.progress import Progress
 
@@ -70,6 +71,7 @@ class Terminal(io.StringIO):
 
 
 def test_progress(monkeypatch):
+    monkeypatch.setattr(progress, "TERMINAL", progress.TERMINAL._replace(first=0.0))
     monkeypatch.setattr(sys, "stderr", Terminal())
     with Progress(1000, "converting", "rows", True) as bar:
         bar.advance(250)

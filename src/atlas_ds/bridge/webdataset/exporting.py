@@ -68,7 +68,7 @@ def export_webdataset(
     fields: Mapping[str, str] | None = None,
     overwrite: bool = False,
     index: bool = True,
-    progress: bool = False,
+    progress: bool = True,
 ) -> Exported:
     """Writes the examples of `ds` (a dataset, a view or concat of some, or a path) as tars named by `pattern`, such as out/train-%06d.tar.
 

@@ -100,7 +100,7 @@ def import_webdataset(
     resume: bool = False,
     workers: int | None = None,
     max_expansion: int = MAX_EXPANSION,
-    progress: bool = False,
+    progress: bool = True,
     dry_run: bool = False,
 ) -> Imported:
     """Writes the samples of WebDataset tars as the dataset `dst`: a row per sample, `__key__` and a column per extension, None where a sample

@@ -21,7 +21,8 @@ from atlas_ds.bridge.webdataset.samples import KEY, Rules, plain
 from atlas_ds.bridge.webdataset.urls import Sources, expand, is_remote
 from atlas_ds.dataset.place import add_note
 from atlas_ds.dataset.reader import Chain
-from atlas_ds.dataset.views import compose, positions, share_out
+from atlas_ds.dataset.sequence import Views
+from atlas_ds.dataset.views import compose, positions
 from atlas_ds.dataset.workers import for_data_loader
 from atlas_ds.errors import CorruptError, DatasetChanged, SchemaError, TruncatedError, UnsupportedError
 from atlas_ds.progress import Progress
@@ -219,7 +220,7 @@ class Mapped:
             raise
 
 
-class TarDataset:
+class TarDataset(Views):
     """Samples of tars: ds[i], ds[10:20], ds[[3, 1]], ds[mask], len, iteration. An example is a dict: __key__, and each field's value or None.
 
     Safe in threads, and in processes started by fork, forkserver or spawn; pickles small: another process opens it again.
@@ -247,6 +248,10 @@ class TarDataset:
         """The files, in order."""
         return self._opened.opening.names
 
+    @property
+    def _is_remote(self) -> bool:
+        return any(map(is_remote, self.tars))
+
     def __len__(self) -> int:
         return len(self._rows)
 
@@ -264,10 +269,6 @@ class TarDataset:
     def select(self, indices: Any) -> TarDataset:
         """A view of some rows: ints, a slice or a bool mask. The same as ds[indices]."""
         return TarDataset(self._opened, self._read, compose(self._rows, indices), self._function)
-
-    def split(self, fractions: Sequence[float], *, seed: int | None = None) -> list[TarDataset]:
-        """Views that share out all rows, as AtlasDataset.split does."""
-        return [TarDataset(self._opened, self._read, rows, self._function) for rows in share_out(self._rows, fractions, seed)]
 
     def map(self, function: Callable[[Any], Any]) -> TarDataset:
         """A view whose examples pass through function (a picklable one, if worker processes are to be spawned)."""
