@@ -59,9 +59,10 @@ def read_samples(folder: Folder, options: ReadOptions = DEFAULTS) -> Source:
     if keep:
         schema[FILE_NAME] = "str"
     troubled = [next((str(folder.trouble[file]) for file in fields.values() if file in folder.trouble), None) for fields in samples.values()]
+    names = list(samples)
     return Source(
         "samples", examples, len(samples), schema=schema, notes=tuple(_notes(samples, extensions, parts, splits)),
-        left_out=tuple(left_out), refused=tuple(filter(None, troubled)),
+        place=lambda row: f"{folder.root}: sample {names[row]}", left_out=tuple(left_out), refused=tuple(filter(None, troubled)),
     )  # fmt: skip
 
 

@@ -31,6 +31,7 @@ from atlas_ds.store.local import refuse_overlap
 from atlas_ds.store.paths import local_path
 
 STREAM_SAMPLES = 256  # of a stream, that its fields are told from
+UNSTORED = "values that cannot be stored"
 STEP = 64  # samples between two looks at whether to stop
 
 
@@ -51,6 +52,11 @@ class Imported:
     seconds: float
     format: str = "webdataset"
     left_out: tuple[str, ...] = ()
+
+    @property
+    def lost(self) -> int:
+        """How many samples were left out for their values."""
+        return self.skipped.get(UNSTORED, 0)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -247,7 +253,7 @@ def add(sample: Sample[bytes], job: Job, writer: AtlasDatasetWriter, tally: Tall
         tally.samples -= 1
         for field in sample.fields:
             tally.fields[field] -= 1
-        tally.skip("values that cannot be stored", str(error))
+        tally.skip(UNSTORED, str(error))
         if len(tally.left_out) < MOST:
             tally.left_out.append(str(error))
 
