@@ -60,7 +60,7 @@ def add_command(commands: Any) -> None:
     parser = subparser(commands, "convert", "turn a folder, table or arrays into a dataset", EXAMPLES, run)
     parser.add_argument("src", metavar="SRC", nargs="+", help="what to read: a file, a folder, or tars")
     parser.add_argument("dst", metavar="DST", help="the dataset's folder, made by this command; or the tars to write, NAME-%%06d.tar")
-    parser.add_argument("--from", dest="source_format", choices=bridge.FORMATS, help="the format, if not to be detected")
+    parser.add_argument("--from", dest="source_format", choices=bridge.FORMATS, help="the format, if not to be detected; what is of other kinds is left out")
     add_storage(parser)
     parser.add_argument("--split", help="put all rows into this split, e.g. train")
     parser.add_argument("--icc", action="append", metavar="COLUMN", help="measure how alike near rows are in this column; may be repeated")
@@ -80,7 +80,8 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     reading.add_argument("--dry-run", action="store_true", help="say what SRC is, why, and what would be written; write nothing")
     reading.add_argument("--skip-errors", action="store_true", help="leave out examples that cannot be converted, and list them")
     reading.add_argument("--encoding", metavar="NAME", help="of text files, e.g. latin1 (default: UTF-8 or UTF-16, by their first bytes)")
-    reading.add_argument("--media", action="append", metavar="NEW=COLUMN", type=_media, help="read the files that COLUMN names (or images/{COLUMN}.jpg), as column NEW; may be repeated")
+    reading.add_argument("--media", action="append", metavar="NEW=COLUMN", type=_media,
+                         help="read the files that COLUMN names (or images/{COLUMN}.jpg), as column NEW; may be repeated")  # fmt: skip
     reading.add_argument("--keep-names", action=argparse.BooleanOptionalAction, help="store each file's name as a column (default: where the files are media)")
     reading.add_argument("--follow-links", action="store_true", help="read what links name outside of SRC")
     reading.add_argument("--max-expansion", type=positive, default=MAX_EXPANSION, metavar="TIMES",
