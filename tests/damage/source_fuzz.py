@@ -40,13 +40,18 @@ def options_of(kind: str, random: Random) -> dict[str, Any]:
         out["on_error"] = "skip"
     if kind.startswith("atlas-v1"):
         out["trust_pickle"] = True
+    if random.random() < 0.2 and not kind.startswith(("tar", "atlas")):
+        out["follow_links"] = True
     if random.random() < 0.3 and not kind.startswith("tar"):
         out["source_format"] = format_of(kind)
     return out
 
 
 def format_of(kind: str) -> str:
-    named = {"splits": "classes", "parquets": "parquet", "arrow-stream": "arrow", "save_to_disk": "arrow", "npy-records": "npy", "mnist": "idx"}
+    named = {
+        "json": "jsonl", "csvs": "csv", "hub": "parquet", "jsonls": "jsonl", "beside": "classes", "split_tars": "webdataset",
+        "splits": "classes", "parquets": "parquet", "arrow-stream": "arrow", "save_to_disk": "arrow", "npy-records": "npy", "mnist": "idx",
+    }  # fmt: skip
     return named.get(kind) or kind.partition(".")[0]
 
 
@@ -54,7 +59,7 @@ def convert_one(kind: str, src: Path, dst: Path, random: Random) -> str:
     """"made", or the error's text."""
     options = options_of(kind, random)
     try:
-        if kind.startswith("tar") and random.random() < 0.7:
+        if kind.startswith("tar") and src.exists() and random.random() < 0.7:
             done: Any = import_webdataset(src, dst, decode=random.random() < 0.7, workers=1, on_error=options.get("on_error", "raise"))
         else:
             done = convert(src, dst, **options)
@@ -80,6 +85,7 @@ def command(kind: str, src: Path, dst: Path, random: Random) -> str:
     options = options_of(kind, random)
     line = ["convert", str(src), str(dst), "--quiet", "--workers", "1"]
     line += ["--skip-errors"] * ("on_error" in options) + ["--trust-pickle"] * ("trust_pickle" in options) + ["--dry-run"] * (random.random() < 0.1)
+    line += ["--follow-links"] * ("follow_links" in options)
     line += ["--from", options["source_format"]] if "source_format" in options else []
     line += ["--decode"] * (kind.startswith("tar") and random.random() < 0.5)
     out, err = io.StringIO(), io.StringIO()

@@ -221,9 +221,22 @@ SOURCES: dict[str, Callable[[], Files]] = {
     **{f"atlas-v1.{name}": lambda kind=kind: written(v1(kind)) for name, kind in (("none", NONE), ("plain", PLAIN), ("shared", SHARED), ("own", OWN))},  # type: ignore[misc]
     "tar": lambda: {"": tar_bytes(MEMBERS)},
     **{f"tar.{name}": lambda pack=pack: {"": pack(tar_bytes(MEMBERS))} for name, pack in PACK.items()},  # type: ignore[misc]
+    "imagefolder.csv": lambda: {"metadata.csv": b"file_name,caption,n\na/0.png,one,1\na/1.png,two,2\n"} | {f"a/{i}.png": PNG for i in range(2)},
+    "imagefolder.jsonl": lambda: {
+        f"{split}/{name}": data
+        for split in ("train", "test")
+        for name, data in (("metadata.jsonl", b'{"file_name": "0.png", "o": {"x": [1]}}\n{"file_name": "1.png"}\n'), ("0.png", PNG), ("1.png", PNG))
+    },
+    "json": lambda: {"": json.dumps([json.loads(line) for line in JSONL.splitlines()]).encode()},
+    "csv.utf16": lambda: {"": CSV.decode().encode("utf-16")},
+    "csvs": lambda: {f"year=20{k}/part.csv": CSV for k in (19, 20)},
+    "hub": lambda: {"README.md": b"# data", **{f"data/{split}-00000-of-00001.parquet": parquet() for split in ("train", "test")}},
+    "jsonls": lambda: {f"{split}.jsonl.gz": PACK["gz"](JSONL) for split in ("train", "val")},
+    "beside": lambda: {f"{name}/{i}.png": PNG for name in ("cat", "dog") for i in range(2)} | {"README.md": b"# pets", "labels.txt": b"cat\ndog\n", "_SUCCESS": b""},
+    "split_tars": lambda: {f"{split}/{k}.tar": tar_bytes((f"{k}{name}", data) for name, data in MEMBERS[:8]) for split in ("train", "val") for k in "ab"},
     "tars": lambda: {f"{k}.tar": tar_bytes((f"{k}{name}", data) for name, data in MEMBERS) for k in "ab"},
 }
 ONE_FILE = {  # what the file is called
-    "csv": "t.csv", "csv.gz": "t.csv.gz", "jsonl": "t.jsonl", "jsonl.gz": "t.jsonl.gz", "parquet": "t.parquet", "parquet.zstd": "t.parquet", "arrow": "t.arrow",
+    "csv": "t.csv", "csv.gz": "t.csv.gz", "jsonl": "t.jsonl", "jsonl.gz": "t.jsonl.gz", "parquet": "t.parquet", "parquet.zstd": "t.parquet", "arrow": "t.arrow", "json": "t.json", "csv.utf16": "t.csv",
     "arrow-stream": "t.arrow", "npy": "t.npy", "npy-records": "t.npy", "npz": "t.npz", "idx": "t.idx", "idx.gz": "t.idx.gz", "tar": "t.tar",
 } | {f"tar.{name}": f"t.tar.{name}" for name in PACK}  # fmt: skip

@@ -155,6 +155,8 @@ def inputs(at, bad, text, thing):
     yield "classes", folder(at / "classes", {"cat/1.png": PNG + bad, "dog/1.png": eps})
     yield "samples", folder(at / "samples", {"a.pkl": bad, "a.pickle": bad, "a.json": json.dumps({"__reduce__": text}).encode(), "a.txt": text.encode(), "a.py": text.encode()})
     yield "samples", folder(at / "arrays", {"a.npy": array(thing)})
+    lines = json.dumps({"file_name": "1.png", "py/object": text}).encode()
+    yield "imagefolder", folder(at / "imagefolder", {"1.png": eps, "metadata.jsonl": lines})
     yield "parquet", parquet(at / "t.parquet", bad)
     yield "csv", file(at / "t.csv", f"a,b\\n1,{text}\\n".encode())
     yield "jsonl", file(at / "t.jsonl", json.dumps({"py/object": text, "b": text}).encode())

@@ -6,7 +6,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from atlas_ds.bridge.compression.reading import MAX_EXPANSION
@@ -28,8 +28,8 @@ class Converted:
     """What a conversion did, or would do (dry_run). `rows` counts those written by it, not those appended to; None where only reading tells.
 
     notes: sentences about what was chosen or changed. left_out: files that were not read, each with its reason. skipped: examples that were left out
-    (on_error="skip"), each with its place and cause. why: the rule that made the source this format. columns: their types, where they were known
-    before the first example.
+    (on_error="skip"), each with its place and cause, a damaged file in one line for all of its own; lost: how many rows that were. why: the rule that
+    made the source this format. columns: their types, where they were known before the first example.
     """
 
     path: Path
@@ -41,6 +41,7 @@ class Converted:
     skipped: tuple[str, ...] = ()
     why: str = ""
     columns: Mapping[str, str] = field(default_factory=dict)
+    lost: int = 0
 
 
 def convert(
@@ -99,6 +100,8 @@ def convert(
     source = open_choice(choice, options)
     if dry_run:
         return report(dst, source, source.total, 0.0, source.refused)
+    if source.place is None:
+        source = replace(source, place=lambda row: f"{choice.path}: example {row}")
     return convert_source(
         source,
         dst,
@@ -156,7 +159,7 @@ def convert_source(
             raise AtlasError(f"{dst}: {source.format} gave {read:,} rows, but {source.total:,} were announced; did it change meanwhile?")
         if refusals.errors and (on_error == "raise" or refusals.count == read):
             raise refusals.as_error(read)
-    return report(dst, source, read - refusals.count, time.monotonic() - start, tuple(refusals.lines))
+    return report(dst, source, read - refusals.count, time.monotonic() - start, tuple(refusals.lines), refusals.count)
 
 
 def write_examples(source: Source, writer: AtlasDatasetWriter, split: str | None, refusals: Refusals, bar: Progress, *, skip: bool) -> int:
@@ -179,17 +182,18 @@ def write_examples(source: Source, writer: AtlasDatasetWriter, split: str | None
     return read
 
 
-def report(dst: Path, source: Source, rows: int | None, seconds: float, skipped: tuple[str, ...] = ()) -> Converted:
+def report(dst: Path, source: Source, rows: int | None, seconds: float, skipped: tuple[str, ...] = (), lost: int = 0) -> Converted:
     columns = source.schema if isinstance(source.schema, Mapping) else {}
     types = {str(name): str(make_field(name, spec).type) for name, spec in columns.items()}
-    return Converted(dst, source.format, rows, seconds, source.notes, source.left_out, skipped, source.why, types)
+    return Converted(dst, source.format, rows, seconds, source.notes, source.left_out, skipped, source.why, types, lost)
 
 
 def of_import(told: Imported, why: str = "", left_out: tuple[str, ...] = (), tars: Mapping[str, str | None] | None = None) -> Converted:
     """What an import of tars did, as a conversion's report. tars: each with its split."""
     splits = Counter(split for split in (tars or {}).values() if split)
     note = ("splits by name: " + ", ".join(f"{name} ({count} {'tar' if count == 1 else 'tars'})" for name, count in splits.items()),) if splits else ()
-    return Converted(told.path, told.format, told.rows, told.seconds, (*told.notes, *note, *left_out_note(left_out)), left_out, told.left_out, why)
+    notes = (*told.notes, *note, *left_out_note(left_out))
+    return Converted(told.path, told.format, told.rows, told.seconds, notes, left_out, told.left_out, why, lost=told.lost)
 
 
 def check_on_error(on_error: str) -> None:

@@ -15,7 +15,7 @@ from atlas_ds.bridge.files.arrays import read_npy, read_npz
 from atlas_ds.bridge.files.classes import read_classes
 from atlas_ds.bridge.files.idx import read_idx
 from atlas_ds.bridge.files.listing import Folder, list_folder, require_files
-from atlas_ds.bridge.files.roles import is_tar
+from atlas_ds.bridge.files.roles import extension_of, is_tar
 from atlas_ds.bridge.files.samples import read_samples
 from atlas_ds.bridge.files.split_folders import is_split, split_name
 from atlas_ds.bridge.files.splits import split_of
@@ -42,6 +42,15 @@ def _saved_or_tables(folder: Folder, options: ReadOptions) -> Source:
     return read_table(folder.root, options, format="arrow") if is_arrow_folder(folder.root) else read_table_folder(folder, options, format="arrow")
 
 
+def _only_file(folder: Folder, options: ReadOptions, *, format: str, reader: OfPath) -> Source:
+    """An array that is alone in its folder."""
+    files = [file for file in folder.files if extension_of(file) == format]
+    if len(files) != 1:
+        raise AtlasError(f"{folder.root}: a folder with {len(files)} .{format} files, but {format} is read from a single file; name the file")
+    left_out = tuple(f"{file}: not .{format}" for file in folder.files if file != files[0])
+    return replace(reader(folder.path(files[0]), options), left_out=left_out)
+
+
 FILES: Mapping[str, OfPath] = MappingProxyType(
     {name: partial(read_table, format=name) for name in ("parquet", "arrow", "csv", "jsonl")}
     | {"npy": read_npy, "npz": read_npz, "idx": read_idx, "mds": read_mds, "litdata": read_litdata, "atlas": read_atlas}
@@ -50,6 +59,7 @@ FILES: Mapping[str, OfPath] = MappingProxyType(
 FOLDERS: Mapping[str, OfFolder] = MappingProxyType(
     {"classes": read_classes, "samples": read_samples, "imagefolder": read_imagefolder, "arrow": _saved_or_tables}
     | {name: partial(read_table_folder, format=name) for name in ("parquet", "csv", "jsonl")}
+    | {"npy": partial(_only_file, format="npy", reader=read_npy), "npz": partial(_only_file, format="npz", reader=read_npz)}
 )
 """What reads the files of a folder as they are listed."""
 WHOLE_FOLDERS: Mapping[str, OfPath] = MappingProxyType(
@@ -103,8 +113,6 @@ def choose(src: str | Path, source_format: str | None = None, options: ReadOptio
 
 def _choose_folder(path: Path, given: str | None, options: ReadOptions) -> Choice:
     if given is not None:
-        if given not in FOLDERS and given not in WHOLE_FOLDERS and given != TARS:
-            raise AtlasError(f"{path}: a folder, but {given} is read from a single file; name the file")
         folder = list_folder(path, follow_links=options.follow_links) if given in FOLDERS or given == TARS else None
         if folder is not None:
             require_files(folder)

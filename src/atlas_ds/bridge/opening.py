@@ -106,6 +106,8 @@ def inner_path(folder: Path, name: object, place: str, *, follow_links: bool = F
     if not isinstance(name, str) or not name or "\0" in name or not _encodes(name):
         raise CorruptError(f"{place}: {str(name)[:80]!r} is not a file name; restore the file")
     parts = PurePosixPath(name)
+    if not parts.parts:
+        raise CorruptError(f"{place}: {name!r} is the folder itself, not a file of it; restore the file")
     if parts.is_absolute() or ".." in parts.parts:
         raise CorruptError(f"{place}: names {name!r}, which lies outside the folder; only files inside it are read")
     check_inside(folder, folder / parts, follow_links)

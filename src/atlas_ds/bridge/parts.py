@@ -38,24 +38,26 @@ class Stopped(Exception):
 
 
 def write_parts(
-    dst: Path, parts: Sequence[Part], make_writer: Callable[[int], AtlasDatasetWriter], *, overwrite: bool, resume: bool, workers: int | None
+    dst: Path, parts: Sequence[Part], make_writer: Callable[[int], AtlasDatasetWriter], *, overwrite: bool, resume: bool, workers: int | None,
+    check: Callable[[list[Any]], None] = lambda notes: None,
 ) -> list[Any]:
     """Writes the parts, joins them as the dataset dst, and gives what their write calls gave. An error leaves dst as it was, but for finished
-    parts, in a hidden folder, if resume is set: then the next call does not write these again."""
+    parts, in a hidden folder, if resume is set: then the next call does not write these again. check: raises if what the parts say shall not become one."""
     check_place(dst, overwrite)
     check_parts(dst)
     made = not dst.exists()
     dst.mkdir(parents=True, exist_ok=True)
     try:
         with held(dst) as own:
-            return _write_parts(dst, parts, make_writer, own, overwrite=overwrite, resume=resume, workers=workers)
+            return _write_parts(dst, parts, make_writer, own, check, overwrite=overwrite, resume=resume, workers=workers)
     finally:
         if made:
             remove_folder(dst)  # if nothing is in it
 
 
 def _write_parts(
-    dst: Path, parts: Sequence[Part], make_writer: Callable[[int], AtlasDatasetWriter], own: Journal, *, overwrite: bool, resume: bool, workers: int | None
+    dst: Path, parts: Sequence[Part], make_writer: Callable[[int], AtlasDatasetWriter], own: Journal, check: Callable[[list[Any]], None], *,
+    overwrite: bool, resume: bool, workers: int | None,
 ) -> list[Any]:
     folder = dst / PARTS
     if not resume:
@@ -77,6 +79,7 @@ def _write_parts(
 
     try:
         notes = run(one, len(parts), stop, workers)
+        check(notes)
         for stale in folder.iterdir():
             if PART_NAME.fullmatch(stale.name) and int(stale.name) >= len(parts):
                 remove_part(stale)

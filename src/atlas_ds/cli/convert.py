@@ -60,7 +60,7 @@ def add_command(commands: Any) -> None:
     parser = subparser(commands, "convert", "turn a folder, table or arrays into a dataset", EXAMPLES, run)
     parser.add_argument("src", metavar="SRC", nargs="+", help="what to read: a file, a folder, or tars")
     parser.add_argument("dst", metavar="DST", help="the dataset's folder, made by this command; or the tars to write, NAME-%%06d.tar")
-    parser.add_argument("--from", dest="source_format", choices=bridge.FORMATS, help="the format, if not to be detected")
+    parser.add_argument("--from", dest="source_format", choices=bridge.FORMATS, help="the format, if not to be detected; what is of other kinds is left out")
     add_storage(parser)
     parser.add_argument("--split", help="put all rows into this split, e.g. train")
     parser.add_argument("--icc", action="append", metavar="COLUMN", help="measure how alike near rows are in this column; may be repeated")
@@ -217,7 +217,7 @@ def tell(args: argparse.Namespace, done: bridge.Converted) -> None:
     if args.json:
         told: dict[str, Any] = {"path": str(done.path), "format": done.format, "why": done.why, "rows": done.rows, "seconds": done.seconds}
         told |= {"total_rows": stats["rows"], "bytes": stats["bytes"], "raw_bytes": stats["raw_bytes"], "columns": dict(done.columns)}
-        print(json.dumps(told | {"notes": list(done.notes), "left_out": list(done.left_out), "skipped": list(done.skipped)}))
+        print(json.dumps(told | {"notes": list(done.notes), "left_out": list(done.left_out), "skipped": list(done.skipped), "lost": done.lost}))
         return
     if args.dry_run:
         print(f"{done.path}: {'rows' if done.rows is None else count(done.rows, 'row')} from {done.format} would be written")
@@ -236,14 +236,17 @@ def tell(args: argparse.Namespace, done: bridge.Converted) -> None:
             print(f"  {note}")
     if done.format == "atlas":
         print("  a dataset again; for tars, let DST end in .tar: NAME-%06d.tar")
-    listed("file", "left out", done.left_out)
-    listed("example", "that would be refused" if args.dry_run else "left out", done.skipped)
+    listed(count(len(done.left_out), "file") + " left out", done.left_out)
+    if args.dry_run:
+        listed(count(len(done.skipped), "example") + " that would be refused", done.skipped)
+    else:
+        listed(f"{done.lost:,} of {count(done.lost + (done.rows or 0), 'example')} left out", done.skipped)
 
 
-def listed(noun: str, what: str, lines: Sequence[str]) -> None:
+def listed(what: str, lines: Sequence[str]) -> None:
     """The first lines of a list that may be long; --json has all."""
     if lines:
-        print(f"  {count(len(lines), noun)} {what}:")
+        print(f"  {what}:")
     for line in lines[:SHOWN]:
         print(f"    {line}")
     if len(lines) > SHOWN:

@@ -84,7 +84,12 @@ DOORS = [
          options={"on_error": "skip", "source_format": "classes"}),
     # Links and what is no file
     Door("a link to a hidden folder inside", "cat=>.store/c dog/1.jpg .store/c/1.jpg", "classes", 2, IMAGES, first={"file_name": "cat/1.jpg"}),
-    Door("a link to a class", "cat/1.jpg dog/1.jpg latest=>dog", "classes", 3, IMAGES, says="1 file is read again"),
+    Door("a link to a class", "cat/1.jpg dog/1.jpg latest=>dog", "classes", 2, IMAGES, says="latest/1.jpg: the same file as dog/1.jpg"),
+    Door("links to classes that lie deeper", "cat=>store/c dog=>store/d store/c/1.jpg store/d/1.jpg", "classes", 2, IMAGES, first={"file_name": "cat/1.jpg"},
+         says="store/c/1.jpg: the same file as cat/1.jpg"),
+    Door("a split that is a link", "test/a/1.jpg test/b/1.jpg train/a/2.jpg val=>test", "classes", 5, IMAGES, {"test": 2, "train": 1, "val": 2}),
+    Door("a link to an image of a sample", "a.jpg a.txt b.jpg=>a.jpg b.txt", "samples", 2, "key jpg txt", says="1 file is in more than one sample"),
+    Door("a link to a table", "part-0.parquet part-1.parquet latest.parquet=>part-1.parquet", "parquet", 4, "n word", says="latest.parquet: a link to part-1.parquet"),
     Door("a link back up", "cat/1.jpg dog/1.jpg dog/all=>..", "classes", 2, IMAGES, says="dog/all: a link back"),
     Door("a link out, followed", "src/cat/1.jpg src/dog=>../away away/1.jpg", "classes", 2, IMAGES, options={"follow_links": True}, src="src"),
     Door("a pipe that is no data", "cat/1.jpg dog/1.jpg control|", "classes", 2, IMAGES, says="control: a named pipe"),
@@ -129,6 +134,7 @@ DOORS = [
     Door("a clone of a hub", "README.md .gitattributes data/train-00000-of-00002.parquet data/train-00001-of-00002.parquet data/test-00000-of-00001.parquet",
          "parquet", 6, "n word", {"train": 4, "test": 2}, "README.md"),
     Door("a hub's converted branch", "default/train/0000.parquet default/test/0000.parquet", "parquet", 4, "n word", {"train": 2, "test": 2}),
+    Door("a clone of a hub with a picture", "README.md cover.jpg data/train-00000-of-00001.parquet", "parquet", 2, "n word", {"train": 2}, "cover.jpg: media"),
     Door("what Spark wrote", "_SUCCESS part-0.parquet part-1.parquet", "parquet", 4, "n word", says="2 tables (parquet) & _SUCCESS"),
     Door("years as folders", "year=2020/a.parquet year=2021/a.parquet", "parquet", 4, "n word year", first={"year": 2020}),
     Door("splits of JSON lines", "data/train.jsonl data/validation.jsonl LICENSE", "jsonl", 4, "n word", {"train": 2, "validation": 2}),
@@ -138,6 +144,8 @@ DOORS = [
     Door("one kind of several, forced", "a.csv b.parquet", "csv", 2, "n word", says="b.parquet: not csv", options={"source_format": "csv"}),
     Door("a table with names of images", "photos/1.jpg list.csv", "csv", 1, "path image", texts={"list.csv": "path\nphotos/1.jpg\n"},
          options={"media": {"image": "path"}}, src="list.csv"),
+    Door("a table with ids of images", "photos/1.jpg list.csv", "csv", 1, "id image", first={"id": 1}, texts={"list.csv": "id\n1\n"},
+         options={"media": {"image": "photos/{id}.jpg"}}, src="list.csv"),
     # Tars, arrays, datasets
     Door("tars", "a-0.tar a-1.tar README.md a-0.tar.md5", "webdataset", 4, "__key__ txt", says="2 tars & README.md: not a tar"),
     Door("tars in train/ and val/", "train/0.tar train/1.tar val/0.tar", "webdataset", 6, "__key__ txt", {"train": 4, "val": 2}, "train (2 tars)"),
@@ -152,6 +160,7 @@ DOORS = [
     Door("JSON lines", "t.jsonl", "jsonl", 2, "n word", src="t.jsonl"),
     Door("a JSON array", "t.json", "jsonl", 2, "n word", src="t.json", texts={"t.json": ARRAY}),
     Door("Parquet by another name", "t.bin", "parquet", 2, "n word", src="t.bin", texts={"t.bin": b"parquet"}),
+    Door("arrays of one file alone in its folder", "x.npz README.txt", "npz", 3, "a b", says="x.npz is its only file & README.txt"),
     Door("an array", "x.npy", "npy", 3, "value", src="x.npy"),
 ]  # fmt: skip
 
@@ -170,9 +179,18 @@ REFUSALS = [
     Refusal("a table with ids", "train/1.jpg train/2.jpg train.csv", "'id' & 'image=train/{id}.jpg'", {"train.csv": "id,y\n1,1\n2,2\n"}),
     Refusal("class folders and a table that names them", "cat/1.jpg dog/1.jpg all.csv", "'file' & --from classes & --media image=file",
             {"all.csv": "file,y\ncat/1.jpg,1\ndog/1.jpg,2\n"}),
+    Refusal("an array of JSON that names images", "pics/1.jpg pics/2.jpg talk.json", "'image' & --media 'image_file=pics/{image}'",
+            {"talk.json": '[{"image": "1.jpg", "n": 1}, {"image": "2.jpg", "n": 2}]'}),
+    Refusal("a table of sounds without a header", "wavs/a.wav wavs/b.wav metadata.csv", "no line with the columns' names & 'a'", {"metadata.csv": "a|x\nb|y\n"}),
+    Refusal("a pattern of a column that is not there", "photos/1.jpg list.csv", "no column 'key' & id", {"list.csv": "id\n1\n"},
+            {"media": {"image": "photos/{key}.jpg"}}, "list.csv"),
     Refusal("tables of two kinds", "a.csv b.parquet", "--from csv & --from parquet"),
     Refusal("a table and many texts", "a.csv 1.txt 2.txt 3.txt 4.txt", "1 table & 4 other files & --from csv"),
     Refusal("two datasets of a hub", "en/train-00000-of-00001.parquet fr/train-00000-of-00001.parquet README.md", "en, fr & convert one"),
+    Refusal("a list of labels that is no table", "pics/1.jpg pics/2.jpg labels.txt", "labels.txt & metadata.csv & --from samples", {"labels.txt": "1.jpg 0\n2.jpg 1\n"}),
+    Refusal("annotations of all images in one file", "images/1.jpg images/2.jpg instances.json", "instances.json & metadata.csv",
+            {"instances.json": '{"images": [{"file_name": "1.jpg"}, {"file_name": "2.jpg"}]}'}),
+    Refusal("HDF5 files", "a.h5 b.h5 README.md", "a.h5: .h5 files are not read & --from samples"),
     Refusal("tars and images", "a.tar cat/1.jpg dog/1.jpg", "1 tar & 2 files of images & --from webdataset & --from classes"),
     Refusal("a downloads folder", "a.pdf b.docx c.jpg d.exe", "different kinds & --from samples"),
     # What cannot be read
@@ -208,6 +226,12 @@ def _npy() -> bytes:
     return out.getvalue()
 
 
+def _npz() -> bytes:
+    out = io.BytesIO()
+    np.savez(out, a=np.arange(3), b=np.ones((3, 2)))
+    return out.getvalue()
+
+
 def _tar() -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as archive:
@@ -228,7 +252,7 @@ def _zip() -> bytes:
 CONTENT: Mapping[str, Callable[[], bytes]] = {
     "jpg": lambda: b"\xff\xd8\xff\xe0 an image", "png": lambda: b"\x89PNG\r\n\x1a\n an image", "heic": lambda: b"\0\0\0\x18ftypheic",
     "mov": lambda: b"\0\0\0\x14ftypqt  ", "wav": lambda: b"RIFF\0\0\0\0WAVEfmt ", "csv": TABLE.encode, "jsonl": LINES.encode, "json": lambda: b'{"n": 1}',
-    "parquet": _parquet, "npy": _npy, "tar": _tar, "zip": _zip,
+    "parquet": _parquet, "npy": _npy, "npz": _npz, "tar": _tar, "zip": _zip,
 }  # fmt: skip
 
 

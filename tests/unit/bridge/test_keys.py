@@ -17,6 +17,7 @@ def cut(names):
         ("a.png b.png", "a b"),
         ("a.png a.json", "a a"),
         ("a.png a.seg.png a.json", "a a a"),
+        ("a.png a.SEG.png b.png b.SEG.png", "a a b b"),
         ("a.left.png a.right.png b.left.png b.right.png", "a a b b"),
         ("a.left.png a.right.png", "a.left a.right"),  # one key only: nothing says that the words are not names
         ("P.1.png P.1.txt P.2.png P.2.txt", "P.1 P.1 P.2 P.2"),

@@ -209,10 +209,31 @@ def test_samples_of_a_tar(tmp_path):
     assert kept(done, "json") == [{"k": 0}, {"k": 2}, {"k": 4}]
 
 
+@pytest.mark.parametrize("append", [False, True])
+def test_no_sample_of_a_tar_is_left(tmp_path, append):
+    """The same as where other sources lose all: an error, no empty dataset."""
+    for name in "ab":
+        write_tar(tmp_path / f"{name}.tar", [(f"{name}{k}.json", b"{") for k in range(3)])
+    with pytest.raises(SchemaError, match=r"none of 6 samples can be stored; the first: .*a\.tar: a0\.json"):
+        import_webdataset([tmp_path / "a.tar", tmp_path / "b.tar"], tmp_path / "out", decode=True, on_error="skip", shard_size=100, append=append)
+    assert not (tmp_path / "out" / "atlas.json").exists()
+
+
 def test_the_command_line_lists_what_is_left_out(tmp_path, capsys):
     assert main(["convert", str(broken_tar(tmp_path)), str(tmp_path / "out"), "--decode", "--skip-errors", "--quiet"]) == 0
     shown = capsys.readouterr().out
-    assert "3 rows" in shown and "2 examples left out" in shown and "3.json" in shown
+    assert "3 rows" in shown and "2 of 5 examples left out" in shown and "3.json" in shown
+
+
+def test_the_command_line_counts_rows(tmp_path, capsys):
+    """A damaged file is one line, and as many examples as it had."""
+    src = shards(tmp_path / "mds", [sample(0)], [sample(1)] * 6)
+    (src / "s1.mds").unlink()
+    assert main(["convert", str(src), str(tmp_path / "out"), "--skip-errors", "--quiet", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["rows"] == 1 and told["lost"] == 6 and len(told["skipped"]) == 1
+    assert main(["convert", str(src), str(tmp_path / "out"), "--skip-errors", "--quiet", "--overwrite"]) == 0
+    assert "6 of 7 examples left out:" in capsys.readouterr().out
 
 
 def test_damage_of_a_tar_is_never_skipped(tmp_path):

@@ -9,6 +9,7 @@ import pytest
 import atlas_ds
 from atlas_ds import AtlasDataset, AtlasDatasetWriter
 from atlas_ds.cli import main
+from atlas_ds.errors import AtlasError
 
 COMMANDS = ("convert", "shuffle", "info", "head", "verify", "repair", "bench")
 
@@ -97,6 +98,23 @@ def test_ctrl_c(cli, table, tmp_path, monkeypatch):
     code, _, err = cli("convert", table, tmp_path / "out")
     assert code == 130 and "nothing was published" in err
     assert not (tmp_path / "out" / "atlas.json").exists()
+
+
+def test_what_nobody_expected_is_one_line_too(cli, table, tmp_path, monkeypatch):
+    """A fault of the code is told, with its type and the way to its traceback."""
+
+    def fail(*_, **__):
+        raise RuntimeError("a rule\nthat nobody wrote down")
+
+    monkeypatch.setattr("atlas_ds.AtlasDatasetWriter.add_example", fail)
+    monkeypatch.delenv("ATLAS_DEBUG", raising=False)
+    code, _, err = cli("convert", table, tmp_path / "out")
+    assert code == 1 and err.count("\n") == 1 and "unexpected RuntimeError: a rule that nobody wrote down" in err and "ATLAS_DEBUG=1" in err
+    monkeypatch.setenv("ATLAS_DEBUG", "1")
+    with pytest.raises(RuntimeError, match="a rule"):
+        cli("convert", table, tmp_path / "out")
+    with pytest.raises(AtlasError):
+        cli("convert", tmp_path / "nothing", tmp_path / "out")
 
 
 def test_info(cli, cli_json, cars):

@@ -5,7 +5,6 @@ What the columns become is types.py's; Parquet is parquet.py's. Files are mapped
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from atlas_ds.bridge.arrow.errors import arrow_errors, pyarrow
 from atlas_ds.bridge.arrow.merge import check_schema
 from atlas_ds.bridge.arrow.tables import Look, arrow_table, nulls_of
 from atlas_ds.bridge.files.table import Table
-from atlas_ds.bridge.opening import inner_path, read_head, unreadable
+from atlas_ds.bridge.opening import inner_path, read_head, read_json
 from atlas_ds.bridge.source import ReadOptions
 from atlas_ds.errors import CorruptError, UnsupportedError
 
@@ -95,14 +94,14 @@ def _batches(path: Path, *, full: bool) -> Iterator[Any]:
             yield batch
 
 
-def saved_files(folder: Path) -> Files:
+def saved_files(folder: Path, follow_links: bool = False) -> Files:
     """The files that save_to_disk of Hugging Face wrote into a folder, each with its split; none for any other folder."""
     if (folder / DICT).is_file():
         splits = _json(folder / DICT).get("splits")
         if not isinstance(splits, list):
             raise CorruptError(f"{folder / DICT}: no list of splits; restore the file")
-        inner = [(inner_path(folder, split, str(folder / DICT)), str(split)) for split in splits]
-        return [(file, split) for part, split in inner for file, _ in saved_files(part)]
+        inner = [(inner_path(folder, split, str(folder / DICT), follow_links=follow_links), str(split)) for split in splits]
+        return [(file, split) for part, split in inner for file, _ in saved_files(part, follow_links)]
     if (folder / STATE).is_file():
         state = _json(folder / STATE)
         if state.get("_indices_data_files"):
@@ -110,17 +109,12 @@ def saved_files(folder: Path) -> Files:
         parts = state.get("_data_files")
         if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
             raise CorruptError(f"{folder / STATE}: no list of data files; restore the file")
-        return [(inner_path(folder, part.get("filename"), str(folder / STATE)), None) for part in parts]
+        return [(inner_path(folder, part.get("filename"), str(folder / STATE), follow_links=follow_links), None) for part in parts]
     return []
 
 
 def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except (ValueError, RecursionError) as error:
-        raise CorruptError(f"{path}: not JSON: {error}; restore the file") from error
+    found = read_json(path)
     if not isinstance(found, dict):
         raise CorruptError(f"{path}: not a JSON object; restore the file")
     return found

@@ -5,7 +5,7 @@ Above or below the classes, folders called train, val, test and so on are splits
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -46,11 +46,12 @@ def in_class(file: PurePosixPath, layout: Layout) -> bool:
 def read_classes(folder: Folder, options: ReadOptions = DEFAULTS) -> Source:
     """The examples of a folder per class, in the order of the files' names."""
     layout = layout_of([file for file in folder.files if is_media(file)])
-    files = [file for file in folder.files if is_media(file) and in_class(file, layout)]
+    again = _again(folder, layout)
+    files = [file for file in folder.files if is_media(file) and in_class(file, layout) and file not in again]
     if not files:
         raise SchemaError(f"{folder.root}: no image, audio or video file lies in a class folder (cat/1.jpg); move the files into one, or use --from samples")
     kept = set(files)
-    left_out = [f"{file}: {_reason(file)}" for file in folder.files if file not in kept]
+    left_out = [f"{file}: {_reason(file, again)}" for file in folder.files if file not in kept]
     names = {file.parts[layout.label] for file in files}
     empty = sorted({found.parts[layout.label] for found in folder.empty if _is_empty_class(found, layout)} - names)
     classes = sorted(names | set(empty))
@@ -78,7 +79,22 @@ def read_classes(folder: Folder, options: ReadOptions = DEFAULTS) -> Source:
     )  # fmt: skip
 
 
-def _reason(file: PurePosixPath) -> str:
+def _again(folder: Folder, layout: Layout) -> dict[PurePosixPath, PurePosixPath]:
+    """Names of files that have another name in a class folder of the same split: a link to a class is no class of its own. The name nearest to the
+    top counts, then the file's own."""
+    out = {}
+    for names in folder.same:
+        first: dict[str, PurePosixPath] = {}
+        for name in sorted((name for name in names if is_media(name) and in_class(name, layout)), key=lambda name: len(name.parts)):
+            split = "" if layout.split is None else name.parts[layout.split]
+            if first.setdefault(split, name) != name:
+                out[name] = first[split]
+    return out
+
+
+def _reason(file: PurePosixPath, again: Mapping[PurePosixPath, PurePosixPath]) -> str:
+    if file in again:
+        return f"the same file as {again[file]}, by a link"
     if is_paper(file):
         return "about the data"
     return "media, but in no class folder" if is_media(file) else "not an image, audio or video file"

@@ -1,8 +1,8 @@
 """Which files of a folder are one sample: where a name's key ends and its extension begins, told from all names together.
 
-The extension is the part after the last dot. A lower-case word before it belongs to it, too, where it marks one of several files of a sample:
-where the same key has a file without the word (a.png, a.seg.png) or where several keys have the word (a.seg.png, b.seg.png). Numbers, versions
-and words in other case belong to the key: IMG.1.png is the png of "IMG.1". The names of tars follow WebDataset's rule instead: the first dot.
+The extension is the part after the last dot. A word before it belongs to it, too, where it marks one of several files of a sample: where the same
+key has a file without the word (a.png, a.seg.png), or where several keys have the word and it is in lower case (a.seg.png, b.seg.png). Numbers and
+versions belong to the key: IMG.1.png is the png of "IMG.1". The names in tars follow WebDataset's rule instead: the first dot.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from atlas_ds.bridge.files.roles import PACKED
 
 Parts = dict[PurePosixPath, tuple[str, str]]
-_WORD = re.compile(r"(?!v[0-9]+$)[a-z][a-z0-9_-]*")
+_WORD = re.compile(r"(?!v[0-9]+$)[a-z][a-z0-9_-]*", re.IGNORECASE)
 
 
 def split_names(files: Iterable[PurePosixPath]) -> Parts:
@@ -25,7 +25,7 @@ def split_names(files: Iterable[PurePosixPath]) -> Parts:
     having: dict[str, set[str]] = defaultdict(set)  # word -> the keys it comes behind
     for file, parts in names:
         for key, word in _inner(file, parts):
-            if len(having[word]) < 2:
+            if len(having[word]) < 2 and word.islower():
                 having[word].add(key)
     return {file: _cut(file, parts, plain, having) for file, parts in names}
 

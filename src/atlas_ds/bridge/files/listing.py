@@ -1,6 +1,7 @@
 """Lists a folder's files safely: regular files only, links only as far as they are allowed to lead. It opens nothing and knows no format.
 
-A link inside the folder is read under its own name. A link out of it is refused unless the caller follows links. Pipes, devices, sockets
+A link inside the folder is read under its own name; names of one and the same file are in `same`. A link out of it is refused unless the
+caller follows links. Pipes, devices, sockets
 and broken links are never opened: they are in `trouble`, each with its error, and so are media files without a byte.
 """
 
@@ -26,7 +27,8 @@ class Folder:
     """What a folder holds. Names are relative to `root`, sorted by their parts.
 
     files: what may be read, those in `trouble` too. trouble: why one of them cannot be read. empty: folders without a visible file or folder.
-    left_out: what is never read, each with its reason. notes: sentences for the person who converts.
+    left_out: what is never read, each with its reason. notes: sentences for the person who converts. same: names of one and the same file, its own
+    name first.
     """
 
     root: Path
@@ -35,6 +37,7 @@ class Folder:
     empty: tuple[PurePosixPath, ...]
     left_out: tuple[str, ...]
     notes: tuple[str, ...]
+    same: tuple[tuple[PurePosixPath, ...], ...] = ()
 
     def path(self, file: PurePosixPath) -> Path:
         return self.root / file
@@ -51,9 +54,8 @@ class _Walk:
     left_out: list[str] = field(default_factory=list)
     outside: list[str] = field(default_factory=list)
     misnamed: list[str] = field(default_factory=list)
-    real: Counter[str] = field(default_factory=Counter)  # how often each real file is read; only where there are links
+    real: dict[str, list[PurePosixPath]] = field(default_factory=dict)  # the names of each real file
     visits: Counter[str] = field(default_factory=Counter)
-    links: bool = False
     litter: int = 0
 
 
@@ -74,7 +76,12 @@ def list_folder(root: Path, *, follow_links: bool = False) -> Folder:
         if folder.parts and len(walk.files) + len(walk.left_out) + len(todo) == before:
             walk.empty.append(folder)
     _refuse(walk)
-    return Folder(root, _sorted(walk.files), walk.trouble, _sorted(walk.empty), tuple(sorted(walk.left_out)), tuple(_notes(walk)))
+    same = tuple(_own_first(real, names, walk.real_root) for real, names in sorted(walk.real.items()) if len(names) > 1)
+    return Folder(root, _sorted(walk.files), walk.trouble, _sorted(walk.empty), tuple(sorted(walk.left_out)), tuple(_notes(walk)), same)
+
+
+def _own_first(real: str, names: list[PurePosixPath], root: str) -> tuple[PurePosixPath, ...]:
+    return tuple(sorted(names, key=lambda name: (os.path.join(root, name) != real, name.parts)))
 
 
 def require_files(folder: Folder) -> None:
@@ -126,7 +133,6 @@ def _take(walk: _Walk, name: PurePosixPath, entry: os.DirEntry[str], above: str,
         return None
     real = os.path.realpath(entry.path) if link else os.path.join(above, entry.name)
     if link:
-        walk.links = True
         if not stat.S_ISREG(mode.st_mode) and not stat.S_ISDIR(mode.st_mode):
             link = False  # told of as what it leads to
         elif not (walk.follow or _is_inside(real, walk.real_root)):
@@ -142,7 +148,7 @@ def _take(walk: _Walk, name: PurePosixPath, entry: os.DirEntry[str], above: str,
         _odd(walk, name, str(error).removeprefix(f"{walk.root / name}: ").partition(";")[0], error)
         return None
     walk.files.append(name)
-    walk.real[real] += 1
+    walk.real.setdefault(real, []).append(name)
     if mode.st_size == 0 and is_media(name):
         walk.trouble[name] = CorruptError(f"{walk.root / name}: byte 0: the file is empty; restore it or remove it, then convert again")
     return None
@@ -192,6 +198,3 @@ def _some(names: list[str]) -> str:
 def _notes(walk: _Walk) -> Iterator[str]:
     if walk.litter:
         yield f"{walk.litter:,} hidden {'file or file' if walk.litter == 1 else 'files or files'} of the system ignored (.*, __MACOSX, Thumbs.db, ...)"
-    twice = sum(count - 1 for count in walk.real.values() if count > 1)
-    if walk.links and twice:
-        yield f"{twice:,} {'file is' if twice == 1 else 'files are'} read again under the names of links to them"

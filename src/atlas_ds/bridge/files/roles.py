@@ -31,6 +31,8 @@ _LISTS = re.compile(
     r"(labels?|class(es)?|class_?names|categories|names|label_?map|id2label|label2id|class_to_idx|synsets?|wnids|words)\.(txt|json|pbtxt|ya?ml)",
     re.IGNORECASE,
 )
+CONTAINERS = frozenset(("h5", "hdf5", "xlsx", "xls", "ods", "sqlite", "sqlite3", "db", "mat", "tfrecord", "tfrecords", "orc", "avro", "mdb", "rec", "beton"))
+"""Extensions of files that hold many examples and are not read."""
 _ARCHIVES = frozenset(("zip", "7z", "rar"))
 
 

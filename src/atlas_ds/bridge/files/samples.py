@@ -59,9 +59,10 @@ def read_samples(folder: Folder, options: ReadOptions = DEFAULTS) -> Source:
     if keep:
         schema[FILE_NAME] = "str"
     troubled = [next((str(folder.trouble[file]) for file in fields.values() if file in folder.trouble), None) for fields in samples.values()]
+    names = list(samples)
     return Source(
-        "samples", examples, len(samples), schema=schema, notes=tuple(_notes(samples, extensions, parts, splits)),
-        left_out=tuple(left_out), refused=tuple(filter(None, troubled)),
+        "samples", examples, len(samples), schema=schema, notes=tuple(_notes(samples, extensions, parts, splits, len(folder.same))),
+        place=lambda row: f"{folder.root}: sample {names[row]}", left_out=tuple(left_out), refused=tuple(filter(None, troubled)),
     )  # fmt: skip
 
 
@@ -138,8 +139,10 @@ def _extensions(root: Path, samples: Mapping[str, Fields]) -> list[str]:
     return extensions
 
 
-def _notes(samples: Mapping[str, Fields], extensions: list[str], parts: Parts, splits: bool) -> Iterator[str]:
+def _notes(samples: Mapping[str, Fields], extensions: list[str], parts: Parts, splits: bool, twice: int) -> Iterator[str]:
     yield f"a column per extension: {', '.join(extensions)}"
+    if twice:
+        yield f"{twice:,} {'file is' if twice == 1 else 'files are'} in more than one sample, by links"
     if splits:
         yield f"splits by folder: {', '.join(sorted({split_name(key.split('/', 1)[0]) for key in samples}))}"
     present = Counter(extension for fields in samples.values() for extension in fields)

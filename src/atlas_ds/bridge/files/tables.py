@@ -35,7 +35,7 @@ def read_table(path: Path, options: ReadOptions = DEFAULTS, *, format: str) -> S
     """The table in one file, or in all files of a folder that have the format's suffix, in the order of their names."""
     if not path.is_dir():
         return read_tables(path.parent, format, [TableFile(path)], options)
-    files = [TableFile(*file) for file in saved_files(path)] if format == "arrow" else []
+    files = [TableFile(*file) for file in saved_files(path, options.follow_links)] if format == "arrow" else []
     if not files:
         found = [file for file in list_files(path) if PurePosixPath(file.name.removesuffix(".gz")).suffix.lower() in SUFFIXES[format]]
         files = table_files(path, found)

@@ -44,6 +44,20 @@ def find_naming(folder: Folder, tables: list[PurePosixPath], media: list[PurePos
     return min(found, key=lambda naming: (tuple(SHARE).index(naming.how), naming.table.name.lower().startswith("test"))) if found else None
 
 
+def mentioning(folder: Folder, texts: list[PurePosixPath], media: list[PurePosixPath]) -> PurePosixPath | None:
+    """The first of some other files whose beginning has the names of most of the first media files."""
+    names = [file.name.encode() for file in media[:ROWS]] + [file.name.encode() for file in media[-ROWS:]]
+    for text in texts[:ROWS]:
+        try:
+            with open_binary(folder.path(text)) as file:
+                head = file.read(HEAD)
+        except _UNREADABLE:
+            continue
+        if 4 * sum(name in head for name in names) >= len(names):
+            return text
+    return None
+
+
 def columns_of(folder: Folder, table: PurePosixPath) -> list[str]:
     """The names of a table's columns, as its first rows have them; none where it cannot be read."""
     try:

@@ -16,12 +16,12 @@ from atlas_ds.bridge.atlas_v1.files import looks_like_v1
 from atlas_ds.bridge.files.classes import Layout, in_class, layout_of
 from atlas_ds.bridge.files.idx import idx_files
 from atlas_ds.bridge.files.listing import Folder, require_files
-from atlas_ds.bridge.files.roles import table_format
+from atlas_ds.bridge.files.roles import CONTAINERS, extension_of, table_format
 from atlas_ds.bridge.files.samples import group
 from atlas_ds.bridge.files.split_folders import half_splits, is_split
 from atlas_ds.bridge.files.splits import split_of
 from atlas_ds.bridge.folders.imagefolder import is_of_media
-from atlas_ds.bridge.folders.naming import Naming, find_naming
+from atlas_ds.bridge.folders.naming import Naming, find_naming, mentioning
 from atlas_ds.bridge.folders.seen import Seen, look_at
 from atlas_ds.bridge.streaming.indexed import indexed_kind
 from atlas_ds.bridge.values.media import kind_of
@@ -90,13 +90,15 @@ def _imagefolder(seen: Seen) -> tuple[str, str] | None:
 
 def _tables(seen: Seen) -> tuple[str, str] | None:
     tables = seen.tables
-    if not tables or seen.media or 2 * len(seen.paired(tables)) > len(tables):
+    if not tables or 2 * len(seen.paired(tables)) > len(tables):
+        return None
+    if seen.media and (len(seen.media) > min(FEW, len(tables)) or find_naming(seen.folder, tables[:LOOKED_INTO], seen.media)):
         return None
     formats = Counter(table_format(file) or "jsonl" for file in tables)
     if len(formats) > 1:
         raise _ambiguous(seen, f"tables of different kinds ({_listed(formats)})", {name: f"reads the {count}" for name, count in formats.items()})
     format = next(iter(formats))
-    strangers = seen.others + seen.archives
+    strangers = seen.others + seen.archives + seen.media
     if len(strangers) > max(len(tables), FEW):
         raise _ambiguous(seen, f"{_count(tables, 'table')} and {_count(strangers, 'other file')}", {
             format: "reads the tables only", "samples": "makes an example of the files of each base name",
@@ -156,6 +158,8 @@ def _classes(seen: Seen) -> tuple[str, str] | None:
     names = {file.parts[layout.label] for file in inside}
     if not inside or (len(names) == 1 and min(names).lower() in GENERIC):
         return None
+    if len(names) == 1:
+        _no_list_of_media(seen)
     splits, others = half_splits(names)
     if splits and layout.split is None:
         raise _ambiguous(seen, f"the folders {', '.join(splits[:3])} are called as splits are, but {', '.join(others[:3])} not", {
@@ -193,7 +197,36 @@ def _no_parallel_folders(seen: Seen, strangers: list[PurePosixPath]) -> None:
     }, way)  # fmt: skip
 
 
+def _one_npz(seen: Seen) -> tuple[str, str] | None:
+    if len(seen.others) != 1 or seen.media or seen.tables or seen.archives or extension_of(seen.others[0]) != "npz":
+        return None
+    return "npz", f"{seen.others[0]} is its only file{_beside(seen.papers)}"
+
+
+def _no_containers(seen: Seen) -> None:
+    """Refuses files that hold many examples each: as bytes they would be rows of no use."""
+    held = [file for file in seen.others if extension_of(file) in CONTAINERS]
+    if held and 2 * len(held) >= len(seen.media) + len(seen.others):
+        raise UnsupportedError(
+            f"{seen.folder.root / held[0]}: .{extension_of(held[0])} files are not read; write their rows with AtlasDatasetWriter, or as CSV or Parquet;"
+            " --from samples stores each file as bytes"
+        )
+
+
+def _no_list_of_media(seen: Seen) -> None:
+    """Refuses media without labels beside a text that names them: the labels are in there."""
+    found = mentioning(seen.folder, [file for file in seen.others if len(file.parts) < 3], seen.media) or mentioning(
+        seen.folder, [file for file in seen.papers if extension_of(file) in ("txt", "json")], seen.media
+    )
+    if found is not None:
+        raise SchemaError(
+            f"{seen.folder.root / found}: names the media files, but is no table with a header; write what it says as metadata.csv at the top of the"
+            " folder (a column file_name, and a column for each other thing), or use --from samples, which leaves it out"
+        )
+
+
 def _samples(seen: Seen) -> tuple[str, str] | None:
+    _no_containers(seen)
     if seen.archives and not (seen.media or seen.tables or seen.others):
         first = seen.archives[0]
         raise UnsupportedError(f"{seen.folder.root / first}: an archive, which is not read; unpack it first: unzip {first.name} -d FOLDER")
@@ -207,6 +240,7 @@ def _samples(seen: Seen) -> tuple[str, str] | None:
             "samples": "makes an example of each file, with a column per extension",
         })  # fmt: skip
     if seen.media:
+        _no_list_of_media(seen)
         return "samples", "media files in no class folder: each is an example, and none has a label"
     return "samples", f"only .{next(iter(extensions), '')} files: each is an example"
 
@@ -217,9 +251,10 @@ RULES: tuple[Callable[[Seen], tuple[str, str] | None], ...] = (
     _idx,  # MNIST's files
     _tars,  # at any depth; a refusal beside media or tables
     _imagefolder,  # metadata.csv, .jsonl or .parquet beside media
-    _tables,  # no media, few other files
+    _tables,  # few other files, and a few images that no table names
     _table_of_media,  # a refusal: a table names the media
     _classes,  # media in class folders, fewer other files
+    _one_npz,  # a single .npz, whose arrays are columns
     _samples,  # whatever else has names with extensions
 )
 """In this order; the first that answers decides."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -24,15 +24,19 @@ def read_table_folder(folder: Folder, options: ReadOptions = DEFAULTS, *, format
     for file in files:
         if file in folder.trouble:
             raise folder.trouble[file]
+    again = {name: names[0] for names in folder.same for name in names[1:]}
+    files = [file for file in files if file not in again]
     kept = set(files)
-    left_out = [f"{file}: {_reason(file, format)}" for file in folder.files if file not in kept]
+    left_out = [f"{file}: {_reason(file, format, again)}" for file in folder.files if file not in kept]
     tables = table_files(folder.root, files)
     source = read_tables(folder.root, format, tables, options)
     notes = (*source.notes, *_notes(files, tables))
     return replace(source, notes=notes, left_out=(*source.left_out, *left_out))
 
 
-def _reason(file: PurePosixPath, format: str) -> str:
+def _reason(file: PurePosixPath, format: str, again: Mapping[PurePosixPath, PurePosixPath]) -> str:
+    if file in again:
+        return f"a link to {again[file]}, which is read once"
     if is_paper(file):
         return "about the data"
     return "media; a column that names such files is read with --media image=COLUMN" if is_media(file) else f"not {format}"

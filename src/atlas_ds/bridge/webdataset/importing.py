@@ -31,6 +31,7 @@ from atlas_ds.store.local import refuse_overlap
 from atlas_ds.store.paths import local_path
 
 STREAM_SAMPLES = 256  # of a stream, that its fields are told from
+UNSTORED = "values that cannot be stored"
 STEP = 64  # samples between two looks at whether to stop
 
 
@@ -51,6 +52,11 @@ class Imported:
     seconds: float
     format: str = "webdataset"
     left_out: tuple[str, ...] = ()
+
+    @property
+    def lost(self) -> int:
+        """How many samples were left out for their values."""
+        return self.skipped.get(UNSTORED, 0)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -155,13 +161,14 @@ def import_webdataset(
         if append:
             with AtlasDatasetWriter(path, shard_size, append=True, workers=workers, schema=None if path.exists() else columns, **options) as writer:
                 notes = [write_group(names, job, writer, Event())]
+                some_left(notes)
         else:
             splits = dict(split) if isinstance(split, Mapping) else split
             settings = [options, str(shard_size), splits, decode if isinstance(decode, bool) else sorted(decode), {n: str(t) for n, t in columns.items()}]
             groups = group(names, parse_size(shard_size, "shard_size")[1] or 0)
             parts = [Part([settings, told(rules), [tars.identity(name, allow_http) for name in one]], writes(one, job), is_tally) for one in groups]
             make = lambda number: AtlasDatasetWriter(path, shard_size, part=number, workers=1, schema=columns, **options)  # noqa: E731
-            notes = write_parts(path, parts, make, overwrite=overwrite, resume=resume, workers=workers)
+            notes = write_parts(path, parts, make, overwrite=overwrite, resume=resume, workers=workers, check=some_left)
     return report(path, names, [Tally(**note) for note in notes], start)
 
 
@@ -250,9 +257,16 @@ def add(sample: Sample[bytes], job: Job, writer: AtlasDatasetWriter, tally: Tall
         tally.samples -= 1
         for field in sample.fields:
             tally.fields[field] -= 1
-        tally.skip("values that cannot be stored", str(error))
+        tally.skip(UNSTORED, str(error))
         if len(tally.left_out) < MOST:
             tally.left_out.append(str(error))
+
+
+def some_left(notes: Sequence[Mapping[str, Any]]) -> None:
+    """An error where every sample was left out, which is no import."""
+    lost = sum(note["skipped"].get(UNSTORED, 0) for note in notes)
+    if lost and not any(note["samples"] for note in notes):
+        raise SchemaError(f"none of {lost:,} samples can be stored; the first: {next(note['first'][UNSTORED] for note in notes if UNSTORED in note['first'])}")
 
 
 def locked(advance: Callable[[int], None]) -> Callable[[int], None]:

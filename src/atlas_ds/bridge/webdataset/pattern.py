@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from atlas_ds.bridge.opening import open_regular
 from atlas_ds.errors import AtlasError
 from atlas_ds.store.local import label_of, leftovers
 from atlas_ds.store.paths import local_path
@@ -63,7 +64,7 @@ class Pattern:
 
 
 def _is_index(path: Path) -> bool:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return b'"wids_version"' in file.read(LOOKED_AT)
 
 
