@@ -9,8 +9,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from atlas_ds.bridge.arrow.converting import is_numbers
 from atlas_ds.bridge.arrow.errors import arrow_errors, pyarrow
 from atlas_ds.bridge.arrow.merge import check_schema
+from atlas_ds.bridge.arrow.plain import bare
 from atlas_ds.bridge.arrow.tables import Look, arrow_table, nulls_of
 from atlas_ds.bridge.files.table import Table
 from atlas_ds.bridge.opening import inner_path, read_head, read_json
@@ -41,6 +43,8 @@ def _look(path: Path) -> Look:
             for name, column in zip(schema.names, batch.columns, strict=True):
                 if name in nulls and name in holes:
                     continue
+                if column.type != bare(column.type) or is_numbers(column.type):
+                    column.validate(full=True)  # what follows goes by its offsets and indices
                 found = nulls_of(column)
                 nulls |= {name} if found[0] else set()
                 holes |= {name} if found[1] else set()

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from atlas_ds.bridge.arrow.converting import is_numbers
 from atlas_ds.bridge.arrow.errors import arrow_errors, pyarrow
-from atlas_ds.bridge.arrow.footer import null_counts
-from atlas_ds.bridge.arrow.plain import bare, is_list
-from atlas_ds.bridge.arrow.tables import Look, arrow_table, count_leaves, nulls_of
+from atlas_ds.bridge.arrow.merge import check_schema
+from atlas_ds.bridge.arrow.plain import bare
+from atlas_ds.bridge.arrow.tables import Look, arrow_table, nulls_of
 from atlas_ds.bridge.files.table import Table
 from atlas_ds.bridge.opening import read_head
 from atlas_ds.bridge.source import ReadOptions
@@ -41,52 +42,27 @@ def _open(path: Path) -> Any:
 def _look(path: Path) -> Look:
     with arrow_errors(path, BROKEN), _open(path) as file:
         schema, rows = file.schema_arrow, int(file.metadata.num_rows)
-        nulls, holes = set(), set()
-        groups = null_counts(path)
-        leaf = 0
-        for column in schema:
-            leaves = range(leaf, leaf + count_leaves(column.type))
-            leaf = leaves.stop
-            counts = [_null_count(groups, number) for number in leaves]
-            if not any(count is None or count for count in counts):
-                continue
-            found = _nulls_by_reading(file, column, flat=counts if len(counts) == 1 and not _is_nested(column.type) else None)
-            nulls |= {column.name} if found[0] else set()
-            holes |= {column.name} if found[1] else set()
+        check_schema(path, schema)
+        nulls, holes = _nulls_by_reading(file, schema)
         return Look(path, schema, rows, nulls, holes)
 
 
-def _is_nested(kind: Any) -> bool:
-    import pyarrow.types as t
-
-    kind = bare(kind)
-    return is_list(kind) or t.is_struct(kind) or t.is_map(kind)
-
-
-def _null_count(groups: list[list[int | None]], leaf: int) -> int | None:
-    """The nulls of a leaf in all row groups; None where a group does not say it."""
-    total = 0
-    for leaves in groups:
-        count = leaves[leaf] if leaf < len(leaves) else None
-        if count is None:
-            return None
-        total += count
-    return total
-
-
-def _nulls_by_reading(file: Any, column: Any, flat: list[int | None] | None) -> tuple[bool, bool]:
-    """Nulls and nulls inside of lists. Statistics count an empty list, too, so nested columns are read, and those without statistics."""
-    if flat is not None and (flat[0] or not column.nullable):
-        return column.nullable, False
-    nulls = hole = False
-    for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=[column.name]):
-        if column.name not in batch.schema.names:
-            return True, True
-        found = nulls_of(batch.column(column.name))
-        nulls, hole = nulls or found[0], hole or found[1]
-        if nulls and hole:
+def _nulls_by_reading(file: Any, schema: Any) -> tuple[set[str], set[str]]:
+    """Columns with nulls, and with nulls inside of lists of numbers. Not by statistics: these count empty lists, and damaged ones abort the process
+    inside of pyarrow (26.0), where reading gives an error."""
+    nulls, holes = set[str](), set[str]()
+    lists = {column.name for column in schema if is_numbers(bare(column.type))}
+    unknown = [column.name for column in schema if column.nullable or column.name in lists]
+    for group in range(file.num_row_groups):
+        unknown = [name for name in unknown if name not in nulls or name in lists - holes]
+        if not unknown:
             break
-    return nulls, hole
+        for batch in file.iter_batches(batch_size=BATCH_ROWS, row_groups=[group], columns=unknown):
+            for name in unknown:
+                found = nulls_of(batch.column(name)) if name in batch.schema.names else (True, name in lists)
+                nulls |= {name} if found[0] else set()
+                holes |= {name} if found[1] else set()
+    return nulls, holes
 
 
 def _batches(path: Path) -> Iterator[Any]:

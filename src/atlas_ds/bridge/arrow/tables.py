@@ -9,7 +9,7 @@ from typing import Any
 
 from atlas_ds.bridge.arrow.converting import is_numbers
 from atlas_ds.bridge.arrow.merge import check_schema, merge_features, merge_own, merge_schemas
-from atlas_ds.bridge.arrow.plain import bare, bare_array, is_list
+from atlas_ds.bridge.arrow.plain import bare, bare_array
 from atlas_ds.bridge.arrow.types import features_of, plan
 from atlas_ds.bridge.files.table import Table
 from atlas_ds.bridge.source import Example, Refused
@@ -69,15 +69,3 @@ def nulls_of(array: Any) -> tuple[bool, bool]:
     plain = bare_array(array)
     hole = is_numbers(plain.type) and bool(plain.flatten().null_count)
     return bool(plain.null_count), hole
-
-
-def count_leaves(kind: Any) -> int:
-    """How many columns Parquet stores one of this type in."""
-    import pyarrow.types as t
-
-    kind = bare(kind)
-    if t.is_struct(kind):
-        return sum(count_leaves(field.type) for field in kind)
-    if t.is_map(kind):
-        return count_leaves(kind.key_type) + count_leaves(kind.item_type)
-    return count_leaves(kind.value_type) if is_list(kind) else 1
