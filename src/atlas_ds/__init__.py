@@ -20,10 +20,15 @@ from atlas_ds.schema.values import Media, Ragged
 if TYPE_CHECKING:
     from atlas_ds.bridge.arrow.exporting import export_parquet
     from atlas_ds.bridge.arrow.huggingface import import_huggingface, to_huggingface
+    from atlas_ds.bridge.conversion import convert, import_atlas_v1
+    from atlas_ds.bridge.webdataset.exporting import export_webdataset
+    from atlas_ds.bridge.webdataset.importing import import_webdataset
+    from atlas_ds.bridge.webdataset.in_place import open_tar
 
 __version__ = "2.0.0"
 
 _LAZY = {  # names of the bridge, which is imported when one of them is asked for
+    "convert": "atlas_ds.bridge.conversion",
     "export_parquet": "atlas_ds.bridge.arrow.exporting",
     "export_webdataset": "atlas_ds.bridge.webdataset.exporting",
     "import_atlas_v1": "atlas_ds.bridge.conversion",
@@ -43,6 +48,7 @@ __all__ = [
     "Schema",
     "collate",
     "concat",
+    "convert",
     "errors",
     "export_parquet",
     "export_webdataset",

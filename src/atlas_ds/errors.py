@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from atlas_ds.printable import printable
+
 __all__ = [
     "AtlasError", "CommitConflict", "CorruptError", "DatasetChanged", "LimitError", "LoaderTimeout", "SchemaError", "TruncatedError", "UnsupportedError",
     "WriterBusy",
@@ -9,7 +11,13 @@ __all__ = [
 
 
 class AtlasError(Exception):
-    """Base of every error of Atlas."""
+    """Base of every error of Atlas.
+
+    A message may hold names that come from a file: str() of it has no character that would steer a terminal. args hold it as it is.
+    """
+
+    def __str__(self) -> str:
+        return printable(super().__str__(), keep="\n")
 
 
 class CorruptError(AtlasError, ValueError):

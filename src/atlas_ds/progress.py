@@ -6,6 +6,8 @@ import sys
 import time
 from types import TracebackType
 
+from atlas_ds.printable import printable
+
 REDRAW_SECONDS = 0.1
 
 
@@ -40,7 +42,7 @@ class Progress:
 
     def _line(self, seconds: float) -> str:
         rate = self._done / seconds if seconds > 0 else 0.0
-        text = f"{self._label}  {self._done:,}"
+        text = f"{printable(self._label)}  {self._done:,}"
         if self._total:
             text += f" of {self._total:,} {self._unit} ({100 * self._done / self._total:.0f}%)"
         else:

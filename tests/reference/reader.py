@@ -333,8 +333,10 @@ class Dataset:
             need(0 <= first <= stop <= self.rows, "a split outside of the rows")
 
     def shards(self) -> Iterator[Shard]:
+        paths = [entry["path"] for entry in self.manifest["shards"]]
+        need(len(set(paths)) == len(paths), "a shard is named twice")
         for entry in self.manifest["shards"]:
-            need(re.fullmatch(r"[0-9]{5,}-[0-9a-f]{16}\.atlas", entry["path"]), "path of a shard")
+            need(re.fullmatch(r"[0-9]{5,15}-[0-9a-f]{16}\.atlas", entry["path"]), "path of a shard")
             shard = Shard(self.folder / entry["path"])
             facts = {"bytes": len(shard.data), "rows": shard.rows, "root": f"{shard.trailer.footer_hash:016x}",
                      "tail": len(shard.data) - shard.trailer.footer_offset, "path": entry["path"]}

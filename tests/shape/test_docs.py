@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import io
+import json
 import os
 import re
 import subprocess
@@ -33,7 +34,7 @@ def name(page: Path) -> str:
 
 
 def make_fixtures(folder: Path) -> None:
-    """photos/ and news/: folders of pictures and of samples; table.csv, lines.jsonl, table.parquet, images.npy: the same 20 rows;
+    """photos/ and news/: folders of pictures and of samples; table.csv, lines.jsonl, table.parquet, images.npy: the same 20 rows; chat.jsonl: 20 chats;
     fashion-mnist/: 1,000 and 200 pictures as IDX; tars/: two of ten samples each."""
     image = pytest.importorskip("PIL.Image")
     rng = np.random.default_rng(0)
@@ -55,6 +56,11 @@ def make_fixtures(folder: Path) -> None:
                     entry = tarfile.TarInfo(f"{i:04d}.{name}")
                     entry.size = len(data)
                     archive.addfile(entry, io.BytesIO(data))
+    (folder / "chat.jsonl").write_text(
+        "".join(
+            json.dumps({"messages": [{"role": "user", "content": f"{i} + 1?"}, {"role": "assistant", "content": str(i + 1)}]}) + "\n" for i in range(20)
+        )
+    )
     (folder / "table.csv").write_text("name,year\n" + "".join(f"car {i},{1990 + i}\n" for i in range(20)))
     (folder / "lines.jsonl").write_text("".join(f'{{"name": "car {i}", "year": {1990 + i}}}\n' for i in range(20)))
     np.save(folder / "images.npy", rng.integers(0, 255, (20, 8, 8), np.uint8))

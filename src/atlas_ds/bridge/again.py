@@ -1,13 +1,16 @@
-"""Reads an Atlas dataset as a source, to write it anew with other sizes, codecs or column order. Not a copy tool."""
+"""Reads an Atlas dataset as a source, to write it again with other sizes, codecs or column order. Not a copy tool."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Row, Source
+from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Refused, Row, Source
 from atlas_ds.dataset.reader import AtlasDataset
-from atlas_ds.errors import UnsupportedError
+from atlas_ds.errors import AtlasError, CorruptError, LimitError, UnsupportedError
+
+PIECE = 256  # rows that are tried one by one
+LOST = (CorruptError, LimitError, UnsupportedError, FileNotFoundError)  # the last: a shard that is not there
 
 
 def read_atlas(path: Path, options: ReadOptions = DEFAULTS) -> Source:
@@ -21,10 +24,33 @@ def read_atlas(path: Path, options: ReadOptions = DEFAULTS) -> Source:
 
     def examples() -> Iterator[Row]:
         if not ds.splits:
-            for example in ds:
-                yield example, None
+            yield from rows_of(ds, None)
         for split in ds.splits:
-            for example in AtlasDataset(path, split=split):
-                yield example, split
+            yield from rows_of(AtlasDataset(path, split=split), split)
 
     return Source("atlas", examples, len(ds), schema=ds.schema, metadata=ds.metadata or {})
+
+
+def rows_of(ds: AtlasDataset, split: str | None) -> Iterator[Row]:
+    """The rows in order, many at a time. Where that meets damage, row by row to the end of the piece: only rows that need the damaged bytes are lost."""
+    at = 0
+    while at < len(ds):
+        try:
+            for example in ds[at:] if at else ds:
+                yield example, split
+                at += 1
+        except LOST:
+            stop = min(at + PIECE, len(ds))
+            yield from ((row_of(ds, row, split), split) for row in range(at, stop))
+            at = stop
+
+
+def row_of(ds: AtlasDataset, row: int, split: str | None) -> dict[str, object] | Refused:
+    try:
+        example: dict[str, object] = ds[row]
+        return example
+    except AtlasError as error:
+        where = f"row {row}" if split is None else f"row {row} of split {split!r}"
+        return Refused(type(error)(f"{ds.path}: {where}: {str(error).removeprefix(f'{ds.path}: row {row}: ')}"))
+    except FileNotFoundError as error:
+        return Refused(CorruptError(f"{error.filename or ds.path}: row {row}: the file is missing; restore it"))

@@ -83,7 +83,7 @@ def convert(
     dst = local_path(dst, "dst")
     refuse_overlap(src.path if isinstance(src, Choice) else local_path(src, "src"), dst)
     check_on_error(on_error)
-    options = ReadOptions(encoding, media or {}, keep_names, follow_links, max_expansion, trust_pickle, missing)
+    options = ReadOptions(encoding, media or {}, keep_names, follow_links, max_expansion, trust_pickle, missing, on_error)
     choice = src if isinstance(src, Choice) else choose(src, source_format, options)
     if choice.format == TARS:
         if icc is not None:
@@ -93,7 +93,7 @@ def convert(
         tars, left_out = tars_of(choice)
         told = import_webdataset(
             list(tars), dst, shard_size=shard_size, block_size=block_size, compression=compression, access=access, overwrite=overwrite, append=append,
-            split=tars if split is None else split, workers=workers, on_error=on_error, progress=progress, dry_run=dry_run,
+            split=tars if split is None else split, workers=workers, on_error=on_error, max_expansion=max_expansion, progress=progress, dry_run=dry_run,
         )  # fmt: skip
         return of_import(told, choice.why, left_out, tars)
     source = open_choice(choice, options)
@@ -154,7 +154,7 @@ def convert_source(
             read = write_examples(source, writer, split, refusals, bar, skip=on_error == "skip")
         if source.total is not None and read != source.total:
             raise AtlasError(f"{dst}: {source.format} gave {read:,} rows, but {source.total:,} were announced; did it change meanwhile?")
-        if refusals.count and (on_error == "raise" or refusals.count == read):
+        if refusals.errors and (on_error == "raise" or refusals.count == read):
             raise refusals.as_error(read)
     return report(dst, source, read - refusals.count, time.monotonic() - start, tuple(refusals.lines))
 
@@ -165,8 +165,11 @@ def write_examples(source: Source, writer: AtlasDatasetWriter, split: str | None
     read = 0
     for example, own_split in source.examples():
         if isinstance(example, Refused):
-            refusals.add(example.error)
-        elif skip or not refusals.count:
+            refusals.add(example.error, example.rows)
+            read += example.rows
+            bar.advance(example.rows)
+            continue
+        if skip or not refusals.errors:
             try:
                 writer.add_example(example, split=split or own_split)
             except (SchemaError, LimitError) as error:
@@ -186,7 +189,7 @@ def of_import(told: Imported, why: str = "", left_out: tuple[str, ...] = (), tar
     """What an import of tars did, as a conversion's report. tars: each with its split."""
     splits = Counter(split for split in (tars or {}).values() if split)
     note = ("splits by name: " + ", ".join(f"{name} ({count} {'tar' if count == 1 else 'tars'})" for name, count in splits.items()),) if splits else ()
-    return Converted(told.path, told.format, told.rows, told.seconds, (*told.notes, *note, *left_out_note(left_out)), left_out, (), why)
+    return Converted(told.path, told.format, told.rows, told.seconds, (*told.notes, *note, *left_out_note(left_out)), left_out, told.left_out, why)
 
 
 def check_on_error(on_error: str) -> None:

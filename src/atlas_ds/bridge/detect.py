@@ -76,7 +76,7 @@ OPTIONS: Mapping[str, frozenset[str]] = MappingProxyType(
         "media": frozenset(("csv", "jsonl", "parquet", "arrow")),
         "keep_names": frozenset(("classes", "samples", "imagefolder")),
         "follow_links": frozenset(READ) - {"atlas"} | {TARS},
-        "max_expansion": frozenset(("csv", "jsonl", "idx", "npz", "samples", "imagefolder", TARS)),
+        "max_expansion": frozenset(("csv", "jsonl", "idx", "npz", "samples", "imagefolder", "mds", "litdata", "atlas-v1", TARS)),
         "trust_pickle": frozenset(("atlas-v1",)),
         "missing": frozenset(("atlas-v1",)),
     }

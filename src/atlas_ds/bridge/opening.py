@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 import io
+import json
+import mmap
 import os
 import stat
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from atlas_ds.bridge.compression.reading import MAX_EXPANSION, open_unpacked
-from atlas_ds.errors import AtlasError, CorruptError, UnsupportedError
+from atlas_ds.errors import AtlasError, CorruptError, LimitError, UnsupportedError
+from atlas_ds.store import regular
 
-_KINDS = {stat.S_IFIFO: "a named pipe", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFSOCK: "a socket", stat.S_IFDIR: "a folder"}
+MAX_JSON = 1 << 28  # bytes of an index or a list that describes a source; the index of a million shards has 200 MB
 
 
-def open_regular(path: Path) -> IO[bytes]:
+def open_regular(path: Path, buffering: int = -1) -> IO[bytes]:
     """The file, once it is known to be a regular one: a pipe would wait for ever, a device has no end."""
     try:
-        number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        return open(regular.open_regular(path), "rb", buffering)
     except OSError as error:
         raise unreadable(path, error) from error
-    mode = os.fstat(number).st_mode
-    if not stat.S_ISREG(mode):
-        os.close(number)
-        raise not_regular(path, mode)
-    return open(number, "rb")
+    except CorruptError:
+        raise not_regular(path, os.stat(path).st_mode) from None
 
 
 def not_regular(path: Path | str, mode: int) -> UnsupportedError:
     """The error for a pipe, a device, a socket or a folder in the place of a file."""
-    kind = _KINDS.get(stat.S_IFMT(mode), "not a regular file")
-    return UnsupportedError(f"{path}: {kind}; only regular files are read: copy its content into a file first")
+    kind = regular.KINDS.get(stat.S_IFMT(mode), "something else")
+    return UnsupportedError(f"{path}: not a file but {kind}; only regular files are read: copy its content into a file first")
 
 
 def read_head(path: Path, size: int = 64) -> bytes:
@@ -42,11 +42,45 @@ def read_head(path: Path, size: int = 64) -> bytes:
         raise unreadable(path, error) from error
 
 
+def read_all(path: Path, limit: int) -> bytes:
+    """A whole file of at most `limit` bytes."""
+    try:
+        with open_regular(path) as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if len(data) > limit:
+        raise LimitError(f"{path}: larger than {limit:,} bytes, more than such a file may have; check that it is the right file")
+    return data
+
+
+def read_json(path: Path, limit: int = MAX_JSON) -> Any:
+    """The JSON value of a file that describes a source."""
+    data = read_all(path, limit)
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise CorruptError(f"{path}: not JSON: {error}; restore the file") from error
+
+
+def map_bytes(path: Path) -> memoryview:
+    """A file's bytes, mapped into memory, not read. No descriptor is kept beyond the mapping's own."""
+    try:
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b"")
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
 def open_binary(path: Path, max_expansion: int = MAX_EXPANSION) -> IO[bytes]:
     """The file, decompressed on the fly if its first bytes say so (the name does not matter). LimitError where it expands more than allowed."""
     file = open_regular(path)
     try:
         return open_unpacked(file, str(path), max_expansion)
+    except OSError as error:
+        file.close()
+        raise unreadable(path, error) from error
     except BaseException:
         file.close()
         raise
@@ -67,14 +101,33 @@ def unreadable(path: Path | str, error: OSError) -> AtlasError:
     return AtlasError(f"{path}: cannot be read: {reason}; check its permissions, or move it away and convert again")
 
 
-def inner_path(folder: Path, name: object, place: str) -> Path:
-    """The path of a file that another names (an index, a list); never outside the folder."""
-    if not isinstance(name, str) or not name or "\0" in name:
-        raise CorruptError(f"{place}: {name!r} is not a file name; restore the file")
+def inner_path(folder: Path, name: object, place: str, *, follow_links: bool = False) -> Path:
+    """The path of a file that another names (an index, a list); never outside the folder, by links neither, unless these are to be followed."""
+    if not isinstance(name, str) or not name or "\0" in name or not _encodes(name):
+        raise CorruptError(f"{place}: {str(name)[:80]!r} is not a file name; restore the file")
     parts = PurePosixPath(name)
     if parts.is_absolute() or ".." in parts.parts:
         raise CorruptError(f"{place}: names {name!r}, which lies outside the folder; only files inside it are read")
+    check_inside(folder, folder / parts, follow_links)
     return folder / parts
+
+
+def _encodes(name: str) -> bool:
+    try:
+        return len(os.fsencode(name)) < 4096  # PATH_MAX
+    except UnicodeEncodeError:  # a lone surrogate that stands for no byte
+        return False
+
+
+def check_inside(root: Path, path: Path, follow_links: bool) -> None:
+    """UnsupportedError if links lead from `path`, which lies below `root`, to a place outside of it."""
+    if follow_links:
+        return
+    real, inside = os.path.realpath(path), os.path.realpath(root)
+    if os.path.commonpath((real, inside)) != inside:
+        raise UnsupportedError(
+            f"{path}: a link to {real}, which lies outside of {root}; to read what links name outside: --follow-links, or follow_links=True in Python"
+        )
 
 
 def not_utf8(path: Path | str, error: UnicodeDecodeError, place: str) -> CorruptError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -14,22 +13,24 @@ from typing import Any
 
 from atlas_ds.dataset.journal import Journal, held
 from atlas_ds.dataset.manifest import NAME
-from atlas_ds.dataset.parts import PARTS, merge
+from atlas_ds.dataset.parts import DONE, PART_NAME, PARTS, check_parts, merge, remove_part, remove_parts
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.store.local import write_file
 from atlas_ds.store.lock import remove_folder
+from atlas_ds.store.regular import is_regular, read_regular
 
-DONE = "done.json"
+MOST_BYTES = 64 << 20  # of a note on a part
 MOST_WORKERS = 4  # each holds rows to plan with and blocks that wait, some 60 MB
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
     """identity: JSON that is equal if the part would be. write: adds its examples to a writer, looking at the event that says stop, and gives
-    back JSON to keep with the part."""
+    back JSON to keep with the part. is_note: whether some JSON is what write could have given."""
 
     identity: Any
     write: Callable[[AtlasDatasetWriter, Event], Any]
+    is_note: Callable[[Any], bool]
 
 
 class Stopped(Exception):
@@ -42,6 +43,7 @@ def write_parts(
     """Writes the parts, joins them as the dataset dst, and gives what their write calls gave. An error leaves dst as it was, but for finished
     parts, in a hidden folder, if resume is set: then the next call does not write these again."""
     check_place(dst, overwrite)
+    check_parts(dst)
     made = not dst.exists()
     dst.mkdir(parents=True, exist_ok=True)
     try:
@@ -57,15 +59,15 @@ def _write_parts(
 ) -> list[Any]:
     folder = dst / PARTS
     if not resume:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_parts(folder)
     stop = Event()
 
     def one(number: int) -> Any:
         home = folder / f"{number:05d}"
-        kept = read_done(home, parts[number].identity)
+        kept = read_done(home, parts[number])
         if kept is not None:
             return kept[0]
-        shutil.rmtree(home, ignore_errors=True)
+        remove_part(home)
         if stop.is_set():
             raise Stopped
         with make_writer(number) as writer:
@@ -75,12 +77,13 @@ def _write_parts(
 
     try:
         notes = run(one, len(parts), stop, workers)
-        for stale in sorted(folder.iterdir())[len(parts) :]:
-            shutil.rmtree(stale)
+        for stale in folder.iterdir():
+            if PART_NAME.fullmatch(stale.name) and int(stale.name) >= len(parts):
+                remove_part(stale)
         merge(dst, overwrite, {}, len(parts), own)
     except BaseException:
         if not resume:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_parts(folder)
         raise
     return notes
 
@@ -104,13 +107,14 @@ def run(one: Callable[[int], Any], count: int, stop: Event, workers: int | None)
     return [future.result() for future in futures]
 
 
-def read_done(home: Path, identity: Any) -> list[Any] | None:
+def read_done(home: Path, part: Part) -> list[Any] | None:
     """[note] of a part that stands finished and is the one that is wanted, else None."""
     try:
-        done = json.loads((home / DONE).read_bytes())
-    except (OSError, ValueError):
+        done = json.loads(read_regular(home / DONE, MOST_BYTES, follow=False))
+    except (OSError, ValueError, RecursionError):
         return None
-    return [done["note"]] if isinstance(done, dict) and done.get("identity") == identity and (home / NAME).exists() else None
+    fits = isinstance(done, dict) and done.keys() == {"identity", "note"} and done["identity"] == part.identity and part.is_note(done["note"])
+    return [done["note"]] if fits and is_regular(home / NAME) else None
 
 
 def check_place(dst: Path, overwrite: bool) -> None:

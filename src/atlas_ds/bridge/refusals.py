@@ -9,25 +9,27 @@ MOST = 100_000  # lines kept of a report
 
 
 class Refusals:
-    """What was refused so far, in order. `lines` has a sentence for each, with its place and cause."""
+    """What was refused so far, in order. `lines` has a sentence for each, with its place and cause; `count` counts examples, of which a damaged file
+    may have many."""
 
     def __init__(self) -> None:
         self.first: AtlasError | None = None
         self.lines: list[str] = []
-        self.count = 0
+        self.count = self.errors = 0
 
-    def add(self, error: AtlasError) -> None:
+    def add(self, error: AtlasError, rows: int = 1) -> None:
         self.first = self.first or error
-        self.count += 1
+        self.count += rows
+        self.errors += 1
         if len(self.lines) < MOST:
-            self.lines.append(str(error))
+            self.lines.append(str(error) if rows == 1 else f"{error} ({rows:,} examples)")
 
     def as_error(self, total: int) -> AtlasError:
         """One error for all of them, of the first one's type; with what leaves them out."""
         assert self.first is not None
-        if self.count == 1:
+        if self.errors == 1:
             text = self.lines[0]
         else:
-            more = f"\n  and {self.count - SHOWN:,} more" if self.count > SHOWN else ""
+            more = f"\n  and {self.errors - SHOWN:,} more" if self.errors > SHOWN else ""
             text = f"{self.count:,} of {total:,} examples cannot be converted:\n  " + "\n  ".join(self.lines[:SHOWN]) + more + "\n "
         return type(self.first)(f"{text} (to leave such examples out: --skip-errors, or on_error='skip' in Python)")

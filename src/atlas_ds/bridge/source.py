@@ -16,9 +16,11 @@ Example = dict[str, object]
 
 
 class Refused(NamedTuple):
-    """In the place of an example that cannot be read, where the reader can go on to the next one. The error names file and place."""
+    """In the place of an example that cannot be read, or of all those of a damaged file, where the reader can go on behind them. The error names
+    file and place."""
 
     error: AtlasError
+    rows: int = 1
 
 
 Row = tuple[Example | Refused, str | None]  # an example and the split it belongs to
@@ -31,6 +33,7 @@ class ReadOptions:
     encoding: of text files; None finds UTF-8 and UTF-16 by their first bytes. media: new column -> column of file names, whose files are read.
     keep_names: whether the file's name becomes a column; None: where the files are media. follow_links: read what links name outside the source.
     max_expansion: how many times its own size a compressed file may expand. trust_pickle, missing: see `import_atlas_v1`.
+    on_error: what `convert` does about Refused, for readers to whom it makes a difference.
     """
 
     encoding: str | None = None
@@ -40,6 +43,7 @@ class ReadOptions:
     max_expansion: int = MAX_EXPANSION
     trust_pickle: bool = False
     missing: str = "error"
+    on_error: str = "raise"
 
 
 DEFAULTS = ReadOptions()

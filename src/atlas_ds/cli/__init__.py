@@ -13,9 +13,12 @@ from typing import NoReturn
 
 from atlas_ds import __version__
 from atlas_ds.cli import bench, convert, head, info, repair, shuffle, verify
+from atlas_ds.cli.screen import complain, on_screen
 from atlas_ds.cli.text import one_line
 from atlas_ds.errors import AtlasError
+from atlas_ds.printable import printable
 
+DEBUG = "ATLAS_DEBUG"  # in the environment: errors come with their traceback
 COMMANDS = (convert, shuffle, info, head, verify, repair, bench)
 
 EPILOG = """\
@@ -28,6 +31,7 @@ examples:
   atlas-ds COMMAND --help                     options and examples of one command
 
 exit codes: 0 fine, 1 damage or failure, 2 wrong usage, 130 interrupted
+ATLAS_DEBUG=1 in the environment shows the traceback of an error
 """
 
 
@@ -35,7 +39,7 @@ class _Parser(argparse.ArgumentParser):
     """argparse, with wrong usage told in one line like every other error."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"atlas-ds: error: {message}; see: {self.prog} --help\n")
+        self.exit(2, f"atlas-ds: error: {printable(message)}; see: {self.prog} --help\n")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -60,8 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # --help, --version and wrong usage
         return stop.code if isinstance(stop.code, int) else 2
     try:
-        code = args.run(args)
-        sys.stdout.flush()
+        with on_screen():
+            code = args.run(args)
+            sys.stdout.flush()
         return int(code)
     except KeyboardInterrupt:
         return _fail("interrupted; nothing was published", 130)
@@ -69,11 +74,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (AtlasError, OSError, ValueError, TypeError, LookupError) as error:
+        if DEBUG in os.environ:
+            raise
         return _fail(one_line(error), 1)
     except MemoryError:
         return _fail("out of memory; use a smaller --shard-size or fewer rows", 1)
+    except Exception as error:  # a fault of this package or of one it uses: told in one line too, with the way to see all of it
+        if DEBUG in os.environ:
+            raise
+        return _fail(f"unexpected {type(error).__name__}: {one_line(error)}; this is a bug: run again with {DEBUG}=1 to see where, and report it", 1)
 
 
 def _fail(message: str, code: int) -> int:
-    sys.stderr.write(f"atlas-ds: error: {message}\n")
+    complain(message)
     return code

@@ -20,6 +20,7 @@ from atlas_ds.cli.plot import check_matplotlib, plot
 from atlas_ds.cli.text import count, duration, size, table
 from atlas_ds.dataset.reader import AtlasDataset
 from atlas_ds.errors import AtlasError
+from atlas_ds.printable import printable
 from atlas_ds.progress import Progress
 
 EXAMPLES = f"""\
@@ -133,8 +134,8 @@ def _text(path: Path, rows: int, answers: list[Answer], contenders: list[Contend
         line += [duration(answer.p99), f"{answer.rows_per_second:,.0f}"]
         lines.append(line + ([f"{answer.ratio:.2f}x"] if several else []))
     sizes = ", ".join(f"{who.name} {size(who.bytes)}" for who in contenders)
-    text = [f"{path}: {count(rows, 'row')}, warm page cache, Python {sys.version.split()[0]}; on disk: {sizes}", ""]
-    return "\n".join([*text, table(lines, right=(2, 3, 4, 5)), *([""] if notes else []), *notes])
+    text = [f"{printable(path)}: {count(rows, 'row')}, warm page cache, Python {sys.version.split()[0]}; on disk: {sizes}", ""]
+    return "\n".join([*text, table(lines, right=(2, 3, 4, 5)), *([""] if notes else []), *map(printable, notes)])
 
 
 def _peers(text: str) -> tuple[str, ...]:

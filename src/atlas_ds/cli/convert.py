@@ -52,7 +52,7 @@ Ctrl-C or an error leaves the destination as it was.
 SHOWN = 20  # lines of a list
 FOR_TARS = (  # option, its name, what it is if it was not given
     ("--fields", "fields", None), ("--decode", "decode", False), ("--interleaved", "interleaved", "error"), ("--duplicates", "duplicates", "error"),
-    ("--strict", "strict", False), ("--resume", "resume", False),
+    ("--strict", "strict", False), ("--resume", "resume", False), ("--allow-http", "allow_http", False),
 )  # fmt: skip
 
 
@@ -104,6 +104,7 @@ def add_tars(parser: argparse.ArgumentParser) -> None:
     tars.add_argument("--duplicates", choices=("error", "first", "last"), default="error", help="an extension twice in a sample")
     tars.add_argument("--strict", action="store_true", help="a file without an extension is an error")
     tars.add_argument("--resume", action="store_true", help="keep what is finished if this fails, and go on from there")
+    tars.add_argument("--allow-http", action="store_true", help="URLs of http without TLS, which whoever is on the way can change")
     tars.add_argument("--max-count", type=positive, default=100_000, help="samples of a tar that is written (default: %(default)s)")
     tars.add_argument("--max-size", default="3GB", help="bytes of its files (default: %(default)s)")
 
@@ -203,6 +204,8 @@ def of_tars(args: argparse.Namespace, choice: bridge.Choice | None, common: dict
         on_error="skip" if args.skip_errors else "raise",
         resume=args.resume,
         dry_run=args.dry_run,
+        max_expansion=args.max_expansion,
+        allow_http=args.allow_http,
         split=args.split or tars or None,
         **common,
     )

@@ -10,6 +10,7 @@ from typing import Any
 from atlas_ds.cli.options import add_dataset, add_json, positive, subparser
 from atlas_ds.cli.text import brief, brief_json
 from atlas_ds.dataset.reader import AtlasDataset
+from atlas_ds.printable import printable
 
 EXAMPLES = """\
 examples:
@@ -38,10 +39,11 @@ def run(args: argparse.Namespace) -> int:
         if args.json:
             print(json.dumps({name: brief_json(value) for name, value in fields.items()}, ensure_ascii=False))
             continue
-        width = max((len(name) for name in fields), default=0)
+        shown = [(printable(name), printable(brief(value))) for name, value in fields.items()]
+        width = max((len(name) for name, _ in shown), default=0)
         print(f"row {row:,}")
-        for name, value in fields.items():
-            print(f"  {name:<{width}}  {brief(value)}")
+        for name, value in shown:
+            print(f"  {name:<{width}}  {value}")
     return 0
 
 

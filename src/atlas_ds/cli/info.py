@@ -8,8 +8,9 @@ from collections import Counter
 from typing import Any
 
 from atlas_ds.cli.options import add_dataset, add_json, subparser
-from atlas_ds.cli.text import count, ratio, size, table
+from atlas_ds.cli.text import count, cut_list, ratio, size, table
 from atlas_ds.dataset.reader import AtlasDataset
+from atlas_ds.printable import printable
 
 EXAMPLES = """\
 examples:
@@ -74,14 +75,14 @@ def _column(field: Any, stats: dict[str, Any]) -> dict[str, Any]:
 def _text(told: dict[str, Any], list_shards: bool) -> str:
     whole = ratio(told["raw_bytes"], told["bytes"])
     lines = [
-        told["path"],
+        printable(told["path"]),
         f"  {count(told['rows'], 'row')} in {count(len(told['shards']), 'shard')}",
         f"  {size(told['raw_bytes'])} of values in {size(told['bytes'])} on disk, ratio {whole}",
     ]
     if told["splits"]:
-        lines.append("  splits: " + ", ".join(f"{name} {rows:,}" for name, rows in told["splits"].items()))
+        lines.append("  splits: " + cut_list([f"{name} {rows:,}" for name, rows in told["splits"].items()]))
     if told["icc"]:
-        lines.append("  alike within 256 rows (icc, 0 to 1): " + ", ".join(f"{name} {value:.2f}" for name, value in told["icc"].items()))
+        lines.append("  alike within 256 rows (icc, 0 to 1): " + cut_list([f"{name} {value:.2f}" for name, value in told["icc"].items()]))
     if told["metadata"]:
         text = json.dumps(told["metadata"], ensure_ascii=False)
         lines.append("  metadata: " + (text if len(text) <= 100 else text[:100] + "..."))

@@ -10,6 +10,7 @@ from typing import Any
 from atlas_ds import dataset
 from atlas_ds.cli.options import add_dataset, add_json, subparser
 from atlas_ds.cli.text import count, table
+from atlas_ds.printable import printable
 
 EXAMPLES = """\
 examples:
@@ -47,9 +48,9 @@ def run(args: argparse.Namespace) -> int:
     ]
     print(table([("shard", "kept", "lost", "state"), *rows], right=(1, 2)))
     if report.manifest:
-        print(report.manifest)
+        print(printable(report.manifest))
     for name, why in report.splits_dropped:
-        print(f"split {name!r} is dropped: {why}")
+        print(f"split {name!r} is dropped: {printable(why)}")
     lost = f"{'at least ' if unsure else ''}{count(report.rows_lost, 'row')} lost"
-    print(f"{output}: {count(report.rows_kept, 'row')} saved, {lost}; {args.dataset} is left as it was")
+    print(f"{printable(output)}: {count(report.rows_kept, 'row')} saved, {lost}; {printable(args.dataset)} is left as it was")
     return 1 if report.rows_lost or unsure else 0

@@ -12,6 +12,7 @@ from atlas_ds.cli.options import add_json, add_storage, storage, subparser
 from atlas_ds.cli.text import count, duration
 from atlas_ds.dataset.reader import AtlasDataset
 from atlas_ds.loader.shuffle import shuffle
+from atlas_ds.printable import printable
 
 EXAMPLES = """\
 examples:
@@ -45,5 +46,5 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"path": str(args.dst), "rows": rows, "seed": args.seed, "seconds": seconds}))
     else:
-        print(f"{args.dst}: {count(rows, 'row')} in the order of seed {args.seed}, in {duration(seconds)}")
+        print(f"{printable(args.dst)}: {count(rows, 'row')} in the order of seed {args.seed}, in {duration(seconds)}")
     return 0

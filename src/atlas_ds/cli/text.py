@@ -8,8 +8,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from atlas_ds.bridge.values.media import sniff
+from atlas_ds.printable import printable
 
 TEXT_CUT = 100
+NAMES_CUT = 50
+LINE_CUT = 4000
 FEW_VALUES = 6
 
 
@@ -43,6 +46,7 @@ def count(number: int, noun: str) -> str:
 
 def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
     """Lines with columns aligned; `right` names the columns that are numbers. The first row is the heading."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = []
     for row in rows:
@@ -51,8 +55,19 @@ def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
     return "\n".join(lines)
 
 
+def cut_list(texts: Sequence[str]) -> str:
+    """Texts behind each other; of very many the first ones."""
+    shown = ", ".join(map(printable, texts[:NAMES_CUT]))
+    return shown if len(texts) <= NAMES_CUT else f"{shown}, ... ({len(texts):,} in all)"
+
+
 def one_line(error: BaseException) -> str:
-    """An error's message without line breaks; a bare KeyError or OSError made readable."""
+    """An error's message without line breaks, not longer than a screen; a bare KeyError or OSError made readable."""
+    text = whole_line(error)
+    return text if len(text) <= LINE_CUT else f"{text[:LINE_CUT]}..."
+
+
+def whole_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{error.strerror}"

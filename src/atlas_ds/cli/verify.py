@@ -10,6 +10,7 @@ from typing import Any
 from atlas_ds import dataset
 from atlas_ds.cli.options import add_dataset, add_json, subparser
 from atlas_ds.cli.text import count, duration, size
+from atlas_ds.printable import printable
 
 EXAMPLES = """\
 examples:
@@ -40,10 +41,11 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(told | {"seconds": seconds, "whole": not damages, "damages": listed}))
         return 1 if damages else 0
     for _, message in damages:
-        print(message)
+        print(printable(message))
+    place = printable(args.dataset)
     checked = f"{count(report.shards, 'shard')}, {count(report.rows, 'row')}, {size(report.bytes)}, {duration(seconds)}"
     if damages:
-        print(f"{args.dataset}: DAMAGED, {count(len(damages), 'finding')} ({checked}); try: atlas-ds repair {args.dataset}")
+        print(f"{place}: DAMAGED, {count(len(damages), 'finding')} ({checked}); try: atlas-ds repair {place}")
         return 1
-    print(f"{args.dataset}: whole ({checked}{', values not read' if args.fast else ''})")
+    print(f"{place}: whole ({checked}{', values not read' if args.fast else ''})")
     return 0

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 import tempfile
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
 
 from atlas_ds import _core
-from atlas_ds.dataset.manifest import NAME, SHARD_NAME, Manifest, Ranges, commit, parse_manifest, parse_members, read_manifest, read_standing
+from atlas_ds.dataset.manifest import MOST_BYTES, NAME, SHARD_NAME, Manifest, Ranges, commit, parse_manifest, parse_members, read_manifest, read_standing
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import AtlasError
 from atlas_ds.progress import Progress
 from atlas_ds.shard.check import salvage, verify_shard
 from atlas_ds.shard.reader import open_shard, shard_schema
 from atlas_ds.store.paths import local_path
+from atlas_ds.store.regular import read_regular
 
 
 @dataclass(slots=True)
@@ -122,7 +125,7 @@ def find_manifest(folder: Path) -> tuple[Manifest | None, str]:
     where = str(folder / NAME)
     wrong = ""
     try:
-        data = (folder / NAME).read_bytes()
+        data = read_regular(folder / NAME, MOST_BYTES)
         try:
             return parse_manifest(data, where), wrong
         except AtlasError as error:
@@ -151,9 +154,10 @@ def save_splits(target: Path, manifest: Manifest, report: RepairReport) -> None:
             starts[Path(file).name] = row
         row += kept
     splits: dict[str, Ranges] = {}
+    firsts = [0, *accumulate(shard.rows for shard in manifest.shards)]
     for name, parts in manifest.splits.items():
         try:
-            moved = [piece for part in parts for piece in move_range(part, manifest, starts)]
+            moved = [piece for part in parts for piece in move_range(part, manifest, firsts, starts)]
         except KeyError as missing:
             report.splits_dropped.append((name, f"{missing.args[0]} was not kept whole"))
             continue
@@ -165,18 +169,16 @@ def save_splits(target: Path, manifest: Manifest, report: RepairReport) -> None:
     commit(target, replace(read_manifest(target / NAME), splits=splits), expected=standing)
 
 
-def move_range(part: tuple[int, int], manifest: Manifest, starts: dict[str, int]) -> list[tuple[int, int]]:
-    """A range of rows, shard by shard, where those shards begin now."""
+def move_range(part: tuple[int, int], manifest: Manifest, firsts: list[int], starts: dict[str, int]) -> list[tuple[int, int]]:
+    """A range of rows, shard by shard, where those shards begin now. firsts: where they began."""
     pieces: list[tuple[int, int]] = []
-    row = 0
-    for shard in manifest.shards:
-        first, last = max(part[0], row), min(part[1], row + shard.rows)
+    for k in range(max(0, bisect_right(firsts, part[0]) - 1), min(len(manifest.shards), bisect_left(firsts, part[1]))):
+        first, last = max(part[0], firsts[k]), min(part[1], firsts[k + 1])
         if first < last:
-            move = starts[shard.path] - row
+            move = starts[manifest.shards[k].path] - firsts[k]
             if pieces and pieces[-1][1] == first + move:
                 first = pieces.pop()[0] - move
             pieces.append((first + move, last + move))
-        row += shard.rows
     return pieces
 
 

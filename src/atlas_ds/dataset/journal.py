@@ -11,23 +11,31 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from atlas_ds.dataset.manifest import SHARD_NAME, read_standing, shard_names
+from atlas_ds.dataset.manifest import MOST_NUMBER, SHARD_NAME, read_standing, shard_names
+from atlas_ds.dataset.options import checked_split
 from atlas_ds.errors import CorruptError, WriterBusy
 from atlas_ds.shard.writer import ShardInfo
 from atlas_ds.store.local import TEMPORARY, explained, write_all
 from atlas_ds.store.lock import is_flocked, locked, reaches_all, try_flock
 from atlas_ds.store.owner import Owner, has_ended, is_near, new_token, owner_from_json, this_process
+from atlas_ds.store.regular import is_folder, read_regular, remove_regular
 
 ALONE = ".writing.json"  # of a writer that has the folder to itself
 BESIDE = ".writing-{token}.json"  # of one that others may append beside
 JOURNALS = ".writing*.json"
 OWN_NAME = re.compile(r"\.writing(-[0-9a-f]{16})?\.json")  # other files of such names are somebody else's
+TOKEN = re.compile(r"[0-9a-f]{16}")
+BASE = re.compile(r"([0-9]{1,15}:)?[0-9a-f]{32}")  # a digest, with the number of shards that were appended to
+MOST_BYTES = 256 << 20  # of a journal: a million shards
+HEAD_BYTES = 1 << 20
 HEAD_START = b'{"token": "'
+MOST_ORDINAL = 10**14  # of a shard that is resumed: those behind it fit a name, too
 STRIDE = 1_000_000  # ordinals of shards that writers side by side keep apart
 MODES = ("create", "append", "overwrite")
 
@@ -82,8 +90,9 @@ class Journal:
         self.path, self.head = folder / name, head
         lines = list(lines)
         step = folder / f"{TEMPORARY}journal-{head.token}-0"
+        step.unlink(missing_ok=True)  # of one that was stopped here, or a link that somebody put there
         with explained(self.path):
-            self._fd = os.open(step, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o666)
+            self._fd = os.open(step, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o666)
         try:
             if try_flock(self._fd) is None:
                 self.head = replace(head, locks=False)
@@ -156,7 +165,7 @@ def _read(path: Path) -> Found:
 
 def _parse(path: Path) -> tuple[Head | None, list[Any]]:
     try:
-        data = path.read_bytes()
+        data = read_regular(path, MOST_BYTES, follow=False)
     except FileNotFoundError:
         return None, []  # its writer gave up just now
     except OSError as error:
@@ -174,12 +183,17 @@ def _head(line: bytes, path: Path) -> Head:
         item = json.loads(line)
         owner = owner_from_json(item.pop("owner"))
         head = Head(owner=owner, **item)
-        good = type(head.token) is str and head.token.isalnum() and head.mode in MODES and type(head.alone) is bool and type(head.locks) is bool
-        if good and type(head.first) is int and head.first >= 0 and isinstance(head.options, dict) and isinstance(head.base, str | None):
+        good = is_text(head.token, TOKEN) and head.mode in MODES and type(head.alone) is bool and type(head.locks) is bool
+        good = good and path.name in (ALONE, BESIDE.format(token=head.token)) and isinstance(head.options, dict)
+        if good and type(head.first) is int and 0 <= head.first < MOST_ORDINAL and (head.base is None or is_text(head.base, BASE)):
             return head
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         pass
     raise damaged(path, 1, "is not the head of a writer's journal")
+
+
+def is_text(value: Any, pattern: re.Pattern[str]) -> bool:
+    return isinstance(value, str) and pattern.fullmatch(value) is not None
 
 
 def _lines(rest: Sequence[bytes], path: Path) -> Iterable[Any]:
@@ -203,7 +217,9 @@ def _wrong(item: Any) -> str:
     """What is wrong with a line behind the head, "" if nothing."""
     if not isinstance(item, dict) or item.keys() not in ({"schema"}, {"stream"}, {"shard", "split"}, {"left"}):
         return "is none of schema, stream, shard and left"
-    if not isinstance(item.get("split", item.get("stream")), str | None):
+    try:
+        checked_split(item.get("split", item.get("stream")))
+    except ValueError:
         return "names a split that is not text"
     if "shard" not in item:
         return ""
@@ -212,7 +228,9 @@ def _wrong(item: Any) -> str:
         return "does not describe a shard by path, rows, bytes, tail and root"
     if not isinstance(shard["path"], str) or SHARD_NAME.fullmatch(shard["path"]) is None:
         return f"path {str(shard['path'])[:80]!r} is not a shard's name"
-    if not all(type(shard[name]) is int and shard[name] > 0 for name in ("rows", "bytes", "tail")):
+    if int(shard["path"].partition("-")[0]) >= MOST_ORDINAL:
+        return "names a shard whose number is too large"
+    if not all(type(shard[name]) is int and 0 < shard[name] <= MOST_NUMBER for name in ("rows", "bytes", "tail")):
         return "rows, bytes or tail is not a positive whole number"
     return "" if isinstance(shard["root"], str) and shard["path"].endswith(f"-{shard['root']}.atlas") else "root is not that of the shard's name"
 
@@ -255,8 +273,9 @@ def held(folder: Path) -> Iterator[Journal]:
     with locked(folder):
         found = journals(folder)
         refuse_busy(folder, found, alone=True)
+        kept = named_twice(folder, found)
         for one in found:
-            sweep(folder, one, named_elsewhere(folder, found, but=one.path))
+            sweep(folder, one, kept)
         journal = Journal(folder, Head(this_process(), new_token(), "create", True, 0, None, {}))
     try:
         yield journal
@@ -270,9 +289,10 @@ def first_ordinal(found: Sequence[Found], standing: int) -> int:
     return next(slot for slot in range(len(used) + 1) if slot not in used) * STRIDE + standing
 
 
-def sweep(folder: Path, one: Found, keep: set[str]) -> None:
+def sweep(folder: Path, one: Found, keep: Callable[[str], bool]) -> None:
     """Takes away what a writer that is not at work left: the shards that its journal names, but for those to keep; its temporary files; its journal."""
-    remove_shards(folder, {info.path for _, info in one.shards} - keep)
+    for info in {info.path: info for _, info in one.shards if not keep(info.path)}.values():
+        remove_regular(folder / info.path, info.bytes)  # another file that has the name is not what that writer made
     if one.head is not None:
         remove_temporary(folder, one.head.token)
     one.path.unlink(missing_ok=True)
@@ -280,12 +300,21 @@ def sweep(folder: Path, one: Found, keep: set[str]) -> None:
 
 def remove_temporary(folder: Path, token: str) -> None:
     for path in folder.glob(f"{TEMPORARY}*-{token}-*"):
-        path.unlink(missing_ok=True)
+        remove_regular(path)
 
 
 def remove_shards(folder: Path, names: Iterable[str]) -> None:
+    """Those that a manifest or a journal names: files, or links, of which only the link goes."""
     for name in names:
-        (folder / name).unlink(missing_ok=True)
+        if not is_folder(folder / name):
+            (folder / name).unlink(missing_ok=True)
+
+
+def named_twice(folder: Path, found: Sequence[Found]) -> Callable[[str], bool]:
+    """Whether a shard is named by the published manifest, or by several of the journals: then none of their writers may take it away."""
+    published = shard_names(folder, read_standing(folder))
+    counts = Counter(name for one in found for name in {info.path for _, info in one.shards})
+    return lambda name: name in published or counts[name] > 1
 
 
 def named_elsewhere(folder: Path, found: Sequence[Found], but: Path | None = None) -> set[str]:

@@ -6,21 +6,29 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import rfc8785
 
 from atlas_ds import _core
+from atlas_ds.dataset.metadata import MAX_DEPTH
 from atlas_ds.errors import AtlasError, CommitConflict, CorruptError, LimitError, UnsupportedError
 from atlas_ds.schema.schema import Schema, schema_from_json
 from atlas_ds.shard.writer import ShardInfo
 from atlas_ds.store.local import write_file
 from atlas_ds.store.lock import locked
+from atlas_ds.store.regular import read_regular
 
 NAME = "atlas.json"
-SHARD_NAME = re.compile(r"[0-9]{5,}-[0-9a-f]{16}\.atlas")
+SHARD_NAME = re.compile(r"[0-9]{5,15}-[0-9a-f]{16}\.atlas")
+ROOT = re.compile(r"[0-9a-f]{16}")
+SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 HASH_MEMBER = re.compile(rb',"hash":"([0-9a-f]{32})"')
+MOST_BYTES = 256 << 20  # of a manifest: two million shards
+MOST_VALUES = 1 << 24  # in its JSON, each of which takes some 60 bytes of memory at least
+MOST_NUMBER = (1 << 53) - 1  # that JSON holds exactly; also the most rows of a dataset
 Ranges = tuple[tuple[int, int], ...]
 
 
@@ -51,6 +59,7 @@ class Manifest:
         if self.icc:
             body["icc"] = self.icc
         plain: bytes = rfc8785.dumps(body)
+        check_size(plain, NAME)
         member = b',"hash":"' + digest(plain).encode() + b'"'
         cut = plain.index(b',"icc":' if self.icc else b',"metadata":')  # "features" is a list of plain names: the member, not a text that looks like it
         return plain[:cut] + member + plain[cut:]
@@ -63,8 +72,7 @@ def digest(data: bytes) -> str:
 
 def read_manifest(path: Path) -> Manifest:
     """Reads and checks a manifest; errors name the file and the rule."""
-    data = path.read_bytes()
-    return parse_manifest(data, str(path))
+    return parse_manifest(read_regular(path, MOST_BYTES), str(path))
 
 
 def parse_manifest(data: bytes, where: str) -> Manifest:
@@ -79,49 +87,93 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
 
 def parse_members(data: bytes, where: str) -> Manifest:
     """A manifest whatever its hash says: for a repairer."""
+    check_size(data, where)
     try:
-        body = json.loads(data)
+        body = load_json(data)
     except RecursionError as cause:
         raise LimitError(f"{where}: manifest: nested too deep") from cause
+    except MemoryError as cause:
+        raise LimitError(f"{where}: manifest: takes more memory than there is") from cause
     except ValueError as cause:
-        raise CorruptError(f"{where}: manifest: not JSON: {cause}") from cause
+        raise CorruptError(f"{where}: manifest: not JSON: {brief(cause)}") from cause
     if not isinstance(body, dict) or body.get("atlas") != 2:
-        what = f"atlas is {body.get('atlas')!r}, this version reads 2" if isinstance(body, dict) else "not an object"
+        what = f"atlas is {brief(body.get('atlas'))}, this version reads 2" if isinstance(body, dict) else "not an object"
         raise UnsupportedError(f"{where}: manifest: {what}")
     if body.get("features") != []:
-        raise UnsupportedError(f"{where}: manifest: features {body.get('features')!r} are not known to this version")
+        raise UnsupportedError(f"{where}: manifest: features {brief(body.get('features'))} are not known to this version")
     try:
         return _from_json(body, where)
     except (KeyError, TypeError, ValueError) as cause:
         if isinstance(cause, AtlasError):
             raise
-        raise CorruptError(f"{where}: manifest: member missing or of the wrong type: {cause}") from cause
+        raise CorruptError(f"{where}: manifest: member missing or of the wrong type: {brief(cause)}") from cause
+
+
+def check_size(data: bytes, where: str) -> None:
+    """LimitError for a manifest that would take too much memory as Python's values. Read and write agree on it."""
+    values = data.count(b",") + data.count(b"[") + data.count(b"{")
+    if len(data) > MOST_BYTES or values > MOST_VALUES:
+        most = f"at most {MOST_BYTES:,} bytes and {MOST_VALUES:,} values can be read: make fewer, larger shards, fewer splits, or less metadata"
+        raise LimitError(f"{where}: manifest: {len(data):,} bytes, up to {values:,} values; {most}")
+
+
+def load_json(data: bytes) -> Any:
+    """What a file's JSON says, ValueError where two readers could read two things: UTF-8 only, no NaN or infinity, no name twice, no half of a
+    surrogate pair."""
+    text = data.decode("utf-8")
+    body = json.loads(text, object_pairs_hook=once, parse_constant=no_constant)
+    if SURROGATE.search(text) is not None:
+        json.dumps(body, ensure_ascii=False).encode()
+    return body
+
+
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("an object has a member twice")
+    return found
+
+
+def no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def brief(value: object) -> str:
+    text = f"{type(value).__name__}: {value}" if isinstance(value, KeyError | UnicodeError) else str(value) if isinstance(value, Exception) else repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def _from_json(body: dict[str, Any], where: str) -> Manifest:
-    shards = []
+    shards: list[ShardInfo] = []
+    names: set[str] = set()
     for number, item in enumerate(body["shards"]):
         name, root = item["path"], item["root"]
         if not isinstance(name, str) or SHARD_NAME.fullmatch(name) is None:
             raise CorruptError(f"{where}: manifest: shard {number}: path {str(name)[:80]!r} is not a shard's name")
-        if not isinstance(root, str) or re.fullmatch("[0-9a-f]{16}", root) is None:
+        if name in names:
+            raise CorruptError(f"{where}: manifest: shard {number}: path {name!r} is there twice")
+        names.add(name)
+        if not isinstance(root, str) or ROOT.fullmatch(root) is None:
             raise CorruptError(f"{where}: manifest: shard {number}: root is not 16 hex digits")
+        if not name.endswith(f"-{root}.atlas"):
+            raise CorruptError(f"{where}: manifest: shard {number}: root is not that of its name {name!r}")
         numbers = item["rows"], item["bytes"], item["tail"]
-        if not all(type(n) is int and 0 <= n < 1 << 53 for n in numbers):
+        if not all(type(n) is int and 0 <= n <= MOST_NUMBER for n in numbers):
             raise CorruptError(f"{where}: manifest: shard {number}: rows, bytes or tail is not a whole number")
         shards.append(ShardInfo(name, *numbers, root))
     total = sum(shard.rows for shard in shards)
-    if body["rows"] != total:
-        raise CorruptError(f"{where}: manifest: rows is {body['rows']}, the shards have {total}")
+    if type(body["rows"]) is not int or body["rows"] != total or total > MOST_NUMBER:
+        raise CorruptError(f"{where}: manifest: rows is {brief(body['rows'])}, the shards have {total}; at most {MOST_NUMBER} are possible")
     if not isinstance(body["splits"], dict):
         raise CorruptError(f"{where}: manifest: splits is not an object")
     splits = {name: tuple((a, b) for a, b in parts) for name, parts in body["splits"].items()}
     for name, parts in splits.items():
         ends = [0, *(n for part in parts for n in part)]
         if not all(type(n) is int for n in ends) or ends != sorted(ends) or ends[-1] > total:
-            raise CorruptError(f"{where}: manifest: split {name!r} is not made of ascending row ranges")
+            raise CorruptError(f"{where}: manifest: split {name[:80]!r} is not made of ascending row ranges")
     if not isinstance(body["metadata"], dict):
         raise CorruptError(f"{where}: manifest: metadata is not an object")
+    check_metadata(body["metadata"], where)
     icc = body.get("icc", {})
     if not isinstance(icc, dict) or not all(type(value) in (int, float) and 0 <= value <= 1 for value in icc.values()):
         raise CorruptError(f"{where}: manifest: icc is not an object of numbers from 0 to 1")
@@ -129,10 +181,23 @@ def _from_json(body: dict[str, Any], where: str) -> Manifest:
     return Manifest(schema, tuple(shards), splits, body["metadata"], {name: float(value) for name, value in icc.items()})
 
 
+def check_metadata(metadata: dict[str, Any], where: str) -> None:
+    """That a writer could have written it: one that appends must write it again."""
+    waiting: list[tuple[Any, int]] = [(metadata, 0)]
+    while waiting:
+        value, depth = waiting.pop()
+        if isinstance(value, dict | list):
+            if depth > MAX_DEPTH:
+                raise LimitError(f"{where}: manifest: metadata is nested deeper than {MAX_DEPTH}")
+            waiting += [(inner, depth + 1) for inner in (value.values() if isinstance(value, dict) else value)]
+        elif isinstance(value, int | float) and not -MOST_NUMBER <= value <= MOST_NUMBER and (isinstance(value, int) or not isfinite(value)):
+            raise CorruptError(f"{where}: manifest: metadata has the number {brief(value)}, which JSON cannot hold exactly")
+
+
 def read_standing(folder: Path) -> bytes | None:
     """The manifest that stands in a folder, unchecked; None if none does."""
     try:
-        return (folder / NAME).read_bytes()
+        return read_regular(folder / NAME, MOST_BYTES)
     except FileNotFoundError:
         return None
 

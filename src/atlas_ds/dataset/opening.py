@@ -17,12 +17,13 @@ from atlas_ds import _core
 from atlas_ds.dataset.fill import Filler
 from atlas_ds.dataset.journal import JOURNALS
 from atlas_ds.dataset.manifest import NAME, Manifest, Ranges, read_manifest, roots_digest
-from atlas_ds.errors import AtlasError, CorruptError, DatasetChanged, UnsupportedError
+from atlas_ds.errors import AtlasError, CorruptError, DatasetChanged, LimitError, UnsupportedError
 from atlas_ds.schema.schema import Schema
 from atlas_ds.shard.reader import open_anonymous, open_shard, shard_schema
 from atlas_ds.shard.writer import ShardInfo
 from atlas_ds.store.descriptors import with_room
 
+CONFIRMED = 1 << 22  # rows of which an array (32 MB) is made on the word of the manifest alone
 HINT_FILES = 100  # of a folder that is no dataset, looked at for what else it may be
 VERIFY = {"first": 0, "always": 1, "never": 2}
 
@@ -165,6 +166,32 @@ def open_manifest(source: Source, manifest: Manifest) -> Opened:
     filler = Filler(source.cache, files.gone) if source.io == "pread" else None
     table = _core.Table(ends, Opener(files, filler), verify=VERIFY[source.verify], copy=source.copy, guard=filler)
     return Opened(source, manifest, table, _core.Program(schema, positions))
+
+
+def confirm(opened: Opened, ranges: Ranges) -> None:
+    """Before an array of many row numbers is made: opens the shards that hold these rows, so that their footers are compared with what the manifest
+    claims."""
+    if sum(stop - start for start, stop in ranges) <= CONFIRMED:
+        return
+    ends = np.cumsum([shard.rows for shard in opened.manifest.shards])
+    starts, stops = np.array([part for part in ranges if part[0] < part[1]], np.int64).T
+    touched = np.zeros(len(ends) + 1, np.int64)
+    np.add.at(touched, np.searchsorted(ends, starts, "right"), 1)
+    np.add.at(touched, np.searchsorted(ends, stops, "left") + 1, -1)
+    for k in np.flatnonzero(np.cumsum(touched[:-1])).tolist():
+        opened.table.shard(k)
+
+
+def rows_of(ranges: Ranges, where: str) -> np.ndarray:
+    """The rows of several ranges, in their order."""
+    starts, stops = np.array(ranges, np.int64).reshape(-1, 2).T
+    lengths = stops - starts
+    total = int(lengths.sum())
+    try:
+        return np.repeat(starts - (np.cumsum(lengths) - lengths), lengths) + np.arange(total)
+    except MemoryError:
+        what = f"{total:,} rows in {len(ranges):,} ranges"
+        raise LimitError(f"{where}: {what}: their numbers take more memory than there is; read a slice of the dataset") from None
 
 
 def hint(path: Path) -> str:

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from atlas_ds.dataset.journal import (
+    HEAD_BYTES,
     Found,
     Head,
     Journal,
+    damaged,
     first_ordinal,
     journals,
     named_elsewhere,
+    named_twice,
     refuse_busy,
     remove_shards,
     remove_temporary,
@@ -24,12 +27,14 @@ from atlas_ds.dataset.journal import (
 )
 from atlas_ds.dataset.manifest import NAME, Manifest, digest, parse_manifest, read_standing, roots_digest, shard_names
 from atlas_ds.dataset.resuming import check_together, whole_shards
-from atlas_ds.errors import AtlasError, CommitConflict, DatasetChanged
+from atlas_ds.errors import AtlasError, CommitConflict, CorruptError, DatasetChanged
+from atlas_ds.printable import printable
 from atlas_ds.schema.schema import Schema, schema_from_json
 from atlas_ds.shard.writer import ShardInfo
 from atlas_ds.store.local import explained, reword, write_file
 from atlas_ds.store.lock import locked, remove_folder
 from atlas_ds.store.owner import new_token, this_process
+from atlas_ds.store.regular import READ, is_regular, open_regular
 
 RESUME = "go on with resume=True (writer.position tells how many examples are safe), or begin again with overwrite=True"
 
@@ -89,9 +94,10 @@ class Output:
         self._read_base()
         if stopped is not None:
             self._take_over(stopped, options)
+        kept = named_twice(self.folder, found)
         for one in found:
-            if one != stopped and not one.at_work and (self.mode != "append" or not one.shards):
-                sweep(self.folder, one, named_elsewhere(self.folder, found, but=one.path))
+            if one is not stopped and not one.at_work and (self.mode != "append" or not one.shards):
+                sweep(self.folder, one, kept)
         if stopped is None:
             self.next_ordinal = first_ordinal(found, len(self.base.shards) if self.base else 0)
             self._head = Head(this_process(), new_token(), self.mode, alone, self.next_ordinal, self._base_mark(), options)
@@ -109,7 +115,7 @@ class Output:
             names = {info.path for _, info in one.shards}
             replaces = one.head is not None and one.head.mode == "overwrite" and self.standing is not None and one.head.base == digest(self.standing)
             if one.head is None or (names and names <= published and not one.at_work and not replaces):
-                sweep(self.folder, one, published)
+                sweep(self.folder, one, published.__contains__)
             else:
                 kept.append(one)
         return kept
@@ -155,6 +161,8 @@ class Output:
                 f"{self.folder}: the dataset was replaced since the writer to be resumed was stopped: write again without resume; "
                 f"the rows that it finished are in the shards that {stopped.path.name} names, which can be opened one by one"
             )
+        if self.base is not None and not self._old.isdisjoint(info.path for _, info in stopped.shards):
+            raise damaged(stopped.path, 1, "is followed by shards that the dataset has already")
         self._head = Head(this_process(), head.token, head.mode, True, head.first, head.base, options)
         self.journal = Journal(self.folder, self._head, [line for line in stopped.lines if "left" not in line], path=stopped.path)
         remove_temporary(self.folder, head.token)
@@ -227,7 +235,7 @@ class Output:
         if not self.is_own:
             raise DatasetChanged(f"{self.folder}: the folder was removed or replaced while it was written to: nothing is published; write the dataset again")
         for info in (info for infos in self.done.values() for info in infos):
-            if not (self.folder / info.path).is_file() or (self.folder / info.path).stat().st_size != info.bytes:
+            if not is_regular(self.folder / info.path, info.bytes):
                 raise DatasetChanged(f"{self.folder / info.path}: this finished shard was removed or changed meanwhile: write again with resume=True")
 
     def _newer(self, now: bytes | None) -> Manifest:
@@ -278,9 +286,9 @@ class Output:
     def is_own(self) -> bool:
         """Whether the journal is still this writer's: one that was left may be another's by now."""
         try:
-            with self.journal.path.open("rb") as file:
-                return self.journal.head.token.encode() in file.readline()
-        except OSError:
+            with open(open_regular(self.journal.path, READ | os.O_NOFOLLOW), "rb") as file:
+                return self.journal.head.token.encode() in file.readline(HEAD_BYTES)
+        except (OSError, CorruptError):
             return False
 
 
@@ -291,4 +299,4 @@ def said_with(error: BaseException, text: str) -> None:
     elif isinstance(error, AtlasError) and len(error.args) == 1:
         error.args = (f"{error.args[0]}; {text}",)
     else:
-        error.add_note(text)
+        error.add_note(printable(text))

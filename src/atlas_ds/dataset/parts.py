@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from atlas_ds.dataset.journal import Journal, journals, refuse_busy
+from atlas_ds.dataset.journal import Journal, journals, refuse_busy, remove_shards
 from atlas_ds.dataset.manifest import NAME, Manifest, Ranges, parse_manifest, read_standing, shard_names
 from atlas_ds.dataset.metadata import checked_metadata
 from atlas_ds.dataset.options import whole_number
-from atlas_ds.errors import SchemaError, WriterBusy
+from atlas_ds.errors import CorruptError, SchemaError, WriterBusy
 from atlas_ds.shard.icc import combined_icc
 from atlas_ds.shard.writer import ShardInfo
 from atlas_ds.store.local import link_file, write_file
 from atlas_ds.store.lock import locked
 from atlas_ds.store.owner import new_token
 from atlas_ds.store.paths import local_path
+from atlas_ds.store.regular import is_folder, is_regular, remove_regular
 
 PARTS = ".parts"
+DONE = "done.json"  # of a part that a bridge finished
+PART_NAME = re.compile("[0-9]{5,10}")
+MADE = re.compile(
+    r"[0-9]{5,15}-[0-9a-f]{16}\.atlas|atlas\.json|done\.json|\.atlas\.lock|\.atlas\.lock-held|\.writing(-[0-9a-f]{16})?\.json|\.tmp-.+"
+)  # files of a part's folder that a writer made
 ASIDE = ".tmp-parts-"  # parts that were joined, on their way out
 Parts = list[tuple[Path, Manifest]]
 
 
 def part_folder(root: Path, part: int) -> Path:
-    return root / PARTS / f"{part:05d}"
+    """Where a part is written. CorruptError where a link would lead the writer elsewhere."""
+    check_parts(root)
+    folder = root / PARTS / f"{part:05d}"
+    if folder.is_symlink():
+        raise not_folder(folder)
+    return folder
 
 
 def merge_parts(
@@ -54,23 +65,55 @@ def merge(path: Path, overwrite: bool, metadata: dict[str, Any] | None, count: i
             raise FileExistsError(f"{path}: a dataset is there: pass overwrite=True to replace it")
         old = shard_names(path, standing)
         for aside in path.glob(f"{ASIDE}*"):
-            shutil.rmtree(aside)
+            remove_parts(aside)
         manifest = join(path, read_parts(folders), metadata)
         if numbered(path, count) != folders:
             raise WriterBusy(f"{path}: a part was added while the parts were joined: wait until all are written, then join them again")
         write_file(path, NAME, manifest.dumps())
         aside = path / f"{ASIDE}{new_token()}"
         os.rename(path / PARTS, aside)  # in one step: parts that are half removed must not be joined again
-        shutil.rmtree(aside)
-        for name in old - {info.path for info in manifest.shards}:
-            (path / name).unlink(missing_ok=True)
+        if not remove_parts(aside) and not (path / PARTS).exists():
+            os.rename(aside, path / PARTS)  # what is in it is not ours
+        remove_shards(path, old - {info.path for info in manifest.shards})
+
+
+def check_parts(path: Path) -> None:
+    """CorruptError where the folder of parts is a link, or no folder: it would be written to, and emptied."""
+    if os.path.lexists(path / PARTS) and not is_folder(path / PARTS):
+        raise not_folder(path / PARTS)
+
+
+def not_folder(path: Path) -> CorruptError:
+    return CorruptError(f"{path}: is not a folder but a link or a file, which no writer of parts made: move it away")
+
+
+def remove_parts(folder: Path) -> bool:
+    """Removes a folder of parts: what writers made in it, and no other file. Whether nothing is left."""
+    for inner in sorted(folder.iterdir()) if is_folder(folder) else ():
+        if PART_NAME.fullmatch(inner.name):
+            remove_part(inner)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+    return not os.path.lexists(folder)
+
+
+def remove_part(folder: Path) -> None:
+    """Removes the folder of one part; where a file is in it that no writer made, that stays, and the folder."""
+    for file in folder.iterdir() if is_folder(folder) else ():
+        if MADE.fullmatch(file.name):
+            remove_regular(file)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def numbered(path: Path, count: int | None) -> list[Path]:
     """The folders of the parts, in the order of their numbers. FileNotFoundError if one is missing."""
+    check_parts(path)
     found = {}
-    for folder in (path / PARTS).iterdir() if (path / PARTS).is_dir() else ():
-        if re.fullmatch("[0-9]{5,}", folder.name):
+    for folder in (path / PARTS).iterdir() if is_folder(path / PARTS) else ():
+        if PART_NAME.fullmatch(folder.name):
+            if not is_folder(folder):
+                raise not_folder(folder)
             found[int(folder.name)] = folder
     if not found:
         raise FileNotFoundError(f"{path}: no parts are there: write them with AtlasDatasetWriter({str(path)!r}, part=0), part=1, ...")
@@ -92,9 +135,10 @@ def read_parts(folders: Sequence[Path]) -> Parts:
     parts: Parts = []
     for folder in folders:
         refuse_busy(folder, journals(folder), alone=True)
-        if not (folder / NAME).exists():
+        data = read_standing(folder)
+        if data is None:
             raise FileNotFoundError(f"{folder}: this part was never finished: run its writer again, with resume=True or from its start")
-        parts.append((folder, parse_manifest((folder / NAME).read_bytes(), str(folder / NAME))))
+        parts.append((folder, parse_manifest(data, str(folder / NAME))))
     schema = parts[0][1].schema
     for folder, manifest in parts:
         if manifest.schema != schema:
@@ -114,6 +158,8 @@ def join(path: Path, parts: Parts, metadata: dict[str, Any] | None) -> Manifest:
             splits[name] = (*splits.get(name, ()), *((a + row, b + row) for a, b in ranges))
         for info in manifest.shards:
             name = f"{len(shards):05d}-{info.root}.atlas"
+            if not is_regular(folder / info.path, info.bytes):
+                raise CorruptError(f"{folder / info.path}: is not the file of {info.bytes:,} bytes that the part's manifest names: write the part again")
             link_file(folder / info.path, path / name)
             shards.append(ShardInfo(name, info.rows, info.bytes, info.tail, info.root))
         row += manifest.rows

@@ -12,14 +12,15 @@ import numpy as np
 
 from atlas_ds import _core
 from atlas_ds.dataset import advice
-from atlas_ds.dataset.manifest import Manifest, Ranges
+from atlas_ds.dataset.manifest import Ranges
 from atlas_ds.dataset.numbers import Dtypes, dtypes_of, is_doubtful
-from atlas_ds.dataset.opening import VERIFY, Identity, Opened, Source, as_names, open_source, reopen_source, select_columns
+from atlas_ds.dataset.opening import VERIFY, Identity, Opened, Source, as_names, confirm, open_source, reopen_source, rows_of, select_columns
 from atlas_ds.dataset.pictures import Pictures, pictures_of
 from atlas_ds.dataset.place import add_note
 from atlas_ds.dataset.views import compose, positions, share_out
 from atlas_ds.dataset.workers import for_data_loader, views_as_bytes
 from atlas_ds.errors import CorruptError, LimitError
+from atlas_ds.printable import listed
 from atlas_ds.schema.batches import check_out
 from atlas_ds.schema.pictures import need_pictures
 from atlas_ds.schema.schema import Schema
@@ -64,7 +65,7 @@ class AtlasDataset(_core.Rows):
             need_pictures(decode)
         wanted = as_names(columns) if columns is not None else None
         opened = open_source(Source(str(local_path(path)), wanted, verify, io, copy, cache_bytes, decode))
-        self._setup(opened, split_rows(opened.manifest, split), "python", None)
+        self._setup(opened, split_rows(opened, split), "python", None)
 
     def _setup(self, opened: Opened, rows: range | np.ndarray, format: str, function: Callable[[Any], Any] | None) -> None:
         self._state, self._format, self._function = opened, format, function
@@ -257,7 +258,14 @@ class AtlasDataset(_core.Rows):
         return self.shards[int(self.table.shard_numbers(np.array([stored]))[0])].path
 
     def _positions(self, indices: Any) -> np.ndarray:
+        if isinstance(indices, slice):
+            self._confirm(self.rows[indices])
         return positions(indices, len(self))
+
+    def _confirm(self, rows: range | np.ndarray) -> None:
+        """Before an array of the numbers of these rows is made: the shards must have them."""
+        if isinstance(rows, range) and len(rows):
+            confirm(self._state, ((min(rows[0], rows[-1]), max(rows[0], rows[-1]) + 1),))
 
     def batch(self, indices: Any, columns: Sequence[str] | None = None, out: dict[str, np.ndarray] | None = None) -> Any:
         """Columns of the rows at indices (ints, negative too; a slice or bool mask; repeats allowed), shaped as an example is.
@@ -302,6 +310,8 @@ class AtlasDataset(_core.Rows):
 
     def split(self, fractions: Sequence[float], *, seed: int | None = None) -> list[AtlasDataset]:
         """Views that share out all rows: fractions must add up to 1 (or counts to len). seed None: in order; else at random, always the same."""
+        if seed is not None:
+            self._confirm(self.rows)
         return [self._view(rows) for rows in share_out(self.rows, fractions, seed)]
 
     def map(self, function: Callable[[Any], Any]) -> AtlasDataset:
@@ -416,13 +426,14 @@ def reopen(source: Source, identity: Identity, rows: range | np.ndarray, format:
     return view
 
 
-def split_rows(manifest: Manifest, split: str | None) -> range | np.ndarray:
+def split_rows(opened: Opened, split: str | None) -> range | np.ndarray:
+    manifest = opened.manifest
     if split is None:
         return range(manifest.rows)
     parts: Ranges | None = manifest.splits.get(split)
     if parts is None:
-        names = ", ".join(manifest.splits) or "none"
-        raise KeyError(f"no split {split!r}; the splits are: {names}")
+        raise KeyError(f"no split {split!r}; the splits are: {listed(manifest.splits)}")
     if len(parts) == 1:
         return range(*parts[0])
-    return np.concatenate([np.empty(0, np.int64), *(np.arange(a, b) for a, b in parts)])
+    confirm(opened, parts)
+    return rows_of(parts, f"{opened.source.path}: split {split!r}")

@@ -6,9 +6,13 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import rfc8785
+
 from atlas_ds.dataset.journal import Found, damaged
+from atlas_ds.dataset.manifest import brief
 from atlas_ds.errors import CorruptError
 from atlas_ds.progress import Progress
+from atlas_ds.schema.schema import schema_from_json
 from atlas_ds.shard.check import verify_shard
 from atlas_ds.shard.reader import open_shard
 from atlas_ds.shard.writer import ShardInfo
@@ -20,7 +24,7 @@ def check_together(folder: Path, stopped: Found, options: dict[str, Any]) -> Non
     was = stopped.head.options
     differ = [name for name in options if was.get(name) != options[name]]
     if differ:
-        given = ", ".join(f"{name}={was.get(name)!r}" for name in differ)
+        given = ", ".join(f"{name}={brief(was.get(name))}" for name in differ)
         now = ", ".join(f"{name}={options[name]!r}" for name in differ)
         raise ValueError(f"{stopped.path}: the writer to be resumed was given {given}, this one {now}: give the same, or begin again with overwrite=True")
     check_order(stopped)
@@ -37,7 +41,7 @@ def check_order(stopped: Found) -> None:
     numbers: dict[str | None, list[int]] = {split: [] for split in stopped.streams}
     for split, info in stopped.shards:
         if split is not None and split not in numbers:
-            raise damaged(stopped.path, 1, f"is followed by a shard of the split {split!r}, which was never begun")
+            raise damaged(stopped.path, 1, f"is followed by a shard of the split {split[:80]!r}, which was never begun")
         numbers.setdefault(split, []).append(int(info.path.partition("-")[0]))
     if None in numbers and len(numbers) > 1:
         raise damaged(stopped.path, 1, "is followed by shards with a split and without")
@@ -52,11 +56,13 @@ def check_order(stopped: Found) -> None:
 def whole_shards(folder: Path, stopped: Found, progress: bool) -> list[tuple[str | None, ShardInfo]]:
     """The finished shards that can be kept: of each split those before the first that is missing or damaged, which a warning names. Reads every byte."""
     kept, broken, shards = [], set(), stopped.shards
+    schema_json = rfc8785.dumps(schema_from_json(stopped.schema, where=str(stopped.path)).to_json()) if shards else b""
     with Progress(sum(info.bytes for _, info in shards), "checking finished shards", "bytes", progress) as bar:
         for number, (split, info) in enumerate(shards):
             if split in broken:
                 continue
             try:
+                need_file(folder / info.path)
                 verify_shard(folder / info.path, advance=bar.advance)
             except (CorruptError, OSError) as error:
                 broken.add(split)
@@ -64,14 +70,23 @@ def whole_shards(folder: Path, stopped: Found, progress: bool) -> list[tuple[str
                     why = f"resume goes on before a finished shard that is missing or damaged: {error}"
                     warnings.warn(f"{folder}: {why}", RuntimeWarning, stacklevel=5)
                 continue
-            compare(folder, stopped, info)
+            compare(folder, stopped, info, schema_json)
             kept.append((split, info))
     return kept
 
 
-def compare(folder: Path, stopped: Found, info: ShardInfo) -> None:
+def need_file(path: Path) -> None:
+    """CorruptError for a link: a writer makes files."""
+    if path.is_symlink():
+        raise CorruptError(f"{path}: is a link, which no writer made")
+
+
+def compare(folder: Path, stopped: Found, info: ShardInfo, schema_json: bytes) -> None:
     """CorruptError unless the journal and an intact shard say the same."""
     shard = open_shard(folder / info.path)
+    if shard.schema_json != schema_json:
+        cure = "move the shard and the journal away, or write again"
+        raise CorruptError(f"{stopped.path}: names {info.path}, whose columns are not those of the journal: {cure}")
     said = info.rows, info.bytes, info.tail, info.root
     found = shard.rows, shard.size, shard.size - shard.footer_offset, f"{shard.root:016x}"
     if said != found:

@@ -10,6 +10,7 @@ from typing import Any
 import rfc8785
 
 from atlas_ds.errors import CorruptError, LimitError, SchemaError
+from atlas_ds.printable import listed, printable
 from atlas_ds.schema.types import (
     MAX_DEPTH,
     MAX_DIMENSIONS,
@@ -58,10 +59,10 @@ class Schema:
         for field in self.fields:
             if field.name == name:
                 return field
-        raise KeyError(f"no column {name!r}; the columns are {', '.join(self.names)}")
+        raise KeyError(f"no column {name!r}; the columns are {listed(self.names)}")
 
     def __str__(self) -> str:
-        lines = [f"{field.name}: {field.type}{' or None' if field.nullable else ''}" for field in self.fields]
+        lines = [f"{printable(field.name)}: {printable(field.type)}{' or None' if field.nullable else ''}" for field in self.fields]
         return f"{self.container}\n  " + "\n  ".join(lines)
 
     def to_json(self) -> dict[str, Any]:
@@ -200,7 +201,7 @@ def _fields_from_json(data: list[Any], where: str, depth: int) -> tuple[Field, .
         name, leaves, null, numpy = item["name"], item["leaves"], item["nullable"], item.get("numpy", False)
         good_leaves = isinstance(leaves, list) and all(type(i) is int and 0 <= i < 65536 for i in leaves)
         if not isinstance(name, str) or not good_leaves or type(null) is not bool or type(numpy) is not bool:
-            raise CorruptError(f"{where}: schema: field {name!r} has a member of the wrong type")
+            raise CorruptError(f"{where}: schema: field {str(name)[:80]!r} has a member of the wrong type")
         field = Field(name, _type_from_json(item["type"], where, depth), null, numpy, tuple(leaves))
         if len(leaves) != len(own_leaves(field)):
             raise CorruptError(f"{where}: schema: field {name!r} has {len(leaves)} leaves, its type needs {len(own_leaves(field))}")

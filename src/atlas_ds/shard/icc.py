@@ -6,6 +6,7 @@ Of every shard the sums are kept (FORMAT.md, section 13); sums of shards add up,
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from atlas_ds import _core
-from atlas_ds.errors import CorruptError, SchemaError
+from atlas_ds.errors import SchemaError
+from atlas_ds.printable import printable
 from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.types import SCALARS, Field, Scalar, Word
 from atlas_ds.shard.reader import open_shard, shard_stats
@@ -22,6 +24,8 @@ from atlas_ds.shard.reader import open_shard, shard_stats
 CHUNK_ROWS = 256
 MOST_CLASSES = 1000  # different values up to which a column is one of classes
 HASH_CLASSES = 1024  # what texts of more different values are dealt to
+MOST_SUM = 1 << 53  # of what a shard's notes say
+MOST_REAL = 1e300
 HUGE = 1e140  # numbers from here on do not count: their squares would not add up
 
 
@@ -64,13 +68,14 @@ class Sums:
         if classes:
             between = classes["agree"] - sum(count * count for count in classes["counts"].values()) / self.rows
             within = self.rows - classes["agree"]
-        else:
-            assert self.numbers is not None
+        elif self.numbers:
             _, between, within = self.numbers
+        else:
+            return 0.0  # sums of shards that do not go together
         mean_between, mean_within = between / (self.chunks - 1), within / (self.rows - self.chunks)
         k0 = (self.rows - self.squares / self.rows) / (self.chunks - 1)
         whole = mean_between + (k0 - 1) * mean_within
-        return min(max((mean_between - mean_within) / whole, 0.0), 1.0) if whole > 0 else 0.0
+        return min(max((mean_between - mean_within) / whole, 0.0), 1.0) if 0 < whole < math.inf else 0.0
 
 
 def both_classes(one: dict[str, Any] | None, more: dict[str, Any] | None, most: int) -> dict[str, Any] | None:
@@ -171,18 +176,49 @@ class Tally:
 
 
 def combined_icc(paths: Iterable[Path], names: Sequence[str], schema: Schema) -> dict[str, float]:
-    """The ICC of columns over the rows of several shards, from their sums. ValueError names a shard that was written without them."""
+    """The ICC of columns over the rows of several shards, from their sums. A column of which a shard has no sums, or some that no writer makes, is
+    left out with a warning: they are notes, and rows do not depend on them."""
     totals: dict[str, Sums] = {}
+    lacking: dict[str, Path] = {}
     for path in paths:
-        found = shard_stats(open_shard(path)).get("icc", {})
+        found = shard_stats(open_shard(path))["icc"] if len(lacking) < len(names) else {}
         for name in names:
-            if name not in found:
-                raise ValueError(f"{path}: was written without icc=[{name!r}], so the column has none: write the dataset anew with it")
-            try:
-                sums = Sums(**found[name])
-                if name in totals:
-                    totals[name].add(sums)
-                totals.setdefault(name, sums)
-            except (AttributeError, KeyError, LookupError, TypeError) as cause:
-                raise CorruptError(f"{path}: stats: the sums of column {name!r} are not readable: {cause}") from cause
-    return {name: totals[name].icc() if name in totals else 0.0 for name in names}
+            sums = checked_sums(found.get(name), schema[name])
+            if sums is None:
+                lacking.setdefault(name, path)
+            elif name in totals:
+                totals[name].add(sums)
+            else:
+                totals[name] = sums
+    for name, path in lacking.items():
+        why = "its stats have no readable sums of it; write the dataset again to have the column's icc"
+        warnings.warn(f"{printable(path)}: icc of column {name!r} is left out: {why}", RuntimeWarning, stacklevel=5)
+    return {name: totals[name].icc() if name in totals else 0.0 for name in names if name not in lacking}
+
+
+def checked_sums(data: Any, field: Field) -> Sums | None:
+    """Sums as Tally.finish gave them for a column of this type; None for anything else."""
+    if not isinstance(data, dict) or data.keys() != {"rows", "chunks", "squares", "numbers", "classes", "hashed"}:
+        return None
+    whole = [data[name] for name in ("rows", "chunks", "squares")]
+    if not all(type(number) is int and 0 <= number < MOST_SUM for number in whole) or not whole[1] <= whole[0] <= whole[2] <= CHUNK_ROWS * whole[0]:
+        return None
+    numbers = data["numbers"]
+    if numbers is not None and not (isinstance(numbers, list) and len(numbers) == 3 and all(map(is_finite, numbers))):
+        return None
+    if not is_classes(data["classes"], MOST_CLASSES) or not is_classes(data["hashed"], HASH_CLASSES):
+        return None
+    needed = "hashed" if is_text(field) else "classes" if field.type == Scalar("bool") else "numbers"
+    return Sums(**data) if data[needed] is not None else None
+
+
+def is_finite(number: Any) -> bool:
+    return type(number) in (int, float) and abs(number) < MOST_REAL
+
+
+def is_classes(data: Any, most: int) -> bool:
+    if data is None:
+        return True
+    if not isinstance(data, dict) or data.keys() != {"agree", "counts"} or not is_finite(data["agree"]) or not isinstance(data["counts"], dict):
+        return False
+    return len(data["counts"]) <= most and all(type(count) is int and 0 <= count < MOST_SUM for count in data["counts"].values())

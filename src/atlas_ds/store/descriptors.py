@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from atlas_ds.errors import DatasetChanged
+from atlas_ds.store.regular import open_regular
 
 MOST = 64
 FEWEST = 4
 END_BYTES = 64  # at a file's end, by which it is told from another one
-READ = os.O_RDONLY | os.O_CLOEXEC
 FULL = (errno.EMFILE, errno.ENFILE)
 T = TypeVar("T")
 
@@ -93,13 +93,13 @@ def no_descriptor(error: OSError, path: str | os.PathLike[str]) -> OSError:
 
 
 def open_to_read(path: str | os.PathLike[str]) -> int:
-    """A new descriptor of a file, which the caller closes."""
+    """A new descriptor of a regular file, which the caller closes. CorruptError: a pipe, a device or a folder is there."""
     try:
-        return os.open(path, READ)
+        return open_regular(path)
     except OSError as error:
         if error.errno not in FULL:
             raise
-    return once_more(lambda: os.open(path, READ), path)
+    return once_more(lambda: open_regular(path), path)
 
 
 class ReadFile:

@@ -20,7 +20,7 @@ MOST_PIECES = 256  # that one call takes: IOV_MAX is 1,024
 AHEAD = 8 << 20  # bytes after which the system is asked to begin to write, so that the disk works meanwhile and fsync has less to wait for
 SYNC_FILE_RANGE_WRITE = 2  # linux/fs.h
 LIBC = ctypes.CDLL(None)
-PROCESS_FILE = re.compile(r"\.tmp-(?P<label>.+)-(?P<pid>[0-9]+)\.(?P<started>[0-9]+)\.(?P<here>[0-9a-f]{8})-[0-9]+")
+PROCESS_FILE = re.compile(r"\.tmp-(?P<label>.+)-(?P<pid>[0-9]{1,7})\.(?P<started>[0-9]{1,19})\.(?P<here>[0-9a-f]{8})-[0-9]+")
 CURES = {
     errno.ENOSPC: "the disk is full: make room there, or write elsewhere",
     errno.EDQUOT: "your quota there is used up: make room, or write elsewhere",

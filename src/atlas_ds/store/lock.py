@@ -15,10 +15,13 @@ from pathlib import Path
 from atlas_ds.errors import WriterBusy
 from atlas_ds.store.local import explained
 from atlas_ds.store.owner import has_ended, is_near, new_token, owner_from_json, this_process
+from atlas_ds.store.regular import open_regular, read_regular
 
 LOCK = ".atlas.lock"
+OPEN = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW  # never through a link: a stranger may have put it there
 HELD = ".atlas.lock-held"  # where there is no flock: it exists while somebody is inside
 NO_LOCKS = frozenset((errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL))
+MOST_BYTES = 1 << 16  # of such a file
 PATIENCE = 120.0  # seconds to wait for another's turn where there is no flock: it takes milliseconds
 NETWORK = ("nfs", "lustre", "cifs", "smb", "ceph", "gpfs", "glusterfs", "fuse", "9p", "virtiofs", "beegfs", "afs", "orangefs", "pvfs")
 
@@ -38,7 +41,7 @@ def try_flock(fd: int) -> bool | None:
 
 def is_flocked(path: Path) -> bool | None:
     """Whether a process holds the lock of a file; None if the file system has no locks."""
-    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    fd = open_regular(path, OPEN)
     try:
         taken = try_flock(fd)
     finally:
@@ -68,7 +71,7 @@ def _take_lock(folder: Path) -> int | None:
     """The locked file; None if there are no locks. The kernel drops the lock with its holder."""
     while True:
         with explained(folder / LOCK):
-            fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            fd = open_regular(folder / LOCK, OPEN | os.O_CREAT)
         try:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX)
@@ -87,7 +90,7 @@ def _take_lock(folder: Path) -> int | None:
 
 def _same_file(fd: int, path: Path) -> bool:
     try:
-        return os.path.samestat(os.fstat(fd), os.stat(path))
+        return os.path.samestat(os.fstat(fd), os.lstat(path))
     except FileNotFoundError:
         return False
 
@@ -129,11 +132,14 @@ def _create_whole(path: Path, data: bytes) -> bool:
 def _break_if_ended(path: Path) -> None:
     """Takes away the sign of a process that ended inside."""
     try:
-        judged = path.read_bytes()
+        judged = read_regular(path, MOST_BYTES, follow=False)
+    except FileNotFoundError:
+        return
+    try:
         data = json.loads(judged)
         data.pop("token", None)
         owner = owner_from_json(data)
-    except (FileNotFoundError, ValueError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return
     if not (is_near(owner) and has_ended(owner.pid, owner.started)):
         return
@@ -142,7 +148,7 @@ def _break_if_ended(path: Path) -> None:
         os.rename(path, aside)
     except FileNotFoundError:
         return
-    if aside.read_bytes() != judged:  # somebody else broke it first, and another came in: that one's sign goes back
+    if read_regular(aside, MOST_BYTES, follow=False) != judged:  # somebody else broke it first, and another came in: that one's sign goes back
         with contextlib.suppress(FileExistsError):
             os.link(aside, path)
     os.unlink(aside)

@@ -9,6 +9,11 @@ import zlib
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from atlas_ds.printable import printable
+
+MOST_PIDS = 1 << 22  # of Linux
+LONGEST = 256  # characters of a name that another machine gave
+
 
 @dataclass(frozen=True, slots=True)
 class Owner:
@@ -26,14 +31,16 @@ class Owner:
         return asdict(self)
 
     def __str__(self) -> str:
-        return f"process {self.pid} on {self.host}, since {self.since}"
+        return printable(f"process {self.pid} on {self.host}, since {self.since}")
 
 
 def owner_from_json(data: Any) -> Owner:
     """ValueError if data is not what to_json gave."""
     kinds = {"pid": int, "started": int, "host": str, "boot": str, "space": str, "since": str}
-    if not isinstance(data, dict) or data.keys() != kinds.keys() or not all(type(data[name]) is kind for name, kind in kinds.items()) or data["pid"] < 1:
+    if not isinstance(data, dict) or data.keys() != kinds.keys() or not all(type(data[name]) is kind for name, kind in kinds.items()):
         raise ValueError("not the description of a process")
+    if not (1 <= data["pid"] <= MOST_PIDS and 0 <= data["started"] < 1 << 63) or any(kind is str and len(data[name]) > LONGEST for name, kind in kinds.items()):
+        raise ValueError("a process that cannot be")
     return Owner(**data)
 
 

@@ -1,6 +1,7 @@
 """Files behind URLs (http, s3, gs, azure), through obstore, which only this file imports. Bytes by name; it knows no format.
 
-Credentials come from where each service's tools look: the environment, its files, the machine's role.
+Credentials come from where each service's tools look: the environment, its files, the machine's role. Without allow_http nothing is asked for or
+fetched but through TLS: not by a URL, an endpoint of the environment, or a redirect.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 from atlas_ds.errors import AtlasError, TruncatedError
 
 CHUNK = 4 << 20
+NOT_ALLOWED = ("builder error", "error following redirect")  # what obstore says where a connection would be without TLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +25,18 @@ class RemoteFile:
     url: str
     size: int
     version: str
+    allow_http: bool = False
 
     def open(self) -> io.BufferedReader:
         """Its bytes, once, from the first on."""
-        obstore, store, name = reach(self.url)
+        obstore, store, name = reach(self.url, self.allow_http)
         with naming(self.url):
             chunks = obstore.get(store, name).stream(min_chunk_size=CHUNK)
         return io.BufferedReader(Chunks(iter(chunks), self), 1 << 16)
 
     def read(self, start: int, size: int) -> bytes:
         """A range of its bytes, in one request. TruncatedError where the server has fewer now."""
-        obstore, store, name = reach(self.url)
+        obstore, store, name = reach(self.url, self.allow_http)
         with naming(self.url):
             data = bytes(obstore.get_range(store, name, start=start, length=size))
         if len(data) != size:
@@ -41,16 +44,26 @@ class RemoteFile:
         return data
 
 
-def look_up(url: str) -> RemoteFile:
-    """Asks the server for a file's size and version. FileNotFoundError if it is not there; other refusals are AtlasError."""
-    obstore, store, name = reach(url)
+def look_up(url: str, allow_http: bool = False) -> RemoteFile:
+    """Asks the server for a file's size and version. FileNotFoundError if it is not there; other refusals are AtlasError.
+
+    allow_http: whether the connection may be without TLS."""
+    obstore, store, name = reach(url, allow_http)
     with naming(url):
         meta = obstore.head(store, name)
-    return RemoteFile(url, int(meta["size"]), str(meta["e_tag"] or meta["last_modified"]))
+    return RemoteFile(url, int(meta["size"]), str(meta["e_tag"] or meta["last_modified"]), allow_http)
 
 
-def reach(url: str) -> tuple[ModuleType, Any, str]:
+def check_scheme(url: str, allow_http: bool) -> None:
+    """AtlasError for a URL of http without TLS, unless that is allowed."""
+    if not allow_http and url[:5].lower() == "http:":
+        why = "whoever is on the way can read and change what is fetched"
+        raise AtlasError(f"{url}: http is not protected (no TLS): {why}; write https://, or pass allow_http=True (--allow-http) if you trust the network")
+
+
+def reach(url: str, allow_http: bool) -> tuple[ModuleType, Any, str]:
     """(obstore, the store of a URL's folder, the file's name in it)."""
+    check_scheme(url, allow_http)
     try:
         import obstore
         from obstore.store import from_url
@@ -58,7 +71,7 @@ def reach(url: str) -> tuple[ModuleType, Any, str]:
         raise AtlasError(f"{url}: reading URLs needs obstore; install it: pip install 'atlas-ds[remote]'") from error
     folder, _, name = url.rpartition("/")
     with naming(url):
-        return obstore, from_url(folder, client_options={"allow_http": True}), name
+        return obstore, from_url(folder, client_options={"allow_http": allow_http}), name
 
 
 class naming:
@@ -75,6 +88,9 @@ class naming:
         why = str(error).split("\n", 1)[0]
         if isinstance(error, FileNotFoundError):
             raise FileNotFoundError(f"{self._url}: not there: {why}") from error
+        if any(words in why for words in NOT_ALLOWED):
+            cure = "perhaps its endpoint or a redirect is http without TLS; if you trust the network, pass allow_http=True (--allow-http)"
+            raise AtlasError(f"{self._url}: cannot be read: {why}; {cure}") from error
         raise AtlasError(f"{self._url}: cannot be read: {why}; check the address, your access and the network") from error
 
 

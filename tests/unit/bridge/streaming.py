@@ -6,6 +6,9 @@ import struct
 
 import numpy as np
 
+from atlas_ds.bridge import open_source
+from atlas_ds.bridge.source import Refused
+
 LEAF = {"type": None, "context": None, "children_spec": []}
 
 
@@ -45,3 +48,11 @@ def write_litdata(folder, data, *, items=3, entry=None, **config):
     whole = {"compression": None, "data_format": ["int", "str"], "data_spec": spec("n", "s"), "encryption": None, "item_loader": "PyTreeLoader"} | config
     (folder / "index.json").write_text(json.dumps({"chunks": [chunk], "config": whole}))
     return folder
+
+
+def rows(path):
+    """The examples of a source; the error of the first that is refused."""
+    out = [example for example, _ in open_source(path).examples()]
+    for refused in (example for example in out if isinstance(example, Refused)):
+        raise refused.error
+    return out

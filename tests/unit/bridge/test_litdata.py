@@ -8,14 +8,10 @@ import pytest
 
 from atlas_ds.bridge import detect, open_source
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError, TruncatedError, UnsupportedError
-from unit.bridge.streaming import LEAF, chunk_bytes, spec
+from unit.bridge.streaming import LEAF, chunk_bytes, rows, spec
 from unit.bridge.streaming import write_litdata as write
 
 ITEMS = [struct.pack("<2I", 8, len(s)) + struct.pack("<q", n) + s for n, s in ((7, b"seven"), (8, b""), (9, b"nine!"))]
-
-
-def rows(path):
-    return [example for example, _ in open_source(path).examples()]
 
 
 def refused(path, kind, words):

@@ -7,14 +7,10 @@ import pytest
 
 from atlas_ds.bridge import convert, detect, open_source
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError, TruncatedError, UnsupportedError
-from unit.bridge.streaming import shard_bytes
+from unit.bridge.streaming import rows, shard_bytes
 from unit.bridge.streaming import write_mds as write
 
 SAMPLES = [struct.pack("<I", len(s)) + struct.pack("<q", n) + s for n, s in ((7, b"seven"), (8, b""), (9, b"nine!"))]
-
-
-def rows(path):
-    return [example for example, _ in open_source(path).examples()]
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from webdataset.tariterators import base_plus_ext
 
 from atlas_ds import AtlasDataset, Media, import_webdataset, open_tar, types
 from atlas_ds.bridge.webdataset.samples import split_name
+from atlas_ds.cli import main
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError, TruncatedError, UnsupportedError
 from tests.support import same
 from tests.unit.bridge.tars import tar_bytes, write_tar
@@ -313,12 +314,23 @@ def test_urls(tmp_path: Path, served: tuple[str, Path]) -> None:
     url, folder = served
     many(folder, 3)
     (folder / "t-1.tar").write_bytes(gzip.compress((folder / "t-1.tar").read_bytes()))
-    told = import_webdataset(f"{url}/t-{{0..2}}.tar", tmp_path / "out")
+    told = import_webdataset(f"{url}/t-{{0..2}}.tar", tmp_path / "out", allow_http=True)
     assert told.rows == 150 and [int(row["txt"]) for row in rows(tmp_path / "out")] == [100 * k + i for k in range(3) for i in range(50)]
-    assert import_webdataset(f"{url}/t-0.tar", tmp_path / "none", dry_run=True).rows == 50
+    assert import_webdataset(f"{url}/t-0.tar", tmp_path / "none", dry_run=True, allow_http=True).rows == 50
     with pytest.raises(FileNotFoundError, match="nix"):
-        import_webdataset(f"{url}/nix.tar", tmp_path / "no")
+        import_webdataset(f"{url}/nix.tar", tmp_path / "no", allow_http=True)
     assert not (tmp_path / "no").exists()
+
+
+def test_http_without_tls_must_be_allowed(tmp_path: Path, served: tuple[str, Path]) -> None:
+    url, folder = served
+    many(folder, 1)
+    with pytest.raises(AtlasError, match=r"t-0\.tar: http is not protected \(no TLS\).*allow_http=True"):
+        import_webdataset(f"{url}/t-0.tar", tmp_path / "out")
+    with pytest.raises(AtlasError, match="no TLS"):
+        import_webdataset([str(folder / "t-0.tar"), f"{url}/t-0.tar".replace("http", "HTTP")], tmp_path / "out")
+    assert main(["convert", f"{url}/t-0.tar", str(tmp_path / "out")]) == 1 and not (tmp_path / "out").exists()
+    assert main(["convert", "--allow-http", "--quiet", f"{url}/t-0.tar", str(tmp_path / "out")]) == 0 and len(rows(tmp_path / "out")) == 50
 
 
 def test_missing_files_are_named(tmp_path: Path) -> None:

@@ -61,6 +61,7 @@ def test_one_line():
     assert one_line(KeyError("no column 'a'")) == "no column 'a'"
     assert one_line(ValueError("a\n  b")) == "a b"
     assert one_line(ValueError()) == "ValueError"
+    assert one_line(ValueError("x" * 50_000)) == "x" * 4000 + "..."
 
 
 class Terminal(io.StringIO):

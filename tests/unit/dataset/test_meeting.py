@@ -437,18 +437,18 @@ def test_parts_that_are_still_written(tmp_path):
 
 def test_parts_that_were_half_removed(tmp_path, monkeypatch):
     """Interrupted after the dataset was published: what is left of the parts must not be joined again."""
-    import shutil
+    from atlas_ds.dataset import parts
 
     for k in range(4):
         write(tmp_path / "d", range(10 * k, 10 * k + 10), part=k, schema=int)
-    rmtree = shutil.rmtree
+    remove_part = parts.remove_part
 
     def interrupted(folder):
-        rmtree(folder / "00003")
+        remove_part(folder.parent / "00003")
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(shutil, "rmtree", interrupted)
+        patch.setattr(parts, "remove_part", interrupted)
         merge_parts(tmp_path / "d")
     with pytest.raises(FileNotFoundError, match="no parts are there"):
         merge_parts(tmp_path / "d", overwrite=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from atlas_ds.errors import DatasetChanged
-from atlas_ds.store import descriptors
+from atlas_ds.store import descriptors, span
 from atlas_ds.store.descriptors import ReadFile, open_to_read
 from atlas_ds.store.span import AnonymousSpan, open_mapped
 from support import child, fd_count
@@ -177,9 +177,13 @@ def test_where_no_memory_is_left(tmp_path):
         assert "cannot be mapped into memory: Cannot allocate memory" in line and "vm.max_map_count" in line and "ulimit -v" in line and "large'" in line
 
 
-def test_a_file_system_that_cannot_map():
+def test_a_file_system_that_cannot_map(files, monkeypatch):
+    def refused(fd, size):
+        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+
+    monkeypatch.setattr(span, "Mapping", refused)
     with pytest.raises(OSError, match=r'cannot be mapped into memory: .*: open the dataset with io="pread": \'/'):
-        open_mapped(Path("/"))
+        open_mapped(files[0])
 
 
 def test_after_a_fork_both_read(files):

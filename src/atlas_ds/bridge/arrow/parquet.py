@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from atlas_ds.bridge.arrow.errors import arrow_errors, pyarrow
+from atlas_ds.bridge.arrow.footer import null_counts
 from atlas_ds.bridge.arrow.plain import bare, is_list
 from atlas_ds.bridge.arrow.tables import Look, arrow_table, count_leaves, nulls_of
 from atlas_ds.bridge.files.table import Table
@@ -41,11 +42,12 @@ def _look(path: Path) -> Look:
     with arrow_errors(path, BROKEN), _open(path) as file:
         schema, rows = file.schema_arrow, int(file.metadata.num_rows)
         nulls, holes = set(), set()
+        groups = null_counts(path)
         leaf = 0
         for column in schema:
             leaves = range(leaf, leaf + count_leaves(column.type))
             leaf = leaves.stop
-            counts = [_null_count(file.metadata, number) for number in leaves]
+            counts = [_null_count(groups, number) for number in leaves]
             if not any(count is None or count for count in counts):
                 continue
             found = _nulls_by_reading(file, column, flat=counts if len(counts) == 1 and not _is_nested(column.type) else None)
@@ -61,14 +63,14 @@ def _is_nested(kind: Any) -> bool:
     return is_list(kind) or t.is_struct(kind) or t.is_map(kind)
 
 
-def _null_count(metadata: Any, leaf: int) -> int | None:
+def _null_count(groups: list[list[int | None]], leaf: int) -> int | None:
     """The nulls of a leaf in all row groups; None where a group does not say it."""
     total = 0
-    for group in range(metadata.num_row_groups):
-        found = metadata.row_group(group).column(leaf).statistics
-        if found is None or not found.has_null_count:
+    for leaves in groups:
+        count = leaves[leaf] if leaf < len(leaves) else None
+        if count is None:
             return None
-        total += found.null_count
+        total += count
     return total
 
 

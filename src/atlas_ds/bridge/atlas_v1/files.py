@@ -5,29 +5,34 @@ Everything that can be known without unpickling is checked here. What is in a bl
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from atlas_ds.bridge.opening import unreadable
+from atlas_ds.bridge.compression.blocks import check_expansion
+from atlas_ds.bridge.compression.reading import FREE_BYTES, MAX_EXPANSION
+from atlas_ds.bridge.opening import check_inside, map_bytes, open_regular, read_all, read_json, unreadable
+from atlas_ds.bridge.source import Refused
+from atlas_ds.bridge.values.npy import view_npy
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, TruncatedError, UnsupportedError
 from atlas_ds.store.span import open_mapped
 
 NONE, PLAIN, SHARED, OWN = range(4)  # compression_strategy
 MAX_BLOCK = 4 << 30  # bytes of a block before compression: one block is held in memory at a time
 MAX_META = 64 << 20  # a meta.json is a few bytes per shard
+MAX_DICTIONARY = 1 << 30  # zstd's own have 112 KB
 META, DATA, INDEX, DICTIONARY = "meta.json", "data.bin", "index.npy", "zstd_dict.bin"
 Decompress = Callable[[int, bytes], bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """A shard whose files fit together. offsets: where each block begins, then the end; dictionary: what its blocks need, if any."""
+    """A shard whose files fit together, or with the error that says why they do not. offsets: where each block begins, then the end; dictionary: what
+    its blocks need, if any."""
 
     folder: Path
     rows: int
@@ -35,6 +40,7 @@ class Shard:
     compressed: bool
     offsets: npt.NDArray[np.unsignedinteger[Any]]
     dictionary: bytes | None
+    error: AtlasError | None = None
 
     def rows_of(self, block: int) -> int:
         """Examples that a block must hold: block_size, or in the last block what is left."""
@@ -61,10 +67,14 @@ def looks_like_v1(folder: Path) -> bool:
     return "shard_sizes" in meta or {"block_size", "stored_examples"} <= set(meta)
 
 
-def read_layout(path: Path) -> Layout:
-    """All shards of a dataset, or of a single shard's folder, checked. Nothing is decompressed."""
+def read_layout(path: Path, *, follow_links: bool = False) -> Layout:
+    """All shards of a dataset, or of a single shard's folder, checked. Nothing is decompressed. follow_links: to files outside of the folder."""
+    for file in (path / META, path / DICTIONARY):
+        check_inside(path, file, follow_links)
     meta = read_meta(path)
     if "stored_examples" in meta:
+        for name in (DATA, INDEX):
+            check_inside(path, path / name, follow_links)
         shard = read_shard(path, path.parent, meta)
         return Layout((shard,), (), shard.rows)
     check_version(path, meta)
@@ -72,15 +82,27 @@ def read_layout(path: Path) -> Layout:
     if not isinstance(sizes, list) or not all(is_count(size) for size in sizes):
         raise CorruptError(f"{path / META}: shard_sizes must be a list of whole numbers from 0 on; restore the file")
     folders = shard_folders(path, len(sizes))
+    for file in (folder / name for folder in folders.values() for name in (META, DATA, INDEX, DICTIONARY)):
+        check_inside(path, file, follow_links)
     shards = []
     for number, folder in sorted(folders.items()):
-        shard = read_shard(folder, path, read_meta(folder))
-        if shard.rows != sizes[number]:
-            listed = f"{path / META} gives shard {number} {sizes[number]:,}"
-            raise CorruptError(f"{folder / META}: stored_examples is {shard.rows:,}, but {listed}; restore the shard")
-        shards.append(shard)
+        shards.append(shard_or_error(folder, path, sizes[number], number))
     missing = tuple((number, sizes[number]) for number in range(len(sizes)) if number not in folders)
     return Layout(tuple(shards), missing, sum(sizes))
+
+
+def shard_or_error(folder: Path, root: Path, rows: int, number: int) -> Shard:
+    """A shard that must have so many rows. One that is damaged stands there with its error, if it has rows to lose."""
+    try:
+        shard = read_shard(folder, root, read_meta(folder))
+        if shard.rows != rows:
+            listed = f"{root / META} gives shard {number} {rows:,}"
+            raise CorruptError(f"{folder / META}: stored_examples is {shard.rows:,}, but {listed}; restore the shard")
+    except AtlasError as error:
+        if not rows:
+            raise
+        return Shard(folder, rows, rows, False, np.empty(0, np.uint64), None, error)
+    return shard
 
 
 def shard_folders(path: Path, count: int) -> dict[int, Path]:
@@ -100,17 +122,10 @@ def shard_folders(path: Path, count: int) -> dict[int, Path]:
 
 def read_meta(folder: Path) -> dict[str, Any]:
     file = folder / META
-    try:
-        if file.stat().st_size > MAX_META:
-            raise LimitError(f"{file}: larger than {MAX_META >> 20} MiB; this is no meta.json of torch-atlas-ds")
-        meta = json.loads(file.read_bytes())
-    except FileNotFoundError:
+    if not file.exists():
         what = "its writer was killed before the end; whole shard folders in it can be imported one by one" if folder.is_dir() else "check the path"
-        raise TruncatedError(f"{file}: is missing: {what}") from None
-    except OSError as error:
-        raise unreadable(file, error) from error
-    except (ValueError, RecursionError) as error:
-        raise CorruptError(f"{file}: not JSON: {error}; restore the file") from error
+        raise TruncatedError(f"{file}: is missing: {what}")
+    meta = read_json(file, MAX_META)
     if not isinstance(meta, dict):
         raise CorruptError(f"{file}: not a JSON object; restore the file")
     return meta
@@ -154,14 +169,13 @@ def strategy_of(folder: Path, meta: dict[str, Any]) -> int:
 def read_index(folder: Path, blocks: int) -> npt.NDArray[np.unsignedinteger[Any]]:
     """The offsets of the blocks, mapped, once they are known to lie in order inside data.bin and to end with it."""
     file = folder / INDEX
+    if not file.exists():
+        raise TruncatedError(f"{file}: is missing; restore the shard")
+    data = map_bytes(file)  # beyond the checks; the mapping that is kept is one without a descriptor
     try:
-        index = cast("np.memmap[Any, np.dtype[Any]]", np.load(file, mmap_mode="r", allow_pickle=False))
-    except FileNotFoundError:
-        raise TruncatedError(f"{file}: is missing; restore the shard") from None
-    except OSError as error:
-        raise unreadable(file, error) from error
-    except (ValueError, EOFError) as error:
-        raise CorruptError(f"{file}: not a readable array: {error}; restore the file") from error
+        index = view_npy(data, str(file))
+    except (CorruptError, UnsupportedError, LimitError) as error:
+        raise CorruptError(f"{file}: not a readable array: {str(error).removeprefix(f'{file}: ')}") from error
     if index.ndim != 1 or index.dtype.kind != "u":
         raise CorruptError(f"{file}: {index.dtype} of shape {index.shape}, not one row of unsigned integers; restore the file")
     if len(index) != blocks + 1:
@@ -176,7 +190,7 @@ def read_index(folder: Path, blocks: int) -> npt.NDArray[np.unsignedinteger[Any]
     if int(index[-1]) != size:
         raise CorruptError(f"{folder / DATA}: has {size:,} bytes, but the index ends at {int(index[-1]):,}; restore the shard")
     try:  # NumPy's mapping keeps a descriptor, of which a dataset may have more shards than a process has
-        return np.frombuffer(memoryview(open_mapped(file)), index.dtype, len(index), index.offset)
+        return np.frombuffer(memoryview(open_mapped(file)), np.dtype(index.dtype), len(index), len(data) - index.nbytes)
     except OSError as error:
         raise unreadable(file, error) from error
 
@@ -197,23 +211,19 @@ def read_dictionary(folder: Path, root: Path, strategy: int) -> bytes | None:
         return None
     places = (root, folder) if strategy == SHARED else (folder, root)
     for place in places:
-        try:
-            return (place / DICTIONARY).read_bytes()
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise unreadable(place / DICTIONARY, error) from error
+        if (place / DICTIONARY).exists():
+            return read_all(place / DICTIONARY, MAX_DICTIONARY)
     raise CorruptError(f"{places[0] / DICTIONARY}: is missing, and the blocks of {folder} cannot be decompressed without it; restore the file")
 
 
-def blocks_of(shard: Shard) -> Iterator[tuple[int, bytes]]:
-    """Each block's number and its bytes as they were before compression, one at a time."""
+def blocks_of(shard: Shard, max_expansion: int = MAX_EXPANSION) -> Iterator[tuple[int, bytes | Refused]]:
+    """Each block's number and its bytes as they were before compression, one at a time; Refused where it cannot be decompressed."""
     if shard.rows == 0:
         return
-    decompress = decompressor(shard)
+    decompress = decompressor(shard, max_expansion)
     offsets = shard.offsets
     try:
-        with (shard.folder / DATA).open("rb") as file:
+        with open_regular(shard.folder / DATA) as file:
             for block in range(len(offsets) - 1):
                 size = int(offsets[block + 1]) - int(offsets[block])
                 if size > MAX_BLOCK:
@@ -221,12 +231,19 @@ def blocks_of(shard: Shard) -> Iterator[tuple[int, bytes]]:
                 data = file.read(size)
                 if len(data) != size:
                     raise TruncatedError(f"{shard.folder / DATA}: block {block}: {len(data):,} of {size:,} bytes; did the file change meanwhile?")
-                yield block, decompress(block, data)
+                yield block, _attempt(decompress, block, data, shard.rows_of(block))
     except OSError as error:
         raise unreadable(shard.folder / DATA, error) from error
 
 
-def decompressor(shard: Shard) -> Decompress:
+def _attempt(decompress: Decompress, block: int, data: bytes, rows: int) -> bytes | Refused:
+    try:
+        return decompress(block, data)
+    except (CorruptError, LimitError) as error:
+        return Refused(error, rows)
+
+
+def decompressor(shard: Shard, max_expansion: int) -> Decompress:
     """A function of (block, stored bytes) for the blocks of a shard."""
     if not shard.compressed:
         return lambda block, data: data
@@ -244,7 +261,12 @@ def decompressor(shard: Shard) -> Decompress:
             known = size != zstandard.CONTENTSIZE_UNKNOWN
             if known and size > MAX_BLOCK:
                 raise LimitError(f"{place}: announces {size:,} bytes, more than {MAX_BLOCK:,}")
-            return bytes(context.decompress(data, max_output_size=0 if known else MAX_BLOCK, allow_extra_data=False))
+            if not known:  # torch-atlas-ds writes no such frames
+                most = min(MAX_BLOCK, max(FREE_BYTES, max_expansion * len(data)))
+                with context.stream_reader(data) as reader:
+                    size = len(reader.read(most + 1))
+            check_expansion(len(data), size, place, max_expansion)
+            return bytes(context.decompress(data, max_output_size=0 if known else max(size, 1), allow_extra_data=False))
         except zstandard.ZstdError as error:
             raise CorruptError(f"{place}: not one whole zstd frame of this shard: {error}; restore the shard") from error
         except MemoryError:

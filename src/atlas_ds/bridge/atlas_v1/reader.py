@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from atlas_ds.bridge.atlas_v1.files import Layout, Shard, blocks_of, need_zstandard, read_layout
-from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Row, Source
-from atlas_ds.errors import AtlasError, CorruptError, SchemaError, TruncatedError, UnsupportedError
+from atlas_ds.bridge.refusals import Refusals
+from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Refused, Row, Source
+from atlas_ds.errors import AtlasError, CorruptError, LimitError, SchemaError, TruncatedError, UnsupportedError
 from atlas_ds.schema.values import to_numpy
 
 MISSING = ("error", "skip")
@@ -31,12 +32,18 @@ def read_atlas_v1(path: Path, options: ReadOptions = DEFAULTS) -> Source:
             f"{path}: a dataset of torch-atlas-ds (version 1). Its examples are pickles, and reading a pickle can run any program that its writer"
             " put there. If you trust whoever wrote it, say so: --trust-pickle, or trust_pickle=True in Python"
         )
-    layout = read_layout(path)
+    layout = read_layout(path, follow_links=options.follow_links)
     if layout.missing and options.missing == "error":
         raise TruncatedError(
             f"{path}: of {len(layout.shards) + len(layout.missing)} shards these are missing: {listed(layout)}."
             " Restore them, or leave their rows out: --missing skip, or missing='skip' in Python"
         )
+    damaged = Refusals()
+    for shard in layout.shards:
+        if shard.error is not None:
+            damaged.add(shard.error, shard.rows)
+    if damaged.errors and options.on_error == "raise":  # said before anything is unpickled
+        raise damaged.as_error(layout.rows)
     if any(shard.compressed and shard.rows for shard in layout.shards):
         need_zstandard()
     ends = list(accumulate(shard.rows for shard in layout.shards))
@@ -48,7 +55,7 @@ def read_atlas_v1(path: Path, options: ReadOptions = DEFAULTS) -> Source:
 
     def examples() -> Iterator[Row]:
         for shard in layout.shards:
-            for example in examples_of(shard):
+            for example in examples_of(shard, options.max_expansion):
                 yield example, None
 
     return Source("atlas-v1", examples, sum(shard.rows for shard in layout.shards), notes=notes(layout), place=place)
@@ -74,19 +81,46 @@ def notes(layout: Layout) -> tuple[str, ...]:
     return (f"{len(layout.missing)} missing shards left out, {lost:,} of {layout.rows:,} rows: shard {listed(layout)}; the rows behind them move up",)
 
 
-def examples_of(shard: Shard) -> Iterator[Any]:
-    """The examples of a shard, a block at a time."""
-    for block, data in blocks_of(shard):
-        place = f"{shard.folder}: block {block}"
-        found, rows = unpickle(data, place), shard.rows_of(block)
-        del data  # only the examples are held while they are used
+def examples_of(shard: Shard, max_expansion: int) -> Iterator[Any]:
+    """The examples of a shard, a block at a time. A block that cannot be read loses its examples, a shard's file all that follow in it."""
+    if shard.error is not None:
+        yield Refused(shard.error, shard.rows)
+        return
+    done = 0
+    try:
+        for block, data in blocks_of(shard, max_expansion):
+            place, rows, first = f"{shard.folder}: block {block}", shard.rows_of(block), block * shard.block_size
+            found = data if isinstance(data, Refused) else examples_of_block(data, place, rows)
+            del data  # only the examples are held while they are used
+            done += rows
+            if isinstance(found, Refused):
+                yield found
+                continue
+            for i, example in enumerate(found):
+                yield checked(example, f"{place}, example {first + i} of the shard")
+    except AtlasError as error:
+        yield Refused(error, shard.rows - done)
+
+
+def examples_of_block(data: bytes, place: str, rows: int) -> list[Any] | Refused:
+    try:
+        found = unpickle(data, place)
         if type(found) is not list:
             raise CorruptError(f"{place}: holds a {type(found).__name__}, not a list of examples; restore the shard")
         if len(found) != rows:
             raise CorruptError(f"{place}: holds {len(found):,} examples, but stored_examples and block_size leave {rows:,} for it; restore the shard")
-        for i, example in enumerate(found):
-            check_tensors(example, f"{place}, example {block * shard.block_size + i} of the shard", "")
-            yield example
+    except (CorruptError, UnsupportedError, LimitError) as error:
+        return Refused(error, rows)
+    return found
+
+
+def checked(example: Any, place: str) -> Any:
+    """The example, or Refused if it holds what has no NumPy form."""
+    try:
+        check_tensors(example, place, "")
+    except (SchemaError, LimitError) as error:
+        return Refused(error)
+    return example
 
 
 def unpickle(data: bytes, place: str) -> Any:
@@ -98,7 +132,7 @@ def unpickle(data: bytes, place: str) -> Any:
     except (ImportError, AttributeError) as error:
         raise UnsupportedError(f"{place}: its examples need {error}; run this where the program that wrote them can be imported") from error
     except MemoryError:
-        raise
+        raise LimitError(f"{place}: its examples do not fit into memory, or it claims sizes that it does not have; restore the shard") from None
     except Exception as error:  # it runs its writer's code, which may raise anything
         raise CorruptError(f"{place}: cannot be unpickled: {type(error).__name__}: {error}; restore the shard") from error
 

@@ -11,13 +11,23 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from atlas_ds.bridge.compression.reading import FREE_BYTES, MAX_EXPANSION
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, TruncatedError, UnsupportedError
 
 EXTRA = "pip install 'atlas-ds[streaming]'"
 MAX_UNPACKED = 1 << 34  # more is read into memory by nobody; both formats address 4 GiB a file
 
 
-def unpack(data: memoryview, algorithm: str, size: int, place: str) -> bytes:
+def check_expansion(packed: int, size: int, place: str, max_expansion: int) -> None:
+    """LimitError where so many bytes are said to become so many more, as bombs do; before anything is allocated for them."""
+    if size > FREE_BYTES and size > max_expansion * packed:
+        raise LimitError(
+            f"{place}: {packed:,} bytes are said to expand to {size:,}, more than {max_expansion} times as many; if you trust it, raise the limit:"
+            f" --max-expansion {-(-size // max(packed, 1))}, or max_expansion= in Python"
+        )
+
+
+def unpack(data: memoryview, algorithm: str, size: int, place: str, max_expansion: int = MAX_EXPANSION) -> bytes:
     """`size` bytes, no more are ever made. `algorithm` may carry a level ("zstd:3")."""
     name = algorithm.partition(":")[0]
     decode = _DECODERS.get(name)
@@ -25,6 +35,7 @@ def unpack(data: memoryview, algorithm: str, size: int, place: str) -> bytes:
         raise UnsupportedError(f"{place}: compressed with {name!r}, which is not known; {', '.join(_DECODERS)} are")
     if size > MAX_UNPACKED:
         raise LimitError(f"{place}: {size:,} bytes after decompression, more than {MAX_UNPACKED:,}; write smaller files")
+    check_expansion(len(data), size, place, max_expansion)
     out = decode(data, size, place)
     if len(out) != size:
         raise CorruptError(f"{place}: {name} gives {'more than ' if len(out) > size else ''}{min(len(out), size):,} bytes, not {size:,}; fetch it again")

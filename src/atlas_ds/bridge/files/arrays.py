@@ -5,30 +5,26 @@ Pickled (object) arrays are refused, always. Arrays inside a folder of samples a
 
 from __future__ import annotations
 
-import zipfile
-import zlib
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from atlas_ds.bridge.opening import unreadable
-from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Row, Source
-from atlas_ds.errors import AtlasError, CorruptError, SchemaError, UnsupportedError
+from atlas_ds.bridge.opening import map_bytes, open_regular, unreadable
+from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Refused, Row, Source
+from atlas_ds.bridge.values.npy import npz_members, view_npy
+from atlas_ds.errors import CorruptError, LimitError, SchemaError
 
 Array = npt.NDArray[np.generic]
 
 
 def read_npy(path: Path, options: ReadOptions = DEFAULTS) -> Source:
     """Rows as {"value": row}, or one column per field if the array is structured."""
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except (ValueError, EOFError) as error:
-        raise _bad_array(path, error) from error
-    columns = {"value": array}
+    array = view_npy(map_bytes(path), str(path))
+    columns: dict[str, Array] = {"value": array}
     if array.dtype.names:
         columns = {name: array[name] for name in array.dtype.names}
     return _columns("npy", path, columns)
@@ -37,35 +33,24 @@ def read_npy(path: Path, options: ReadOptions = DEFAULTS) -> Source:
 def read_npz(path: Path, options: ReadOptions = DEFAULTS) -> Source:
     """Rows across all arrays of the archive, which are held in memory: zip members cannot be memory-mapped."""
     columns: dict[str, Array] = {}
-    name = ""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            for name in archive.files:
-                columns[name] = archive[name]
-    except zipfile.BadZipFile as error:
-        raise CorruptError(f"{path}: {name or 'directory'}: {error}; save it again with numpy.savez") from error
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            for name, member in npz_members(file, size, str(path), None, options.max_expansion):
+                columns[name] = view_npy(member, f"{path}: member {name!r}")
     except OSError as error:
         raise unreadable(path, error) from error
-    except (ValueError, EOFError, zlib.error) as error:
-        raise _bad_array(f"{path}: {name}" if name else path, error) from error
+    except MemoryError:
+        raise LimitError(f"{path}: its arrays do not fit into memory; save them as .npy files, which are mapped") from None
     if not columns:
         raise SchemaError(f"{path}: holds no array; nothing to convert")
     return _columns("npz", path, columns)
-
-
-def _bad_array(place: Path | str, error: Exception) -> AtlasError:
-    if "Object arrays" in str(error) or "Python objects" in str(error):  # NumPy's words; it has no error type for it
-        return UnsupportedError(f"{place}: an object array, which is a pickle and may run code; save numbers or text")
-    reason = "it is no NumPy file" if "pickled data" in str(error) else str(error).rstrip(".")
-    return CorruptError(f"{place}: not a readable array: {reason}; save it again with NumPy")
 
 
 def _columns(kind: str, path: Path, columns: dict[str, Array]) -> Source:
     for name, array in columns.items():
         if array.ndim == 0:
             raise SchemaError(f"{path}: {name} is a single number, not rows; give it a first axis")
-        if array.dtype.hasobject:
-            raise UnsupportedError(f"{path}: {name} is an object array, which is a pickle; save numbers or text")
     lengths = {name: len(array) for name, array in columns.items()}
     if len(set(lengths.values())) > 1:
         listed = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
@@ -73,13 +58,24 @@ def _columns(kind: str, path: Path, columns: dict[str, Array]) -> Source:
     total = next(iter(lengths.values()))
     if total == 0:
         raise SchemaError(f"{path}: the arrays have no rows; nothing to convert")
+    texts = [name for name, array in columns.items() if array.dtype.kind == "U"]
     native = {name: array.dtype.newbyteorder("=") for name, array in columns.items()}
 
     def examples() -> Iterator[Row]:
         for row in range(total):
+            wrong = next((name for name in texts if not _is_text(columns[name][row : row + 1])), None)
+            if wrong is not None:
+                yield Refused(CorruptError(f"{path}: row {row}: {wrong} has a character above U+10FFFF, which no text has; write the file again")), None
+                continue
             yield {name: _value(array[row], native[name]) for name, array in columns.items()}, None
 
     return Source(kind, examples, total)
+
+
+def _is_text(array: Array) -> bool:
+    """NumPy looks at no character; a str made of such ones could not be read again."""
+    codes = np.ascontiguousarray(array, array.dtype.newbyteorder("=")).view(np.uint32)
+    return int(codes.max(initial=0)) <= sys.maxunicode
 
 
 def _value(item: object, dtype: np.dtype[np.generic]) -> object:

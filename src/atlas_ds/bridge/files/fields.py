@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from atlas_ds.bridge.opening import open_regular, unreadable
+from atlas_ds.bridge.opening import map_bytes, open_regular, unreadable
 from atlas_ds.bridge.values.by_extension import decode_value, kind_name, value_spec
 from atlas_ds.bridge.values.media import checked_media
+from atlas_ds.bridge.values.npy import view_npy
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError
 from atlas_ds.schema.types import array, tensor
 
@@ -80,12 +81,4 @@ def _array_spec(paths: list[Path]) -> object:
 
 def _look_at_array(path: Path) -> np.ndarray[Any, Any]:
     """Its dtype and shape; the values stay in the file."""
-    try:
-        found = np.load(path, mmap_mode="r" if path.stat().st_size else None, allow_pickle=False)
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except (ValueError, EOFError) as error:
-        raise CorruptError(f"{path}: not a readable .npy array: {error}; save it again with numpy.save") from error
-    if not isinstance(found, np.ndarray):
-        raise CorruptError(f"{path}: a zip archive, not one array; save it with numpy.save")
-    return found
+    return view_npy(map_bytes(path), str(path))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from atlas_ds.errors import CorruptError, SchemaError, TruncatedError
+from atlas_ds.bridge.source import Refused
+from atlas_ds.errors import AtlasError, CorruptError, SchemaError, TruncatedError
 from atlas_ds.schema.types import tensor
 
 
@@ -38,20 +39,31 @@ def decode_parts(data: bytes, start: int, sizes: Sequence[int], columns: Sequenc
             values.append(encoding.decode(data[start : start + size]))
         except SchemaError as error:
             raise SchemaError(f"{place}: column {name!r}: {error}") from error
-        except (ValueError, IndexError, struct.error, RecursionError) as error:
+        except (ValueError, IndexError, OverflowError, struct.error, RecursionError) as error:
             raise CorruptError(f"{place}: column {name!r}: {error}; fetch the file again, or write it again") from error
         start += size
     return values
 
 
-def settle(columns: Sequence[Column], first: Callable[[], Sequence[object]]) -> tuple[Column, ...]:
-    """The columns; where only a sample tells the dtype, that of the first one, which the others must have, too."""
+def settle(columns: Sequence[Column], samples: Iterator[list[object] | Refused]) -> tuple[Column, ...]:
+    """The columns; where only a sample tells the dtype, that of the first one that can be read, which the others must have, too."""
     if all(encoding.spec is not None for _, encoding in columns):
         return tuple(columns)
-    values = first()
+    values = first_good(samples)
     return tuple(
         (name, encoding if encoding.spec is not None else _of_dtype(encoding, value)) for (name, encoding), value in zip(columns, values, strict=True)
     )
+
+
+def first_good(samples: Iterator[list[object] | Refused]) -> list[object]:
+    """The first sample that can be read; if none can, the error of the first."""
+    error: AtlasError | None = None
+    for sample in samples:
+        if not isinstance(sample, Refused):
+            return sample
+        error = error or sample.error
+    assert error is not None
+    raise error
 
 
 def _of_dtype(encoding: Encoding, first: Any) -> Encoding:

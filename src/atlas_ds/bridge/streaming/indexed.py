@@ -5,15 +5,14 @@ What the index and the files mean is the business of mds.py and litdata.py.
 
 from __future__ import annotations
 
-import json
-import mmap
 from pathlib import Path
 from typing import Any
 
-from atlas_ds.bridge.opening import unreadable
+from atlas_ds.bridge.opening import check_inside, map_bytes, read_json, unreadable
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError, TruncatedError
 
 INDEX = "index.json"
+MOST_NUMBER = 1 << 53  # of a count or a size in it
 KINDS = {"shards": "mds", "chunks": "litdata"}  # the list an index must hold, and whose it is
 Index = dict[str, Any]
 
@@ -29,7 +28,7 @@ def indexed_kind(folder: Path) -> str | None:
     return kinds.pop() if len(kinds) == 1 else None
 
 
-def indexed_folders(folder: Path, member: str) -> list[tuple[Path, str | None, Index]]:
+def indexed_folders(folder: Path, member: str, follow_links: bool) -> list[tuple[Path, str | None, Index]]:
     """The folder and its index, or those of each folder in it with its name as the split; `member` is the list an index must hold."""
     if not folder.is_dir():  # somebody named the index itself
         folder = folder.parent
@@ -40,7 +39,8 @@ def indexed_folders(folder: Path, member: str) -> list[tuple[Path, str | None, I
         raise SchemaError(f"{folder}: no {INDEX} here or in a folder of it; give the folder that was written")
     out = []
     for inner, split in found:
-        index = _read_index(inner / INDEX)
+        check_inside(folder, inner / INDEX, follow_links)
+        index = read_json(inner / INDEX)
         place = f"{inner / INDEX}"
         if not isinstance(index, dict) or not isinstance(index.get(member), list):
             raise CorruptError(f"{place}: not an object with a list {member!r}; restore the file, or give another --from")
@@ -53,8 +53,8 @@ def indexed_folders(folder: Path, member: str) -> list[tuple[Path, str | None, I
 def number(item: Index, name: str, place: str) -> int:
     """A count or a size of an index: a whole number from 0 on."""
     value = item.get(name)
-    if type(value) is not int or value < 0:
-        raise CorruptError(f"{place}: {name} is {value!r}, not a whole number from 0 on; restore the file")
+    if type(value) is not int or not 0 <= value < MOST_NUMBER:
+        raise CorruptError(f"{place}: {name} is {str(value)[:60]}, not a whole number from 0 to 2^53; restore the file")
     return value
 
 
@@ -68,35 +68,25 @@ def names(item: Index, name: str, place: str) -> list[str]:
 
 def file_bytes(path: Path, size: int | None) -> memoryview:
     """A file's bytes, mapped, not read; its size must be the index's, where that says it."""
-    try:
-        with path.open("rb") as file:
-            file.seek(0, 2)
-            found = file.tell()
-            if size is not None and found < size:
-                raise TruncatedError(f"{path}: byte {found:,}: the file ends, but the index says {size:,} bytes; fetch it again")
-            if size is not None and found > size:
-                raise CorruptError(f"{path}: {found:,} bytes, but the index says {size:,}; fetch it again")
-            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if found else b"")
-    except FileNotFoundError as error:
-        raise AtlasError(f"{path}: the index names it, but it is not there; fetch it again") from error
-    except OSError as error:
-        raise unreadable(path, error) from error
+    if not path.exists():
+        raise AtlasError(f"{path}: the index names it, but it is not there; fetch it again")
+    data = map_bytes(path)
+    found = len(data)
+    if size is not None and found < size:
+        raise TruncatedError(f"{path}: byte {found:,}: the file ends, but the index says {size:,} bytes; fetch it again")
+    if size is not None and found > size:
+        raise CorruptError(f"{path}: {found:,} bytes, but the index says {size:,}; fetch it again")
+    return data
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(inner for inner in folder.iterdir() if inner.is_dir() and not inner.name.startswith("."))
+    try:
+        return sorted(inner for inner in folder.iterdir() if inner.is_dir() and not inner.name.startswith("."))
+    except OSError as error:
+        raise unreadable(folder, error) from error
 
 
 def _kind(path: Path) -> str | None:
-    index = _read_index(path)
+    index = read_json(path)
     lists = [name for name in KINDS if isinstance(index, dict) and isinstance(index.get(name), list)]
     return KINDS[lists[0]] if len(lists) == 1 else None
-
-
-def _read_index(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes())
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except (ValueError, RecursionError) as error:
-        raise CorruptError(f"{path}: not JSON: {error}; restore the file") from error

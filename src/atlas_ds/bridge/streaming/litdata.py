@@ -14,13 +14,13 @@ from typing import Any, cast
 
 from atlas_ds.bridge.arrow.files import ipc_rows
 from atlas_ds.bridge.opening import inner_path
-from atlas_ds.bridge.source import DEFAULTS, Example, ReadOptions, Row, Source
+from atlas_ds.bridge.source import DEFAULTS, Example, ReadOptions, Refused, Row, Source
 from atlas_ds.bridge.streaming.encoding import Column, decode_parts, notes_of, settle
 from atlas_ds.bridge.streaming.indexed import INDEX, Index, indexed_folders, names, number
 from atlas_ds.bridge.streaming.litdata_chunks import Chunk, arrow_tail, chunk_data, chunk_items
 from atlas_ds.bridge.streaming.litdata_tree import Node, build, build_spec, inner_lists, leaf_names, optional_columns, parse_tree, typed_schema
 from atlas_ds.bridge.streaming.litdata_values import encoding_of
-from atlas_ds.errors import CorruptError, SchemaError, TruncatedError, UnsupportedError
+from atlas_ds.errors import AtlasError, CorruptError, SchemaError, TruncatedError, UnsupportedError
 
 _LOADERS = {
     "ParquetLoader": "indexes Parquet files; convert these: --from parquet",
@@ -40,29 +40,47 @@ class Config:
 
 def read_litdata(path: Path, options: ReadOptions = DEFAULTS) -> Source:
     """Items of a folder with an index.json, or of a folder of such folders, which become splits."""
-    folders = indexed_folders(path, "chunks")
+    folders = indexed_folders(path, "chunks", options.follow_links)
     config, place = _one_config(folders)
-    chunks = [chunk for folder, split, index in folders for chunk in _chunks(folder, split, index)]
+    chunks = [chunk for folder, split, index in folders for chunk in _chunks(folder, split, index, options)]
     if not chunks:
         raise SchemaError(f"{path}: its chunks have no items; nothing to convert")
-    in_tables = [arrow_tail(chunk_data(chunk), chunk.path) is not None for chunk in chunks]
-    columns = () if all(in_tables) else _columns(config, chunks[in_tables.index(False)], place)  # a table needs no serializers, whatever they are
+    plain, tabled = _look(chunks)
+    columns = _columns(config, plain, place) if plain else ()  # a table needs no serializers, whatever they are
     types = [index["config"].get("types") for _, _, index in folders]
-    tabled = any(in_tables)
     schema = typed_schema(types, config.tree.keys, place) if tabled else build_spec(config.tree, (encoding.spec for _, encoding in columns))
 
     def examples() -> Iterator[Row]:
         for chunk in chunks:
             for row in _rows(chunk, columns, config):
-                yield cast(Example, {key: row.get(key) for key in schema} if tabled else row), chunk.split
+                if tabled and not isinstance(row, Refused):
+                    row = {key: row.get(key) for key in schema} if isinstance(row, dict) else row
+                yield cast(Example | Refused, row), chunk.split
 
     notes = () if tabled else _notes(config, columns, types)
     return Source("litdata", examples, sum(chunk.items for chunk in chunks), schema=schema, notes=notes)
 
 
-def _columns(config: Config, first: Chunk, place: str) -> tuple[Column, ...]:
+def _look(chunks: Sequence[Chunk]) -> tuple[list[Chunk], bool]:
+    """The chunks whose items are serialized, and whether others are tables. Damaged ones are neither, unless all are."""
+    plain, tables = [], 0
+    error: AtlasError | None = None
+    for chunk in chunks:
+        try:
+            if arrow_tail(chunk_data(chunk), chunk.path) is None:
+                plain.append(chunk)
+            else:
+                tables += 1
+        except AtlasError as found:
+            error = error or found
+    if error is not None and not plain and not tables:
+        raise error
+    return plain, tables > 0
+
+
+def _columns(config: Config, chunks: Sequence[Chunk], place: str) -> tuple[Column, ...]:
     columns = [(name, encoding_of(text, name, place)) for name, text in zip(leaf_names(config.tree), config.formats, strict=True)]
-    return settle(columns, lambda: _leaves(next(chunk_items(first, chunk_data(first))), columns, config, f"{first.path}: item 0"))
+    return settle(columns, (leaves for chunk in chunks for leaves in _items(chunk, chunk_data(chunk), columns, config)))
 
 
 def _one_config(folders: list[tuple[Path, str | None, Index]]) -> tuple[Config, str]:
@@ -80,7 +98,7 @@ def _config(item: Any, place: str) -> Config:
         raise UnsupportedError(f"{place}: the chunks are encrypted; read them with LitData and its key, and add the samples to an AtlasDatasetWriter")
     loader = str(item.get("item_loader") or "PyTreeLoader")
     if loader not in ("PyTreeLoader", "TokensLoader"):
-        raise UnsupportedError(f"{place}: item_loader {loader} {_LOADERS.get(loader, 'is not known; use LitData and an AtlasDatasetWriter')}")
+        raise UnsupportedError(f"{place}: item_loader {loader[:60]} {_LOADERS.get(loader, 'is not known; use LitData and an AtlasDatasetWriter')}")
     tree, formats = parse_tree(item.get("data_spec"), place), tuple(names(item, "data_format", place))
     leaves = list(leaf_names(tree))
     if len(leaves) != len(formats) or not leaves:
@@ -91,26 +109,47 @@ def _config(item: Any, place: str) -> Config:
     return Config(tree, formats, tokens)
 
 
-def _chunks(folder: Path, split: str | None, index: Index) -> Iterator[Chunk]:
+def _chunks(folder: Path, split: str | None, index: Index, options: ReadOptions) -> Iterator[Chunk]:
     zstd_items = index["config"].get("compression_level") == "sample"
     packed = f".{index['config'].get('compression')}.bin"
     for at, item in enumerate(index["chunks"]):
         place = f"{folder / INDEX}: chunk {at}"
-        path, size, items = inner_path(folder, item.get("filename"), place), number(item, "chunk_bytes", place), number(item, "chunk_size", place)
+        path = inner_path(folder, item.get("filename"), place, follow_links=options.follow_links)
+        size, items = number(item, "chunk_bytes", place), number(item, "chunk_size", place)
         if path.name.endswith(packed) and not path.exists():
             path = path.with_name(path.name.removesuffix(packed) + ".bin")  # what LitData's reader leaves of it
         if items:
-            yield Chunk(path, size, items, split, zstd_items)
+            yield Chunk(path, size, items, split, zstd_items, options.max_expansion)
 
 
 def _rows(chunk: Chunk, columns: Sequence[Column], config: Config) -> Iterator[Any]:
-    data = chunk_data(chunk)
-    tail = arrow_tail(data, chunk.path)
-    if tail is not None:
-        yield from ipc_rows(tail, chunk.items, str(chunk.path))
-        return
-    for at, item in enumerate(chunk_items(chunk, data)):
-        yield build(config.tree, iter(_leaves(item, columns, config, f"{chunk.path}: item {at}")))
+    """The rows of a chunk. Damage of the file loses all that follow, an item that cannot be decoded only itself."""
+    done = 0
+    try:
+        data = chunk_data(chunk)
+        tail = arrow_tail(data, chunk.path)
+        if tail is not None:
+            for row in ipc_rows(tail, chunk.items, str(chunk.path)):
+                done += 1
+                yield row
+            return
+        for leaves in _items(chunk, data, columns, config):
+            done += leaves.rows if isinstance(leaves, Refused) else 1
+            yield leaves if isinstance(leaves, Refused) else build(config.tree, iter(leaves))
+    except AtlasError as error:
+        yield Refused(error, chunk.items - done)
+
+
+def _items(chunk: Chunk, data: memoryview, columns: Sequence[Column], config: Config) -> Iterator[list[object] | Refused]:
+    at = 0
+    for item in chunk_items(chunk, data):
+        found: list[object] | Refused
+        try:
+            found = item if isinstance(item, Refused) else _leaves(item, columns, config, f"{chunk.path}: item {at}")
+        except AtlasError as error:
+            found = Refused(error)
+        at += found.rows if isinstance(found, Refused) else 1
+        yield found
 
 
 def _leaves(item: bytes, columns: Sequence[Column], config: Config, place: str) -> list[object]:

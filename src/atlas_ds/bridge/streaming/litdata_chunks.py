@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from atlas_ds.bridge.compression.blocks import unpack, zstd_size
+from atlas_ds.bridge.source import Refused
 from atlas_ds.bridge.streaming.indexed import file_bytes
-from atlas_ds.errors import CorruptError, TruncatedError, UnsupportedError
+from atlas_ds.errors import AtlasError, CorruptError, TruncatedError, UnsupportedError
 
 FRAMED = b"LDFZ01\0\0"
 ZSTD = b"\x28\xb5\x2f\xfd"
@@ -34,13 +35,14 @@ class Chunk:
     items: int
     split: str | None
     zstd_items: bool
+    max_expansion: int
 
 
 def chunk_data(chunk: Chunk) -> memoryview:
     """The chunk's bytes, unpacked if the whole file is one zstd frame."""
     data = file_bytes(chunk.path, None)
     if data[:4] == ZSTD:  # no chunk begins so: it would have four billion items
-        return memoryview(unpack(data, "zstd", chunk.size, str(chunk.path)))
+        return memoryview(unpack(data, "zstd", chunk.size, str(chunk.path), chunk.max_expansion))
     return file_bytes(chunk.path, chunk.size)
 
 
@@ -54,8 +56,8 @@ def arrow_tail(data: memoryview, path: Path) -> memoryview | None:
     return data[len(data) - 12 - size : len(data) - 12]
 
 
-def chunk_items(chunk: Chunk, data: memoryview) -> Iterator[bytes]:
-    """The bytes of each item, once all offsets are found good."""
+def chunk_items(chunk: Chunk, data: memoryview) -> Iterator[bytes | Refused]:
+    """The bytes of each item, once all offsets are found good; Refused where they cannot be unpacked."""
     if data[:8] == FRAMED:
         yield from _framed_items(chunk, data)
         return
@@ -68,14 +70,18 @@ def chunk_items(chunk: Chunk, data: memoryview) -> Iterator[bytes]:
         raise CorruptError(f"{chunk.path}: items from byte {offsets[0]:,} to {offsets[-1]:,} of {len(data):,}, and {head:,} are the head; fetch it again")
     for at, (start, stop) in enumerate(pairwise(offsets.tolist())):
         item = data[start:stop]
-        if chunk.zstd_items:
-            place = f"{chunk.path}: item {at}"
-            yield unpack(item, "zstd", zstd_size(item, place), place)
-        else:
-            yield bytes(item)
+        yield _unpacked(chunk, item, f"{chunk.path}: item {at}", 1) if chunk.zstd_items else bytes(item)
 
 
-def _framed_items(chunk: Chunk, data: memoryview) -> Iterator[bytes]:
+def _unpacked(chunk: Chunk, data: memoryview, place: str, items: int, size: int | None = None) -> bytes | Refused:
+    """What a zstd frame of so many items holds."""
+    try:
+        return unpack(data, "zstd", zstd_size(data, place) if size is None else size, place, chunk.max_expansion)
+    except AtlasError as error:
+        return Refused(error, items)
+
+
+def _framed_items(chunk: Chunk, data: memoryview) -> Iterator[bytes | Refused]:
     path = chunk.path
     if len(data) < _HEAD.size:
         raise TruncatedError(f"{path}: byte {len(data):,}: ends inside the head of a framed chunk; fetch it again")
@@ -91,15 +97,18 @@ def _framed_items(chunk: Chunk, data: memoryview) -> Iterator[bytes]:
     for k in range(frames):
         first, rows, start, packed, size = _FRAME.unpack_from(data, table + _FRAME.size * k)
         place = f"{path}: frame {k}"
-        if first != done or first + rows > count or start + packed > len(data):
+        if not rows or first != done or first + rows > count or start + packed > len(data):
             raise CorruptError(f"{place}: items {first:,} to {first + rows:,} in bytes {start:,} to {start + packed:,}, which cannot be; fetch it again")
         if offsets[first + rows] - offsets[first] != size:
             raise CorruptError(f"{place}: {size:,} bytes, but its items have {offsets[first + rows] - offsets[first]:,}; fetch it again")
-        raw = unpack(data[start : start + packed], "zstd", size, place)
+        raw = _unpacked(chunk, data[start : start + packed], place, rows, size)
+        done += rows
+        if isinstance(raw, Refused):
+            yield raw
+            continue
         inner = (offsets[first : first + rows + 1] - offsets[first]).tolist()
         for begin, end in pairwise(inner):
             yield raw[begin:end]
-        done += rows
     if done != count:
         raise CorruptError(f"{path}: its frames hold {done:,} items, not {count:,}; fetch it again")
 

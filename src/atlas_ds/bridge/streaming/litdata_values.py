@@ -54,7 +54,7 @@ def _media(data: bytes, otherwise: str) -> object:
 
 
 def _flat_array(dtypes: tuple[str | None, ...], what: str, argument: str, column: str, place: str) -> Encoding:
-    found = dtypes[int(argument)] if argument.isdecimal() and int(argument) < len(dtypes) else None
+    found = dtypes[int(argument)] if argument.isdecimal() and len(argument) < 4 and int(argument) < len(dtypes) else None
     if found is None:
         raise UnsupportedError(f"{place}: column {column!r}: {what} dtype number {argument!r} cannot be read; write numbers of another dtype")
     return Encoding(tensor(found, 1), partial(np.frombuffer, dtype=np.dtype(found).newbyteorder("<")))

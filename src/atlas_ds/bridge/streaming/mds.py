@@ -17,7 +17,7 @@ import numpy as np
 
 from atlas_ds.bridge.compression.blocks import EXTRA, unpack
 from atlas_ds.bridge.opening import inner_path
-from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Row, Source
+from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Refused, Row, Source
 from atlas_ds.bridge.streaming.encoding import Column, decode_parts, notes_of, settle
 from atlas_ds.bridge.streaming.indexed import INDEX, Index, file_bytes, indexed_folders, names, number
 from atlas_ds.bridge.streaming.mds_values import encoding_of
@@ -44,11 +44,13 @@ class Shard:
     split: str | None
     encodings: tuple[tuple[str, str, object], ...]  # name, encoding, size
     place: str
+    max_expansion: int
 
 
 def read_mds(path: Path, options: ReadOptions = DEFAULTS) -> Source:
     """Samples of a folder with an index.json, or of a folder of such folders, which become splits."""
-    shards = [shard for folder, split, index in indexed_folders(path, "shards") for shard in _shards(folder, split, index)]
+    folders = indexed_folders(path, "shards", options.follow_links)
+    shards = [shard for folder, split, index in folders for shard in _shards(folder, split, index, options)]
     full = [shard for shard in shards if shard.samples]
     if not full:
         raise SchemaError(f"{path}: its shards have no samples; nothing to convert")
@@ -56,13 +58,13 @@ def read_mds(path: Path, options: ReadOptions = DEFAULTS) -> Source:
         if shard.encodings != full[0].encodings:
             raise SchemaError(f"{shard.place}: its columns differ from those of {full[0].place}; convert it on its own")
     found = _columns(full[0])
-    columns = settle(found, lambda: _decode(next(_samples(full[0], checked=False)), found, full[0], 0))
+    columns = settle(found, (values for shard in full for values in _rows(shard, found, checked=False)))
     keys = [name for name, _ in columns]
 
     def examples() -> Iterator[Row]:
         for shard in full:
-            for at, sample in enumerate(_samples(shard, checked=True)):
-                yield dict(zip(keys, _decode(sample, columns, shard, at), strict=True)), shard.split
+            for values in _rows(shard, columns, checked=True):
+                yield values if isinstance(values, Refused) else dict(zip(keys, values, strict=True)), shard.split
 
     total = sum(shard.samples for shard in full)
     return Source("mds", examples, total, schema={name: encoding.spec for name, encoding in columns}, notes=notes_of(columns))
@@ -78,7 +80,23 @@ def _columns(shard: Shard) -> list[Column]:
     return columns
 
 
-def _shards(folder: Path, split: str | None, index: Index) -> Iterator[Shard]:
+def _rows(shard: Shard, columns: Sequence[Column], *, checked: bool) -> Iterator[list[object] | Refused]:
+    """The values of each sample. A file that is missing or damaged loses all its samples, a sample that cannot be decoded only itself."""
+    try:
+        data, offsets = _samples(shard, checked=checked)
+    except AtlasError as error:
+        yield Refused(error, shard.samples)
+        return
+    for at, (start, stop) in enumerate(pairwise(offsets.tolist())):
+        try:
+            values = _decode(bytes(data[start:stop]), columns, shard, at)
+        except AtlasError as error:
+            yield Refused(error)
+        else:
+            yield values
+
+
+def _shards(folder: Path, split: str | None, index: Index, options: ReadOptions) -> Iterator[Shard]:
     for at, item in enumerate(index["shards"]):
         place = f"{folder / INDEX}: shard {at}"
         if item.get("format") != "mds" or item.get("version") != 2:
@@ -88,25 +106,26 @@ def _shards(folder: Path, split: str | None, index: Index) -> Iterator[Shard]:
         sizes = item.get("column_sizes")
         if not columns or len(set(columns)) < len(columns) or not isinstance(sizes, list) or not len(columns) == len(encodings) == len(sizes):
             raise CorruptError(f"{place}: every column needs a name of its own, an encoding and a size; restore the file")
-        raw = _part(folder, item, "raw_data", place)
+        raw = _part(folder, item, "raw_data", place, options)
         if raw is None:
             raise CorruptError(f"{place}: raw_data is missing; restore the file")
-        packed = _part(folder, item, "zip_data", place)
+        packed = _part(folder, item, "zip_data", place, options)
         samples = number(item, "samples", place)
-        yield Shard(raw, packed, str(item.get("compression")), samples, split, tuple(zip(columns, encodings, sizes, strict=True)), place)
+        yield Shard(raw, packed, str(item.get("compression")), samples, split, tuple(zip(columns, encodings, sizes, strict=True)), place, options.max_expansion)
 
 
-def _part(folder: Path, item: Index, name: str, place: str) -> Part | None:
+def _part(folder: Path, item: Index, name: str, place: str, options: ReadOptions) -> Part | None:
     part = item.get(name)
     if part is None:
         return None
     if not isinstance(part, dict) or not isinstance(part.get("hashes", {}), dict):
         raise CorruptError(f"{place}: {name} is not an object with a file's name, size and hashes; restore the file")
-    return Part(inner_path(folder, part.get("basename"), f"{place}: {name}"), number(part, "bytes", f"{place}: {name}"), part.get("hashes", {}))
+    path = inner_path(folder, part.get("basename"), f"{place}: {name}", follow_links=options.follow_links)
+    return Part(path, number(part, "bytes", f"{place}: {name}"), part.get("hashes", {}))
 
 
-def _samples(shard: Shard, *, checked: bool) -> Iterator[bytes]:
-    """The bytes of each sample, once all offsets of the shard are found good."""
+def _samples(shard: Shard, *, checked: bool) -> tuple[memoryview, np.ndarray]:
+    """The shard's bytes, and where in them each sample begins, and the last ends, once all these offsets are found good."""
     data, path = _shard_bytes(shard, checked=checked)
     head = 4 * (shard.samples + 2)
     if len(data) < head:
@@ -119,8 +138,7 @@ def _samples(shard: Shard, *, checked: bool) -> Iterator[bytes]:
         raise CorruptError(f"{path}: sample {bad}: ends at byte {offsets[bad + 1]:,}, before it begins at {offsets[bad]:,}; fetch it again")
     if offsets[0] < head or offsets[-1] != len(data):
         raise CorruptError(f"{path}: samples from byte {offsets[0]:,} to {offsets[-1]:,} of {len(data):,}, and {head:,} are the head; fetch it again")
-    for start, stop in pairwise(offsets.tolist()):
-        yield bytes(data[start:stop])
+    return data, offsets
 
 
 def _shard_bytes(shard: Shard, *, checked: bool) -> tuple[memoryview, Path]:
@@ -132,7 +150,7 @@ def _shard_bytes(shard: Shard, *, checked: bool) -> tuple[memoryview, Path]:
     packed = file_bytes(shard.packed.path, shard.packed.size)
     if checked:
         _check_hashes(packed, shard.packed)
-    data = memoryview(unpack(packed, shard.compression, shard.raw.size, str(shard.packed.path)))
+    data = memoryview(unpack(packed, shard.compression, shard.raw.size, str(shard.packed.path), shard.max_expansion))
     if checked:
         _check_hashes(data, replace(shard.raw, path=shard.packed.path))
     return data, shard.packed.path

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import codecs
 import io
-import os
-import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,8 +15,8 @@ from pathlib import Path
 from typing import IO, NamedTuple, NoReturn
 
 from atlas_ds._tar import MappedFile, header_hash, plain_header
-from atlas_ds.bridge.compression.reading import MAGIC_BYTES, unpacked
-from atlas_ds.bridge.opening import unreadable
+from atlas_ds.bridge.compression.reading import MAGIC_BYTES, MAX_EXPANSION, unpacked
+from atlas_ds.bridge.opening import open_regular, unreadable
 from atlas_ds.bridge.tar.numbers import OCTAL, octal
 from atlas_ds.bridge.tar.pax import Extended, read_pax
 from atlas_ds.bridge.tar.sparse import MAX_SPARSE, Sparse, check, filled, from_pax, old_gnu
@@ -274,22 +272,24 @@ def is_header(block: bytes) -> bool:
 
 
 @contextmanager
-def open_tar_file(path: Path | str, *, encoding: str = "utf-8", whole: bool = False) -> Iterator[Tar]:
+def open_tar_file(
+    path: Path | str, *, encoding: str = "utf-8", whole: bool = False, max_expansion: int = MAX_EXPANSION
+) -> Iterator[Tar]:
     """A local archive, packed or not, open while it is entered. whole: it will be read from its first byte to its last."""
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for whoever writes it
-            raise UnsupportedError(f"{path}: not a file but a pipe, a device or a folder; give files, or '-' and the archive on standard input")
-        file = io.BufferedReader(io.FileIO(path), BUFFER)
-    except OSError as error:
-        raise unreadable(path, error) from error
-    with file:
-        yield tar_of(file, str(path), encoding=encoding, seekable=True, whole=whole)
+    with open_regular(Path(path), BUFFER) as file:
+        try:
+            tar = tar_of(file, str(path), encoding=encoding, seekable=True, whole=whole, max_expansion=max_expansion)
+        except OSError as error:
+            raise unreadable(path, error) from error
+        yield tar
 
 
-def tar_of(file: IO[bytes], where: str, *, encoding: str = "utf-8", seekable: bool = False, whole: bool = False) -> Tar:
+def tar_of(
+    file: IO[bytes], where: str, *, encoding: str = "utf-8", seekable: bool = False, whole: bool = False, max_expansion: int = MAX_EXPANSION
+) -> Tar:
     """An archive that begins where the file stands; a stream unless it can be sought in."""
     head = file.read(MAGIC_BYTES)
-    inner = unpacked(file, head, where)
+    inner = unpacked(file, head, where, max_expansion)
     if inner is not None:
         return Tar(inner, where, encoding=encoding, packed=True)
     if seekable:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from atlas_ds.bridge.compression.reading import MAX_EXPANSION
 from atlas_ds.bridge.values.media import KINDS, sniff
 from atlas_ds.bridge.values.nested import decode_cbor, decode_json, decode_msgpack, decode_text, encode_cbor, encode_json, encode_msgpack
 from atlas_ds.bridge.values.npy import MAX_UNPACKED, decode_npy, decode_npz, encode_npy, encode_npz
@@ -33,10 +34,11 @@ class Kind:
     encode: Callable[[object, str], bytes]
 
 
-def decode_value(extension: str, data: bytes, where: str, *, limit: int = MAX_UNPACKED) -> object:
-    """The value that the bytes of such a file are. limit: bytes that an archive (.npz) may have once unpacked. Errors name `where`."""
+def decode_value(extension: str, data: bytes, where: str, *, limit: int = MAX_UNPACKED, max_expansion: int = MAX_EXPANSION) -> object:
+    """The value that the bytes of such a file are. limit: bytes that an archive (.npz) may have once unpacked, and max_expansion how many times its
+    own size. Errors name `where`."""
     kind = _kind(extension, where)
-    return decode_npz(data, where, limit=limit) if kind.name == "npz" else kind.decode(data, where)
+    return decode_npz(data, where, limit=limit, max_expansion=max_expansion) if kind.name == "npz" else kind.decode(data, where)
 
 
 def encode_value(extension: str, value: object, where: str) -> bytes:

@@ -8,11 +8,14 @@ import math
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
+from atlas_ds.bridge.compression.blocks import check_expansion
+from atlas_ds.bridge.compression.reading import MAX_EXPANSION
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, SchemaError, UnsupportedError
 from atlas_ds.schema.values import describe, to_numpy
 
@@ -22,31 +25,42 @@ MAX_UNPACKED = 1 << 30  # bytes that a .npz may hold once unpacked: the largest 
 MAX_NAME = 60_000  # bytes of an array's name; a zip archive has two bytes for its length, and .npy is added
 _LENGTH = {1: "<H", 2: "<I", 3: "<I"}  # of the header, by version
 _PICKLE = "an object array, which is a pickle and may run code; save numbers or text"
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, OverflowError, RuntimeError, struct.error)
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, OverflowError, RuntimeError, LookupError, struct.error)
 Ndarray = np.ndarray[Any, Any]
 
 
 def decode_npy(data: bytes, where: str) -> Ndarray:
     """The array, in the machine's byte order, C-contiguous and writable."""
+    array = view_npy(data, where)
+    return array.astype(array.dtype.newbyteorder("="), order="C")
+
+
+def view_npy(data: bytes | memoryview, where: str) -> Ndarray:
+    """The array over these bytes, read-only and in the byte order they have. Nothing is allocated by what its header claims."""
     dtype, fortran, shape, start = _header(data, where)
     count = math.prod(shape)
     if dtype.itemsize == 0 and count:
-        raise UnsupportedError(f"{where}: .npy of {count} values of no bytes ({dtype}); save it with a dtype that has some")
+        raise UnsupportedError(f"{where}: .npy of {_short(count)} values of no bytes ({dtype}); save it with a dtype that has some")
     if len(data) - start != count * dtype.itemsize:
         raise CorruptError(
-            f"{where}: .npy of {dtype} {shape} has {len(data) - start} bytes of values, not {count * dtype.itemsize}; save it again with numpy.save"
+            f"{where}: byte {start}: .npy of {str(dtype)[:80]} {str(shape)[:80]} has {len(data) - start} bytes of values, not"
+            f" {_short(count * dtype.itemsize)}; save it again with numpy.save"
         )
     try:
         flat = np.frombuffer(data, dtype, count, start) if count else np.empty(0, dtype)
-        return flat.reshape(shape, order="F" if fortran else "C").astype(dtype.newbyteorder("="), order="C")
-    except ValueError as error:  # more dimensions than NumPy has
-        raise UnsupportedError(f"{where}: .npy of shape {shape}: {error}") from error
+        return flat.reshape(shape, order="F" if fortran else "C")
+    except (ValueError, OverflowError) as error:  # more dimensions than NumPy has, or a huge one beside one of 0
+        raise UnsupportedError(f"{where}: .npy of shape {str(shape)[:80]}: {error}") from error
 
 
-def _header(data: bytes, where: str) -> tuple[np.dtype[Any], bool, tuple[int, ...], int]:
+def _short(number: int) -> str:
+    return str(number) if number < 1 << 128 else "more than 2^128"
+
+
+def _header(data: bytes | memoryview, where: str) -> tuple[np.dtype[Any], bool, tuple[int, ...], int]:
     """dtype, Fortran order, shape, and where the values begin."""
     if data[:6] != MAGIC or len(data) < 12:
-        raise CorruptError(f"{where}: byte 0: not a readable .npy array: it begins with {data[:8].hex(' ') or 'nothing'}; save it again with numpy.save")
+        raise CorruptError(f"{where}: byte 0: not a readable .npy array: it begins with {bytes(data[:8]).hex(' ') or 'nothing'}; save it again with numpy.save")
     form = _LENGTH.get(data[6])
     if form is None or data[7] != 0:
         raise UnsupportedError(f"{where}: byte 6: .npy version {data[6]}.{data[7]} is not known; save it again with numpy.save")
@@ -57,8 +71,8 @@ def _header(data: bytes, where: str) -> tuple[np.dtype[Any], bool, tuple[int, ..
     if first + length > len(data):
         raise CorruptError(f"{where}: byte 8: the .npy header ends after the data; fetch or save the file again")
     try:
-        return *_parse(data[first : first + length].decode("utf-8" if data[6] == 3 else "latin-1")), first + length
-    except (ValueError, TypeError, KeyError, SyntaxError, MemoryError, RecursionError) as error:
+        return *_parse(bytes(data[first : first + length]).decode("utf-8" if data[6] == 3 else "latin-1")), first + length
+    except (ValueError, TypeError, KeyError, IndexError, OverflowError, SyntaxError, MemoryError, RecursionError) as error:
         raise CorruptError(f"{where}: byte {first}: the .npy header is not one: {error}; save it again with numpy.save") from error
     except AtlasError as error:
         raise type(error)(f"{where}: {error}") from error
@@ -91,26 +105,34 @@ def encode_npy(value: object, where: str) -> bytes:
     return out.getvalue()
 
 
-def decode_npz(data: bytes, where: str, *, limit: int = MAX_UNPACKED) -> dict[str, Ndarray]:
-    """Name to array. limit: bytes that all arrays together may have once unpacked."""
-    members: dict[str, bytes] = {}
+def decode_npz(data: bytes, where: str, *, limit: int = MAX_UNPACKED, max_expansion: int = MAX_EXPANSION) -> dict[str, Ndarray]:
+    """Name to array. limit: bytes that all arrays together may have once unpacked; max_expansion: how many times the archive's own size, too."""
+    return {name: decode_npy(member, f"{where}: member {name!r}") for name, member in npz_members(io.BytesIO(data), len(data), where, limit, max_expansion)}
+
+
+def npz_members(file: IO[bytes], size: int, where: str, limit: int | None, max_expansion: int) -> Iterator[tuple[str, bytes]]:
+    """Name and unpacked bytes of each member of an archive of `size` bytes, one at a time, once their sizes are known to be within the limits."""
+    seen: set[str] = set()
+    name = "directory"
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        with zipfile.ZipFile(file) as archive:
             infos = archive.infolist()
-            if sum(info.file_size for info in infos) > limit:
-                raise LimitError(f"{where}: .npz unpacks to {sum(info.file_size for info in infos)} bytes; the limit is {limit}")
+            total = sum(info.file_size for info in infos)
+            if limit is not None and total > limit:
+                raise LimitError(f"{where}: .npz unpacks to {total} bytes; the limit is {limit}")
+            check_expansion(size, total, where, max_expansion)
             for info in infos:
                 name = info.filename.removesuffix(".npy")
-                if name in members or name == info.filename:
+                if name in seen or name == info.filename:
                     raise CorruptError(f"{where}: member {info.filename!r}: twice, or no .npy; save it again with numpy.savez")
                 if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                     raise UnsupportedError(f"{where}: member {info.filename!r}: encrypted or not deflated; save it again with numpy.savez")
-                members[name] = archive.read(info)
+                seen.add(name)
+                yield name, archive.read(info)
     except AtlasError:
         raise
     except _DAMAGED as error:
-        raise CorruptError(f"{where}: not a readable .npz archive: {error}; save it again with numpy.savez") from error
-    return {name: decode_npy(member, f"{where}: member {name!r}") for name, member in members.items()}
+        raise CorruptError(f"{where}: {name}: not a readable .npz archive: {error}; save it again with numpy.savez") from error
 
 
 def encode_npz(value: object, where: str) -> bytes:

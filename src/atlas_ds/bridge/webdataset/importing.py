@@ -17,9 +17,11 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import Any
 
+from atlas_ds.bridge.compression.reading import MAX_EXPANSION
 from atlas_ds.bridge.parts import Part, Stopped, check_place, write_parts
+from atlas_ds.bridge.refusals import MOST, Refusals
 from atlas_ds.bridge.webdataset import tars
-from atlas_ds.bridge.webdataset.samples import KEY, KeyFn, Rules, Sample, Tally, plain
+from atlas_ds.bridge.webdataset.samples import KEY, KeyFn, Rules, Sample, Tally, is_tally, plain
 from atlas_ds.bridge.webdataset.urls import Sources, expand
 from atlas_ds.dataset.sizes import parse_size
 from atlas_ds.dataset.writer import AtlasDatasetWriter
@@ -35,7 +37,7 @@ STEP = 64  # samples between two looks at whether to stop
 @dataclass(frozen=True, slots=True)
 class Imported:
     """What an import did, or would do (dry_run). fields: samples that have each; cases: files by extension that was not in lower case;
-    skipped: what was left out, by reason, and first: where it first was."""
+    skipped: what was left out, by reason, and first: where it first was; left_out: each sample whose values cannot be stored, with place and cause."""
 
     path: Path
     tars: int
@@ -48,6 +50,7 @@ class Imported:
     first: Mapping[str, str]
     seconds: float
     format: str = "webdataset"
+    left_out: tuple[str, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -85,6 +88,7 @@ def import_webdataset(
     keep_case: bool = False,
     on_error: str = "raise",
     encoding: str = "utf-8",
+    allow_http: bool = False,
     schema: Mapping[str, Any] | None = None,
     split: str | Mapping[str, str | None] | None = None,
     shard_size: int | str = "256MB",
@@ -95,6 +99,7 @@ def import_webdataset(
     overwrite: bool = False,
     resume: bool = False,
     workers: int | None = None,
+    max_expansion: int = MAX_EXPANSION,
     progress: bool = False,
     dry_run: bool = False,
 ) -> Imported:
@@ -102,23 +107,25 @@ def import_webdataset(
     lacks one. Any error, Ctrl-C too, leaves `dst` as it was.
 
     sources: paths, URLs, "-" (standard input), brace expansions, `::` lists, folders of tars, or a list of such; plain or packed with gzip,
-    bzip2, xz, zstd or LZ4. fields: only these extensions. decode: False keeps a file's bytes (pictures, sound and film are Media, encoded as they
-    are); True, or a list of extensions, makes values of those that are safe (docs/guide/from-webdataset.md has the table). key_fn: name ->
+    bzip2, xz, zstd or LZ4. fields: only these extensions. decode: False keeps a file's bytes (pictures, sound and film are Media, encoded as
+    they are); True, or a list of extensions, makes values of those that are safe (docs/guide/from-webdataset.md has the table). key_fn: name ->
     (key, extension), or None to leave the file out. interleaved: a key that comes again after others is an "error", a sample of its own
     ("separate"), or joined with the first ("merge", plain local tars only). duplicates: a field twice in a sample is an "error", or the "first"
     or "last" counts. strict: a file without an extension is an error; else it is reported. keep_case: extensions are not lower-cased.
-    on_error="skip" leaves out samples whose values cannot be decoded and counts them; damage of a tar is always an error, since what it hides
-    cannot be counted. encoding: of names. schema: types of some columns, where the first samples do not tell (decode). split: the split all rows
-    belong to, or a mapping from each tar to its split. resume: groups of tars that an import which failed or was killed had finished are not
-    read again, and are kept if this one fails.
-    workers: groups of tars at the same time (default: the cores, 4 at most); the result does not depend on it. dry_run: reads all headers and
-    reports. The other options are AtlasDatasetWriter's.
+    on_error="skip" leaves out samples whose values cannot be stored and lists them (Imported.left_out); "raise" names all of a group of tars at
+    once. Damage of a tar is always an error, since what it hides cannot be counted. encoding: of names. allow_http: URLs may be of http without
+    TLS. schema: types of some columns, where the first samples do not tell (decode). split: the split all rows belong to, or a mapping from each
+    tar to its split. resume: groups of tars that an import which failed or was killed had finished are not read again, and are kept if this one
+    fails. max_expansion: how many times its own size a packed tar, or a .npz in it, may expand. workers: groups of tars at the same time
+    (default: the cores, 4 at most); the result does not depend on it. dry_run: reads all headers and reports. The other options are
+    AtlasDatasetWriter's.
 
     CorruptError, TruncatedError: file and byte of the damage. LimitError: bombs, sizes beyond limits. SchemaError: keys or fields that collide.
     """
     start = time.monotonic()
-    names, path = expand(sources), local_path(dst, "dst")
-    rules = Rules(key_fn, None if fields is None else frozenset(fields), interleaved, duplicates, strict, keep_case, on_error, encoding)
+    names, path = expand(sources, allow_http), local_path(dst, "dst")
+    chosen = None if fields is None else frozenset(fields)
+    rules = Rules(key_fn, chosen, interleaved, duplicates, strict, keep_case, on_error, encoding, max_expansion, allow_http)
     for name in names:
         if not tars.is_stream(name):
             refuse_overlap(Path(name), path)
@@ -143,7 +150,7 @@ def import_webdataset(
         types = tars.column_types(names, heads, rules, every, decode, schema or {})
         columns = {KEY: "str"} | {field: tars.wrap(kind, tally.fields.get(field, 0), None if streams else tally.samples) for field, kind in types.items()}
         bar = stack.enter_context(Progress(None if streams else tally.samples, "converting", "samples", progress))
-        job = Job(rules, frozenset(every), tars.converters(every, decode), started, split, locked(bar.advance))
+        job = Job(rules, frozenset(every), tars.converters(every, decode, max_expansion=max_expansion), started, split, locked(bar.advance))
         options: dict[str, Any] = {"block_size": block_size, "compression": compression, "access": access}
         if append:
             with AtlasDatasetWriter(path, shard_size, append=True, workers=workers, schema=None if path.exists() else columns, **options) as writer:
@@ -152,7 +159,7 @@ def import_webdataset(
             splits = dict(split) if isinstance(split, Mapping) else split
             settings = [options, str(shard_size), splits, decode if isinstance(decode, bool) else sorted(decode), {n: str(t) for n, t in columns.items()}]
             groups = group(names, parse_size(shard_size, "shard_size")[1] or 0)
-            parts = [Part([settings, told(rules), [tars.identity(name) for name in one]], writes(one, job)) for one in groups]
+            parts = [Part([settings, told(rules), [tars.identity(name, allow_http) for name in one]], writes(one, job), is_tally) for one in groups]
             make = lambda number: AtlasDatasetWriter(path, shard_size, part=number, workers=1, schema=columns, **options)  # noqa: E731
             notes = write_parts(path, parts, make, overwrite=overwrite, resume=resume, workers=workers)
     return report(path, names, [Tally(**note) for note in notes], start)
@@ -198,7 +205,8 @@ def group(names: Sequence[str], size: int) -> list[list[str]]:
 def told(rules: Rules) -> dict[str, Any]:
     """Rules as JSON."""
     fields = None if rules.fields is None else sorted(rules.fields)
-    return asdict(rules) | {"key_fn": getattr(rules.key_fn, "__qualname__", rules.key_fn and "function"), "fields": fields}
+    rest = {name: value for name, value in asdict(rules).items() if name != "allow_http"}  # which changes no row
+    return rest | {"key_fn": getattr(rules.key_fn, "__qualname__", rules.key_fn and "function"), "fields": fields}
 
 
 def writes(names: list[str], job: Job) -> Callable[[AtlasDatasetWriter, Event], Any]:
@@ -207,36 +215,44 @@ def writes(names: list[str], job: Job) -> Callable[[AtlasDatasetWriter, Event], 
 
 def write_group(names: Sequence[str], job: Job, writer: AtlasDatasetWriter, stop: Event) -> dict[str, Any]:
     """Adds the samples of some tars; gives what was met."""
-    total = Tally()
+    total, refusals = Tally(), Refusals()
     for name in names:
         tally, found = job.started.get(name) or ((fresh := Tally()), tars.read_samples(name, job.rules, fresh))
         for number, sample in enumerate(found):
-            add(sample, job, writer, tally, name)
+            add(sample, job, writer, tally, name, refusals)
             if number % STEP == STEP - 1:
                 job.advance(STEP)
                 if stop.is_set():
                     raise Stopped
         total.add(tally)
+    if refusals.errors:
+        raise refusals.as_error(total.samples)
     return asdict(total)
 
 
-def add(sample: Sample[bytes], job: Job, writer: AtlasDatasetWriter, tally: Tally, where: str) -> None:
+def add(sample: Sample[bytes], job: Job, writer: AtlasDatasetWriter, tally: Tally, where: str, refusals: Refusals) -> None:
+    """Adds a sample. One that cannot be stored is left out, or else refused; then nothing more is written, only looked at."""
     for field in sample.fields:
         if field not in job.fields:
             raise SchemaError(f"{where}: sample {sample.key!r}: .{plain(field)} was in none of the first samples; name all extensions with fields=[...]")
     try:
         example = tars.to_example(sample, job.converts, where)
+        if refusals.errors:
+            return
         try:
             writer.add_example(example, split=job.split.get(where) if isinstance(job.split, Mapping) else job.split)
         except SchemaError as error:
             raise SchemaError(f"{where}: {plain(sample.key)}: {error}; say what it is with schema=, or do not decode it") from error
     except (*tars.REFUSED, SchemaError) as error:
         if job.rules.on_error == "raise":
-            raise
+            refusals.add(error)
+            return
         tally.samples -= 1
         for field in sample.fields:
             tally.fields[field] -= 1
         tally.skip("values that cannot be stored", str(error))
+        if len(tally.left_out) < MOST:
+            tally.left_out.append(str(error))
 
 
 def locked(advance: Callable[[int], None]) -> Callable[[int], None]:
@@ -255,5 +271,6 @@ def report(path: Path, names: Sequence[str], tallies: Sequence[Tally], start: fl
         total.add(tally)
     fields = {field: count for field, count in total.fields.items() if count}
     return Imported(
-        path, len(names), total.samples, total.files, total.bytes, fields, total.cases, total.skipped, total.first, time.monotonic() - start
-    )
+        path, len(names), total.samples, total.files, total.bytes, fields, total.cases, total.skipped, total.first, time.monotonic() - start,
+        left_out=tuple(total.left_out),
+    )  # fmt: skip

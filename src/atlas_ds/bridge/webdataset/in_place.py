@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from atlas_ds._tar import Samples, TarReader, header_hash
+from atlas_ds.bridge.compression.reading import MAX_EXPANSION
 from atlas_ds.bridge.tar.archive import BLOCK
 from atlas_ds.bridge.webdataset import tars
 from atlas_ds.bridge.webdataset.index import TarIndex, Version, index_of
@@ -57,6 +58,8 @@ def open_tar(
     encoding: str = "utf-8",
     index: str | os.PathLike[str] | None = None,
     io: str = "mmap",
+    max_expansion: int = MAX_EXPANSION,
+    allow_http: bool = False,
     progress: bool = True,
 ) -> TarDataset:
     """WebDataset tars as a map-style dataset: ds[i] is what import_webdataset would store as row i. Plain tars, local or behind URLs.
@@ -65,18 +68,20 @@ def open_tar(
     in the user's cache folder; `index` names another folder. A tar whose size or time of change (of a URL: ETag) is another than the index says
     is walked through again; a change of a header while it is open is an error at the sample it concerns. decode: as for import_webdataset; "pil",
     "numpy" or "torch" is True, and pictures come decoded. io: "mmap" (the kernel's page cache) or "pread" (for file systems where mapping is slow, or
-    where a tar may be cut while a sample of it is read). The other options are import_webdataset's.
+    where a tar may be cut while a sample of it is read). allow_http: URLs may be of http without TLS. The other options are import_webdataset's.
 
     UnsupportedError: packed tars and sparse members, which cannot be read at random. CorruptError, TruncatedError: damage, with its byte.
     """
-    names = tuple(name if tars.is_stream(name) else os.path.abspath(name) for name in expand(sources))
+    names = tuple(name if tars.is_stream(name) else os.path.abspath(name) for name in expand(sources, allow_http))
     if tars.STDIN in names:
         raise UnsupportedError("standard input cannot be read at random; save it to a file, or import_webdataset it")
     if io not in ("mmap", "pread"):
         raise ValueError(f"io={io!r}: 'mmap' or 'pread'")
     tars.refuse_text("fields", fields)
     chosen = None if fields is None else tuple(fields)
-    rules = Rules(interleaved=interleaved, duplicates=duplicates, keep_case=keep_case, encoding=encoding)
+    rules = Rules(
+        interleaved=interleaved, duplicates=duplicates, keep_case=keep_case, encoding=encoding, max_expansion=max_expansion, allow_http=allow_http
+    )
     pictures = decode if isinstance(decode, str) else None
     if pictures is not None:
         need_pictures(pictures)
@@ -106,7 +111,7 @@ class Opened:
         if unknown:
             raise SchemaError(f"{opening.names[0]}: no tar has a .{plain(min(unknown))}; the fields are {', '.join(map(plain, every))}")
         tars.check_decode(opening.decode, every, opening.names[0])
-        self.converts = tars.converters(self.fields, opening.decode, opening.pictures)
+        self.converts = tars.converters(self.fields, opening.decode, opening.pictures, opening.rules.max_expansion)
         self.empty: dict[str, object] = dict.fromkeys((KEY, *self.fields))
         self.media = [field for field, convert in self.converts.items() if convert is tars.as_media]
         self.values = [(field, convert) for field, convert in self.converts.items() if convert is not tars.as_media]
@@ -138,7 +143,7 @@ class Opened:
         columns = tuple((field, index.fields.index(field)) for field in self.fields if field in index.fields)
         what = index.rows, columns, self.empty
         if is_remote(name):
-            return partial(remote_sample, look_up(name), index.version[0], *what)
+            return partial(remote_sample, look_up(name, self.opening.rules.allow_http), index.version[0], *what)
         return TarReader(open_unchanged(name, index.version), index.version[0], self.opening.mapped, self.larger_than_memory, *what)
 
     def fail(self, number: int, byte: int, why: str | OSError) -> NoReturn:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from atlas_ds.bridge.webdataset.samples import Rules, Tally, samples
+from atlas_ds.bridge.webdataset.samples import MAX_FIELDS, Rules, Tally, samples
 from atlas_ds.bridge.webdataset.tars import identity, opened, same
 from atlas_ds.bridge.webdataset.urls import is_remote
 from atlas_ds.dataset.reader import AtlasDataset
@@ -49,7 +49,7 @@ class TarIndex:
 
 def index_of(name: str, rules: Rules, folder: Path | None) -> TarIndex:
     """The index of a tar that stands where it belongs, or a new one. folder: where indexes are kept, None: beside the tar."""
-    _, size, changed = identity(name)
+    _, size, changed = identity(name, rules.allow_http)
     version = size, changed
     about = json.dumps([VERSION, version, rules.interleaved, rules.duplicates, rules.keep_case, rules.encoding])
     for place in places(name, folder):
@@ -77,9 +77,9 @@ def stored(place: Path, about: str, version: Version) -> TarIndex | None:
         rows = AtlasDataset(place)
         told = json.loads(rows.batch([0], ["about"])["about"][0])
         fields = tuple(map(str, told["fields"]))
-    except (AtlasError, OSError, ValueError, LookupError, TypeError, RecursionError):
+        fits = told.get("of") == about and len(set(fields)) == len(fields) <= MAX_FIELDS and rows.schema == make_schema(columns(len(fields)))
+    except (AtlasError, OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, MemoryError):
         return None
-    fits = told.get("of") == about and len(set(fields)) == len(fields) and rows.schema == make_schema(columns(len(fields)))
     return TarIndex(AtlasDataset(place, columns=READ), fields, version) if fits else None
 
 
@@ -88,7 +88,7 @@ def build(name: str, rules: Rules, folder: Path | None, about: str, version: Ver
     fields: dict[str, int] = {}
     keys: list[str] = []
     flat = array("q")  # sample, field, start, size, hash of every member
-    with opened(name, rules.encoding) as tar:
+    with opened(name, rules) as tar:
         if tar.packed:
             raise UnsupportedError(f"{name}: a packed tar has no sample that can be read on its own; unpack it, or import_webdataset it")
         for sample in samples(tar, rules, Tally(), same):

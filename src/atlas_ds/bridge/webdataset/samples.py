@@ -5,8 +5,10 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+from atlas_ds.bridge.compression.reading import MAX_EXPANSION
+from atlas_ds.bridge.refusals import MOST
 from atlas_ds.bridge.tar.archive import Member, Tar
 from atlas_ds.errors import LimitError, SchemaError
 
@@ -42,7 +44,7 @@ def plain(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How members become samples; see import_webdataset for each."""
+    """How members become samples, and whether they may come by http without TLS; see import_webdataset for each."""
 
     key_fn: KeyFn | None = None
     fields: frozenset[str] | None = None
@@ -52,6 +54,8 @@ class Rules:
     keep_case: bool = False
     on_error: str = "raise"
     encoding: str = "utf-8"
+    max_expansion: int = MAX_EXPANSION
+    allow_http: bool = False
 
     def __post_init__(self) -> None:
         for name, choices in CHOICES.items():
@@ -70,6 +74,7 @@ class Tally:
     cases: dict[str, int] = field(default_factory=dict)
     skipped: dict[str, int] = field(default_factory=dict)
     first: dict[str, str] = field(default_factory=dict)  # the first place of each reason in skipped
+    left_out: list[str] = field(default_factory=list)  # samples whose values cannot be stored, each with its place and cause
 
     def skip(self, reason: str, place: str) -> None:
         self.skipped[reason] = self.skipped.get(reason, 0) + 1
@@ -83,6 +88,18 @@ class Tally:
                 mine[name] = mine.get(name, 0) + count
         for reason, place in other.first.items():
             self.first.setdefault(reason, place)
+        self.left_out += other.left_out[: max(0, MOST - len(self.left_out))]
+
+
+def is_tally(data: Any) -> bool:
+    """Whether JSON is a Tally's, as asdict gives it: it comes from a file."""
+    kinds = {"samples": int, "files": int, "bytes": int, "fields": int, "cases": int, "skipped": int, "first": str}
+    if not isinstance(data, dict) or data.keys() != {*kinds, "left_out"} or not all(type(data[name]) is int for name in ("samples", "files", "bytes")):
+        return False
+    inner = [(data[name], kinds[name]) for name in ("fields", "cases", "skipped", "first")]
+    whole = all(isinstance(counts, dict) and all(type(value) is kind for value in counts.values()) for counts, kind in inner)
+    listed = isinstance(data["left_out"], list) and all(type(line) is str for line in data["left_out"])
+    return whole and listed and data["skipped"].keys() == data["first"].keys()
 
 
 @dataclass(frozen=True, slots=True)

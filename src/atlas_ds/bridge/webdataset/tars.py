@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
+from atlas_ds.bridge.compression.reading import MAX_EXPANSION
 from atlas_ds.bridge.opening import unreadable
 from atlas_ds.bridge.tar.archive import Member, Tar, open_tar_file, tar_of
 from atlas_ds.bridge.values.by_extension import decode_value, value_spec
@@ -36,22 +37,23 @@ def is_stream(name: str) -> bool:
 
 
 @contextmanager
-def opened(name: str, encoding: str = "utf-8", *, whole: bool = False) -> Iterator[Tar]:
+def opened(name: str, rules: Rules, *, whole: bool = False) -> Iterator[Tar]:
     """A tar by a name from urls.expand. whole: as open_tar_file's."""
+    encoding, limit = rules.encoding, rules.max_expansion
     if name == STDIN:
-        yield tar_of(sys.stdin.buffer, "standard input", encoding=encoding)
+        yield tar_of(sys.stdin.buffer, "standard input", encoding=encoding, max_expansion=limit)
     elif is_remote(name):
-        with look_up(name).open() as stream:
-            yield tar_of(stream, name, encoding=encoding)
+        with look_up(name, rules.allow_http).open() as stream:
+            yield tar_of(stream, name, encoding=encoding, max_expansion=limit)
     else:
-        with open_tar_file(name, encoding=encoding, whole=whole) as tar:
+        with open_tar_file(name, encoding=encoding, whole=whole, max_expansion=limit) as tar:
             yield tar
 
 
 def scan(name: str, rules: Rules) -> Tally:
     """What a tar holds, by its headers. Packed ones are unpacked for it."""
     tally = Tally()
-    with opened(name, rules.encoding) as tar:
+    with opened(name, rules) as tar:
         for _ in samples(tar, rules, tally, same):
             pass
     return tally
@@ -59,7 +61,7 @@ def scan(name: str, rules: Rules) -> Tally:
 
 def read_samples(name: str, rules: Rules, tally: Tally) -> Generator[Sample[bytes], None, None]:
     """The samples of a tar with the bytes of their fields."""
-    with opened(name, rules.encoding, whole=True) as tar:
+    with opened(name, rules, whole=True) as tar:
         if rules.interleaved != "merge":
             yield from samples(tar, rules, tally, lambda member: tar.read())
             return
@@ -73,12 +75,12 @@ def same(member: Member) -> Member:
     return member
 
 
-def identity(name: str) -> list[Any]:
+def identity(name: str, allow_http: bool = False) -> list[Any]:
     """What tells that a source is still the same: its name, size, and time of change or version."""
     if name == STDIN:
         return [name]
     if is_remote(name):
-        file = look_up(name)
+        file = look_up(name, allow_http)
         return [name, file.size, file.version]
     try:
         state = os.stat(name)
@@ -90,14 +92,16 @@ def identity(name: str) -> list[Any]:
 # --- values ---
 
 
-def converters(fields: Sequence[str], decode: bool | Sequence[str], pictures: str | None = None) -> dict[str, Convert]:
+def converters(
+    fields: Sequence[str], decode: bool | Sequence[str], pictures: str | None = None, max_expansion: int = MAX_EXPANSION
+) -> dict[str, Convert]:
     """How a field's bytes become its value; a field that is not named here stays bytes. pictures: how they are decoded, None: not."""
     made: dict[str, Convert] = {}
     for field in fields:
         if pictures is not None and kind_of(last(field)) == "image":
             made[field] = picture_decoder(pictures)
         elif is_decoded(field, decode):
-            made[field] = decoder(field)
+            made[field] = decoder(field, max_expansion)
         elif kind_of(last(field)):
             made[field] = as_media
     return made
@@ -125,8 +129,8 @@ def last(field: str) -> str:
     return field.rpartition(".")[2].lower()
 
 
-def decoder(field: str) -> Convert:
-    return lambda data, where: decode_value(field, data, where)
+def decoder(field: str, max_expansion: int) -> Convert:
+    return lambda data, where: decode_value(field, data, where, max_expansion=max_expansion)
 
 
 def picture_decoder(mode: str) -> Convert:
@@ -166,21 +170,22 @@ def column_types(
 def look_for(names: Sequence[str], heads: Sequence[Sample[bytes]], rules: Rules, fields: set[str]) -> dict[str, list[object]]:
     """Decoded values of some fields, from the first samples of each tar until there are enough."""
     seen: dict[str, list[object]] = {field: [] for field in fields}
-    total = 0
+    total, refused = 0, None
     streams = [name for name in names if is_stream(name)]
     for name in [*streams[:1], *(name for name in names if not is_stream(name))]:
         for number, sample in enumerate(heads if is_stream(name) else read_samples(name, rules, Tally())):
             total += 1
             for field in fields & sample.fields.keys():
                 try:
-                    seen[field].append(decode_value(field, sample.fields[field], f"{name}: {plain(sample.key)}.{plain(field)}"))
-                except REFUSED:
-                    if rules.on_error == "raise":
-                        raise
+                    seen[field].append(decoder(field, rules.max_expansion)(sample.fields[field], f"{name}: {plain(sample.key)}.{plain(field)}"))
+                except REFUSED as error:  # named, or left out, when all values are read
+                    refused = refused or error
             if number >= TYPE_SAMPLES_PER_TAR and all(seen.values()):
                 break
         if total >= TYPE_SAMPLES and all(seen.values()):
             break
+    if refused is not None and not all(seen.values()):
+        raise refused
     return seen
 
 

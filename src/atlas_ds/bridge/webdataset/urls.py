@@ -10,6 +10,7 @@ from pathlib import Path
 
 from atlas_ds.bridge.tar.names import TAR
 from atlas_ds.errors import AtlasError, LimitError, UnsupportedError
+from atlas_ds.store.remote import check_scheme
 
 MAX_URLS = 100_000
 MAX_CHARACTERS = 1 << 26  # of all names
@@ -22,16 +23,18 @@ REMOTE = frozenset(("http", "https", "s3", "gs", "az", "azure", "abfs", "abfss",
 Sources = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
-def expand(sources: Sources) -> list[str]:
+def expand(sources: Sources, allow_http: bool = False) -> list[str]:
     """All names in order. A folder stands for the .tar files in it; "-" for standard input.
 
     "train-{000000..000099}.tar" are 100 names, {a,b} two, "one.tar::two.tar" two. Errors: LimitError above 100,000 names,
-    UnsupportedError for "pipe:" (which would run a program) and schemes that are not read.
+    UnsupportedError for "pipe:" (which would run a program) and schemes that are not read; AtlasError for http without TLS, if not allow_http.
     """
     given = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
     out = _few((_local(name) for source in given for name in _names(source)), str(given[:1]))
     if not out:
         raise AtlasError("no tar was named; give a path, a URL, or a list of them")
+    for name in filter(is_remote, out):
+        check_scheme(name, allow_http)
     return out
 
 
