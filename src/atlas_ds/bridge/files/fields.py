@@ -12,7 +12,7 @@ from atlas_ds.bridge.opening import map_bytes, open_regular, unreadable
 from atlas_ds.bridge.values.by_extension import decode_value, kind_name, value_spec
 from atlas_ds.bridge.values.media import checked_media
 from atlas_ds.bridge.values.npy import view_npy
-from atlas_ds.errors import AtlasError, CorruptError, SchemaError
+from atlas_ds.errors import AtlasError, CorruptError, SchemaError, UnsupportedError
 from atlas_ds.schema.types import array, tensor
 
 _TEXTS = ("text", "json", "number")
@@ -81,4 +81,7 @@ def _array_spec(paths: list[Path]) -> object:
 
 def _look_at_array(path: Path) -> np.ndarray[Any, Any]:
     """Its dtype and shape; the values stay in the file."""
-    return view_npy(map_bytes(path), str(path))
+    try:
+        return view_npy(map_bytes(path), str(path))
+    except UnsupportedError as error:  # a pickle, or a version nobody knows: nothing of this file can be a value
+        raise CorruptError(str(error)) from error
