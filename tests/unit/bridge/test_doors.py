@@ -92,9 +92,9 @@ DOORS = [
     Door("a link to a table", "part-0.parquet part-1.parquet latest.parquet=>part-1.parquet", "parquet", 4, "n word", says="latest.parquet: a link to part-1.parquet"),
     Door("a link back up", "cat/1.jpg dog/1.jpg dog/all=>..", "classes", 2, IMAGES, says="dog/all: a link back"),
     Door("a link out, followed", "src/cat/1.jpg src/dog=>../away away/1.jpg", "classes", 2, IMAGES, options={"follow_links": True}, src="src"),
-    Door("a pipe that is no data", "cat/1.jpg dog/1.jpg control|", "classes", 2, IMAGES, says="control: a named pipe"),
+    Door("a pipe that is no data", "cat/1.jpg dog/1.jpg control|", "classes", 2, IMAGES, says="control: not a file but a pipe"),
     Door("a link to nothing that is no data", "cat/1.jpg dog/1.jpg old=>gone", "classes", 2, IMAGES, says="old: a link to nothing"),
-    Door("a pipe called like an image, skipped", "cat/1.jpg cat/2.jpg| dog/1.jpg", "classes", 2, IMAGES, says="cat/2.jpg: a named pipe", options={"on_error": "skip"}),
+    Door("a pipe called like an image, skipped", "cat/1.jpg cat/2.jpg| dog/1.jpg", "classes", 2, IMAGES, says="cat/2.jpg: not a file but a pipe", options={"on_error": "skip"}),
     # Files of one base name
     Door("samples", "a.jpg a.json b.jpg b.json", "samples", 2, "key jpg json", says="files of one base name"),
     Door("samples and a README", "a.jpg a.txt b.jpg b.txt README.md", "samples", 2, "key jpg txt", says="README.md: about the data"),
@@ -195,8 +195,8 @@ REFUSALS = [
     Refusal("a downloads folder", "a.pdf b.docx c.jpg d.exe", "different kinds & --from samples"),
     # What cannot be read
     Refusal("a link out", "src/cat/1.jpg src/dog=>../away away/1.jpg", "dog -> ../away & --follow-links", src="src"),
-    Refusal("a link to a device", "cat/1.jpg=>/dev/zero cat/2.jpg", "cat/1.jpg: a device"),
-    Refusal("a pipe called like an image", "cat/1.jpg| cat/2.jpg dog/1.jpg", "cat/1.jpg: a named pipe & --skip-errors"),
+    Refusal("a link to a device", "cat/1.jpg=>/dev/zero cat/2.jpg", "cat/1.jpg: not a file but a device"),
+    Refusal("a pipe called like an image", "cat/1.jpg| cat/2.jpg dog/1.jpg", "cat/1.jpg: not a file but a pipe & --skip-errors"),
     Refusal("a link to nothing called like an image", "cat/1.jpg=>gone.jpg cat/2.jpg dog/1.jpg", "cat/1.jpg: a link to gone.jpg, which is not there"),
     Refusal("two empty images", "cat/1.jpg! cat/2.jpg dog/1.jpg!", "2 of 3 examples & cat/1.jpg & dog/1.jpg & --skip-errors"),
     Refusal("metadata naming what is not there", "1.jpg metadata.csv", "2.jpg & no such file", {"metadata.csv": "file_name\n1.jpg\n2.jpg\n"}),

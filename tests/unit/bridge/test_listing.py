@@ -83,9 +83,9 @@ def test_what_is_no_file(tmp_path):
     folder = list_folder(tmp_path)
     told = {str(file): str(error) for file, error in folder.trouble.items()}
     assert {name: text.partition(": ")[2].partition(";")[0].partition(",")[0] for name, text in told.items()} == {
-        "a/2.jpg": "a named pipe", "a/3.csv": "a device", "a/4.json": "a link to nowhere", "s.txt": "a socket",
+        "a/2.jpg": "not a file but a pipe", "a/3.csv": "not a file but a device", "a/4.json": "a link to nowhere", "s.txt": "not a file but a socket",
     }  # fmt: skip
-    assert folder.left_out == ("a/control: a named pipe",) and all(str(tmp_path) in text for text in told.values())
+    assert folder.left_out == ("a/control: not a file but a pipe",) and all(str(tmp_path) in text for text in told.values())
     assert isinstance(folder.trouble[PurePosixPath("a/2.jpg")], UnsupportedError)
 
 

@@ -34,7 +34,7 @@ def layout_of(files: Sequence[PurePosixPath]) -> Layout:
     skip = 0
     while inner and len({file.parts[skip] for file in inner}) == 1 and not is_split(inner[0].parts[skip]) and all(len(file.parts) > skip + 2 for file in inner):
         skip += 1
-    level = split_level([PurePosixPath(*file.parts[skip:]) for file in inner])
+    level = split_level(inner, skip)
     return Layout(skip, None if level is None else skip + level, skip + 1 if level == 0 else skip)
 
 

@@ -21,7 +21,7 @@ _WORD = re.compile(r"(?!v[0-9]+$)[a-z][a-z0-9_-]*", re.IGNORECASE)
 def split_names(files: Iterable[PurePosixPath]) -> Parts:
     """Key (with its folder) and extension in lower case of each file; the extension is "" where there is none."""
     names = [(file, file.name.split(".")) for file in files]
-    plain = {str(file.with_name(parts[0])) if len(parts) == 2 else str(file)[: -len(parts[-1]) - 1] for file, parts in names if len(parts) > 1}
+    plain = {str(file)[: -len(parts[-1]) - 1] for file, parts in names if len(parts) > 1}
     having: dict[str, set[str]] = defaultdict(set)  # word -> the keys it comes behind
     for file, parts in names:
         for key, word in _inner(file, parts):

@@ -22,12 +22,13 @@ def split_name(folder: str) -> str:
     return folder.lower() if folder.lower() in SPLIT_NAMES else folder
 
 
-def split_level(files: Sequence[PurePosixPath]) -> int | None:
-    """Which part of the names is the split: 0 (train/cat/1.jpg) or 1 (cat/train/1.jpg); None where there is none."""
+def split_level(files: Sequence[PurePosixPath], skip: int = 0) -> int | None:
+    """Which part of the names is the split: 0 (train/cat/1.jpg) or 1 (cat/train/1.jpg); None where there is none. skip: parts that do not count."""
     if not files:
         return None
     for level in (0, 1):
-        names = {file.parts[level] if len(file.parts) > level + 1 else "" for file in files}
+        at = skip + level
+        names = {parts[at] if len(parts) > at + 1 else "" for parts in (file.parts for file in files)}
         if all(map(is_split, names)) and (level == 0 or len(names) > 1):
             return level
     return None
