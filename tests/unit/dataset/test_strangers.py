@@ -356,7 +356,7 @@ def test_a_manifest_with_too_many_values(tmp_path, monkeypatch):
     path = write(tmp_path / "d", range(5))
     monkeypatch.setattr(manifests, "MOST_VALUES", 100)
     sealed(path, lambda body: body.update(metadata={"a": [0] * 100}))
-    with pytest.raises(errors.LimitError, match="at most .* 100 values"):
+    with pytest.raises(errors.LimitError, match=r"at most .* 100 values"):
         AtlasDataset(path)
     with pytest.raises(errors.LimitError, match="less metadata"):
         write(tmp_path / "new", range(5), metadata={"a": [0] * 100})
