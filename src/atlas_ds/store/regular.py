@@ -56,8 +56,11 @@ def read_regular(path: Name, limit: int, *, follow: bool = True) -> bytes:
         size = os.fstat(fd).st_size
         if size > limit:
             raise LimitError(f"{os.fspath(path)}: has {size:,} bytes, and at most {limit:,} are read")
-        with os.fdopen(fd, "rb", closefd=False) as file:
-            return file.read(size)
+        pieces = []
+        while size and (piece := os.read(fd, size)):
+            pieces.append(piece)
+            size -= len(piece)
+        return b"".join(pieces)
     finally:
         os.close(fd)
 
