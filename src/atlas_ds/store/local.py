@@ -13,6 +13,7 @@ from typing import Protocol
 
 from atlas_ds.errors import AtlasError
 from atlas_ds.store.owner import has_ended, here_mark, start_of
+from atlas_ds.store.regular import is_regular
 
 TEMPORARY = ".tmp-"
 TOGETHER = 1 << 20  # bytes that are written with one call
@@ -228,7 +229,7 @@ def leftovers(folder: Path) -> Iterator[Path]:
     """Temporary files of processes that have certainly ended: that ran on this machine, and are no more."""
     for path in sorted(folder.glob(f"{TEMPORARY}*")):
         found = PROCESS_FILE.fullmatch(path.name)
-        if found is not None and found["here"] == here_mark() and has_ended(int(found["pid"]), int(found["started"])):
+        if found is not None and found["here"] == here_mark() and has_ended(int(found["pid"]), int(found["started"])) and is_regular(path):
             yield path
 
 

@@ -29,7 +29,7 @@ def open_regular(path: Name, flags: int = READ) -> int:
             raise
         fd = os.open(path, flags, *mode)
     except OSError as error:
-        if error.errno == errno.ELOOP and flags & os.O_NOFOLLOW:
+        if error.errno == errno.ELOOP:  # a link, with O_NOFOLLOW; else one that leads to itself
             raise not_regular(path, stat.S_IFLNK) from None
         if error.errno in (errno.EISDIR, errno.ENXIO):
             raise not_regular(path, os.stat(path, follow_symlinks=not flags & os.O_NOFOLLOW).st_mode) from None
@@ -56,8 +56,11 @@ def read_regular(path: Name, limit: int, *, follow: bool = True) -> bytes:
         size = os.fstat(fd).st_size
         if size > limit:
             raise LimitError(f"{os.fspath(path)}: has {size:,} bytes, and at most {limit:,} are read")
-        with os.fdopen(fd, "rb", closefd=False) as file:
-            return file.read(size)
+        pieces = []
+        while size and (piece := os.read(fd, size)):
+            pieces.append(piece)
+            size -= len(piece)
+        return b"".join(pieces)
     finally:
         os.close(fd)
 

@@ -55,6 +55,39 @@ def test_an_error_inside_lets_others_in(tmp_path, locks):
         pass
 
 
+@pytest.mark.parametrize("name", [lock.LOCK, lock.HELD])
+def test_what_is_no_file_is_an_error_at_once(tmp_path, monkeypatch, name):
+    """Nor is a link followed: the file that it leads to stays as it is, or unmade."""
+    if name == lock.HELD:
+        monkeypatch.setattr(lock, "_take_lock", lambda folder: None)
+    (tmp_path / "mine").write_text("{}")
+    for make in (os.mkfifo, os.mkdir, lambda path: os.symlink(tmp_path / "mine", path), lambda path: os.symlink("/dev/zero", path), lambda path: os.symlink(tmp_path / "new", path)):
+        make(tmp_path / name)
+        with pytest.raises(errors.CorruptError, match="must be a regular file"), lock.locked(tmp_path):
+            pass
+        os.rmdir(tmp_path / name) if (tmp_path / name).is_dir() else os.remove(tmp_path / name)
+    assert os.listdir(tmp_path) == ["mine"] and (tmp_path / "mine").read_text() == "{}"
+
+
+ODD_OWNERS = ["", "3", "[]", "[" * 60_000, "{}", '{"pid":' + "9" * 5000 + "}", '"x"', "\xff"]
+
+
+@pytest.mark.parametrize("text", [*ODD_OWNERS, *({"pid": 1 << 40}, {"pid": -1}, {"pid": 0}, {"started": 10**30}, {"host": "h" * 300}, {"pid": True}, {"more": 1})], ids=lambda text: str(text)[:12])
+def test_a_sign_that_no_process_left_is_nobodys(tmp_path, monkeypatch, text):
+    """It is waited for, and stays."""
+    monkeypatch.setattr(lock, "_take_lock", lambda folder: None)
+    monkeypatch.setattr(lock, "PATIENCE", 0.05)
+    data = text.encode() if isinstance(text, str) else json.dumps(this_process().to_json() | {"token": "0" * 16} | text).encode()
+    (tmp_path / lock.HELD).write_bytes(data)
+    with pytest.raises(errors.WriterBusy, match="another writer has been inside"), lock.locked(tmp_path):
+        pass
+    assert (tmp_path / lock.HELD).read_bytes() == data
+
+
+def test_a_name_of_a_process_steers_no_terminal():
+    assert str(replace(this_process(), host="h\x1b[2J\n", since="\u202e")).isprintable()
+
+
 def test_the_sign_of_a_process_that_ended_is_broken(tmp_path, monkeypatch):
     monkeypatch.setattr(lock, "_take_lock", lambda folder: None)
     gone = subprocess.Popen([sys.executable, "-c", ""])
