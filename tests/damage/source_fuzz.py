@@ -50,7 +50,7 @@ def options_of(kind: str, random: Random) -> dict[str, Any]:
 def format_of(kind: str) -> str:
     named = {
         "json": "jsonl", "csvs": "csv", "hub": "parquet", "jsonls": "jsonl", "beside": "classes", "split_tars": "webdataset",
-        "splits": "classes", "parquets": "parquet", "arrow-stream": "arrow", "save_to_disk": "arrow", "npy-records": "npy", "mnist": "idx",
+        "splits": "classes", "parquets": "parquet", "arrow-stream": "arrow", "arrow-stream.several": "arrow", "save_to_disk": "arrow", "npy-records": "npy", "mnist": "idx",
     }  # fmt: skip
     return named.get(kind) or kind.partition(".")[0]
 

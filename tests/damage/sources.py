@@ -11,6 +11,7 @@ import struct
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import lz4.frame
 import numpy as np
@@ -53,16 +54,26 @@ def npz() -> bytes:
     return out.getvalue()
 
 
-def arrow(*, stream: bool) -> bytes:
-    table, out = pa.table(TABLE), io.BytesIO()
+def columns_of_arrow() -> dict[str, Any]:
+    """What lies in several buffers: dictionaries, run ends, views, structs, maps."""
+    words = pa.array(["u", "v", None, "u", "w"])
+    return TABLE | {
+        "d": words.dictionary_encode(), "r": pa.RunEndEncodedArray.from_arrays(pa.array([2, 5], pa.int32()), pa.array([1, 7])), "w": words.cast(pa.string_view()),
+        "t": pa.array([{"x": 1, "y": "a"}, None, {"x": None, "y": "b"}, {"x": 3, "y": None}, {"x": 4, "y": "c"}]),
+        "m": pa.array([[("k", 1)], [], None, [("a", None)], [("b", 2)]], pa.map_(pa.string(), pa.int64())), "f": pa.array([[1, 2]] * 5, pa.list_(pa.int8(), 2)),
+    }  # fmt: skip
+
+
+def arrow(*, stream: bool, several: bool = False) -> bytes:
+    table, out = pa.table(columns_of_arrow() if several else TABLE), io.BytesIO()
     with (pa.ipc.new_stream if stream else pa.ipc.new_file)(out, table.schema) as writer:
         writer.write_table(table, 2)
     return out.getvalue()
 
 
-def parquet(**options: object) -> bytes:
-    out = io.BytesIO()
-    pq.write_table(pa.table(TABLE), out, row_group_size=3, **options)
+def parquet(*, several: bool = False, **options: object) -> bytes:
+    table, out = pa.table({name: value for name, value in columns_of_arrow().items() if name != "r"} if several else TABLE), io.BytesIO()
+    pq.write_table(table, out, row_group_size=3, **options)
     return out.getvalue()
 
 
@@ -199,6 +210,9 @@ SOURCES: dict[str, Callable[[], Files]] = {
     "parquet": lambda: {"": parquet()},
     "parquet.zstd": lambda: {"": parquet(compression="zstd", data_page_version="2.0")},
     "parquets": lambda: {f"{split}-0000{i}.parquet": parquet() for split in ("train", "test") for i in range(2)},
+    "parquet.several": lambda: {"": parquet(several=True)},
+    "arrow.several": lambda: {"": arrow(stream=False, several=True)},
+    "arrow-stream.several": lambda: {"": arrow(stream=True, several=True)},
     "arrow": lambda: {"": arrow(stream=False)},
     "arrow-stream": lambda: {"": arrow(stream=True)},
     "save_to_disk": saved,
@@ -237,6 +251,6 @@ SOURCES: dict[str, Callable[[], Files]] = {
     "tars": lambda: {f"{k}.tar": tar_bytes((f"{k}{name}", data) for name, data in MEMBERS) for k in "ab"},
 }
 ONE_FILE = {  # what the file is called
-    "csv": "t.csv", "csv.gz": "t.csv.gz", "jsonl": "t.jsonl", "jsonl.gz": "t.jsonl.gz", "parquet": "t.parquet", "parquet.zstd": "t.parquet", "arrow": "t.arrow", "json": "t.json", "csv.utf16": "t.csv",
-    "arrow-stream": "t.arrow", "npy": "t.npy", "npy-records": "t.npy", "npz": "t.npz", "idx": "t.idx", "idx.gz": "t.idx.gz", "tar": "t.tar",
+    "csv": "t.csv", "csv.gz": "t.csv.gz", "jsonl": "t.jsonl", "jsonl.gz": "t.jsonl.gz", "parquet": "t.parquet", "parquet.zstd": "t.parquet", "parquet.several": "t.parquet", "arrow.several": "t.arrow", "arrow": "t.arrow", "json": "t.json", "csv.utf16": "t.csv",
+    "arrow-stream": "t.arrow", "arrow-stream.several": "t.arrow", "npy": "t.npy", "npy-records": "t.npy", "npz": "t.npz", "idx": "t.idx", "idx.gz": "t.idx.gz", "tar": "t.tar",
 } | {f"tar.{name}": f"t.tar.{name}" for name in PACK}  # fmt: skip

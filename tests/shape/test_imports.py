@@ -134,8 +134,9 @@ def test_exceptions_are_still_needed() -> None:
 BRIDGE = (
     ("compression",),
     ("source", "opening"),
-    ("refusals", "parts", "again", "values", "tar"),
-    ("files", "webdataset", "atlas_v1"),
+    ("refusals", "values"),
+    ("parts", "again", "tar", "atlas_v1"),
+    ("files", "webdataset"),
     (
         "arrow.values", "arrow.own", "arrow.features", "arrow.errors", "arrow.plain", "arrow.merge", "arrow.converting", "arrow.types", "arrow.tables",
         "arrow.files", "arrow.parquet", "arrow.exporting",
