@@ -16,6 +16,9 @@ class AtlasError(Exception):
     A message may hold names that come from a file: str() of it has no character that would steer a terminal. args hold it as it is.
     """
 
+    lines: tuple[str, ...] = ()
+    """Of an error about several things: a line for each, which the text has below its first line."""
+
     def __str__(self) -> str:
         return printable(super().__str__(), keep="\n")
 

@@ -27,9 +27,11 @@ class Refusals:
     def as_error(self, total: int) -> AtlasError:
         """One error for all of them, of the first one's type; with what leaves them out."""
         assert self.first is not None
+        cure = "to leave such examples out: --skip-errors, or on_error='skip' in Python"
         if self.errors == 1:
-            text = self.lines[0]
-        else:
-            more = f"\n  and {self.errors - SHOWN:,} more" if self.errors > SHOWN else ""
-            text = f"{self.count:,} of {total:,} examples cannot be converted:\n  " + "\n  ".join(self.lines[:SHOWN]) + more + "\n "
-        return type(self.first)(f"{text} (to leave such examples out: --skip-errors, or on_error='skip' in Python)")
+            return type(self.first)(f"{self.lines[0]} ({cure})")
+        more = [f"and {self.errors - SHOWN:,} more"] if self.errors > SHOWN else []
+        lines = (*self.lines[:SHOWN], *more, f"({cure})")
+        error = type(self.first)("\n  ".join((f"{self.count:,} of {total:,} examples cannot be converted:", *lines)))
+        error.lines = lines
+        return error

@@ -76,7 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (AtlasError, OSError, ValueError, TypeError, LookupError) as error:
         if DEBUG in os.environ:
             raise
-        return _fail(one_line(error), 1)
+        lines = getattr(error, "lines", ())
+        return _fail(str(error).split("\n")[0], 1, lines) if lines else _fail(one_line(error), 1)
     except MemoryError:
         return _fail("out of memory; use a smaller --shard-size or fewer rows", 1)
     except Exception as error:  # a fault of this package or of one it uses: told in one line too, with the way to see all of it
@@ -85,6 +86,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"unexpected {type(error).__name__}: {one_line(error)}; this is a bug: run again with {DEBUG}=1 to see where, and report it", 1)
 
 
-def _fail(message: str, code: int) -> int:
-    complain(message)
+def _fail(message: str, code: int, lines: Sequence[str] = ()) -> int:
+    complain(message, lines)
     return code

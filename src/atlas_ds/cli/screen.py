@@ -9,7 +9,7 @@ import contextlib
 import io
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from atlas_ds.text import encodable, printable
@@ -54,6 +54,7 @@ def on_screen() -> Iterator[None]:
             warnings.formatwarning = before
 
 
-def complain(message: str) -> None:
-    """A line on standard error."""
-    sys.stderr.write(encodable(f"atlas-ds: error: {printable(message)}\n", sys.stderr.encoding))
+def complain(message: str, lines: Sequence[str] = ()) -> None:
+    """A line on standard error, and others below it, indented, so that no name in them looks like a line of its own."""
+    text = "\n  ".join(printable(line) for line in (f"atlas-ds: error: {message}", *lines))
+    sys.stderr.write(encodable(f"{text}\n", sys.stderr.encoding))

@@ -45,7 +45,7 @@ def test_few_rows(cli, cars):
 def test_loader(cli, cars):
     """Beside a bare loop; where tensors are not to be had, with arrays, and it is said."""
     code, out, err = cli("bench", cars, *QUICK, "--loader")
-    assert code == 0 and err == ""
+    assert code == 0 and not [line for line in err.splitlines() if not line.startswith("measuring  ")]  # which it shows where that takes long
     assert "Loader's epoch, by 256" in out and "bare ds.batch" in out and "time / atlas" in out
     assert "x as quick as a bare loop" in out and "bottleneck: " in out
     told = json.loads(cli("bench", cars, *QUICK, "--loader", "--json")[1])
