@@ -19,7 +19,7 @@ import pytest
 
 from atlas_ds import AtlasDataset, AtlasDatasetWriter
 from atlas_ds.bridge import convert
-from atlas_ds.errors import AtlasError
+from atlas_ds.errors import AtlasError, UnsupportedError
 
 
 class Door(NamedTuple):
@@ -304,3 +304,15 @@ def test_is_refused(tmp_path: Path, refusal: Refusal) -> None:
 def test_the_table_is_long_enough() -> None:
     names = [entry.name for entry in (*DOORS, *REFUSALS)]
     assert len(names) >= 100 and len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.parquet", "rows.jsonl", "rows.arrow"])
+@pytest.mark.parametrize("inner", ["", "data"])
+def test_pointers_of_git_lfs_are_named(tmp_path, name, inner):
+    folder = tmp_path / "clone" / inner
+    folder.mkdir(parents=True)
+    (folder / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 5\n")
+    for src in (tmp_path / "clone", folder / name):
+        with pytest.raises(UnsupportedError, match=rf"{name}: a Git LFS pointer, not the file itself; fetch the file with: git lfs pull"):
+            convert(src, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
