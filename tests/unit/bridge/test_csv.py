@@ -202,3 +202,9 @@ def test_bad_bytes_name_the_likely_encoding(path, text, hint):
     (row,) = read(path, b"p\n" + text.encode("cp1252") + b"\n")
     assert row.endswith(hint)
     assert read(path, path.read_bytes(), encoding="cp1252") == [{"p": text}]
+
+
+@pytest.mark.parametrize(("header", "mark"), [("p q", "' '"), ("p::q", "'::'"), ("p^q", "'^'"), ("word", None), ("p q,r", None)])
+def test_other_delimiters_are_noted(path, header, mark):
+    notes = [note for note in source(path, f"{header}\n{','.join('x' * (header.count(',') + 1))}\n").notes if note.startswith("one column")]
+    assert notes == ([f"one column, {header!r}; if {mark} separates several, write a comma, tab, semicolon or bar instead"] if mark else [])

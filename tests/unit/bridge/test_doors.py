@@ -316,3 +316,14 @@ def test_pointers_of_git_lfs_are_named(tmp_path, name, inner):
         with pytest.raises(UnsupportedError, match=rf"{name}: a Git LFS pointer, not the file itself; fetch the file with: git lfs pull"):
             convert(src, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_delta_table_is_named(tmp_path):
+    folder = tmp_path / "rows"
+    (folder / "_delta_log").mkdir(parents=True)
+    (folder / "_delta_log" / "00.json").write_text('{"add": {"path": "a.csv"}}\n')
+    (folder / "a.csv").write_text("p\n1\n")
+    (folder / "deleted.csv").write_text("p\n2\n")
+    with pytest.raises(UnsupportedError, match=r"rows: a Delta table, whose log says which files count; write it as Parquet first"):
+        convert(folder, tmp_path / "out")
+    assert convert(folder, tmp_path / "out", source_format="csv").rows == 2

@@ -176,9 +176,26 @@ def test_one_object_is_one_row_and_noted(tmp_path, name, value, words):
         ('{"p": "cut of', "not JSON: "),
         ('{"p": [1, 2', "not JSON: the line ends before the object does; was it cut off?"),
         ('{"p": 1} x', "not JSON: Extra data; correct it"),
+        ('{"p": 1}{"p": 3}', "column 9: not JSON: another object on the same line"),
+        ('{"p": None}', "written as Python prints it; write it with json.dumps"),
+        ("{'p': 1}", "written as Python prints it; write it with json.dumps"),
         ('{"p": "a\tb"}', "not JSON: Invalid control character; correct it"),
     ],
 )
 def test_what_is_wrong_with_a_line(path, line, words):
     good, bad, last = read(path, '{"p": 0}\n' + line + '\n{"p": 2}\n')
     assert good == {"p": 0} and last == {"p": 2} and words in bad and "at;" not in bad
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[{"p": 1},\n{"p": 2},]', "line 2, column 10: not JSON: a comma stands before the ]; remove it"),
+        ('[{"p": 1},\n{"p": 2', "line 2, column 8: not JSON: the file ends before the array does; was it cut off?"),
+        ('[{"p": 1} {"p": 2}]', "line 1, column 11: a comma or ] is missing"),
+    ],
+)
+def test_what_is_wrong_with_an_array(path, text, words):
+    with pytest.raises(CorruptError) as caught:
+        read(path, text)
+    assert words in str(caught.value)

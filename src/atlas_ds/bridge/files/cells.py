@@ -164,7 +164,7 @@ class Column:
         """After the last cell: text, where the spellings would not come back, or where words stand among numbers."""
         one_spelling = all(seen in (0, FIRST, SECOND, THIRD) for seen in self._spellings)
         if self.kind == "float" and not (one_spelling and (len(self._decimals) < 2 or not self._zeros)):
-            self.kind, self.reason = "str", "numbers of different spelling, such as 1.10 beside 1.9, or 1 beside 1.0"
+            self.kind, self.reason = "str", "numbers of different spelling, such as 1.10 beside 1.9, 1 beside 1.0, or nan beside NaN"
         if self.missing:
             self.kind = "str"
 

@@ -4,6 +4,7 @@ whole numbers; the second gives the examples. Nothing but the standard library: 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from atlas_ds.schema.types import nullable
 
 INDEX = "index"  # what a first column without a name is called, as pandas writes its index
 
+_OTHER_DELIMITER = re.compile(r"::| +|[\^~:\x01]")  # that some write between cells
 MANY = 30  # columns; of more the notes say only how many
 
 
@@ -159,6 +161,8 @@ def _notes(kinds: dict[str, str], columns: Sequence[Column], files: Sequence[Csv
     if number is not None:
         held = "only numbers" if all(map(looks_like_number, first.names)) else f"numbers such as {number!r}"
         notes.append(f"line {first.header_line} is taken for the header, but holds {held}; if the file has no header line, add one")
+    if len(first.names) == 1 and (found := _OTHER_DELIMITER.search(first.names[0])):
+        notes.append(f"one column, {first.names[0][:40]!r}; if {found[0]!r} separates several, write a comma, tab, semicolon or bar instead")
     spaced = [name for name in first.names if name != name.strip()]
     if spaced:
         notes.append(f"names of columns keep their spaces: {', '.join(map(repr, spaced[:MANY]))}; so do cells")

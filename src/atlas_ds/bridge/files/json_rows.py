@@ -161,6 +161,10 @@ def _what(error: json.JSONDecodeError) -> str:
         return "the line ends before the object does; was it cut off?"
     if error.msg == "Extra data" and rest == ",":
         return "a comma follows the object; remove it (lines have none between them)"
+    if error.msg == "Extra data" and rest.startswith("{"):
+        return "another object on the same line; write one object per line"
+    if rest.startswith(("'", "None", "True", "False")):
+        return "written as Python prints it; write it with json.dumps"
     return f"{error.msg.removesuffix(' at')}; correct it"
 
 
@@ -210,7 +214,7 @@ class ArrayItems:
             except json.JSONDecodeError as error:
                 cut_off = error.msg.startswith("Unterminated") or error.pos > len(self._text) - _INNER
                 if not (cut_off and self._more()):
-                    raise self._wrong(f"not JSON: {error.msg}", error.pos) from error
+                    raise self._wrong(f"not JSON: {self._what(error)}", error.pos) from error
                 continue
             except (AtlasError, ValueError, RecursionError) as error:
                 if isinstance(error, RecursionError) or not self._pass_over():
@@ -223,6 +227,13 @@ class ArrayItems:
             if wrong is not None:
                 return Refused(wrong)
             return value if isinstance(value, dict) else Refused(_named(f"{self._file.path}: {place}", not_an_object(value)))
+
+    def _what(self, error: json.JSONDecodeError) -> str:
+        """What Python's reader complains of, as it looks in an array."""
+        rest = self._text[error.pos :].strip()
+        if not rest:
+            return "the file ends before the array does; was it cut off?"
+        return "a comma stands before the ]; remove it" if rest == "]" else error.msg
 
     def _pass_over(self) -> bool:
         """Steps over an item that is JSON, but cannot be an example."""
