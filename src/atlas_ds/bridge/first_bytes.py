@@ -11,7 +11,7 @@ from atlas_ds.bridge.arrow.files import FILE_MAGIC, STREAM_MAGIC
 from atlas_ds.bridge.compression.reading import NAMES, packing
 from atlas_ds.bridge.files.idx import looks_like_idx
 from atlas_ds.bridge.files.roles import is_tar, table_format
-from atlas_ds.bridge.opening import open_binary, unreadable
+from atlas_ds.bridge.opening import POINTER, POINTER_HINT, open_binary, unreadable
 from atlas_ds.bridge.source import ReadOptions
 from atlas_ds.bridge.streaming.indexed import indexed_kind
 from atlas_ds.bridge.tar.archive import BLOCK, is_header
@@ -30,6 +30,7 @@ KNOWN: tuple[tuple[str, Test, str], ...] = (
 )
 STRANGERS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x89HDF", "HDF5; write rows with h5py and AtlasDatasetWriter"),
+    (0, POINTER, POINTER_HINT),
     (0, b"%PDF", "PDF; no table, and not media"),
     (0, b"SQLite format 3\0", "an SQLite database; export a table as CSV, or write its rows with AtlasDatasetWriter"),
     (0, b"FEA1", "Feather, version 1; write it again with pyarrow.feather.write_feather (version 2)"),
@@ -124,7 +125,10 @@ def _text(path: Path, head: bytes, suffix: str, options: ReadOptions) -> tuple[s
     mark = next((name for mark, name in ((",", "commas"), ("\t", "tabs"), (";", "semicolons"), ("|", "bars")) if mark in first), None)
     if mark is not None:
         return "csv", f"text with {mark} in its first line"
-    raise UnsupportedError(f"{path}: text, but neither a table nor JSON lines; {_advice()}")
+    raise UnsupportedError(
+        f"{path}: text, but neither a table nor JSON lines of objects; if each line is a row, in Python: writer.extend({{'text': line}} for line in open(...));"
+        f" else {_advice()}"
+    )
 
 
 def _decoded(head: bytes, encoding: str | None) -> str | None:

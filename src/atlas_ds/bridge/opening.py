@@ -16,6 +16,9 @@ from atlas_ds.store import regular
 
 MAX_JSON = 1 << 28  # bytes of an index or a list that describes a source; the index of a million shards has 200 MB
 
+POINTER = b"version https://git-lfs"
+POINTER_HINT = "a Git LFS pointer, not the file itself; fetch the file with: git lfs pull"
+
 
 def open_regular(path: Path, buffering: int = -1) -> IO[bytes]:
     """The file, once it is known to be a regular one: a pipe would wait for ever, a device has no end."""
@@ -40,6 +43,12 @@ def read_head(path: Path, size: int = 64) -> bytes:
             return file.read(size)
     except OSError as error:
         raise unreadable(path, error) from error
+
+
+def refuse_pointer(path: Path, head: bytes) -> None:
+    """UnsupportedError for what a clone without Git LFS has in the place of a file: a few lines of text under the file's name."""
+    if head.startswith(POINTER):
+        raise UnsupportedError(f"{path}: {POINTER_HINT}")
 
 
 def read_all(path: Path, limit: int) -> bytes:

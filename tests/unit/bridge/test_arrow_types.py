@@ -268,3 +268,28 @@ def test_exported_files_that_differ(tmp_path):
         export_parquet(AtlasDataset(tmp_path / name), tmp_path / "d" / f"{name}.parquet")
     with pytest.raises(SchemaError, match=r"b\.parquet: column 'c' was exported as array\(int8, 3x2\), but as array\(int8, 2x3\)"):
         convert(tmp_path / "d", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("marked", "note"),
+    [
+        (True, "shot: the bytes are kept, the names in its field 'path' are not"),
+        (False, "shot: bytes and path, as Hugging Face stores media, but without its mark: stored as a dict"),
+    ],
+)
+def test_bytes_and_path_are_noted(tmp_path, marked, note):
+    table = pa.table({"shot": [{"bytes": b"GIF89a", "path": "a.gif"}]})
+    if marked:
+        table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": {"shot": {"_type": "Image"}}}})})
+    pq.write_table(table, tmp_path / "t.parquet")
+    found = open_source(tmp_path / "t.parquet")
+    assert note in found.notes
+    ((row, _),) = found.examples()
+    assert row["shot"].data == b"GIF89a" if marked else row["shot"] == {"bytes": b"GIF89a", "path": "a.gif"}
+
+
+def test_an_extension_that_is_not_registered_is_noted(tmp_path):
+    mark = {"ARROW:extension:name": "someone.month", "ARROW:extension:metadata": "{}"}
+    table = pa.table([pa.array([648])], schema=pa.schema([pa.field("when", pa.int64(), metadata=mark)]))
+    pq.write_table(table, tmp_path / "t.parquet")
+    assert "when: someone.month is stored as int64" in open_source(tmp_path / "t.parquet").notes

@@ -21,7 +21,7 @@ def table(path, text="a,b\n1,x\n2,y\n"):
         (b"", "empty"),
         (b"\x89HDF\r\n\x1a\n", "HDF5"),
         (b"[1, 2]", "JSON array"),
-        (b"just words", "neither a table nor JSON lines"),
+        (b"just words", "neither a table nor JSON lines of objects; if each line is a row, in Python: writer.extend"),
         (b"\1\2\3\0\4", "no format known"),
         (b"\x28\xb5\x2f\xfdxxx", "zstd"),
         (b"\0" * 257 + b"ustar" + b"\0" * 250, "tar"),

@@ -129,7 +129,7 @@ def test_bad_bytes_far_behind(path):
     data = ("p,q\n" + "\n".join(lines)).encode() + b"\n5000,\xff\n5001,NA\nNA,z\n"
     rows = read(path, data)
     assert len(rows) == 5003 and "line 5002: not UTF-8" in rows[5000] and rows[4999]["q"] == "text 4999"
-    assert any("'NA' (1 cells" in note for note in source(path, data).notes)
+    assert any("'NA' (1 cell," in note for note in source(path, data).notes)
 
 
 def test_places_of_values_that_the_writer_refuses(path):
@@ -142,3 +142,69 @@ def test_notes_say_why_a_column_is_text(path):
     assert any(note.startswith("p: text, because of '1x' (t.csv, line 4)") for note in notes)
     assert any(note.startswith("q: text, because of 'NA'") for note in notes)
     assert any(note.startswith("r: text, because of numbers of different spelling") for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ("5.1,setosa", "holds numbers such as '5.1'"),
+        ("red,7", "holds numbers such as '7'"),
+        ("1.5,2.5", "only numbers"),
+        ("red,blue", None),
+        (",0", None),  # pandas, which numbers columns behind its index
+        ("2024-05-01,v2", None),
+    ],
+)
+def test_numbers_in_the_first_line_are_noted(path, header, words):
+    notes = [note for note in source(path, header + "\n4,x\n").notes if "taken for the header" in note]
+    assert len(notes) == (words is not None) and (words is None or words in notes[0])
+
+
+@pytest.mark.parametrize("header", ["0.5,0.5", "7,0,0", "a,3,3"])
+def test_a_doubled_number_may_be_no_header(path, header):
+    with pytest.raises(SchemaError, match=r"are both called '.*rename one of them; if the file has no header line, add one"):
+        source(path, header + "\n")
+
+
+@pytest.mark.parametrize("cell", ["007", "+5", "1_000", "0x1F", " 5", "1e5", "12e4567", "-0", "1" * 30])
+def test_a_first_cell_that_looks_like_a_number_is_noted(path, cell):
+    found = source(path, f"p,q\n{cell},x\n8,y\n")
+    assert [row["p"] for row, _ in found.examples()] == [cell, "8"]
+    assert any(note.startswith(f"p: text, because of {cell!r} (t.csv, line 2), which as a number") for note in found.notes)
+    assert not any(note.startswith("q:") for note in found.notes)
+
+
+def test_reasons_say_what_the_cell_is(path):
+    notes = source(path, "p,q\n1,true\nseven,maybe\n").notes
+    assert "p: text, because of 'seven' (t.csv, line 3), which is not a number" in notes
+    assert "q: text, because of 'maybe' (t.csv, line 3), while the cells before are true or false" in notes
+
+
+def test_spaces_of_names_are_noted(path):
+    found = source(path, "p, q\n1, x\n")
+    assert list(found.examples()) == [({"p": 1, " q": " x"}, None)]
+    assert "names of columns keep their spaces: ' q'; so do cells" in found.notes
+
+
+def test_many_columns_are_counted(path):
+    names, cells = ",".join(f"c{i}" for i in range(40)), ",".join("1" if i else "x" for i in range(40))
+    assert source(path, f"{names}\n{cells}\n").notes == ("types found in the text: 1 columns str, 39 columns int",)
+
+
+def test_lines_too_long_may_lack_quotes(path):
+    long, short = read(path, "p;q\na;b;c\nd\n")
+    assert long.endswith("line 2: 3 cells, but the header has 2 (line 1); write cells that hold ';' in quotes, or correct the line")
+    assert short.endswith("line 3: 1 cell, but the header has 2 (line 1); correct the line")
+
+
+@pytest.mark.parametrize(("text", "hint"), [("5 €", "--encoding cp1252"), ("Zoë", "--encoding latin1 (or cp1252, if it was written on Windows)")])
+def test_bad_bytes_name_the_likely_encoding(path, text, hint):
+    (row,) = read(path, b"p\n" + text.encode("cp1252") + b"\n")
+    assert row.endswith(hint)
+    assert read(path, path.read_bytes(), encoding="cp1252") == [{"p": text}]
+
+
+@pytest.mark.parametrize(("header", "mark"), [("p q", "' '"), ("p::q", "'::'"), ("p^q", "'^'"), ("word", None), ("p q,r", None)])
+def test_other_delimiters_are_noted(path, header, mark):
+    notes = [note for note in source(path, f"{header}\n{','.join('x' * (header.count(',') + 1))}\n").notes if note.startswith("one column")]
+    assert notes == ([f"one column, {header!r}; if {mark} separates several, write a comma, tab, semicolon or bar instead"] if mark else [])

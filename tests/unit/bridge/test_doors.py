@@ -19,7 +19,7 @@ import pytest
 
 from atlas_ds import AtlasDataset, AtlasDatasetWriter
 from atlas_ds.bridge import convert
-from atlas_ds.errors import AtlasError
+from atlas_ds.errors import AtlasError, UnsupportedError
 
 
 class Door(NamedTuple):
@@ -304,3 +304,26 @@ def test_is_refused(tmp_path: Path, refusal: Refusal) -> None:
 def test_the_table_is_long_enough() -> None:
     names = [entry.name for entry in (*DOORS, *REFUSALS)]
     assert len(names) >= 100 and len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.parquet", "rows.jsonl", "rows.arrow"])
+@pytest.mark.parametrize("inner", ["", "data"])
+def test_pointers_of_git_lfs_are_named(tmp_path, name, inner):
+    folder = tmp_path / "clone" / inner
+    folder.mkdir(parents=True)
+    (folder / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 5\n")
+    for src in (tmp_path / "clone", folder / name):
+        with pytest.raises(UnsupportedError, match=rf"{name}: a Git LFS pointer, not the file itself; fetch the file with: git lfs pull"):
+            convert(src, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_delta_table_is_named(tmp_path):
+    folder = tmp_path / "rows"
+    (folder / "_delta_log").mkdir(parents=True)
+    (folder / "_delta_log" / "00.json").write_text('{"add": {"path": "a.csv"}}\n')
+    (folder / "a.csv").write_text("p\n1\n")
+    (folder / "deleted.csv").write_text("p\n2\n")
+    with pytest.raises(UnsupportedError, match=r"rows: a Delta table, whose log says which files count; write it as Parquet first"):
+        convert(folder, tmp_path / "out")
+    assert convert(folder, tmp_path / "out", source_format="csv").rows == 2

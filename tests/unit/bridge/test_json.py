@@ -138,3 +138,64 @@ def test_all_rows_wrong(path, tmp_path):
     path.write_text('{"p": 1, "p": 1}\n')
     with pytest.raises(SchemaError, match="stands twice"):
         convert(path, tmp_path / "out", source_format="jsonl")
+
+
+def test_objects_over_many_lines_one_after_another(path):
+    with pytest.raises(SchemaError, match=r"JSON objects over many lines each; .*jq -c \. t\.jsonl > t-lines\.jsonl$"):
+        source(path, '{\n "p": [{"q": 1}]\n}\n{\n "p": [{"q": 2}]\n}\n')
+
+
+def test_rows_under_a_key_name_the_file(tmp_path):
+    text = json.dumps({"the rows": [{"p": 1}], "n": 2}, indent=1)
+    with pytest.raises(SchemaError) as caught:
+        source(tmp_path / "my file.json", text)
+    assert """jq -c '.["the rows"][]' 'my file.json' > 'my file.jsonl'""" in str(caught.value)
+    assert "writer.extend(json.load(open('my file.json'))['the rows'])" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("t.json", {"version": "1", "rows": [{"p": 1}]}, """jq -c '.["rows"][]' t.json > t.jsonl"""),
+        ("t.json", {"p": {"0": 1}, "q": {"0": 2}}, "orient='records'"),
+        ("t.jsonl", {"rows": [{"p": 1}]}, None),
+        ("t.json", [{"rows": [{"p": 1}]}], None),
+    ],
+)
+def test_one_object_is_one_row_and_noted(tmp_path, name, value, words):
+    found = source(tmp_path / name, json.dumps(value))
+    assert [row for row, _ in found.examples()] == (value if isinstance(value, list) else [value])
+    notes = [note for note in found.notes if "one object, and so one row" in note]
+    assert len(notes) == (words is not None) and (words is None or words in notes[0])
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('{"p": 1},', "line 2, column 9: not JSON: a comma follows the object; remove it"),
+        ('{"p": "cut of', "not JSON: "),
+        ('{"p": [1, 2', "not JSON: the line ends before the object does; was it cut off?"),
+        ('{"p": 1} x', "not JSON: Extra data; correct it"),
+        ('{"p": 1}{"p": 3}', "column 9: not JSON: another object on the same line"),
+        ('{"p": None}', "written as Python prints it; write it with json.dumps"),
+        ("{'p': 1}", "written as Python prints it; write it with json.dumps"),
+        ('{"p": "a\tb"}', "not JSON: Invalid control character; correct it"),
+    ],
+)
+def test_what_is_wrong_with_a_line(path, line, words):
+    good, bad, last = read(path, '{"p": 0}\n' + line + '\n{"p": 2}\n')
+    assert good == {"p": 0} and last == {"p": 2} and words in bad and "at;" not in bad
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[{"p": 1},\n{"p": 2},]', "line 2, column 10: not JSON: a comma stands before the ]; remove it"),
+        ('[{"p": 1},\n{"p": 2', "line 2, column 8: not JSON: the file ends before the array does; was it cut off?"),
+        ('[{"p": 1} {"p": 2}]', "line 1, column 11: a comma or ] is missing"),
+    ],
+)
+def test_what_is_wrong_with_an_array(path, text, words):
+    with pytest.raises(CorruptError) as caught:
+        read(path, text)
+    assert words in str(caught.value)

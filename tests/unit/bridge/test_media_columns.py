@@ -92,3 +92,13 @@ def test_parquet_and_several_columns(folder, tmp_path):
     pq.write_table(pa.table({"a": ["in.gif", None], "b": ["pics/one.gif", "lost.gif"]}), folder / "t.parquet")
     done = convert(folder / "t.parquet", tmp_path / "out", media={"x": "a", "y": "b"}, on_error="skip")
     assert done.rows == 1 and len(done.skipped) == 1 and "t.parquet: row 1: " in done.skipped[0] and "lost.gif" in done.skipped[0]
+
+
+def test_what_is_wrong_with_a_name(folder):
+    (folder / "lfs.gif").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n")
+    names = [f"{folder}/pics/one.gif", "/elsewhere/one.gif", "pics\\one.gif", "lfs.gif"]
+    found = [str(row.error) for row, _ in read(folder, names).examples()]
+    assert found[0].endswith("an absolute path; names are relative to the table's folder: pics/one.gif")
+    assert "not below the table's folder" in found[1]
+    assert found[2].endswith("no such file; write the names with / between folders, not with \\")
+    assert found[3].endswith("lfs.gif: a Git LFS pointer, not the file itself; fetch the file with: git lfs pull")

@@ -73,7 +73,8 @@ def merge_schemas(files: Sequence[tuple[Path, Any]]) -> Any:
             if name not in schema.names or name not in merged.names:
                 has, lacks = (first, path) if name not in schema.names else (path, first)
                 raise SchemaError(
-                    f"{lacks}: has no column {name!r}, but {has} has; add it to the one (nulls) or drop it from the other, or convert them as two datasets"
+                    f"{lacks}: has no column {name!r}, but {has} has; add a column of nulls to the one, or remove it from the other,"
+                    " or convert them as two datasets"
                 )
         merged = pa.schema([_merge_field(files, path, field, schema.field(field.name)) for field in merged])
     return merged

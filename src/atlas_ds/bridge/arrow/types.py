@@ -179,6 +179,13 @@ def _notes(column: Any, feature: Feature, hole: bool) -> Iterator[str]:
     """What changes when a column becomes Atlas's."""
     if array_of(column.type, feature) is not None:
         return
+    if is_media(column.type, feature):
+        yield f"{column.name}: the bytes are kept, the names in its field 'path' are not"
+    elif is_media(column.type, {"_type": "Image"}):
+        yield f"{column.name}: bytes and path, as Hugging Face stores media, but without its mark: stored as a dict"
+    unknown = (column.metadata or {}).get(b"ARROW:extension:name")
+    if unknown and bare(column.type) == column.type:
+        yield f"{column.name}: {unknown.decode(errors='replace')} is stored as {column.type}"
     if hole and is_numbers(bare(column.type)):
         yield f"{column.name}: nulls stand inside of its lists, which arrays cannot hold; they are stored as lists"
     for name, kind in _inner_types(column.name, column.type):

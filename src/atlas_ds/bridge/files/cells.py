@@ -18,6 +18,7 @@ _SHORT_INTS = re.compile(r"(?:0|-?[1-9][0-9]{0,17})(?:\0(?:0|-?[1-9][0-9]{0,17})
 _EXACT_INTS = re.compile(r"(?:0|-?[1-9][0-9]{0,14})(?:\0(?:0|-?[1-9][0-9]{0,14}))*")  # and these are exact as floats, too
 _FLOAT = re.compile(r"-?((?:0|[1-9][0-9]*)?)(?:(\.)([0-9]*))?(?:([eE])([+-]?)([0-9]+))?")
 _COMMA = re.compile(r"-?[0-9]+,[0-9]+")  # as numbers are written in much of Europe
+_NUMBER_LIKE = re.compile(r"\s*[+-]?(?:0[xXoObB][0-9a-fA-F]+|(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*")  # as people read them
 _WORDS = {"nan": 1, "NaN": 2, "inf": 0, "-inf": 0}  # as Python, NumPy, Java and JavaScript write them
 _BOOLS = (("true", "false"), ("True", "False"), ("TRUE", "FALSE"))
 MISSING_WORDS = frozenset(("NA", "N/A", "n/a", "NULL", "null", "None", "none", "-"))
@@ -29,6 +30,11 @@ TYPES = {"int": "int64", "long": "int64", "float": "float64", "null": "str"}
 def is_whole(cell: str) -> bool:
     """Whether a text is a whole number that comes back as it is written."""
     return _INT.fullmatch(cell) is not None and (len(cell) < 19 or -(1 << 63) <= int(cell) < 1 << 63)
+
+
+def looks_like_number(cell: str) -> bool:
+    """Whether a reader takes a text for a number, however it is written: 007, 0x1F, 1_000, ` 5`, 1e400."""
+    return _NUMBER_LIKE.fullmatch(cell) is not None
 
 
 class Column:
@@ -105,9 +111,16 @@ class Column:
         if self.kind == "float" and before == "int":
             self._spellings[0] |= SECOND
             self._decimals.add(0)
-        if self.kind == "str" and (before != "null" or _COMMA.fullmatch(cell)):
-            cure = "; write decimals with a point to have numbers" if _COMMA.fullmatch(cell) else ""
-            self.reason = f"{cell[:40]!r} ({where}, line {line}), which as a number would not come back as it is written{cure}"
+        if self.kind == "str" and (before != "null" or _COMMA.fullmatch(cell) or looks_like_number(cell)):
+            self.reason = f"{cell[:40]!r} ({where}, line {line}), {self._rule(before, cell)}"
+
+    def _rule(self, before: str, cell: str) -> str:
+        """Why a cell makes a column text that was something else before."""
+        if before == "bool":
+            return "while the cells before are " + " or ".join(self._bools or ())
+        if _COMMA.fullmatch(cell):
+            return "which as a number would not come back as it is written; write decimals with a point to have numbers"
+        return "which as a number would not come back as it is written" if looks_like_number(cell) else "which is not a number"
 
     def _holds(self, kind: str, cell: str) -> bool:
         if kind == "null":
@@ -151,7 +164,7 @@ class Column:
         """After the last cell: text, where the spellings would not come back, or where words stand among numbers."""
         one_spelling = all(seen in (0, FIRST, SECOND, THIRD) for seen in self._spellings)
         if self.kind == "float" and not (one_spelling and (len(self._decimals) < 2 or not self._zeros)):
-            self.kind, self.reason = "str", "numbers of different spelling, such as 1.10 beside 1.9, or 1 beside 1.0"
+            self.kind, self.reason = "str", "numbers of different spelling, such as 1.10 beside 1.9, 1 beside 1.0, or nan beside NaN"
         if self.missing:
             self.kind = "str"
 

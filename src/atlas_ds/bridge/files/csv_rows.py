@@ -149,7 +149,8 @@ def _read_from(file: CsvFile, start: int) -> Generator[Cells | BadRow, None, int
 def _wrong(file: CsvFile, row: list[str], width: int, place: str) -> AtlasError | None:
     if row and len(row) != width:
         cells = "1 cell" if len(row) == 1 else f"{len(row)} cells"
-        return SchemaError(f"{file.text.path}: {place}: {cells}, but the header has {width}; correct the line")
+        hint = f"write cells that hold {file.delimiter!r} in quotes, or correct the line" if len(row) > width else "correct the line"
+        return SchemaError(f"{file.text.path}: {place}: {cells}, but the header has {width} (line {file.header_line}); {hint}")
     return bad_bytes(file.text, "".join(row), place)
 
 

@@ -4,10 +4,12 @@ whole numbers; the second gives the examples. Nothing but the standard library: 
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from atlas_ds.bridge.files.cells import PARSE, TYPES, Column, is_whole
+from atlas_ds.bridge.files.cells import PARSE, TYPES, Column, looks_like_number
 from atlas_ds.bridge.files.csv_rows import BadRow, CsvFile, careful, csv_batches, open_csv
 from atlas_ds.bridge.files.table import Table
 from atlas_ds.bridge.files.text_files import places_of, text_file
@@ -16,6 +18,9 @@ from atlas_ds.errors import AtlasError, CorruptError, SchemaError
 from atlas_ds.schema.types import nullable
 
 INDEX = "index"  # what a first column without a name is called, as pandas writes its index
+
+_OTHER_DELIMITER = re.compile(r"::| +|[\^~:\x01]")  # that some write between cells
+MANY = 30  # columns; of more the notes say only how many
 
 
 def read_csv_table(paths: Sequence[Path], options: ReadOptions) -> Table:
@@ -53,7 +58,7 @@ def _names(file: CsvFile) -> list[str]:
     """The names of the columns, each one once."""
     place = f"{file.text.path}: line {file.header_line}"
     names = list(file.names)
-    hint = "; if the file has no header line, add one" if all(is_whole(name) for name in names if name) else ""
+    hint = "; if the file has no header line, add one" if any(map(looks_like_number, names)) else ""
     if not names[0] and len(names) > 1 and INDEX not in names:
         names[0] = INDEX
     for number, name in enumerate(names, 1):
@@ -84,7 +89,7 @@ def _order(files: Sequence[CsvFile | None], headers: dict[int, list[str]], numbe
 def different(lacks: Path, has: Path, name: str) -> SchemaError:
     """The error for files of one table of which one has a column more."""
     return SchemaError(
-        f"{lacks}: has no column {name!r}, but {has} has; add it to the one (empty) or take it from the other,"
+        f"{lacks}: has no column {name!r}, but {has} has; add an empty column to the one, or remove it from the other,"
         " or convert them as two datasets"
     )
 
@@ -142,17 +147,31 @@ def _places(files: dict[int, CsvFile]) -> Callable[[int, int], str]:
 
 
 def _notes(kinds: dict[str, str], columns: Sequence[Column], files: Sequence[CsvFile]) -> tuple[str, ...]:
-    types = ", ".join(f"{name} {'int' if kind == 'long' else kind}" for name, kind in kinds.items())
-    notes = [f"types found in the text: {types}"]
+    notes = [f"types found in the text: {_types(kinds)}"]
     for name, column in zip(kinds, columns, strict=True):
         if column.missing:
-            words = ", ".join(f"{word!r} ({count:,} cells, first in {place})" for word, (count, place) in column.missing.items())
+            words = ", ".join(f"{word!r} ({count:,} cell{'s' * (count > 1)}, first in {place})" for word, (count, place) in column.missing.items())
             notes.append(f"{name}: text, because of {words}; only empty cells are missing values")
         elif column.reason is not None:
             notes.append(f"{name}: text, because of {column.reason}")
     first = files[0]
     if not first.names[0]:
         notes.append(f"the first column has no name and is called {INDEX!r}")
-    if all(is_whole(name) for name in first.names):
-        notes.append(f"line {first.header_line} is taken for the header, but holds only numbers; if the file has no header line, add one")
+    number = next(filter(looks_like_number, first.names), None) if first.names[0] else None  # pandas numbers columns behind its index
+    if number is not None:
+        held = "only numbers" if all(map(looks_like_number, first.names)) else f"numbers such as {number!r}"
+        notes.append(f"line {first.header_line} is taken for the header, but holds {held}; if the file has no header line, add one")
+    if len(first.names) == 1 and (found := _OTHER_DELIMITER.search(first.names[0])):
+        notes.append(f"one column, {first.names[0][:40]!r}; if {found[0]!r} separates several, write a comma, tab, semicolon or bar instead")
+    spaced = [name for name in first.names if name != name.strip()]
+    if spaced:
+        notes.append(f"names of columns keep their spaces: {', '.join(map(repr, spaced[:MANY]))}; so do cells")
     return tuple(notes)
+
+
+def _types(kinds: dict[str, str]) -> str:
+    """The columns and their types; of many columns how many have each type."""
+    found = ["int" if kind == "long" else kind for kind in kinds.values()]
+    if len(found) <= MANY:
+        return ", ".join(f"{name} {kind}" for name, kind in zip(kinds, found, strict=True))
+    return ", ".join(f"{count:,} columns {kind}" for kind, count in Counter(found).items())

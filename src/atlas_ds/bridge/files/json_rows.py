@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import math
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from atlas_ds.bridge.files.text_files import TextFile, bad_bytes, named_errors, with_care
@@ -96,13 +98,35 @@ def _refuse_one_object(text: TextFile, first: str, more: str) -> None:
             return  # wrong in its middle: a line that is refused as such
     except RecursionError:
         return
+    names = f"{shlex.quote(text.path.name)} > {shlex.quote(_other_name(text.path))}"
+    if _goes_on(first + more):
+        raise SchemaError(f"{text.path}: JSON objects over many lines each; write one object per line: jq -c . {names}")
     found = _LIST_KEY.search(first + more)
     if found is not None:
         raise SchemaError(
-            f"{text.path}: one JSON object over many lines, with objects under its key {found[1]!r}; write these one per line:"
-            f" jq -c '.[\"{found[1]}\"][]' a.json > a.jsonl"
+            f"{text.path}: one JSON object over many lines, with objects under its key {found[1]!r}; {rows_of_key(text.path, found[1])}"
         )
-    raise SchemaError(f"{text.path}: a JSON object over many lines, which is no table; write one object per line: jq -c . a.json > a.jsonl")
+    raise SchemaError(f"{text.path}: a JSON object over many lines, which is no table; write one object per line: jq -c . {names}")
+
+
+def rows_of_key(path: Path, key: str) -> str:
+    """How to make rows of the objects that a file holds under one key."""
+    wanted, name, other = (shlex.quote(text) for text in (f".[{json.dumps(key)}][]", path.name, _other_name(path)))
+    return f"write these one per line: jq -c {wanted} {name} > {other} (or in Python: writer.extend(json.load(open({path.name!r}))[{key!r}]))"
+
+
+def _other_name(path: Path) -> str:
+    """A name for what is made of a file."""
+    return f"{path.stem}.jsonl" if path.suffix == ".json" else f"{path.stem}-lines.jsonl"
+
+
+def _goes_on(text: str) -> bool:
+    """Whether another object follows the first. False where the first is longer than the text."""
+    try:
+        end = FAST.raw_decode(text.lstrip("\ufeff \t\r\n"))[1]
+    except (ValueError, RecursionError):
+        return False
+    return text.lstrip("\ufeff \t\r\n")[end:].lstrip().startswith("{")
 
 
 def json_lines(file: TextFile, line: list[int]) -> Iterator[str]:
@@ -122,12 +146,26 @@ def refused_line(file: TextFile, text: str, error: Exception, place: str) -> Ref
 def _named(place: str, error: Exception) -> AtlasError:
     if isinstance(error, json.JSONDecodeError):
         column = min(error.pos, len(error.doc.rstrip())) + 1
-        return CorruptError(f"{place}, column {column}: not JSON: {error.msg}; correct it")
+        return CorruptError(f"{place}, column {column}: not JSON: {_what(error)}")
     if isinstance(error, RecursionError):
         return UnsupportedError(f"{place}: JSON nested too deeply; flatten it")
     if isinstance(error, AtlasError):
         return type(error)(f"{place}: {error}")
     return LimitError(f"{place}: a whole number of thousands of digits; write it as text")  # the only other error of Python's reader
+
+
+def _what(error: json.JSONDecodeError) -> str:
+    """What Python's reader complains of in one line, and what to do."""
+    rest = error.doc[error.pos :].strip()
+    if not rest:
+        return "the line ends before the object does; was it cut off?"
+    if error.msg == "Extra data" and rest == ",":
+        return "a comma follows the object; remove it (lines have none between them)"
+    if error.msg == "Extra data" and rest.startswith("{"):
+        return "another object on the same line; write one object per line"
+    if rest.startswith(("'", "None", "True", "False")):
+        return "written as Python prints it; write it with json.dumps"
+    return f"{error.msg.removesuffix(' at')}; correct it"
 
 
 def not_an_object(value: object) -> SchemaError:
@@ -176,7 +214,7 @@ class ArrayItems:
             except json.JSONDecodeError as error:
                 cut_off = error.msg.startswith("Unterminated") or error.pos > len(self._text) - _INNER
                 if not (cut_off and self._more()):
-                    raise self._wrong(f"not JSON: {error.msg}", error.pos) from error
+                    raise self._wrong(f"not JSON: {self._what(error)}", error.pos) from error
                 continue
             except (AtlasError, ValueError, RecursionError) as error:
                 if isinstance(error, RecursionError) or not self._pass_over():
@@ -189,6 +227,13 @@ class ArrayItems:
             if wrong is not None:
                 return Refused(wrong)
             return value if isinstance(value, dict) else Refused(_named(f"{self._file.path}: {place}", not_an_object(value)))
+
+    def _what(self, error: json.JSONDecodeError) -> str:
+        """What Python's reader complains of, as it looks in an array."""
+        rest = self._text[error.pos :].strip()
+        if not rest:
+            return "the file ends before the array does; was it cut off?"
+        return "a comma stands before the ]; remove it" if rest == "]" else error.msg
 
     def _pass_over(self) -> bool:
         """Steps over an item that is JSON, but cannot be an example."""

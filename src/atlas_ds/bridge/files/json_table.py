@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from atlas_ds.bridge.files.json_rows import CAREFUL, FAST, ArrayItems, JsonFile, json_lines, not_an_object, open_json, refused_line
+from atlas_ds.bridge.files.json_rows import CAREFUL, FAST, ArrayItems, JsonFile, json_lines, not_an_object, open_json, refused_line, rows_of_key
 from atlas_ds.bridge.files.table import Table
 from atlas_ds.bridge.files.text_files import TextFile, bad_bytes, places_of, text_file, with_care
 from atlas_ds.bridge.source import Example, ReadOptions, Refused
@@ -209,6 +209,16 @@ def _notes(paths: Sequence[Path], opened: Sequence[Opened], decimal: Sequence[st
         lacking = [path.name for path, one in zip(paths, opened, strict=True) if one.keys.rows and key not in one.keys.types]
         if lacking:
             notes.append(f"{key}: no row of {', '.join(lacking[:3])}{' and others' if len(lacking) > 3 else ''} has it: null there")
+    notes += _one_row(paths[0], opened[0]) if len(paths) == 1 else ()
     mixed = [key for key, types in kinds.items() if len(types - {NONE}) > 1 and key not in decimal]
     notes += [f"{key}: values of several types ({', '.join(sorted(kind.__name__ for kind in kinds[key] - {NONE}))}), stored as objects" for key in mixed]
     return tuple(notes)
+
+
+def _one_row(path: Path, one: Opened) -> tuple[str, ...]:
+    """What to know where a .json file is one object on one line, which may be a row, or hold all rows."""
+    if one.count > 1 or ".json" not in path.suffixes[-2:] or one.file is None or one.file.array:
+        return ()
+    lists = [key for key, types in one.keys.types.items() if types == {list}]
+    cure = rows_of_key(path, lists[0]) if len(lists) == 1 else "write one object per line (pandas: orient='records', lines=True)"
+    return (f"{path.name}: one object, and so one row; if the rows are inside of it, {cure}",)

@@ -68,10 +68,14 @@ class MediaFiles:
         if "\0" in name or not name.strip():
             raise SchemaError(f"{name!r}: not a file name")
         path = PurePosixPath(name)
+        if path.is_absolute() and path.is_relative_to(os.path.abspath(folder)):
+            raise SchemaError(f"{name}: an absolute path; names are relative to the table's folder: {path.relative_to(os.path.abspath(folder))}")
         if path.is_absolute() or ".." in path.parts:
             raise SchemaError(f"{name}: not below the table's folder; names are relative to {folder}, without ..: move the table or its files")
         found = folder / path
         real = os.path.realpath(found)
         if not self._follow and os.path.commonpath((self._root, real)) != self._root:
             raise SchemaError(f"{found}: a link that leads out of {self._root}; to read it all the same: --follow-links, or follow_links=True")
+        if "\\" in name and not os.path.lexists(found):
+            raise SchemaError(f"{found}: no such file; write the names with / between folders, not with \\")
         return checked_media(found)

@@ -18,6 +18,7 @@ from atlas_ds.bridge.files.json_table import read_json_table
 from atlas_ds.bridge.files.media_columns import MediaFiles, media_specs
 from atlas_ds.bridge.files.table import Table
 from atlas_ds.bridge.files.table_names import TableFile, folder_columns, table_files
+from atlas_ds.bridge.opening import read_head, refuse_pointer
 from atlas_ds.bridge.source import DEFAULTS, Example, ReadOptions, Refused, Row, Source
 from atlas_ds.errors import SchemaError
 
@@ -49,6 +50,8 @@ def read_tables(root: Path, format: str, files: Sequence[TableFile], options: Re
 
     SchemaError names the column and both files where they do not go together.
     """
+    for file in files:
+        refuse_pointer(file.path, read_head(file.path))
     table = FORMATS[format]([file.path for file in files], options)
     if not sum(table.counts):
         raise SchemaError(f"{root if len(files) > 1 else files[0].path}: columns, but no rows; nothing to convert")

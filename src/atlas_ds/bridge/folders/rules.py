@@ -38,6 +38,8 @@ def mark_of(path: Path) -> tuple[str, str] | None:
     """Format and reason of a folder that one file at its top tells; no other file is looked at."""
     if (path / "atlas.json").is_file():
         return "atlas", "its atlas.json is a dataset's"
+    if (path / "_delta_log").is_dir():  # files that were deleted or replaced lie beside the others
+        raise UnsupportedError(f"{path}: a Delta table, whose log says which files count; write it as Parquet first (deltalake, Spark or Polars read it)")
     return ("atlas-v1", "its meta.json is that of torch-atlas-ds, version 1") if looks_like_v1(path) else None
 
 

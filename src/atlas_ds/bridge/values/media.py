@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from atlas_ds.bridge.opening import read_head
+from atlas_ds.bridge.opening import read_head, refuse_pointer
 from atlas_ds.errors import CorruptError
 
 KINDS = {
@@ -63,6 +63,7 @@ def checked_media(path: Path) -> Path:
     if not head:
         raise CorruptError(f"{path}: byte 0: the file is empty; restore it or remove it, then convert again")
     if sniff(head) is None:
+        refuse_pointer(path, head)
         raise CorruptError(
             f"{path}: byte 0: begins with {head[:8].hex(' ')}, which no known picture, sound or film does;"
             " restore it, remove it, or give it another extension to store it as plain bytes"
