@@ -77,7 +77,7 @@ FILES = [
     (lambda d: put(d / "shard.00000.mds", b"\1" * 60), "a shard of MosaicML Streaming", "index.json"),
     (lambda d: put(d / "mds" / "index.json", '{"shards": []}'), "a JSON file that describes a folder", "`atlas-ds convert {folder} NEW`"),
     (lambda d: put(d / "notes.txt", "a few words\n"), 'a text file that begins with "a few words', "give the folder"),
-    (lambda d: put(d / "odd", "a few words\x1b[31m\n"), "a few words\\x1b[31m", "give the folder"),
+    (lambda d: put(d / "odd", "a few words\x1b[31m\n"), "a few words\\u001b[31m", "give the folder"),
     (lambda d: put(d / "nothing", b""), "an empty file", "give the folder"),
     (lambda d: put(d / "bytes", b"\xfe\x01\x02\x03" * 9), "it begins with the bytes fe 01 02 03", "give the folder"),
 ]

@@ -51,7 +51,7 @@ def test_schema_and_stats_of_a_shard(tmp_path):
 
 def test_a_shard_without_stats(tmp_path):
     (tmp_path / "x.atlas").write_bytes(build(sample.tiny()))
-    assert shard_stats(open_shard(tmp_path / "x.atlas")) == {} and AtlasDataset(tmp_path / "x.atlas").stats()["columns"] == {}
+    assert shard_stats(open_shard(tmp_path / "x.atlas")) == {"columns": [], "icc": {}} and AtlasDataset(tmp_path / "x.atlas").stats()["columns"] == {}
 
 
 @pytest.mark.parametrize(
