@@ -84,7 +84,7 @@ def convert(
     dst = local_path(dst, "dst")
     refuse_overlap(src.path if isinstance(src, Choice) else local_path(src, "src"), dst)
     check_on_error(on_error)
-    options = ReadOptions(encoding, media or {}, keep_names, follow_links, max_expansion, trust_pickle, missing, on_error)
+    options = ReadOptions(encoding, media or {}, keep_names, follow_links, max_expansion, trust_pickle, missing, on_error, progress)
     choice = src if isinstance(src, Choice) else choose(src, source_format, options)
     if choice.format == TARS:
         if icc is not None:

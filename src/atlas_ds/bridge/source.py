@@ -33,7 +33,7 @@ class ReadOptions:
     encoding: of text files; None finds UTF-8 and UTF-16 by their first bytes. media: new column -> column of file names, whose files are read.
     keep_names: whether the file's name becomes a column; None: where the files are media. follow_links: read what links name outside the source.
     max_expansion: how many times its own size a compressed file may expand. trust_pickle, missing: see `import_atlas_v1`.
-    on_error: what `convert` does about Refused, for readers to whom it makes a difference.
+    on_error: what `convert` does about Refused, for readers to whom it makes a difference. progress: show how far a first pass is.
     """
 
     encoding: str | None = None
@@ -44,6 +44,7 @@ class ReadOptions:
     trust_pickle: bool = False
     missing: str = "error"
     on_error: str = "raise"
+    progress: bool = False
 
 
 DEFAULTS = ReadOptions()

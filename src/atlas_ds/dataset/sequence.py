@@ -17,11 +17,12 @@ COLUMNS = 'the columns are chosen with AtlasDataset(path, columns=["..."]); ds.m
 ARROW = "atlas.to_huggingface(ds) makes a datasets.Dataset, which has it; or import pandas; pandas.DataFrame(ds.batch(slice(None)))"
 WRITE = "a dataset that is open cannot be changed: atlas.AtlasDatasetWriter(path, append=True) adds rows"
 BATCHES = "atlas.Loader(ds, batch_size=64, shuffle=False) gives batches; ds.batch([0, 1, 2]) is one"
+MASK = 'a bool mask selects rows: ds[ds.column("label") == 3], or of text ds[numpy.array(ds.column("name")) == "x"]'
 INSTEAD = {
     "shuffle": "atlas.Loader(ds, batch_size=64, shuffle=True, seed=0) shuffles, and atlas.shuffle(src, dst) writes a shuffled dataset; "
     "ds[numpy.random.default_rng(0).permutation(len(ds))] is a shuffled view",
-    "filter": 'a bool mask selects rows: ds[ds.column("label") == 3]',
-    "where": 'a bool mask selects rows: ds[ds.column("label") == 3]',
+    "filter": MASK,
+    "where": MASK,
     "sort": 'ds[numpy.argsort(ds.column("name"))] is a sorted view',
     "unique": 'numpy.unique(ds.column("name"))',
     "shard": "ds[k::count] is every count-th row; a Loader deals rows to ranks with rank= and world_size=",

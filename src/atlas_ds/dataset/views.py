@@ -18,6 +18,9 @@ def positions(indices: Any, count: int) -> np.ndarray:
     if isinstance(indices, str):
         name = named(indices, 80)
         raise TypeError(f"{name} is no row: ds.column({name}) reads a column, ds.batch(rows, columns=[{name}]) a column of some rows")
+    if isinstance(indices, bool):
+        text = 'a column of text is a list, so compare it as numpy.array(ds.column("name")) == "x"'
+        raise TypeError(f"ds[{indices}]: a mask has a bool for each row; {text}")
     if indices is None or indices is Ellipsis or isinstance(indices, bool | np.bool_ | float | complex | np.floating):
         raise TypeError(f"ds[{indices!r}]: rows are whole numbers below {count}, slices, lists of them, or a mask with a bool for each row")
     if isinstance(indices, tuple) and any(isinstance(part, str | slice | None) or part is Ellipsis for part in indices):

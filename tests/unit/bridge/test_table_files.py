@@ -159,3 +159,23 @@ def test_damage_never_leaks(tmp_path, format):
             assert str(tmp_path) in str(error)
             seen.add("error")
     assert "error" in seen and 3 in seen
+
+
+@pytest.mark.parametrize("format", ["csv", "jsonl", "parquet"])
+def test_the_first_pass_shows_how_far_it_is(tmp_path, format, monkeypatch, capsys):
+    from atlas_ds import progress
+    from atlas_ds.bridge.source import ReadOptions
+
+    monkeypatch.setattr(progress, "LOG", progress.LOG._replace(first=0.0, every=0.0))
+    path = tmp_path / f"t.{format}"
+    count = 3000
+    if format == "parquet":
+        pa = pytest.importorskip("pyarrow")
+        pytest.importorskip("pyarrow.parquet").write_table(pa.table({"n": list(range(count))}), path)
+    else:
+        line = "{}\n" if format == "csv" else '{{"n": {}}}\n'
+        path.write_text(("n\n" if format == "csv" else "") + "".join(line.format(i) for i in range(count)))
+    read_table(path, format=format)
+    assert capsys.readouterr().err == ""
+    read_table(path, ReadOptions(progress=True), format=format)
+    assert "rows" in capsys.readouterr().err

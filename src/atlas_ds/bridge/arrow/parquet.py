@@ -15,6 +15,7 @@ from atlas_ds.bridge.files.table import Table
 from atlas_ds.bridge.opening import read_head
 from atlas_ds.bridge.source import ReadOptions
 from atlas_ds.errors import CorruptError, UnsupportedError
+from atlas_ds.progress import Progress
 
 BATCH_ROWS = 1024
 BROKEN = "not a readable Parquet file"
@@ -24,7 +25,9 @@ ENCRYPTED = b"PARE"
 def read_parquet_table(paths: Sequence[Path], options: ReadOptions) -> Table:
     """The rows of some files as one table."""
     pyarrow(paths[0], "Parquet")
-    return arrow_table([_look(path) for path in paths], _batches)
+    with Progress(None, "looking for nulls", "rows", options.progress) as bar:
+        looks = [_look(path, bar) for path in paths]
+    return arrow_table(looks, _batches)
 
 
 def _open(path: Path) -> Any:
@@ -39,15 +42,15 @@ def _open(path: Path) -> Any:
     return pq.ParquetFile(path)
 
 
-def _look(path: Path) -> Look:
+def _look(path: Path, bar: Progress) -> Look:
     with arrow_errors(path, BROKEN), _open(path) as file:
         schema, rows = file.schema_arrow, int(file.metadata.num_rows)
         check_schema(path, schema)
-        nulls, holes = _nulls_by_reading(file, schema)
+        nulls, holes = _nulls_by_reading(file, schema, bar)
         return Look(path, schema, rows, nulls, holes)
 
 
-def _nulls_by_reading(file: Any, schema: Any) -> tuple[set[str], set[str]]:
+def _nulls_by_reading(file: Any, schema: Any, bar: Progress) -> tuple[set[str], set[str]]:
     """Columns with nulls, and with nulls inside of lists of numbers. Not by statistics: these count empty lists, and damaged ones abort the process
     inside of pyarrow (26.0), where reading gives an error."""
     nulls, holes = set[str](), set[str]()
@@ -58,6 +61,7 @@ def _nulls_by_reading(file: Any, schema: Any) -> tuple[set[str], set[str]]:
         if not unknown:
             break
         for batch in file.iter_batches(batch_size=BATCH_ROWS, row_groups=[group], columns=unknown):
+            bar.advance(batch.num_rows)
             for name in unknown:
                 found = nulls_of(batch.column(name)) if name in batch.schema.names else (True, name in lists)
                 nulls |= {name} if found[0] else set()

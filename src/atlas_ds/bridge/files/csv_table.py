@@ -15,6 +15,7 @@ from atlas_ds.bridge.files.table import Table
 from atlas_ds.bridge.files.text_files import places_of, text_file
 from atlas_ds.bridge.source import Example, ReadOptions, Refused
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError
+from atlas_ds.progress import Progress
 from atlas_ds.schema.types import nullable
 
 INDEX = "index"  # what a first column without a name is called, as pandas writes its index
@@ -33,8 +34,9 @@ def read_csv_table(paths: Sequence[Path], options: ReadOptions) -> Table:
     orders = {number: _order(opened, headers, number) for number in headers}
     columns = [Column() for _ in names]
     counts = [0] * len(paths)
-    for number in headers:
-        opened[number], counts[number] = _infer(opened[number], columns, orders[number])
+    with Progress(None, "finding types", "rows", options.progress) as bar:
+        for number in headers:
+            opened[number], counts[number] = _infer(opened[number], columns, orders[number], bar)
     for column in columns:
         column.finish()
     files = {number: file for number, file in enumerate(opened) if file is not None}
@@ -94,7 +96,7 @@ def different(lacks: Path, has: Path, name: str) -> SchemaError:
     )
 
 
-def _infer(file: CsvFile | None, columns: Sequence[Column], order: list[int] | None, seen: int = 0) -> tuple[CsvFile, int]:
+def _infer(file: CsvFile | None, columns: Sequence[Column], order: list[int] | None, bar: Progress, seen: int = 0) -> tuple[CsvFile, int]:
     """Takes the cells behind line `seen` into account; the file, to be read with care where its bytes are not all text, and the number of its rows."""
     assert file is not None
     total, line = 0, max(seen, file.header_line)
@@ -106,12 +108,13 @@ def _infer(file: CsvFile | None, columns: Sequence[Column], order: list[int] | N
             total += len(batch.rows)
             if batch.lines[-1] <= seen:
                 continue
+            bar.advance(len(batch.rows))
             by_column = list(zip(*batch.rows, strict=True))
             for number, column in enumerate(columns):
                 column.add(by_column[order[number] if order else number], batch.lines, file.text.path.name)
             line = batch.lines[-1]
     except UnicodeDecodeError as error:
-        return _infer(careful(file, error, line), columns, order, line)
+        return _infer(careful(file, error, line), columns, order, bar, line)
     return file, total
 
 

@@ -13,12 +13,14 @@ from atlas_ds.bridge.files.table import Table
 from atlas_ds.bridge.files.text_files import TextFile, bad_bytes, places_of, text_file, with_care
 from atlas_ds.bridge.source import Example, ReadOptions, Refused
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError
+from atlas_ds.progress import Progress
 from atlas_ds.schema.types import nullable
 
 NONE = type(None)
 PLAIN = frozenset((str, int, float, bool, NONE))
 MOST_SHAPES = 1 << 12
 INFINITE = (float("inf"), float("-inf"))
+STEP = 1024  # rows between two looks at the bar
 
 
 @dataclass(slots=True)
@@ -65,7 +67,8 @@ class Opened:
 
 def read_json_table(paths: Sequence[Path], options: ReadOptions) -> Table:
     """The rows of files with one JSON object per line, or with one array of objects. A key that a row lacks is None there."""
-    opened = [_first_pass(open_json(text_file(path, options))) for path in paths]
+    with Progress(None, "finding types", "rows", options.progress) as bar:
+        opened = [_first_pass(open_json(text_file(path, options)), bar) for path in paths]
     rows_of = {number: one for number, one in enumerate(opened) if one.count}
     if not rows_of:
         raise SchemaError(f"{paths[0]}: no rows; nothing to convert")
@@ -101,7 +104,7 @@ def _spec(types: set[type]) -> object:
     return nullable(spec) if NONE in types else spec
 
 
-def _first_pass(file: JsonFile | None) -> Opened:
+def _first_pass(file: JsonFile | None, bar: Progress) -> Opened:
     if file is None:
         return Opened(None, 0, False, Keys())
     keys, total, refused, line = Keys(), 0, False, [0]
@@ -109,12 +112,14 @@ def _first_pass(file: JsonFile | None) -> Opened:
         found = ArrayItems(file.text, CAREFUL) if file.array else _checked_lines(file.text, keys, line)
         for example in found:
             total += 1
+            if total % STEP == 0:
+                bar.advance(STEP)
             if isinstance(example, Refused):
                 refused = True
             elif file.array:
                 keys.add(example)
     except UnicodeDecodeError as error:
-        return _first_pass(JsonFile(with_care(file.text, error, line[0]), file.array))
+        return _first_pass(JsonFile(with_care(file.text, error, line[0]), file.array), bar)
     keys.fold()
     return Opened(file, total, refused, keys)
 
