@@ -31,5 +31,6 @@ class Refusals:
             text = self.lines[0]
         else:
             more = f"\n  and {self.errors - SHOWN:,} more" if self.errors > SHOWN else ""
-            text = f"{self.count:,} of {total:,} examples cannot be converted:\n  " + "\n  ".join(self.lines[:SHOWN]) + more + "\n "
+            lines = "".join(f"\n  {number}. {line}" for number, line in enumerate(self.lines[:SHOWN], 1))
+            text = f"{self.count:,} of {total:,} examples cannot be converted:{lines}{more}\n "
         return type(self.first)(f"{text} (to leave such examples out: --skip-errors, or on_error='skip' in Python)")
