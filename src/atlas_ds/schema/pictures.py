@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from atlas_ds.errors import CorruptError, LimitError
+from atlas_ds.errors import CorruptError, LimitError, UnsupportedError
 
 MODES = ("pil", "numpy", "torch")
 MAX_PIXELS = 178_956_970  # of one picture, as in Pillow, which refuses more by default
 JPEG = b"\xff\xd8\xff"
 # What is decoded, by Pillow's names. Not all that Pillow knows: EPS, for one, is a program, and Pillow would start another process to run it.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "AVIF", "PPM", "TGA", "ICO")
+HEIC = tuple(b"ftyp" + brand for brand in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"))  # how such files begin, behind 4 bytes
 # What becomes of a Pillow mode as an array; modes that are not here stay as they are.
 TO_MODE = {
     "1": "L", "P": "RGB", "PA": "RGBA", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB",
@@ -73,9 +74,18 @@ def opened(data: bytes | memoryview, where: str) -> Any:
         raise LimitError(f"{where}: {error}: more than Pillow reads; see PIL.Image.MAX_IMAGE_PIXELS") from error
     except (LimitError, MemoryError):
         raise
+    except image.UnidentifiedImageError as error:
+        if bytes(data[4:12]) in HEIC:
+            raise UnsupportedError(
+                f"{where}: a HEIC image, which Pillow does not decode: convert it to JPEG first, or decode its bytes (.data) with pillow-heif"
+            ) from error
+        raise CorruptError(f"{where}: {_not_decoded(error, data)}") from error
     except Exception as error:  # decoders of many formats, each with its own errors; all say that these bytes are no picture
-        words = f"not a whole picture of a format that is decoded: {said(error, data)}"
-        raise CorruptError(f"{where}: {words}; restore it, or read it encoded (decode=None)") from error
+        raise CorruptError(f"{where}: {_not_decoded(error, data)}") from error
+
+
+def _not_decoded(error: Exception, data: bytes | memoryview) -> str:
+    return f"not a whole picture of a format that is decoded: {said(error, data)}; restore it, or read it encoded (decode=None)"
 
 
 def reopened(data: bytes | memoryview) -> Any:

@@ -82,7 +82,26 @@ DOORS = [
          options={"on_error": "skip"}),
     Door("a page instead of an image, skipped", "cat/1.jpg cat/2.jpg", "classes", 1, IMAGES, says="begins with 3c 68", texts={"cat/2.jpg": "<html>"},
          options={"on_error": "skip", "source_format": "classes"}),
+    Door("files beside the only folder of classes", "pets/cat/1.jpg pets/dog/1.jpg pets/fox/1.jpg pets/cover.jpg", "classes", 3, IMAGES,
+         says="pets/cover.jpg: media, but in no class folder & 3 classes: cat, dog, fox", options={"source_format": "classes"}),
+    Door("a class with a folder in it", "cat/1.jpg cat/2.jpg cat/more/3.jpg", "classes", 3, IMAGES, says="1 class: cat;", first={"label": 0}),
+    Door("classes called with a mask and without", "train/with_mask/1.jpg train/without_mask/1.jpg test/with_mask/2.jpg", "classes", 3, IMAGES, {"train": 2, "test": 1}),
+    Door("uppercase and other extensions", "cat/1.JPG cat/2.jpeg cat/3.PNG dog/1.JPEG", "classes", 4, IMAGES, first={"file_name": "cat/1.JPG"}),
+    Door("names in other scripts", "猫/1.jpg 犬/写真.jpg U.S.A.v1.0/x.y.z.jpg", "classes", 3, IMAGES, first={"label": 0, "file_name": "U.S.A.v1.0/x.y.z.jpg"}),
     # Links and what is no file
+    Door("a link at the top to an image of a class", "cat/1.png cat/2.png dog/1.png favourite.png=>cat/2.png", "classes", 3, IMAGES,
+         says="favourite.png: the same file as cat/2.png, by a link", first={"label": 0}),
+    Door("a link in a split to an image of a class", "train/cat/1.jpg train/dog/1.jpg test/cat/2.jpg train/one.jpg=>cat/1.jpg", "classes", 3, IMAGES,
+         {"train": 2, "test": 1}, "train/one.jpg: the same file as train/cat/1.jpg"),
+    Door("a link in the folder of the classes", "pets/cat/1.jpg pets/dog/1.jpg pets/dog/2.jpg pets/one.jpg=>cat/1.jpg", "classes", 3, IMAGES,
+         says="pets/one.jpg: the same file as pets/cat/1.jpg & 2 classes: cat, dog", first={"label": 0}),
+    Door("an image at the top that a class links to", "1.jpg cat/1.jpg=>../1.jpg dog/1.jpg", "classes", 2, IMAGES, says="1.jpg: the same file as cat/1.jpg",
+         first={"file_name": "cat/1.jpg"}),
+    Door("a link to an image that a row names", "1.jpg metadata.csv best.jpg=>1.jpg", "imagefolder", 1, "file_name image",
+         says="best.jpg: the same file as 1.jpg, by a link", texts={"metadata.csv": "file_name\n1.jpg\n"}),
+    Door("a link to an image with a caption", "a.jpg a.txt b.jpg b.txt best.jpg=>b.jpg", "samples", 2, "key jpg txt", says="best.jpg: the same file as b.jpg, by a link"),
+    Door("links to files without extension", "blobs/0a blobs/0b train/1.png=>../blobs/0a train/2.png=>../blobs/0b", "samples", 2, "key png", {"train": 2},
+         says="blobs/0a: no extension", texts={"blobs/0a": b"\x89PNG\r\n\x1a\n a", "blobs/0b": b"\x89PNG\r\n\x1a\n b"}),
     Door("a link to a hidden folder inside", "cat=>.store/c dog/1.jpg .store/c/1.jpg", "classes", 2, IMAGES, first={"file_name": "cat/1.jpg"}),
     Door("a link to a class", "cat/1.jpg dog/1.jpg latest=>dog", "classes", 2, IMAGES, says="latest/1.jpg: the same file as dog/1.jpg"),
     Door("links to classes that lie deeper", "cat=>store/c dog=>store/d store/c/1.jpg store/d/1.jpg", "classes", 2, IMAGES, first={"file_name": "cat/1.jpg"},
@@ -109,6 +128,15 @@ DOORS = [
     Door("loose images", "1.jpg 2.jpg 3.jpg", "samples", 3, "key jpg", says="none has a label"),
     Door("a folder called images is no class", "images/1.jpg images/2.jpg", "samples", 2, "key jpg", says="none has a label"),
     Door("a phone's camera roll", "DCIM/IMG_1.HEIC DCIM/IMG_1.MOV DCIM/IMG_2.JPG", "samples", 2, "key heic mov jpg"),
+    Door("loose images of several extensions", "1.JPG 2.jpeg 3.png", "samples", 3, "key image file_name", says="one column, image, for .jpeg, .jpg, .png",
+         first={"key": "1", "file_name": "1.JPG"}),
+    Door("loose images and films", "1.jpg 2.mov 3.heic", "samples", 3, "key media file_name", says="one column, media"),
+    Door("loose images of several extensions, without names", "1.jpg 2.png", "samples", 2, "image", options={"keep_names": False}),
+    Door("loose images in splits in a folder", "data/train/1.jpg data/train/2.jpg data/test/3.jpg", "samples", 3, "key jpg", {"train": 2, "test": 1}),
+    Door("a camera's folders", "DCIM/100APPLE/IMG_0001.JPG DCIM/100APPLE/IMG_0001.AAE DCIM/101APPLE/IMG_1001.JPG DCIM/101APPLE/IMG_E1001.JPG", "samples", 3, "key jpg",
+         says="a camera's folders, which are not classes & IMG_0001.AAE: about the data"),
+    Door("a camera's folders, copied", "100CANON/IMG_1.JPG 101CANON/IMG_2.JPG", "samples", 2, "key jpg", says="a camera's folders"),
+    Door("a camera's folders as classes, forced", "100CANON/IMG_1.JPG 101CANON/IMG_2.JPG", "classes", 2, IMAGES, options={"source_format": "classes"}),
     Door("texts", "a.txt b.txt sub/c.txt", "samples", 3, "key txt", says="only .txt files"),
     Door("arrays", "x.npy y.npy", "samples", 2, "key npy", says="each .npy is one example"),
     Door("text in UTF-16", "a.txt b.txt", "samples", 2, "key txt", first={"txt": "grün"}, texts={"a.txt": "grün".encode("utf-16")}),
@@ -121,6 +149,9 @@ DOORS = [
          says="2.jpg: no row names it & README.md", texts={"metadata.jsonl": '{"file_name": "1.jpg", "text": "a"}\n'}),
     Door("metadata of each split", "train/1.jpg train/metadata.csv test/2.jpg test/metadata.csv", "imagefolder", 2, "file_name n image", {"train": 1, "test": 1},
          texts={"train/metadata.csv": "file_name,n\n1.jpg,1\n", "test/metadata.csv": "file_name,n\n2.jpg,2\n"}),
+    Door("a clone of a hub with metadata of each split", "README.md data/train/1.jpg data/train/metadata.csv data/test/2.jpg data/test/metadata.csv", "imagefolder", 2,
+         "file_name n image", {"train": 1, "test": 1}, "README.md: about & splits by folder: test, train", {"file_name": "data/test/2.jpg"},
+         {"data/train/metadata.csv": "file_name,n\n1.jpg,1\n", "data/test/metadata.csv": "file_name,n\n2.jpg,2\n"}),
     Door("metadata of all splits", "train/1.jpg test/2.jpg metadata.csv", "imagefolder", 2, "file_name image", {"train": 1, "test": 1},
          texts={"metadata.csv": "file_name\ntrain/1.jpg\ntest/2.jpg\n"}),
     Door("metadata of each class", "cat/1.jpg cat/metadata.csv dog/1.jpg dog/metadata.csv", "imagefolder", 2, "file_name n image label",
@@ -172,6 +203,17 @@ REFUSALS = [
     Refusal("as many texts as images", "cat/1.jpg cat/a.txt dog/1.jpg dog/b.txt", "2 other files & --from classes & --from samples"),
     Refusal("images and labels of YOLO", "images/1.jpg images/2.jpg labels/1.txt labels/2.txt classes.txt", "labels & --from samples & metadata.jsonl"),
     Refusal("images and masks", "images/1.jpg masks/1.png", "masks & --from samples"),
+    Refusal("masks with the names of the images", "images/7.jpg masks/7.png", "masks/7.png as images/7.mask.png & convert"),
+    Refusal("masks of each split", "train/images/7.jpg train/masks/7.png val/images/7.jpg val/masks/7.png", "train/masks/7.png as train/images/7.mask.png"),
+    Refusal("masks beside the split they describe", "train/1.jpg train/2.jpg train_masks/1_mask.gif train_masks/2_mask.gif", "train_masks & metadata.jsonl",
+            {"train_masks/1_mask.gif": b"GIF89a", "train_masks/2_mask.gif": b"GIF89a"}),
+    Refusal("labels beside each split", "train/1.png train_labels/1.png val/2.png val_labels/2.png", "train_labels/1.png as train/1.label.png"),
+    Refusal("masks among loose images", "1.jpg 1_mask.png 2.jpg 2_mask.png", "2 files seem to describe others & 1_mask.png (of 1.jpg) & 1.mask.png"),
+    Refusal("masks among the images of classes", "good/a.png good/a_mask.png bad/b.png bad/b_mask.png bad/b_mask_1.png", "3 files seem to & b_mask.png (of b.png) & --from classes"),
+    Refusal("a cover in the folder of the classes", "pets/cat/1.jpg pets/dog/1.jpg pets/dog/2.jpg pets/cover.jpg", "1 in none (such as pets/cover.jpg)"),
+    Refusal("a cover above the folder of the classes", "in/pets/cat/1.jpg in/pets/dog/1.jpg in/cover.jpg", "1 in none (such as in/cover.jpg)"),
+    Refusal("a cover in a folder called images", "images/cat/1.jpg images/dog/1.jpg images/cover.jpg", "1 in none (such as images/cover.jpg)"),
+    Refusal("a README and a licence alone", "README.md LICENSE", "nothing but files about the data & README.md"),
     Refusal("COCO", "train2017/1.jpg val2017/2.jpg annotations/instances.json", "annotations & metadata.jsonl"),
     Refusal("a table that names the images", "photos/1.jpg photos/2.jpg train.csv", "'path' & --media image=path & train.csv",
             {"train.csv": "path,y\nphotos/1.jpg,1\nphotos/2.jpg,2\n"}),
@@ -198,7 +240,7 @@ REFUSALS = [
     Refusal("a link to a device", "cat/1.jpg=>/dev/zero cat/2.jpg", "cat/1.jpg: not a file but a device"),
     Refusal("a pipe called like an image", "cat/1.jpg| cat/2.jpg dog/1.jpg", "cat/1.jpg: not a file but a pipe & --skip-errors"),
     Refusal("a link to nothing called like an image", "cat/1.jpg=>gone.jpg cat/2.jpg dog/1.jpg", "cat/1.jpg: a link to gone.jpg, which is not there"),
-    Refusal("two empty images", "cat/1.jpg! cat/2.jpg dog/1.jpg!", "2 of 3 examples & cat/1.jpg & dog/1.jpg & --skip-errors"),
+    Refusal("two empty images", "cat/1.jpg! cat/2.jpg dog/1.jpg!", "2 of 3 examples & 1. & cat/1.jpg & 2. & dog/1.jpg & --skip-errors"),
     Refusal("metadata naming what is not there", "1.jpg metadata.csv", "2.jpg & no such file", {"metadata.csv": "file_name\n1.jpg\n2.jpg\n"}),
     Refusal("nothing", "a/ .hidden", "no files"),
     Refusal("classes without classes", "1.jpg 2.jpg", "no image, audio or video file lies in a class folder", options={"source_format": "classes"}),
@@ -250,7 +292,7 @@ def _zip() -> bytes:
 
 
 CONTENT: Mapping[str, Callable[[], bytes]] = {
-    "jpg": lambda: b"\xff\xd8\xff\xe0 an image", "png": lambda: b"\x89PNG\r\n\x1a\n an image", "heic": lambda: b"\0\0\0\x18ftypheic",
+    "jpg": lambda: b"\xff\xd8\xff\xe0 an image", "jpeg": lambda: b"\xff\xd8\xff\xe0 another", "png": lambda: b"\x89PNG\r\n\x1a\n an image", "heic": lambda: b"\0\0\0\x18ftypheic",
     "mov": lambda: b"\0\0\0\x14ftypqt  ", "wav": lambda: b"RIFF\0\0\0\0WAVEfmt ", "csv": TABLE.encode, "jsonl": LINES.encode, "json": lambda: b'{"n": 1}',
     "parquet": _parquet, "npy": _npy, "npz": _npz, "tar": _tar, "zip": _zip,
 }  # fmt: skip
@@ -288,6 +330,7 @@ def test_becomes(tmp_path: Path, door: Door) -> None:
     assert len(ds) == door.rows and {name: ds[0][name] for name in door.first} == dict(door.first)
     told = "\n".join((done.why, *done.notes, *done.left_out, *done.skipped))
     assert all(words in told for words in door.says.split(" & ")), told
+    assert "left out" not in done.why  # the notes and the list say it
     assert (looked.format, looked.why, looked.left_out) == (done.format, done.why, done.left_out)
 
 

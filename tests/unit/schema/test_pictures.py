@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from atlas_ds import Media
-from atlas_ds.errors import CorruptError, LimitError
+from atlas_ds.errors import CorruptError, LimitError, UnsupportedError
 from atlas_ds.schema import pictures
 from atlas_ds.schema.pictures import decode_image
 
@@ -173,3 +173,12 @@ def test_media_decode_is_the_same():
     assert media.decode("torch").shape == (3, H, W) and media.decode("pil").size == (W, H)
     with pytest.raises(CorruptError, match=r"^image/png: "):
         Media(PNG[:50], "image/png").decode()
+
+
+def test_heic_is_not_called_damaged() -> None:
+    """A phone's image that Pillow does not know is complete, and the error says what to do; other bytes that it does not know are damaged."""
+    heic = (24).to_bytes(4, "big") + b"ftypheic" + bytes(40)
+    with pytest.raises(UnsupportedError, match=r"column 'photo': a HEIC image, .*JPEG.*pillow-heif"):
+        decode_image(heic, "numpy", where="column 'photo'")
+    with pytest.raises(CorruptError, match=r"column 'photo': not a whole picture"):
+        decode_image(b"GIF89a", "numpy", where="column 'photo'")

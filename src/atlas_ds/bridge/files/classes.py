@@ -29,13 +29,22 @@ class Layout(NamedTuple):
 
 
 def layout_of(files: Sequence[PurePosixPath]) -> Layout:
-    """The layout of media files; those directly at the top do not count."""
-    inner = [file for file in files if len(file.parts) > 1]
-    skip = 0
-    while inner and len({file.parts[skip] for file in inner}) == 1 and not is_split(inner[0].parts[skip]) and all(len(file.parts) > skip + 2 for file in inner):
-        skip += 1
+    """The layout of media files; those directly at the top, or in a folder that holds all the classes, do not count."""
+    inner, skip = [file for file in files if len(file.parts) > 1], 0
+    while deeper := _below_the_only(inner, skip):
+        inner, skip = deeper, skip + 1
     level = split_level(inner, skip)
     return Layout(skip, None if level is None else skip + level, skip + 1 if level == 0 else skip)
+
+
+def _below_the_only(files: list[PurePosixPath], skip: int) -> list[PurePosixPath]:
+    """The files in the folders of the only folder at a level; none where it is itself a class or a split. A few files beside several such folders do
+    not make it a class."""
+    if len({file.parts[skip] for file in files}) != 1 or is_split(files[0].parts[skip]):
+        return []
+    deeper = [file for file in files if len(file.parts) > skip + 2]
+    several = len({file.parts[skip + 1] for file in deeper}) > 1 or (bool(deeper) and bool(_below_the_only(deeper, skip + 1)))
+    return deeper if len(deeper) == len(files) or (several and 2 * len(deeper) > len(files)) else []
 
 
 def in_class(file: PurePosixPath, layout: Layout) -> bool:
@@ -46,7 +55,7 @@ def in_class(file: PurePosixPath, layout: Layout) -> bool:
 def read_classes(folder: Folder, options: ReadOptions = DEFAULTS) -> Source:
     """The examples of a folder per class, in the order of the files' names."""
     layout = layout_of([file for file in folder.files if is_media(file)])
-    again = _again(folder, layout)
+    again = links_to_classes(folder, layout)
     files = [file for file in folder.files if is_media(file) and in_class(file, layout) and file not in again]
     if not files:
         raise SchemaError(f"{folder.root}: no image, audio or video file lies in a class folder (cat/1.jpg); move the files into one, or use --from samples")
@@ -79,9 +88,9 @@ def read_classes(folder: Folder, options: ReadOptions = DEFAULTS) -> Source:
     )  # fmt: skip
 
 
-def _again(folder: Folder, layout: Layout) -> dict[PurePosixPath, PurePosixPath]:
-    """Names of files that have another name in a class folder of the same split: a link to a class is no class of its own. The name nearest to the
-    top counts, then the file's own."""
+def links_to_classes(folder: Folder, layout: Layout) -> dict[PurePosixPath, PurePosixPath]:
+    """Names of files that have another name in a class folder: in one of the same split, where the name is itself in a class, since a link to a class
+    is no class of its own; in any, where it is in none. The name nearest to the top counts, then the file's own."""
     out = {}
     for names in folder.same:
         first: dict[str, PurePosixPath] = {}
@@ -89,6 +98,9 @@ def _again(folder: Folder, layout: Layout) -> dict[PurePosixPath, PurePosixPath]
             split = "" if layout.split is None else name.parts[layout.split]
             if first.setdefault(split, name) != name:
                 out[name] = first[split]
+        if first:
+            kept = next(iter(first.values()))
+            out |= {name: kept for name in names if is_media(name) and not in_class(name, layout)}
     return out
 
 
@@ -108,7 +120,7 @@ def _is_empty_class(folder: PurePosixPath, layout: Layout) -> bool:
 
 def _notes(files: Sequence[PurePosixPath], layout: Layout, classes: list[str], empty: list[str]) -> Iterator[str]:
     shown = ", ".join(classes[:10]) + (", ..." if len(classes) > 10 else "")
-    yield f"a folder per class: {len(classes)} classes ({shown}), the label is the place of the name in metadata['classes']"
+    yield f"{len(classes):,} {'class' if len(classes) == 1 else 'classes'}: {shown}; a label is an index into metadata['classes']"
     if layout.skip:
         yield f"the classes are the folders in {PurePosixPath(*files[0].parts[: layout.skip])}/, which holds all the files"
     if layout.split is not None:

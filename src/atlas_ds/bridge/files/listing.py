@@ -182,7 +182,7 @@ def _refuse(walk: _Walk) -> None:
         )
     if walk.outside:
         raise AtlasError(
-            f"{walk.root}: {_count(walk.outside, 'link leads', 'links lead')} out of the folder: {_some(walk.outside)};"
+            f"{walk.root}: {_count(walk.outside, 'link leads', 'links lead')} out of the folder: {_some(sorted(walk.outside))};"
             " to read what they name: --follow-links, or follow_links=True in Python"
         )
 

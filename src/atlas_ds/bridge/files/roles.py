@@ -23,7 +23,7 @@ _LITTER = re.compile(
 _PAPERS = re.compile(
     r"(readme|licen[cs]e|copying|changelog|changes|notice|authors|citation|contributing|dataset_?card|datacard|terms|copyright|disclaimer|about)([-_. ].*)?"
     r"|_(success|metadata|common_metadata|committed_.*|started_.*)"
-    r"|.*\.(md5|sha1|sha256|sha512|crc|crc32|sfv|asc|sig)|(md5|sha1|sha256|sha512)(sums?)?(\.txt)?|checksums?(\.txt)?"
+    r"|.*\.(aae|md5|sha1|sha256|sha512|crc|crc32|sfv|asc|sig)|(md5|sha1|sha256|sha512)(sums?)?(\.txt)?|checksums?(\.txt)?"
     r"|(dataset_infos?|croissant|datapackage|dataset-metadata|data_?card)\.json|requirements\.txt|.*\.py|.*\.names|data\.ya?ml",
     re.IGNORECASE,
 )

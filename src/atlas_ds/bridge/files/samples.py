@@ -15,10 +15,11 @@ from atlas_ds.bridge.files.fields import field_spec, read_field
 from atlas_ds.bridge.files.keys import Parts, differs_from_first_dot, split_names
 from atlas_ds.bridge.files.listing import Folder
 from atlas_ds.bridge.files.roles import is_archive, is_media, is_paper, is_tar, table_format
-from atlas_ds.bridge.files.split_folders import is_split, split_name
+from atlas_ds.bridge.files.split_folders import split_name, split_place
 from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Refused, Row, Source
+from atlas_ds.bridge.values.media import checked_media, kind_of
 from atlas_ds.errors import AtlasError, SchemaError
-from atlas_ds.schema.types import nullable
+from atlas_ds.schema.types import media, nullable
 
 MAX_EXTENSIONS = 64
 Fields = dict[str, PurePosixPath]  # of one sample: extension -> file
@@ -36,15 +37,19 @@ def read_samples(folder: Folder, options: ReadOptions = DEFAULTS) -> Source:
     """The samples of a folder, in the order of their keys."""
     samples, left_out, parts = group(folder)
     extensions = _extensions(folder.root, samples)
-    splits = all("/" in key and is_split(key.split("/", 1)[0]) for key in samples)
-    keep = options.keep_names is True
+    one = _one_column(samples)
+    if one is not None:
+        samples = {key: {one: next(iter(fields.values()))} for key, fields in samples.items()}
+    columns = extensions if one is None else [one]
+    place = split_place([PurePosixPath(key) for key in samples])
+    keep = options.keep_names is True or (one is not None and options.keep_names is not False)
 
     def examples() -> Iterator[Row]:
         for key, fields in samples.items():
             row: dict[str, object] = {} if options.keep_names is False else {"key": key}
-            split = split_name(key.split("/", 1)[0]) if splits else None
+            split = None if place is None else split_name(PurePosixPath(key).parts[place])
             try:
-                for extension in extensions:
+                for extension in columns:
                     row[extension] = _value(folder, fields.get(extension), extension, options)
             except AtlasError as error:
                 yield Refused(error), split
@@ -52,16 +57,16 @@ def read_samples(folder: Folder, options: ReadOptions = DEFAULTS) -> Source:
             yield (row | {FILE_NAME: str(_named(fields))} if keep else row), split
 
     schema: dict[str, object] = {} if options.keep_names is False else {"key": "str"}
-    for extension in extensions:
+    for extension in columns:
         present = [folder.path(fields[extension]) for fields in samples.values() if extension in fields and fields[extension] not in folder.trouble]
-        spec = field_spec(present, extension)
+        spec = field_spec(present, extension) if one is None else media()
         schema[extension] = spec if sum(extension in fields for fields in samples.values()) == len(samples) else nullable(spec)
     if keep:
         schema[FILE_NAME] = "str"
     troubled = [next((str(folder.trouble[file]) for file in fields.values() if file in folder.trouble), None) for fields in samples.values()]
     names = list(samples)
     return Source(
-        "samples", examples, len(samples), schema=schema, notes=tuple(_notes(samples, extensions, parts, splits, len(folder.same))),
+        "samples", examples, len(samples), schema=schema, notes=tuple(_notes(samples, extensions, parts, place, folder)),
         place=lambda row: f"{folder.root}: sample {names[row]}", left_out=tuple(left_out), refused=tuple(filter(None, troubled)),
     )  # fmt: skip
 
@@ -71,7 +76,16 @@ def _value(folder: Folder, file: PurePosixPath | None, extension: str, options: 
         return None
     if file in folder.trouble:
         raise folder.trouble[file]
-    return read_field(folder.path(file), extension, options.encoding)
+    return checked_media(folder.path(file)) if kind_of(extension) is None and is_media(file) else read_field(folder.path(file), extension, options.encoding)
+
+
+def _one_column(samples: Mapping[str, Fields]) -> str | None:
+    """The column where each sample is one media file, of several extensions: a column for each would be None in most rows."""
+    extensions = {extension for fields in samples.values() for extension in fields}
+    if len(extensions) < 2 or any(len(fields) > 1 for fields in samples.values()):
+        return None
+    kinds = {kind_of(extension) for extension in extensions}
+    return None if None in kinds else str(kinds.pop()) if len(kinds) == 1 else "media"
 
 
 def _named(fields: Fields) -> PurePosixPath:
@@ -88,6 +102,7 @@ def group(folder: Folder) -> Grouped:
     keys = Counter(key for key, extension in parts.values() if extension)
     strangers = {file: reason for file, (key, extension) in parts.items() if (reason := _stranger(file, extension, keys[key]))}
     strangers |= _odd(parts, keys, strangers)
+    strangers |= {name: f"the same file as {kept}, by a link" for name, kept in _links_to_samples(folder, parts, keys)}
     if len(strangers) == len(parts):
         strangers = {file: reason for file, reason in strangers.items() if not parts[file][1]}
     samples: dict[str, Fields] = {}
@@ -110,6 +125,14 @@ def _stranger(file: PurePosixPath, extension: str, partners: int) -> str | None:
     if is_tar(file) or is_archive(file):
         return "an archive; unpack it, or convert it on its own"
     return "a table, and no sample has its name; convert it on its own" if table_format(file) else None
+
+
+def _links_to_samples(folder: Folder, parts: Parts, keys: Mapping[str, int]) -> Iterator[tuple[PurePosixPath, PurePosixPath]]:
+    """Names on their own of files that are in a sample of several files; and the name there."""
+    for names in folder.same:
+        kept = next((name for name in names if name in parts and keys[parts[name][0]] > 1), None)
+        if kept is not None:
+            yield from ((name, kept) for name in names if name in parts and keys[parts[name][0]] == 1)
 
 
 def _odd(parts: Parts, keys: Counter[str], strangers: Mapping[PurePosixPath, str]) -> dict[PurePosixPath, str]:
@@ -139,14 +162,17 @@ def _extensions(root: Path, samples: Mapping[str, Fields]) -> list[str]:
     return extensions
 
 
-def _notes(samples: Mapping[str, Fields], extensions: list[str], parts: Parts, splits: bool, twice: int) -> Iterator[str]:
-    yield f"a column per extension: {', '.join(extensions)}"
+def _notes(samples: Mapping[str, Fields], extensions: list[str], parts: Parts, place: int | None, folder: Folder) -> Iterator[str]:
+    columns = sorted({name for fields in samples.values() for name in fields})
+    yield f"a column per extension: {', '.join(extensions)}" if columns == extensions else f"one column, {columns[0]}, for .{', .'.join(extensions)}"
+    read = {file for fields in samples.values() for file in fields.values()}
+    twice = sum(len(read.intersection(names)) > 1 for names in folder.same)
     if twice:
         yield f"{twice:,} {'file is' if twice == 1 else 'files are'} in more than one sample, by links"
-    if splits:
-        yield f"splits by folder: {', '.join(sorted({split_name(key.split('/', 1)[0]) for key in samples}))}"
+    if place is not None:
+        yield f"splits by folder: {', '.join(sorted({split_name(PurePosixPath(key).parts[place]) for key in samples}))}"
     present = Counter(extension for fields in samples.values() for extension in fields)
-    for extension in extensions:
+    for extension in columns:
         missing = len(samples) - present[extension]
         if missing:
             yield f"{missing:,} of {len(samples):,} samples have no .{extension} file: None there"

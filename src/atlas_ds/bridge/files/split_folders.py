@@ -22,6 +22,19 @@ def split_name(folder: str) -> str:
     return folder.lower() if folder.lower() in SPLIT_NAMES else folder
 
 
+def split_place(files: Sequence[PurePosixPath]) -> int | None:
+    """Which part of all names is the split's folder: 0 (train/1.jpg), or deeper where one folder holds them all (data/train/1.jpg)."""
+    place = 0
+    while files and all(len(file.parts) > place + 1 for file in files):
+        names = {file.parts[place] for file in files}
+        if all(map(is_split, names)):
+            return place
+        if len(names) > 1:
+            break
+        place += 1
+    return None
+
+
 def split_level(files: Sequence[PurePosixPath], skip: int = 0) -> int | None:
     """Which part of the names is the split: 0 (train/cat/1.jpg) or 1 (cat/train/1.jpg); None where there is none. skip: parts that do not count."""
     if not files:

@@ -14,7 +14,7 @@ from typing import Any
 from atlas_ds.bridge.files.classes import FILE_NAME
 from atlas_ds.bridge.files.listing import Folder
 from atlas_ds.bridge.files.roles import is_media, is_metadata, is_paper, table_format
-from atlas_ds.bridge.files.split_folders import is_split, split_name
+from atlas_ds.bridge.files.split_folders import split_name, split_place
 from atlas_ds.bridge.files.tables import TableFile, read_tables
 from atlas_ds.bridge.folders.naming import columns_of
 from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Refused, Row, Source
@@ -82,8 +82,8 @@ def _joined(folder: Folder, source: Source, options: ReadOptions, told: list[Pur
     """The source with splits, names from the top of the folder, and labels where each class has a table of its own."""
     schema: dict[str, Any] = dict(source.schema) if isinstance(source.schema, Mapping) else {}
     schema.pop(FOLDER, None)
-    splits = all(len(file.parts) > 1 and is_split(file.parts[0]) for file in told)
-    level = 1 if splits else 0
+    place = split_place(told)
+    level = 0 if place is None else place + 1
     labels = "label" not in schema and len(metadata) > 1 and all(len(file.parts) == level + 2 for file in metadata)
     classes = sorted({file.parts[level] for file in metadata}) if labels else []
     keep = options.keep_names is not False and FILE_NAME in schema
@@ -102,18 +102,19 @@ def _joined(folder: Folder, source: Source, options: ReadOptions, told: list[Pur
                 row["label"] = classes.index(base.parts[level])
             if keep:
                 row[FILE_NAME] = None if name is None else str(path)
-            yield row, split_name(path.parts[0]) if splits else None
+            yield row, None if place is None else split_name(path.parts[place])
 
     if labels:
         schema["label"] = "int64"
     readable = set(folder.files) - set(folder.trouble)
     missing = [str(folder.trouble.get(file) or f"{folder.path(file)}: no such file, but a row names it") for file in told if file not in readable]
     known = set(told) | set(metadata)
-    left_out = [f"{file}: {_reason(file)}" for file in folder.files if file not in known]
+    again = {name: kept for names in folder.same for kept in names if kept in known for name in names if name not in known}
+    left_out = [f"{file}: {_reason(file, again)}" for file in folder.files if file not in known]
     meta = dict(source.metadata) | ({"classes": classes} if labels else {})
     notes = [note for note in source.notes if FOLDER not in note]
-    if splits:
-        notes.append(f"splits by folder: {', '.join(sorted({split_name(file.parts[0]) for file in told}))}")
+    if place is not None:
+        notes.append(f"splits by folder: {', '.join(sorted({split_name(file.parts[place]) for file in told}))}")
     if labels:
         notes.append(f"a table per class folder: {len(classes)} classes, the label is the place of the name in metadata['classes']")
     return replace(
@@ -121,7 +122,9 @@ def _joined(folder: Folder, source: Source, options: ReadOptions, told: list[Pur
     )
 
 
-def _reason(file: PurePosixPath) -> str:
+def _reason(file: PurePosixPath, again: Mapping[PurePosixPath, PurePosixPath]) -> str:
+    if file in again:
+        return f"the same file as {again[file]}, by a link"
     if is_paper(file):
         return "about the data"
     return "no row names it" if is_media(file) else "neither media nor metadata"

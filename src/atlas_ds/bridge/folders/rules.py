@@ -6,6 +6,7 @@ rows by guessing, it refuses and names the choices.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections import Counter
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from atlas_ds.bridge.arrow.files import is_arrow_folder
 from atlas_ds.bridge.atlas_v1.files import looks_like_v1
-from atlas_ds.bridge.files.classes import Layout, in_class, layout_of
+from atlas_ds.bridge.files.classes import in_class, layout_of, links_to_classes
 from atlas_ds.bridge.files.idx import idx_files
 from atlas_ds.bridge.files.listing import Folder, require_files
 from atlas_ds.bridge.files.roles import CONTAINERS, extension_of, table_format
@@ -31,6 +32,9 @@ FEW = 3  # files beside a table that need no question
 LOOKED_INTO = 5  # tables, for names of media
 PICTURES = frozenset(("images", "image", "imgs", "img", "jpegimages", "rgb", "photos", "pictures", "frames", "audio", "wavs", "wav", "clips", "videos"))
 BESIDE = frozenset(("labels", "label", "annotations", "annotation", "anns", "masks", "mask", "segmentation", "segmentations", "gt", "groundtruth"))
+_MARKED = re.compile(r"(.+?)[-_ ](mask|seg|segmentation|label|labels|gt|annotation|depth)([-_ ]?[0-9]+)?", re.IGNORECASE)
+_ABOUT = re.compile(r"(readme|licen[cs]e|copying|notice|_success)([-_. ]|$)", re.IGNORECASE)
+_CAMERA = re.compile(r"[1-9][0-9]{2}(APPLE|CANON|ANDRO|MEDIA|NIKON|NCD..|OLYMP|MSDCF|GOPRO|_PANA|_FUJI|RICOH)|[0-9]{6}__", re.IGNORECASE)
 GENERIC = PICTURES | {"data", "files", "media", "samples", "all", "input", "raw", "dcim", "camera", "screenshots", "downloads", "scans"}
 
 
@@ -79,7 +83,7 @@ def _tars(seen: Seen) -> tuple[str, str] | None:
         raise _ambiguous(seen, f"{_count(seen.tars, 'tar')} and {len(seen.media or seen.tables):,} {other}", {
             "webdataset": "reads the tars", **_data_choices(seen),
         })  # fmt: skip
-    return "webdataset", f"{_count(seen.tars, 'tar')}{_beside(seen.others + seen.papers + seen.archives)}"
+    return "webdataset", f"{_count(seen.tars, 'tar')}"
 
 
 def _imagefolder(seen: Seen) -> tuple[str, str] | None:
@@ -106,7 +110,7 @@ def _tables(seen: Seen) -> tuple[str, str] | None:
             format: "reads the tables only", "samples": "makes an example of the files of each base name",
         })  # fmt: skip
     _one_config(seen)
-    return format, f"{len(tables):,} {'table' if len(tables) == 1 else 'tables'} ({format}){_beside(strangers + seen.papers)}"
+    return format, f"{len(tables):,} {'table' if len(tables) == 1 else 'tables'} ({format})"
 
 
 def _one_config(seen: Seen) -> None:
@@ -144,7 +148,7 @@ def _media_advice(root: Path, naming: Naming) -> str:
     before = "" if inside == "." else inside + "/"
     value = {"path": column, "name": f"{before}{{{column}}}", "stem": f"{before}{{{column}}}{naming.file.suffix}"}[naming.how]
     command = shlex.join(("atlas-ds", "convert", str(table), "DST", "--media", f"{new}={value}"))
-    return f"{table}: its column {column!r} names media files, and this reads both: {command}; --from classes or --from samples leaves the table out"
+    return f"{table}: its column {column!r} names media files; to read both: {command}; --from classes or --from samples leaves the table out"
 
 
 def _classes(seen: Seen) -> tuple[str, str] | None:
@@ -154,11 +158,13 @@ def _classes(seen: Seen) -> tuple[str, str] | None:
     if 2 * len(seen.paired(strangers)) >= len(seen.media):
         return None
     _no_parallel_folders(seen, strangers)
+    _no_masks_among_images(seen)
     layout = layout_of(seen.media)
     inside = [file for file in seen.media if in_class(file, layout)]
-    loose = len(seen.media) - len(inside)
+    again = links_to_classes(seen.folder, layout)
+    loose = [file for file in seen.media if not in_class(file, layout) and file not in again]
     names = {file.parts[layout.label] for file in inside}
-    if not inside or (len(names) == 1 and min(names).lower() in GENERIC):
+    if not inside or (len(names) == 1 and min(names).lower() in GENERIC) or _of_camera(seen, names):
         return None
     if len(names) == 1:
         _no_list_of_media(seen)
@@ -168,41 +174,69 @@ def _classes(seen: Seen) -> tuple[str, str] | None:
             "classes": "takes all of them as classes",
         }, "move the others away to have splits")  # fmt: skip
     if loose:
-        raise _ambiguous(seen, f"{_count(inside, 'media file')} in class folders and {loose:,} in none (such as {_first_loose(seen, layout)})", {
+        raise _ambiguous(seen, f"{_count(inside, 'media file')} in class folders and {len(loose):,} in none (such as {loose[0]})", {
             "classes": "leaves out those in none", "samples": "makes an example of every file, without labels",
         })  # fmt: skip
     if len(strangers) >= len(seen.media):
         raise _ambiguous(seen, f"{_count(seen.media, 'media file')} in class folders and {_count(strangers, 'other file')}", {
             "classes": "leaves out the other files", "samples": "makes a column per extension",
         })  # fmt: skip
-    return "classes", f"every media file lies in a class folder{_beside(strangers + seen.papers)}"
+    return "classes", "every media file lies in a class folder"
 
 
-def _first_loose(seen: Seen, layout: Layout) -> PurePosixPath:
-    return next(file for file in seen.media if not in_class(file, layout))
+def _of_camera(seen: Seen, names: set[str]) -> bool:
+    """Whether the folders are those in which phones and cameras number their images: DCIM/100APPLE, 101CANON."""
+    above = [seen.folder.root.name, *(seen.media[0].parts[:-1])]
+    return any(part.lower() == "dcim" for part in above) or all(map(_CAMERA.fullmatch, names))
 
 
 def _no_parallel_folders(seen: Seen, strangers: list[PurePosixPath]) -> None:
     """Refuses images/ beside labels/ or masks/: neither is a class, and what belongs together is told by names that only a person knows."""
     folders = {part.lower(): part for file in (*seen.media, *strangers) for part in file.parts[:-1]}
-    beside = [folders[name] for name in sorted(BESIDE & set(folders))]
+    beside = [folders[name] for name in sorted(folders) if name in BESIDE or _is_of_split(name)]
     if not beside or not (set(folders) & PICTURES or any(map(is_split, folders))):
         return
-    media = {file.stem for file in seen.media}
-    named = sum(file.stem in media for file in seen.folder.files if beside[0] in file.parts[:-1])
     way = "write a metadata.jsonl at the top, with a row per image: its file_name and what is known of it"
-    if named and not any(beside[0] in file.parts[:-1] for file in seen.media):
-        other = next(file.parts[0] for file in seen.media)
+    images = {file.stem: file for file in reversed(seen.media) if not set(beside).intersection(file.parts[:-1])}
+    named = next((file for file in seen.folder.files if beside[0] in file.parts[:-1] and file.stem in images), None)
+    if named is not None and named in set(seen.media):
+        image, word = images[named.stem], beside[0].lower().rstrip("s").rpartition("_")[2]
+        beside_it = image.with_name(f"{image.stem}.{word}{named.suffix}")
+        way = f"put each beside its image, with a word before the extension ({named} as {beside_it}), and convert {image.parent}/; or {way}"
+    elif named is not None:
+        other = images[named.stem].parts[0]
         way = f"put each file beside its image, where the names are the same (cp -r {beside[0]}/. {other}/), and convert {other}/; or {way}"
     raise _ambiguous(seen, f"the folder {beside[0]} seems to describe the media in other folders", {
         "samples": "makes an example of each file where it lies", "classes": "takes folders as classes",
     }, way)  # fmt: skip
 
 
+def _is_of_split(folder: str) -> bool:
+    """train_masks, test-labels: what describes the images in train, not a split."""
+    first, *others = re.split(r"[-_. ]+", folder)
+    return bool(others) and (is_split(first) or first in PICTURES) and others[-1] in BESIDE
+
+
+def _no_masks_among_images(seen: Seen) -> None:
+    """Refuses 1.jpg beside 1_mask.png: the second is no image of its own, and no example of its class."""
+    stems = {str(file.with_suffix("")): file for file in seen.media}
+    pairs = []
+    for file in seen.media:
+        found = _MARKED.fullmatch(file.stem)
+        image = found and stems.get(str(file.with_name(found[1])))
+        if found and image:
+            pairs.append((file, image, f"{found[1]}.{found[2].lower()}{file.suffix.lower()}"))
+    if 3 * len(pairs) >= len(seen.media) > 0:
+        file, image, better = pairs[0]
+        raise _ambiguous(seen, f"{_count([file for file, _, _ in pairs], 'file')} seem to describe others, such as {file} (of {image.name})", {
+            "samples": "makes an example of each file", "classes": "takes folders as classes, and these files as images like others",
+        }, f"rename them (here to {better}), and each becomes a column of its image's sample")  # fmt: skip
+
+
 def _one_npz(seen: Seen) -> tuple[str, str] | None:
     if len(seen.others) != 1 or seen.media or seen.tables or seen.archives or extension_of(seen.others[0]) != "npz":
         return None
-    return "npz", f"{seen.others[0]} is its only file{_beside(seen.papers)}"
+    return "npz", f"{seen.others[0]} is its only file"
 
 
 def _no_containers(seen: Seen) -> None:
@@ -229,6 +263,9 @@ def _no_list_of_media(seen: Seen) -> None:
 
 def _samples(seen: Seen) -> tuple[str, str] | None:
     _no_containers(seen)
+    if all(_ABOUT.match(file.name) for file in seen.folder.files):
+        names = ", ".join(map(str, seen.folder.files[:3]))
+        raise SchemaError(f"{seen.folder.root}: nothing but files about the data ({names}); nothing to convert; --from samples stores them as texts")
     if seen.archives and not (seen.media or seen.tables or seen.others):
         first = seen.archives[0]
         raise UnsupportedError(f"{seen.folder.root / first}: an archive, which is not read; unpack it first: unzip {first.name} -d FOLDER")
@@ -243,7 +280,8 @@ def _samples(seen: Seen) -> tuple[str, str] | None:
         })  # fmt: skip
     if seen.media:
         _no_list_of_media(seen)
-        return "samples", "media files in no class folder: each is an example, and none has a label"
+        where = "in no class folder" if not _of_camera(seen, {file.parent.name for file in seen.media}) else "in a camera's folders, which are not classes"
+        return "samples", f"media files {where}: each is an example, and none has a label"
     return "samples", f"only .{next(iter(extensions), '')} files: each is an example"
 
 
@@ -271,13 +309,6 @@ def _data_choices(seen: Seen) -> dict[str, str]:
 def _ambiguous(seen: Seen, what: str, choices: dict[str, str], advice: str = "") -> SchemaError:
     ways = ", ".join(f"--from {name} {does}" for name, does in choices.items())
     return SchemaError(f"{seen.folder.root}: {what}; choose: {ways}{'; or ' + advice if advice else ''}")
-
-
-def _beside(strangers: list[PurePosixPath]) -> str:
-    if not strangers:
-        return ""
-    names = ", ".join(map(str, strangers[:3]))
-    return f"; left out: {names}" + (f" and {len(strangers) - 3:,} more" if len(strangers) > 3 else "")
 
 
 def _count(files: list[PurePosixPath], noun: str) -> str:
