@@ -128,13 +128,13 @@ class Views:
     def split(self, parts: Mapping[Any, float], *, seed: int | None = None, stratify: Any = None) -> dict[Any, Self]: ...
     @overload
     def split(self, parts: float | Sequence[float], *, seed: int | None = None, stratify: Any = None) -> list[Self]: ...
-    def split(self, parts: Any = None, *more: Any, seed: int | None = None, stratify: Any = None, **others: Any) -> Any:
+    def split(self, parts: Any = ..., *more: Any, seed: int | None = None, stratify: Any = None, **others: Any) -> Any:
         """Views that share out all rows: split(0.8) gives [80 %, the rest], split([0.8, 0.1, 0.1]) three, split({"train": 0.8, "test": 0.2}) a dict.
 
         The numbers are fractions that add up to 1, or counts that add up to len. seed: rows go to the parts at random, always the same; None: in order,
         with a warning if the rows are sorted by class. stratify: a column (or a label for each row); each part gets the same share of each class.
         """
-        if parts is None or more or others:
+        if parts is ... or more or others:
             raise misspelled(parts, more, others)
         self._confirm(getattr(self, "rows", range(0)))
         found = parts_of(self, parts, seed, stratify)

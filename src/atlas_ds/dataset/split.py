@@ -41,7 +41,7 @@ def misspelled(parts: Any, more: Sequence[Any], others: Mapping[str, Any]) -> Ty
         return TypeError(f"split has no {name}=; use {SPELLED[name]}")
     if more:
         return TypeError(f"split{(parts, *more)!r:.200}: give one list: ds.split({[parts, *more]!r:.200})")
-    if others and parts is None and all(isinstance(part, float | int) for part in others.values()):
+    if others and parts is ... and all(isinstance(part, float | int) for part in others.values()):
         return TypeError(f"split: give named parts as a dict: ds.split({dict(others)!r:.200})")
     if others:
         return TypeError(f"split has no argument {next(iter(others))!r}; its arguments are the parts, seed= and stratify=")
