@@ -73,8 +73,9 @@ def convert(
 
     source_format: overrides detection (names in `detect.FORMATS`); tars are read as import_webdataset does. split: puts all rows into one split,
     whatever splits the source has. on_error: "raise" names all examples that cannot be converted and writes nothing; "skip" leaves them out and
-    lists them in the report. encoding: of text files (default: UTF-8 or UTF-16, by their first bytes). media: {"image": "path"} reads the files
-    that column "path" names, as column "image". keep_names: store each file's name as a column; None: where the files are media.
+    lists them in the report. encoding: of text files (default: UTF-8 or UTF-16, by their first bytes), and of the names in tars (default: UTF-8).
+    media: {"image": "path"} reads the files that column "path" names, as column "image". keep_names: store each file's name as a column; None:
+    where the files are media.
     follow_links: read what links name outside of `src`. max_expansion: how many times its own size a compressed file may expand.
     dry_run: look at the source and report; write nothing. trust_pickle, missing: see `import_atlas_v1`.
     The other options are AtlasDatasetWriter's.
@@ -95,6 +96,7 @@ def convert(
         told = import_webdataset(
             list(tars), dst, shard_size=shard_size, block_size=block_size, compression=compression, access=access, overwrite=overwrite, append=append,
             split=tars if split is None else split, workers=workers, on_error=on_error, max_expansion=max_expansion, progress=progress, dry_run=dry_run,
+            encoding=encoding or "utf-8",
         )  # fmt: skip
         return of_import(told, choice.why, left_out, tars)
     source = open_choice(choice, options)

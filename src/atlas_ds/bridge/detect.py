@@ -24,7 +24,7 @@ from atlas_ds.bridge.first_bytes import format_of_file
 from atlas_ds.bridge.folders.imagefolder import read_imagefolder
 from atlas_ds.bridge.folders.rules import mark_of, rule_for
 from atlas_ds.bridge.folders.table_folder import read_table_folder
-from atlas_ds.bridge.opening import unreadable
+from atlas_ds.bridge.opening import hint_of, unreadable
 from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Source
 from atlas_ds.bridge.streaming.litdata import read_litdata
 from atlas_ds.bridge.streaming.mds import read_mds
@@ -72,7 +72,7 @@ FORMATS = (*READ, TARS)
 """All that can be converted; tars are read by import_webdataset, since they may be many."""
 OPTIONS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
-        "encoding": frozenset(("csv", "jsonl", "samples", "imagefolder")),
+        "encoding": frozenset(("csv", "jsonl", "samples", "imagefolder", TARS)),
         "media": frozenset(("csv", "jsonl", "parquet", "arrow")),
         "keep_names": frozenset(("classes", "samples", "imagefolder")),
         "follow_links": frozenset(READ) - {"atlas"} | {TARS},
@@ -102,7 +102,7 @@ def choose(src: str | Path, source_format: str | None = None, options: ReadOptio
     try:
         path.stat()
     except FileNotFoundError:
-        raise AtlasError(f"{path}: no such file or folder; check the path") from None
+        raise AtlasError(f"{path}: no such file or folder; check the path{hint_of(path)}") from None
     except OSError as error:
         raise unreadable(path, error) from error
     _check_encoding(path, options.encoding)

@@ -110,6 +110,8 @@ def is_tar_name(path: Path) -> bool:
 
 def _text(path: Path, head: bytes, suffix: str, options: ReadOptions) -> tuple[str, str]:
     text = _decoded(head, options.encoding)
+    if text is None and is_tar_name(path):  # an empty one, or one whose first header is damaged: its reader says where
+        return "webdataset", "called like a tar"
     if text is None:
         raise UnsupportedError(f"{path}: begins with {head[:8].hex(' ')}, which is no format known here; {_advice()}")
     text = text.lstrip("\ufeff \t\r\n")

@@ -103,11 +103,16 @@ def open_text(path: Path, encoding: str = "utf-8-sig", max_expansion: int = MAX_
 def unreadable(path: Path | str, error: OSError) -> AtlasError:
     """The error for a file that the system refuses to open or read."""
     if isinstance(error, FileNotFoundError):
-        hints = {"*": "; for many write {000000..000099}, or name the folder", "~": "; ~ is not expanded"}
-        hint = next((hint for mark, hint in hints.items() if mark in str(path)), "")
-        return AtlasError(f"{path}: no such file; check the path{hint}")
+        return AtlasError(f"{path}: no such file; check the path{hint_of(path)}")
     reason = error.strerror or type(error).__name__
     return AtlasError(f"{path}: cannot be read: {reason}; check its permissions, or move it away and convert again")
+
+
+def hint_of(path: Path | str) -> str:
+    """What to do with a path that is not there, because nobody expanded what is in it."""
+    many = "; for many write {000000..000099}, or name the folder"
+    hints = {"*": many, "?": many, "%0": many, "~": "; ~ is not expanded"}
+    return next((hint for mark, hint in hints.items() if mark in str(path)), "")
 
 
 def inner_path(folder: Path, name: object, place: str, *, follow_links: bool = False) -> Path:

@@ -79,7 +79,8 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     reading = parser.add_argument_group("reading")
     reading.add_argument("--dry-run", action="store_true", help="say what SRC is, why, and what would be written; write nothing")
     reading.add_argument("--skip-errors", action="store_true", help="leave out examples that cannot be converted, and list them")
-    reading.add_argument("--encoding", metavar="NAME", help="of text files, e.g. latin1 (default: UTF-8 or UTF-16, by their first bytes)")
+    reading.add_argument("--encoding", metavar="NAME",
+                         help="of text files, e.g. latin1 (default: UTF-8 or UTF-16, by their first bytes), and of the names in tars")  # fmt: skip
     reading.add_argument("--media", action="append", metavar="NEW=COLUMN", type=_media,
                          help="read the files that COLUMN names (or images/{COLUMN}.jpg), as column NEW; may be repeated")  # fmt: skip
     reading.add_argument("--keep-names", action=argparse.BooleanOptionalAction, help="store each file's name as a column (default: where the files are media)")
@@ -205,6 +206,7 @@ def of_tars(args: argparse.Namespace, choice: bridge.Choice | None, common: dict
         resume=args.resume,
         dry_run=args.dry_run,
         max_expansion=args.max_expansion,
+        encoding=args.encoding or "utf-8",
         allow_http=args.allow_http,
         split=args.split or tars or None,
         **common,

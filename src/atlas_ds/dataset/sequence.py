@@ -5,13 +5,13 @@ from __future__ import annotations
 import operator
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self, SupportsIndex, overload
+from typing import Any, ClassVar, NoReturn, Self, SupportsIndex, overload
 
 import numpy as np
 
 from atlas_ds.dataset.show import html_of
 from atlas_ds.dataset.sortedness import sorted_column
-from atlas_ds.dataset.split import names_of, parts_of
+from atlas_ds.dataset.split import misspelled, names_of, parts_of
 
 COLUMNS = 'the columns are chosen with AtlasDataset(path, columns=["..."]); ds.map(function) changes examples'
 ARROW = "atlas.to_huggingface(ds) makes a datasets.Dataset, which has it; or import pandas; pandas.DataFrame(ds.batch(slice(None)))"
@@ -129,12 +129,14 @@ class Views:
     def split(self, parts: Mapping[Any, float], *, seed: int | None = None, stratify: Any = None) -> dict[Any, Self]: ...
     @overload
     def split(self, parts: float | Sequence[float], *, seed: int | None = None, stratify: Any = None) -> list[Self]: ...
-    def split(self, parts: Any, *, seed: int | None = None, stratify: Any = None) -> Any:
+    def split(self, parts: Any = ..., *more: Any, seed: int | None = None, stratify: Any = None, **others: Any) -> Any:
         """Views that share out all rows: split(0.8) gives [80 %, the rest], split([0.8, 0.1, 0.1]) three, split({"train": 0.8, "test": 0.2}) a dict.
 
         The numbers are fractions that add up to 1, or counts that add up to len. seed: rows go to the parts at random, always the same; None: in order,
         with a warning if the rows are sorted by class. stratify: a column (or a label for each row); each part gets the same share of each class.
         """
+        if parts is ... or more or others:
+            raise misspelled(parts, more, others)
         self._confirm(getattr(self, "rows", range(0)))
         found = parts_of(self, parts, seed, stratify)
         if seed is None and stratify is None and sum(len(part) > 0 for part in found) > 1:
@@ -148,6 +150,11 @@ class Views:
         views = [self.select(slice(part.start, part.stop) if isinstance(part, range) else part) for part in found]
         names = names_of(parts)
         return views if names is None else dict(zip(names, views, strict=True))
+
+    def __add__(self, other: object) -> NoReturn:
+        raise TypeError("datasets are not added with +: atlas.concat([a, b]) is one after the other")
+
+    __radd__ = __add__
 
     def _repr_html_(self) -> str:
         return html_of(self)

@@ -10,8 +10,8 @@ from atlas_ds.dataset.split import numbered
 from atlas_ds.errors import AtlasError
 from atlas_ds.schema.types import Scalar, Word
 
-NAMES = ("label", "class", "target", "y")
-"""Columns that are looked at where no ICC is recorded, whatever their case."""
+NAMES = ("label", "class", "target", "y", "cls")
+"""Columns that are looked at where no ICC is recorded, whatever their case; cls is the label's name in tars of WebDataset."""
 SAMPLE = 1000  # rows
 FEW = 6  # rows, below which an order says nothing
 BINS = 16
@@ -52,7 +52,7 @@ def class_column(dataset: Any) -> str | None:
         return None
     by_name = {field.name.lower(): field for field in reversed(schema.fields)}
     field = next((by_name[name] for name in NAMES if name in by_name), None)
-    return field.name if field is not None and (isinstance(field.type, Scalar) or field.type == Word("str")) else None
+    return field.name if field is not None and (isinstance(field.type, Scalar) or field.type in (Word("str"), Word("bytes"))) else None
 
 
 def names_of(dataset: Any) -> tuple[str, ...]:

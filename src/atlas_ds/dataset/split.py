@@ -17,6 +17,37 @@ Positions = range | np.ndarray
 TOO_MANY = 100  # classes, where every other row has one of its own: those are no classes
 
 
+SPELLED = {
+    "train_size": "the first number: ds.split(0.8) gives [80 %, the rest]",
+    "test_size": "the share of the first part: ds.split(0.8, seed=0) gives [80 %, the rest]",
+    "fractions": "the numbers come first: ds.split([0.8, 0.2])",
+    "lengths": "the numbers come first: ds.split([0.8, 0.2])",
+    "sizes": "the numbers come first: ds.split([0.8, 0.2])",
+    "shuffle": "seed=0 splits at random; without a seed the parts are cut in order",
+    "random": "seed=0 splits at random; without a seed the parts are cut in order",
+    "random_state": "seed=, a whole number",
+    "generator": "seed=, a whole number",
+    "rng": "seed=, a whole number",
+    "stratify_by_column": "stratify=, the name of a column or a label for each row",
+    "stratify_by": "stratify=, the name of a column or a label for each row",
+}
+"""Arguments of other libraries' splits -> what to use here."""
+
+
+def misspelled(parts: Any, more: Sequence[Any], others: Mapping[str, Any]) -> TypeError:
+    """The error of a split that was called as other libraries' are."""
+    name = next((name for name in others if name in SPELLED), None)
+    if name is not None:
+        return TypeError(f"split has no {name}=; use {SPELLED[name]}")
+    if more:
+        return TypeError(f"split{(parts, *more)!r:.200}: give one list: ds.split({[parts, *more]!r:.200})")
+    if others and parts is ... and all(isinstance(part, float | int) for part in others.values()):
+        return TypeError(f"split: give named parts as a dict: ds.split({dict(others)!r:.200})")
+    if others:
+        return TypeError(f"split has no argument {next(iter(others))!r}; its arguments are the parts, seed= and stratify=")
+    return TypeError('split(): say how large the parts are: ds.split(0.8), ds.split([0.8, 0.1, 0.1]) or ds.split({"train": 0.8, "test": 0.2})')
+
+
 def parts_of(dataset: Any, wanted: Parts, seed: int | None, stratify: Any) -> list[Positions]:
     """The positions of each part."""
     count = len(dataset)

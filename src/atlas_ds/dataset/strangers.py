@@ -6,6 +6,7 @@ Only the head of a regular file is looked at, and a bounded number of names of a
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import stat
 from collections import Counter
@@ -17,11 +18,13 @@ from atlas_ds.dataset.kinds import CONVERT, KINDS, NAMED, OPEN, by_hand, by_name
 from atlas_ds.dataset.manifest import NAME, read_manifest
 from atlas_ds.errors import AtlasError
 from atlas_ds.store.lock import LOCK
+from atlas_ds.store.paths import TAR
 from atlas_ds.text import closest, named, printable, quoted
 
 HEAD = 1024
 MOST_NAMES = 1000  # of a folder that are looked at
 MOST_FOLDERS = 20  # of the folders in it
+INDEX = re.compile(TAR.pattern.removesuffix("$") + r"\.atlas$", TAR.flags)  # what open_tar keeps beside a tar
 
 
 def stranger(path: Path) -> str | None:
@@ -84,7 +87,7 @@ def names_in(folder: Path) -> tuple[list[str], list[str]]:
                 (folders if entry.is_dir() else files).append(entry.name)
     except OSError:  # it is only asked for a hint; the error to come says that no dataset is there
         return [], []
-    files = [name for name in files if not name.startswith(LOCK)]
+    files = [name for name in files if not name.startswith(LOCK) and not INDEX.search(name)]
     return sorted(files), sorted(folders)
 
 
@@ -98,18 +101,18 @@ def strange_folder(folder: Path) -> str:
         if why is not None:
             return why
     kinds = Counter(kind for kind in map(by_name, files) if kind is not None)
-    where = folder
+    open_at = folder
     for inner in folders[:MOST_FOLDERS]:
         below, deeper = names_in(folder / inner)
         below += [name for one in deeper[:3] for name in names_in(folder / inner / one)[0]]
         found = Counter(kind for kind in map(by_name, below) if kind is not None)
         if not kinds and "tar" in found:
-            where = folder / inner  # open_tar takes a folder of tars, not a folder of such folders
+            open_at = folder / inner  # open_tar takes a folder of tars, not a folder of such folders
         kinds.update(found)
     if not kinds:
         return ""
     kind = KINDS[kinds.most_common(1)[0][0]]
-    return f"it holds {kind.many}: {said(kind.call_many or kind.call, where)}"
+    return f"it holds {kind.many}: {said(kind.call_many or kind.call, folder, open_at)}"
 
 
 def marked(folder: Path, files: list[str], folders: list[str]) -> str | None:
@@ -188,9 +191,9 @@ def splits_of(folder: Path) -> list[str]:
         return []
 
 
-def said(call: str, path: Path) -> str:
-    """A call with the path in it."""
-    return call.format(code=quoted(str(path)), shell=shlex.quote(printable(str(path), 4096)))
+def said(call: str, path: Path, in_code: Path | None = None) -> str:
+    """A call with the path in it. in_code: the path for calls in Python, where it is another than a command's."""
+    return call.format(code=quoted(str(path if in_code is None else in_code)), shell=shlex.quote(printable(str(path), 4096)))
 
 
 # --- things that are not paths ---

@@ -206,7 +206,7 @@ def test_some_fields(tmp_path: Path) -> None:
 
 def test_extensions_that_no_tar_has(tmp_path: Path) -> None:
     tar = write_tar(tmp_path / "t.tar", [("a.cls", b"1"), ("a.seg.npy", npy(np.zeros(2)))])
-    for options, wrong in (({"fields": ["cls", "png"]}, r"t\.tar: no sample of 1 tars has a \.png"), ({"decode": ["c1s"]}, r"t\.tar: decode= names \.c1s")):
+    for options, wrong in (({"fields": ["cls", "png"]}, r"t\.tar: no sample of 1 tar has a \.png"), ({"decode": ["c1s"]}, r"t\.tar: decode= names \.c1s")):
         with pytest.raises(SchemaError, match=wrong):
             import_webdataset(tar, tmp_path / "out", **options)
     with pytest.raises(SchemaError, match=r"t\.tar: decode= names \.c1s"):
@@ -454,9 +454,9 @@ def test_the_report_reads_well(tmp_path: Path) -> None:
     write_tar(tmp_path / "t.tar", [*MEMBERS, ("x/3.JPG", b"\xff\xd8\xff")])
     told = import_webdataset(tmp_path / "t.tar", tmp_path / "out")
     assert told.notes == (
-        "1 tars, 5 files of 13 bytes; fields: jpg, cls",
+        "1 tar, 5 files of 13 bytes; fields: jpg, cls",
         "1 of 3 samples have no .cls file: None there",
-        "1 files .JPG became .jpg",
+        "1 file .JPG became .jpg",
     )
     assert re.fullmatch(r"\d+\.\d+.*", str(told.seconds))
 

@@ -218,3 +218,31 @@ def test_damage_does_not_stop_a_split(tmp_path):
     data[64:3000] = bytes(2936)
     shard.write_bytes(data)
     assert warned(atlas.AtlasDataset(path)) == []
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda ds: ds.split(0.8, 0.2), r"give one list: ds\.split\(\[0\.8, 0\.2\]\)"),
+        (lambda ds: ds.split(train=0.8, val=0.2), r"as a dict: ds\.split\(\{'train': 0\.8, 'val': 0\.2\}\)"),
+        (lambda ds: ds.split(test_size=0.2, random_state=1), "no test_size=; use the share of the first part"),
+        (lambda ds: ds.split(0.8, random_state=1), "no random_state=; use seed="),
+        (lambda ds: ds.split(0.8, shuffle=True), "no shuffle=; use seed=0"),
+        (lambda ds: ds.split(0.8, stratify_by_column="y"), "use stratify="),
+        (lambda ds: ds.split(0.8, sed=1), "no argument 'sed'"),
+        (lambda ds: ds.split(), "say how large the parts are"),
+    ],
+)
+def test_split_as_other_libraries_call_it(tmp_path, call, said):
+    with atlas.AtlasDatasetWriter(tmp_path / "d") as writer:
+        writer.extend({"y": i} for i in range(10))
+    with pytest.raises(TypeError, match=said):
+        call(atlas.AtlasDataset(tmp_path / "d"))
+
+
+@pytest.mark.parametrize("of", [lambda i: i // 20, lambda i: b"%d" % (i // 20)])
+def test_rows_sorted_by_cls_warn(tmp_path, of):
+    with atlas.AtlasDatasetWriter(tmp_path / "d") as writer:
+        writer.extend({"cls": of(i)} for i in range(100))
+    with pytest.warns(UserWarning, match="sorted by 'cls'"):
+        atlas.AtlasDataset(tmp_path / "d").split(0.8)

@@ -18,7 +18,9 @@ TABLES = {
 }
 _TABLE_OF = {extension: name for name, extensions in TABLES.items() for extension in extensions}
 _LITTER = re.compile(
-    r"\..*|__MACOSX|__pycache__|(eh)?thumbs\.db|desktop\.ini|@eaDir|\$RECYCLE\.BIN|System Volume Information|lost\+found|Icon\r", re.IGNORECASE
+    r"\..*|__MACOSX|__pycache__|(eh)?thumbs\.db|desktop\.ini|@eaDir|\$RECYCLE\.BIN|System Volume Information|lost\+found|Icon\r"
+    r"|.*\.(tar(\.\w+)?|tgz|tzst)\.atlas",  # the index that open_tar keeps beside a tar
+    re.IGNORECASE,
 )
 _PAPERS = re.compile(
     r"(readme|licen[cs]e|copying|changelog|changes|notice|authors|citation|contributing|dataset_?card|datacard|terms|copyright|disclaimer|about)([-_. ].*)?"

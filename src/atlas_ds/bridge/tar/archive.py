@@ -10,7 +10,7 @@ import codecs
 import io
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, NamedTuple, NoReturn
 
@@ -63,6 +63,11 @@ class Tar:
         self._at = 0  # bytes read or skipped
         self._next = 0  # where the next header is
         self._member: Member | None = None
+
+    @property
+    def began(self) -> bool:
+        """Whether a member was found."""
+        return self._member is not None
 
     # --- members ---
 
@@ -135,6 +140,7 @@ class Tar:
         if extended.long is not None and extended.path is not None and extended.long != extended.path:
             self._bad(header, f"two names for one member, {extended.long[:80]!r} and {extended.path[:80]!r}, of which readers take one or the other")
         name = next((name for name in (extended.sparse_path, extended.path, extended.long) if name is not None), None)
+        of_pax = name is not None and name is not extended.long
         if name is None:
             name = block[:100].split(b"\0", 1)[0]
             if block[345] and block[257:265] != GNU:  # which keeps times there
@@ -147,10 +153,18 @@ class Tar:
             raise LimitError(self._says(header, f"a name of {len(name):,} bytes; at most {MAX_NAME:,} are read"))
         if b"\0" in name:
             self._bad(header, f"a name with a zero byte in it: {name[:80]!r}")
+        return self._decoded(name, header, of_pax)
+
+    def _decoded(self, name: bytes, header: int, of_pax: bool) -> str:
+        """The name as text. Those of PAX are UTF-8 by its standard, whatever the encoding of the others is."""
+        if of_pax and self._encoding != "utf-8":
+            with suppress(UnicodeDecodeError):
+                return name.decode()
         try:
             return name.decode(self._encoding)
-        except UnicodeDecodeError as error:
-            raise CorruptError(self._says(header, f"the name {name[:80]!r} is not {self._encoding}; give encoding=, latin-1 reads any")) from error
+        except UnicodeError as error:
+            cure = 'say how names are encoded: encoding="cp1252" (--encoding cp1252), or latin-1, which reads any'
+            raise CorruptError(self._says(header, f"the name {name[:80]!r} is not {self._encoding}; {cure}")) from error
 
     # --- extended headers ---
 

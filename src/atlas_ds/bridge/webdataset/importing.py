@@ -20,8 +20,9 @@ from typing import Any
 from atlas_ds.bridge.compression.reading import MAX_EXPANSION
 from atlas_ds.bridge.parts import Part, Stopped, check_place, write_parts
 from atlas_ds.bridge.refusals import MOST, Refusals
+from atlas_ds.bridge.values.media import kind_of
 from atlas_ds.bridge.webdataset import tars
-from atlas_ds.bridge.webdataset.samples import KEY, KeyFn, Rules, Sample, Tally, is_tally, plain
+from atlas_ds.bridge.webdataset.samples import KEY, KeyFn, Rules, Sample, Tally, counted, is_tally, plain
 from atlas_ds.bridge.webdataset.urls import Sources, expand
 from atlas_ds.dataset.sizes import parse_size
 from atlas_ds.dataset.writer import AtlasDatasetWriter
@@ -32,6 +33,7 @@ from atlas_ds.store.paths import local_path
 
 STREAM_SAMPLES = 256  # of a stream, that its fields are told from
 UNSTORED = "values that cannot be stored"
+TABLES = frozenset(("csv", "tsv", "parquet", "arrow", "feather", "jsonl", "ndjson", "csv.gz", "jsonl.gz"))  # extensions of files with rows of their own
 STEP = 64  # samples between two looks at whether to stop
 
 
@@ -61,12 +63,22 @@ class Imported:
     @property
     def notes(self) -> tuple[str, ...]:
         """The report in sentences."""
-        out = [f"{self.tars:,} tars, {self.files:,} files of {self.bytes:,} bytes; fields: {', '.join(map(plain, self.fields)) or 'none'}"]
+        out = [f"{counted(self.tars, 'tar')}, {counted(self.files, 'file')} of {self.bytes:,} bytes; fields: {', '.join(map(plain, self.fields)) or 'none'}"]
         lacking = {name: self.rows - count for name, count in self.fields.items() if count < self.rows}
         out += [f"{count:,} of {self.rows:,} samples have no .{plain(name)} file: None there" for name, count in lacking.items()]
-        out += [f"{count:,} files .{plain(name)} became .{plain(name.lower())}" for name, count in self.cases.items()]
+        out += [f"{counted(count, 'file')} .{plain(name)} became .{plain(name.lower())}" for name, count in self.cases.items()]
+        out += advice(list(self.fields))
         out += [f"left out: {count:,} ({reason}), the first is {self.first[reason]}" for reason, count in self.skipped.items()]
         return tuple(out)
+
+
+def advice(fields: Sequence[str]) -> list[str]:
+    """What to do if the tars were never meant as samples: a table, or a folder per class. By their extensions alone, so it only suggests."""
+    if fields and all(field in TABLES for field in fields):
+        return ["tables are stored as the bytes of their files; to make rows of theirs, unpack the tar, and convert the table"]
+    if fields and all(kind_of(tars.last(field)) for field in fields):
+        return ["no labels, only media; if the folders in the tar are classes, unpack it and convert the folder, or take them from __key__"]
+    return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +160,8 @@ def import_webdataset(
         streams = any(map(tars.is_stream, names))
         absent = set() if streams or fields is None else set(fields) - set(tally.fields)
         if absent:
-            raise SchemaError(f"{names[0]}: no sample of {len(names):,} tars has a .{plain(min(absent))}; dry_run=True without fields= says which there are")
+            cure = f"dry_run=True without fields= says which there are{tars.without_dot(min(absent), tally.fields)}"
+            raise SchemaError(f"{names[0]}: no sample of {counted(len(names), 'tar')} has a .{plain(min(absent))}; {cure}")
         tars.check_decode(decode, [*(fields or ()), *tally.fields], names[0])
         if dry_run:
             return report(path, names, [tally], start)
@@ -191,7 +204,7 @@ def look(
             bar.advance()
     if total.samples == 0:
         left = "; ".join(f"left out: {count:,} ({reason}), the first is {total.first[reason]}" for reason, count in total.skipped.items())
-        raise SchemaError(f"{names[0]}: no sample in {len(names):,} tars; {left or 'the archives are empty'}")
+        raise SchemaError(f"{names[0]}: no sample in {counted(len(names), 'tar')}; {left or 'no file is in there'}")
     return total, started, head
 
 

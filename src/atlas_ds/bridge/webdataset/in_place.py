@@ -16,8 +16,9 @@ from atlas_ds._tar import Samples, TarReader, header_hash
 from atlas_ds.bridge.compression.reading import MAX_EXPANSION
 from atlas_ds.bridge.tar.archive import BLOCK
 from atlas_ds.bridge.webdataset import tars
+from atlas_ds.bridge.webdataset.in_place_lacks import LACKS
 from atlas_ds.bridge.webdataset.index import TarIndex, Version, index_of
-from atlas_ds.bridge.webdataset.samples import KEY, Rules, plain
+from atlas_ds.bridge.webdataset.samples import KEY, Rules, counted, plain
 from atlas_ds.bridge.webdataset.urls import Sources, expand, is_remote
 from atlas_ds.dataset.place import add_note
 from atlas_ds.dataset.reader import Chain
@@ -31,6 +32,7 @@ from atlas_ds.store.descriptors import add_cache, open_to_read, share
 from atlas_ds.store.remote import RemoteFile, look_up
 
 OPEN_FILES = 256
+PICTURES = ("pil", "numpy", "torch")  # ways to decode them
 Columns = tuple[tuple[str, int], ...]
 Wrong = tuple[int, str]  # byte, and what is wrong there
 
@@ -85,6 +87,8 @@ def open_tar(
     )
     pictures = decode if isinstance(decode, str) else None
     if pictures is not None:
+        if pictures not in PICTURES:
+            raise ValueError(f"decode={decode!r}: 'pil', 'numpy' or 'torch' decodes images, too; else True, or a list of extensions, such as ['cls', 'json']")
         need_pictures(pictures)
     values = decode if isinstance(decode, bool) else True if isinstance(decode, str) else tuple(decode)
     opening = Opening(names, rules, None if index is None else Path(index), chosen, values, pictures, io == "mmap")
@@ -110,7 +114,9 @@ class Opened:
         self.fields = tuple(every) if opening.fields is None else opening.fields
         unknown = set(self.fields) - set(every)
         if unknown:
-            raise SchemaError(f"{opening.names[0]}: no tar has a .{plain(min(unknown))}; the fields are {', '.join(map(plain, every))}")
+            name = min(unknown)
+            have = ", ".join(map(plain, every)) + tars.without_dot(name, every)
+            raise SchemaError(f"{opening.names[0]}: no tar has a .{plain(name)}; the fields are {have}")
         tars.check_decode(opening.decode, every, opening.names[0])
         self.converts = tars.converters(self.fields, opening.decode, opening.pictures, opening.rules.max_expansion)
         self.empty: dict[str, object] = dict.fromkeys((KEY, *self.fields))
@@ -238,6 +244,8 @@ class TarDataset(Views):
         self._example = read if function is None else Mapped(read, function, opened)
         self._rows = range(opened.starts[-1]) if rows is None else rows
 
+    _lacks = LACKS
+
     @property
     def fields(self) -> tuple[str, ...]:
         """The fields of an example, without __key__."""
@@ -291,7 +299,8 @@ class TarDataset(Views):
         return reopen, (self._opened.opening, self._opened.versions, None if whole else self._rows, self._function)
 
     def __repr__(self) -> str:
-        return f"TarDataset({len(self):,} samples of {len(self.tars):,} tars, fields {', '.join(self.fields)})"
+        fields = ", ".join(map(plain, self.fields))
+        return f"TarDataset({counted(len(self), 'sample')} of {counted(len(self.tars), 'tar')}, {'fields ' + fields if fields else 'no fields'})"
 
 
 def reopen(opening: Opening, versions: list[Version], rows: range | np.ndarray | None, function: Callable[[Any], Any] | None) -> TarDataset:

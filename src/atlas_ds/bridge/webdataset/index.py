@@ -28,7 +28,7 @@ from atlas_ds.schema.schema import make_schema
 from atlas_ds.schema.types import array as array_of
 from atlas_ds.store.local import sync_folder
 
-VERSION = 2
+VERSION = 3
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR)
 Version = tuple[int, int | str]  # size, and time of change or version
 SUFFIX = ".atlas"

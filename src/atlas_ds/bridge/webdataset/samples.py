@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -10,11 +11,13 @@ from typing import Any, Generic, TypeVar
 from atlas_ds.bridge.compression.reading import MAX_EXPANSION
 from atlas_ds.bridge.refusals import MOST
 from atlas_ds.bridge.tar.archive import Member, Tar
-from atlas_ds.errors import LimitError, SchemaError
+from atlas_ds.errors import AtlasError, LimitError, SchemaError
 
 KEY = "__key__"
+LITTER = "left by macOS: ._*, .DS_Store, __MACOSX"
 MAX_FIELDS = 256
 CHOICES = {"interleaved": ("error", "separate", "merge"), "duplicates": ("error", "first", "last"), "on_error": ("raise", "skip")}
+MAC_LITTER = re.compile(r"(^|/)(\._[^/]*$|\.DS_Store$|(__MACOSX|\.AppleDouble|\.Spotlight-V100|\.Trashes|\.fseventsd|\.TemporaryItems)/)")
 T = TypeVar("T")
 KeyFn = Callable[[str], tuple[str, str] | None]
 
@@ -35,6 +38,16 @@ def split_name(name: str) -> tuple[str, str] | None:
         if start == len(key) or "\n" in key[:start]:
             return None
     return key, extension
+
+
+def is_mac_litter(name: str) -> bool:
+    """Whether macOS or Finder put a member there beside the data: attributes of a file as a file (AppleDouble), and what they keep of a folder."""
+    return ("._" in name or "__MACOSX/" in name or "/." in name or name[:1] == ".") and MAC_LITTER.search(name) is not None
+
+
+def counted(count: int, noun: str) -> str:
+    """A number with its noun: 1 tar, 2 tars."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def plain(text: str) -> str:
@@ -61,6 +74,10 @@ class Rules:
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name}={getattr(self, name)!r}: {', '.join(map(repr, choices))}")
+        try:
+            "".encode(self.encoding)
+        except LookupError:  # rot13 and its like, too, which are no encodings of text
+            raise AtlasError(f"encoding={self.encoding!r} (--encoding): no encoding of text has this name; write e.g. latin-1 or cp1252") from None
 
 
 @dataclass(slots=True)
@@ -140,7 +157,7 @@ def runs(tar: Tar, rules: Rules, tally: Tally, load: Callable[[Member], T]) -> I
             if rules.interleaved == "error" and not keys.add(key):
                 raise SchemaError(
                     f"{tar.where}: byte {member.header}: key {key!r} comes again after other keys;"
-                    ' pass interleaved="merge" to join what belongs to it, or "separate" for a sample of each run'
+                    ' pass interleaved="merge" (--interleaved merge) to join what belongs to it, or "separate" for a sample of each run'
                 )
         name = place[1]
         if len(fields) == MAX_FIELDS and name not in fields:
@@ -166,6 +183,9 @@ def place_of(tar: Tar, member: Member, rules: Rules, tally: Tally) -> tuple[str,
     if member.kind != "file":
         tally.skip(f"no file: {member.kind}", f"{tar.where}: {plain(member.name)}")
         return None
+    if rules.key_fn is None and is_mac_litter(member.name):
+        tally.skip(LITTER, f"{tar.where}: {plain(member.name)}")
+        return None
     place = (rules.key_fn or split_name)(member.name)
     if place is None:
         if rules.strict:
@@ -185,7 +205,8 @@ def place_of(tar: Tar, member: Member, rules: Rules, tally: Tally) -> tuple[str,
 
 def refuse_duplicate(place: str, name: str, rules: Rules) -> None:
     if rules.duplicates == "error":
-        raise SchemaError(f'{place}: the sample has a field {name!r} already (case does not count); pass duplicates="first" or "last" to keep one')
+        cure = 'pass duplicates="first" or "last" (--duplicates first) to keep one'
+        raise SchemaError(f"{place}: the sample has a field {name!r} already (case does not count); {cure}")
 
 
 class Keys:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from atlas_ds.bridge.compression.reading import MAX_EXPANSION
@@ -16,12 +17,16 @@ from atlas_ds.bridge.values.by_extension import decode_value, value_spec
 from atlas_ds.bridge.values.media import kind_of, sniff
 from atlas_ds.bridge.webdataset.samples import KEY, Rules, Sample, Tally, plain, samples
 from atlas_ds.bridge.webdataset.urls import is_remote
-from atlas_ds.errors import CorruptError, LimitError, SchemaError, UnsupportedError
+from atlas_ds.dataset.kinds import KINDS
+from atlas_ds.dataset.kinds import kind_of as file_kind_of
+from atlas_ds.dataset.strangers import HEAD, head_of, said
+from atlas_ds.errors import CorruptError, LimitError, SchemaError, TruncatedError, UnsupportedError
 from atlas_ds.schema.infer import infer_schema
 from atlas_ds.schema.pictures import decode_image
 from atlas_ds.schema.types import media, nullable
 from atlas_ds.schema.values import Media
 from atlas_ds.store.remote import look_up
+from atlas_ds.text import named
 
 STDIN = "-"
 TYPE_SAMPLES = 1024  # that the type of decoded arrays is told from
@@ -38,7 +43,37 @@ def is_stream(name: str) -> bool:
 
 @contextmanager
 def opened(name: str, rules: Rules, *, whole: bool = False) -> Iterator[Tar]:
-    """A tar by a name from urls.expand. whole: as open_tar_file's."""
+    """A tar by a name from urls.expand. whole: as open_tar_file's. Where not even the first header is one, the error says what the file is."""
+    with _opened(name, rules, whole) as tar:
+        try:
+            yield tar
+        except (CorruptError, TruncatedError) as error:
+            what = None if tar.began or name == STDIN else not_a_tar(name, rules.allow_http)
+            if what is None:
+                raise
+            raise type(error)(f"{name}: byte 0: {what}") from error
+
+
+def not_a_tar(name: str, allow_http: bool) -> str | None:
+    """What a file is instead of a tar, and what to do; None where nobody can say."""
+    if is_remote(name):
+        file = look_up(name, allow_http)
+        head = file.read(0, min(HEAD, file.size))
+    else:
+        head = head_of(Path(name))
+    kind = file_kind_of("", head)
+    if kind in ("tar", "packed"):
+        return None
+    if kind is not None:
+        return f"is {KINDS[kind].one}, not a tar" + ("; give the tars" if is_remote(name) else f": {said(KINDS[kind].call, Path(name))}")
+    text = "" if b"\0" in head else head.decode("utf-8", "replace").strip()
+    if not text:
+        return None
+    return f"is a text file that begins with {named(text.splitlines()[0], 40)}, not a tar; check the path or address, and fetch it again"
+
+
+@contextmanager
+def _opened(name: str, rules: Rules, whole: bool) -> Iterator[Tar]:
     encoding, limit = rules.encoding, rules.max_expansion
     if name == STDIN:
         yield tar_of(sys.stdin.buffer, "standard input", encoding=encoding, max_expansion=limit)
@@ -113,12 +148,18 @@ def refuse_text(option: str, value: object) -> None:
         raise TypeError(f"{option}={value!r}: give a list of extensions: {option}=[{value!r}]")
 
 
+def without_dot(name: str, known: Collection[str]) -> str:
+    """A hint for an extension that was written with its dot."""
+    return f"; write {plain(name[1:])!r}, without the dot" if name[:1] == "." and name[1:] in known else ""
+
+
 def check_decode(decode: bool | Sequence[str], fields: Iterable[str], where: str) -> None:
     """SchemaError for an extension that is to be decoded, and that no sample has."""
-    known = {name for field in fields for name in (field, last(field))}
+    known = {name: None for field in fields for name in (field, last(field))}
     unknown = [] if isinstance(decode, bool) else [name for name in decode if name not in known]
     if unknown:
-        raise SchemaError(f"{where}: decode= names .{plain(unknown[0])}, which no sample has; the extensions are {', '.join(map(plain, sorted(known)))}")
+        others = ", ".join(map(plain, sorted(known)))
+        raise SchemaError(f"{where}: decode= names .{plain(unknown[0])}, which no sample has; the extensions are {others}{without_dot(unknown[0], known)}")
 
 
 def is_decoded(field: str, decode: bool | Sequence[str]) -> bool:

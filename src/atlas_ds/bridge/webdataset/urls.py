@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
 from atlas_ds.bridge.tar.names import TAR
+from atlas_ds.dataset.manifest import NAME
+from atlas_ds.dataset.strangers import names_in, strange_folder
 from atlas_ds.errors import AtlasError, LimitError, UnsupportedError
 from atlas_ds.store.remote import check_scheme
+from atlas_ds.text import printable, quoted
 
 MAX_URLS = 100_000
 MAX_CHARACTERS = 1 << 26  # of all names
@@ -67,9 +71,20 @@ def _folder(name: str) -> Iterator[str]:
         return
     tars = sorted(str(path) for path in Path(name).iterdir() if TAR.search(path.name) and path.is_file())
     if not tars:
-        inner = any(path.is_dir() for path in Path(name).iterdir())
-        raise AtlasError(f"{name}: a folder without .tar files; name the files" + (", or its folders one by one (split=, then append=True)" if inner else ""))
+        raise AtlasError(f"{name}: a folder without .tar files; {without_tars(Path(name))}")
     yield from tars
+
+
+def without_tars(folder: Path) -> str:
+    """What to do with a folder that has no tars itself."""
+    inner = sorted(path for path in folder.iterdir() if path.is_dir() and any(TAR.search(one) for one in names_in(path)[0]))
+    if inner:
+        shown = ", ".join(quoted(str(path)) for path in inner[:5]) + (", ..." if len(inner) > 5 else "")
+        splits = f"`atlas-ds convert {shlex.quote(printable(str(folder)))} NEW` makes splits of folders called train, val, test"
+        return f"the tars are in its folders: name them, [{shown}]; {splits}"
+    if (folder / NAME).is_file():
+        return f"it is an Atlas dataset already: atlas.AtlasDataset({quoted(str(folder))}) opens it"
+    return strange_folder(folder) or "name the files"
 
 
 def _braces(text: str, whole: str, groups: int = 0) -> Iterator[str]:
