@@ -138,3 +138,10 @@ def test_all_rows_wrong(path, tmp_path):
     path.write_text('{"p": 1, "p": 1}\n')
     with pytest.raises(SchemaError, match="stands twice"):
         convert(path, tmp_path / "out", source_format="jsonl")
+
+
+def test_a_first_line_longer_than_one_piece_is_a_row(path):
+    rows = [{"v": list(range(200_000))}, {"v": [1]}]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    assert len(text) > json_rows.PIECE
+    assert read(path, text) == rows
