@@ -265,3 +265,13 @@ def test_headers_that_announce_rows_without_values_are_refused(tmp_path):
         with pytest.raises(SchemaError, match=f"{name}: .*rows without values"):
             bridge.convert(tmp_path / name, tmp_path / "out")
         assert not (tmp_path / "out").exists()
+
+
+def test_a_file_of_a_sample_without_end_is_refused_unread(tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("0.txt", "1.txt"):
+        (tmp_path / "in" / name).write_text("words")
+    with open(tmp_path / "in" / "1.txt", "r+b") as file:
+        file.truncate(2 << 30)
+    with pytest.raises(LimitError, match="1.txt: larger than"):
+        bridge.convert(tmp_path / "in", tmp_path / "out", source_format="samples")
