@@ -40,7 +40,7 @@ def read_head(path: Path, size: int = 64) -> bytes:
     """The first bytes of a file, for a look at its magic number."""
     try:
         with open_regular(path) as file:
-            return file.read(size)
+            return file.read(size) or b""  # None: a file of the system that would make us wait
     except OSError as error:
         raise unreadable(path, error) from error
 
@@ -55,7 +55,7 @@ def read_all(path: Path, limit: int) -> bytes:
     """A whole file of at most `limit` bytes."""
     try:
         with open_regular(path) as file:
-            data = file.read(limit + 1)
+            data = file.read(limit + 1) or b""
     except OSError as error:
         raise unreadable(path, error) from error
     if len(data) > limit:

@@ -14,7 +14,7 @@ import pytest
 import zstandard
 
 from atlas_ds import AtlasDataset, bridge
-from atlas_ds.errors import LimitError
+from atlas_ds.errors import LimitError, SchemaError
 from support import child
 from unit.bridge.conftest import idx_bytes
 from unit.bridge.streaming import chunk_bytes, shard_bytes, write_litdata, write_mds
@@ -215,3 +215,88 @@ def test_the_limit_can_be_raised(tmp_path, name):
     call(tmp_path / name, tmp_path / "out", max_expansion=5000, **options)
     assert len(AtlasDataset(tmp_path / "out")) in (1, 2)
 
+
+WIDE = 30_000
+
+
+def wide_csv(path):
+    path.write_text(",".join(f"c{k}" for k in range(WIDE)) + "\n" + ",".join("1" * WIDE) + "\n")
+
+
+def wide_object(path):
+    path.write_text(json.dumps([{f"c{k}": 1 for k in range(WIDE)}]))
+
+
+def wide_lines(path):
+    path.write_text("".join(json.dumps({f"c{k}": 1}) + "\n" for k in range(WIDE)))
+
+
+def wide_arrow(path):
+    pa = pytest.importorskip("pyarrow")
+    table = pa.table({f"c{k}": [1] for k in range(WIDE)})
+    with pa.ipc.new_stream(str(path), table.schema) as out:
+        out.write_table(table)
+
+
+def wide_parquet(path):
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    parquet.write_table(pa.table({f"c{k}": [1] for k in range(5000)}), path)
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [("w.csv", wide_csv), ("w.json", wide_object), ("w.jsonl", wide_lines), ("w.arrow", wide_arrow), ("w.parquet", wide_parquet)],
+)
+def test_more_columns_than_a_dataset_has_are_refused_before_work_is_done_for_each(tmp_path, name, make):
+    make(tmp_path / name)
+    with pytest.raises(LimitError, match=rf"{name}: (30,000|5,000) columns, and a dataset has at most 4,096"):
+        bridge.open_source(tmp_path / name)
+
+
+def test_headers_that_announce_rows_without_values_are_refused(tmp_path):
+    (tmp_path / "a-idx2-ubyte").write_bytes(struct.pack(">III", 0x802, (1 << 32) - 1, 0))
+    np.save(tmp_path / "b.npy", np.zeros((1, 0)))
+    data = (tmp_path / "b.npy").read_bytes()
+    (tmp_path / "b.npy").write_bytes(data.replace(b"(1, 0), }" + b" " * 12, b"(1000000000000, 0), }"))
+    assert b"(1000000000000, 0)" in (tmp_path / "b.npy").read_bytes()
+    for name in ("a-idx2-ubyte", "b.npy"):
+        with pytest.raises(SchemaError, match=f"{name}: .*rows without values"):
+            bridge.convert(tmp_path / name, tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+
+
+def test_a_file_of_a_sample_without_end_is_refused_unread(tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("0.txt", "1.txt"):
+        (tmp_path / "in" / name).write_text("words")
+    with open(tmp_path / "in" / "1.txt", "r+b") as file:
+        file.truncate(2 << 30)
+    with pytest.raises(LimitError, match=r"1\.txt: larger than"):
+        bridge.convert(tmp_path / "in", tmp_path / "out", source_format="samples")
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl"])
+def test_a_line_without_end(tmp_path, name, monkeypatch):
+    """Of a file with holes, which takes no room: refused once it is too long, not when memory is full."""
+    from atlas_ds.bridge.files import text_files
+
+    monkeypatch.setattr(text_files, "MAX_LINE", 1 << 20)
+    path = tmp_path / name
+    path.write_bytes(b'a,b\n1,"' if name == "t.csv" else b'{"a": 1}\n{"a": "')
+    with path.open("r+b") as file:
+        file.truncate(1 << 42)
+    with pytest.raises(LimitError, match=f"{name}: a line of more than 1 MiB"):
+        bridge.convert(path, tmp_path / "d", source_format=name[2:], progress=False)
+
+
+def test_long_lines_that_end_are_read(tmp_path, monkeypatch):
+    from atlas_ds.bridge.files import text_files
+
+    monkeypatch.setattr(text_files, "MAX_LINE", 1 << 20)
+    for end in ("\n", "\r\n", "\r"):
+        (tmp_path / "t.csv").write_bytes(("a,b" + end + ("x" * 900_000 + ",y" + end) * 3).encode())
+        assert bridge.convert(tmp_path / "t.csv", tmp_path / "d", overwrite=True, progress=False).rows == 3
+    (tmp_path / "t.json").write_text(json.dumps([{"a": i} for i in range(300_000)]))  # an array on one line is read in pieces
+    assert bridge.convert(tmp_path / "t.json", tmp_path / "d", overwrite=True, progress=False).rows == 300_000

@@ -240,7 +240,7 @@ REFUSALS = [
     Refusal("a link to a device", "cat/1.jpg=>/dev/zero cat/2.jpg", "cat/1.jpg: not a file but a device"),
     Refusal("a pipe called like an image", "cat/1.jpg| cat/2.jpg dog/1.jpg", "cat/1.jpg: not a file but a pipe & --skip-errors"),
     Refusal("a link to nothing called like an image", "cat/1.jpg=>gone.jpg cat/2.jpg dog/1.jpg", "cat/1.jpg: a link to gone.jpg, which is not there"),
-    Refusal("two empty images", "cat/1.jpg! cat/2.jpg dog/1.jpg!", "2 of 3 examples & 1. & cat/1.jpg & 2. & dog/1.jpg & --skip-errors"),
+    Refusal("two empty images", "cat/1.jpg! cat/2.jpg dog/1.jpg!", "2 of 3 examples & cat/1.jpg & dog/1.jpg & --skip-errors"),
     Refusal("metadata naming what is not there", "1.jpg metadata.csv", "2.jpg & no such file", {"metadata.csv": "file_name\n1.jpg\n2.jpg\n"}),
     Refusal("nothing", "a/ .hidden", "no files"),
     Refusal("classes without classes", "1.jpg 2.jpg", "no image, audio or video file lies in a class folder", options={"source_format": "classes"}),

@@ -41,7 +41,9 @@ def test_only_litter_is_no_import(tmp_path: Path):
 
 
 def latin(path: Path) -> Path:
-    return path if path.write_bytes(tar_bytes([("kXse.txt", b"1"), ("zXrich.txt", b"2")]).replace(b"X", b"\xfc")) and fixed(path) else path
+    path.write_bytes(tar_bytes([("kXse.txt", b"1"), ("zXrich.txt", b"2")]).replace(b"X", b"\xfc"))
+    fixed(path)
+    return path
 
 
 def fixed(path: Path) -> bool:
@@ -105,7 +107,7 @@ def test_an_index_is_no_shard_and_no_file_left_out(tmp_path: Path):
     write_tar(tmp_path / "t" / "a.tar", [("a.txt", b"1")])
     open_tar(tmp_path / "t", progress=False)
     assert (tmp_path / "t" / "a.tar.atlas").is_file()
-    with pytest.raises(NotADataset, match="it holds tars: atlas.open_tar"):
+    with pytest.raises(NotADataset, match=r"it holds tars: atlas\.open_tar"):
         AtlasDataset(tmp_path / "t")
     assert convert(tmp_path / "t", tmp_path / "d", progress=False).left_out == ()
 
@@ -119,7 +121,7 @@ def test_folders_without_tars_of_their_own(tmp_path: Path):
     with pytest.raises(NotADataset, match=rf'open_tar\("{tmp_path}/t/train"\).*convert {tmp_path}/t NEW'):
         AtlasDataset(tmp_path / "t")
     convert(tmp_path / "t", tmp_path / "d", progress=False)
-    with pytest.raises(AtlasError, match="is an Atlas dataset already: atlas.AtlasDataset"):
+    with pytest.raises(AtlasError, match=r"is an Atlas dataset already: atlas\.AtlasDataset"):
         open_tar(tmp_path / "d", progress=False)
     with pytest.raises(AtlasError, match=r"no such file or folder.*write \{000000\.\.000099\}"):
         convert(tmp_path / "t" / "*.tar", tmp_path / "e", progress=False)
@@ -140,7 +142,7 @@ def test_what_tars_in_place_lack(tmp_path: Path):
         with pytest.raises(AttributeError, match=f"a TarDataset has no {name}: .*{cure}"):
             getattr(ds, name)
     assert not hasattr(ds, "column") and repr(ds) == "TarDataset(1 sample of 1 tar, fields txt)"
-    with pytest.raises(ValueError, match="decode='rgb8'.*list of extensions"):
+    with pytest.raises(ValueError, match=r"decode='rgb8'.*list of extensions"):
         open_tar(tmp_path / "t.tar", decode="rgb8")
     with pytest.raises(SchemaError, match="write 'txt', without the dot"):
         open_tar(tmp_path / "t.tar", fields=[".txt"])

@@ -126,9 +126,9 @@ def test_whole_numbers_among_decimals(path):
 
 
 def test_many_shapes_of_rows(path):
-    rows = [{f"k{i % 5000}": i, "all": i} for i in range(6000)]
+    rows = [{f"k{i % 100}": i, f"m{i // 100}": i, "all": i} for i in range(6000)]  # each of another shape
     found = source(path, "".join(json.dumps(row) + "\n" for row in rows))
-    assert found.total == 6000 and len(found.schema) == 5001 and str(found.schema["all"]) == "int64"
+    assert found.total == 6000 and len(found.schema) == 161 and str(found.schema["all"]) == "int64"
 
 
 def test_all_rows_wrong(path, tmp_path):
@@ -199,3 +199,10 @@ def test_what_is_wrong_with_an_array(path, text, words):
     with pytest.raises(CorruptError) as caught:
         read(path, text)
     assert words in str(caught.value)
+
+
+def test_a_first_line_longer_than_one_piece_is_a_row(path):
+    rows = [{"v": list(range(200_000))}, {"v": [1]}]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    assert len(text) > json_rows.PIECE
+    assert read(path, text) == rows

@@ -237,10 +237,11 @@ def test_a_value_of_another_type_is_named(tmp_path: Path) -> None:
 def test_paths_that_are_not_there(tmp_path: Path) -> None:
     write_tar(tmp_path / "a-0.tar", [("a.cls", b"1")])
     (tmp_path / "sub" / "train").mkdir(parents=True)
+    write_tar(tmp_path / "sub" / "train" / "b.tar", [("a.cls", b"1")])
     for name, told in (("b.tar", "no such file; check the path"), ("a-*.tar", r"for many write \{000000\.\.000099\}"), ("~/b.tar", "~ is not expanded")):
         with pytest.raises(AtlasError, match=told):
             import_webdataset(str(tmp_path / name), tmp_path / "out")
-    with pytest.raises(AtlasError, match="its folders one by one"):
+    with pytest.raises(AtlasError, match="the tars are in its folders: name them"):
         import_webdataset(tmp_path / "sub", tmp_path / "out")
 
 

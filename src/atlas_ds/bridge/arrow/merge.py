@@ -13,6 +13,7 @@ from typing import Any
 
 from atlas_ds.bridge.arrow.own import own_fields
 from atlas_ds.bridge.arrow.plain import bare, is_list, is_text, plain_values
+from atlas_ds.bridge.files.table import check_width
 from atlas_ds.errors import SchemaError
 from atlas_ds.schema.types import Field
 
@@ -32,6 +33,7 @@ def check_schema(path: Path | str, schema: Any) -> None:
     if not names:
         raise SchemaError(f"{path}: no columns; nothing to convert")
     _check_names(f"{path}: ", names)
+    check_width(Path(path), len(names))
     for column in schema:
         _check_inner(f"{path}: column {column.name!r}: ", column.type)
 

@@ -58,6 +58,8 @@ def _columns(kind: str, path: Path, columns: dict[str, Array]) -> Source:
     total = next(iter(lengths.values()))
     if total == 0:
         raise SchemaError(f"{path}: the arrays have no rows; nothing to convert")
+    if not any(array.size for array in columns.values()):  # a header alone could announce any number of such rows
+        raise SchemaError(f"{path}: {total:,} rows without values; nothing to convert")
     texts = [name for name, array in columns.items() if array.dtype.kind == "U"]
     native = {name: array.dtype.newbyteorder("=") for name, array in columns.items()}
 

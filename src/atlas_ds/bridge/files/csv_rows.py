@@ -56,7 +56,7 @@ def open_csv(text: TextFile) -> CsvFile | None:
     csv.field_size_limit(max(csv.field_size_limit(), min(MAX_CELL, sys.maxsize)))  # of the process; only ever raised, since 128 KiB is a page of text
     line = [0]
     try:
-        with named_errors(text.path, line), text.open() as file:
+        with named_errors(text.path, line), text.open_lines() as file:
             return _read_header(text, file)
     except UnicodeDecodeError as error:
         return open_csv(with_care(text, error, line[0]))
@@ -104,7 +104,7 @@ def _read_from(file: CsvFile, start: int) -> Generator[Cells | BadRow, None, int
     """Rows behind line `start`; ends with the line of a quote that is never closed, or None."""
     width, last = len(file.names), start
     line = [start]
-    with named_errors(file.text.path, line), file.text.open() as lines:
+    with named_errors(file.text.path, line), file.text.open_lines() as lines:
         for _ in islice(lines, start):
             pass
         reader = csv.reader(lines, delimiter=file.delimiter, strict=True)

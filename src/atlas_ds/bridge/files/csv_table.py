@@ -11,7 +11,7 @@ from pathlib import Path
 
 from atlas_ds.bridge.files.cells import PARSE, TYPES, Column, looks_like_number
 from atlas_ds.bridge.files.csv_rows import BadRow, CsvFile, careful, csv_batches, open_csv
-from atlas_ds.bridge.files.table import Table
+from atlas_ds.bridge.files.table import Table, check_width
 from atlas_ds.bridge.files.text_files import places_of, text_file
 from atlas_ds.bridge.source import Example, ReadOptions, Refused
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError
@@ -60,6 +60,7 @@ def _names(file: CsvFile) -> list[str]:
     """The names of the columns, each one once."""
     place = f"{file.text.path}: line {file.header_line}"
     names = list(file.names)
+    first: dict[str, int] = {}
     hint = "; if the file has no header line, add one" if any(map(looks_like_number, names)) else ""
     if not names[0] and len(names) > 1 and INDEX not in names:
         names[0] = INDEX
@@ -67,9 +68,9 @@ def _names(file: CsvFile) -> list[str]:
         if not name:
             end = ", or take the delimiter off the ends of all lines" if number == len(names) else ""
             raise SchemaError(f"{place}: column {number} has no name; give it one in the header line{end}{hint}")
-        if names.index(name) < number - 1:
-            first = names.index(name) + 1
-            raise SchemaError(f"{place}: columns {first} and {number} are both called {name!r}; rename one of them{hint}")
+        if first.setdefault(name, number) < number:
+            raise SchemaError(f"{place}: columns {first[name]} and {number} are both called {name!r}; rename one of them{hint}")
+    check_width(file.text.path, len(names))
     return names
 
 
@@ -81,11 +82,13 @@ def _order(files: Sequence[CsvFile | None], headers: dict[int, list[str]], numbe
         return None
     here, there = files[number], files[first]
     assert here is not None and there is not None
+    places = {name: number for number, name in enumerate(ours)}
+    known = set(wanted)
     for name in (*wanted, *ours):
-        if name not in ours or name not in wanted:
-            has, lacks = (there, here) if name not in ours else (here, there)
+        if name not in places or name not in known:
+            has, lacks = (there, here) if name not in places else (here, there)
             raise different(lacks.text.path, has.text.path, name)
-    return [ours.index(name) for name in wanted]
+    return [places[name] for name in wanted]
 
 
 def different(lacks: Path, has: Path, name: str) -> SchemaError:

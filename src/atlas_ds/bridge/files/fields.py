@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from atlas_ds.bridge.opening import map_bytes, open_regular, unreadable
+from atlas_ds.bridge.opening import map_bytes, read_all
 from atlas_ds.bridge.values.by_extension import decode_value, kind_name, value_spec
 from atlas_ds.bridge.values.media import checked_media
 from atlas_ds.bridge.values.npy import view_npy
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, SchemaError, UnsupportedError
-from atlas_ds.schema.types import array, tensor
+from atlas_ds.schema.types import MAX_VALUE, array, tensor
 
 _TEXTS = ("text", "json", "number")
 _WHOLE_FILES = (None, "npz", "tenbin")  # stay bytes: no column holds several arrays, and pickles are not read
@@ -32,11 +32,7 @@ def read_field(path: Path, extension: str, encoding: str | None = None) -> objec
     kind = kind_name(extension)
     if kind == "media":
         return checked_media(path)
-    try:
-        with open_regular(path) as file:
-            data = file.read()
-    except OSError as error:
-        raise unreadable(path, error) from error
+    data = read_all(path, 2 * MAX_VALUE)  # text of two bytes a character may become half as long
     if kind in _TEXTS:
         data = _as_utf8(data, encoding, path)
     return data if kind in _WHOLE_FILES else decode_value(extension, data, str(path))

@@ -116,6 +116,8 @@ def _read(path: Path, size: int, max_expansion: int) -> bytes:
 def _require_rows(path: Path, header: Header) -> None:
     if header.shape[0] == 0:
         raise SchemaError(f"{path}: the first axis is 0; nothing to convert")
+    if 0 in header.shape:
+        raise SchemaError(f"{path}: byte 4: the shape {header.shape} has rows without values; nothing to convert")
 
 
 def _read_pairs(folder: Path, files: list[Path], options: ReadOptions) -> Source:

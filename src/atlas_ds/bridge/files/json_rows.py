@@ -89,6 +89,8 @@ def _is_whole(line: str) -> bool:
 def _refuse_one_object(text: TextFile, first: str, more: str) -> None:
     """SchemaError for an object that is written over many lines: not a row, but a file of its own shape."""
     second = next((line for line in more.splitlines() if line.strip()), "")
+    if len(first) == PIECE and not first.endswith("\n"):
+        return  # one long line, of which only the beginning was read
     if not second or _is_whole(first) or (_is_whole(second) and second.lstrip().startswith("{")):
         return
     try:
@@ -131,7 +133,7 @@ def _goes_on(text: str) -> bool:
 
 def json_lines(file: TextFile, line: list[int]) -> Iterator[str]:
     """The lines that are not empty. line: the number of the last one that was read."""
-    with named_errors(file.path, line), file.open() as lines:
+    with named_errors(file.path, line), file.open_lines() as lines:
         for number, text in enumerate(lines, 1):
             line[0] = number
             if not text.isspace():

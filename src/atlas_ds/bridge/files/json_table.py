@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from atlas_ds.bridge.files.json_rows import CAREFUL, FAST, ArrayItems, JsonFile, json_lines, not_an_object, open_json, refused_line, rows_of_key
-from atlas_ds.bridge.files.table import Table
+from atlas_ds.bridge.files.table import Table, check_width
 from atlas_ds.bridge.files.text_files import TextFile, bad_bytes, places_of, text_file, with_care
 from atlas_ds.bridge.source import Example, ReadOptions, Refused
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError
@@ -76,6 +76,7 @@ def read_json_table(paths: Sequence[Path], options: ReadOptions) -> Table:
     for one in rows_of.values():
         for key, types in one.keys.types.items():
             kinds.setdefault(key, set()).update(types)
+    check_width(paths[0], len(kinds))
     good = sum(one.keys.rows for one in opened)
     if good and not kinds:
         raise SchemaError(f"{paths[0]}: every object is empty; nothing to convert")

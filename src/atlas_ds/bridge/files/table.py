@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from atlas_ds.bridge.source import Example, Refused
+from atlas_ds.errors import LimitError
+from atlas_ds.schema.schema import MAX_LEAVES
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +24,9 @@ class Table:
     schema: Mapping[str, object]
     metadata: Mapping[str, object] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+
+def check_width(path: Path, count: int) -> None:
+    """LimitError for more columns than a dataset can have, before any time is spent on each of them."""
+    if count > MAX_LEAVES:
+        raise LimitError(f"{path}: {count:,} columns, and a dataset has at most {MAX_LEAVES:,}; put many small values in one array, or split the table")

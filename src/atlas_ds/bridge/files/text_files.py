@@ -9,13 +9,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from atlas_ds.bridge.files.encodings import UTF8, text_encoding
 from atlas_ds.bridge.opening import open_binary, unreadable
 from atlas_ds.bridge.source import ReadOptions
 from atlas_ds.errors import CorruptError, LimitError
 
+PIECE = 1 << 16
+MAX_LINE = 1 << 29  # bytes; a value of a dataset has half of that at most
 _ESCAPED = re.compile("[\udc80-\udcff]")  # bytes that are no text, as surrogateescape leaves them
 
 
@@ -30,8 +32,37 @@ class TextFile:
 
     def open(self) -> IO[str]:
         """The text without a byte order mark, line ends untouched."""
-        errors = "surrogateescape" if self.careful else "strict"
-        return io.TextIOWrapper(open_binary(self.path, self.max_expansion), encoding=self.encoding, errors=errors, newline="")
+        return self._text(open_binary(self.path, self.max_expansion))
+
+    def open_lines(self) -> IO[str]:
+        """The same, for whoever reads line by line. LimitError where a line is longer than MAX_LINE."""
+        return self._text(io.BufferedReader(BoundedLines(open_binary(self.path, self.max_expansion), str(self.path)), PIECE))
+
+    def _text(self, file: IO[bytes]) -> IO[str]:
+        return io.TextIOWrapper(file, encoding=self.encoding, errors="surrogateescape" if self.careful else "strict", newline="")
+
+
+class BoundedLines(io.RawIOBase):
+    """The bytes of a file, until a line is longer than MAX_LINE: a file without line ends would be held in memory as a whole."""
+
+    def __init__(self, file: IO[bytes], where: str) -> None:
+        self._file, self._where, self._open_line = file, where, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        ends = max(data.rfind(b"\n"), data.rfind(b"\r"))
+        self._open_line = self._open_line + len(data) if ends < 0 else len(data) - ends - 1
+        if self._open_line > MAX_LINE:
+            raise LimitError(f"{self._where}: a line of more than {MAX_LINE >> 20:,} MiB; is it a text file with a row in each line?")
+        return len(data)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def text_file(path: Path, options: ReadOptions) -> TextFile:

@@ -116,7 +116,7 @@ def _encode_media(value: object, where: str) -> bytes:
 def _media_type(data: bytes, where: str, error: type[CorruptError] | type[SchemaError]) -> str:
     found = sniff(data[:64])
     if found is None:
-        begins = f"begins with {data[:8].hex(' ')}, which no known picture, sound or film does" if data else "the file is empty"
+        begins = f"begins with {data[:8].hex(' ')}, which no known image, audio or video file does" if data else "the file is empty"
         raise error(f"{where}: byte 0: {begins}; restore it, remove it, or give it another extension to have it as plain bytes")
     return found
 

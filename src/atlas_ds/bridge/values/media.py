@@ -65,7 +65,7 @@ def checked_media(path: Path) -> Path:
     if sniff(head) is None:
         refuse_pointer(path, head)
         raise CorruptError(
-            f"{path}: byte 0: begins with {head[:8].hex(' ')}, which no known picture, sound or film does;"
+            f"{path}: byte 0: begins with {head[:8].hex(' ')}, which no known image, audio or video file does;"
             " restore it, remove it, or give it another extension to store it as plain bytes"
         )
     return path
