@@ -69,6 +69,9 @@ class Concat(Views):
     }
     _hidden = frozenset(("rows", "total"))
 
+    def __dir__(self) -> list[str]:
+        return sorted([*super().__dir__(), "datasets"])
+
     def __init__(self, datasets: tuple[Any, ...], rows: range | np.ndarray | None, common: Schema | SchemaError | None = None) -> None:
         """common: what common_columns(datasets) gives, if it is known."""
         self.datasets = datasets

@@ -17,7 +17,8 @@ def positions(indices: Any, count: int) -> np.ndarray:
         return np.arange(*indices.indices(count), dtype=np.int64)
     if isinstance(indices, str):
         name = named(indices, 80)
-        raise TypeError(f"{name} is no row: ds.column({name}) reads a column, ds.batch(rows, columns=[{name}]) a column of some rows")
+        column = f"ds.column({name}) reads a column, ds.batch(rows, columns=[{name}]) a column of some rows"
+        raise TypeError(f"{name} is not a row: {column}; a split is opened with AtlasDataset(path, split={name})")
     if isinstance(indices, bool):
         text = 'a column of text is a list, so compare it as numpy.array(ds.column("name")) == "x"'
         raise TypeError(f"ds[{indices}]: a mask has a bool for each row; {text}")
