@@ -23,7 +23,7 @@ from atlas_ds.bridge.files.tables import read_table
 from atlas_ds.bridge.first_bytes import format_of_file
 from atlas_ds.bridge.folders.imagefolder import read_imagefolder
 from atlas_ds.bridge.folders.rules import mark_of, rule_for
-from atlas_ds.bridge.folders.table_folder import read_table_folder
+from atlas_ds.bridge.folders.table_folder import format_of_tables, read_table_folder
 from atlas_ds.bridge.opening import hint_of, unreadable
 from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Source
 from atlas_ds.bridge.streaming.litdata import read_litdata
@@ -121,6 +121,9 @@ def _choose_folder(path: Path, given: str | None, options: ReadOptions) -> Choic
     if mark is not None:
         return Choice(path, *mark)
     folder = list_folder(path, follow_links=options.follow_links)
+    tables = format_of_tables(folder) if options.media else None
+    if tables is not None:
+        return Choice(path, tables, "tables, whose rows name the media files, as --media says", folder)
     return Choice(path, *rule_for(folder), folder)
 
 

@@ -55,6 +55,8 @@ ARRAY = '[{"n": 1, "word": "one"}, {"n": 2, "word": "two"}]'
 IMAGES = "image label file_name"
 
 DOORS = [
+    Door("a folder of a table and the images it names", "list.csv img/1.jpg img/2.jpg README.md", "csv", 1, "path n image", says="as --media says & README.md",
+         first={"path": "img/1.jpg"}, texts={"list.csv": "path,n\nimg/1.jpg,1\n"}, options={"media": {"image": "path"}}),
     # Folders per class, and what lies beside them
     Door("class folders", "cat/1.jpg cat/2.jpg dog/1.png", "classes", 3, IMAGES, says="every media file lies in a class folder",
          first={"label": 0, "file_name": "cat/1.jpg"}),

@@ -27,11 +27,18 @@ def read_table_folder(folder: Folder, options: ReadOptions = DEFAULTS, *, format
     again = {name: names[0] for names in folder.same for name in names[1:]}
     files = [file for file in files if file not in again]
     kept = set(files)
-    left_out = [f"{file}: {_reason(file, format, again)}" for file in folder.files if file not in kept]
+    named = frozenset(filter(is_media, folder.files)) if options.media else frozenset()  # a row may read it
+    left_out = [f"{file}: {_reason(file, format, again)}" for file in folder.files if file not in kept | named]
     tables = table_files(folder.root, files)
     source = read_tables(folder.root, format, tables, options)
     notes = (*source.notes, *_notes(files, tables))
     return replace(source, notes=notes, left_out=(*source.left_out, *left_out))
+
+
+def format_of_tables(folder: Folder) -> str | None:
+    """The format of the folder's tables, where they have one."""
+    formats = {table_format(file) for file in folder.files} - {None}
+    return formats.pop() if len(formats) == 1 else None
 
 
 def _reason(file: PurePosixPath, format: str, again: Mapping[PurePosixPath, PurePosixPath]) -> str:
