@@ -98,7 +98,8 @@ def command(kind: str, src: Path, dst: Path, random: Random) -> str:
         if "--dry-run" not in line:
             check(len(AtlasDataset(dst)), dst)
         return "made"
-    assert code == 1 and told.startswith("atlas-ds: error: ") and told.count("\n") == 1, (code, told)
+    first, *more = told.splitlines()
+    assert code == 1 and first.startswith("atlas-ds: error: ") and all(line.startswith("  ") for line in more), (code, told)
     return told
 
 

@@ -12,7 +12,7 @@ SHARD_MAGIC = b"\x89ATL\r\n\x1a\n"
 
 
 class Kind(NamedTuple):
-    """What something is, one and many, and which call reads it. In calls, {code} is the path as Python text, {shell} as a word of a shell."""
+    """What something is, one and many, and which call reads it. In calls, {code} is the path as Python text, {word} as a word of a shell."""
 
     one: str
     many: str
@@ -20,9 +20,9 @@ class Kind(NamedTuple):
     call_many: str = ""  # of a folder of them, where it is another
 
 
-CONVERT = "`atlas-ds convert {shell} NEW` makes a dataset of it"
+CONVERT = "`atlas-ds convert {word} NEW` makes a dataset of it"
 IN_PLACE = "atlas.open_tar({code}) reads it where it lies, and " + CONVERT
-ALL_IN_PLACE = "atlas.open_tar({code}) reads them where they lie, and `atlas-ds convert {shell} NEW` makes a dataset of them"
+ALL_IN_PLACE = "atlas.open_tar({code}) reads them where they lie, and `atlas-ds convert {word} NEW` makes a dataset of them"
 UNPACK = "unpack it, then `atlas-ds convert FOLDER NEW` makes a dataset of what was in it"
 OPEN = "open it: atlas.AtlasDataset({code})"
 
@@ -50,7 +50,7 @@ KINDS = {
     "zip": Kind("a zip archive", "zip archives", UNPACK),
     "rar": Kind("a RAR archive", "RAR archives", UNPACK),
     "7z": Kind("a 7z archive", "7z archives", UNPACK),
-    "packed": Kind("a compressed file", "compressed files", f"`atlas-ds convert {{shell}} NEW` reads packed tars, CSV and JSON lines; else {UNPACK}"),
+    "packed": Kind("a compressed file", "compressed files", f"`atlas-ds convert {{word}} NEW` reads packed tars, CSV and JSON lines; else {UNPACK}"),
     "torch": Kind("a file of torch.save", "files of torch.save", by_hand("torch.load")),
     "safetensors": Kind("a safetensors file", "safetensors files", by_hand("safetensors")),
     "tfrecord": Kind("a TFRecord file", "TFRecord files", by_hand("tensorflow or the tfrecord package")),

@@ -119,14 +119,14 @@ def marked(folder: Path, files: list[str], folders: list[str]) -> str | None:
     """Of folders that one file gives away."""
     have, inner = set(files), folders[:MOST_FOLDERS]
     if "meta.json" in have:
-        trusting = "`atlas-ds convert --trust-pickle {shell} NEW` makes a new dataset of it"
+        trusting = "`atlas-ds convert --trust-pickle {word} NEW` makes a new dataset of it"
         return f"it looks like a dataset of torch-atlas-ds (version 1): {said(trusting, folder)}"
     if any(name.startswith((".writing", ".tmp-")) for name in files):
         return "a writer is at work here, or was stopped: resume=True goes on with its finished shards"
     if ".parts" in folders:
         return f"it holds parts of a dataset that have not been joined: {said('atlas.merge_parts({code})', folder)}"
     if any(name.endswith(".atlas") for name in files):
-        return f"shards are there: {said('`atlas-ds repair {shell}`', folder)} makes a new manifest"
+        return f"shards are there: {said('`atlas-ds repair {word}`', folder)} makes a new manifest"
     if "dataset_dict.json" in have or {"state.json", "dataset_info.json"} <= have:
         return f"it is a Hugging Face dataset, written by save_to_disk: {said(CONVERT, folder)}"
     index = next((path for path in (folder / "index.json", *(folder / one / "index.json" for one in inner)) if path.is_file()), None)
@@ -193,7 +193,7 @@ def splits_of(folder: Path) -> list[str]:
 
 def said(call: str, path: Path, in_code: Path | None = None) -> str:
     """A call with the path in it. in_code: the path for calls in Python, where it is another than a command's."""
-    return call.format(code=quoted(str(path if in_code is None else in_code)), shell=shlex.quote(printable(str(path), 4096)))
+    return call.format(code=quoted(str(path if in_code is None else in_code)), word=shlex.quote(printable(str(path), 4096)))
 
 
 # --- things that are not paths ---

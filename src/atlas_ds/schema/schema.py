@@ -113,7 +113,7 @@ def _check_writable(fields: tuple[Field, ...], prefix: str) -> None:
             raise SchemaError(f"column {path!r}: type {kind.kind!r} is none of {', '.join(WORDS)}")
         if isinstance(kind, Tensor) and kind.ndim is not None and not (type(kind.ndim) is int and 0 <= kind.ndim <= MAX_DIMENSIONS):
             raise LimitError(f"column {path!r}: {kind.ndim!r} dimensions; 0 to {MAX_DIMENSIONS} are possible, or None")
-        if isinstance(kind, Media) and not (kind.type is None or (isinstance(kind.type, str) and kind.type and kind.type.isascii())):
+        if isinstance(kind, Media) and not (kind.type is None or (isinstance(kind.type, str) and kind.type and is_utf8(kind.type))):
             raise SchemaError(f"column {path!r}: {kind.type!r} is not a media type such as 'image/jpeg'")
         if isinstance(kind, Array):
             width = SCALARS[kind.dtype].itemsize * prod(kind.shape)
@@ -123,6 +123,15 @@ def _check_writable(fields: tuple[Field, ...], prefix: str) -> None:
                 raise LimitError(f"column {path!r}: shape {kind.shape}: its lengths multiply to more than 2^30")
         if isinstance(kind, Struct):
             _check_writable(kind.fields, path + ".")
+
+
+def is_utf8(text: str) -> bool:
+    """Whether UTF-8 can hold it: no lone surrogate."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def checked(schema: Schema) -> Schema:
