@@ -69,7 +69,7 @@ __all__ = [
 _INSTEAD = {  # names that users of other libraries try
     "open": "AtlasDataset(path)", "load": "AtlasDataset(path)", "load_dataset": "AtlasDataset(path)", "load_from_disk": "AtlasDataset(path)",
     "Dataset": "AtlasDataset", "Reader": "AtlasDataset", "Writer": "AtlasDatasetWriter", "DataLoader": "Loader", "concatenate_datasets": "concat",
-    "interleave_datasets": "Mix", "convert": "atlas_ds.bridge.convert(src, dst), or the command `atlas-ds convert SRC DST`",
+    "interleave_datasets": "Mix",
 }  # fmt: skip
 
 

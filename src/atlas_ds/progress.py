@@ -33,7 +33,7 @@ class Progress:
     __slots__ = ("_done", "_label", "_next", "_shown", "_start", "_total", "_unit", "_way")
 
     def __init__(self, total: int | None, label: str, unit: str = "rows", enabled: bool = True) -> None:
-        self._total, self._label, self._unit = total, label, unit
+        self._total, self._label, self._unit = total, printable(label), unit
         self._way = way_of_stderr() if enabled else None
         self._done, self._shown = 0, 0  # shown: characters of the line that stands
         self._begin()
@@ -75,7 +75,7 @@ class Progress:
 
     def _line(self, seconds: float) -> str:
         rate = self._done / seconds if seconds > 0 else 0.0
-        text = f"{printable(self._label)}  {self._done:,}"
+        text = f"{self._label}  {self._done:,}"
         if self._total:
             text += f" of {self._total:,} {self._unit} ({100 * self._done / self._total:.0f}%)"
         else:

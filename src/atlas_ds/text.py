@@ -40,6 +40,11 @@ def listed(names: Collection[str], most: int = 40) -> str:
     return (shown or "none") if len(names) <= most else f"{shown}, ... ({len(names):,} in all)"
 
 
+def count(number: int, noun: str) -> str:
+    """1 row, 2,000 rows."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
 def closest(name: str, names: Iterable[str], count: int = 3) -> list[str]:
     """The names that are most like one that is not among them, whatever the case."""
     by_lower = {other.lower(): other for other in names}

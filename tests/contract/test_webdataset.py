@@ -14,7 +14,7 @@ import webdataset as wds
 
 import atlas_ds as atlas
 from atlas_ds import AtlasDataset, AtlasDatasetWriter, Media, types
-from atlas_ds.bridge.files.folder import list_files
+from atlas_ds.bridge.files.listing import list_folder
 from atlas_ds.bridge.tar.header import archive_end, member_header, padding
 from atlas_ds.bridge.values.by_extension import decode_value
 from atlas_ds.bridge.webdataset.exporting import export_webdataset
@@ -259,7 +259,7 @@ def damaged(tmp_path: Path, wanted: Samples) -> str | None:
             archive.extractall(folder, filter="data")
     except (tarfile.FilterError, ValueError, OSError):
         return "unpacked"
-    names = {str(file) for file in list_files(folder)}  # not hidden ones: "a/.txt" is one
+    names = {str(file) for file in list_folder(folder).files}  # not hidden ones: "a/.txt" is one
     return None if names == {f"{key}.{field}" for key, fields in wanted for field in fields} else "unpacked"
 
 

@@ -3,8 +3,8 @@ family of formats; a reader gives a Source (source.py), and what none of them kn
 
 from atlas_ds.bridge.arrow.exporting import export_parquet, to_arrow
 from atlas_ds.bridge.arrow.huggingface import import_huggingface, to_huggingface
-from atlas_ds.bridge.conversion import Converted, convert, import_atlas_v1, of_import
-from atlas_ds.bridge.detect import FORMATS, TARS, Choice, choose, detect, open_source, tars_of
+from atlas_ds.bridge.conversion import Converted, convert, import_atlas_v1, import_tars
+from atlas_ds.bridge.detect import FORMATS, TARS, Choice, choose, detect, open_source
 from atlas_ds.bridge.source import ReadOptions, Source
 from atlas_ds.bridge.webdataset.exporting import Exported, export_webdataset
 from atlas_ds.bridge.webdataset.importing import Imported, import_webdataset
@@ -27,11 +27,10 @@ __all__ = [
     "export_webdataset",
     "import_atlas_v1",
     "import_huggingface",
+    "import_tars",
     "import_webdataset",
-    "of_import",
     "open_source",
     "open_tar",
-    "tars_of",
     "to_arrow",
     "to_huggingface",
 ]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from atlas_ds.bridge.compression.reading import MAX_EXPANSION
 from atlas_ds.bridge.detect import TARS, Choice, choose, left_out_note, open_choice, tars_of
-from atlas_ds.bridge.refusals import Refusals
+from atlas_ds.bridge.refusals import Refusals, at_place
 from atlas_ds.bridge.source import ReadOptions, Refused, Source
-from atlas_ds.bridge.webdataset.importing import Imported, import_webdataset
+from atlas_ds.bridge.webdataset.importing import import_webdataset
 from atlas_ds.dataset.reader import AtlasDataset
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import AtlasError, LimitError, SchemaError
@@ -21,6 +21,7 @@ from atlas_ds.progress import Progress
 from atlas_ds.schema.types import make_field
 from atlas_ds.store.local import refuse_overlap
 from atlas_ds.store.paths import local_path
+from atlas_ds.text import count
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +93,10 @@ def convert(
             raise AtlasError(
                 f"{choice.path}: icc is measured by AtlasDatasetWriter(append=True, icc=...) or atlas.shuffle; importing tars does not measure it"
             )
-        tars, left_out = tars_of(choice)
-        told = import_webdataset(
-            list(tars), dst, shard_size=shard_size, block_size=block_size, compression=compression, access=access, overwrite=overwrite, append=append,
-            split=tars if split is None else split, workers=workers, on_error=on_error, max_expansion=max_expansion, progress=progress, dry_run=dry_run,
-            encoding=encoding or "utf-8",
+        return import_tars(
+            choice, dst, shard_size=shard_size, block_size=block_size, compression=compression, access=access, overwrite=overwrite, append=append,
+            split=split, workers=workers, on_error=on_error, max_expansion=max_expansion, progress=progress, dry_run=dry_run, encoding=encoding or "utf-8",
         )  # fmt: skip
-        return of_import(told, choice.why, left_out, tars)
     source = open_choice(choice, options)
     if dry_run:
         return report(dst, source, source.total, 0.0, source.refused)
@@ -178,7 +176,7 @@ def write_examples(source: Source, writer: AtlasDatasetWriter, split: str | None
             try:
                 writer.add_example(example, split=split or own_split)
             except (SchemaError, LimitError) as error:
-                refusals.add(at_place(error, source.place, read))
+                refusals.add(at_place(error, source.place(read) if source.place else f"example {read}"))
         read += 1
         bar.advance(1)
     return read
@@ -190,12 +188,16 @@ def report(dst: Path, source: Source, rows: int | None, seconds: float, skipped:
     return Converted(dst, source.format, rows, seconds, source.notes, source.left_out, skipped, source.why, types, lost)
 
 
-def of_import(told: Imported, why: str = "", left_out: tuple[str, ...] = (), tars: Mapping[str, str | None] | None = None) -> Converted:
-    """What an import of tars did, as a conversion's report. tars: each with its split."""
-    splits = Counter(split for split in (tars or {}).values() if split)
-    note = ("splits by name: " + ", ".join(f"{name} ({count} {'tar' if count == 1 else 'tars'})" for name, count in splits.items()),) if splits else ()
-    notes = (*told.notes, *note, *left_out_note(left_out))
-    return Converted(told.path, told.format, told.rows, told.seconds, notes, left_out, told.left_out, why, lost=told.lost)
+def import_tars(sources: Choice | Sequence[str], dst: str | Path, *, split: str | None = None, **options: Any) -> Converted:
+    """`convert` for tars: those of a choice, whose names may say splits, or all that are named. options: of import_webdataset."""
+    tars, left_out = tars_of(sources) if isinstance(sources, Choice) else ({}, ())
+    told = import_webdataset(sources if not isinstance(sources, Choice) else list(tars), dst, split=split or tars or None, **options)
+    splits = Counter(name for name in tars.values() if name and not split)
+    note = ("splits by name: " + ", ".join(f"{name} ({count(number, 'tar')})" for name, number in splits.items()),) if splits else ()
+    why = sources.why if isinstance(sources, Choice) else ""
+    return Converted(
+        told.path, told.format, told.rows, told.seconds, (*told.notes, *note, *left_out_note(left_out)), left_out, told.left_out, why, lost=told.lost
+    )
 
 
 def check_on_error(on_error: str) -> None:
@@ -242,13 +244,6 @@ def import_atlas_v1(
         trust_pickle=trust_pickle,
         missing=missing,
     )
-
-
-def at_place(error: SchemaError | LimitError, place: Callable[[int], str] | None, row: int) -> AtlasError:
-    """The same error, with where the example comes from instead of the writer's number of it."""
-    found = re.match(r"example (\d+): ", str(error))
-    text = str(error)[found.end() :] if found else str(error)
-    return type(error)(f"{place(row) if place else f'example {row}'}: {text}")
 
 
 def _appended_metadata(dst: Path, source: Source) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Says what a path holds, why, and which reader is for it: files by their first bytes, folders by folders.py's rules. It converts nothing."""
+"""Says what a path holds, why, and which reader is for it: files by their first bytes, folders by the rules of folders/rules.py. It converts nothing."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from atlas_ds.bridge.arrow.files import is_arrow_folder
 from atlas_ds.bridge.atlas_v1.reader import read_atlas_v1
 from atlas_ds.bridge.files.arrays import read_npy, read_npz
 from atlas_ds.bridge.files.classes import read_classes
+from atlas_ds.bridge.files.encodings import known_encoding
 from atlas_ds.bridge.files.idx import read_idx
 from atlas_ds.bridge.files.listing import Folder, list_folder, require_files
 from atlas_ds.bridge.files.roles import extension_of, is_tar
@@ -66,7 +67,7 @@ WHOLE_FOLDERS: Mapping[str, OfPath] = MappingProxyType(
     {"idx": read_idx, "mds": read_mds, "litdata": read_litdata, "atlas": read_atlas, "atlas-v1": read_atlas_v1}
 )
 """What reads a folder by the index it has."""
-READ = ("classes", "samples", "imagefolder", "parquet", "arrow", "csv", "jsonl", "npy", "npz", "idx", "mds", "litdata", "atlas", "atlas-v1")
+READ = tuple(dict.fromkeys((*FOLDERS, *FILES, *WHOLE_FOLDERS)))
 TARS = "webdataset"
 FORMATS = (*READ, TARS)
 """All that can be converted; tars are read by import_webdataset, since they may be many."""
@@ -105,7 +106,8 @@ def choose(src: str | Path, source_format: str | None = None, options: ReadOptio
         raise AtlasError(f"{path}: no such file or folder; check the path{hint_of(path)}") from None
     except OSError as error:
         raise unreadable(path, error) from error
-    _check_encoding(path, options.encoding)
+    if options.encoding is not None:
+        known_encoding(options.encoding)
     choice = _choose_folder(path, source_format, options) if path.is_dir() else _choose_file(path, source_format, options)
     check_options(path, choice.format, options)
     return choice
@@ -194,10 +196,3 @@ def check_options(path: Path, name: str, options: ReadOptions) -> None:
         if name not in formats and getattr(options, option) != getattr(DEFAULTS, option):
             flag = "--" + option.replace("_", "-")
             raise AtlasError(f"{path}: {flag} ({option}=) is for {', '.join(sorted(formats))}, and this is {name}; leave it out, or say --from")
-
-
-def _check_encoding(path: Path, name: str | None) -> None:
-    try:
-        "".encode(name or "utf-8")
-    except LookupError:  # rot13 and its like, too, which are no encodings of text
-        raise AtlasError(f"{path}: --encoding {name}: no encoding of text has this name; write e.g. latin1, cp1252 or utf-16") from None

@@ -1,21 +1,22 @@
-"""Says what a file is by its first bytes, and what to do with one that is not read. Folders are folders.py's business."""
+"""Says what a file is by its first bytes, and what to do with one that is not read. Folders are the business of folders/rules.py."""
 
 from __future__ import annotations
 
-import zlib
-from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
+import re
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from atlas_ds.bridge.arrow.files import FILE_MAGIC, STREAM_MAGIC
 from atlas_ds.bridge.compression.reading import NAMES, packing
+from atlas_ds.bridge.files.encodings import find_encoding
 from atlas_ds.bridge.files.idx import looks_like_idx
-from atlas_ds.bridge.files.roles import is_tar, table_format
+from atlas_ds.bridge.files.roles import extension_of, is_tar, table_format
 from atlas_ds.bridge.opening import POINTER, POINTER_HINT, open_binary, unreadable
 from atlas_ds.bridge.source import ReadOptions
 from atlas_ds.bridge.streaming.indexed import indexed_kind
 from atlas_ds.bridge.tar.archive import BLOCK, is_header
 from atlas_ds.bridge.values.media import kind_of, sniff
+from atlas_ds.dataset.kinds import SHARD_MAGIC
 from atlas_ds.errors import AtlasError, CorruptError, UnsupportedError
 
 HEAD = 1 << 12
@@ -26,21 +27,23 @@ KNOWN: tuple[tuple[str, Test, str], ...] = (
     ("npy", lambda path, head, suffix: head.startswith(b"\x93NUMPY"), "it begins as NumPy's arrays do"),
     ("npz", lambda path, head, suffix: head.startswith(b"PK") and (suffix == ".npz" or b".npy" in head[:64]), "a zip of NumPy's arrays"),
     ("idx", lambda path, head, suffix: looks_like_idx(head), "it begins as MNIST's files do"),
-    ("atlas", lambda path, head, suffix: head.startswith(b"\x89ATL\r\n\x1a\n"), "a shard of an Atlas dataset"),
+    ("atlas", lambda path, head, suffix: head.startswith(SHARD_MAGIC), "a shard of an Atlas dataset"),
 )
-STRANGERS: tuple[tuple[int, bytes, str], ...] = (
-    (0, b"\x89HDF", "HDF5; write rows with h5py and AtlasDatasetWriter"),
-    (0, POINTER, POINTER_HINT),
-    (0, b"%PDF", "PDF; no table, and not media"),
-    (0, b"SQLite format 3\0", "an SQLite database; export a table as CSV, or write its rows with AtlasDatasetWriter"),
-    (0, b"FEA1", "Feather, version 1; write it again with pyarrow.feather.write_feather (version 2)"),
-    (0, b"Obj\x01", "Avro; write it as Parquet"),
-    (0, b"ORC", "ORC; write it as Parquet: pyarrow.parquet.write_table(pyarrow.orc.read_table(...), ...)"),
-    (0, b"MATLAB 5.0", "a MATLAB file; scipy.io.loadmat reads it, numpy.savez writes what convert reads"),
-    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive; unpack it first (7z x), and convert the folder"),
-    (0, b"Rar!", "a rar archive; unpack it first (unrar x), and convert the folder"),
-    (0, b"\xd0\xcf\x11\xe0", "an old Office file; save the table as CSV"),
+STRANGERS: tuple[tuple[bytes, str], ...] = (
+    (b"\x89HDF", "HDF5; write rows with h5py and AtlasDatasetWriter"),
+    (POINTER, POINTER_HINT),
+    (b"%PDF", "PDF; no table, and not media"),
+    (b"SQLite format 3\0", "an SQLite database; export a table as CSV, or write its rows with AtlasDatasetWriter"),
+    (b"FEA1", "Feather, version 1; write it again with pyarrow.feather.write_feather (version 2)"),
+    (b"Obj\x01", "Avro; write it as Parquet"),
+    (b"ORC", "ORC; write it as Parquet: pyarrow.parquet.write_table(pyarrow.orc.read_table(...), ...)"),
+    (b"MATLAB 5.0", "a MATLAB file; scipy.io.loadmat reads it, numpy.savez writes what convert reads"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive; unpack it first (7z x), and convert the folder"),
+    (b"Rar!", "a rar archive; unpack it first (unrar x), and convert the folder"),
+    (b"\xd0\xcf\x11\xe0", "an old Office file; save the table as CSV"),
 )
+_ZERO = re.compile("\0")
+_CONTROLS = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]")
 OFFICE = (".xlsx", ".docx", ".pptx", ".ods", ".xlsm")
 
 
@@ -50,15 +53,14 @@ def format_of_file(path: Path, options: ReadOptions) -> tuple[str, str]:
     if holds_tar(path):
         return "webdataset", "a tar"
     head = _head(path, options)
-    plain = path.with_suffix("") if path.suffix.lower() in (".gz", ".bz2", ".xz", ".zst", ".lz4") else path
-    suffix = plain.suffix.lower()
+    suffix = f".{extension_of(PurePosixPath(path.name))}"
     if not head:
         raise CorruptError(f"{path}: byte 0: the file is empty; nothing to convert")
     for name, test, why in KNOWN:
         if test(path, head, suffix):
             return name, why
-    for offset, magic, what in STRANGERS:
-        if head[offset:].startswith(magic):
+    for magic, what in STRANGERS:
+        if head.startswith(magic):
             raise UnsupportedError(f"{path}: {what}")
     if head.startswith(b"PK\x03\x04"):
         raise UnsupportedError(f"{path}: {_zip(path, head, suffix)}")
@@ -95,22 +97,13 @@ def holds_tar(path: Path) -> bool:
             return is_header(inner.read(BLOCK))
     except AtlasError:
         return False
-    except (EOFError, zlib.error):
-        return is_tar_name(path)
     except OSError as error:
-        if error.errno is None:
-            return is_tar_name(path)
         raise unreadable(path, error) from error
-
-
-def is_tar_name(path: Path) -> bool:
-    """Whether a damaged file was meant to be a tar; its reader then says where the damage is."""
-    return is_tar(PurePosixPath(path.name))
 
 
 def _text(path: Path, head: bytes, suffix: str, options: ReadOptions) -> tuple[str, str]:
     text = _decoded(head, options.encoding)
-    if text is None and is_tar_name(path):  # an empty one, or one whose first header is damaged: its reader says where
+    if text is None and is_tar(PurePosixPath(path.name)):  # an empty one, or one whose first header is damaged: its reader says where
         return "webdataset", "called like a tar"
     if text is None:
         raise UnsupportedError(f"{path}: begins with {head[:8].hex(' ')}, which is no format known here; {_advice()}")
@@ -133,24 +126,19 @@ def _text(path: Path, head: bytes, suffix: str, options: ReadOptions) -> tuple[s
     )
 
 
-def _decoded(head: bytes, encoding: str | None) -> str | None:
-    """The first bytes as text; None for what is no text."""
-    if encoding is None and head.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
-        encoding = "utf-16"
-    if encoding is not None:
-        return head.decode(encoding, "replace")
-    return None if b"\0" in head else head.removeprefix(BOM_UTF8).decode("utf-8", "replace")
+def _decoded(head: bytes, given: str | None) -> str | None:
+    """The first bytes as text; None for what is no text. Numbers of two bytes each look like UTF-16, but for their control characters."""
+    encoding = given or find_encoding(head)
+    text = head.decode(encoding, "replace")
+    guessed = given is None and encoding in ("utf-16-le", "utf-16-be")
+    return None if (_CONTROLS if guessed else _ZERO).search(text) else text
 
 
 def _head(path: Path, options: ReadOptions) -> bytes:
     try:
         with open_binary(path, options.max_expansion) as file:
             return file.read(HEAD)
-    except (EOFError, zlib.error) as error:
-        raise CorruptError(f"{path}: the compressed stream is damaged: {error}; fetch the file again") from error
     except OSError as error:
-        if error.errno is None:
-            raise CorruptError(f"{path}: the gzip stream is damaged: {error}; fetch the file again") from error
         raise unreadable(path, error) from error
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import json
-import mmap
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from atlas_ds import _core
 from atlas_ds.bridge.compression.reading import MAX_EXPANSION, open_unpacked
-from atlas_ds.errors import AtlasError, CorruptError, LimitError, UnsupportedError
+from atlas_ds.errors import AtlasError, CorruptError, UnsupportedError
 from atlas_ds.store import regular
 
 MAX_JSON = 1 << 28  # bytes of an index or a list that describes a source; the index of a million shards has 200 MB
@@ -20,14 +21,21 @@ POINTER = b"version https://git-lfs"
 POINTER_HINT = "a Git LFS pointer, not the file itself; fetch the file with: git lfs pull"
 
 
-def open_regular(path: Path, buffering: int = -1) -> IO[bytes]:
-    """The file, once it is known to be a regular one: a pipe would wait for ever, a device has no end."""
+@contextmanager
+def regular_only(path: Path) -> Iterator[None]:
+    """Turns what opening or reading a file may raise into errors that name it."""
     try:
-        return open(regular.open_regular(path), "rb", buffering)
+        yield
     except OSError as error:
         raise unreadable(path, error) from error
-    except CorruptError:
+    except regular.NotRegular:
         raise not_regular(path, os.stat(path).st_mode) from None
+
+
+def open_regular(path: Path, buffering: int = -1) -> IO[bytes]:
+    """The file, once it is known to be a regular one: a pipe would wait for ever, a device has no end."""
+    with regular_only(path):
+        return open(regular.open_regular(path), "rb", buffering)
 
 
 def not_regular(path: Path | str, mode: int) -> UnsupportedError:
@@ -53,14 +61,8 @@ def refuse_pointer(path: Path, head: bytes) -> None:
 
 def read_all(path: Path, limit: int) -> bytes:
     """A whole file of at most `limit` bytes."""
-    try:
-        with open_regular(path) as file:
-            data = file.read(limit + 1) or b""
-    except OSError as error:
-        raise unreadable(path, error) from error
-    if len(data) > limit:
-        raise LimitError(f"{path}: larger than {limit:,} bytes, more than such a file may have; check that it is the right file")
-    return data
+    with regular_only(path):
+        return regular.read_regular(path, limit)
 
 
 def read_json(path: Path, limit: int = MAX_JSON) -> Any:
@@ -73,13 +75,14 @@ def read_json(path: Path, limit: int = MAX_JSON) -> Any:
 
 
 def map_bytes(path: Path) -> memoryview:
-    """A file's bytes, mapped into memory, not read. No descriptor is kept beyond the mapping's own."""
-    try:
-        with open_regular(path) as file:
-            size = os.fstat(file.fileno()).st_size
-            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b"")
-    except OSError as error:
-        raise unreadable(path, error) from error
+    """A file's bytes, mapped into memory, not read. No descriptor is kept."""
+    with regular_only(path):
+        fd = regular.open_regular(path)
+        try:
+            size = os.fstat(fd).st_size
+            return memoryview(_core.Mapping(fd, size) if size else b"")
+        finally:
+            os.close(fd)
 
 
 def open_binary(path: Path, max_expansion: int = MAX_EXPANSION) -> IO[bytes]:
@@ -95,15 +98,14 @@ def open_binary(path: Path, max_expansion: int = MAX_EXPANSION) -> IO[bytes]:
         raise
 
 
-def open_text(path: Path, encoding: str = "utf-8-sig", max_expansion: int = MAX_EXPANSION) -> IO[str]:
-    """The file as text, with or without a byte order mark, line ends untouched."""
-    return io.TextIOWrapper(open_binary(path, max_expansion), encoding=encoding, newline="")
+class Missing(AtlasError, FileNotFoundError):
+    """A file is not there."""
 
 
 def unreadable(path: Path | str, error: OSError) -> AtlasError:
     """The error for a file that the system refuses to open or read."""
     if isinstance(error, FileNotFoundError):
-        return AtlasError(f"{path}: no such file; check the path{hint_of(path)}")
+        return Missing(f"{path}: no such file; check the path{hint_of(path)}")
     reason = error.strerror or type(error).__name__
     return AtlasError(f"{path}: cannot be read: {reason}; check its permissions, or move it away and convert again")
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from atlas_ds.dataset.journal import Journal, held
 from atlas_ds.dataset.manifest import NAME
+from atlas_ds.dataset.output import has_strangers
 from atlas_ds.dataset.parts import DONE, PART_NAME, PARTS, check_parts, merge, remove_part, remove_parts
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.store.local import write_file
@@ -126,5 +127,5 @@ def check_place(dst: Path, overwrite: bool) -> None:
         raise FileExistsError(f"{dst} is a file; a dataset is a folder")
     if (dst / NAME).exists() and not overwrite:
         raise FileExistsError(f"{dst}: a dataset is there: pass overwrite=True to replace it, append=True to add to it, or choose another folder")
-    if dst.is_dir() and not (dst / NAME).exists() and any(item.name[0] != "." and item.suffix != ".atlas" for item in dst.iterdir()):
+    if dst.is_dir() and not (dst / NAME).exists() and has_strangers(dst):
         raise FileExistsError(f"{dst}: the folder has other files and no dataset: choose a new or empty folder")

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from atlas_ds.errors import AtlasError
+import re
 
+from atlas_ds.errors import AtlasError, LimitError, SchemaError
+
+_NUMBER = re.compile(r"^example \d+: ")
 SHOWN = 10  # in an error; a report has them all
 MOST = 100_000  # lines kept of a report
+
+
+def at_place(error: SchemaError | LimitError, place: str, cure: str = "") -> AtlasError:
+    """The same error, with where the example comes from instead of the writer's number of it."""
+    return type(error)(f"{place}: {_NUMBER.sub('', str(error))}{cure}")
 
 
 class Refusals:

@@ -12,11 +12,14 @@ from typing import Any
 from atlas_ds import bridge
 from atlas_ds.bridge.compression.reading import MAX_EXPANSION
 from atlas_ds.bridge.detect import LEFT_OUT
-from atlas_ds.bridge.tar.names import TAR
 from atlas_ds.cli.options import add_json, add_storage, positive, storage, subparser
-from atlas_ds.cli.text import count, duration, ratio, size
+from atlas_ds.cli.text import duration, ratio, size
+from atlas_ds.dataset.manifest import NAME
+from atlas_ds.dataset.output import has_strangers
 from atlas_ds.dataset.reader import AtlasDataset
 from atlas_ds.errors import AtlasError
+from atlas_ds.store.paths import TAR
+from atlas_ds.text import count, printable
 
 EXAMPLES = """\
 what it reads, detected from the content:
@@ -147,17 +150,17 @@ def run(args: argparse.Namespace) -> int:
 def check_places(args: argparse.Namespace) -> None:
     """What is wrong with SRC and DST before anything is read."""
     src, dst = Path(args.src[0]), Path(args.dst)
-    if not args.dry_run and (dst / "atlas.json").exists() and not (args.append or args.overwrite):
+    if not args.dry_run and (dst / NAME).exists() and not (args.append or args.overwrite):
         raise FileExistsError(f"{dst}: a dataset is there: --append adds to it, --overwrite replaces it, or choose another folder")
-    swapped = (dst.exists() and not (dst / "atlas.json").exists()) and (not src.exists() and not is_pattern(args.src[0]))
+    swapped = (dst.exists() and not (dst / NAME).exists()) and (not src.exists() and not is_pattern(args.src[0]))
     if swapped:
         raise AtlasError(f"{src}: no such file or folder, but {dst} is there; the order is SRC, then DST: atlas-ds convert {dst} {src}")
     if src.exists() and dst.exists() and src.samefile(dst):
         return  # convert says so
     if dst.is_file():
         raise FileExistsError(f"{dst} is a file; a dataset is a folder: name a new one")
-    if dst.is_dir() and not (dst / "atlas.json").exists() and any(item.name[0] != "." and item.suffix != ".atlas" for item in dst.iterdir()):
-        turned = f"; if {dst} is what you want to read, the order is SRC, then DST" if (src / "atlas.json").exists() else ""
+    if dst.is_dir() and not (dst / NAME).exists() and has_strangers(dst):
+        turned = f"; if {dst} is what you want to read, the order is SRC, then DST" if (src / NAME).exists() else ""
         raise FileExistsError(f"{dst}: the folder has other files and no dataset: choose a new or empty folder{turned}")
 
 
@@ -193,9 +196,8 @@ def of_tars(args: argparse.Namespace, choice: bridge.Choice | None, common: dict
     """Converts tars: those of the folder that was chosen, or all that are named."""
     if args.icc:
         raise AtlasError(f"{args.src[0]}: --icc is not measured while tars are imported; AtlasDatasetWriter(append=True, icc=...) measures it")
-    tars, left_out = bridge.tars_of(choice) if choice is not None and len(args.src) == 1 else ({}, ())
-    told = bridge.import_webdataset(
-        list(tars) or args.src,
+    return bridge.import_tars(
+        choice if choice is not None and len(args.src) == 1 else args.src,
         args.dst,
         fields=args.fields,
         decode=args.decode,
@@ -208,10 +210,9 @@ def of_tars(args: argparse.Namespace, choice: bridge.Choice | None, common: dict
         max_expansion=args.max_expansion,
         encoding=args.encoding or "utf-8",
         allow_http=args.allow_http,
-        split=args.split or tars or None,
+        split=args.split,
         **common,
     )
-    return bridge.of_import(told, choice.why if choice is not None else "", left_out, None if args.split else tars)
 
 
 def tell(args: argparse.Namespace, done: bridge.Converted) -> None:
@@ -222,20 +223,20 @@ def tell(args: argparse.Namespace, done: bridge.Converted) -> None:
         print(json.dumps(told | {"notes": list(done.notes), "left_out": list(done.left_out), "skipped": list(done.skipped), "lost": done.lost}))
         return
     if args.dry_run:
-        print(f"{done.path}: {'rows' if done.rows is None else count(done.rows, 'row')} from {done.format} would be written")
+        print(f"{printable(done.path)}: {'rows' if done.rows is None else count(done.rows, 'row')} from {done.format} would be written")
     else:
         rows = done.rows or 0
-        print(f"{done.path}: {count(rows, 'row')} from {done.format} in {duration(done.seconds)}"
+        print(f"{printable(done.path)}: {count(rows, 'row')} from {done.format} in {duration(done.seconds)}"
               f" ({rows / max(done.seconds, 1e-9):,.0f} rows/s)")  # fmt: skip
         print(f"  {size(stats['raw_bytes'])} of values in {size(stats['bytes'])} on disk, ratio {ratio(stats['raw_bytes'], stats['bytes'])}"
               + (f", {stats['rows']:,} rows in all" if stats["rows"] != rows else ""))  # fmt: skip
     if done.why:
-        print(f"  {done.format}: {done.why}")
+        print(f"  {done.format}: {printable(done.why)}")
     if args.dry_run and done.columns:
-        print("  columns: " + ", ".join(f"{name} {kind}" for name, kind in done.columns.items()))
+        print("  columns: " + ", ".join(f"{printable(name)} {kind}" for name, kind in done.columns.items()))
     for note in done.notes:
         if not note.startswith(LEFT_OUT):  # the list below has them
-            print(f"  {note}")
+            print(f"  {printable(note)}")
     if done.format == "atlas":
         print("  a dataset again; for tars, let DST end in .tar: NAME-%06d.tar")
     listed(count(len(done.left_out), "file") + " left out", done.left_out)
@@ -250,7 +251,7 @@ def listed(what: str, lines: Sequence[str]) -> None:
     if lines:
         print(f"  {what}:")
     for line in lines[:SHOWN]:
-        print(f"    {line}")
+        print(f"    {printable(line)}")
     if len(lines) > SHOWN:
         print(f"    and {len(lines) - SHOWN:,} more; --json lists all")
 
@@ -279,8 +280,8 @@ def export(args: argparse.Namespace, progress: bool) -> int:
         print(json.dumps(told | {"notes": list(done.notes)}))
         return 0
     names = f"{done.paths[0]} to {done.paths[-1].name}" if len(done.paths) > 1 else str(done.paths[0])
-    print(f"{names}: {count(done.samples, 'sample')} in {duration(time.monotonic() - start)}, {size(done.bytes)}")
-    print("  " + ", ".join(f"{column} -> {field}" for column, field in done.fields.items()))
+    print(f"{printable(names)}: {count(done.samples, 'sample')} in {duration(time.monotonic() - start)}, {size(done.bytes)}")
+    print("  " + ", ".join(f"{printable(column)} -> {printable(field)}" for column, field in done.fields.items()))
     for note in done.notes:
-        print(f"  {note}")
+        print(f"  {printable(note)}")
     return 0

@@ -8,9 +8,9 @@ from collections import Counter
 from typing import Any
 
 from atlas_ds.cli.options import add_dataset, add_json, subparser
-from atlas_ds.cli.text import count, cut_list, ratio, size, table
+from atlas_ds.cli.text import ratio, size, table
 from atlas_ds.dataset.reader import AtlasDataset
-from atlas_ds.text import printable
+from atlas_ds.text import count, listed, printable
 
 EXAMPLES = """\
 examples:
@@ -80,9 +80,9 @@ def _text(told: dict[str, Any], list_shards: bool) -> str:
         f"  {size(told['raw_bytes'])} of values in {size(told['bytes'])} on disk, ratio {whole}",
     ]
     if told["splits"]:
-        lines.append("  splits: " + cut_list([f"{name} {rows:,}" for name, rows in told["splits"].items()]))
+        lines.append("  splits: " + listed([f"{name} {rows:,}" for name, rows in told["splits"].items()], 50))
     if told["icc"]:
-        lines.append("  alike within 256 rows (icc, 0 to 1): " + cut_list([f"{name} {value:.2f}" for name, value in told["icc"].items()]))
+        lines.append("  alike within 256 rows (icc, 0 to 1): " + listed([f"{name} {value:.2f}" for name, value in told["icc"].items()], 50))
     if told["metadata"]:
         text = json.dumps(told["metadata"], ensure_ascii=False)
         lines.append("  metadata: " + (text if len(text) <= 100 else text[:100] + "..."))

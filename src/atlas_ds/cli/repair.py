@@ -9,8 +9,8 @@ from typing import Any
 
 from atlas_ds import dataset
 from atlas_ds.cli.options import add_dataset, add_json, subparser
-from atlas_ds.cli.text import count, table
-from atlas_ds.text import printable
+from atlas_ds.cli.text import table
+from atlas_ds.text import count, printable
 
 EXAMPLES = """\
 examples:

@@ -11,7 +11,6 @@ from atlas_ds.bridge.values.media import sniff
 from atlas_ds.text import printable
 
 TEXT_CUT = 100
-NAMES_CUT = 50
 LINE_CUT = 4000
 FEW_VALUES = 6
 
@@ -39,11 +38,6 @@ def duration(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"
 
 
-def count(number: int, noun: str) -> str:
-    """1 row, 2,000 rows."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
 def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
     """Lines with columns aligned; `right` names the columns that are numbers. The first row is the heading."""
     rows = [[printable(cell) for cell in row] for row in rows]
@@ -53,12 +47,6 @@ def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
         cells = [cell.rjust(w) if i in right else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
-
-
-def cut_list(texts: Sequence[str]) -> str:
-    """Texts behind each other; of very many the first ones."""
-    shown = ", ".join(map(printable, texts[:NAMES_CUT]))
-    return shown if len(texts) <= NAMES_CUT else f"{shown}, ... ({len(texts):,} in all)"
 
 
 def one_line(error: BaseException) -> str:

@@ -115,17 +115,25 @@ class Concat(Views):
     @property
     def metadata(self) -> dict[str, Any]:
         """What the writers were given as metadata=, where it is the same for all."""
-        return self._shared("metadata")  # type: ignore[no-any-return]
+        metadata: dict[str, Any] = self._shared("metadata")
+        return metadata
 
     @property
     def decode(self) -> str | None:
         """How pictures come, where all datasets agree."""
-        return self._shared("decode")  # type: ignore[no-any-return]
+        decode: str | None = self._shared("decode")
+        return decode
 
     @property
     def function(self) -> Callable[[Any], Any] | None:
         """What map() was given, where all datasets agree."""
-        return self._shared("function")  # type: ignore[no-any-return]
+        function: Callable[[Any], Any] | None = self._shared("function")
+        return function
+
+    def _confirm_all(self) -> None:
+        for dataset in self.datasets:
+            if isinstance(dataset, Views):
+                dataset._confirm_all()
 
     @property
     def _is_remote(self) -> bool:

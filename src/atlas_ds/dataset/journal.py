@@ -17,7 +17,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from atlas_ds.dataset.manifest import MOST_NUMBER, SHARD_NAME, read_standing, shard_names
+from atlas_ds.dataset.manifest import SHARD_NAME, read_standing, shard_names
+from atlas_ds.dataset.metadata import MOST_WHOLE
 from atlas_ds.dataset.options import checked_split
 from atlas_ds.errors import CorruptError, WriterBusy
 from atlas_ds.shard.writer import ShardInfo
@@ -230,7 +231,7 @@ def _wrong(item: Any) -> str:
         return f"path {str(shard['path'])[:80]!r} is not a shard's name"
     if int(shard["path"].partition("-")[0]) >= MOST_ORDINAL:
         return "names a shard whose number is too large"
-    if not all(type(shard[name]) is int and 0 < shard[name] <= MOST_NUMBER for name in ("rows", "bytes", "tail")):
+    if not all(type(shard[name]) is int and 0 < shard[name] <= MOST_WHOLE for name in ("rows", "bytes", "tail")):
         return "rows, bytes or tail is not a positive whole number"
     return "" if isinstance(shard["root"], str) and shard["path"].endswith(f"-{shard['root']}.atlas") else "root is not that of the shard's name"
 

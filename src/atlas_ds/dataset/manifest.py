@@ -13,7 +13,7 @@ from typing import Any
 import rfc8785
 
 from atlas_ds import _core
-from atlas_ds.dataset.metadata import MAX_DEPTH
+from atlas_ds.dataset.metadata import MAX_DEPTH, MOST_WHOLE
 from atlas_ds.errors import AtlasError, CommitConflict, CorruptError, LimitError, UnsupportedError
 from atlas_ds.schema.schema import Schema, schema_from_json
 from atlas_ds.shard.writer import ShardInfo
@@ -28,7 +28,6 @@ SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 HASH_MEMBER = re.compile(rb',"hash":"([0-9a-f]{32})"')
 MOST_BYTES = 256 << 20  # of a manifest: two million shards
 MOST_VALUES = 1 << 24  # in its JSON, each of which takes some 60 bytes of memory at least
-MOST_NUMBER = (1 << 53) - 1  # that JSON holds exactly; also the most rows of a dataset
 Ranges = tuple[tuple[int, int], ...]
 
 
@@ -158,12 +157,12 @@ def _from_json(body: dict[str, Any], where: str) -> Manifest:
         if not name.endswith(f"-{root}.atlas"):
             raise CorruptError(f"{where}: manifest: shard {number}: root is not that of its name {name!r}")
         numbers = item["rows"], item["bytes"], item["tail"]
-        if not all(type(n) is int and 0 <= n <= MOST_NUMBER for n in numbers):
+        if not all(type(n) is int and 0 <= n <= MOST_WHOLE for n in numbers):
             raise CorruptError(f"{where}: manifest: shard {number}: rows, bytes or tail is not a whole number")
         shards.append(ShardInfo(name, *numbers, root))
     total = sum(shard.rows for shard in shards)
-    if type(body["rows"]) is not int or body["rows"] != total or total > MOST_NUMBER:
-        raise CorruptError(f"{where}: manifest: rows is {brief(body['rows'])}, the shards have {total}; at most {MOST_NUMBER} are possible")
+    if type(body["rows"]) is not int or body["rows"] != total or total > MOST_WHOLE:
+        raise CorruptError(f"{where}: manifest: rows is {brief(body['rows'])}, the shards have {total}; at most {MOST_WHOLE} are possible")
     if not isinstance(body["splits"], dict):
         raise CorruptError(f"{where}: manifest: splits is not an object")
     splits = {name: tuple((a, b) for a, b in parts) for name, parts in body["splits"].items()}
@@ -190,7 +189,7 @@ def check_metadata(metadata: dict[str, Any], where: str) -> None:
             if depth > MAX_DEPTH:
                 raise LimitError(f"{where}: manifest: metadata is nested deeper than {MAX_DEPTH}")
             waiting += [(inner, depth + 1) for inner in (value.values() if isinstance(value, dict) else value)]
-        elif isinstance(value, int | float) and not -MOST_NUMBER <= value <= MOST_NUMBER and (isinstance(value, int) or not isfinite(value)):
+        elif isinstance(value, int | float) and not -MOST_WHOLE <= value <= MOST_WHOLE and (isinstance(value, int) or not isfinite(value)):
             raise CorruptError(f"{where}: manifest: metadata has the number {brief(value)}, which JSON cannot hold exactly")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from atlas_ds.errors import SchemaError
 
-MOST_WHOLE = (1 << 53) - 1  # of JSON's numbers, as RFC 8785 has them
+MOST_WHOLE = (1 << 53) - 1  # of JSON's numbers, as RFC 8785 has them; also the most rows of a dataset
 MAX_DEPTH = 64
 
 

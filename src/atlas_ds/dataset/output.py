@@ -82,7 +82,7 @@ class Output:
         if self.standing is not None and self.mode == "create" and not resume:
             raise FileExistsError(f"{self.folder}: a dataset is there: pass append=True to add to it, overwrite=True to replace it, or choose another folder")
         refuse_busy(self.folder, found, alone=alone)
-        if self.standing is None and any(item.name[0] != "." and item.suffix != ".atlas" for item in self.folder.iterdir()):
+        if self.standing is None and has_strangers(self.folder):
             raise FileExistsError(f"{self.folder}: the folder has other files and no dataset: choose a new or empty folder")
         found = self._without_published(found)
         stopped = self._choose(found) if resume else None
@@ -290,6 +290,11 @@ class Output:
                 return self.journal.head.token.encode() in file.readline(HEAD_BYTES)
         except (OSError, CorruptError):
             return False
+
+
+def has_strangers(folder: Path) -> bool:
+    """Whether a folder has files that no writer made: a new dataset is not put among them."""
+    return any(item.name[0] != "." and item.suffix != ".atlas" for item in folder.iterdir())
 
 
 def said_with(error: BaseException, text: str) -> None:

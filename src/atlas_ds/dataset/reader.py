@@ -278,6 +278,9 @@ class AtlasDataset(_core.Rows, Views):
             self._confirm(self.rows[indices])
         return positions(indices, len(self))
 
+    def _confirm_all(self) -> None:
+        self._confirm(self.rows)
+
     def _confirm(self, rows: range | np.ndarray) -> None:
         """Before an array of the numbers of these rows is made: the shards must have them."""
         if isinstance(rows, range) and len(rows):

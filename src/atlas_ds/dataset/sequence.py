@@ -122,8 +122,8 @@ class Views:
     def __len__(self) -> int:
         raise NotImplementedError
 
-    def _confirm(self, rows: range | np.ndarray) -> None:
-        """Called before an array of the numbers of these rows is made. A dataset asks its shards whether they have them."""
+    def _confirm_all(self) -> None:
+        """Called before an array of the numbers of all rows is made. A dataset asks its shards whether they have them."""
 
     @overload
     def split(self, parts: Mapping[Any, float], *, seed: int | None = None, stratify: Any = None) -> dict[Any, Self]: ...
@@ -137,7 +137,7 @@ class Views:
         """
         if parts is ... or more or others:
             raise misspelled(parts, more, others)
-        self._confirm(getattr(self, "rows", range(0)))
+        self._confirm_all()
         found = parts_of(self, parts, seed, stratify)
         if seed is None and stratify is None and sum(len(part) > 0 for part in found) > 1:
             column = sorted_column(self, np.cumsum([len(part) for part in found]))

@@ -19,6 +19,8 @@ from atlas_ds.dataset.manifest import NAME, read_manifest
 from atlas_ds.errors import AtlasError
 from atlas_ds.store.lock import LOCK
 from atlas_ds.store.paths import TAR
+from atlas_ds.store.regular import KINDS as REGULAR_OR
+from atlas_ds.store.regular import open_regular
 from atlas_ds.text import closest, named, printable, quoted
 
 HEAD = 1024
@@ -31,9 +33,7 @@ def stranger(path: Path) -> str | None:
     """What a file is and which call reads it; None for an Atlas shard, whole or damaged."""
     mode = os.stat(path).st_mode
     if not stat.S_ISREG(mode):
-        kinds = ((stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"), (stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device"))
-        what = next((name for test, name in kinds if test(mode)), "not a regular file")
-        return f"is {what}, which is never opened; give the folder of a dataset"
+        return f"is {REGULAR_OR.get(stat.S_IFMT(mode), 'not a regular file')}, which is never opened; give the folder of a dataset"
     head = head_of(path)
     kind = kind_of(path.name, head)
     if kind == "atlas" or (not head and path.suffix == ".atlas"):
@@ -69,9 +69,9 @@ def unknown(head: bytes) -> str:
 
 
 def head_of(path: Path) -> bytes:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    with open(fd, "rb", buffering=0) as file:
-        return file.read(HEAD) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
+    """The first bytes of a file."""
+    with open(open_regular(path), "rb", buffering=0) as file:
+        return file.read(HEAD)
 
 
 # --- folders ---

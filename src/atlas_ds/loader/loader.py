@@ -21,6 +21,7 @@ from atlas_ds.loader.run import Run, Work
 from atlas_ds.loader.spellings import DataLoaderOptions, understood
 from atlas_ds.loader.stats import Stats
 from atlas_ds.order import Order, Plan, Sampler, Window, keys
+from atlas_ds.order.sampler import described
 from atlas_ds.progress import Progress
 from atlas_ds.text import printable
 
@@ -243,10 +244,7 @@ class Loader:
         self.close()
 
     def __repr__(self) -> str:
-        sampler = self.sampler
-        ranks = f", rank {sampler.rank} of {sampler.world_size}" if sampler.world_size > 1 else ""
-        steps = f"{len(self):,} batches of {sampler.batch_size:,} rows{ranks}"
-        return f"Loader({steps}, {sampler._order}, epoch {self.epoch}, of {printable(repr(self.dataset), 300)})"
+        return f"Loader({described(self.sampler)}, epoch {self.epoch}, of {printable(repr(self.dataset), 300)})"
 
     # --- state ---
 

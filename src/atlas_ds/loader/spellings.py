@@ -48,6 +48,7 @@ UNDERSTOOD = {
 }
 ORDER = "a Loader makes its order from shuffle=, seed=, rank= and world_size=; for an order of your own: Loader(ds.select(rows), shuffle=False)"
 REFUSED = {
+    "in_order": "batches always come in order; leave it out",
     "sampler": ORDER,
     "batch_sampler": ORDER,
     "generator": "use seed=, a whole number: with it the order is the same on every machine, and a resumed run continues it",
@@ -103,8 +104,6 @@ def refused(name: str, value: Any, known: frozenset[str]) -> TypeError:
     if name in REFUSED:
         kind = SAMPLERS.get(type(value).__name__) if name in ("sampler", "batch_sampler") else None
         return TypeError(f"a Loader has no {name}=: {kind or REFUSED[name]}")
-    if name == "in_order":
-        return TypeError("a Loader has no in_order=: batches always come in order; leave it out")
     like = closest(name, [*known, *UNDERSTOOD])
     cure = f"did you mean {' or '.join(f'{one}=' for one in like)}?" if like else f"its arguments are {', '.join(sorted(known))}"
     return TypeError(f"Loader() has no argument {printable(name, 60)!r}; {cure}")

@@ -71,13 +71,8 @@ class Sampler:
         """The epoch of the next `iter()`."""
         return self._base.epoch
 
-    @property
-    def _order(self) -> str:
-        return f"shuffle={self._base.shuffle!r}, seed={self._base.seed}"
-
     def __repr__(self) -> str:
-        ranks = f", rank {self.rank} of {self.world_size}" if self.world_size > 1 else ""
-        return f"Sampler({len(self):,} batches of {self.batch_size:,} rows{ranks}, {self._order}, epoch {self.epoch})"
+        return f"Sampler({described(self)}, epoch {self.epoch})"
 
     def __len__(self) -> int:
         return steps_left(self._source.rows, self._base.position, self._base.batch, self._base.tail)
@@ -148,3 +143,10 @@ def global_batch(batch_size: SupportsIndex | None, global_batch_size: SupportsIn
     if batch % world_size:
         raise ValueError(f"global_batch_size {batch} cannot be dealt evenly to world_size {world_size}")
     return batch
+
+
+def described(sampler: Sampler) -> str:
+    """The batches of a sampler and their order, in words."""
+    ranks = f", rank {sampler.rank} of {sampler.world_size}" if sampler.world_size > 1 else ""
+    base = sampler._base
+    return f"{len(sampler):,} batches of {sampler.batch_size:,} rows{ranks}, shuffle={base.shuffle!r}, seed={base.seed}"

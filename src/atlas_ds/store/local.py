@@ -235,7 +235,7 @@ def leftovers(folder: Path) -> Iterator[Path]:
 
 def refuse_overlap(src: Path, dst: Path) -> None:
     """AtlasError if what is made of src at dst would fall upon src."""
-    source, target = src.resolve(), dst.resolve()
+    source, target = Path(os.path.realpath(src)), Path(os.path.realpath(dst))  # resolve() raises for a link to itself
     if source == target:
         raise AtlasError(f"{dst}: source and destination are the same; write to another folder")
     if source.is_dir() and target.is_relative_to(source):

@@ -20,7 +20,7 @@ Name = str | os.PathLike[str]
 
 
 def open_regular(path: Name, flags: int = READ) -> int:
-    """A descriptor of a regular file, which the caller closes. CorruptError: something else is there; with O_NOFOLLOW also a link."""
+    """A descriptor of a regular file, which the caller closes. NotRegular: something else is there; with O_NOFOLLOW also a link."""
     mode = (0o666,) if flags & os.O_CREAT else ()
     try:
         fd = os.open(path, flags | CAREFUL, *mode)
@@ -44,9 +44,13 @@ def open_regular(path: Name, flags: int = READ) -> int:
     return fd
 
 
-def not_regular(path: Name, mode: int) -> CorruptError:
+class NotRegular(CorruptError):
+    """Something else is in the place of a regular file."""
+
+
+def not_regular(path: Name, mode: int) -> NotRegular:
     what = KINDS.get(stat.S_IFMT(mode), "something else")
-    return CorruptError(f"{os.fspath(path)}: is {what}, and must be a regular file: remove it, or restore the file")
+    return NotRegular(f"{os.fspath(path)}: is {what}, and must be a regular file: remove it, or restore the file")
 
 
 def read_regular(path: Name, limit: int, *, follow: bool = True) -> bytes:

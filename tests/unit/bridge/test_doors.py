@@ -110,7 +110,7 @@ DOORS = [
          says="store/c/1.jpg: the same file as cat/1.jpg"),
     Door("a split that is a link", "test/a/1.jpg test/b/1.jpg train/a/2.jpg val=>test", "classes", 5, IMAGES, {"test": 2, "train": 1, "val": 2}),
     Door("a link to an image of a sample", "a.jpg a.txt b.jpg=>a.jpg b.txt", "samples", 2, "key jpg txt", says="1 file is in more than one sample"),
-    Door("a link to a table", "part-0.parquet part-1.parquet latest.parquet=>part-1.parquet", "parquet", 4, "n word", says="latest.parquet: a link to part-1.parquet"),
+    Door("a link to a table", "part-0.parquet part-1.parquet latest.parquet=>part-1.parquet", "parquet", 4, "n word", says="latest.parquet: the same file as part-1.parquet, by a link"),
     Door("a link back up", "cat/1.jpg dog/1.jpg dog/all=>..", "classes", 2, IMAGES, says="dog/all: a link back"),
     Door("a link out, followed", "src/cat/1.jpg src/dog=>../away away/1.jpg", "classes", 2, IMAGES, options={"follow_links": True}, src="src"),
     Door("a pipe that is no data", "cat/1.jpg dog/1.jpg control|", "classes", 2, IMAGES, says="control: not a file but a pipe"),
@@ -253,7 +253,7 @@ REFUSALS = [
     Refusal("the index of a dataset", "d.atlasset/", "name its folder", src="d.atlasset/atlas.json"),
     Refusal("a JSON array of numbers", "t.json", "not of objects", {"t.json": "[1, 2]"}, src="t.json"),
     Refusal("an option for others", "cat/1.jpg dog/1.jpg", "--media & csv & this is classes", options={"media": {"image": "path"}}),
-    Refusal("an encoding nobody knows", "t.csv", "klingon & no encoding of text has this name", options={"encoding": "klingon"}, src="t.csv"),
+    Refusal("an encoding nobody knows", "t.csv", "klingon & no such encoding", options={"encoding": "klingon"}, src="t.csv"),
 ]  # fmt: skip
 
 

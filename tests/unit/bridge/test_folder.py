@@ -10,7 +10,6 @@ import pytest
 
 from atlas_ds import AtlasDataset
 from atlas_ds.bridge import convert, detect, open_source
-from atlas_ds.bridge.files.folder import list_files, read_folder
 from atlas_ds.bridge.values.media import sniff
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError
 
@@ -103,20 +102,6 @@ def test_arrays_of_differing_shape(tmp_path, shapes):
     assert [np.shape(r["npy"]) for r in AtlasDataset(tmp_path / "out")] == list(shapes)
 
 
-def test_order_does_not_depend_on_creation(tmp_path):
-    for name in ("a.b", "a", "B", "c"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "1.txt").write_text("x")
-    assert [str(f) for f in list_files(tmp_path)] == ["B/1.txt", "a/1.txt", "a.b/1.txt", "c/1.txt"]
-
-
-def test_link_loop_ends(tmp_path):
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "1.txt").write_text("x")
-    (tmp_path / "a" / "again").symlink_to(tmp_path)
-    assert len(list_files(tmp_path)) == 1
-
-
 @pytest.mark.parametrize(
     ("name", "data", "error", "words"),
     [
@@ -177,14 +162,14 @@ def test_impossible_folders(tmp_path, names, words):
     for name in names:
         (tmp_path / name).write_bytes(b"x")
     with pytest.raises(SchemaError, match=words):
-        read_folder(tmp_path, shape="samples")
+        open_source(tmp_path, "samples")
 
 
 def test_forced_classes_with_strangers(tmp_path, jpeg):
     (tmp_path / "cat").mkdir()
     (tmp_path / "cat" / "1.jpg").write_bytes(jpeg)
     (tmp_path / "cat" / "notes.txt").write_text("x")
-    source = read_folder(tmp_path, shape="classes")
+    source = open_source(tmp_path, "classes")
     assert (source.total, source.left_out) == (1, ("cat/notes.txt: not an image, audio or video file",))
     with pytest.raises(SchemaError, match="--from classes"):
         detect(tmp_path)

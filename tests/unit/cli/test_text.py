@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from atlas_ds import progress
-from atlas_ds.cli.text import brief, brief_json, count, duration, one_line, ratio, size, table
+from atlas_ds.cli.text import brief, brief_json, duration, one_line, ratio, size, table
 from atlas_ds.progress import Progress
+from atlas_ds.text import count
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ What the columns become is types.py's; Parquet is parquet.py's. Files are mapped
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,35 +30,34 @@ Files = list[tuple[Path, str | None]]
 def read_arrow_table(paths: Sequence[Path], options: ReadOptions) -> Table:
     """The rows of some files as one table."""
     pyarrow(paths[0], "Arrow")
-    return arrow_table([_look(path) for path in paths], lambda path: _batches(path, full=True))
+    return arrow_table([_look(path) for path in paths], _batches)
 
 
 def _look(path: Path) -> Look:
-    schema, rows = None, 0
-    nulls, holes = set[str](), set[str]()
-    for batch in _batches(path, full=False):
-        schema = batch.schema
-        rows += batch.num_rows
-        with arrow_errors(path, BROKEN):
-            check_schema(path, schema)
+    rows, nulls, holes = 0, set[str](), set[str]()
+    with _opened(path) as (schema, batches), arrow_errors(path, BROKEN):
+        check_schema(path, schema)
+        lists = {column.name for column in schema if is_numbers(bare(column.type))}
+        wrapped = lists | {column.name for column in schema if column.type != bare(column.type)}
+        for batch in batches:
+            batch.validate()
+            rows += batch.num_rows
             for name, column in zip(schema.names, batch.columns, strict=True):
-                if name in nulls and name in holes:
+                if name in nulls and (name in holes or name not in lists):
                     continue
-                if column.type != bare(column.type) or is_numbers(column.type):
+                if name in wrapped:
                     column.validate(full=True)  # what follows goes by its offsets and indices
                 found = nulls_of(column)
                 nulls |= {name} if found[0] else set()
                 holes |= {name} if found[1] else set()
-    return Look(path, _schema(path) if schema is None else schema, rows, nulls, holes)
+    return Look(path, schema, rows, nulls, holes)
 
 
-def _schema(path: Path) -> Any:
-    """The schema of a file without batches."""
-    pa = pyarrow(path, "Arrow")
-    with arrow_errors(path, BROKEN), pa.memory_map(str(path)) as source:
-        opener = pa.ipc.open_file if read_head(path, 6)[:6] == FILE_MAGIC else pa.ipc.open_stream
-        with opener(source) as file:
-            return file.schema
+def first_rows(path: Path, count: int) -> list[dict[str, Any]]:
+    """Some rows of a file, as Python's values, for a look at what it is about."""
+    batch = next(_batches(path), None)
+    with arrow_errors(path, BROKEN):
+        return [] if batch is None else batch.slice(0, count).to_pylist()
 
 
 def is_arrow_folder(folder: Path) -> bool:
@@ -70,7 +70,7 @@ def ipc_rows(data: memoryview, count: int, place: str) -> Iterator[dict[str, Any
     pa = pyarrow(place, "Arrow")
     seen = 0
     with arrow_errors(place, "a damaged table of Arrow"):  # names of columns are not validated
-        for batch in _open(pa, pa.py_buffer(data), bytes(data[:6])):
+        for batch in _batches_of(_reader(pa, pa.py_buffer(data), bytes(data[:6]))):
             batch.validate(full=True)
             seen += batch.num_rows
             yield from batch.to_pylist()
@@ -78,23 +78,29 @@ def ipc_rows(data: memoryview, count: int, place: str) -> Iterator[dict[str, Any
         raise CorruptError(f"{place}: its table has {seen:,} rows, but the index says {count:,}; fetch the file again")
 
 
-def _open(pa: Any, source: Any, head: bytes) -> Iterator[Any]:
-    if head[:6] == FILE_MAGIC:
-        with pa.ipc.open_file(source) as file:
-            for number in range(file.num_record_batches):
-                yield file.get_batch(number)
-    else:
-        with pa.ipc.open_stream(source) as stream:
-            yield from stream
+def _reader(pa: Any, source: Any, head: bytes) -> Any:
+    return pa.ipc.open_file(source) if head[:6] == FILE_MAGIC else pa.ipc.open_stream(source)
 
 
-def _batches(path: Path, *, full: bool) -> Iterator[Any]:
-    """The batches of a file, checked before they are used, since a wrong offset would be followed anywhere. `full`: every offset, not only the lengths."""
+def _batches_of(reader: Any) -> Iterator[Any]:
+    """The batches of a file or of a stream."""
+    return map(reader.get_batch, range(reader.num_record_batches)) if hasattr(reader, "get_batch") else iter(reader)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, Iterator[Any]]]:
+    """A file's schema, and its batches, which nothing has checked yet."""
     pa = pyarrow(path, "Arrow")
     head = read_head(path, 6)
-    with arrow_errors(path, BROKEN), pa.memory_map(str(path)) as source:
-        for batch in _open(pa, source, head):
-            batch.validate(full=full)
+    with arrow_errors(path, BROKEN), pa.memory_map(str(path)) as source, _reader(pa, source, head) as reader:
+        yield reader.schema, _batches_of(reader)
+
+
+def _batches(path: Path) -> Iterator[Any]:
+    """The batches of a file. Every offset is checked before it is used, since a wrong one would be followed anywhere."""
+    with _opened(path) as (_, batches):
+        for batch in batches:
+            batch.validate(full=True)
             yield batch
 
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from atlas_ds.bridge.arrow.own import own_fields
 from atlas_ds.bridge.arrow.plain import bare, is_list, is_text, plain_values
-from atlas_ds.bridge.files.table import check_width
+from atlas_ds.bridge.files.table import check_width, one_lacks
 from atlas_ds.errors import SchemaError
 from atlas_ds.schema.types import Field
 
@@ -71,13 +72,13 @@ def merge_schemas(files: Sequence[tuple[Path, Any]]) -> Any:
 
     first, merged = files[0]
     for path, schema in files[1:]:
-        for name in (*merged.names, *schema.names):
-            if name not in schema.names or name not in merged.names:
-                has, lacks = (first, path) if name not in schema.names else (path, first)
-                raise SchemaError(
-                    f"{lacks}: has no column {name!r}, but {has} has; add a column of nulls to the one, or remove it from the other,"
-                    " or convert them as two datasets"
-                )
+        if schema.equals(merged):
+            continue
+        only_one = set(merged.names) ^ set(schema.names)
+        for name in (*merged.names, *schema.names) if only_one else ():
+            if name in only_one:
+                has, lacks = (path, first) if name in schema.names else (first, path)
+                raise one_lacks(lacks, has, name, "a column of nulls")
         merged = pa.schema([_merge_field(files, path, field, schema.field(field.name)) for field in merged])
     return merged
 
@@ -139,11 +140,8 @@ def _merge_numbers(a: Any, b: Any) -> Any:
 
     floats = {16: pa.float16(), 32: pa.float32(), 64: pa.float64()}
     if t.is_floating(a) or t.is_floating(b):
-        size = 64
-        for wanted in (16, 32):
-            if all(kind.bit_width <= (wanted if t.is_floating(kind) else FLOAT_BITS[wanted] + t.is_signed_integer(kind) - 1) for kind in (a, b)):
-                size = min(size, wanted)
-        return floats[size]
+        bits = {size: [size if t.is_floating(kind) else FLOAT_BITS[size] + t.is_signed_integer(kind) - 1 for kind in (a, b)] for size in (16, 32)}
+        return floats[next((size for size in (16, 32) if all(kind.bit_width <= most for kind, most in zip((a, b), bits[size], strict=True))), 64)]
     signed = t.is_signed_integer(a) or t.is_signed_integer(b)
     need = max(kind.bit_width + (signed and not t.is_signed_integer(kind)) for kind in (a, b))
     for wanted in (8, 16, 32, 64):
@@ -156,7 +154,8 @@ def _merge_structs(a: Any, b: Any) -> Any:
     import pyarrow as pa
 
     names, others = [field.name for field in a], [field.name for field in b]
-    lacking = next((name for name in (*names, *others) if name not in names or name not in others), None)
+    only_one = set(names) ^ set(others)
+    lacking = next((name for name in (*names, *others) if name in only_one), None)
     if lacking is not None:
         raise Differ(f" (only one of them has the field {lacking!r})")
     return pa.struct([pa.field(field.name, merge_types(field.type, b.field(field.name).type)) for field in a])
@@ -201,11 +200,12 @@ def fit(array: Any, kind: Any) -> Any:
     if t.is_null(array.type):
         return pa.nulls(len(array), kind)
     try:
-        return pa.array(plain_values(array), kind) if _has_views(array.type) else array.cast(kind)
-    except pa.ArrowNotImplementedError:
-        return _rebuilt(array, kind)
+        if not _has_views(array.type):
+            with suppress(pa.ArrowNotImplementedError):
+                return array.cast(kind)
+        return pa.array(plain_values(array), kind)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-        raise _misfit(array, kind, error) from error
+        raise SchemaError(f"{array.type} where other files have {kind}: {error}; cast the column to one type") from error
 
 
 def _has_views(kind: Any) -> bool:
@@ -218,20 +218,6 @@ def _has_views(kind: Any) -> bool:
     if t.is_map(kind):
         return _has_views(kind.item_type)
     return is_list(kind) and (t.is_list_view(kind) or t.is_large_list_view(kind) or _has_views(kind.value_type))
-
-
-def _rebuilt(array: Any, kind: Any) -> Any:
-    """By way of Python's values, for what has no cast."""
-    import pyarrow as pa
-
-    try:
-        return pa.array(plain_values(array), kind)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-        raise _misfit(array, kind, error) from error
-
-
-def _misfit(array: Any, kind: Any, error: Exception) -> SchemaError:
-    return SchemaError(f"{array.type} where other files have {kind}: {error}; cast the column to one type")
 
 
 def merge_features(files: Sequence[tuple[Path, dict[str, Feature]]]) -> dict[str, Feature]:

@@ -69,6 +69,13 @@ def _nulls_by_reading(file: Any, schema: Any, bar: Progress) -> tuple[set[str], 
     return nulls, holes
 
 
+def first_rows(path: Path, count: int) -> list[dict[str, Any]]:
+    """Some rows of a file, as Python's values, for a look at what it is about."""
+    batch = next(_batches(path), None)
+    with arrow_errors(path, BROKEN):
+        return [] if batch is None else batch.slice(0, count).to_pylist()
+
+
 def _batches(path: Path) -> Iterator[Any]:
     with arrow_errors(path, BROKEN):
         file = _open(path)

@@ -14,14 +14,10 @@ Values = list[Any]
 
 def plain_values(array: Any) -> Values:
     """The values of an array, a null is None."""
-    import pyarrow as pa
     import pyarrow.types as t
 
+    array = bare_array(array)
     kind = array.type
-    if isinstance(kind, pa.BaseExtensionType):
-        return plain_values(bare_array(array))
-    if t.is_dictionary(kind) or t.is_run_end_encoded(kind):
-        return plain_values(bare_array(array))
     if is_text_like(kind):
         return _texts(array)
     if t.is_timestamp(kind):

@@ -6,6 +6,7 @@ Everything that can be known without unpickling is checked here. What is in a bl
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,10 @@ import numpy.typing as npt
 
 from atlas_ds.bridge.compression.blocks import check_expansion
 from atlas_ds.bridge.compression.reading import FREE_BYTES, MAX_EXPANSION
-from atlas_ds.bridge.opening import check_inside, map_bytes, open_regular, read_all, read_json, unreadable
+from atlas_ds.bridge.opening import Missing, check_inside, map_bytes, open_regular, read_all, read_json, unreadable
 from atlas_ds.bridge.source import Refused
 from atlas_ds.bridge.values.npy import view_npy
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, TruncatedError, UnsupportedError
-from atlas_ds.store.span import open_mapped
 
 NONE, PLAIN, SHARED, OWN = range(4)  # compression_strategy
 MAX_BLOCK = 4 << 30  # bytes of a block before compression: one block is held in memory at a time
@@ -122,10 +122,11 @@ def shard_folders(path: Path, count: int) -> dict[int, Path]:
 
 def read_meta(folder: Path) -> dict[str, Any]:
     file = folder / META
-    if not file.exists():
+    try:
+        meta = read_json(file, MAX_META)
+    except Missing:
         what = "its writer was killed before the end; whole shard folders in it can be imported one by one" if folder.is_dir() else "check the path"
-        raise TruncatedError(f"{file}: is missing: {what}")
-    meta = read_json(file, MAX_META)
+        raise TruncatedError(f"{file}: is missing: {what}") from None
     if not isinstance(meta, dict):
         raise CorruptError(f"{file}: not a JSON object; restore the file")
     return meta
@@ -169,11 +170,10 @@ def strategy_of(folder: Path, meta: dict[str, Any]) -> int:
 def read_index(folder: Path, blocks: int) -> npt.NDArray[np.unsignedinteger[Any]]:
     """The offsets of the blocks, mapped, once they are known to lie in order inside data.bin and to end with it."""
     file = folder / INDEX
-    if not file.exists():
-        raise TruncatedError(f"{file}: is missing; restore the shard")
-    data = map_bytes(file)  # beyond the checks; the mapping that is kept is one without a descriptor
     try:
-        index = view_npy(data, str(file))
+        index = view_npy(map_bytes(file), str(file))
+    except Missing:
+        raise TruncatedError(f"{file}: is missing; restore the shard") from None
     except (CorruptError, UnsupportedError, LimitError) as error:
         raise CorruptError(f"{file}: not a readable array: {str(error).removeprefix(f'{file}: ')}") from error
     if index.ndim != 1 or index.dtype.kind != "u":
@@ -189,10 +189,7 @@ def read_index(folder: Path, blocks: int) -> npt.NDArray[np.unsignedinteger[Any]
     size = size_of(folder / DATA)
     if int(index[-1]) != size:
         raise CorruptError(f"{folder / DATA}: has {size:,} bytes, but the index ends at {int(index[-1]):,}; restore the shard")
-    try:  # NumPy's mapping keeps a descriptor, of which a dataset may have more shards than a process has
-        return np.frombuffer(memoryview(open_mapped(file)), np.dtype(index.dtype), len(index), len(data) - index.nbytes)
-    except OSError as error:
-        raise unreadable(file, error) from error
+    return index
 
 
 def size_of(data: Path) -> int:
@@ -211,7 +208,7 @@ def read_dictionary(folder: Path, root: Path, strategy: int) -> bytes | None:
         return None
     places = (root, folder) if strategy == SHARED else (folder, root)
     for place in places:
-        if (place / DICTIONARY).exists():
+        with suppress(Missing):
             return read_all(place / DICTIONARY, MAX_DICTIONARY)
     raise CorruptError(f"{places[0] / DICTIONARY}: is missing, and the blocks of {folder} cannot be decompressed without it; restore the file")
 

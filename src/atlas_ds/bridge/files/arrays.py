@@ -1,6 +1,6 @@
 """Reads NumPy's files: .npy, one example per row of the first axis, memory-mapped; .npz, one column per array.
 
-Pickled (object) arrays are refused, always. Arrays inside a folder of samples are folder.py's.
+Pickled (object) arrays are refused, always. Arrays inside a folder of samples are fields.py's.
 """
 
 from __future__ import annotations

@@ -12,8 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 
 Parse = Callable[[str], object]
-WHOLE = r"(?:0|-?[1-9][0-9]{0,18})"
-_INT = re.compile(WHOLE)
+_INT = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _SHORT_INTS = re.compile(r"(?:0|-?[1-9][0-9]{0,17})(?:\0(?:0|-?[1-9][0-9]{0,17}))*")  # of these no one is beyond 64 bits
 _EXACT_INTS = re.compile(r"(?:0|-?[1-9][0-9]{0,14})(?:\0(?:0|-?[1-9][0-9]{0,14}))*")  # and these are exact as floats, too
 _FLOAT = re.compile(r"-?((?:0|[1-9][0-9]*)?)(?:(\.)([0-9]*))?(?:([eE])([+-]?)([0-9]+))?")

@@ -5,18 +5,19 @@ Above or below the classes, folders called train, val, test and so on are splits
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from atlas_ds.bridge.files.listing import Folder
-from atlas_ds.bridge.files.roles import is_media, is_paper
+from atlas_ds.bridge.files.roles import is_media, reason_left_out
 from atlas_ds.bridge.files.split_folders import is_split, split_level, split_name
 from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Refused, Row, Source
 from atlas_ds.bridge.values.media import checked_media, kind_of
 from atlas_ds.errors import AtlasError, SchemaError
 from atlas_ds.schema.types import media
 
+OTHER = {True: "media, but in no class folder", False: "not an image, audio or video file"}  # whether a file that is left out is media -> why
 FILE_NAME = "file_name"
 
 
@@ -60,7 +61,7 @@ def read_classes(folder: Folder, options: ReadOptions = DEFAULTS) -> Source:
     if not files:
         raise SchemaError(f"{folder.root}: no image, audio or video file lies in a class folder (cat/1.jpg); move the files into one, or use --from samples")
     kept = set(files)
-    left_out = [f"{file}: {_reason(file, again)}" for file in folder.files if file not in kept]
+    left_out = [f"{file}: {reason_left_out(file, again, OTHER[is_media(file)])}" for file in folder.files if file not in kept]
     names = {file.parts[layout.label] for file in files}
     empty = sorted({found.parts[layout.label] for found in folder.empty if _is_empty_class(found, layout)} - names)
     classes = sorted(names | set(empty))
@@ -102,14 +103,6 @@ def links_to_classes(folder: Folder, layout: Layout) -> dict[PurePosixPath, Pure
             kept = next(iter(first.values()))
             out |= {name: kept for name in names if is_media(name) and not in_class(name, layout)}
     return out
-
-
-def _reason(file: PurePosixPath, again: Mapping[PurePosixPath, PurePosixPath]) -> str:
-    if file in again:
-        return f"the same file as {again[file]}, by a link"
-    if is_paper(file):
-        return "about the data"
-    return "media, but in no class folder" if is_media(file) else "not an image, audio or video file"
 
 
 def _is_empty_class(folder: PurePosixPath, layout: Layout) -> bool:

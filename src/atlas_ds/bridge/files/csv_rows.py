@@ -111,6 +111,7 @@ def _read_from(file: CsvFile, start: int) -> Generator[Cells | BadRow, None, int
         cells = Cells([], [])
         while True:
             wrong: AtlasError | None = None
+            open_quote = False
             try:
                 for row in reader:
                     if len(row) != width or file.text.careful:
@@ -134,8 +135,6 @@ def _read_from(file: CsvFile, start: int) -> Generator[Cells | BadRow, None, int
             except csv.Error as error:
                 wrong = _unreadable(file, error, last + 1, start + reader.line_num)
                 open_quote = "unexpected end" in str(error)
-            else:
-                open_quote = False
             if cells.rows:
                 yield cells
                 cells = Cells([], [])

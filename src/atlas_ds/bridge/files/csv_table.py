@@ -11,7 +11,7 @@ from pathlib import Path
 
 from atlas_ds.bridge.files.cells import PARSE, TYPES, Column, looks_like_number
 from atlas_ds.bridge.files.csv_rows import BadRow, CsvFile, careful, csv_batches, open_csv
-from atlas_ds.bridge.files.table import Table, check_width
+from atlas_ds.bridge.files.table import Table, check_width, one_lacks
 from atlas_ds.bridge.files.text_files import places_of, text_file
 from atlas_ds.bridge.source import Example, ReadOptions, Refused
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError
@@ -26,20 +26,19 @@ MANY = 30  # columns; of more the notes say only how many
 
 def read_csv_table(paths: Sequence[Path], options: ReadOptions) -> Table:
     """The rows of files with a header line each. An empty cell is None; types are bool, int, float or str."""
-    opened = [open_csv(text_file(path, options)) for path in paths]
-    headers = {number: _names(file) for number, file in enumerate(opened) if file is not None}
-    if not headers:
+    files = {number: file for number, path in enumerate(paths) if (file := open_csv(text_file(path, options))) is not None}
+    if not files:
         raise SchemaError(f"{paths[0]}: empty, not even a header line; nothing to convert")
-    names = next(iter(headers.values()))
-    orders = {number: _order(opened, headers, number) for number in headers}
+    headers = {number: _names(file) for number, file in files.items()}
+    first, names = next(iter(headers.items()))
+    orders = {number: _order(files[first].text.path, names, files[number].text.path, header) for number, header in headers.items()}
     columns = [Column() for _ in names]
     counts = [0] * len(paths)
     with Progress(None, "finding types", "rows", options.progress) as bar:
         for number in headers:
-            opened[number], counts[number] = _infer(opened[number], columns, orders[number], bar)
+            files[number], counts[number] = _infer(files[number], columns, orders[number], bar)
     for column in columns:
         column.finish()
-    files = {number: file for number, file in enumerate(opened) if file is not None}
 
     def rows(number: int) -> Iterator[Example | Refused]:
         return _rows(files[number], names, columns, orders[number]) if number in files else iter(())
@@ -74,34 +73,21 @@ def _names(file: CsvFile) -> list[str]:
     return names
 
 
-def _order(files: Sequence[CsvFile | None], headers: dict[int, list[str]], number: int) -> list[int] | None:
+def _order(first: Path, wanted: list[str], path: Path, ours: list[str]) -> list[int] | None:
     """Where each column of the first file is in this one; None for the same order. Columns that only one of them has are refused."""
-    first = next(iter(headers))
-    ours, wanted = headers[number], headers[first]
     if ours == wanted:
         return None
-    here, there = files[number], files[first]
-    assert here is not None and there is not None
-    places = {name: number for number, name in enumerate(ours)}
-    known = set(wanted)
+    places, known = {name: number for number, name in enumerate(ours)}, set(wanted)
     for name in (*wanted, *ours):
-        if name not in places or name not in known:
-            has, lacks = (there, here) if name not in places else (here, there)
-            raise different(lacks.text.path, has.text.path, name)
+        if name not in places:
+            raise one_lacks(path, first, name, "an empty column")
+        if name not in known:
+            raise one_lacks(first, path, name, "an empty column")
     return [places[name] for name in wanted]
 
 
-def different(lacks: Path, has: Path, name: str) -> SchemaError:
-    """The error for files of one table of which one has a column more."""
-    return SchemaError(
-        f"{lacks}: has no column {name!r}, but {has} has; add an empty column to the one, or remove it from the other,"
-        " or convert them as two datasets"
-    )
-
-
-def _infer(file: CsvFile | None, columns: Sequence[Column], order: list[int] | None, bar: Progress, seen: int = 0) -> tuple[CsvFile, int]:
+def _infer(file: CsvFile, columns: Sequence[Column], order: list[int] | None, bar: Progress, seen: int = 0) -> tuple[CsvFile, int]:
     """Takes the cells behind line `seen` into account; the file, to be read with care where its bytes are not all text, and the number of its rows."""
-    assert file is not None
     total, line = 0, max(seen, file.header_line)
     try:
         for batch in csv_batches(file):

@@ -1,4 +1,4 @@
-"""Reads one file of a sample by its extension, and says what type such a column has. Folders are folder.py's, the extensions values/by_extension.py's."""
+"""Reads one file of a sample by its extension, and says what type such a column has. Samples are samples.py's, the extensions values/by_extension.py's."""
 
 from __future__ import annotations
 

@@ -30,28 +30,27 @@ class Keys:
     types: dict[str, set[type]] = field(default_factory=dict)
     seen: dict[str, int] = field(default_factory=dict)
     rows: int = 0
-    shapes: dict[tuple[object, ...], list[int]] = field(default_factory=dict)
+    shapes: dict[tuple[tuple[str, ...], tuple[type, ...]], list[int]] = field(default_factory=dict)
 
-    def add(self, example: Example) -> int:
-        """Counts a row. 0 if it holds only texts, whole numbers, true, false and null; 1 if also floats; 2 if lists or objects."""
-        shape = (*example, *map(type, example.values()))
+    def shape_of(self, example: Example) -> list[int]:
+        """How many rows with these keys and types were counted, to be counted up, and what they hold: 0 for texts, whole numbers, true, false and
+        null only; 1 for floats, too; 2 for lists or objects."""
+        shape = tuple(example), tuple(map(type, example.values()))
         known = self.shapes.get(shape)
         if known is None:
             if len(self.shapes) > MOST_SHAPES:
                 self.fold()
             types = set(map(type, example.values()))
             known = self.shapes[shape] = [0, 2 if types - PLAIN else 1 if float in types else 0]
-        known[0] += 1
-        return known[1]
+        return known
 
     def fold(self) -> None:
         """Takes the shapes apart into keys."""
-        for shape, (count, _) in self.shapes.items():
-            half = len(shape) // 2
+        for (keys, kinds), (count, _) in self.shapes.items():
             self.rows += count
-            for key, kind in zip(shape[:half], shape[half:], strict=True):
-                self.types.setdefault(str(key), set()).add(kind)  # type: ignore[arg-type]
-                self.seen[str(key)] = self.seen.get(str(key), 0) + count
+            for key, kind in zip(keys, kinds, strict=True) if count else ():  # 0: its rows were refused
+                self.types.setdefault(key, set()).add(kind)
+                self.seen[key] = self.seen.get(key, 0) + count
         self.shapes.clear()
 
 
@@ -118,7 +117,7 @@ def _first_pass(file: JsonFile | None, bar: Progress) -> Opened:
             if isinstance(example, Refused):
                 refused = True
             elif file.array:
-                keys.add(example)
+                keys.shape_of(example)[0] += 1
     except UnicodeDecodeError as error:
         return _first_pass(JsonFile(with_care(file.text, error, line[0]), file.array), bar)
     keys.fold()
@@ -135,14 +134,11 @@ def _checked_lines(file: TextFile, keys: Keys, line: list[int]) -> Iterator[Exam
             if type(example) is not dict or (file.careful and bad_bytes(file, text, "")):
                 yield _not_a_row(file, text, example, line[0])
                 continue
-            if careful:
-                keys.add(example)
-            elif text.count(":") != len(example):
-                careful = True
-                keys.add(CAREFUL.decode(text))
-            elif _may_lose(keys.add(example), example):
+            shape = keys.shape_of(example)
+            if not careful and (text.count(":") != len(example) or _may_lose(shape[1], example)):
                 careful = True
                 CAREFUL.decode(text)
+            shape[0] += 1
             yield example
         except (AtlasError, ValueError, RecursionError) as error:
             yield refused_line(file, text, error, f"line {line[0]}")
@@ -161,7 +157,7 @@ def _rows(opened: Opened, keys: tuple[str, ...], decimal: tuple[str, ...]) -> It
     assert file is not None
     line = [0]
     try:
-        for example in _objects(file, opened.careful, line):
+        for example in objects(file, opened.careful, line):
             if isinstance(example, Refused):
                 yield example
                 continue
@@ -171,8 +167,9 @@ def _rows(opened: Opened, keys: tuple[str, ...], decimal: tuple[str, ...]) -> It
         raise CorruptError(f"{file.text.path}: {error}; did it change while it was read? Convert again") from error
 
 
-def _objects(file: JsonFile, careful: bool, line: list[int]) -> Iterator[Example | Refused]:
-    """The rows again, as the first pass had them."""
+def objects(file: JsonFile, careful: bool = False, line: list[int] | None = None) -> Iterator[Example | Refused]:
+    """The rows of a file. careful: by the slow decoder, which refuses what the fast one loses. line: gets the number of the row's line."""
+    line = [0] if line is None else line
     decoder = CAREFUL if careful else FAST
     if file.array:
         items = ArrayItems(file.text, decoder)
@@ -205,7 +202,7 @@ def _with_decimals(row: Example, decimal: tuple[str, ...], place: str) -> Exampl
 
 def _lines(file: JsonFile) -> Iterator[int]:
     line = [0]
-    for _ in _objects(file, True, line):
+    for _ in objects(file, True, line):
         yield line[0]
 
 

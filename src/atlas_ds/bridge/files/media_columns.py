@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from atlas_ds.bridge.source import Example, Refused
@@ -44,20 +44,19 @@ def split_pattern(text: str, columns: Container[str]) -> tuple[str, str, str]:
 class MediaFiles:
     """Finds the files that a table names, never outside `root` unless links may be followed."""
 
-    def __init__(self, root: Path, wanted: Mapping[str, str], follow_links: bool) -> None:
-        self._root, self._wanted, self._follow = os.path.realpath(root), wanted, follow_links
+    def __init__(self, root: Path, wanted: Mapping[str, str], schema: Container[str], follow_links: bool) -> None:
+        self._root, self._follow = os.path.realpath(root), follow_links
+        self._wanted = {new: split_pattern(pattern, schema) for new, pattern in wanted.items()}
 
-    def add(self, rows: Iterator[Example | Refused], folder: Path, place: object) -> Iterator[Example | Refused]:
+    def add(self, rows: Iterator[Example | Refused], folder: Path, place: Callable[[int], str]) -> Iterator[Example | Refused]:
         """The rows of a table in that folder with the files' columns. A file that cannot be read refuses its row. place: says where a row is."""
         for number, row in enumerate(rows):
             if not isinstance(row, Refused):
                 try:
-                    for new, pattern in self._wanted.items():
-                        before, names, after = split_pattern(pattern, row)
+                    for new, (before, names, after) in self._wanted.items():
                         name = row[names]
                         row[new] = None if name is None else self._find(folder, f"{before}{name}{after}")
                 except AtlasError as error:
-                    assert callable(place)
                     yield Refused(type(error)(f"{place(number)}: {error}"))
                     continue
             yield row

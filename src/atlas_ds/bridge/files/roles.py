@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-from atlas_ds.bridge.tar.names import TAR
 from atlas_ds.bridge.values.by_extension import EXTENSIONS
 from atlas_ds.bridge.values.media import kind_of
+from atlas_ds.store.paths import TAR
 
 PACKED = frozenset(("gz", "bz2", "xz", "zst", "zstd", "lz4"))
 TABLES = {
@@ -80,6 +81,13 @@ def is_paper(file: PurePosixPath) -> bool:
     if is_media(file) or table_format(file) or is_tar(file):
         return False
     return _PAPERS.fullmatch(file.name) is not None or (len(file.parts) == 1 and _LISTS.fullmatch(file.name) is not None)
+
+
+def reason_left_out(file: PurePosixPath, again: Mapping[PurePosixPath, PurePosixPath], other: str) -> str:
+    """Why a file is left out. again: names by links of files that are read under another name. other: what to say of any other file."""
+    if file in again:
+        return f"the same file as {again[file]}, by a link"
+    return "about the data" if is_paper(file) else other
 
 
 def looks_like_data(file: PurePosixPath) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from atlas_ds.bridge.source import Example, Refused
-from atlas_ds.errors import LimitError
+from atlas_ds.errors import LimitError, SchemaError
 from atlas_ds.schema.schema import MAX_LEAVES
 
 
@@ -24,6 +24,13 @@ class Table:
     schema: Mapping[str, object]
     metadata: Mapping[str, object] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+
+def one_lacks(lacks: Path, has: Path, name: str, filler: str) -> SchemaError:
+    """The error for files of one table of which only one has a column."""
+    return SchemaError(
+        f"{lacks}: has no column {name!r}, but {has} has; add {filler} to the one, or remove it from the other, or convert them as two datasets"
+    )
 
 
 def check_width(path: Path, count: int) -> None:

@@ -6,14 +6,15 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import MappingProxyType
 
 from atlas_ds.bridge.arrow.files import read_arrow_table, saved_files
 from atlas_ds.bridge.arrow.parquet import read_parquet_table
 from atlas_ds.bridge.files.csv_table import read_csv_table
-from atlas_ds.bridge.files.folder import list_files
 from atlas_ds.bridge.files.json_table import read_json_table
 from atlas_ds.bridge.files.media_columns import MediaFiles, media_specs
 from atlas_ds.bridge.files.table import Table
@@ -22,27 +23,39 @@ from atlas_ds.bridge.opening import read_head, refuse_pointer
 from atlas_ds.bridge.source import DEFAULTS, Example, ReadOptions, Refused, Row, Source
 from atlas_ds.errors import SchemaError
 
-__all__ = ["TableFile", "read_table", "read_tables", "table_files"]
+__all__ = ["TableFile", "Tables", "open_tables", "read_table", "read_tables", "source_of", "table_files"]
 
 FORMATS: Mapping[str, Callable[[Sequence[Path], ReadOptions], Table]] = MappingProxyType(
     {"csv": read_csv_table, "jsonl": read_json_table, "parquet": read_parquet_table, "arrow": read_arrow_table}
 )
-SUFFIXES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"csv": (".csv", ".tsv"), "jsonl": (".jsonl", ".ndjson", ".json"), "parquet": (".parquet",), "arrow": (".arrow", ".feather")}
-)
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Files as one table, after the first pass over all of them. schema: with the columns that folders say; values: these, file by file."""
+
+    root: Path
+    format: str
+    files: Sequence[TableFile]
+    table: Table
+    schema: Mapping[str, object]
+    values: Sequence[Mapping[str, object]]
+
+    def rows(self, media: MediaFiles | None = None) -> Iterator[tuple[TableFile, Example | Refused]]:
+        """A new pass over the rows, each with the file it is in."""
+        for number, file in enumerate(self.files):
+            rows = self.table.rows(number)
+            if self.values[number]:
+                rows = _with_values(rows, self.values[number])
+            if media is not None:
+                rows = media.add(rows, file.path.parent, partial(self.table.place, number))
+            for row in rows:
+                yield file, row
 
 
 def read_table(path: Path, options: ReadOptions = DEFAULTS, *, format: str) -> Source:
-    """The table in one file, or in all files of a folder that have the format's suffix, in the order of their names."""
-    if not path.is_dir():
-        return read_tables(path.parent, format, [TableFile(path)], options)
-    files = [TableFile(*file) for file in saved_files(path, options.follow_links)] if format == "arrow" else []
-    if not files:
-        found = [file for file in list_files(path) if PurePosixPath(file.name.removesuffix(".gz")).suffix.lower() in SUFFIXES[format]]
-        files = table_files(path, found)
-    if not files:
-        raise SchemaError(f"{path}: no file with the suffix {' or '.join(SUFFIXES[format])}; nothing to convert")
-    return read_tables(path, format, files, options)
+    """The table in one file; in the files of a folder that save_to_disk of Hugging Face wrote."""
+    files = [TableFile(*file) for file in saved_files(path, options.follow_links)] if path.is_dir() else [TableFile(path)]
+    return read_tables(path if path.is_dir() else path.parent, format, files, options)
 
 
 def read_tables(root: Path, format: str, files: Sequence[TableFile], options: ReadOptions = DEFAULTS) -> Source:
@@ -50,40 +63,38 @@ def read_tables(root: Path, format: str, files: Sequence[TableFile], options: Re
 
     SchemaError names the column and both files where they do not go together.
     """
+    return source_of(open_tables(root, format, files, options), options)
+
+
+def open_tables(root: Path, format: str, files: Sequence[TableFile], options: ReadOptions = DEFAULTS) -> Tables:
+    """The first pass of read_tables."""
     for file in files:
         refuse_pointer(file.path, read_head(file.path))
     table = FORMATS[format]([file.path for file in files], options)
     if not sum(table.counts):
         raise SchemaError(f"{root if len(files) > 1 else files[0].path}: columns, but no rows; nothing to convert")
     specs, values = folder_columns(root, files, table.schema)
-    schema = {**table.schema, **specs}
-    schema |= media_specs(files[0].path, schema, options.media)
-    media = MediaFiles(root, options.media, options.follow_links)
+    return Tables(root, format, files, table, {**table.schema, **specs}, values)
+
+
+def source_of(tables: Tables, options: ReadOptions) -> Source:
+    """The source of tables that are open. Of `options` it takes media and follow_links."""
+    table, schema = tables.table, {**tables.schema, **media_specs(tables.files[0].path, tables.schema, options.media)}
+    media = MediaFiles(tables.root, options.media, tables.schema, options.follow_links) if options.media else None
 
     def examples() -> Iterator[Row]:
-        for number, file in enumerate(files):
-            rows = table.rows(number)
-            if values[number]:
-                rows = _with_values(rows, values[number])
-            if options.media:
-                rows = media.add(rows, file.path.parent, _place_in(table, number))
-            split = file.split
-            for row in rows:
-                yield row, split
+        for file, row in tables.rows(media):
+            yield row, file.split
 
-    notes = table.notes + tuple(f"{name}: from the names of the folders ({name}=...)" for name in specs)
+    notes = table.notes + tuple(f"{name}: from the names of the folders ({name}=...)" for name in tables.schema if name not in table.schema)
     return Source(
-        format, examples, sum(table.counts), schema=schema if table.schema else None, metadata=table.metadata, notes=notes, place=_place(table)
+        tables.format, examples, sum(table.counts), schema=schema if table.schema else None, metadata=table.metadata, notes=notes, place=_place(table)
     )
 
 
 def _with_values(rows: Iterator[Example | Refused], values: Mapping[str, object]) -> Iterator[Example | Refused]:
     for row in rows:
         yield row if isinstance(row, Refused) else {**row, **values}
-
-
-def _place_in(table: Table, number: int) -> Callable[[int], str]:
-    return lambda row: table.place(number, row)
 
 
 def _place(table: Table) -> Callable[[int], str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -99,13 +98,9 @@ def named_errors(path: Path, line: list[int]) -> Iterator[None]:
     place = f"{path}: after line"
     try:
         yield
-    except (EOFError, zlib.error) as error:
-        raise CorruptError(f"{place} {line[0]}: {error}; fetch the file again") from error
     except MemoryError as error:
         raise LimitError(f"{place} {line[0]}: a value too large for memory; is a quote or a bracket never closed?") from error
     except OSError as error:
-        if not error.errno:
-            raise CorruptError(f"{place} {line[0]}: {error}; fetch the file again") from error
         raise unreadable(path, error) from error
 
 

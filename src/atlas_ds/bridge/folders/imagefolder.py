@@ -13,16 +13,17 @@ from typing import Any
 
 from atlas_ds.bridge.files.classes import FILE_NAME
 from atlas_ds.bridge.files.listing import Folder
-from atlas_ds.bridge.files.roles import is_media, is_metadata, is_paper, table_format
+from atlas_ds.bridge.files.media_columns import MediaFiles
+from atlas_ds.bridge.files.roles import is_media, is_metadata, reason_left_out, table_format
 from atlas_ds.bridge.files.split_folders import split_name, split_place
-from atlas_ds.bridge.files.tables import TableFile, read_tables
+from atlas_ds.bridge.files.tables import TableFile, Tables, open_tables, source_of
 from atlas_ds.bridge.folders.naming import columns_of
-from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Refused, Row, Source
+from atlas_ds.bridge.source import DEFAULTS, Example, ReadOptions, Refused, Row, Source
 from atlas_ds.bridge.values.media import kind_of
 from atlas_ds.errors import SchemaError
 
 SUFFIX = "_" + FILE_NAME
-FOLDER = "__folder__"  # for the time of reading: the folder of the row's table
+OTHER = {True: "no row names it", False: "neither media nor metadata"}  # whether a file that is left out is media -> why
 
 
 def is_of_media(folder: Folder, file: PurePosixPath) -> bool:
@@ -48,11 +49,19 @@ def read_imagefolder(folder: Folder, options: ReadOptions = DEFAULTS) -> Source:
             raise folder.trouble[file]
     named = [file for file in folder.files if is_media(file)]
     columns = _media_columns(folder, metadata, named)
-    plain = read_tables(folder.root, formats[0], [TableFile(folder.path(file), None, {FOLDER: f"./{file.parent}"}) for file in metadata], options)
-    told = _told(plain, list(columns.values()))
-    tables = [TableFile(folder.path(file), None, {FOLDER: f"./{file.parent}"}) for file in metadata]
-    source = read_tables(folder.root, formats[0], tables, replace(options, media=columns))
-    return _joined(folder, source, options, told, metadata)
+    tables = open_tables(folder.root, formats[0], [TableFile(folder.path(file)) for file in metadata], options)
+    told = [_base(folder, file) / str(row[name]) for file, row in tables.rows() if not isinstance(row, Refused) for name in _names_of(row, columns)]
+    return _joined(folder, tables, replace(options, media=columns), told, metadata)
+
+
+def _base(folder: Folder, file: TableFile) -> PurePosixPath:
+    """The folder of a table, from which the names in it start."""
+    return PurePosixPath(file.path.parent.relative_to(folder.root))
+
+
+def _names_of(row: Example, columns: Mapping[str, str]) -> list[str]:
+    """The columns of file names that a row has a value in."""
+    return [name for name in columns.values() if row.get(name) is not None]
 
 
 def _media_columns(folder: Folder, metadata: list[PurePosixPath], media: list[PurePosixPath]) -> dict[str, str]:
@@ -65,41 +74,30 @@ def _media_columns(folder: Folder, metadata: list[PurePosixPath], media: list[Pu
     return found
 
 
-def _told(plain: Source, columns: list[str]) -> list[PurePosixPath]:
-    """All files that rows name."""
-    out = []
-    for row, _ in plain.examples():
-        if not isinstance(row, Refused):
-            out += [_path(row, row[column]) for column in columns if row.get(column) is not None]
-    return out
-
-
-def _path(row: Mapping[str, object], name: object) -> PurePosixPath:
-    return PurePosixPath(str(row[FOLDER])) / str(name)
-
-
-def _joined(folder: Folder, source: Source, options: ReadOptions, told: list[PurePosixPath], metadata: list[PurePosixPath]) -> Source:
-    """The source with splits, names from the top of the folder, and labels where each class has a table of its own."""
+def _joined(folder: Folder, tables: Tables, options: ReadOptions, told: list[PurePosixPath], metadata: list[PurePosixPath]) -> Source:
+    """The source with splits, names from the top of the folder, and labels where each class has a table of its own. told: the files that rows name."""
+    source = source_of(tables, options)
+    media = MediaFiles(folder.root, options.media, tables.schema, options.follow_links)
     schema: dict[str, Any] = dict(source.schema) if isinstance(source.schema, Mapping) else {}
-    schema.pop(FOLDER, None)
     place = split_place(told)
     level = 0 if place is None else place + 1
     labels = "label" not in schema and len(metadata) > 1 and all(len(file.parts) == level + 2 for file in metadata)
     classes = sorted({file.parts[level] for file in metadata}) if labels else []
+    numbers = {name: number for number, name in enumerate(classes)}
     keep = options.keep_names is not False and FILE_NAME in schema
     if not keep:
         schema.pop(FILE_NAME, None)
 
     def examples() -> Iterator[Row]:
-        for row, _ in source.examples():
+        for file, row in tables.rows(media):
             if isinstance(row, Refused):
                 yield row, None
                 continue
-            base = PurePosixPath(str(row.pop(FOLDER)))
+            base = _base(folder, file)
             name = row.pop(FILE_NAME, None)
             path = base if name is None else base / str(name)
             if labels:
-                row["label"] = classes.index(base.parts[level])
+                row["label"] = numbers[base.parts[level]]
             if keep:
                 row[FILE_NAME] = None if name is None else str(path)
             yield row, None if place is None else split_name(path.parts[place])
@@ -110,9 +108,9 @@ def _joined(folder: Folder, source: Source, options: ReadOptions, told: list[Pur
     missing = [str(folder.trouble.get(file) or f"{folder.path(file)}: no such file, but a row names it") for file in told if file not in readable]
     known = set(told) | set(metadata)
     again = {name: kept for names in folder.same for kept in names if kept in known for name in names if name not in known}
-    left_out = [f"{file}: {_reason(file, again)}" for file in folder.files if file not in known]
+    left_out = [f"{file}: {reason_left_out(file, again, OTHER[is_media(file)])}" for file in folder.files if file not in known]
     meta = dict(source.metadata) | ({"classes": classes} if labels else {})
-    notes = [note for note in source.notes if FOLDER not in note]
+    notes = list(source.notes)
     if place is not None:
         notes.append(f"splits by folder: {', '.join(sorted({split_name(file.parts[place]) for file in told}))}")
     if labels:
@@ -120,11 +118,3 @@ def _joined(folder: Folder, source: Source, options: ReadOptions, told: list[Pur
     return replace(
         source, format="imagefolder", examples=examples, schema=schema, metadata=meta, notes=tuple(notes), left_out=tuple(left_out), refused=tuple(missing)
     )
-
-
-def _reason(file: PurePosixPath, again: Mapping[PurePosixPath, PurePosixPath]) -> str:
-    if file in again:
-        return f"the same file as {again[file]}, by a link"
-    if is_paper(file):
-        return "about the data"
-    return "no row names it" if is_media(file) else "neither media nor metadata"

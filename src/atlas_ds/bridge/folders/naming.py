@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import re
-from collections.abc import Iterator
-from pathlib import PurePosixPath
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
 
+from atlas_ds.bridge.arrow.files import first_rows as of_arrow
+from atlas_ds.bridge.arrow.parquet import first_rows as of_parquet
+from atlas_ds.bridge.files.csv_rows import Cells, csv_batches, open_csv
+from atlas_ds.bridge.files.json_rows import open_json
+from atlas_ds.bridge.files.json_table import objects
 from atlas_ds.bridge.files.listing import Folder
 from atlas_ds.bridge.files.roles import table_format
-from atlas_ds.bridge.files.tables import TableFile, read_tables
+from atlas_ds.bridge.files.text_files import text_file
 from atlas_ds.bridge.opening import open_binary
 from atlas_ds.bridge.source import DEFAULTS, Refused
 from atlas_ds.errors import AtlasError
@@ -20,10 +24,9 @@ from atlas_ds.errors import AtlasError
 ROWS = 20
 SHARE = {"path": 0.5, "name": 0.5, "stem": 0.9}  # of the cells that must be names of files; in the order of their exactness
 HEAD = 1 << 18
-DELIMITERS = ",\t;|"
+ARROW: Mapping[str | None, Callable[[Path, int], list[dict[str, Any]]]] = {"parquet": of_parquet, "arrow": of_arrow}
 _FORM = re.compile(r"submission", re.IGNORECASE)
-_BETWEEN = re.compile(r"[\s,]*")
-_UNREADABLE = (AtlasError, OSError, EOFError, ValueError, RecursionError, csv.Error)
+_UNREADABLE = (AtlasError, OSError, ValueError, RecursionError)
 
 
 class Naming(NamedTuple):
@@ -40,7 +43,9 @@ class Naming(NamedTuple):
 def find_naming(folder: Folder, tables: list[PurePosixPath], media: list[PurePosixPath]) -> Naming | None:
     """The first table and column most of whose first cells name media files; the most exact way wins, and then a table that is not called test.
     A form for submissions says nothing of them."""
-    found = [naming for table in tables if not _FORM.search(table.name) for naming in [_look(folder, table, media)] if naming is not None]
+    names, stems = _single((file.name, file) for file in media), _single((file.stem, file) for file in media)
+    ways = {"path": {str(file): file for file in media}, "name": names, "stem": stems}
+    found = [naming for table in tables if not _FORM.search(table.name) for naming in [_look(folder, table, ways)] if naming is not None]
     return min(found, key=lambda naming: (tuple(SHARE).index(naming.how), naming.table.name.lower().startswith("test"))) if found else None
 
 
@@ -61,30 +66,24 @@ def mentioning(folder: Folder, texts: list[PurePosixPath], media: list[PurePosix
 def columns_of(folder: Folder, table: PurePosixPath) -> list[str]:
     """The names of a table's columns, as its first rows have them; none where it cannot be read."""
     try:
-        return list(dict.fromkeys(name for row, _ in zip(_rows(folder, table), range(ROWS), strict=False) for name in row if name))
+        return list(dict.fromkeys(name for row in _first_rows(folder, table) for name in row if name))
     except _UNREADABLE:
         return []
 
 
-def _look(folder: Folder, table: PurePosixPath, media: list[PurePosixPath]) -> Naming | None:
+def _look(folder: Folder, table: PurePosixPath, ways: Mapping[str, Mapping[str, PurePosixPath]]) -> Naming | None:
+    """ways: for each of SHARE, the files by what a cell must be to name one."""
     try:
-        rows = [row for row, _ in zip(_rows(folder, table), range(ROWS), strict=False)]
+        rows = _first_rows(folder, table)
     except _UNREADABLE:
         return None  # its reader says what is wrong with it, where it is asked for
-    paths = set(map(str, media))
-    names = _single((file.name, file) for file in media)
-    stems = _single((file.stem, file) for file in media)
-    base = table.parent
-    for how in SHARE:
+    for how, known in ways.items():
         for column in dict.fromkeys(name for row in rows for name in row):
             cells = [str(row[column]) for row in rows if row.get(column) not in (None, "")]
-            if how == "path":
-                hits = [PurePosixPath(cell) for cell in cells if str(base / cell) in paths]
-            else:
-                known = names if how == "name" else stems
-                hits = [known[last] for cell in cells if (last := PurePosixPath(cell).name) in known]
+            said = [str(table.parent / cell) if how == "path" else PurePosixPath(cell).name for cell in cells]
+            hits = [known[name] for name in said if name in known]
             if hits and len(hits) >= SHARE[how] * len(cells):
-                return Naming(table, column, how, base / hits[0] if how == "path" else hits[0], column in paths or column in names or column in stems)
+                return Naming(table, column, how, hits[0], any(column in files for files in ways.values()))
     return None
 
 
@@ -96,32 +95,15 @@ def _single(names: Iterator[tuple[str, PurePosixPath]]) -> dict[str, PurePosixPa
     return {name: file for name, file in found.items() if file is not None}
 
 
-def _rows(folder: Folder, table: PurePosixPath) -> Iterator[dict[str, object]]:
+def _first_rows(folder: Folder, table: PurePosixPath) -> list[dict[str, Any]]:
     path, kind = folder.path(table), table_format(table)
-    if kind in ("parquet", "arrow"):
-        rows = (row for row, _ in read_tables(folder.root, kind, [TableFile(path)], DEFAULTS).examples())
-        return (row for row in rows if not isinstance(row, Refused))
-    with open_binary(path) as file:
-        head = file.read(HEAD)
-    text = head.decode("utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig", "replace")
-    lines = text.splitlines()[: ROWS + 1]
+    if kind in ARROW:
+        return ARROW[kind](path, ROWS)
+    text = replace(text_file(path, DEFAULTS), careful=True)  # lines of another encoding are left out; the reader names them
     if kind == "csv":
-        delimiter = max(DELIMITERS, key=lines[0].count) if lines else ","
-        return iter(list(csv.DictReader(io.StringIO("\n".join(lines)), delimiter=delimiter)))
-    if text.lstrip().startswith("["):
-        return _of_array(text)
-    objects = (json.loads(line) for line in lines if line.strip())
-    return (found for found in objects if isinstance(found, dict))
-
-
-def _of_array(text: str) -> Iterator[dict[str, object]]:
-    """The first objects of a JSON array; what follows a head that was cut ends it."""
-    decoder, at = json.JSONDecoder(), text.index("[") + 1
-    while at < len(text):
-        at = _BETWEEN.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing, too
-        try:
-            found, at = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError):
-            return
-        if isinstance(found, dict):
-            yield found
+        file = open_csv(text)
+        batches = csv_batches(file) if file is not None else iter(())
+        rows = (dict(zip(file.names, row, strict=True)) for batch in batches if file is not None and isinstance(batch, Cells) for row in batch.rows)
+        return list(islice(rows, ROWS))
+    found = open_json(text)
+    return list(islice((row for row in objects(found) if not isinstance(row, Refused)), ROWS)) if found is not None else []

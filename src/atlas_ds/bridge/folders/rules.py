@@ -17,7 +17,7 @@ from atlas_ds.bridge.atlas_v1.files import looks_like_v1
 from atlas_ds.bridge.files.classes import in_class, layout_of, links_to_classes
 from atlas_ds.bridge.files.idx import idx_files
 from atlas_ds.bridge.files.listing import Folder, require_files
-from atlas_ds.bridge.files.roles import CONTAINERS, extension_of, table_format
+from atlas_ds.bridge.files.roles import CONTAINERS, extension_of, is_media, table_format
 from atlas_ds.bridge.files.samples import group
 from atlas_ds.bridge.files.split_folders import half_splits, is_split
 from atlas_ds.bridge.files.splits import split_of
@@ -273,7 +273,7 @@ def _samples(seen: Seen) -> tuple[str, str] | None:
     extensions = Counter(extension for fields in samples.values() for extension in fields)
     if any(len(fields) > 1 for fields in samples.values()):
         return "samples", "files of one base name are one sample"
-    kinds = {"media" if file in set(seen.media) else extension for fields in samples.values() for extension, file in fields.items()}
+    kinds = {"media" if is_media(file) else extension for fields in samples.values() for extension, file in fields.items()}
     if len(kinds) > 1:
         raise _ambiguous(seen, f"files of different kinds without common names ({_listed(extensions)})", {
             "samples": "makes an example of each file, with a column per extension",

@@ -7,10 +7,11 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from atlas_ds.bridge.files.encodings import find_encoding
 from atlas_ds.bridge.files.keys import Parts, split_names
 from atlas_ds.bridge.files.listing import Folder
 from atlas_ds.bridge.files.roles import extension_of, is_archive, is_media, is_metadata, is_paper, is_tar, table_format
-from atlas_ds.bridge.opening import read_head
+from atlas_ds.bridge.opening import open_binary
 from atlas_ds.errors import AtlasError
 
 LOOKED_INTO = 20  # .json files
@@ -56,8 +57,9 @@ def look_at(folder: Folder) -> Seen:
     partners = Counter(key for key, _ in parts.values())
     jsons = [file for file in kinds["others"] if extension_of(file) == "json" and (partners[parts[file][0]] == 1 or not kinds["media"])]
     if jsons and all(file not in folder.trouble and is_json_table(folder, file) for file in jsons[:LOOKED_INTO]):
+        found = set(jsons)
         kinds["tables"] = sorted(kinds["tables"] + jsons)
-        kinds["others"] = [file for file in kinds["others"] if file not in set(jsons)]
+        kinds["others"] = [file for file in kinds["others"] if file not in found]
     return Seen(folder, **kinds, parts=parts, partners=partners)
 
 
@@ -75,9 +77,11 @@ def _kind(file: PurePosixPath) -> str:
 def is_json_table(folder: Folder, file: PurePosixPath) -> bool:
     """Whether a .json holds many rows: an array of objects, or an object on each of several lines."""
     try:
-        head = read_head(folder.path(file), HEAD).decode("utf-8-sig", "replace").lstrip()
-    except AtlasError:
+        with open_binary(folder.path(file)) as opened:
+            data = opened.read(HEAD)
+    except (AtlasError, OSError):
         return False
+    head = data.decode(find_encoding(data), "replace").lstrip("\ufeff \t\r\n")
     if head.startswith("["):
         return head[1:].lstrip().startswith("{")
     first, _, rest = head.partition("\n")

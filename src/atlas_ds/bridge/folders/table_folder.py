@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
 from atlas_ds.bridge.files.listing import Folder
-from atlas_ds.bridge.files.roles import extension_of, is_media, is_paper, table_format
+from atlas_ds.bridge.files.roles import extension_of, is_media, is_paper, reason_left_out, table_format
 from atlas_ds.bridge.files.tables import TableFile, read_tables, table_files
 from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Source
 from atlas_ds.errors import SchemaError
+
+NAMED = "media; a column that names such files is read with --media image=COLUMN"
 
 
 def read_table_folder(folder: Folder, options: ReadOptions = DEFAULTS, *, format: str) -> Source:
@@ -26,9 +28,9 @@ def read_table_folder(folder: Folder, options: ReadOptions = DEFAULTS, *, format
             raise folder.trouble[file]
     again = {name: names[0] for names in folder.same for name in names[1:]}
     files = [file for file in files if file not in again]
-    kept = set(files)
-    named = frozenset(filter(is_media, folder.files)) if options.media else frozenset()  # a row may read it
-    left_out = [f"{file}: {_reason(file, format, again)}" for file in folder.files if file not in kept | named]
+    kept = set(files) | set(filter(is_media, folder.files) if options.media else ())  # media, since a row may read it
+    other = {True: NAMED, False: f"not {format}"}
+    left_out = [f"{file}: {reason_left_out(file, again, other[is_media(file)])}" for file in folder.files if file not in kept]
     tables = table_files(folder.root, files)
     source = read_tables(folder.root, format, tables, options)
     notes = (*source.notes, *_notes(files, tables))
@@ -39,14 +41,6 @@ def format_of_tables(folder: Folder) -> str | None:
     """The format of the folder's tables, where they have one."""
     formats = {table_format(file) for file in folder.files} - {None}
     return formats.pop() if len(formats) == 1 else None
-
-
-def _reason(file: PurePosixPath, format: str, again: Mapping[PurePosixPath, PurePosixPath]) -> str:
-    if file in again:
-        return f"a link to {again[file]}, which is read once"
-    if is_paper(file):
-        return "about the data"
-    return "media; a column that names such files is read with --media image=COLUMN" if is_media(file) else f"not {format}"
 
 
 def _notes(files: Sequence[PurePosixPath], tables: Sequence[TableFile]) -> Iterator[str]:

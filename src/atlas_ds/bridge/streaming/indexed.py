@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from atlas_ds.bridge.opening import check_inside, map_bytes, read_json, unreadable
+from atlas_ds.bridge.opening import Missing, check_inside, map_bytes, read_json, unreadable
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError, TruncatedError
 
 INDEX = "index.json"
@@ -66,17 +66,23 @@ def names(item: Index, name: str, place: str) -> list[str]:
     return value
 
 
-def file_bytes(path: Path, size: int | None) -> memoryview:
-    """A file's bytes, mapped, not read; its size must be the index's, where that says it."""
-    if not path.exists():
-        raise AtlasError(f"{path}: the index names it, but it is not there; fetch it again")
-    data = map_bytes(path)
-    found = len(data)
-    if size is not None and found < size:
-        raise TruncatedError(f"{path}: byte {found:,}: the file ends, but the index says {size:,} bytes; fetch it again")
-    if size is not None and found > size:
-        raise CorruptError(f"{path}: {found:,} bytes, but the index says {size:,}; fetch it again")
+def file_bytes(path: Path, size: int | None = None) -> memoryview:
+    """A file's bytes, mapped, not read; of the size that the index says, where it says it."""
+    try:
+        data = map_bytes(path)
+    except Missing:
+        raise AtlasError(f"{path}: the index names it, but it is not there; fetch it again") from None
+    if size is not None:
+        check_size(path, data, size)
     return data
+
+
+def check_size(path: Path, data: memoryview, size: int) -> None:
+    """Refuses a file whose size is not the index's."""
+    if len(data) < size:
+        raise TruncatedError(f"{path}: byte {len(data):,}: the file ends, but the index says {size:,} bytes; fetch it again")
+    if len(data) > size:
+        raise CorruptError(f"{path}: {len(data):,} bytes, but the index says {size:,}; fetch it again")
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -141,15 +141,19 @@ def _rows(chunk: Chunk, columns: Sequence[Column], config: Config) -> Iterator[A
 
 
 def _items(chunk: Chunk, data: memoryview, columns: Sequence[Column], config: Config) -> Iterator[list[object] | Refused]:
+    """The leaves of each item. Refused: an item that cannot be decoded, or all that follow where the chunk is damaged."""
     at = 0
-    for item in chunk_items(chunk, data):
-        found: list[object] | Refused
-        try:
-            found = item if isinstance(item, Refused) else _leaves(item, columns, config, f"{chunk.path}: item {at}")
-        except AtlasError as error:
-            found = Refused(error)
-        at += found.rows if isinstance(found, Refused) else 1
-        yield found
+    try:
+        for item in chunk_items(chunk, data):
+            found: list[object] | Refused
+            try:
+                found = item if isinstance(item, Refused) else _leaves(item, columns, config, f"{chunk.path}: item {at}")
+            except AtlasError as error:
+                found = Refused(error)
+            at += found.rows if isinstance(found, Refused) else 1
+            yield found
+    except AtlasError as error:
+        yield Refused(error, chunk.items - at)
 
 
 def _leaves(item: bytes, columns: Sequence[Column], config: Config, place: str) -> list[object]:

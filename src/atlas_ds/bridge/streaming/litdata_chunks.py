@@ -16,7 +16,7 @@ import numpy as np
 
 from atlas_ds.bridge.compression.blocks import unpack, zstd_size
 from atlas_ds.bridge.source import Refused
-from atlas_ds.bridge.streaming.indexed import file_bytes
+from atlas_ds.bridge.streaming.indexed import check_size, file_bytes
 from atlas_ds.errors import AtlasError, CorruptError, TruncatedError, UnsupportedError
 
 FRAMED = b"LDFZ01\0\0"
@@ -40,10 +40,11 @@ class Chunk:
 
 def chunk_data(chunk: Chunk) -> memoryview:
     """The chunk's bytes, unpacked if the whole file is one zstd frame."""
-    data = file_bytes(chunk.path, None)
+    data = file_bytes(chunk.path)
     if data[:4] == ZSTD:  # no chunk begins so: it would have four billion items
         return memoryview(unpack(data, "zstd", chunk.size, str(chunk.path), chunk.max_expansion))
-    return file_bytes(chunk.path, chunk.size)
+    check_size(chunk.path, data, chunk.size)
+    return data
 
 
 def arrow_tail(data: memoryview, path: Path) -> memoryview | None:

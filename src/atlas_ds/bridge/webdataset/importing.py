@@ -19,17 +19,19 @@ from typing import Any
 
 from atlas_ds.bridge.compression.reading import MAX_EXPANSION
 from atlas_ds.bridge.parts import Part, Stopped, check_place, write_parts
-from atlas_ds.bridge.refusals import MOST, Refusals
+from atlas_ds.bridge.refusals import MOST, Refusals, at_place
 from atlas_ds.bridge.values.media import kind_of
 from atlas_ds.bridge.webdataset import tars
-from atlas_ds.bridge.webdataset.samples import KEY, KeyFn, Rules, Sample, Tally, counted, is_tally, plain
+from atlas_ds.bridge.webdataset.samples import KEY, KeyFn, Rules, Sample, Tally, is_tally
 from atlas_ds.bridge.webdataset.urls import Sources, expand
 from atlas_ds.dataset.sizes import parse_size
 from atlas_ds.dataset.writer import AtlasDatasetWriter
-from atlas_ds.errors import SchemaError
+from atlas_ds.errors import LimitError, SchemaError
 from atlas_ds.progress import Progress
+from atlas_ds.schema.pictures import MODES
 from atlas_ds.store.local import refuse_overlap
 from atlas_ds.store.paths import local_path
+from atlas_ds.text import count, printable
 
 STREAM_SAMPLES = 256  # of a stream, that its fields are told from
 UNSTORED = "values that cannot be stored"
@@ -63,10 +65,10 @@ class Imported:
     @property
     def notes(self) -> tuple[str, ...]:
         """The report in sentences."""
-        out = [f"{counted(self.tars, 'tar')}, {counted(self.files, 'file')} of {self.bytes:,} bytes; fields: {', '.join(map(plain, self.fields)) or 'none'}"]
+        out = [f"{count(self.tars, 'tar')}, {count(self.files, 'file')} of {self.bytes:,} bytes; fields: {', '.join(map(printable, self.fields)) or 'none'}"]
         lacking = {name: self.rows - count for name, count in self.fields.items() if count < self.rows}
-        out += [f"{count:,} of {self.rows:,} samples have no .{plain(name)} file: None there" for name, count in lacking.items()]
-        out += [f"{counted(count, 'file')} .{plain(name)} became .{plain(name.lower())}" for name, count in self.cases.items()]
+        out += [f"{samples:,} of {self.rows:,} samples have no .{printable(name)} file: None there" for name, samples in lacking.items()]
+        out += [f"{count(files, 'file')} .{printable(name)} became .{printable(name.lower())}" for name, files in self.cases.items()]
         out += advice(list(self.fields))
         out += [f"left out: {count:,} ({reason}), the first is {self.first[reason]}" for reason, count in self.skipped.items()]
         return tuple(out)
@@ -89,7 +91,7 @@ class Job:
     fields: frozenset[str]
     converts: Mapping[str, tars.Convert]
     started: Mapping[str, tuple[Tally, Iterator[Sample[bytes]]]]
-    split: str | Mapping[str, str | None] | None
+    splits: Mapping[str, str | None]
     advance: Callable[[int], None]
 
 
@@ -144,10 +146,11 @@ def import_webdataset(
     names, path = expand(sources, allow_http), local_path(dst, "dst")
     chosen = None if fields is None else frozenset(fields)
     rules = Rules(key_fn, chosen, interleaved, duplicates, strict, keep_case, on_error, encoding, max_expansion, allow_http)
+    splits = splits_of(names, split, allow_http)
     for name in names:
         if not tars.is_stream(name):
             refuse_overlap(Path(name), path)
-    if decode in ("pil", "numpy", "torch"):
+    if decode in MODES:
         raise TypeError(f"decode={decode!r}: True, False or a list of extensions; pictures are decoded on read: AtlasDataset(path, decode={decode!r})")
     tars.refuse_text("decode", decode)
     tars.refuse_text("fields", fields)
@@ -161,7 +164,7 @@ def import_webdataset(
         absent = set() if streams or fields is None else set(fields) - set(tally.fields)
         if absent:
             cure = f"dry_run=True without fields= says which there are{tars.without_dot(min(absent), tally.fields)}"
-            raise SchemaError(f"{names[0]}: no sample of {counted(len(names), 'tar')} has a .{plain(min(absent))}; {cure}")
+            raise SchemaError(f"{names[0]}: no sample of {count(len(names), 'tar')} has a .{printable(min(absent))}; {cure}")
         tars.check_decode(decode, [*(fields or ()), *tally.fields], names[0])
         if dry_run:
             return report(path, names, [tally], start)
@@ -169,20 +172,31 @@ def import_webdataset(
         types = tars.column_types(names, heads, rules, every, decode, schema or {})
         columns = {KEY: "str"} | {field: tars.wrap(kind, tally.fields.get(field, 0), None if streams else tally.samples) for field, kind in types.items()}
         bar = stack.enter_context(Progress(None if streams else tally.samples, "converting", "samples", progress))
-        job = Job(rules, frozenset(every), tars.converters(every, decode, max_expansion=max_expansion), started, split, locked(bar.advance))
+        job = Job(rules, frozenset(every), tars.converters(every, decode, max_expansion=max_expansion), started, splits, locked(bar.advance))
         options: dict[str, Any] = {"block_size": block_size, "compression": compression, "access": access}
         if append:
             with AtlasDatasetWriter(path, shard_size, append=True, workers=workers, schema=None if path.exists() else columns, **options) as writer:
                 notes = [write_group(names, job, writer, Event())]
                 some_left(notes)
         else:
-            splits = dict(split) if isinstance(split, Mapping) else split
-            settings = [options, str(shard_size), splits, decode if isinstance(decode, bool) else sorted(decode), {n: str(t) for n, t in columns.items()}]
+            settings = [options, str(shard_size), decode if isinstance(decode, bool) else sorted(decode), {n: str(t) for n, t in columns.items()}]
             groups = group(names, parse_size(shard_size, "shard_size")[1] or 0)
-            parts = [Part([settings, told(rules), [tars.identity(name, allow_http) for name in one]], writes(one, job), is_tally) for one in groups]
+            same = [[[*tars.identity(name, allow_http), splits[name]] for name in one] for one in groups]
+            parts = [Part([settings, told(rules), of], writes(one, job), is_tally) for one, of in zip(groups, same, strict=True)]
             make = lambda number: AtlasDatasetWriter(path, shard_size, part=number, workers=1, schema=columns, **options)  # noqa: E731
             notes = write_parts(path, parts, make, overwrite=overwrite, resume=resume, workers=workers, check=some_left)
     return report(path, names, [Tally(**note) for note in notes], start)
+
+
+def splits_of(names: Sequence[str], split: str | Mapping[str, str | None] | None, allow_http: bool) -> dict[str, str | None]:
+    """The split of each tar. A mapping names tars as sources do: with ~, braces, folders."""
+    if not isinstance(split, Mapping):
+        return dict.fromkeys(names, split)
+    found = {name: one for source, one in split.items() for name in expand(source, allow_http)}
+    unknown = found.keys() - set(names)
+    if unknown:
+        raise ValueError(f"split={{{min(unknown)!r}: ...}}: is none of the {count(len(names), 'tar')} to be read")
+    return {name: found.get(name) for name in names}
 
 
 def look(
@@ -204,7 +218,7 @@ def look(
             bar.advance()
     if total.samples == 0:
         left = "; ".join(f"left out: {count:,} ({reason}), the first is {total.first[reason]}" for reason, count in total.skipped.items())
-        raise SchemaError(f"{names[0]}: no sample in {counted(len(names), 'tar')}; {left or 'no file is in there'}")
+        raise SchemaError(f"{names[0]}: no sample in {count(len(names), 'tar')}; {left or 'no file is in there'}")
     return total, started, head
 
 
@@ -254,15 +268,16 @@ def add(sample: Sample[bytes], job: Job, writer: AtlasDatasetWriter, tally: Tall
     """Adds a sample. One that cannot be stored is left out, or else refused; then nothing more is written, only looked at."""
     for field in sample.fields:
         if field not in job.fields:
-            raise SchemaError(f"{where}: sample {sample.key!r}: .{plain(field)} was in none of the first samples; name all extensions with fields=[...]")
+            raise SchemaError(f"{where}: sample {sample.key!r}: .{printable(field)} was in none of the first samples; name all extensions with fields=[...]")
     try:
         example = tars.to_example(sample, job.converts, where)
         if refusals.errors:
             return
         try:
-            writer.add_example(example, split=job.split.get(where) if isinstance(job.split, Mapping) else job.split)
-        except SchemaError as error:
-            raise SchemaError(f"{where}: {plain(sample.key)}: {error}; say what it is with schema=, or do not decode it") from error
+            writer.add_example(example, split=job.splits[where])
+        except (SchemaError, LimitError) as error:
+            cure = "; say what it is with schema=, or do not decode it" if isinstance(error, SchemaError) else ""
+            raise at_place(error, f"{where}: {printable(sample.key)}", cure) from error
     except (*tars.REFUSED, SchemaError) as error:
         if job.rules.on_error == "raise":
             refusals.add(error)

@@ -18,7 +18,7 @@ from atlas_ds.bridge.tar.archive import BLOCK
 from atlas_ds.bridge.webdataset import tars
 from atlas_ds.bridge.webdataset.in_place_lacks import LACKS
 from atlas_ds.bridge.webdataset.index import TarIndex, Version, index_of
-from atlas_ds.bridge.webdataset.samples import KEY, Rules, counted, plain
+from atlas_ds.bridge.webdataset.samples import KEY, Rules
 from atlas_ds.bridge.webdataset.urls import Sources, expand, is_remote
 from atlas_ds.dataset.place import add_note
 from atlas_ds.dataset.reader import Chain
@@ -27,12 +27,12 @@ from atlas_ds.dataset.views import compose, positions
 from atlas_ds.dataset.workers import for_data_loader
 from atlas_ds.errors import CorruptError, DatasetChanged, SchemaError, TruncatedError, UnsupportedError
 from atlas_ds.progress import Progress
-from atlas_ds.schema.pictures import need_pictures
+from atlas_ds.schema.pictures import MODES, need_pictures
 from atlas_ds.store.descriptors import add_cache, open_to_read, share
 from atlas_ds.store.remote import RemoteFile, look_up
+from atlas_ds.text import count, printable
 
 OPEN_FILES = 256
-PICTURES = ("pil", "numpy", "torch")  # ways to decode them
 Columns = tuple[tuple[str, int], ...]
 Wrong = tuple[int, str]  # byte, and what is wrong there
 
@@ -87,7 +87,7 @@ def open_tar(
     )
     pictures = decode if isinstance(decode, str) else None
     if pictures is not None:
-        if pictures not in PICTURES:
+        if pictures not in MODES:
             raise ValueError(f"decode={decode!r}: 'pil', 'numpy' or 'torch' decodes images, too; else True, or a list of extensions, such as ['cls', 'json']")
         need_pictures(pictures)
     values = decode if isinstance(decode, bool) else True if isinstance(decode, str) else tuple(decode)
@@ -115,8 +115,8 @@ class Opened:
         unknown = set(self.fields) - set(every)
         if unknown:
             name = min(unknown)
-            have = ", ".join(map(plain, every)) + tars.without_dot(name, every)
-            raise SchemaError(f"{opening.names[0]}: no tar has a .{plain(name)}; the fields are {have}")
+            have = ", ".join(map(printable, every)) + tars.without_dot(name, every)
+            raise SchemaError(f"{opening.names[0]}: no tar has a .{printable(name)}; the fields are {have}")
         tars.check_decode(opening.decode, every, opening.names[0])
         self.converts = tars.converters(self.fields, opening.decode, opening.pictures, opening.rules.max_expansion)
         self.empty: dict[str, object] = dict.fromkeys((KEY, *self.fields))
@@ -138,7 +138,7 @@ class Opened:
         for field, convert in self.values:
             if example[field] is not None:
                 name = self.opening.names[samples.tar_of(row)]
-                example[field] = convert(example[field], f"{name}: {plain(example[KEY])}.{plain(field)}")
+                example[field] = convert(example[field], f"{name}: {printable(example[KEY])}.{printable(field)}")
         return example
 
     def place_of(self, row: int) -> str:
@@ -299,8 +299,8 @@ class TarDataset(Views):
         return reopen, (self._opened.opening, self._opened.versions, None if whole else self._rows, self._function)
 
     def __repr__(self) -> str:
-        fields = ", ".join(map(plain, self.fields))
-        return f"TarDataset({counted(len(self), 'sample')} of {counted(len(self.tars), 'tar')}, {'fields ' + fields if fields else 'no fields'})"
+        fields = ", ".join(map(printable, self.fields))
+        return f"TarDataset({count(len(self), 'sample')} of {count(len(self.tars), 'tar')}, {'fields ' + fields if fields else 'no fields'})"
 
 
 def reopen(opening: Opening, versions: list[Version], rows: range | np.ndarray | None, function: Callable[[Any], Any] | None) -> TarDataset:

@@ -4,56 +4,42 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
+from atlas_ds.dataset import sequence
+
 CONVERT = "atlas.import_webdataset(ds.tars, path) makes a dataset, which has it"
 FIELDS = "ds.fields has the names of the fields"
-VALUES = 'a loop reads a field: [example["cls"] for example in ds]; open_tar(..., fields=["cls"]) reads nothing else; '
-BATCHES = "atlas.Loader(ds, batch_size=64) gives batches; "
+BATCHES = "atlas.Loader(ds, batch_size=64) gives batches; " + CONVERT
+VALUES = 'a loop reads a field: [example["cls"] for example in ds]; open_tar(..., fields=["cls"]) reads nothing else; ' + CONVERT
+FILES = "ds.tars has the files"
+IMAGES = 'open_tar(..., decode="torch") or "numpy" decodes images'
+FOR = {  # what datasets are told -> what tars are told
+    sequence.BATCHES: BATCHES,
+    sequence.ARROW: CONVERT,
+    sequence.MASK: "ds.select(rows) takes a list of rows or a mask, which a loop over ds makes; " + CONVERT,
+    sequence.COLUMNS: 'the fields are chosen with open_tar(..., fields=["jpg", "cls"]); ds.map(function) changes examples',
+}
 LACKS = MappingProxyType(
-    {
-        "batch": BATCHES + CONVERT,
-        "iter": BATCHES + CONVERT,
-        "batched": BATCHES + CONVERT,
-        "batches": BATCHES + CONVERT,
-        "column": VALUES + CONVERT,
-        "unique": VALUES + CONVERT,
-        "labels": VALUES + CONVERT,
-        "targets": VALUES + CONVERT,
-        "filter": "ds.select(rows) takes a list of rows or a mask, which a loop over ds makes; " + CONVERT,
-        "where": "ds.select(rows) takes a list of rows or a mask, which a loop over ds makes; " + CONVERT,
+    {name: FOR[text] for name, text in sequence.INSTEAD.items() if text in FOR}
+    | dict.fromkeys(("column", "unique", "labels", "targets", "classes", "class_to_idx"), VALUES)
+    | dict.fromkeys(("features", "columns", "column_names"), FIELDS)
+    | dict.fromkeys(("path", "paths", "shards", "urls"), FILES)
+    | dict.fromkeys(("with_format", "set_format", "to_tensor"), IMAGES)
+    | dict.fromkeys(("stats", "nbytes", "plain", "to_dict", "to_numpy", "to_arrow", "to_parquet"), CONVERT)
+    | {
+        "batch": BATCHES,
         "sort": "ds.select(rows) takes rows in any order; " + CONVERT,
         "schema": "its fields have no types before they are converted: " + FIELDS + "; " + CONVERT,
-        "features": FIELDS,
-        "columns": FIELDS,
-        "column_names": FIELDS,
         "keys": FIELDS + '; the key of a sample is ds[i]["__key__"]',
         "dtypes": FIELDS + "; " + CONVERT,
         "num_columns": "len(ds.fields), and __key__",
         "shape": "len(ds) and len(ds.fields)",
         "info": "ds.tars and ds.fields",
-        "stats": CONVERT,
         "size": "len(ds) is the samples; " + CONVERT,
-        "nbytes": CONVERT,
-        "path": "ds.tars has the files",
-        "paths": "ds.tars has the files",
-        "shards": "ds.tars has the files",
-        "urls": "ds.tars has the files",
         "metadata": "tars have none; " + CONVERT,
         "splits": "tars have none: ds.split(0.8, seed=0) makes parts",
-        "classes": VALUES + CONVERT,
-        "class_to_idx": VALUES + CONVERT,
-        "with_format": 'open_tar(..., decode="torch") or "numpy" decodes images',
-        "set_format": 'open_tar(..., decode="torch") or "numpy" decodes images',
-        "to_tensor": 'open_tar(..., decode="torch") decodes images',
         "decode": 'it is an argument of open_tar: decode=True, "pil", "numpy" or "torch"',
         "to_tuple": 'ds.map(lambda example: (example["jpg"], example["cls"]))',
         "rename": "ds.map(function) changes examples",
-        "plain": CONVERT,
-        "to_dict": CONVERT,
-        "to_numpy": CONVERT,
-        "to_arrow": CONVERT,
-        "to_parquet": CONVERT,
-        "to_pandas": CONVERT,
-        "to_polars": CONVERT,
     }
 )
 """A name -> why it is not there, and what to use."""

@@ -12,6 +12,7 @@ from atlas_ds.bridge.compression.reading import MAX_EXPANSION
 from atlas_ds.bridge.refusals import MOST
 from atlas_ds.bridge.tar.archive import Member, Tar
 from atlas_ds.errors import AtlasError, LimitError, SchemaError
+from atlas_ds.text import printable
 
 KEY = "__key__"
 LITTER = "left by macOS: ._*, .DS_Store, __MACOSX"
@@ -43,16 +44,6 @@ def split_name(name: str) -> tuple[str, str] | None:
 def is_mac_litter(name: str) -> bool:
     """Whether macOS or Finder put a member there beside the data: attributes of a file as a file (AppleDouble), and what they keep of a folder."""
     return ("._" in name or "__MACOSX/" in name or "/." in name or name[:1] == ".") and MAC_LITTER.search(name) is not None
-
-
-def counted(count: int, noun: str) -> str:
-    """A number with its noun: 1 tar, 2 tars."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def plain(text: str) -> str:
-    """A name as it may be shown: one that could move a terminal's cursor, or turn text around, is escaped."""
-    return text if text.isprintable() else repr(text)[1:-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +155,7 @@ def runs(tar: Tar, rules: Rules, tally: Tally, load: Callable[[Member], T]) -> I
             raise too_many(tar, key)
         if name in fields:
             refuse_duplicate(f"{tar.where}: byte {member.header}: {member.name!r}", name, rules)
-            tally.skip("field twice in a sample", f"{tar.where}: {plain(member.name)}")
+            tally.skip("field twice in a sample", f"{tar.where}: {printable(member.name)}")
             if rules.duplicates == "first":
                 continue
         tally.files += 1
@@ -181,16 +172,16 @@ def too_many(tar: Tar, key: str) -> LimitError:
 def place_of(tar: Tar, member: Member, rules: Rules, tally: Tally) -> tuple[str, str] | None:
     """(key, field) of a member that is wanted."""
     if member.kind != "file":
-        tally.skip(f"no file: {member.kind}", f"{tar.where}: {plain(member.name)}")
+        tally.skip(f"no file: {member.kind}", f"{tar.where}: {printable(member.name)}")
         return None
     if rules.key_fn is None and is_mac_litter(member.name):
-        tally.skip(LITTER, f"{tar.where}: {plain(member.name)}")
+        tally.skip(LITTER, f"{tar.where}: {printable(member.name)}")
         return None
     place = (rules.key_fn or split_name)(member.name)
     if place is None:
         if rules.strict:
             raise SchemaError(f"{tar.where}: byte {member.header}: {member.name!r} has no extension, so it is no field; rename it, or give key_fn=")
-        tally.skip("no extension", f"{tar.where}: {plain(member.name)}")
+        tally.skip("no extension", f"{tar.where}: {printable(member.name)}")
         return None
     key, extension = place
     name = extension if rules.keep_case else extension.lower()
@@ -241,7 +232,7 @@ def merged(tar: Tar, found: Iterator[Sample[T]], rules: Rules, tally: Tally) -> 
         for name, value in sample.fields.items():
             if name in fields:
                 refuse_duplicate(f"{tar.where}: key {sample.key!r}", name, rules)
-                tally.skip("field twice in a sample", f"{tar.where}: {plain(sample.key)}.{plain(name)}")
+                tally.skip("field twice in a sample", f"{tar.where}: {printable(sample.key)}.{printable(name)}")
             if name not in fields or rules.duplicates == "last":
                 fields[name] = value
     return [Sample(key, fields) for key, fields in by_key.items()]

@@ -15,7 +15,7 @@ from atlas_ds.bridge.opening import unreadable
 from atlas_ds.bridge.tar.archive import Member, Tar, open_tar_file, tar_of
 from atlas_ds.bridge.values.by_extension import decode_value, value_spec
 from atlas_ds.bridge.values.media import kind_of, sniff
-from atlas_ds.bridge.webdataset.samples import KEY, Rules, Sample, Tally, plain, samples
+from atlas_ds.bridge.webdataset.samples import KEY, Rules, Sample, Tally, samples
 from atlas_ds.bridge.webdataset.urls import is_remote
 from atlas_ds.dataset.kinds import KINDS
 from atlas_ds.dataset.kinds import kind_of as file_kind_of
@@ -26,7 +26,7 @@ from atlas_ds.schema.pictures import decode_image
 from atlas_ds.schema.types import media, nullable
 from atlas_ds.schema.values import Media
 from atlas_ds.store.remote import look_up
-from atlas_ds.text import named
+from atlas_ds.text import named, printable
 
 STDIN = "-"
 TYPE_SAMPLES = 1024  # that the type of decoded arrays is told from
@@ -150,7 +150,7 @@ def refuse_text(option: str, value: object) -> None:
 
 def without_dot(name: str, known: Collection[str]) -> str:
     """A hint for an extension that was written with its dot."""
-    return f"; write {plain(name[1:])!r}, without the dot" if name[:1] == "." and name[1:] in known else ""
+    return f"; write {printable(name[1:])!r}, without the dot" if name[:1] == "." and name[1:] in known else ""
 
 
 def check_decode(decode: bool | Sequence[str], fields: Iterable[str], where: str) -> None:
@@ -158,8 +158,8 @@ def check_decode(decode: bool | Sequence[str], fields: Iterable[str], where: str
     known = {name: None for field in fields for name in (field, last(field))}
     unknown = [] if isinstance(decode, bool) else [name for name in decode if name not in known]
     if unknown:
-        others = ", ".join(map(plain, sorted(known)))
-        raise SchemaError(f"{where}: decode= names .{plain(unknown[0])}, which no sample has; the extensions are {others}{without_dot(unknown[0], known)}")
+        others = ", ".join(map(printable, sorted(known)))
+        raise SchemaError(f"{where}: decode= names .{printable(unknown[0])}, which no sample has; the extensions are {others}{without_dot(unknown[0], known)}")
 
 
 def is_decoded(field: str, decode: bool | Sequence[str]) -> bool:
@@ -186,7 +186,7 @@ def to_example(sample: Sample[bytes], converts: Mapping[str, Convert], where: st
     example: Example = {KEY: sample.key}
     for field, data in sample.fields.items():
         convert = converts.get(field)
-        example[field] = data if convert is None else convert(data, f"{where}: {plain(sample.key)}.{plain(field)}")
+        example[field] = data if convert is None else convert(data, f"{where}: {printable(sample.key)}.{printable(field)}")
     return example
 
 
@@ -203,7 +203,7 @@ def column_types(
     seen = look_for(names, heads, rules, unknown) if unknown else {}
     for field in unknown:
         if not seen[field]:
-            raise SchemaError(f"{names[0]}: no .{plain(field)} was read from which to tell its type; give it: schema={{{field!r}: ...}}")
+            raise SchemaError(f"{names[0]}: no .{printable(field)} was read from which to tell its type; give it: schema={{{field!r}: ...}}")
         types[field] = infer_schema([{field: value} for value in seen[field]])[field]
     return types
 
@@ -218,7 +218,7 @@ def look_for(names: Sequence[str], heads: Sequence[Sample[bytes]], rules: Rules,
             total += 1
             for field in fields & sample.fields.keys():
                 try:
-                    seen[field].append(decoder(field, rules.max_expansion)(sample.fields[field], f"{name}: {plain(sample.key)}.{plain(field)}"))
+                    seen[field].append(decoder(field, rules.max_expansion)(sample.fields[field], f"{name}: {printable(sample.key)}.{printable(field)}"))
                 except REFUSED as error:  # named, or left out, when all values are read
                     refused = refused or error
             if number >= TYPE_SAMPLES_PER_TAR and all(seen.values()):

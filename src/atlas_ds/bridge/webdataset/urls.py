@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from atlas_ds.bridge.tar.names import TAR
 from atlas_ds.dataset.manifest import NAME
 from atlas_ds.dataset.strangers import names_in, strange_folder
 from atlas_ds.errors import AtlasError, LimitError, UnsupportedError
+from atlas_ds.store.paths import TAR
 from atlas_ds.store.remote import check_scheme
 from atlas_ds.text import printable, quoted
 
