@@ -105,12 +105,12 @@ def main() -> None:
 
     network = make_network()
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
-    loader = atlas.Loader(train_set, batch_size=256, tail="short")
+    loader = atlas.Loader(train_set, batch_size=256, last_batch="short")
     train(network, optimizer, loader, steps=100)
     state = loader.state_dict()  # with a checkpoint, it would be saved beside the weights
     print(f"stop    after 100 batches; the state is {len(json.dumps(state))} bytes")
 
-    loader = atlas.Loader(train_set, batch_size=256, tail="short")  # as after a crash
+    loader = atlas.Loader(train_set, batch_size=256, last_batch="short")  # as after a crash
     loader.load_state_dict(state)
     print(f"resume  {len(loader)} batches of the epoch are left")
     train(network, optimizer, loader)

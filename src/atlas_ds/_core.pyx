@@ -211,7 +211,7 @@ def train_dictionary(const uint8_t[::1] samples, const size_t[::1] sizes, size_t
 
 @cython.final
 cdef class Shard:
-    """One opened shard over a span of memory that holds all of it (or will, where a filler is at work).
+    """One opened shard over a span of memory that holds all of it (or will, where a filling is at work).
 
     span: any object with a buffer; it is held for as long as anything points into it. whole: the first bytes are there too, so
     that the header can be checked. cut: a repairer's view, see atlas.h.
@@ -559,7 +559,7 @@ cdef dict _SCALAR_KINDS = {
 cdef class Node:
     """A field (or the whole example) compiled: how to build it from views of leaves, and how to take it apart."""
     cdef Kind kind
-    cdef int slot            # of its first own leaf in the program, -1 if it has none
+    cdef int slot            # of its first own leaf in the projection, -1 if it has none
     cdef int ndim            # K_ARRAY; K_TENSOR (-1: differs)
     cdef int typenum
     cdef bint bfloat16
@@ -628,7 +628,7 @@ cdef Node make_root(object schema, dict slots):
 
 
 @cython.final
-cdef class Program:
+cdef class Projection:
     """A schema (or some of its columns) compiled against the positions of its leaves in the leaf table."""
     cdef Node root
     cdef uint32_t *leaves
@@ -929,10 +929,10 @@ cdef void look_up(void *given) noexcept nogil:
 
 
 @cython.final
-cdef class Table:
+cdef class ShardSet:
     """Shards one after another. opener(k) gives Shard k when it is first needed.
 
-    guard: None where all bytes of a span are always there (mmap); else an object with enter(rows, table, program) -> token and
+    guard: None where all bytes of a span are always there (mmap); else an object with enter(rows, shard_set, projection) -> token and
     exit(token), between which the bytes of those rows stay.
     """
     cdef atlas_set c
@@ -1045,15 +1045,15 @@ cdef class Table:
         at.piece, at.per = count, 0
         return self.read_alone(context, &at)
 
-    cdef int read_one(self, Context context, Program program, const int64_t *row) except -1:
+    cdef int read_one(self, Context context, Projection projection, const int64_t *row) except -1:
         """As read_views for one row, with nothing in between: others are not let run, and no work is shared."""
         cdef atlas_error error
         cdef int status
-        context.room(program.leaf_count)
+        context.room(projection.leaf_count)
         error.shard = 0
         while True:
             context.c.used = 0
-            status = atlas_views(&context.c, &self.c, row, 1, NULL, 1, program.leaves, program.leaf_count, context.views, &error)
+            status = atlas_views(&context.c, &self.c, row, 1, NULL, 1, projection.leaves, projection.leaf_count, context.views, &error)
             if self.settled(context, status, &error):
                 return 0
 
@@ -1097,7 +1097,7 @@ cdef class Table:
         """In which order to go through rows so that each page is decoded once; None where pages are not compressed as a whole."""
         return np.argsort(rows, kind="stable").astype(np.int64, copy=False) if self.page_coded else None
 
-    cdef object example(self, Program program, int64_t row):
+    cdef object example(self, Projection projection, int64_t row):
         cdef Context context
         cdef size_t k = 0
         cdef object token = None
@@ -1106,30 +1106,30 @@ cdef class Table:
         if self.shards[k] == NULL:
             self.shard(k)
         if self.guard is not None:
-            token = self.guard.enter(np.array([row]), self, program)
+            token = self.guard.enter(np.array([row]), self, projection)
         context = self.take()
         try:
-            self.read_one(context, program, &row)
-            return self.build_row(context, program, 1, 0, k, row)
+            self.read_one(context, projection, &row)
+            return self.build_row(context, projection, 1, 0, k, row)
         finally:
             self.give(context)
             if token is not None:
                 self.guard.exit(token)
 
-    cdef object build_row(self, Context context, Program program, size_t count, size_t i, size_t k, int64_t row):
+    cdef object build_row(self, Context context, Projection projection, size_t count, size_t i, size_t k, int64_t row):
         """Row of shard k, whose views are the i-th of count."""
         try:
             if self.copy or self.guard is not None:
-                example = build(context, program.root, context.views, count, i, None)
+                example = build(context, projection.root, context.views, count, i, None)
                 context.finish_copies()
                 return example
-            return self.build_shared(context, program, count, i, k)
+            return self.build_shared(context, projection, count, i, k)
         except (UnicodeDecodeError, errors.CorruptError) as cause:
             raise damaged_value(cause, self.where(k), row - self.c.starts[k]) from cause
         finally:
             context.delayed = 0
 
-    cdef object build_shared(self, Context context, Program program, size_t count, size_t i, size_t k):
+    cdef object build_shared(self, Context context, Projection projection, size_t count, size_t i, size_t k):
         """An example whose values lie in the span where they can; those that were decoded are moved to memory of their own."""
         cdef Shard shard = <Shard>self.opened[k]
         cdef const uint8_t *base = shard.c.base
@@ -1137,46 +1137,46 @@ cdef class Table:
         cdef atlas_view *view
         cdef size_t l, total = 0, at = 0
         cdef uint8_t *room
-        for l in range(<size_t>program.leaf_count):
+        for l in range(<size_t>projection.leaf_count):
             view = &context.views[l * count + i]
             if view.data != NULL and not (base <= view.data < end):
                 total += (view.size + 63) & ~<size_t>63
         if total == 0:
-            return build(context, program.root, context.views, count, i, shard)
+            return build(context, projection.root, context.views, count, i, shard)
         keep = np.empty(total + 64, np.uint8)
         room = <uint8_t *>cnp.PyArray_DATA(<cnp.ndarray>keep)
         room += (64 - <size_t>room % 64) % 64
-        for l in range(<size_t>program.leaf_count):
+        for l in range(<size_t>projection.leaf_count):
             view = &context.views[l * count + i]
             if view.data != NULL and not (base <= view.data < end):
                 memcpy(room + at, view.data, view.size)
                 view.data = room + at
                 at += (view.size + 63) & ~<size_t>63
-        return build(context, program.root, context.views, count, i, (shard, keep))
+        return build(context, projection.root, context.views, count, i, (shard, keep))
 
     def shard_numbers(self, rows):
-        """The shard of each table row."""
+        """The shard of each shard_set row."""
         return np.searchsorted(self.starts, rows, "right") - 1
 
     def first_row(self, size_t k):
         return self.c.starts[k]
 
-    def groups_of(self, Program program, size_t k):
-        """The groups of shard k that a program reads, as {group: (rows_per_block, first_block)}."""
+    def groups_of(self, Projection projection, size_t k):
+        """The groups of shard k that a projection reads, as {group: (rows_per_block, first_block)}."""
         cdef Shard shard = <Shard>self.shard(k)
         cdef int i
         cdef atlas_leaf *leaf
         out = {}
-        for i in range(program.leaf_count):
-            leaf = &shard.c.leaves[program.leaves[i]]
+        for i in range(projection.leaf_count):
+            leaf = &shard.c.leaves[projection.leaves[i]]
             out[leaf.group] = (leaf.rows_per_block, leaf.first_block)
         return out
 
-    def examples(self, Program program, cnp.ndarray rows, bint own_bytes=False):
+    def examples(self, Projection projection, cnp.ndarray rows, bint own_bytes=False):
         """The examples of some rows (int64), as a list. own_bytes: bytes are bytes, even where copy=False makes everything a view."""
-        return self._list(program, np.ascontiguousarray(rows, np.int64), own_bytes)
+        return self._list(projection, np.ascontiguousarray(rows, np.int64), own_bytes)
 
-    cdef list _list(self, Program program, cnp.ndarray rows, bint own_bytes):
+    cdef list _list(self, Projection projection, cnp.ndarray rows, bint own_bytes):
         cdef size_t count = rows.shape[0], i, k = 0
         cdef const int64_t *p = <const int64_t *>cnp.PyArray_DATA(rows)
         cdef Context context
@@ -1186,16 +1186,16 @@ cdef class Table:
             return out
         self.open_for(p, count)
         if self.guard is not None:
-            token = self.guard.enter(rows, self, program)
+            token = self.guard.enter(rows, self, projection)
         order = self.order_of(rows)
         context = self.take()
         context.own_bytes = own_bytes
         try:
-            self.read_views(context, program.leaves, program.leaf_count, p, count, data_or_null(order), False)
+            self.read_views(context, projection.leaves, projection.leaf_count, p, count, data_or_null(order), False)
             for i in range(count):
                 if p[i] < self.c.starts[k] or p[i] >= self.c.starts[k + 1]:
                     k = self.locate(p[i])
-                out.append(self.build_row(context, program, count, i, k, p[i]))
+                out.append(self.build_row(context, projection, count, i, k, p[i]))
         finally:
             context.own_bytes = False
             context.trim()
@@ -1204,7 +1204,7 @@ cdef class Table:
                 self.guard.exit(token)
         return out
 
-    def chunk_rows(self, Program program):
+    def chunk_rows(self, Projection projection):
         """Rows that iteration reads at a time: about 4 MiB of raw data, at most 64 (what was decoded is still in the cache when examples are
         made of it), or 256 where a helper shares the work (which has to wake up)."""
         cdef uint64_t raw = 0, rows = 0
@@ -1212,24 +1212,24 @@ cdef class Table:
         cdef uint64_t most = 64
         for k in range(self.c.count):
             if self.shards[k] != NULL:
-                if not helper_off and has_coded(self.shards[k], program.leaves, program.leaf_count):
+                if not helper_off and has_coded(self.shards[k], projection.leaves, projection.leaf_count):
                     most = 256
                 raw += self.shards[k].raw_bytes
                 rows += self.shards[k].rows
         return max(1, min(most, READ_CHUNK * rows // max(raw, 1))) if rows else most
 
-    def block_rows(self, Program program, int64_t row):
+    def block_rows(self, Projection projection, int64_t row):
         """(first row of row's shard, rows per block of its page-coded leaf with the smallest blocks, or 0)."""
         cdef size_t k = self.locate(row)
         cdef Shard shard = <Shard>self.shard(k)
-        return self.c.starts[k], least_coded(&shard.c, program.leaves, program.leaf_count)
+        return self.c.starts[k], least_coded(&shard.c, projection.leaves, projection.leaf_count)
 
     @property
     def blocks_at_once(self):
         """Blocks that iteration reads at a time where pages are decoded as a whole: one for each thread that shares the work."""
         return 1 if helper_off else 2
 
-    def batch(self, Program program, cnp.ndarray rows, out=None, bint alone=False):
+    def batch(self, Projection projection, cnp.ndarray rows, out=None, bint alone=False):
         """Columns of some rows (int64): nested as an example is. out: {path: array} to fill instead of new ones. alone: without a helper."""
         cdef const int64_t *p
         cdef object token = None
@@ -1238,10 +1238,10 @@ cdef class Table:
         p = <const int64_t *>cnp.PyArray_DATA(rows)
         self.open_for(p, rows.shape[0])
         if self.guard is None:
-            return Batch(self, program, rows, out, alone).read()
-        token = self.guard.enter(rows, self, program)
+            return Batch(self, projection, rows, out, alone).read()
+        token = self.guard.enter(rows, self, projection)
         try:
-            return Batch(self, program, rows, out, alone).read()
+            return Batch(self, projection, rows, out, alone).read()
         finally:
             self.guard.exit(token)
 
@@ -1259,8 +1259,8 @@ cdef void copy_views(char **to, const atlas_view *views, size_t count) noexcept 
 @cython.final
 cdef class Batch:
     """One batch being read: first all fixed leaves in one call, then all variable leaves in one call."""
-    cdef Table table
-    cdef Program program
+    cdef ShardSet shard_set
+    cdef Projection projection
     cdef cnp.ndarray rows
     cdef size_t count
     cdef object out
@@ -1270,29 +1270,29 @@ cdef class Batch:
     cdef list place       # of each slot: its run in the views of variable leaves
     cdef Context context
 
-    def __cinit__(self, Table table, Program program, cnp.ndarray rows, out, bint alone):
-        self.table = table
-        self.program = program
+    def __cinit__(self, ShardSet shard_set, Projection projection, cnp.ndarray rows, out, bint alone):
+        self.shard_set = shard_set
+        self.projection = projection
         self.rows = rows
         self.count = rows.shape[0]
         self.out = out
         self.alone = alone
-        self.arrays = [None] * program.leaf_count
-        self.nulls = [None] * program.leaf_count
-        self.place = [-1] * program.leaf_count
+        self.arrays = [None] * projection.leaf_count
+        self.nulls = [None] * projection.leaf_count
+        self.place = [-1] * projection.leaf_count
 
     def read(self):
-        cdef Context context = self.table.take()
+        cdef Context context = self.shard_set.take()
         self.context = context
         try:
-            order = self.table.order_of(self.rows)
-            self.allocate(self.program.root.children, "")
+            order = self.shard_set.order_of(self.rows)
+            self.allocate(self.projection.root.children, "")
             self.gather(data_or_null(order))
             self.views(data_or_null(order))
-            return self.whole(self.program.root)
+            return self.whole(self.projection.root)
         finally:
             context.trim()
-            self.table.give(context)
+            self.shard_set.give(context)
 
     cdef int allocate(self, list nodes, str prefix) except -1:
         cdef Node node
@@ -1331,16 +1331,16 @@ cdef class Batch:
         cdef size_t used = 0
         cdef cnp.ndarray target
         cdef const int64_t *rows = <const int64_t *>cnp.PyArray_DATA(self.rows)
-        if self.program.leaf_count > 16:
-            columns = <atlas_column *>PyMem_RawMalloc(self.program.leaf_count * sizeof(atlas_column))
+        if self.projection.leaf_count > 16:
+            columns = <atlas_column *>PyMem_RawMalloc(self.projection.leaf_count * sizeof(atlas_column))
             if columns == NULL:
                 raise MemoryError
         try:
-            for l in range(self.program.leaf_count):
+            for l in range(self.projection.leaf_count):
                 if self.arrays[l] is None:
                     continue
                 target = <cnp.ndarray>self.arrays[l]
-                columns[used].leaf = self.program.leaves[l]
+                columns[used].leaf = self.projection.leaves[l]
                 columns[used].out = <uint8_t *>cnp.PyArray_DATA(target)
                 columns[used].stride = <uint64_t>(cnp.PyArray_NBYTES(target)) // self.count if self.count else 0
                 columns[used].nulls = <uint8_t *>cnp.PyArray_DATA(<cnp.ndarray>self.nulls[l]) if self.nulls[l] is not None else NULL
@@ -1351,8 +1351,8 @@ cdef class Batch:
             while True:
                 self.context.c.used = 0
                 with nogil:
-                    status = atlas_gather(&self.context.c, &self.table.c, rows, self.count, order, columns, used, &error)
-                if self.table.settled(self.context, status, &error):
+                    status = atlas_gather(&self.context.c, &self.shard_set.c, rows, self.count, order, columns, used, &error)
+                if self.shard_set.settled(self.context, status, &error):
                     return 0
         finally:
             if columns != stack:
@@ -1361,17 +1361,17 @@ cdef class Batch:
     cdef int views(self, const int64_t *order) except -1:
         cdef int l
         cdef size_t used = 0
-        cdef uint32_t *wanted = <uint32_t *>PyMem_RawMalloc(4 * self.program.leaf_count + 4)
+        cdef uint32_t *wanted = <uint32_t *>PyMem_RawMalloc(4 * self.projection.leaf_count + 4)
         if wanted == NULL:
             raise MemoryError
         try:
-            for l in range(self.program.leaf_count):
+            for l in range(self.projection.leaf_count):
                 if self.arrays[l] is None:
                     self.place[l] = used
-                    wanted[used] = self.program.leaves[l]
+                    wanted[used] = self.projection.leaves[l]
                     used += 1
             if used and self.count:
-                self.table.read_views(self.context, wanted, used, <const int64_t *>cnp.PyArray_DATA(self.rows), self.count, order, self.alone)
+                self.shard_set.read_views(self.context, wanted, used, <const int64_t *>cnp.PyArray_DATA(self.rows), self.count, order, self.alone)
         finally:
             PyMem_RawFree(wanted)
         return 0
@@ -1379,8 +1379,8 @@ cdef class Batch:
     cdef object damage(self, object cause, size_t i):
         """The error of the value in row i of the batch."""
         cdef int64_t row = (<const int64_t *>cnp.PyArray_DATA(self.rows))[i]
-        cdef size_t k = self.table.locate(row)
-        return damaged_value(cause, self.table.where(k), row - self.table.c.starts[k])
+        cdef size_t k = self.shard_set.locate(row)
+        return damaged_value(cause, self.shard_set.where(k), row - self.shard_set.c.starts[k])
 
     cdef atlas_view *run(self, int slot):
         return self.context.views + <size_t>self.place[slot] * self.count
@@ -1500,23 +1500,23 @@ cdef object check_out(object given, str path, tuple shape, Node node):
 
 
 cdef class Rows:
-    """A sequence of rows of a table: all of them, every step-th, or those of an index array. The base of every dataset and view.
+    """A sequence of rows of a shard_set: all of them, every step-th, or those of an index array. The base of every dataset and view.
 
     ds[i] with an int is answered here; any other key goes to the method _select of the subclass, and where convert is not None
     each example passes through it; the method _failed(error, row) is told of an error in that.
     """
-    cdef readonly Table table
-    cdef readonly Program program
+    cdef readonly ShardSet shard_set
+    cdef readonly Projection projection
     cdef readonly object convert
     cdef object indices
     cdef const int64_t *index
     cdef int64_t start, step
     cdef Py_ssize_t count
 
-    def _bind(self, Table table, Program program, rows, convert=None):
-        """rows: a range, or a one-dimensional int64 array of rows of the table."""
-        self.table = table
-        self.program = program
+    def _bind(self, ShardSet shard_set, Projection projection, rows, convert=None):
+        """rows: a range, or a one-dimensional int64 array of rows of the shard_set."""
+        self.shard_set = shard_set
+        self.projection = projection
         self.convert = convert
         self.count = len(rows)
         if isinstance(rows, range):
@@ -1529,7 +1529,7 @@ cdef class Rows:
 
     @property
     def rows(self):
-        """What _bind was given: the rows of the table that this sequence shows."""
+        """What _bind was given: the rows of the shard_set that this sequence shows."""
         return self.indices if self.indices is not None else range(self.start, self.start + self.step * self.count, self.step)
 
     def __len__(self):
@@ -1546,8 +1546,8 @@ cdef class Rows:
                 raise IndexError(f"row {key} is out of range for {self.count} rows")
             row = self.index[i] if self.index != NULL else self.start + self.step * i
             if self.convert is None:
-                return self.table.example(self.program, row)
-            example = self.table.example(self.program, row)
+                return self.shard_set.example(self.projection, row)
+            example = self.shard_set.example(self.projection, row)
             try:
                 return self.convert(example)
             except Exception as error:
@@ -1556,7 +1556,7 @@ cdef class Rows:
         return self._select(key)
 
     def rows_at(self, indices):
-        """Table rows (int64) of what a user gives as indices; IndexError if one is out of range."""
+        """Rows of the set (int64) of what a user gives as indices; IndexError if one is out of range."""
         cdef cnp.ndarray given, out
         cdef const int64_t *p
         cdef int64_t *q
@@ -1577,7 +1577,7 @@ cdef class Rows:
         return out
 
     def _rows_of(self, cnp.ndarray at):
-        """Table rows of positions (int64, already in range)."""
+        """rows of the set of positions (int64, already in range)."""
         if self.indices is not None:
             return self.indices[at]
         return at * self.step + self.start if self.step != 1 or self.start != 0 else at
@@ -1586,7 +1586,7 @@ cdef class Rows:
 # --- writing ---------------------------------------------------------------------
 
 cdef enum:
-    FULL_GROUP = 2  # what Intake.append says: a group has too many bytes for its rows
+    FULL_GROUP = 2  # what RowBuilder.append says: a group has too many bytes for its rows
     PLANNABLE = 3   # there are enough rows to make a plan from
     NO_ROOM = 4     # the row was not taken: with it a page, or a block, would be larger than a reader takes
     MOST_APART = 63 # columns that make_groups gives a group of their own, at most
@@ -1831,7 +1831,7 @@ cdef class Column:
 
 
 @cython.final
-cdef class Intake:
+cdef class RowBuilder:
     """Takes examples apart into columns. What does not fit raises SchemaError and leaves no trace."""
     cdef Node root
     cdef list columns        # of each leaf, in the order of the leaf table
@@ -1986,7 +1986,7 @@ cdef class Intake:
                 column.truncate(<size_t>(self.rows - <uint64_t>self.cut_rows[g]))
         return 0
 
-    def cut(self, int g, size_t rows, Plan plan):
+    def cut(self, int g, size_t rows, PageSpecs plan):
         """Takes the next rows of a group as a Block. settle() must follow before anything is appended."""
         cdef Block block = Block.__new__(Block)
         cdef Column column
@@ -2210,7 +2210,7 @@ cdef class Intake:
 
 
 @cython.final
-cdef class Plan:
+cdef class PageSpecs:
     """How the leaves of a shard are stored: of each leaf its group, codec and dictionary; shared by the blocks of the shard."""
     cdef atlas_page_in *pages   # of all groups, group after group
     cdef readonly object specs
@@ -2265,7 +2265,7 @@ cdef class Block:
     """Rows of a group on their way into the file: first columns, after encode() a chunk (a buffer, padded to 64 bytes)."""
     cdef Buffer *buffers
     cdef size_t count
-    cdef Plan plan
+    cdef PageSpecs plan
     cdef atlas_page_in *pages
     cdef uint8_t *out
     cdef uint64_t out_size
@@ -2276,7 +2276,7 @@ cdef class Block:
     cdef readonly uint32_t raw_bytes
     cdef readonly object failure
 
-    cdef int prepare(self, Plan plan, int group, size_t count, uint64_t rows, uint64_t first_row) except -1:
+    cdef int prepare(self, PageSpecs plan, int group, size_t count, uint64_t rows, uint64_t first_row) except -1:
         self.plan, self.group, self.count, self.rows, self.first_row = plan, group, count, rows, first_row
         self.buffers = <Buffer *>PyMem_RawCalloc(count, sizeof(Buffer))
         self.pages = <atlas_page_in *>PyMem_RawCalloc(count, sizeof(atlas_page_in))
@@ -2643,7 +2643,7 @@ cdef class Windows:
 
 
 @cython.final
-cdef class MixSlots:
+cdef class MixOrder:
     """Which dataset has its turn, by whole weights, from the mix's position origin on. One thread at a time: it keeps a block open."""
     cdef atlas_mix c
     cdef tuple held

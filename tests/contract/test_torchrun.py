@@ -98,7 +98,7 @@ def torn(folder: Path, sizes: list[int], moments: list[float], order: dict[str, 
     """Runs the job with so many ranks each time, kills each but the last so many seconds after it began to train, checks everything. How
     often it was killed at work, and how many states were saved."""
     write(folder / "data", [{"id": i, "twice": 2 * i} for i in range(ROWS)], shard_size=200, block_size=16)
-    options = {"global_batch_size": batch, "seed": 3, "tail": "short", "num_threads": 2, "prefetch": "16KB", **order}
+    options = {"global_batch_size": batch, "seed": 3, "last_batch": "short", "num_threads": 2, "prefetch": "16KB", **order}
     whole = read(Loader(AtlasDataset(folder / "data"), **options), batch)
     for epoch in range(EPOCHS):
         assert sorted(row for (e, _), rows in whole.items() if e == epoch for row in rows) == list(range(ROWS))

@@ -33,19 +33,19 @@ class Rows:
 @st.composite
 def samplers(draw: st.DrawFn) -> dict[str, Any]:
     shuffle = draw(st.sampled_from(["exact", "window", False]))
-    options = {"dataset": Rows(draw(CHUNKS)), "shuffle": shuffle, "seed": draw(WORDS), "stream": draw(WORDS)}
+    options = {"dataset": Rows(draw(CHUNKS)), "shuffle": shuffle, "seed": draw(WORDS), "substream": draw(WORDS)}
     if shuffle == "window":
         options |= {"lanes": draw(st.integers(1, 30)), "window": draw(st.integers(1, 9))}
     return options
 
 
-def epoch_in_pieces(options: dict[str, Any], stops: list[tuple[int, int, int]], tail: str) -> list[int]:
+def epoch_in_pieces(options: dict[str, Any], stops: list[tuple[int, int, int]], last_batch: str) -> list[int]:
     """The rows of an epoch; each stop is (ranks, rows of a rank, steps) until the next. Pads are cut by counting rows."""
     rows, state, found, turn = len(options["dataset"]), None, [], 0
     while len(found) < rows:
         size, of_rank, steps = stops[turn % len(stops)]
         turn += 1
-        run = [Sampler(batch_size=of_rank, rank=rank, world_size=size, tail=tail, **options) for rank in range(size)]
+        run = [Sampler(batch_size=of_rank, rank=rank, world_size=size, last_batch=last_batch, **options) for rank in range(size)]
         for sampler in run:
             if state is not None:
                 sampler.load_state_dict(json.loads(state))
@@ -65,25 +65,25 @@ def epoch_in_pieces(options: dict[str, Any], stops: list[tuple[int, int, int]], 
 STOPS = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 8), st.integers(1, 9)), min_size=1, max_size=5)
 
 
-def check_chain(options: dict[str, Any], stops: list[tuple[int, int, int]], tail: str) -> None:
+def check_chain(options: dict[str, Any], stops: list[tuple[int, int, int]], last_batch: str) -> None:
     rows = len(options["dataset"])
-    found = epoch_in_pieces(options, stops, tail)
-    if tail != "drop":
+    found = epoch_in_pieces(options, stops, last_batch)
+    if last_batch != "drop":
         assert sorted(found) == list(range(rows))
     assert len(set(found)) == len(found)
 
 
 @given(samplers(), STOPS, st.sampled_from(["short", "drop", "pad"]))
 @settings(max_examples=60, deadline=None)
-def test_exactly_once_through_any_chain(options: dict[str, Any], stops: list[tuple[int, int, int]], tail: str) -> None:
-    check_chain(options, stops, tail)
+def test_exactly_once_through_any_chain(options: dict[str, Any], stops: list[tuple[int, int, int]], last_batch: str) -> None:
+    check_chain(options, stops, last_batch)
 
 
 @pytest.mark.campaign
 @given(samplers(), STOPS, st.sampled_from(["short", "drop", "pad"]))
 @settings(max_examples=3000, deadline=None)
-def test_exactly_once_through_any_chain_many_times(options: dict[str, Any], stops: list[tuple[int, int, int]], tail: str) -> None:
-    check_chain(options, stops, tail)
+def test_exactly_once_through_any_chain_many_times(options: dict[str, Any], stops: list[tuple[int, int, int]], last_batch: str) -> None:
+    check_chain(options, stops, last_batch)
 
 
 @given(CHUNKS, st.integers(1, 50), st.integers(1, 50), WORDS, st.data())

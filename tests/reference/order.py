@@ -80,10 +80,10 @@ def row_counts(chunks: Any) -> list[int]:
 class Window:
     """Positions as the page tells them: one lane after the other takes its turn, from the first position on."""
 
-    def __init__(self, chunks: Any, lanes: int, window: int, seed: int, epoch: int, stream: int) -> None:
+    def __init__(self, chunks: Any, lanes: int, window: int, seed: int, epoch: int, substream: int) -> None:
         counts = row_counts(chunks)
         starts = [0, *itertools.accumulate(counts)]
-        names = (stream, seed, epoch)
+        names = (substream, seed, epoch)
         self.length, self.lanes = starts[-1], min(lanes, len(counts))
         deal = permutation(len(counts), CHUNKS, *names)
         of_lanes: list[list[int]] = [[] for _ in range(self.lanes)]
@@ -132,12 +132,12 @@ def mixed(segments: list[tuple[int, list[int]]], seed: int) -> Iterator[tuple[in
                 break
 
 
-def rank_positions(length: int, begin: int, batch: int, step: int, rank: int, size: int, tail: str, lanes: int = 0, even: int = 0) -> list[int]:
+def rank_positions(length: int, begin: int, batch: int, step: int, rank: int, size: int, last_batch: str, lanes: int = 0, even: int = 0) -> list[int]:
     """The positions of a rank in a step; from length on they are repeats."""
     first, last = begin + step * batch, begin + (step + 1) * batch
-    if last > length and tail == "drop":
+    if last > length and last_batch == "drop":
         raise IndexError(step)
-    positions = list(range(first, min(last, length) if tail == "short" else last))
+    positions = list(range(first, min(last, length) if last_batch == "short" else last))
     if lanes and lanes % size == 0 and len(positions) == batch and last <= even:
         return [p for p in positions if p % size == rank]
     return positions[rank * len(positions) // size : (rank + 1) * len(positions) // size]
@@ -152,11 +152,11 @@ def numbers(config: dict[str, Any]) -> list[int]:
     """The first 1,000 numbers of a configuration of docs/order-vectors.json."""
     c = config
     if c["order"] == "exact":
-        at = permutation(c["length"], ROWS, c["stream"], c["seed"], c["epoch"])
+        at = permutation(c["length"], ROWS, c["substream"], c["seed"], c["epoch"])
         return [at(p) for p in range(c["start"], min(c["length"], c["start"] + COUNT))]
     if c["order"] == "window":
         chunks = tuple(c["chunks"]) if isinstance(c["chunks"], list) and c["equal"] else c["chunks"]
-        window = Window(chunks, c["lanes"], c["window"], c["seed"], c["epoch"], c["stream"])
+        window = Window(chunks, c["lanes"], c["window"], c["seed"], c["epoch"], c["substream"])
         return list(itertools.islice(window, c["start"], c["start"] + COUNT))
     found = itertools.islice(mixed([(begin, list(weights)) for begin, weights in c["segments"]], c["seed"]), c["start"], c["start"] + COUNT // 2)
     return [number for pair in found for number in pair]
@@ -166,14 +166,14 @@ def digest(found: list[int]) -> str:
     return hashlib.sha256(struct.pack(f"<{len(found)}q", *found)).hexdigest()[:16]
 
 
-def exact(length: int, seed: int = 0, epoch: int = 0, stream: int = 0, start: int = 0) -> dict[str, Any]:
-    return {"order": "exact", "length": length, "seed": seed, "epoch": epoch, "stream": stream, "start": start}
+def exact(length: int, seed: int = 0, epoch: int = 0, substream: int = 0, start: int = 0) -> dict[str, Any]:
+    return {"order": "exact", "length": length, "seed": seed, "epoch": epoch, "substream": substream, "start": start}
 
 
-def window(chunks: Any, lanes: int, size: int, seed: int = 0, epoch: int = 0, stream: int = 0, start: int = 0) -> dict[str, Any]:
+def window(chunks: Any, lanes: int, size: int, seed: int = 0, epoch: int = 0, substream: int = 0, start: int = 0) -> dict[str, Any]:
     equal = isinstance(chunks, tuple)
     chunks = list(chunks) if equal else chunks
-    return {"order": "window", "chunks": chunks, "equal": equal, "lanes": lanes, "window": size, "seed": seed, "epoch": epoch, "stream": stream, "start": start}
+    return {"order": "window", "chunks": chunks, "equal": equal, "lanes": lanes, "window": size, "seed": seed, "epoch": epoch, "substream": substream, "start": start}
 
 
 def weighted(segments: list[tuple[int, list[int]]], seed: int, start: int = 0) -> dict[str, Any]:
@@ -187,14 +187,14 @@ CONFIGURATIONS = [
     exact(1000),
     exact(1000, epoch=1),
     exact(1000, seed=1),
-    exact(1000, stream=1),
-    exact(65_536, seed=BITS, epoch=BITS, stream=BITS),
+    exact(1000, substream=1),
+    exact(65_536, seed=BITS, epoch=BITS, substream=BITS),
     exact(65_537, seed=42),
     exact(1_281_167, seed=42, epoch=3, start=1_280_167),
     exact(10**9, seed=7),
     exact((1 << 63) - 1, seed=7, start=1 << 62),
     window((1000, 16), 4, 3),
-    window((1001, 100), 192, 32, seed=9, epoch=2, stream=5),
+    window((1001, 100), 192, 32, seed=9, epoch=2, substream=5),
     window([3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 300, 2, 3, 8, 4], 6, 2, seed=42),
     window((300_000, 256), 192, 32, seed=42, start=100_000),
     window((40_000_000, 400), 8, 4, seed=1, start=2000),

@@ -135,7 +135,7 @@ BRIDGE = (
     ("compression",),
     ("source", "opening"),
     ("refusals", "values"),
-    ("parts", "again", "tar", "atlas_v1"),
+    ("parts", "atlas", "tar", "atlas_v1"),
     ("files", "webdataset"),
     (
         "arrow.values", "arrow.own", "arrow.features", "arrow.errors", "arrow.plain", "arrow.merge", "arrow.converting", "arrow.types", "arrow.tables",

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from atlas_ds.bridge.again import read_atlas
 from atlas_ds.bridge.arrow.files import is_arrow_folder
+from atlas_ds.bridge.atlas import read_atlas
 from atlas_ds.bridge.atlas_v1.reader import read_atlas_v1
 from atlas_ds.bridge.files.arrays import read_npy, read_npz
 from atlas_ds.bridge.files.classes import read_classes

@@ -16,20 +16,20 @@ def fingerprint(manifest: Manifest, rows: range | np.ndarray) -> str:
     return f"{whole}:{_core.hash64(np.ascontiguousarray(rows).tobytes()):016x}"
 
 
-def decodes_blocks(table: _core.Table, program: _core.Program, row: int) -> bool:
+def decodes_blocks(shard_set: _core.ShardSet, projection: _core.Projection, row: int) -> bool:
     """Whether a row costs the decoding of a block: some column is compressed by whole pages. Looks at the shard of a row."""
-    return table.block_rows(program, row)[1] > 0
+    return shard_set.block_rows(projection, row)[1] > 0
 
 
-def chunk_bytes(table: _core.Table, program: _core.Program, row: int) -> float:
+def chunk_bytes(shard_set: _core.ShardSet, projection: _core.Projection, row: int) -> float:
     """Mean bytes of a chunk, decoded, by the blocks in the shard of a row."""
-    k = int(table.shard_numbers(np.array([row]))[0])
-    shard = table.shard(k)
-    return smallest_block(table, program, k) * shard.raw_bytes / max(1, shard.rows)
+    k = int(shard_set.shard_numbers(np.array([row]))[0])
+    shard = shard_set.shard(k)
+    return smallest_block(shard_set, projection, k) * shard.raw_bytes / max(1, shard.rows)
 
 
-def chunk_rows(table: _core.Table, program: _core.Program, shards: list[int], rows: range | np.ndarray) -> tuple[int, int] | np.ndarray:
-    """Rows of what is stored (and decoded) together: blocks, for rows of the table in their order; else (rows, 256). Opens every shard.
+def chunk_rows(shard_set: _core.ShardSet, projection: _core.Projection, shards: list[int], rows: range | np.ndarray) -> tuple[int, int] | np.ndarray:
+    """Rows of what is stored (and decoded) together: blocks, for rows of the shard_set in their order; else (rows, 256). Opens every shard.
 
     shards: rows of each.
     """
@@ -39,15 +39,15 @@ def chunk_rows(table: _core.Table, program: _core.Program, shards: list[int], ro
     for k, count in enumerate(shards):
         low, high = max(first, rows.start), min(first + count, rows.stop)
         if low < high:
-            per = smallest_block(table, program, k)
+            per = smallest_block(shard_set, projection, k)
             borders.append(np.arange(first + (low - first + per - 1) // per * per, high, per, dtype=np.int64))
             borders.append(np.array([low], np.int64))
         first += count
     return np.diff(np.unique(np.concatenate(borders)))
 
 
-def smallest_block(table: _core.Table, program: _core.Program, k: int) -> int:
+def smallest_block(shard_set: _core.ShardSet, projection: _core.Projection, k: int) -> int:
     """Rows per block in shard k: of the columns that are decoded by whole blocks, or else of all."""
-    groups = [per for per, _ in table.groups_of(program, k).values()]
-    coded = table.block_rows(program, table.first_row(k))[1]
+    groups = [per for per, _ in shard_set.groups_of(projection, k).values()]
+    coded = shard_set.block_rows(projection, shard_set.first_row(k))[1]
     return max(1, coded or min(groups))

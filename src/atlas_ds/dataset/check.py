@@ -223,12 +223,12 @@ def save_rows(file: Path, scratch: Path, writer: AtlasDatasetWriter, bar: Progre
             return 0, str(worse)
     schema = shard_schema(shard)
     positions = {leaf[0]: i for i, leaf in enumerate(shard.leaves)}
-    table = _core.Table(np.array([0, shard.rows]), lambda k: shard, verify=0, copy=True)
-    program = _core.Program(schema, positions)
+    shard_set = _core.ShardSet(np.array([0, shard.rows]), lambda k: shard, verify=0, copy=True)
+    projection = _core.Projection(schema, positions)
     kept = 0
     for start in range(0, shard.rows, 256):
         try:
-            examples = table.examples(program, np.arange(start, min(start + 256, shard.rows)))
+            examples = shard_set.examples(projection, np.arange(start, min(start + 256, shard.rows)))
         except AtlasError as error:
             return kept, f"{reason}; {error}"
         writer.extend(examples)

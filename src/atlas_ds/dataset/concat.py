@@ -15,7 +15,7 @@ from atlas_ds.dataset.place import place_of
 from atlas_ds.dataset.reader import AtlasDataset
 from atlas_ds.dataset.sequence import Views
 from atlas_ds.dataset.show import columns_text
-from atlas_ds.dataset.views import compose, positions
+from atlas_ds.dataset.views import index_rows, positions
 from atlas_ds.dataset.workers import for_data_loader
 from atlas_ds.errors import SchemaError
 from atlas_ds.schema.batches import join
@@ -87,7 +87,7 @@ class Concat(Views):
         if isinstance(key, int | np.integer) and not isinstance(key, bool):
             k, row = self._find(int(key))
             return self.datasets[k][row]
-        return Concat(self.datasets, compose(self.rows, key), self._common)
+        return Concat(self.datasets, index_rows(self.rows, key), self._common)
 
     def _find(self, position: int) -> tuple[int, int]:
         """(dataset, row of it)."""
@@ -171,7 +171,7 @@ class Concat(Views):
 
     def select(self, indices: Any) -> Concat:
         """A view of some rows: ints, a slice or a bool mask. The same as ds[indices]."""
-        return Concat(self.datasets, compose(self.rows, indices), self._common)
+        return Concat(self.datasets, index_rows(self.rows, indices), self._common)
 
     def map(self, function: Callable[[Any], Any]) -> Concat:
         """A view whose examples pass through function (a picklable one, if worker processes are to be spawned)."""
@@ -181,9 +181,9 @@ class Concat(Views):
         """A view whose examples and batches come as "python" (as they were given), "numpy" or "torch"."""
         return self._each("with_format", format)
 
-    def plain(self) -> Concat:
+    def raw(self) -> Concat:
         """A view of the same rows as the writers were given them: no map, no format, pictures encoded."""
-        return self._each("plain")
+        return self._each("raw")
 
     def _each(self, method: str, *arguments: Any) -> Concat:
         lacking = next((k for k, dataset in enumerate(self.datasets) if not hasattr(dataset, method)), None)

@@ -17,8 +17,8 @@ Key = tuple[int, int]  # shard, block in the index
 PAGE = os.sysconf("SC_PAGESIZE")
 
 
-class Filler:
-    """The guard of a table (see _core.Table): enter() makes blocks present and pins them, exit() unpins them.
+class Filling:
+    """The guard of a shard_set (see _core.ShardSet): enter() makes blocks present and pins them, exit() unpins them.
 
     gone: the error to raise where the file of shard k is not there any more.
     """
@@ -47,10 +47,10 @@ class Filler:
         groups = {leaf[3]: (leaf[6], leaf[7]) for leaf in shard.leaves}
         self._shards[k] = (shard, span, blocks, groups, order, rank)
 
-    def enter(self, rows: np.ndarray, table: _core.Table, program: _core.Program) -> list[Key]:
-        """Makes the blocks of some table rows present, for the groups that a program reads, and pins them."""
+    def enter(self, rows: np.ndarray, shard_set: _core.ShardSet, projection: _core.Projection) -> list[Key]:
+        """Makes the blocks of some rows of the set present, for the groups that a projection reads, and pins them."""
         with self._lock:
-            keys = self._keys(rows, table, program)
+            keys = self._keys(rows, shard_set, projection)
             for key in keys:
                 if key in self._present:
                     self._present[key] += 1
@@ -66,12 +66,12 @@ class Filler:
                 raise
             return keys
 
-    def _keys(self, rows: np.ndarray, table: _core.Table, program: _core.Program) -> list[Key]:
+    def _keys(self, rows: np.ndarray, shard_set: _core.ShardSet, projection: _core.Projection) -> list[Key]:
         keys = []
-        numbers = table.shard_numbers(rows)
+        numbers = shard_set.shard_numbers(rows)
         for k in np.unique(numbers):
-            local = rows[numbers == k] - table.first_row(int(k))
-            for per, first in table.groups_of(program, int(k)).values():
+            local = rows[numbers == k] - shard_set.first_row(int(k))
+            for per, first in shard_set.groups_of(projection, int(k)).values():
                 keys += [(int(k), int(b)) for b in np.unique(local // per) + first]
         return keys
 
@@ -152,8 +152,8 @@ _all: Any = _weak_set()
 
 
 def _after_fork() -> None:
-    for filler in list(_all):
-        filler.reset_lock()
+    for filling in list(_all):
+        filling.reset_lock()
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -12,7 +12,7 @@ import numpy as np
 import rfc8785
 
 from atlas_ds import _core
-from atlas_ds.dataset.fill import Filler
+from atlas_ds.dataset.fill import Filling
 from atlas_ds.dataset.manifest import NAME, Manifest, Ranges, read_manifest, roots_digest
 from atlas_ds.dataset.strangers import missing, not_a_path, strange_folder, stranger
 from atlas_ds.errors import AtlasError, CorruptError, DatasetChanged, LimitError, NotADataset, UnsupportedError
@@ -27,7 +27,7 @@ VERIFY = {"first": 0, "always": 1, "never": 2}
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class OpenOptions:
     """What a dataset was opened with: enough to open it again in another process."""
 
     path: str
@@ -88,26 +88,26 @@ class Files:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class Handle:
     """A dataset's parts once it is open; shared by all views of it."""
 
-    source: Source
+    options: OpenOptions
     manifest: Manifest
-    table: _core.Table
-    program: _core.Program
+    shard_set: _core.ShardSet
+    projection: _core.Projection
 
     def identity(self) -> Identity:
         return identity_of(self.manifest.shards)
 
 
-def open_source(source: Source) -> Opened:
-    path = Path(source.path)
-    return open_manifest(source, with_room(lambda: find_manifest(path), path))
+def open_dataset(options: OpenOptions) -> Handle:
+    path = Path(options.path)
+    return open_manifest(options, with_room(lambda: find_manifest(path), path))
 
 
-def reopen_source(source: Source, expected: Identity) -> Opened:
+def reopen_dataset(options: OpenOptions, expected: Identity) -> Handle:
     """The dataset with the rows it had when it was pickled. DatasetChanged where they are not there any more."""
-    path = Path(source.path)
+    path = Path(options.path)
     was = f"it had {expected} when it was pickled"
     try:
         manifest = with_room(lambda: find_manifest(path), path)
@@ -121,7 +121,7 @@ def reopen_source(source: Source, expected: Identity) -> Opened:
         more = len(manifest.shards) - found.shards
         has = f"now it has {identity_of(manifest.shards)}" if more == 0 else f"now its first {found.shards:,} shards have {found}"
         raise DatasetChanged(f"{path}: the dataset was replaced: {was}, {has}; open the dataset again")
-    return open_manifest(source, kept)
+    return open_manifest(options, kept)
 
 
 def identity_of(shards: Sequence[ShardInfo]) -> Identity:
@@ -177,30 +177,30 @@ def dataset_path(path: Any) -> Path:
     return found.parent if found.name == NAME and found.is_file() else found
 
 
-def open_manifest(source: Source, manifest: Manifest) -> Opened:
+def open_manifest(options: OpenOptions, manifest: Manifest) -> Handle:
     """The dataset that a manifest describes. No shard is opened yet."""
-    path = Path(source.path)
+    path = Path(options.path)
     files = Files(path, manifest, not path.is_dir())
-    schema = select_columns(manifest.schema, source.columns)
+    schema = select_columns(manifest.schema, options.columns)
     positions = {leaf.id: i for i, leaf in enumerate(manifest.schema.leaves)}
     ends = np.cumsum([0] + [shard.rows for shard in manifest.shards])
-    filler = Filler(source.cache, files.gone) if source.io == "pread" else None
-    table = _core.Table(ends, Opener(files, filler), verify=VERIFY[source.verify], copy=source.copy, guard=filler)
-    return Opened(source, manifest, table, _core.Program(schema, positions))
+    filling = Filling(options.cache, files.gone) if options.io == "pread" else None
+    shard_set = _core.ShardSet(ends, Opener(files, filling), verify=VERIFY[options.verify], copy=options.copy, guard=filling)
+    return Handle(options, manifest, shard_set, _core.Projection(schema, positions))
 
 
-def confirm(opened: Opened, ranges: Ranges) -> None:
+def confirm(handle: Handle, ranges: Ranges) -> None:
     """Before an array of many row numbers is made: opens the shards that hold these rows, so that their footers are compared with what the manifest
     claims."""
     if sum(stop - start for start, stop in ranges) <= CONFIRMED:
         return
-    ends = np.cumsum([shard.rows for shard in opened.manifest.shards])
+    ends = np.cumsum([shard.rows for shard in handle.manifest.shards])
     starts, stops = np.array([part for part in ranges if part[0] < part[1]], np.int64).T
     touched = np.zeros(len(ends) + 1, np.int64)
     np.add.at(touched, np.searchsorted(ends, starts, "right"), 1)
     np.add.at(touched, np.searchsorted(ends, stops, "left") + 1, -1)
     for k in np.flatnonzero(np.cumsum(touched[:-1])).tolist():
-        opened.table.shard(k)
+        handle.shard_set.shard(k)
 
 
 def rows_of(ranges: Ranges, where: str) -> np.ndarray:
@@ -248,16 +248,16 @@ def select_columns(schema: Schema, columns: tuple[str, ...] | None) -> Schema:
 class Opener:
     """Opens shard k when it is first needed, and checks that it is the one the manifest means."""
 
-    def __init__(self, files: Files, filler: Filler | None) -> None:
+    def __init__(self, files: Files, filling: Filling | None) -> None:
         self._files = files
-        self._filler = filler
+        self._filling = filling
         self._schema_json = rfc8785.dumps(files.manifest.schema.to_json())
 
     def __call__(self, k: int) -> _core.Shard:
         info = self._files.manifest.shards[k]
         path = self._files[k]
         try:
-            shard = open_shard(path) if self._filler is None else self._filler.open(k, lambda: open_anonymous(path, info.tail))
+            shard = open_shard(path) if self._filling is None else self._filling.open(k, lambda: open_anonymous(path, info.tail))
         except FileNotFoundError:
             raise self._files.gone(k) from None
         if f"{shard.root:016x}" != info.root or shard.rows != info.rows:

@@ -16,14 +16,14 @@ from atlas_ds.dataset.manifest import Ranges
 from atlas_ds.dataset.numbers import Dtypes, dtypes_of, is_doubtful
 from atlas_ds.dataset.opening import (
     VERIFY,
+    Handle,
     Identity,
-    Opened,
-    Source,
+    OpenOptions,
     as_names,
     confirm,
     dataset_path,
-    open_source,
-    reopen_source,
+    open_dataset,
+    reopen_dataset,
     rows_of,
     select_columns,
 )  # fmt: skip
@@ -32,7 +32,7 @@ from atlas_ds.dataset.place import add_note
 from atlas_ds.dataset.sequence import Views
 from atlas_ds.dataset.show import columns_text
 from atlas_ds.dataset.spellings import unknown_argument
-from atlas_ds.dataset.views import compose, positions
+from atlas_ds.dataset.views import index_rows, positions
 from atlas_ds.dataset.workers import for_data_loader, views_as_bytes
 from atlas_ds.errors import CorruptError, LimitError
 from atlas_ds.schema.batches import check_out
@@ -56,7 +56,7 @@ class AtlasDataset(_core.Rows, Views):
     or gets DatasetChanged.
     """
 
-    _state: Opened
+    _state: Handle
     _format: str
 
     def __init__(
@@ -81,16 +81,16 @@ class AtlasDataset(_core.Rows, Views):
         if decode is not None:
             need_pictures(decode)
         wanted = as_names(columns) if columns is not None else None
-        opened = open_source(Source(str(dataset_path(path)), wanted, verify, io, copy, cache_bytes, decode))
-        self._setup(opened, split_rows(opened, split), "python", None)
+        handle = open_dataset(OpenOptions(str(dataset_path(path)), wanted, verify, io, copy, cache_bytes, decode))
+        self._setup(handle, rows_of_split(handle, split), "python", None)
 
-    def _setup(self, opened: Opened, rows: range | np.ndarray, format: str, function: Callable[[Any], Any] | None) -> None:
-        self._state, self._format, self._function = opened, format, function
-        if not opened.source.copy:
+    def _setup(self, handle: Handle, rows: range | np.ndarray, format: str, function: Callable[[Any], Any] | None) -> None:
+        self._state, self._format, self._function = handle, format, function
+        if not handle.options.copy:
             views_as_bytes()
-        mode = opened.source.decode
-        pictures = None if mode is None else pictures_of(opened.program.schema, mode)
-        self._bind(opened.table, opened.program, rows, make_convert(opened.program.schema, format, function, pictures))
+        mode = handle.options.decode
+        pictures = None if mode is None else pictures_of(handle.projection.schema, mode)
+        self._bind(handle.shard_set, handle.projection, rows, make_convert(handle.projection.schema, format, function, pictures))
         if pictures is not None and type(self) is AtlasDataset:
             self.__class__ = Decoding
 
@@ -104,7 +104,7 @@ class AtlasDataset(_core.Rows, Views):
     @property
     def schema(self) -> Schema:
         """The columns of an example."""
-        return self.program.schema
+        return self.projection.schema
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -128,14 +128,14 @@ class AtlasDataset(_core.Rows, Views):
 
     @property
     def path(self) -> str:
-        return self._state.source.path
+        return self._state.options.path
 
     def stats(self) -> dict[str, Any]:
         """Sizes on disk, and per column its raw and stored bytes, page layouts, codec and the reason for it. Opens every shard."""
         columns: dict[str, dict[str, Any]] = {}
         raw = 0
         for k in range(len(self.shards)):
-            shard = self.table.shard(k)
+            shard = self.shard_set.shard(k)
             for leaf in shard_stats(shard).get("columns", []):
                 raw += leaf["raw_bytes"]
                 column = columns.setdefault(leaf["path"], {"raw_bytes": 0, "stored_bytes": 0, "layouts": {}, "codecs": {}, "why": leaf["why"]})
@@ -161,7 +161,7 @@ class AtlasDataset(_core.Rows, Views):
     @property
     def decodes_blocks(self) -> bool:
         """Whether reading one row decodes a whole block (access="scan"), so that an order had better read what lies together."""
-        return len(self) > 0 and advice.decodes_blocks(self.table, self._all_columns(), int(self.rows[0]))
+        return len(self) > 0 and advice.decodes_blocks(self.shard_set, self._all_columns(), int(self.rows[0]))
 
     @property
     def default_shuffle(self) -> str:
@@ -171,54 +171,54 @@ class AtlasDataset(_core.Rows, Views):
     @property
     def chunk_bytes(self) -> float | None:
         """Mean bytes of a chunk (see chunk_rows) if a reader of whole windows has to hold them decoded, else None."""
-        return advice.chunk_bytes(self.table, self._all_columns(), int(self.rows[0])) if self.decodes_blocks else None
+        return advice.chunk_bytes(self.shard_set, self._all_columns(), int(self.rows[0])) if self.decodes_blocks else None
 
     def chunk_rows(self) -> tuple[int, int] | np.ndarray:
         """Rows of each run that is stored together: (rows, rows per chunk), or an int64 array. Opens every shard."""
-        return advice.chunk_rows(self.table, self._all_columns(), [shard.rows for shard in self.shards], self.rows)
+        return advice.chunk_rows(self.shard_set, self._all_columns(), [shard.rows for shard in self.shards], self.rows)
 
     @property
     def row_bytes(self) -> float:
         """Mean bytes of a row, decoded, in the shards that are open."""
         if len(self):
-            self.table.shard(int(self.table.shard_numbers(np.array([self.rows[0]]))[0]))
-        shards = [self.table.shard(k) for k in self.table.is_open]
+            self.shard_set.shard(int(self.shard_set.shard_numbers(np.array([self.rows[0]]))[0]))
+        shards = [self.shard_set.shard(k) for k in self.shard_set.is_open]
         return sum(shard.raw_bytes for shard in shards) / max(1, sum(shard.rows for shard in shards))
 
     @property
     def decode(self) -> str | None:
         """How pictures come: "pil", "numpy", "torch", or None: encoded."""
-        return self._state.source.decode
+        return self._state.options.decode
 
     @property
     def function(self) -> Callable[[Any], Any] | None:
         """What map() was given, if this is a view made by it."""
         return self._function
 
-    def _all_columns(self) -> _core.Program:
-        return self.program if self.program.schema == self._state.manifest.schema else self._program(None)
+    def _all_columns(self) -> _core.Projection:
+        return self.projection if self.projection.schema == self._state.manifest.schema else self._projection(None)
 
     # --- reading ---
 
     def _select(self, key: Any) -> Any:
         if hasattr(key, "__index__") and not isinstance(key, bool) and getattr(key, "ndim", 0) == 0:
             return self[operator.index(key)]
-        return self._view(compose(self.rows, key))
+        return self._view(index_rows(self.rows, key))
 
     def __iter__(self) -> Iterator[Any]:
         """Examples in order, read in larger pieces than ds[i] does."""
         rows, convert = self.rows, self.convert
         if len(rows) == 0:
             return
-        self.table.shard(int(self.table.shard_numbers(np.asarray(rows[:1]))[0]))  # its sizes tell how many rows to read at a time
-        step = self.table.chunk_rows(self.program)
+        self.shard_set.shard(int(self.shard_set.shard_numbers(np.asarray(rows[:1]))[0]))  # its sizes tell how many rows to read at a time
+        step = self.shard_set.chunk_rows(self.projection)
         start = 0
         while start < len(rows):
             stop = min(start + step, len(rows))
             if isinstance(rows, range) and rows.step == 1:
                 stop = self._align(rows, start, stop)
             part = rows[start:stop]
-            examples = self.table.examples(self.program, np.arange(part.start, part.stop, part.step) if isinstance(part, range) else part)
+            examples = self.shard_set.examples(self.projection, np.arange(part.start, part.stop, part.step) if isinstance(part, range) else part)
             if convert is None:
                 yield from examples
             else:
@@ -228,10 +228,10 @@ class AtlasDataset(_core.Rows, Views):
 
     def _align(self, rows: range, start: int, stop: int) -> int:
         """Moves the end of a piece to a block's end, so that no page is decoded twice."""
-        first, per = self.table.block_rows(self.program, rows[start])
+        first, per = self.shard_set.block_rows(self.projection, rows[start])
         if per == 0:
             return stop
-        per *= self.table.blocks_at_once
+        per *= self.shard_set.blocks_at_once
         end = first + max((rows[stop - 1] + 1 - first) // per, (rows[start] - first) // per + 1) * per - rows.start
         return min(max(end, start + 1), len(rows))
 
@@ -242,12 +242,12 @@ class AtlasDataset(_core.Rows, Views):
 
     def _examples(self, indices: Sequence[int] | np.ndarray, *, own_bytes: bool = False) -> list[Any]:
         rows = self.rows_at(indices)
-        examples = self.table.examples(self.program, rows, own_bytes)
+        examples = self.shard_set.examples(self.projection, rows, own_bytes)
         return examples if self.convert is None else [self._converted(example, row) for example, row in zip(examples, rows.tolist(), strict=True)]
 
     def _doubtful(self) -> bool:
         """Whether torch's default_collate may meet values that it does not take as they are."""
-        return self.convert is not None or not self._state.source.copy or any(map(is_doubtful, self.schema.fields))
+        return self.convert is not None or not self._state.options.copy or any(map(is_doubtful, self.schema.fields))
 
     def _converted(self, example: Any, row: int) -> Any:
         """What the user gets for an example; errors of pictures name its row."""
@@ -271,7 +271,7 @@ class AtlasDataset(_core.Rows, Views):
         return f"{self.path}: {self._file_of(stored)}" + (f", row {stored} of the dataset" if stored != row else "")
 
     def _file_of(self, stored: int) -> str:
-        return self.shards[int(self.table.shard_numbers(np.array([stored]))[0])].path
+        return self.shards[int(self.shard_set.shard_numbers(np.array([stored]))[0])].path
 
     def _positions(self, indices: Any) -> np.ndarray:
         if isinstance(indices, slice):
@@ -293,10 +293,10 @@ class AtlasDataset(_core.Rows, Views):
         columns: names to read. out: {"name" or "struct.name": array} to fill instead of new arrays: of columns of numbers or arrays that
         are not nullable (nor bfloat16). Maps are not applied; with_format("torch") is.
         """
-        program = self.program if columns is None else self._program(as_names(columns))
+        projection = self.projection if columns is None else self._projection(as_names(columns))
         if out is not None:
-            check_out(out, program.schema.fields)
-        result = self.table.batch(program, self.rows_at(indices), out)
+            check_out(out, projection.schema.fields)
+        result = self.shard_set.batch(projection, self.rows_at(indices), out)
         if self._format == "torch":
             from atlas_ds.loader.torch import to_torch
 
@@ -305,13 +305,13 @@ class AtlasDataset(_core.Rows, Views):
 
     def _columns(self, indices: Any, columns: Sequence[str] | None = None) -> Any:
         """As batch, but in NumPy arrays whatever with_format says, and a list of columns as a tuple."""
-        result = self.table.batch(self.program if columns is None else self._program(as_names(columns)), self.rows_at(indices))
+        result = self.shard_set.batch(self.projection if columns is None else self._projection(as_names(columns)), self.rows_at(indices))
         return tuple(result) if isinstance(result, list) and self.schema.container == "list" else result
 
-    def _program(self, columns: tuple[str, ...] | None) -> _core.Program:
+    def _projection(self, columns: tuple[str, ...] | None) -> _core.Projection:
         """For some of this view's columns, or for all that are stored."""
         schema = self._state.manifest.schema
-        return _core.Program(schema if columns is None else select_columns(self.schema, columns), {leaf.id: i for i, leaf in enumerate(schema.leaves)})
+        return _core.Projection(schema if columns is None else select_columns(self.schema, columns), {leaf.id: i for i, leaf in enumerate(schema.leaves)})
 
     def column(self, name: str) -> Any:
         """One whole column, as batch gives it."""
@@ -325,7 +325,7 @@ class AtlasDataset(_core.Rows, Views):
 
     def select(self, indices: Any) -> AtlasDataset:
         """A view of some rows: ints, a slice or a bool mask. The same as ds[indices]."""
-        return self._view(compose(self.rows, indices))
+        return self._view(index_rows(self.rows, indices))
 
     def map(self, function: Callable[[Any], Any]) -> AtlasDataset:
         """A view whose examples pass through function (a picklable one, if worker processes are to be spawned)."""
@@ -348,10 +348,10 @@ class AtlasDataset(_core.Rows, Views):
         view._setup(self._state, self.rows, format, self._function)
         return view
 
-    def plain(self) -> AtlasDataset:
+    def raw(self) -> AtlasDataset:
         """A view of the same rows as the writer was given them: no map, no format, pictures encoded."""
         view = AtlasDataset.__new__(AtlasDataset)
-        view._setup(replace(self._state, source=replace(self._state.source, decode=None)), self.rows, "python", None)
+        view._setup(replace(self._state, options=replace(self._state.options, decode=None)), self.rows, "python", None)
         return view
 
     # --- life ---
@@ -363,7 +363,7 @@ class AtlasDataset(_core.Rows, Views):
         """Files are closed when the last view of them is gone."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return reopen, (self._state.source, self._state.identity(), self.rows, self._format, self._function)
+        return reopen, (self._state.options, self._state.identity(), self.rows, self._format, self._function)
 
 
 @dataclass(frozen=True, slots=True)
@@ -434,15 +434,15 @@ def to_numpy_format(example: Any) -> Any:
     return example
 
 
-def reopen(source: Source, identity: Identity, rows: range | np.ndarray, format: str, function: Callable[[Any], Any] | None) -> AtlasDataset:
+def reopen(options: OpenOptions, identity: Identity, rows: range | np.ndarray, format: str, function: Callable[[Any], Any] | None) -> AtlasDataset:
     """In another process, or later: the same rows, or DatasetChanged."""
     view = AtlasDataset.__new__(AtlasDataset)
-    view._setup(reopen_source(source, identity), rows, format, function)
+    view._setup(reopen_dataset(options, identity), rows, format, function)
     return view
 
 
-def split_rows(opened: Opened, split: str | None) -> range | np.ndarray:
-    manifest = opened.manifest
+def rows_of_split(handle: Handle, split: str | None) -> range | np.ndarray:
+    manifest = handle.manifest
     if split is None:
         return range(manifest.rows)
     parts: Ranges | None = manifest.splits.get(split)
@@ -451,5 +451,5 @@ def split_rows(opened: Opened, split: str | None) -> range | np.ndarray:
         raise KeyError(f"no split {split!r:.80}; the splits are: {listed(manifest.splits)}{cure}")
     if len(parts) == 1:
         return range(*parts[0])
-    confirm(opened, parts)
-    return rows_of(parts, f"{opened.source.path}: split {split!r}")
+    confirm(handle, parts)
+    return rows_of(parts, f"{handle.options.path}: split {split!r}")

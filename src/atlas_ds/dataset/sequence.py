@@ -104,7 +104,7 @@ class Views:
     __slots__ = ()
     _lacks: ClassVar[Mapping[str, str]] = {}
     """What a class does not have that another of these classes has -> why."""
-    _hidden: ClassVar[frozenset[str]] = frozenset(("table", "program", "convert", "rows", "rows_at"))
+    _hidden: ClassVar[frozenset[str]] = frozenset(("shard_set", "projection", "convert", "rows", "rows_at"))
     """Names without an underscore that are not for users."""
 
     def take(self, n: SupportsIndex) -> Self:

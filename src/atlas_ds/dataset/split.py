@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from atlas_ds.dataset.views import share_out
+from atlas_ds.dataset.views import split_rows
 from atlas_ds.schema.values import Ragged
 
 Parts = float | Sequence[float] | Mapping[Any, float]
@@ -55,8 +55,8 @@ def parts_of(dataset: Any, wanted: Parts, seed: int | None, stratify: Any) -> li
     if seed is not None:
         seed = checked_seed(seed)
     if stratify is None:
-        return share_out(range(count), numbers, seed)
-    share_out(range(count), numbers, None)  # for its checks
+        return split_rows(range(count), numbers, seed)
+    split_rows(range(count), numbers, None)  # for its checks
     codes, classes = classes_of(labels_of(dataset, stratify), stratify)
     whole = all(isinstance(number, int) for number in numbers) and sum(numbers) == count
     fractions = np.array(numbers, np.float64) / (max(1, count) if whole else 1.0)

@@ -46,7 +46,7 @@ def positions(indices: Any, count: int) -> np.ndarray:
     return np.where(array < 0, array + count, array) if least < 0 else array
 
 
-def compose(rows: range | np.ndarray, key: Any) -> range | np.ndarray:
+def index_rows(rows: range | np.ndarray, key: Any) -> range | np.ndarray:
     """The rows of a view of a view: a slice of a range stays a range; anything else is one array, however deep views are nested."""
     if isinstance(key, slice):
         return rows[key] if isinstance(rows, range) else rows[key].copy()
@@ -54,7 +54,7 @@ def compose(rows: range | np.ndarray, key: Any) -> range | np.ndarray:
     return at * rows.step + rows.start if isinstance(rows, range) else rows[at]
 
 
-def share_out(rows: range | np.ndarray, fractions: Sequence[float], seed: int | None) -> list[range | np.ndarray]:
+def split_rows(rows: range | np.ndarray, fractions: Sequence[float], seed: int | None) -> list[range | np.ndarray]:
     """Rows in parts of the given fractions (which add up to 1) or counts (which add up to the rows)."""
     count = len(rows)
     if not fractions or any(part < 0 for part in fractions):
@@ -67,6 +67,6 @@ def share_out(rows: range | np.ndarray, fractions: Sequence[float], seed: int | 
         raise ValueError(f"fractions {list(fractions)!r} must add up to 1, or whole counts to {count}; their sum is {sum(fractions):.12g}")
     pairs = pairwise(ends)
     if seed is None:
-        return [compose(rows, slice(int(a), int(b))) for a, b in pairs]
+        return [index_rows(rows, slice(int(a), int(b))) for a, b in pairs]
     shuffled = np.random.Generator(np.random.PCG64(seed)).permutation(count)
-    return [compose(rows, np.sort(shuffled[a:b])) for a, b in pairs]
+    return [index_rows(rows, np.sort(shuffled[a:b])) for a, b in pairs]

@@ -31,11 +31,11 @@ def columns_of(dataset: Any, rows: int, *, alone: bool) -> Fetch:
     if not isinstance(dataset, AtlasDataset):
         return lambda at: dataset._columns(at)
     buffers = Buffers(dataset.schema.fields, rows) if rows and dataset.schema.container != "value" else None
-    table, program, of_list = dataset.table, dataset.program, dataset.schema.container == "list"
+    shard_set, projection, of_list = dataset.shard_set, dataset.projection, dataset.schema.container == "list"
 
     def fetch(at: np.ndarray) -> Any:
         out = buffers.take(len(at)) if buffers is not None and len(at) <= rows else None
-        columns = table.batch(program, dataset.rows_at(at), out, alone)
+        columns = shard_set.batch(projection, dataset.rows_at(at), out, alone)
         return tuple(columns) if of_list else columns
 
     return fetch
@@ -107,11 +107,11 @@ class Seeds:
     """Random generators for transforms: the same for the same seed, epoch and row, whatever thread, process or rank draws."""
 
     seed: int
-    stream: int
+    substream: int
     epoch: int
 
     def at(self, row: int) -> np.random.Generator:
-        key = _core.order_key(keys.TRANSFORM, self.stream, self.seed, self.epoch, row)
+        key = _core.order_key(keys.TRANSFORM, self.substream, self.seed, self.epoch, row)
         return np.random.Generator(np.random.Philox(key=key))
 
 
@@ -121,14 +121,14 @@ class Examples:
 
     dataset: Any
     transform: Callable[..., Any] | None
-    collate: Callable[[Sequence[Any]], Any] | None
+    collate_fn: Callable[[Sequence[Any]], Any] | None
     seeds: Seeds | None
 
     def __call__(self, at: np.ndarray) -> Any:
-        if self.collate is not None:
+        if self.collate_fn is not None:
             examples = self.examples(at)
             try:
-                return self.collate(examples)
+                return self.collate_fn(examples)
             except Exception as error:
                 if len(at):
                     add_note(error, f"in collate of {len(at)} rows, the first of which is row {at[0]}{place_of(self.dataset, int(at[0]))}")

@@ -17,10 +17,10 @@ from atlas_ds.loader.collate import as_numpy
 from atlas_ds.loader.fetch import Examples, columns_of, plain
 from atlas_ds.loader.mix import Mix
 from atlas_ds.loader.pipeline import Failure
-from atlas_ds.loader.run import Run, Work
+from atlas_ds.loader.run import EpochConfig, EpochRun
 from atlas_ds.loader.spellings import DataLoaderOptions, understood
 from atlas_ds.loader.stats import Stats
-from atlas_ds.order import Order, Plan, Sampler, Window, keys
+from atlas_ds.order import EpochPlan, Order, Sampler, Window, keys
 from atlas_ds.order.sampler import described
 from atlas_ds.progress import Progress
 from atlas_ds.text import printable
@@ -42,11 +42,11 @@ class Loader:
         loader.load_state_dict(state)                # goes on after the last batch that was given out
 
     dataset: an AtlasDataset, a view, a concat, a Mix, or anything with `len()` and `[i]`. A batch has the shape of an example: a dict of
-    columns, a tuple of columns, one column. batch_size / global_batch_size, shuffle, seed, stream, rank, world_size, tail, lanes, window:
-    as for `Sampler`, which makes the order. tail="pad": each batch has a bool column "mask", False where a row repeats.
+    columns, a tuple of columns, one column. batch_size / global_batch_size, shuffle, seed, substream, rank, world_size, last_batch, lanes, window:
+    as for `Sampler`, which makes the order. last_batch="pad": each batch has a bool column "mask", False where a row repeats.
 
     transform(batch): called for each batch of NumPy columns, in the loader's threads, before tensors are made.
-    transform_example(example): called for each example; the results are put together by collate(list), by default arrays of
+    transform_example(example): called for each example; the results are put together by collate_fn(list), by default arrays of
     one shape and numbers are stacked, the rest is a list.
     transform_processes: so many processes read and transform examples (start_method "forkserver" or "spawn"), for transforms that hold
     the GIL. seeded: transforms get a second argument, a numpy Generator that depends on (seed, epoch, row) only; for transform(batch)
@@ -56,8 +56,8 @@ class Loader:
     format: "torch" or "numpy". pin_memory: tensors in page-locked memory, where there is an accelerator.
     on_error: a bad sample (damaged bytes, an error in transform_example) raises; or "skip": the batch is shorter; or "replace": another
     row of the batch takes its place. Positions are consumed all the same, and `stats().skips` tells which. A process that dies or hangs
-    raises always. An empty batch (tail="short", or all skipped) has the columns of row 0; a collate of yours gets an empty list.
-    Arguments as torch's DataLoader spells them (num_workers, collate_fn, drop_last, ...) are taken where they mean the same.
+    raises always. An empty batch (last_batch="short", or all skipped) has the columns of row 0; a collate_fn of yours gets an empty list.
+    Arguments as torch's DataLoader spells them (num_workers, drop_last, ...) are taken where they mean the same.
     timeout: seconds that the loop waits while nothing is finished; then LoaderTimeout, with the stacks of all threads (not with
     num_threads=0, where the loop itself is what hangs). progress: a bar.
 
@@ -74,13 +74,13 @@ class Loader:
         seed: SupportsIndex = 0,
         rank: SupportsIndex | str = 0,
         world_size: SupportsIndex | str = 1,
-        tail: str | None = None,
+        last_batch: str | None = None,
         lanes: SupportsIndex | None = None,
         window: SupportsIndex | None = None,
-        stream: SupportsIndex = 0,
+        substream: SupportsIndex = 0,
         transform: Callable[..., Any] | None = None,
         transform_example: Callable[..., Any] | None = None,
-        collate: Callable[[Sequence[Any]], Any] | None = None,
+        collate_fn: Callable[[Sequence[Any]], Any] | None = None,
         transform_processes: int = 0,
         start_method: str | None = None,
         seeded: bool = False,
@@ -94,10 +94,10 @@ class Loader:
         **others: Unpack[DataLoaderOptions],
     ) -> None:
         if others:
-            own: dict[str, Any] = {"num_threads": num_threads, "collate": collate, "tail": tail, "start_method": start_method}
+            own: dict[str, Any] = {"num_threads": num_threads, "collate_fn": collate_fn, "last_batch": last_batch, "start_method": start_method}
             own |= understood(others, own, ARGUMENTS)
-            num_threads, collate, tail, start_method = own["num_threads"], own["collate"], own["tail"], own["start_method"]
-        tail = "drop" if tail is None else tail
+            num_threads, collate_fn, last_batch, start_method = own["num_threads"], own["collate_fn"], own["last_batch"], own["start_method"]
+        last_batch = "drop" if last_batch is None else last_batch
         start_method = "forkserver" if start_method is None else start_method
         if format not in FORMATS:
             raise ValueError(f"format={format!r}: 'torch' or 'numpy'")
@@ -108,7 +108,7 @@ class Loader:
         if transform_processes and start_method not in ("forkserver", "spawn"):
             raise ValueError(f"start_method={start_method!r}: 'forkserver' or 'spawn'; a fork of a process with threads may hang")
         check_dataset(dataset)
-        for name, function in (("transform", transform), ("transform_example", transform_example), ("collate", collate)):
+        for name, function in (("transform", transform), ("transform_example", transform_example), ("collate_fn", collate_fn)):
             if function is not None and not callable(function):
                 raise TypeError(f"{name}={function!r:.80}: give a function")
         self.dataset = dataset
@@ -121,36 +121,36 @@ class Loader:
             seed=seed,
             rank=rank,
             world_size=world_size,
-            tail=tail,
+            last_batch=last_batch,
             lanes=lanes,
             window=window,
-            stream=stream,
+            substream=substream,
         )
-        by_example = transform_example is not None or collate is not None or transform_processes > 0 or not plain(rows)
+        by_example = transform_example is not None or collate_fn is not None or transform_processes > 0 or not plain(rows)
         cores = min(8, len(os.sched_getaffinity(0))) if num_threads is None else keys.count("num_threads", num_threads, 0)
         threads = keys.count("transform_processes", transform_processes, 0) or cores
         bytes_ahead = as_bytes(prefetch, "prefetch")
         finish = finisher(format, pin_memory, own_code=by_example or transform is not None)
         self._progress = progress
         self._stats = Stats(by_example=by_example)
-        self._now: tuple[Plan, int] | None = None
-        self._open: weakref.WeakSet[Run] = weakref.WeakSet()
+        self._now: tuple[EpochPlan, int] | None = None
+        self._open: weakref.WeakSet[EpochRun] = weakref.WeakSet()
         self._check_length()
         order = self.sampler.plan().order
         self._check_quality(order)
         chunked = isinstance(order, Window) and not by_example and getattr(rows, "decodes_blocks", False)
         size = self.sampler.batch_size
         group = 1 if by_example else group_steps(row_bytes(rows) * size, len(self), bytes_ahead, threads)
-        self._work = Work(
+        self._config = EpochConfig(
             # of all epochs, so that each finds the buffers of the last
             columns=None if by_example else columns_of(rows, 0 if chunked else size * group, alone=threads > 0),
             chunked=chunked,
             group=group,
-            examples=Examples(rows, transform_example, collate, None),
+            examples=Examples(rows, transform_example, collate_fn, None),
             transform=transform,
             seeded=seeded,
             finish=finish,
-            masked=tail == "pad",
+            masked=last_batch == "pad",
             on_error=on_error,
             threads=threads,
             processes=transform_processes,
@@ -163,8 +163,8 @@ class Loader:
         if len(self) == 0 < len(self.dataset):
             batch = self.sampler.batch_size * self.sampler.world_size
             warnings.warn(
-                f"an epoch has no batches: {len(self.dataset):,} rows do not fill one of {batch:,}, and tail='drop' leaves it out. "
-                "Use a smaller batch, or tail='short'",
+                f"an epoch has no batches: {len(self.dataset):,} rows do not fill one of {batch:,}, and last_batch='drop' leaves it out. "
+                "Use a smaller batch, or last_batch='short'",
                 stacklevel=3,
             )
 
@@ -194,13 +194,13 @@ class Loader:
         last = self._stats
         stats = self._stats = Stats(quality=last.quality, quality_is_worst=last.quality_is_worst, by_example=last.by_example)
         self._now = plan, 0
-        run = Run(self._work, plan, stats)
+        run = EpochRun(self._config, plan, stats)
         batches = self._batches(run, plan, stats)
         run.ends_with(batches)
         self._open.add(run)
         return batches
 
-    def _batches(self, run: Run, plan: Plan, stats: Stats) -> Iterator[Any]:
+    def _batches(self, run: EpochRun, plan: EpochPlan, stats: Stats) -> Iterator[Any]:
         clock = time.perf_counter
         began = asked = clock()
         done = 0

@@ -10,7 +10,7 @@ from atlas_ds.dataset.concat import Concat
 from atlas_ds.dataset.show import html_of
 from atlas_ds.order import keys
 from atlas_ds.order.mixed import Parts, segments_of
-from atlas_ds.order.plan import ChunksOf, Source, source_of
+from atlas_ds.order.plan import ChunksOf, OrderSource, source_of
 from atlas_ds.text import closest, printable
 
 FORM = "atlas.Mix([(big, 3), (small, 1)]): pairs of a dataset and a weight, a whole number"
@@ -97,11 +97,11 @@ class Mix:
         """As they were given."""
         return self.segments[0][1]
 
-    def order_source(self) -> Source:
+    def order_source(self) -> OrderSource:
         """What Sampler asks: a source that makes its own order."""
         names = "|".join([*(source.fingerprint for source in self._parts.sources), str(self._parts.shuffle), str(len(self))])
         name = f"mix:{_core.hash64(names.encode()):016x}"
-        return Source(len(self), name, ChunksOf(self, len(self)), "mix", make=self._parts.order, seed=self.seed, mix=self.segments)
+        return OrderSource(len(self), name, ChunksOf(self, len(self)), "mix", make=self._parts.order, seed=self.seed, mix=self.segments)
 
     def batch(self, rows: Any, columns: Sequence[str] | None = None) -> Any:
         """Columns of some rows of `all`: row r of a dataset comes after the rows of the datasets before it."""

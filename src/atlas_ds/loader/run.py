@@ -17,17 +17,17 @@ from atlas_ds.loader.fetch import Chunked, Examples, Fetch, Seeds, cut
 from atlas_ds.loader.pipeline import Failure, Pipeline
 from atlas_ds.loader.processes import ProcessDied, Processes
 from atlas_ds.loader.stats import Stats
-from atlas_ds.order import Plan, Window
+from atlas_ds.order import EpochPlan, Window
 from atlas_ds.schema.batches import size_of
 
 SKIPS_KEPT = 1000
 NOT_OF_A_ROW = (LoaderTimeout, ProcessDied, MemoryError)  # no bad sample: skipping rows would not help
-Part = tuple[Any, np.ndarray, list[int], list[Any]]
+Piece = tuple[Any, np.ndarray, list[int], list[Any]]
 """Columns of some steps, their rows, how many are of each step, and the masks."""
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class EpochConfig:
     """What a loader does with rows; the arguments of Loader say what the fields mean.
 
     columns: reads rows as columns; None: `examples` reads them one by one. chunked: out of open chunks. group: steps that are read at
@@ -50,36 +50,36 @@ class Work:
     timeout: float
 
 
-class Run:
+class EpochRun:
     """The rest of an epoch, as a plan says, in pieces of work that are done ahead."""
 
-    def __init__(self, work: Work, plan: Plan, stats: Stats) -> None:
-        self._work, self._plan, self._stats, self._counting = work, plan, stats, threading.Lock()
+    def __init__(self, config: EpochConfig, plan: EpochPlan, stats: Stats) -> None:
+        self._config, self._plan, self._stats, self._counting = config, plan, stats, threading.Lock()
         begin = plan.begin
-        self._seeds = Seeds(begin.seed, begin.stream, begin.epoch) if work.seeded else None
-        self.groups = -(-plan.steps // work.group)
+        self._seeds = Seeds(begin.seed, begin.substream, begin.epoch) if config.seeded else None
+        self.groups = -(-plan.steps // config.group)
         self._processes: Processes | None = None
         self._fetch = self._make_fetch()
-        stats.threads = threads = min(work.threads, self.groups)
-        own_code = work.columns is None or work.transform is not None
+        stats.threads = threads = min(config.threads, self.groups)
+        own_code = config.columns is None or config.transform is not None
         try:
-            self.pipeline = Pipeline(self._make, self.groups, threads=threads, limit=work.prefetch, timeout=work.timeout, helps=not own_code)
+            self.pipeline = Pipeline(self._make, self.groups, threads=threads, limit=config.prefetch, timeout=config.timeout, helps=not own_code)
         except BaseException:
             if self._processes is not None:
                 self._processes.close()
             raise
 
     def _make_fetch(self) -> Fetch:
-        work, order = self._work, self._plan.order
-        if work.columns is not None:
-            if not work.chunked:
-                return work.columns
+        config, order = self._config, self._plan.order
+        if config.columns is not None:
+            if not config.chunked:
+                return config.columns
             assert isinstance(order, Window)
-            return Chunked(work.columns, order.starts, order.lanes * (order.window + 1))
-        examples = replace(work.examples, seeds=self._seeds)
-        if not work.processes or not self.groups:
+            return Chunked(config.columns, order.starts, order.lanes * (order.window + 1))
+        examples = replace(config.examples, seeds=self._seeds)
+        if not config.processes or not self.groups:
             return examples
-        self._processes = Processes(examples, work.processes, start_method=work.start_method, timeout=work.timeout)
+        self._processes = Processes(examples, config.processes, start_method=config.start_method, timeout=config.timeout)
         return self._processes.run
 
     def ends_with(self, batches: Iterator[Any]) -> None:
@@ -91,8 +91,8 @@ class Run:
 
     def _make(self, number: int) -> tuple[list[Any], int]:
         """The batches of a piece of work, each with its rows and bytes; if one fails, those before it and a Failure."""
-        first = number * self._work.group
-        last = min(first + self._work.group, self._plan.steps)
+        first = number * self._config.group
+        last = min(first + self._config.group, self._plan.steps)
         ready: list[Any] = []
         size = 0
         try:
@@ -104,7 +104,7 @@ class Run:
             ready.append(Failure(error))
         return ready, size
 
-    def _read(self, first: int, last: int) -> Iterator[Part]:
+    def _read(self, first: int, last: int) -> Iterator[Piece]:
         """The columns of some steps, at once; step by step if that fails, so that those before the bad one are not lost."""
         began = time.perf_counter()
         rows, counts, masks = self._plan.rows_of(first, last)
@@ -113,7 +113,7 @@ class Run:
         except NOT_OF_A_ROW:
             raise
         except Exception:
-            if self._work.on_error != "raise":
+            if self._config.on_error != "raise":
                 part = self._without_bad(rows, counts, masks)
             elif last - first == 1:
                 raise
@@ -128,20 +128,21 @@ class Run:
     def _batches(self, columns: Any, rows: np.ndarray, counts: list[int], masks: list[Any], ready: list[Any]) -> int:
         """Appends the batches of the columns of some steps; returns the bytes of all of them."""
         began = time.perf_counter()
-        transform = self._work.transform
+        transform = self._config.transform
         size = max(1, size_of(columns))
         start = 0
         for batch, count, mask in zip(cut(columns, counts), counts, masks, strict=True):
-            if self._work.masked:
+            if self._config.masked:
                 batch = with_mask(batch, np.ones(count, np.bool_) if mask is None else mask)
             first = int(rows[start]) if count else 0
             if transform is not None:
                 try:
                     batch = transform(batch) if self._seeds is None else transform(batch, self._seeds.at(first))
                 except Exception as error:
-                    add_note(error, f"in transform of a batch of {count} rows, the first of which is row {first}{place_of(self._work.examples.dataset, first)}")
+                    where = f"row {first}{place_of(self._config.examples.dataset, first)}"
+                    add_note(error, f"in transform of a batch of {count} rows, the first of which is {where}")
                     raise
-            ready.append((self._work.finish(batch), count, size * count // max(1, len(rows))))
+            ready.append((self._config.finish(batch), count, size * count // max(1, len(rows))))
             start += count
         with self._counting:
             self._stats.transforming += time.perf_counter() - began
@@ -154,7 +155,7 @@ class Run:
         for count, mask in zip(counts, masks, strict=True):
             at, fine = rows[start : start + count], good[start : start + count]
             start += count
-            if self._work.on_error == "skip":
+            if self._config.on_error == "skip":
                 at, mask = at[fine], None if mask is None else mask[fine]
             elif not fine.all():
                 places = np.flatnonzero(fine)
@@ -194,5 +195,5 @@ def with_mask(batch: Any, mask: np.ndarray) -> Any:
     if not isinstance(batch, dict):
         return batch, mask
     if "mask" in batch:
-        raise ValueError("tail='pad' adds a column 'mask', which the dataset has already: use tail='short' or 'drop', or select other columns")
+        raise ValueError("last_batch='pad' adds a column 'mask', which the dataset has already: use last_batch='short' or 'drop', or select other columns")
     return {**batch, "mask": mask}

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from atlas_ds.dataset.manifest import Manifest, Ranges
-from atlas_ds.dataset.opening import Opened, Source, dataset_path, open_source
+from atlas_ds.dataset.opening import Handle, OpenOptions, dataset_path, open_dataset
 from atlas_ds.dataset.sizes import parse_size
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import LimitError
@@ -30,10 +30,10 @@ from atlas_ds.store.paths import local_path
 Rows = npt.NDArray[np.int64]
 Along = Callable[[Permutation, int, int], Rows]
 ROW_BYTES, LEAF_BYTES = 200, 100  # that an example costs as Python objects, beside its values
-MOST_RUNS = 1 << 30  # times splits: bytes of a table
+MOST_RUNS = 1 << 30  # times splits: bytes of a shard_set
 INDEX_BYTES = 64  # that a row costs in arrays of row numbers
 SCRATCH_SHARD = 256 << 20
-TABLE_ROWS = 65_536  # up to here a permutation is a table, and looking one number up is going through it
+TABLE_ROWS = 65_536  # up to here a permutation is a shard_set, and looking one number up is going through it
 
 
 def shuffle(
@@ -62,7 +62,7 @@ def shuffle(
         raise ValueError(f"memory={memory!r}: give bytes, such as '1GB'")
     src, dst = dataset_path(src), local_path(dst, "dst")
     refuse_overlap(src, dst)
-    source = open_source(Source(str(src), None, "first", "mmap", True, 0))
+    source = open_dataset(OpenOptions(str(src), None, "first", "mmap", True, 0))
     manifest = source.manifest
     order = Shuffle(manifest.rows, manifest.splits, keys.word("seed", seed))
     raw, row_bytes = measure(source)
@@ -90,7 +90,7 @@ def shuffle(
         with TemporaryDirectory(prefix=f".{dst.name}-shuffle-", dir=dst.parent) as folder:
             scratch = Path(folder) / "rows"
             deal(source, order, scratch, window, batch, f"{min(budget // 4 + 1, SCRATCH_SHARD)}B", workers, bar)
-            gather(open_source(replace(source.source, path=str(scratch))), order, writer, window, batch, bar)
+            gather(open_dataset(replace(source.options, path=str(scratch))), order, writer, window, batch, bar)
 
 
 class ShuffleWriter(AtlasDatasetWriter):
@@ -161,11 +161,11 @@ def places_of(permutation: Permutation, first: int, count: int) -> Rows:
     return np.fromiter(map(permutation.find, range(first, first + count)), np.int64, count)
 
 
-def measure(source: Opened) -> tuple[int, int]:
+def measure(source: Handle) -> tuple[int, int]:
     """(bytes of all values, of a mean row of the shard with the largest ones)."""
     total = most = 0
     for number, info in enumerate(source.manifest.shards):
-        shard = source.table.shard(number)
+        shard = source.shard_set.shard(number)
         values = sum(leaf["raw_bytes"] for leaf in shard_stats(shard).get("columns", []))
         raw = max(shard.raw_bytes, values)  # notes may be missing; without them, values that repeat count once
         total, most = total + raw, max(most, raw // max(info.rows, 1))
@@ -178,14 +178,14 @@ def windows(rows: int, window: int) -> Iterator[tuple[int, int]]:
         yield start, min(window, rows - start)
 
 
-def copy(source: Opened, rows: Rows, writer: AtlasDatasetWriter, batch: int, bar: Progress) -> None:
+def copy(source: Handle, rows: Rows, writer: AtlasDatasetWriter, batch: int, bar: Progress) -> None:
     """Adds rows of the source in the order given."""
     for start, count in windows(len(rows), batch):
-        writer.extend(source.table.examples(source.program, rows[start : start + count]))
+        writer.extend(source.shard_set.examples(source.projection, rows[start : start + count]))
         bar.advance(count)
 
 
-def deal(source: Opened, order: Shuffle, scratch: Path, window: int, batch: int, shard_size: str, workers: int | None, bar: Progress) -> None:
+def deal(source: Handle, order: Shuffle, scratch: Path, window: int, batch: int, shard_size: str, workers: int | None, bar: Progress) -> None:
     """Writes the source window by window, each with the rows of its first bucket in front; rows of one bucket stay in order."""
     schema, rows = source.manifest.schema, source.manifest.rows
     with AtlasDatasetWriter(scratch, shard_size, schema=schema, compression="none", dictionary=None, workers=workers) as writer:
@@ -194,7 +194,7 @@ def deal(source: Opened, order: Shuffle, scratch: Path, window: int, batch: int,
             copy(source, start + np.argsort(buckets, kind="stable"), writer, batch, bar)
 
 
-def gather(scratch: Opened, order: Shuffle, writer: AtlasDatasetWriter, window: int, batch: int, bar: Progress) -> None:
+def gather(scratch: Handle, order: Shuffle, writer: AtlasDatasetWriter, window: int, batch: int, bar: Progress) -> None:
     """Adds what was dealt, bucket by bucket, in order. A bucket has as many rows as a window."""
     rows = scratch.manifest.rows
     done = np.zeros(-(-rows // window), np.int64)  # rows of each window that belong to earlier buckets: they stand in front of this one's

@@ -12,7 +12,6 @@ class DataLoaderOptions(TypedDict, total=False):
     """What a Loader takes besides its own arguments."""
 
     num_workers: int
-    collate_fn: Callable[[Any], Any] | None
     drop_last: bool
     multiprocessing_context: Any
     persistent_workers: bool
@@ -32,7 +31,7 @@ class Same(NamedTuple):
     value: Callable[[Any], Any]
 
 
-def tail_of(drop_last: Any) -> str:
+def last_batch_of(drop_last: Any) -> str:
     return "drop" if drop_last else "short"
 
 
@@ -42,8 +41,7 @@ def same(value: Any) -> Any:
 
 UNDERSTOOD = {
     "num_workers": Same("num_threads", same),
-    "collate_fn": Same("collate", same),
-    "drop_last": Same("tail", tail_of),
+    "drop_last": Same("last_batch", last_batch_of),
     "multiprocessing_context": Same("start_method", same),
 }
 ORDER = "a Loader makes its order from shuffle=, seed=, rank= and world_size=; for an order of your own: Loader(ds.select(rows), shuffle=False)"
@@ -69,7 +67,7 @@ REFUSED = {
 }
 NOTHING: Mapping[str, Any] = {
     "persistent_workers": (True, False), "in_order": (True,), "sampler": (None,), "batch_sampler": (None,), "generator": (None,), "worker_init_fn": (None,),
-    "prefetch_factor": (None,), "pin_memory_device": ("", None), "multiprocessing_context": (None,), "collate_fn": (None,),
+    "prefetch_factor": (None,), "pin_memory_device": ("", None), "multiprocessing_context": (None,),
 }  # fmt: skip
 """Values that ask for nothing that a Loader does not do anyway."""
 SAMPLERS = {

@@ -3,8 +3,8 @@
 from atlas_ds.order.mix import MixOrder
 from atlas_ds.order.orders import Exact, Order, Sequential, Window
 from atlas_ds.order.permutation import Permutation
-from atlas_ds.order.plan import Plan
+from atlas_ds.order.plan import EpochPlan
 from atlas_ds.order.sampler import Sampler
 from atlas_ds.order.state import OrderState
 
-__all__ = ["Exact", "MixOrder", "Order", "OrderState", "Permutation", "Plan", "Sampler", "Sequential", "Window"]
+__all__ = ["EpochPlan", "Exact", "MixOrder", "Order", "OrderState", "Permutation", "Sampler", "Sequential", "Window"]

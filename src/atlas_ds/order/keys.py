@@ -7,17 +7,17 @@ import operator
 from typing import Final, SupportsIndex
 
 CHUNKS: Final = 1
-"""(stream, seed, epoch): the order in which chunks are dealt to lanes. Windows (2) and mixes (3) make their keys in the core."""
+"""(substream, seed, epoch): the order in which chunks are dealt to lanes. Windows (2) and mixes (3) make their keys in the core."""
 ROWS: Final = 4
-"""(stream, seed, epoch): all rows, in the exact order."""
+"""(substream, seed, epoch): all rows, in the exact order."""
 PLACES: Final = 5
 """(seed, part): rows of a dataset that is written anew, shuffled."""
 TRANSFORM: Final = 6
-"""(stream, seed, epoch, row): the random numbers of a transform."""
+"""(substream, seed, epoch, row): the random numbers of a transform."""
 
 
 def word(name: str, value: SupportsIndex) -> int:
-    """A seed, stream or epoch as an int in [0, 2^64); TypeError or ValueError that names it otherwise."""
+    """A seed, substream or epoch as an int in [0, 2^64); TypeError or ValueError that names it otherwise."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise TypeError(f"{name} must be an int, not {value!r}")
     number = operator.index(value)

@@ -34,7 +34,7 @@ class MixOrder:
 
     def _begin(self, seed: int, segments: tuple[Segment, ...]) -> None:
         self.seed, self.segments = seed, segments
-        self._slots = [_core.MixSlots(np.cumsum(np.array(weights, np.int64)), seed, origin) for origin, weights in segments]
+        self._slots = [_core.MixOrder(np.cumsum(np.array(weights, np.int64)), seed, origin) for origin, weights in segments]
         self._turns = [np.zeros(len(segments[-1][1]), np.int64)]  # of each dataset before each segment
         for number, (origin, _) in enumerate(segments[1:]):
             self._turns.append(self._turns[number] + self._within(number, origin - segments[number][0]))

@@ -43,15 +43,15 @@ class Sequential:
 class Exact:
     """One permutation of all rows: a true shuffle. Memory and the cost of any position do not grow with length."""
 
-    __slots__ = ("_rows", "epoch", "length", "seed", "stream")
+    __slots__ = ("_rows", "epoch", "length", "seed", "substream")
 
-    def __init__(self, length: SupportsIndex, seed: SupportsIndex = 0, epoch: SupportsIndex = 0, stream: SupportsIndex = 0) -> None:
-        self.seed, self.epoch, self.stream = keys.word("seed", seed), keys.word("epoch", epoch), keys.word("stream", stream)
-        self._rows = Permutation(length, keys.ROWS, self.stream, self.seed, self.epoch)
+    def __init__(self, length: SupportsIndex, seed: SupportsIndex = 0, epoch: SupportsIndex = 0, substream: SupportsIndex = 0) -> None:
+        self.seed, self.epoch, self.substream = keys.word("seed", seed), keys.word("epoch", epoch), keys.word("substream", substream)
+        self._rows = Permutation(length, keys.ROWS, self.substream, self.seed, self.epoch)
         self.length = self._rows.length
 
     def __reduce__(self) -> tuple[type[Exact], tuple[int, ...]]:
-        return Exact, (self.length, self.seed, self.epoch, self.stream)
+        return Exact, (self.length, self.seed, self.epoch, self.substream)
 
     def take(self, start: int, count: int, step: int = 1) -> Rows:
         """The rows at positions start, start + step, ...: int64 of shape (count,). IndexError past the end."""
@@ -75,7 +75,7 @@ class Window:
     ValueError: no chunk of unequal ones may be empty; lanes and window are at least 1.
     """
 
-    __slots__ = ("_core", "_lock", "_per_chunk", "_starts", "chunk_count", "epoch", "even", "lanes", "length", "seed", "stream", "window")
+    __slots__ = ("_core", "_lock", "_per_chunk", "_starts", "chunk_count", "epoch", "even", "lanes", "length", "seed", "substream", "window")
 
     def __init__(
         self,
@@ -84,10 +84,10 @@ class Window:
         window: SupportsIndex,
         seed: SupportsIndex = 0,
         epoch: SupportsIndex = 0,
-        stream: SupportsIndex = 0,
+        substream: SupportsIndex = 0,
     ) -> None:
         chunks = checked_chunks(chunks)
-        self.seed, self.epoch, self.stream = keys.word("seed", seed), keys.word("epoch", epoch), keys.word("stream", stream)
+        self.seed, self.epoch, self.substream = keys.word("seed", seed), keys.word("epoch", epoch), keys.word("substream", substream)
         self.window = keys.count("window", window, most=(1 << 31) - 1)
         self._starts: Rows | None = None
         if isinstance(chunks, tuple):
@@ -101,15 +101,15 @@ class Window:
         self._core: _core.Windows | None = None
         self.even = 0
         if self.chunk_count:
-            dealt = _core.Permutation(self.chunk_count, keys.CHUNKS, self.stream, self.seed, self.epoch)
+            dealt = _core.Permutation(self.chunk_count, keys.CHUNKS, self.substream, self.seed, self.epoch)
             per_chunk = min(self._per_chunk, self.length)
-            self._core = _core.Windows(dealt, self._starts, self.length, per_chunk, self.lanes, self.window, self.stream, self.seed, self.epoch)
+            self._core = _core.Windows(dealt, self._starts, self.length, per_chunk, self.lanes, self.window, self.substream, self.seed, self.epoch)
             self.even, turns, by_length = deal(self._core.lane_rows)
             self._core.deal(self.even, turns, by_length)
 
     def __reduce__(self) -> tuple[type[Window], tuple[Any, ...]]:
         chunks = (self.length, self._per_chunk) if self._starts is None else np.diff(self._starts)
-        return Window, (chunks, max(self.lanes, 1), self.window, self.seed, self.epoch, self.stream)
+        return Window, (chunks, max(self.lanes, 1), self.window, self.seed, self.epoch, self.substream)
 
     @property
     def starts(self) -> Rows:

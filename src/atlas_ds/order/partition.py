@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from typing import Final
 
-TAILS: Final = ("drop", "short", "pad")
+LAST_BATCHES: Final = ("drop", "short", "pad")
 
 
-def check_tail(tail: str) -> str:
-    if tail not in TAILS:
-        raise ValueError(f"tail {tail!r} is none of {', '.join(TAILS)}")
-    return tail
+def check_last_batch(last_batch: str) -> str:
+    if last_batch not in LAST_BATCHES:
+        raise ValueError(f"last_batch {last_batch!r} is none of {', '.join(LAST_BATCHES)}")
+    return last_batch
 
 
-def steps_left(rows: int, start: int, batch: int, tail: str) -> int:
+def steps_left(rows: int, start: int, batch: int, last_batch: str) -> int:
     """Steps of `batch` positions from `start` to the end of an epoch of `rows`; the same for every rank."""
     left = rows - start
-    return left // batch if tail == "drop" else -(-left // batch)
+    return left // batch if last_batch == "drop" else -(-left // batch)
 
 
-def step_positions(rows: int, start: int, batch: int, step: int, tail: str) -> range:
+def step_positions(rows: int, start: int, batch: int, step: int, last_batch: str) -> range:
     """The positions of a step, `start` being where the epoch was taken up: in a padded step they run past `rows`."""
     first = start + step * batch
-    return range(first, min(first + batch, rows) if tail == "short" else first + batch)
+    return range(first, min(first + batch, rows) if last_batch == "short" else first + batch)
 
 
 def share(step: range, batch: int, rank: int, world_size: int, lanes: int = 0, even: int = 0) -> range:

@@ -47,7 +47,7 @@ class ChunksOf:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class OrderSource:
     """What an order asks of a dataset. shuffle: its advice where a user says only True. window: chunks of a window, where a user says nothing."""
 
     rows: int
@@ -61,8 +61,8 @@ class Source:
     mix: tuple[Segment, ...] | None = None
 
 
-def source_of(dataset: Any) -> Source:
-    """Source of a number of rows, of a mix (`order_source()`), or of an object with `len()` and, if it has them, `fingerprint` (a short
+def source_of(dataset: Any) -> OrderSource:
+    """OrderSource of a number of rows, of a mix (`order_source()`), or of an object with `len()` and, if it has them, `fingerprint` (a short
     str), `default_shuffle` ("exact" or "window"), `chunk_rows()` ((rows, rows_per_chunk), or an int64 array of the rows of each chunk)
     and `chunk_bytes` (of a mean chunk, if whoever reads a window has to hold it decoded; else None)."""
     if hasattr(dataset, "order_source"):
@@ -71,7 +71,7 @@ def source_of(dataset: Any) -> Source:
     rows = keys.count("rows", dataset if is_length else len(dataset), 0)
     name = getattr(dataset, "fingerprint", None) or f"rows:{rows}"
     advice = getattr(dataset, "default_shuffle", None) or "exact"
-    return Source(rows, check_name(name), ChunksOf(dataset, rows), advice, fitting_window(getattr(dataset, "chunk_bytes", None)))
+    return OrderSource(rows, check_name(name), ChunksOf(dataset, rows), advice, fitting_window(getattr(dataset, "chunk_bytes", None)))
 
 
 def fitting_window(chunk_bytes: float | None) -> int:
@@ -80,19 +80,19 @@ def fitting_window(chunk_bytes: float | None) -> int:
 
 
 def first_state(
-    source: Source,
+    source: OrderSource,
     *,
     batch: SupportsIndex,
     shuffle: bool | str,
     seed: SupportsIndex,
-    stream: SupportsIndex,
-    tail: str,
+    substream: SupportsIndex,
+    last_batch: str,
     lanes: SupportsIndex | None,
     window: SupportsIndex | None,
 ) -> OrderState:
     """The state before the first step of epoch 0."""
     if source.make is not None:
-        return mix_state(source, batch=batch, shuffle=shuffle, seed=seed, tail=tail, lanes=lanes, window=window)
+        return mix_state(source, batch=batch, shuffle=shuffle, seed=seed, last_batch=last_batch, lanes=lanes, window=window)
     kind = chosen_shuffle(shuffle, source.shuffle)
     of_window = kind == "window"
     if not of_window and (lanes is not None or window is not None):
@@ -105,24 +105,24 @@ def first_state(
         dataset=source.fingerprint,
         shuffle=kind,
         seed=keys.word("seed", seed),
-        stream=keys.word("stream", stream),
+        substream=keys.word("substream", substream),
         epoch=0,
         position=0,
         batch=keys.count("batch", batch),
         lanes=keys.count("lanes", LANES if lanes is None else lanes, most=1 << 20) if of_window else None,
         window=keys.count("window", source.window if window is None else window, most=(1 << 31) - 1) if of_window else None,
         chunk=chunk,
-        tail=tail,
+        last_batch=last_batch,
     )
 
 
 def mix_state(
-    source: Source,
+    source: OrderSource,
     *,
     batch: SupportsIndex,
     shuffle: bool | str,
     seed: SupportsIndex,
-    tail: str,
+    last_batch: str,
     lanes: SupportsIndex | None,
     window: SupportsIndex | None,
 ) -> OrderState:
@@ -133,14 +133,14 @@ def mix_state(
         dataset=source.fingerprint,
         shuffle="mix",
         seed=source.seed,
-        stream=0,
+        substream=0,
         epoch=0,
         position=0,
         batch=keys.count("batch", batch),
         lanes=None,
         window=None,
         chunk=None,
-        tail=tail,
+        last_batch=last_batch,
         mix=source.mix,
     )
 
@@ -154,20 +154,20 @@ def chosen_shuffle(shuffle: bool | str, advice: str) -> Literal["exact", "window
     raise ValueError(f"shuffle {kind!r} is none of True, 'exact', 'window', False")
 
 
-def order_of(source: Source, state: OrderState) -> Order:
+def order_of(source: OrderSource, state: OrderState) -> Order:
     """The order of the state's epoch."""
     if source.make is not None:
         return source.make(state)
     if state.shuffle == "exact":
-        return Exact(source.rows, state.seed, state.epoch, state.stream)
+        return Exact(source.rows, state.seed, state.epoch, state.substream)
     if state.shuffle == "window":
         assert state.lanes is not None and state.window is not None
-        return Window(source.chunks(), state.lanes, state.window, state.seed, state.epoch, state.stream)
+        return Window(source.chunks(), state.lanes, state.window, state.seed, state.epoch, state.substream)
     return Sequential(source.rows)
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class EpochPlan:
     """What is left of an epoch after `begin`, for one rank of world_size."""
 
     order: Order
@@ -178,14 +178,14 @@ class Plan:
     @property
     def steps(self) -> int:
         """Steps that are left; the same for every rank."""
-        return steps_left(self.order.length, self.begin.position, self.begin.batch, self.begin.tail)
+        return steps_left(self.order.length, self.begin.position, self.begin.batch, self.begin.last_batch)
 
     def positions(self, step: int) -> range:
         """The rank's positions of a step; in a padded one they run past the order's length."""
         if not 0 <= step < self.steps:
             raise IndexError(f"step {step} of {self.steps}")
         begin, order = self.begin, self.order
-        whole = step_positions(order.length, begin.position, begin.batch, step, begin.tail)
+        whole = step_positions(order.length, begin.position, begin.batch, step, begin.last_batch)
         lanes, even = (order.lanes, order.even) if isinstance(order, Window) else (0, 0)
         return share(whole, begin.batch, self.rank, self.world_size, lanes, even)
 
@@ -193,7 +193,7 @@ class Plan:
         """The rank's rows of a step, int64 of shape (n,); and where the step is padded a bool array of that shape, False where a row
         repeats the start of the epoch, else None."""
         positions, length = self.positions(step), self.order.length
-        if self.begin.tail != "pad" or self.begin.position + (step + 1) * self.begin.batch <= length:
+        if self.begin.last_batch != "pad" or self.begin.position + (step + 1) * self.begin.batch <= length:
             return self.order.take(positions.start, len(positions), positions.step), None
         real = min(max(length - positions.start, 0), len(positions))
         parts, at = [self.order.take(positions.start if real else 0, real)], positions.start + real

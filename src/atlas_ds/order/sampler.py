@@ -8,8 +8,8 @@ from typing import Any, SupportsIndex
 
 from atlas_ds.order import keys
 from atlas_ds.order.mix import from_segments
-from atlas_ds.order.partition import check_tail, steps_left
-from atlas_ds.order.plan import Plan, first_state, order_of, source_of
+from atlas_ds.order.partition import check_last_batch, steps_left
+from atlas_ds.order.plan import EpochPlan, first_state, order_of, source_of
 from atlas_ds.order.ranks import rank_and_size
 from atlas_ds.order.state import check_same, from_dict
 
@@ -23,12 +23,12 @@ class Sampler:
     dataset: a number of rows or an object with `len()`; see `source_of` for what else it may say about itself.
     batch_size: rows of this rank in a step; global_batch_size: of all ranks together, which the ranks must divide. Give one.
     shuffle: "exact" (a permutation of all rows), "window" (chunks in random order, rows within windows of them), False, or True for
-    the dataset's advice. seed, stream: any int in [0, 2^64); two samplers of one dataset that differ in stream are independent.
+    the dataset's advice. seed, substream: any int in [0, 2^64); two samplers of one dataset that differ in substream are independent.
     lanes, window: of shuffle="window", defaults 192 and 32.
     rank, world_size: ints, or "auto": from torch.distributed if it is initialised, else RANK and WORLD_SIZE; no process group is made.
-    tail: what to do with a last step that is not full. "drop": it is left out. "short": it is dealt evenly; with fewer rows than ranks
+    last_batch: what to do with a last step that is not full. "drop": it is left out. "short": it is dealt evenly; with fewer rows than ranks
     some ranks get an empty batch, so that every rank has the same number of steps. "pad": it is filled up with the epoch's first rows.
-    Lists cannot mark these: a `Plan` or the Loader gives a mask.
+    Lists cannot mark these: a `EpochPlan` or the Loader gives a mask.
 
     Every `iter()` begins at the same place: the start of the epoch, or the position of the state that was loaded. So a loop left by
     `break`, or a look at the first batch, leaves the next `iter()` where it was; to go on from a break, load `state_dict()`. Once an
@@ -37,7 +37,7 @@ class Sampler:
 
     `state_dict()` counts what was yielded. DataLoader workers run ahead of training: there it counts what was handed to them, unless
     the loader keeps the states of batches apart, as StatefulDataLoader and Loader do. A state saved at the last step leaves 0 steps of
-    its epoch; saved after the loop, the next epoch. Batch size, ranks and tail may differ when it is loaded.
+    its epoch; saved after the loop, the next epoch. Batch size, ranks and last_batch may differ when it is loaded.
     """
 
     def __init__(
@@ -50,15 +50,24 @@ class Sampler:
         seed: SupportsIndex = 0,
         rank: SupportsIndex | str = 0,
         world_size: SupportsIndex | str = 1,
-        tail: str = "drop",
+        last_batch: str = "drop",
         lanes: SupportsIndex | None = None,
         window: SupportsIndex | None = None,
-        stream: SupportsIndex = 0,
+        substream: SupportsIndex = 0,
     ) -> None:
         self.rank, self.world_size = rank_and_size(rank, world_size)
         batch = global_batch(batch_size, global_batch_size, self.world_size)
         self._source = source_of(dataset)
-        self._base = first_state(self._source, batch=batch, shuffle=shuffle, seed=seed, stream=stream, tail=check_tail(tail), lanes=lanes, window=window)
+        self._base = first_state(
+            self._source,
+            batch=batch,
+            shuffle=shuffle,
+            seed=seed,
+            substream=substream,
+            last_batch=check_last_batch(last_batch),
+            lanes=lanes,
+            window=window,
+        )
         self._now = self._base
 
     @property
@@ -75,32 +84,32 @@ class Sampler:
         return f"Sampler({described(self)}, epoch {self.epoch})"
 
     def __len__(self) -> int:
-        return steps_left(self._source.rows, self._base.position, self._base.batch, self._base.tail)
+        return steps_left(self._source.rows, self._base.position, self._base.batch, self._base.last_batch)
 
     def __iter__(self) -> Iterator[list[int]]:
         return self._batches(self.plan())
 
-    def _batches(self, plan: Plan) -> Iterator[list[int]]:
+    def _batches(self, plan: EpochPlan) -> Iterator[list[int]]:
         for step in range(plan.steps):
             rows, _ = plan.rows(step)
             self.consumed(plan, step + 1)
             yield rows.tolist()
         self.finished(plan)
 
-    def plan(self) -> Plan:
+    def plan(self) -> EpochPlan:
         """What the next `iter()` gives, without iterating; position and state go back to its beginning.
 
         A loop over a plan reports to `consumed` and `finished`, as `__iter__` does.
         """
         self._now = self._base
-        return Plan(order_of(self._source, self._base), self._base, self.rank, self.world_size)
+        return EpochPlan(order_of(self._source, self._base), self._base, self.rank, self.world_size)
 
-    def consumed(self, plan: Plan, steps: int) -> None:
+    def consumed(self, plan: EpochPlan, steps: int) -> None:
         """The first `steps` steps of the plan were handed out. Nothing changes if the sampler has gone on to another place since."""
         if plan.begin is self._base:
             self._now = plan.state(steps)
 
-    def finished(self, plan: Plan) -> None:
+    def finished(self, plan: EpochPlan) -> None:
         """The plan came to its end: the next epoch is up."""
         if plan.begin is self._base:
             self._base = self._now = self._base.at_epoch(self._base.epoch + 1)

@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final, Literal
 
 from atlas_ds.order import keys
-from atlas_ds.order.partition import check_tail
+from atlas_ds.order.partition import check_last_batch
 
 VERSION: Final = 1
 MOST_LETTERS: Final = 64  # of a dataset's name: keeps the state below 400 bytes
 SHUFFLES: Final = ("exact", "window", "mix", False)
-FIXED: Final = ("dataset", "shuffle", "seed", "stream", "lanes", "window", "chunk")
+FIXED: Final = ("dataset", "shuffle", "seed", "substream", "lanes", "window", "chunk")
 """What names an order: a state cannot be taken up by a run that differs in one of them."""
 
 
@@ -28,14 +28,14 @@ class OrderState:
     dataset: str
     shuffle: Literal["exact", "window", "mix", False]
     seed: int
-    stream: int
+    substream: int
     epoch: int
     position: int
     batch: int
     lanes: int | None
     window: int | None
     chunk: int | str | None
-    tail: str
+    last_batch: str
     mix: tuple[tuple[int, tuple[int, ...]], ...] | None = None
     """of a mix: the positions (of the run, not of an epoch) from which weights hold, and the weights"""
 
@@ -72,13 +72,13 @@ def from_dict(state: Mapping[str, Any]) -> OrderState:
     check_name(found.dataset)
     if not (found.shuffle is False or found.shuffle in ("exact", "window", "mix")):
         raise ValueError(f"the state's shuffle {found.shuffle!r} is none of {SHUFFLES}")
-    for name in ("seed", "stream", "epoch"):
+    for name in ("seed", "substream", "epoch"):
         keys.word(f"the state's {name}", getattr(found, name))
     if (found.shuffle == "mix") != (found.mix is not None):
         raise ValueError("a state has mix (its weights) if its shuffle is 'mix', and only then")
     keys.count("the state's position", found.position, 0)
     keys.count("the state's batch", found.batch)
-    check_tail(found.tail)
+    check_last_batch(found.last_batch)
     return found
 
 

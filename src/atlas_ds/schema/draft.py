@@ -30,7 +30,7 @@ class Draft:
         self._fields: dict[str, Field] = {}
         self._leaves = 0
         self._schema: Schema | None = None  # of these fields, once it was asked for
-        self._scratch: _core.Intake | None = None  # of these fields, where it is worth keeping
+        self._scratch: _core.RowBuilder | None = None  # of these fields, where it is worth keeping
 
     def add(self, example: Any) -> Any:
         """Takes one example and returns its copy, which a row is made of. SchemaError or LimitError names the column, what was expected and what
@@ -74,7 +74,7 @@ class Draft:
             raise LimitError(f"{leaves} columns with this example, after flattening; 1 to {MAX_LEAVES} are possible (put many small values in one array)")
         return fields | changed, leaves
 
-    def _prove(self, whole: Whole, fields: dict[str, Field], taken: Any) -> _core.Intake | None:
+    def _prove(self, whole: Whole, fields: dict[str, Field], taken: Any) -> _core.RowBuilder | None:
         """Takes the example apart as the shard's writer will, into columns that nobody reads; returns them if they can serve again.
 
         An example with few of many columns is tried with these alone, so that examples with new keys each time stay cheap: the others are null.
@@ -83,9 +83,9 @@ class Draft:
         every = scratch is not None or not isinstance(taken, dict) or len(fields) <= 2 * len(taken) + FEW
         if scratch is None:
             tried = fields.values() if every else [fields[name] for name in taken or list(fields)[:1]]
-            scratch = _core.Intake(build_schema(whole.container, list(tried), whole.name), SCRATCH_BYTES)
+            scratch = _core.RowBuilder(build_schema(whole.container, list(tried), whole.name), SCRATCH_BYTES)
         full = scratch.append(taken)
-        return None if not every else _core.Intake(scratch.schema, SCRATCH_BYTES) if full else scratch
+        return None if not every else _core.RowBuilder(scratch.schema, SCRATCH_BYTES) if full else scratch
 
 
 def count_leaves(field: Field) -> int:

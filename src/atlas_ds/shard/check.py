@@ -42,18 +42,18 @@ def verify_values(shard: _core.Shard, schema: Schema) -> None:
         return
     part = Schema(fields, "dict")
     positions = {leaf[0]: i for i, leaf in enumerate(shard.leaves)}
-    table = _core.Table(np.array([0, shard.rows]), lambda k: shard, verify=0, copy=True)
-    program = _core.Program(part, positions)
+    shard_set = _core.ShardSet(np.array([0, shard.rows]), lambda k: shard, verify=0, copy=True)
+    projection = _core.Projection(part, positions)
     flat = tuple(as_leaf(leaf) for leaf in schema.leaves)
-    bare = _core.Program(Schema(flat, "dict"), positions) if any(map(needs_leaves, schema.fields)) else None
-    table.shard(0)
-    step = table.chunk_rows(program)
+    bare = _core.Projection(Schema(flat, "dict"), positions) if any(map(needs_leaves, schema.fields)) else None
+    shard_set.shard(0)
+    step = shard_set.chunk_rows(projection)
     for start in range(0, shard.rows, step):
         rows = np.arange(start, min(start + step, shard.rows), dtype=np.int64)
-        check_bools(table.batch(program, rows), part.fields, shard.path)
-        table.examples(program, rows)
+        check_bools(shard_set.batch(projection, rows), part.fields, shard.path)
+        shard_set.examples(projection, rows)
         if bare is not None:
-            check_nulls(table.batch(bare, rows), schema.fields, shard.path)
+            check_nulls(shard_set.batch(bare, rows), schema.fields, shard.path)
 
 
 def as_leaf(leaf: Leaf) -> Field:

@@ -127,7 +127,7 @@ def check_columns(names: Sequence[str], schema: Schema) -> None:
             raise SchemaError(f"icc: column {name!r} is {field.type}: only ints, floats, bools and str can be alike or not")
 
 
-class Tally:
+class IccAccumulator:
     """Takes the values of one column of a shard as they come, and adds them up chunk by chunk."""
 
     def __init__(self, field: Field) -> None:
@@ -197,7 +197,7 @@ def combined_icc(paths: Iterable[Path], names: Sequence[str], schema: Schema) ->
 
 
 def checked_sums(data: Any, field: Field) -> Sums | None:
-    """Sums as Tally.finish gave them for a column of this type; None for anything else."""
+    """Sums as IccAccumulator.finish gave them for a column of this type; None for anything else."""
     if not isinstance(data, dict) or data.keys() != {"rows", "chunks", "squares", "numbers", "classes", "hashed"}:
         return None
     whole = [data[name] for name in ("rows", "chunks", "squares")]

@@ -57,7 +57,7 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class ShardPlan:
+class StoragePlan:
     """groups: leaf positions of each group; rows: rows per block of each group; dictionaries: their bytes, number 1 first."""
 
     groups: tuple[tuple[int, ...], ...]
@@ -66,7 +66,7 @@ class ShardPlan:
     dictionaries: tuple[bytes, ...]
 
 
-def make_plan(columns: Sequence[_core.Column], options: Options, known: dict[int, bytes]) -> ShardPlan:
+def make_plan(columns: Sequence[_core.Column], options: Options, known: dict[int, bytes]) -> StoragePlan:
     """columns: the waiting rows of each leaf. known: dictionaries that the dataset already uses, by leaf id."""
     means = [column.size / max(column.rows, 1) for column in columns]
     groups = make_groups(means)
@@ -83,7 +83,7 @@ def make_plan(columns: Sequence[_core.Column], options: Options, known: dict[int
                 dictionaries.append(dictionary)
             number = dictionaries.index(dictionary) + 1
         pages.append(Page(column.leaf, group, codec, cells, whole, number, why))
-    return ShardPlan(tuple(groups), tuple(rows), tuple(pages), tuple(dictionaries))
+    return StoragePlan(tuple(groups), tuple(rows), tuple(pages), tuple(dictionaries))
 
 
 def make_groups(means: Sequence[float]) -> list[tuple[int, ...]]:

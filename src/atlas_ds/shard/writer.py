@@ -16,12 +16,12 @@ import rfc8785
 from atlas_ds import _core
 from atlas_ds.errors import AtlasError
 from atlas_ds.schema.schema import Schema
-from atlas_ds.shard.icc import Tally
-from atlas_ds.shard.plan import FIXED_KIND, MAX_BLOCK_BYTES, NULLABLE, PAGE_CODED, VARIABLE_KIND, Options, ShardPlan, cell_level, make_plan
+from atlas_ds.shard.icc import IccAccumulator
+from atlas_ds.shard.plan import FIXED_KIND, MAX_BLOCK_BYTES, NULLABLE, PAGE_CODED, VARIABLE_KIND, Options, StoragePlan, cell_level, make_plan
 from atlas_ds.store.local import NewFile
 
 SAMPLE_BYTES = 20 << 20  # rows of this many bytes are waited for before a shard is planned
-NO_ROOM = 4  # of Intake.append: the shard must end before that row
+NO_ROOM = 4  # of RowBuilder.append: the shard must end before that row
 MAX_BLOCKS = 32 << 20  # of a shard: their index must fit into the footer, which may take 1 GiB
 BLOCK_OVERFLOW = 64  # a block of more than this many targets closes the shard: the rows changed since it was planned
 PENDING_BYTES = 32 << 20  # bytes of blocks that wait for an encoder at most
@@ -109,28 +109,28 @@ class ShardWriter:
         self._per_shard = dictionary_per_shard
         self._icc = icc
         sample = SAMPLE_BYTES if shard_bytes is None else min(SAMPLE_BYTES, shard_bytes)
-        self.intake = _core.Intake(schema, sample)
+        self.builder = _core.RowBuilder(schema, sample)
         self._open: _OpenShard | None = None
         self._failed = False
 
     def add(self, example: Any) -> None:
         """One example; SchemaError and LimitError leave the writer as it was."""
         self._check()
-        state = self.intake.append(example)
+        state = self.builder.append(example)
         if state == NO_ROOM:
             self.finish_shard()
-            state = self.intake.append(example)
-        if state or self.intake.rows == self._shard_rows:
+            state = self.builder.append(example)
+        if state or self.builder.rows == self._shard_rows:
             self._advance(state)
 
     def add_columns(self, leaf_arrays: list[Any], count: int) -> None:
-        """count rows at once, as _core.Intake.append_columns takes them."""
+        """count rows at once, as _core.RowBuilder.append_columns takes them."""
         self._check()
-        state = self.intake.append_columns(leaf_arrays, count)
+        state = self.builder.append_columns(leaf_arrays, count)
         if state == NO_ROOM:
             self._add_in_parts(leaf_arrays, count)
             return
-        if state or (self._shard_rows is not None and self.intake.rows >= self._shard_rows):
+        if state or (self._shard_rows is not None and self.builder.rows >= self._shard_rows):
             self._advance(state)
 
     def _add_in_parts(self, leaf_arrays: list[Any], count: int) -> None:
@@ -147,7 +147,7 @@ class ShardWriter:
     @property
     def rows_left(self) -> int | None:
         """Rows until the shard is full, where it is counted in rows."""
-        return None if self._shard_rows is None else self._shard_rows - self.intake.rows
+        return None if self._shard_rows is None else self._shard_rows - self.builder.rows
 
     def _check(self) -> None:
         if self._failed:
@@ -173,24 +173,24 @@ class ShardWriter:
             self._take(state)
 
     def _take(self, state: int) -> None:
-        if self._open is None and (state == 3 or self.intake.rows == self._shard_rows):
+        if self._open is None and (state == 3 or self.builder.rows == self._shard_rows):
             self._begin()
         if self._open is not None:
             overflow = self._open.cut_ready()
-            full = self.intake.rows == self._shard_rows
+            full = self.builder.rows == self._shard_rows
             if self._shard_bytes is not None:
-                full = self._open.cut_bytes + self.intake.waiting_bytes >= self._shard_bytes
+                full = self._open.cut_bytes + self.builder.waiting_bytes >= self._shard_bytes
             if overflow or full or self._open.blocks >= MAX_BLOCKS:
                 self._finish_shard()
 
     def _begin(self) -> None:
         known = {} if self._per_shard else self._known
-        plan = make_plan(self.intake.leaf_columns, self._options, known)
+        plan = make_plan(self.builder.leaf_columns, self._options, known)
         for page in plan.pages:
             if page.dictionary and not self._per_shard:
                 self._known.setdefault(page.leaf.id, plan.dictionaries[page.dictionary - 1])
-        tallies = [Tally(self._schema[name]) for name in self._icc]
-        self._open = _OpenShard(self._folder, self._schema_json, self.intake, plan, self._options, self._ordinal(), self._encoders, tallies, self._mark)
+        tallies = [IccAccumulator(self._schema[name]) for name in self._icc]
+        self._open = _OpenShard(self._folder, self._schema_json, self.builder, plan, self._options, self._ordinal(), self._encoders, tallies, self._mark)
 
     def finish_shard(self) -> None:
         """Ends the shard that is being written, if it has rows."""
@@ -199,14 +199,14 @@ class ShardWriter:
             self._finish_shard()
 
     def _finish_shard(self) -> None:
-        if self.intake.rows == 0:
+        if self.builder.rows == 0:
             return
         if self._open is None:
             self._begin()
         assert self._open is not None
         info = self._open.finish(self._naming)
         self._open = None
-        self.intake.restart()
+        self.builder.restart()
         self._published(info)
 
     def abort(self) -> None:
@@ -239,15 +239,15 @@ class _OpenShard:
         self,
         folder: Path,
         schema_json: bytes,
-        intake: _core.Intake,
-        plan: ShardPlan,
+        builder: _core.RowBuilder,
+        plan: StoragePlan,
         options: Options,
         ordinal: int,
         encoders: Encoders,
-        tallies: list[Tally],
+        tallies: list[IccAccumulator],
         mark: str,
     ) -> None:
-        self._intake = intake
+        self._builder = builder
         self._plan = plan
         self._options = options
         self._ordinal = ordinal
@@ -262,7 +262,7 @@ class _OpenShard:
         self._stats = [_LeafStats() for _ in plan.pages]
         self._light = [all(plan.pages[position].codec == 0 for position in group) for group in plan.groups]
         overflow = BLOCK_OVERFLOW * options.block_bytes if options.block_rows is None else MAX_BLOCK_BYTES
-        intake.plan([list(group) for group in plan.groups], list(plan.rows), min(overflow, MAX_BLOCK_BYTES))
+        builder.plan([list(group) for group in plan.groups], list(plan.rows), min(overflow, MAX_BLOCK_BYTES))
         leaves = [page.leaf for page in plan.pages]
         self._digest = _core.Digest([list(group) for group in plan.groups], [leaf.nullable for leaf in leaves])
         self._nonce = self._make_nonce(schema_json)
@@ -291,7 +291,7 @@ class _OpenShard:
                 handle = handles[page.dictionary - 1] if page.dictionary else None
                 level = cell_level(options.level) if page.cells else options.level
                 specs.append((page.leaf, page.codec, page.cells, page.whole, True, level, page.dictionary, handle))
-        self._pages = _core.Plan(specs, first)
+        self._pages = _core.PageSpecs(specs, first)
         self._file = NewFile(folder, f"{ordinal:05d}", mark)
         try:
             self._write_start()
@@ -301,7 +301,7 @@ class _OpenShard:
 
     def _make_nonce(self, schema_json: bytes) -> int:
         parts = [schema_json, self._ordinal.to_bytes(8, "little")]
-        for column in self._intake.leaf_columns:
+        for column in self._builder.leaf_columns:
             data, lengths = column.sample(column.rows)
             parts += [_core.hash128(data), _core.hash128(lengths.tobytes())]
         return _core.hash64(b"".join(parts))
@@ -323,16 +323,16 @@ class _OpenShard:
     def cut_ready(self) -> bool:
         """Cuts whole blocks; True if some group outgrew its block, so that the shard must end here."""
         self._cut_in_order(whole=True)
-        return any(self._intake.is_full(group) for group in range(len(self._plan.groups)))
+        return any(self._builder.is_full(group) for group in range(len(self._plan.groups)))
 
     def _cut_in_order(self, *, whole: bool) -> None:
         """Cuts the blocks of all groups in the order of their last rows, so that a file that is cut keeps whole rows. whole: full blocks only."""
-        waiting, done = [self._intake.group_rows(group) for group in range(len(self._plan.rows))], list(self._intake.cut_rows)
+        waiting, done = [self._builder.group_rows(group) for group in range(len(self._plan.rows))], list(self._builder.cut_rows)
         for tally in self._tallies:
             position = next(k for k, page in enumerate(self._plan.pages) if page.leaf.id == tally.field.leaves[0])
             group = self._plan.pages[position].group
             if waiting[group] >= self._plan.rows[group] or not whole:
-                tally.take(self._intake.leaf_columns[position], done[group])
+                tally.take(self._builder.leaf_columns[position], done[group])
         while True:
             steps = [min(most, rows) for most, rows in zip(self._plan.rows, waiting, strict=True)]
             ready = [(done[g] + step, g) for g, step in enumerate(steps) if step and (step == self._plan.rows[g] or not whole)]
@@ -342,10 +342,10 @@ class _OpenShard:
             self._cut(group, steps[group])
             waiting[group] -= steps[group]
             done[group] += steps[group]
-        self._intake.settle()
+        self._builder.settle()
 
     def _cut(self, group: int, rows: int) -> None:
-        block = self._intake.cut(group, rows, self._pages)
+        block = self._builder.cut(group, rows, self._pages)
         size = block.waiting
         self.cut_bytes += size
         self.blocks += 1
@@ -386,7 +386,7 @@ class _OpenShard:
             raise
 
     def _finish(self, naming: Callable[[ShardInfo], None]) -> ShardInfo:
-        rows = self._intake.rows
+        rows = self._builder.rows
         self._cut_in_order(whole=False)
         while self._pending:
             self._write_next()

@@ -29,15 +29,15 @@ class RemoteFile:
 
     def open(self) -> io.BufferedReader:
         """Its bytes, once, from the first on."""
-        obstore, store, name = reach(self.url, self.allow_http)
-        with naming(self.url):
+        obstore, store, name = store_for(self.url, self.allow_http)
+        with wrapped_errors(self.url):
             chunks = obstore.get(store, name).stream(min_chunk_size=CHUNK)
         return io.BufferedReader(Chunks(iter(chunks), self), 1 << 16)
 
     def read(self, start: int, size: int) -> bytes:
         """A range of its bytes, in one request. TruncatedError where the server has fewer now."""
-        obstore, store, name = reach(self.url, self.allow_http)
-        with naming(self.url):
+        obstore, store, name = store_for(self.url, self.allow_http)
+        with wrapped_errors(self.url):
             data = bytes(obstore.get_range(store, name, start=start, length=size))
         if len(data) != size:
             raise TruncatedError(f"{self.url}: byte {start}: {size:,} bytes were asked for, {len(data):,} came; has the file changed?")
@@ -48,8 +48,8 @@ def look_up(url: str, allow_http: bool = False) -> RemoteFile:
     """Asks the server for a file's size and version. FileNotFoundError if it is not there; other refusals are AtlasError.
 
     allow_http: whether the connection may be without TLS."""
-    obstore, store, name = reach(url, allow_http)
-    with naming(url):
+    obstore, store, name = store_for(url, allow_http)
+    with wrapped_errors(url):
         meta = obstore.head(store, name)
     return RemoteFile(url, int(meta["size"]), str(meta["e_tag"] or meta["last_modified"]), allow_http)
 
@@ -61,7 +61,7 @@ def check_scheme(url: str, allow_http: bool) -> None:
         raise AtlasError(f"{url}: http is not protected (no TLS): {why}; write https://, or pass allow_http=True (--allow-http) if you trust the network")
 
 
-def reach(url: str, allow_http: bool) -> tuple[ModuleType, Any, str]:
+def store_for(url: str, allow_http: bool) -> tuple[ModuleType, Any, str]:
     """(obstore, the store of a URL's folder, the file's name in it)."""
     check_scheme(url, allow_http)
     try:
@@ -70,11 +70,11 @@ def reach(url: str, allow_http: bool) -> tuple[ModuleType, Any, str]:
     except ImportError as error:
         raise AtlasError(f"{url}: reading URLs needs obstore; install it: pip install 'atlas-ds[remote]'") from error
     folder, _, name = url.rpartition("/")
-    with naming(url):
+    with wrapped_errors(url):
         return obstore, from_url(folder, client_options={"allow_http": allow_http}), name
 
 
-class naming:
+class wrapped_errors:
     """Says which URL it was, in one line, where obstore fails."""
 
     def __init__(self, url: str) -> None:
@@ -107,7 +107,7 @@ class Chunks(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         while not self._rest:
-            with naming(self._file.url):
+            with wrapped_errors(self._file.url):
                 chunk = next(self._chunks, None)
             if chunk is None:
                 if self._given != self._file.size:

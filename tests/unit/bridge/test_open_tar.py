@@ -362,7 +362,7 @@ def test_worker_processes(tars: list[Path], method: str) -> None:
 
 def test_the_loader_reads_it(tars: list[Path]) -> None:
     ds = open_tar(tars, fields=["cls"], decode=True)
-    seen = [number for batch in Loader(ds, batch_size=8, shuffle=True, seed=1, format="numpy", tail="short") for number in batch["cls"].tolist()]
+    seen = [number for batch in Loader(ds, batch_size=8, shuffle=True, seed=1, format="numpy", last_batch="short") for number in batch["cls"].tolist()]
     assert sorted(seen) == list(range(81)) and seen != sorted(seen)
 
 

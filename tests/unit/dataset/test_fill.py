@@ -17,16 +17,16 @@ def blobs(path, count=200):
     return write(path, rows, shard_size=64, block_size=4), rows
 
 
-def fillers(limit):
-    """The live fillers of datasets opened with this cache_bytes."""
-    return [filler for filler in fill._all if filler._limit == limit and filler._shards]
+def fillings(limit):
+    """The live fillings of datasets opened with this cache_bytes."""
+    return [filling for filling in fill._all if filling._limit == limit and filling._shards]
 
 
 def test_equality_and_eviction(tmp_path, monkeypatch):
     path, rows = blobs(tmp_path / "d")
     loads = []
-    load = fill.Filler._load
-    monkeypatch.setattr(fill.Filler, "_load", lambda self, key: (loads.append(key), load(self, key)))
+    load = fill.Filling._load
+    monkeypatch.setattr(fill.Filling, "_load", lambda self, key: (loads.append(key), load(self, key)))
     dataset = AtlasDataset(path, io="pread", cache_bytes=16 << 10)
     order = np.random.default_rng(1).integers(0, 200, 600).tolist()
     assert all(same(dataset[i], rows[i]) for i in order)
@@ -37,7 +37,7 @@ def test_held_bytes_stay_within_the_limit(tmp_path):
     path, rows = blobs(tmp_path / "d")
     dataset = AtlasDataset(path, io="pread", cache_bytes=16 << 10)
     assert same(list(dataset), rows) and same(dataset.batch([0, 199, 64])["blob"], [rows[i]["blob"] for i in (0, 199, 64)])
-    mine = fillers(16 << 10)
+    mine = fillings(16 << 10)
     for guard in mine:
         dataset[0]
         biggest = max(int(blocks["bytes"].max()) for _, _, blocks, *_ in guard._shards.values())
@@ -90,15 +90,15 @@ def test_a_fork_while_another_thread_reads(tmp_path):
     path, rows = blobs(tmp_path / "d")
     dataset = AtlasDataset(path, io="pread", cache_bytes=8 << 10)
     assert same(list(dataset), rows)
-    (filler,) = fillers(8 << 10)
+    (filling,) = fillings(8 << 10)
     held, done = threading.Event(), threading.Event()
 
     def hold():
-        with filler._lock:
-            filler._held += 12345  # between two steps of its bookkeeping
+        with filling._lock:
+            filling._held += 12345  # between two steps of its bookkeeping
             held.set()
             done.wait()
-            filler._held -= 12345
+            filling._held -= 12345
 
     thread = threading.Thread(target=hold)
     thread.start()
@@ -106,7 +106,7 @@ def test_a_fork_while_another_thread_reads(tmp_path):
     pid = os.fork()
     if pid == 0:
         signal.alarm(20)
-        good = same([dataset[i] for i in range(0, 200, 9)], rows[::9]) and filler._held <= 8 << 10
+        good = same([dataset[i] for i in range(0, 200, 9)], rows[::9]) and filling._held <= 8 << 10
         os._exit(0 if good else 1)
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     done.set()

@@ -98,9 +98,9 @@ NO_ROOM = 4
 
 
 def test_a_page_is_never_larger_than_it_may_be():
-    """Values of any length against a limit of 4,000 bytes: what the intake takes is a page within it, what it does not take would not be."""
+    """Values of any length against a limit of 4,000 bytes: what the builder takes is a page within it, what it does not take would not be."""
     sizes = np.random.default_rng(4).integers(0, 3000, 3000)
-    intake = _core.Intake(make_schema({"v": types.nullable("str")}), 1 << 40, 4000)
+    builder = _core.RowBuilder(make_schema({"v": types.nullable("str")}), 1 << 40, 4000)
     data = rows = nulls = shards = 0
 
     def page(data, rows, nulls):
@@ -111,28 +111,28 @@ def test_a_page_is_never_larger_than_it_may_be():
         value = None if number % 5 == 0 else "x" * size
         for again in range(2):
             is_null, length = value is None, len(value or "")
-            state = intake.append({"v": value})
+            state = builder.append({"v": value})
             assert (state == NO_ROOM) == (page(data + length, rows + 1, nulls + is_null) > 4000) and not (again and state == NO_ROOM)
             if state != NO_ROOM:
                 break
-            assert intake.rows == rows, "nothing of it was taken"
-            intake, shards = _core.Intake(intake.schema, 1 << 40, 4000), shards + 1
+            assert builder.rows == rows, "nothing of it was taken"
+            builder, shards = _core.RowBuilder(builder.schema, 1 << 40, 4000), shards + 1
             data = rows = nulls = 0
         data, rows, nulls = data + length, rows + 1, nulls + is_null
     assert shards > 500
 
 
 def test_no_room_for_a_batch_takes_nothing():
-    intake = _core.Intake(make_schema({"i": "int8", "v": "bytes"}), 1 << 40, 4000)
-    assert intake.append_columns([np.zeros(3, np.int8), [b"x" * 1000] * 3], 3) == 0 and intake.append_columns([np.zeros(2, np.int8), [b"x" * 600] * 2], 2) == NO_ROOM
-    assert intake.rows == 3 and [column.rows for column in intake.leaf_columns] == [3, 3] and intake.append_columns([np.zeros(2, np.int8), [b"x" * 200] * 2], 2) == 0
+    builder = _core.RowBuilder(make_schema({"i": "int8", "v": "bytes"}), 1 << 40, 4000)
+    assert builder.append_columns([np.zeros(3, np.int8), [b"x" * 1000] * 3], 3) == 0 and builder.append_columns([np.zeros(2, np.int8), [b"x" * 600] * 2], 2) == NO_ROOM
+    assert builder.rows == 3 and [column.rows for column in builder.leaf_columns] == [3, 3] and builder.append_columns([np.zeros(2, np.int8), [b"x" * 200] * 2], 2) == 0
 
 
 def column_of(width, rows, *, fixed=True, nullable=False):
-    intake = _core.Intake(make_schema({"v": types.nullable(types.array("uint8", (width,))) if nullable else types.array("uint8", (width,)) if fixed else "bytes"}), 1 << 40)
+    builder = _core.RowBuilder(make_schema({"v": types.nullable(types.array("uint8", (width,))) if nullable else types.array("uint8", (width,)) if fixed else "bytes"}), 1 << 40)
     for _ in range(rows):
-        intake.append({"v": np.zeros(width, np.uint8) if fixed else bytes(width)})
-    return intake.leaf_columns[0]
+        builder.append({"v": np.zeros(width, np.uint8) if fixed else bytes(width)})
+    return builder.leaf_columns[0]
 
 
 @pytest.mark.parametrize("width", [0, 1, 3, 1000, MIB])
@@ -155,11 +155,11 @@ def test_rows_of_a_block_of_many_columns_stay_within_a_block():
 def test_more_dictionaries_than_a_byte_names(monkeypatch):
     """Each column has one of its own; from the 256th on there is none."""
     count = 300
-    intake = _core.Intake(make_schema({f"c{k}": "str" for k in range(count)}), 1 << 40)
-    intake.append({f"c{k}": f"{k} " * 40 for k in range(count)})
+    builder = _core.RowBuilder(make_schema({f"c{k}": "str" for k in range(count)}), 1 << 40)
+    builder.append({f"c{k}": f"{k} " * 40 for k in range(count)})
     texts = iter(range(1 << 30))
     monkeypatch.setattr(plan, "choose", lambda *_: (plan.ZSTD, True, False, b"%08d" % next(texts), "a test"))
-    made = make_plan(intake.leaf_columns, Options((None,) * count, 3, "random", 65536, None, True), {})
+    made = make_plan(builder.leaf_columns, Options((None,) * count, 3, "random", 65536, None, True), {})
     assert len(made.dictionaries) == 255 and max(page.dictionary for page in made.pages) == 255 and sum(page.dictionary == 0 for page in made.pages) == count - 255
 
 

@@ -156,7 +156,7 @@ del opened[:]
 dataset = AtlasDataset(sys.argv[1])
 at_open = [name for name in opened if sys.argv[1] in name]
 value = dataset[77775]
-print(json.dumps([at_open, [name for name in opened if ".atlas" in os.path.basename(name)], value, len(dataset), dataset.table.is_open]))
+print(json.dumps([at_open, [name for name in opened if ".atlas" in os.path.basename(name)], value, len(dataset), dataset.shard_set.is_open]))
 """
     at_open, shards, value, length, is_open = json.loads(child(code, many).stdout)
     assert [os.path.basename(name) for name in at_open] == ["atlas.json"] and [os.path.basename(s) for s in shards] == [names[7777].path]

@@ -92,7 +92,7 @@ def test_views_of_views_stay_flat(numbers):
             view, model = view[order], [model[i] for i in order]
         else:
             view, model = view[::-1], model[::-1]
-        assert view.table is numbers.table and (isinstance(view.rows, range) or view.rows.base is None)
+        assert view.shard_set is numbers.shard_set and (isinstance(view.rows, range) or view.rows.base is None)
     assert list(view) == model and [view[i] for i in range(len(view))] == model
     view = numbers
     for _ in range(50):
@@ -357,7 +357,7 @@ def test_iteration_opens_the_shards_it_reads(tmp_path):
     path = write(tmp_path / "d", range(50), shard_size=10)
     for view, wanted in ((slice(25, 28), [2]), (slice(49, 38, -5), [3, 4]), ([31, 11], [1, 3])):
         dataset = AtlasDataset(path)
-        assert list(dataset[view]) == list(np.arange(50)[view]) and dataset.table.is_open == wanted
+        assert list(dataset[view]) == list(np.arange(50)[view]) and dataset.shard_set.is_open == wanted
 
 
 def test_a_missing_shard_is_named(tmp_path):

@@ -35,7 +35,7 @@ def test_dir_is_what_is_public(ds):
     listed = dir(ds)
     documented = [name for name in dir(atlas.AtlasDataset) if name[0] != "_" and name in vars(atlas.AtlasDataset)]
     assert set(documented) | {"take", "split"} == set(listed) and all(hasattr(ds, name) for name in listed)
-    assert dir(ds[3:]) == listed and "table" not in listed and "rows_at" not in listed
+    assert dir(ds[3:]) == listed and "shard_set" not in listed and "rows_at" not in listed
 
 
 @pytest.mark.parametrize("name", sorted(INSTEAD))
@@ -78,7 +78,7 @@ def test_an_error_in_a_property_is_its_own(ds, monkeypatch):
 # --- a concat has what a dataset has ---
 
 
-@pytest.mark.parametrize("name", [name for name in dir(atlas.AtlasDataset) if name[0] != "_" and name not in ("table", "program", "convert", "rows", "rows_at")])
+@pytest.mark.parametrize("name", [name for name in dir(atlas.AtlasDataset) if name[0] != "_" and name not in ("shard_set", "projection", "convert", "rows", "rows_at")])
 def test_concat_has_it_or_says_why_not(ds, name):
     both = atlas.concat([ds, ds[:10]])
     if name in OF_A_FOLDER:
@@ -98,7 +98,7 @@ def test_what_a_concat_gives(ds, tmp_path):
     assert both.schema == ds.schema and both.column("n").tolist() == [*range(30), *range(4)] and both.column("word")[-1] == "w3"
     assert both[28:32].column("vector").shape == (4, 2)
     assert [example["n"] for example in both.map(double)[29:31]] == [58, 0] and both.map(double).function is double
-    assert both.with_format("numpy")[30]["n"].dtype == np.int64 and both.map(double).plain()[2]["n"] == 2
+    assert both.with_format("numpy")[30]["n"].dtype == np.int64 and both.map(double).raw()[2]["n"] == 2
     assert both.stats()["rows"] == 34 and set(both.stats()["columns"]) == {"n", "word", "vector"}
     assert both.stats()["bytes"] == ds.stats()["bytes"] + other.stats()["bytes"] and atlas.concat([ds, ds[3:]]).stats() == ds.stats()
     assert both.decode is None and atlas.concat([ds, ds]).metadata == {"by": "me"} and both.row_bytes > 0

@@ -308,7 +308,7 @@ def test_splits_of_many_rows_are_right(tmp_path, monkeypatch):
         monkeypatch.setattr(opening, "CONFIRMED", confirmed)
         ds = AtlasDataset(path, split="a")
         assert ds.rows.tolist() == wanted and list(ds) == wanted and ds.rows.dtype == np.int64
-        assert ds.table.is_open == ([0, 1, 2, 3, 9] if ds.table.is_open else []) and len(AtlasDataset(path, split="empty")) == len(AtlasDataset(path, split="none")) == 0
+        assert ds.shard_set.is_open == ([0, 1, 2, 3, 9] if ds.shard_set.is_open else []) and len(AtlasDataset(path, split="empty")) == len(AtlasDataset(path, split="none")) == 0
         whole = AtlasDataset(path)
         assert whole.batch(slice(35, 52)).tolist() == list(range(35, 52)) and whole[::-3].batch(slice(2, 9, 2)).tolist() == list(range(99, -1, -3))[2:9:2]
         assert whole.batch(slice(5, 5)).tolist() == []

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from atlas_ds.dataset.views import compose, positions, share_out
+from atlas_ds.dataset.views import index_rows, positions, split_rows
 
 
 def test_positions():
@@ -15,15 +15,15 @@ def test_positions():
 
 
 def test_a_slice_of_a_range_stays_a_range():
-    assert compose(range(10, 100), slice(5, 50, 3)) == range(15, 60, 3)
-    assert compose(range(100)[::-1], slice(None, None, -2)) == range(100)[::-1][::-2]
-    assert compose(range(10, 20, 2), [4, 0]).tolist() == [18, 10]
+    assert index_rows(range(10, 100), slice(5, 50, 3)) == range(15, 60, 3)
+    assert index_rows(range(100)[::-1], slice(None, None, -2)) == range(100)[::-1][::-2]
+    assert index_rows(range(10, 20, 2), [4, 0]).tolist() == [18, 10]
 
 
 def test_a_slice_of_an_array_is_a_copy():
     """So that a small view does not keep a large index alive."""
     rows = np.arange(100)
-    part = compose(rows, slice(3, 5))
+    part = index_rows(rows, slice(3, 5))
     assert part.tolist() == [3, 4] and part.base is None
 
 
@@ -33,5 +33,5 @@ def test_shares_are_disjoint_and_complete():
         count = int(rng.integers(0, 50))
         fractions = rng.dirichlet(np.ones(int(rng.integers(1, 6)))).tolist()
         for seed in (None, 3):
-            parts = share_out(range(count), fractions, seed)
+            parts = split_rows(range(count), fractions, seed)
             assert sorted(int(row) for part in parts for row in part) == list(range(count)) and len(parts) == len(fractions)

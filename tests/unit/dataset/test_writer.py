@@ -263,7 +263,7 @@ LONG = [{"s": f'{{"user": {i * 7919 % 10007}, "event": "click on button {i % 13}
 
 
 def dictionaries(path):
-    return [bytes(d) for shard in AtlasDataset(path).shards for d in AtlasDataset(path / shard.path).table.shard(0).dictionary_bytes]
+    return [bytes(d) for shard in AtlasDataset(path).shards for d in AtlasDataset(path / shard.path).shard_set.shard(0).dictionary_bytes]
 
 
 def test_dictionary_modes(tmp_path):

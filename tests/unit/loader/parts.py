@@ -35,7 +35,7 @@ def rows_of(column: Ragged) -> list[Any]:
 
 def load(dataset: Any, **options: Any) -> Loader:
     """A loader with the options that most tests want."""
-    return Loader(dataset, **({"batch_size": 7, "seed": 5, "format": "numpy", "tail": "short", "num_threads": 2} | options))
+    return Loader(dataset, **({"batch_size": 7, "seed": 5, "format": "numpy", "last_batch": "short", "num_threads": 2} | options))
 
 
 def ids(batches: Any, name: str = "i") -> list[list[int]]:

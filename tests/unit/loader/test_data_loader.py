@@ -15,7 +15,7 @@ def columns_of(rows):
 
 
 def wanted(dataset, epoch=0, **options):
-    sampler = Sampler(dataset, **({"batch_size": 16, "seed": 5, "tail": "short"} | options))
+    sampler = Sampler(dataset, **({"batch_size": 16, "seed": 5, "last_batch": "short"} | options))
     sampler.set_epoch(epoch)
     return list(sampler)
 
@@ -28,7 +28,7 @@ def data_loader(dataset, sampler, workers, method=None, kind=DataLoader, **optio
 @pytest.mark.parametrize("workers, method", [(0, None), (2, "fork"), (2, "forkserver"), pytest.param(2, "spawn", marks=pytest.mark.campaign)])
 def test_epochs(numbers, workers, method):
     dataset = AtlasDataset(numbers)[:200]
-    sampler = Sampler(dataset, batch_size=16, seed=5, tail="short")
+    sampler = Sampler(dataset, batch_size=16, seed=5, last_batch="short")
     loader = data_loader(dataset, sampler, workers, method, persistent_workers=workers > 0)
     assert len(loader) == 13
     for epoch in range(3):
@@ -37,7 +37,7 @@ def test_epochs(numbers, workers, method):
 
 def test_the_loader_gives_the_same_batches(numbers):
     dataset = AtlasDataset(numbers)
-    sampler = Sampler(dataset, batch_size=16, seed=5, tail="short")
+    sampler = Sampler(dataset, batch_size=16, seed=5, last_batch="short")
     assert ids(data_loader(dataset, sampler, 0)) == ids(load(dataset, batch_size=16))
 
 
@@ -47,7 +47,7 @@ def test_ranks_and_set_epoch(numbers, workers):
     dataset = AtlasDataset(numbers)[:200]
     ranks = []
     for rank in range(2):
-        sampler = Sampler(dataset, batch_size=16, seed=5, tail="short", rank=rank, world_size=2)
+        sampler = Sampler(dataset, batch_size=16, seed=5, last_batch="short", rank=rank, world_size=2)
         loader = data_loader(dataset, sampler, workers, "fork")
         seen = []
         for epoch in range(3):
@@ -98,7 +98,7 @@ def test_stateful_data_loader(numbers, workers, stop):
     dataset = AtlasDataset(numbers)[:200]
 
     def made():
-        return data_loader(dataset, Sampler(dataset, batch_size=16, seed=5, tail="short"), workers, "fork", StatefulDataLoader)
+        return data_loader(dataset, Sampler(dataset, batch_size=16, seed=5, last_batch="short"), workers, "fork", StatefulDataLoader)
 
     first = made()
     batches = iter(first)
@@ -116,7 +116,7 @@ def test_states_go_between_sampler_and_loader(numbers):
     batches = iter(loader)
     for _ in range(4):
         next(batches)
-    sampler = Sampler(dataset, batch_size=16, seed=5, tail="short")
+    sampler = Sampler(dataset, batch_size=16, seed=5, last_batch="short")
     sampler.load_state_dict(json.loads(json.dumps(loader.state_dict())))
     assert ids(data_loader(dataset, sampler, 2, "fork")) == wanted(dataset)[4:]
     back = Loader(dataset, batch_size=40, seed=5, format="numpy")

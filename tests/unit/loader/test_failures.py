@@ -39,7 +39,7 @@ def threads_end():
 
 def place_of(row, dataset, **options):
     """The step that has the row."""
-    return next(k for k, rows in enumerate(Sampler(dataset, **({"batch_size": 7, "seed": 5, "tail": "short"} | options))) if row in rows)
+    return next(k for k, rows in enumerate(Sampler(dataset, **({"batch_size": 7, "seed": 5, "last_batch": "short"} | options))) if row in rows)
 
 
 def until_error(loader, kind):
@@ -206,7 +206,7 @@ def test_damaged_bytes(tmp_path, way, access):
     order = {name: way[name] for name in ("shuffle", "lanes", "window") if name in way}
     for size in (1, 7):
         options = way | {"batch_size": size}
-        steps = list(Sampler(dataset, batch_size=size, seed=5, tail="short", **order))
+        steps = list(Sampler(dataset, batch_size=size, seed=5, last_batch="short", **order))
         rows = dataset.rows
         batches, found = until_error(load(dataset, **options), CorruptError)
         assert len(batches) == next(k for k, step in enumerate(steps) if set(step) & bad), "the batch that has the row"
@@ -228,7 +228,7 @@ def test_damaged_bytes(tmp_path, way, access):
 
 def test_skipping_in_a_process_and_with_masks(numbers):
     dataset = AtlasDataset(numbers)[:150]
-    loader = load(dataset, transform_example=parts.fail_at_77, transform_processes=1, on_error="skip", tail="pad", batch_size=16)
+    loader = load(dataset, transform_example=parts.fail_at_77, transform_processes=1, on_error="skip", last_batch="pad", batch_size=16)
     batches = list(loader)
     assert sum(len(batch["i"]) for batch in batches) == 160 - 1 == sum(len(batch["mask"]) for batch in batches)
     assert loader.stats().skips == [(77, "KeyError: 'this row has no caption'")]

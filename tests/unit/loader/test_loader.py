@@ -1,4 +1,4 @@
-"""Batches are those of ds.batch, in the sampler's order: every container, type, way to read, view, tail and number of threads."""
+"""Batches are those of ds.batch, in the sampler's order: every container, type, way to read, view, last_batch and number of threads."""
 
 import datetime
 
@@ -30,7 +30,7 @@ CONTAINERS = {
 
 def expected(dataset, **options):
     """The batches by another way: the sampler's rows, read one batch after another."""
-    options = {"batch_size": 7, "seed": 5, "tail": "short"} | options
+    options = {"batch_size": 7, "seed": 5, "last_batch": "short"} | options
     of_list = not isinstance(dataset, list) and getattr(dataset, "schema", None) is not None and dataset.schema.container == "list"
     batches = [dataset.batch(rows) for rows in Sampler(dataset, **options)]
     return [tuple(batch) for batch in batches] if of_list else batches
@@ -105,9 +105,9 @@ def test_steps_that_are_read_together_are_cut_apart(numbers, rich):
     """Groups of steps: more steps than 4 a thread, small ones."""
     dataset = AtlasDataset(numbers)
     for size, world in ((1, 1), (3, 1), (7, 2)):
-        loader = load(dataset, batch_size=size, num_threads=1, tail="drop", world_size=world)
+        loader = load(dataset, batch_size=size, num_threads=1, last_batch="drop", world_size=world)
         batches = list(loader)
-        assert alike(batches, expected(dataset, batch_size=size, tail="drop", world_size=world))
+        assert alike(batches, expected(dataset, batch_size=size, last_batch="drop", world_size=world))
     tiny = AtlasDataset(rich)
     assert alike(list(load(tiny, batch_size=1, num_threads=1)), expected(tiny, batch_size=1))
 
@@ -119,7 +119,7 @@ def test_a_map_is_applied(numbers):
         batches = list(load(source, batch_size=100))
         assert list(batches[0]) == ["i", "twice"]
         assert all((batch["twice"] == 2 * batch["i"][:, None]).all() for batch in batches)
-        assert [batch["i"].tolist() for batch in batches] == [[source[i]["i"] for i in rows] for rows in Sampler(source, batch_size=100, seed=5, tail="short")]
+        assert [batch["i"].tolist() for batch in batches] == [[source[i]["i"] for i in rows] for rows in Sampler(source, batch_size=100, seed=5, last_batch="short")]
 
 
 def test_formats_of_the_dataset(numbers):
@@ -163,7 +163,7 @@ def test_datasets_of_others():
 
     for source in (Foreign(), [{"i": i, "name": str(i)} for i in range(30)]):
         batches = list(load(source))
-        rows = list(Sampler(30, batch_size=7, seed=5, tail="short"))
+        rows = list(Sampler(30, batch_size=7, seed=5, last_batch="short"))
         assert ids(batches) == rows and [batch["name"] for batch in batches] == [list(map(str, part)) for part in rows]
     assert sorted(int(i) for batch in load(range(30)) for i in batch) == list(range(30))
     assert [len(batch) for batch in load(["a", "b", "c"], batch_size=2)] == [2, 1]
@@ -176,7 +176,7 @@ def test_examples_are_put_together(rich):
     metas = AtlasDataset(rich, columns=["id", "meta"])
     for got, rows in zip(load(metas, transform_example=as_it_is), expected(metas)):
         assert same(got["meta"], rows["meta"]), "objects of different keys"
-    assert list(load(dataset, collate=len, batch_size=25)) == [25, 25, 10]
+    assert list(load(dataset, collate_fn=len, batch_size=25)) == [25, 25, 10]
     tensors = list(load(dataset, transform_example=lambda row: {"g": torch.from_numpy(row["grid"])}, format="torch"))
     assert all(isinstance(batch["g"], torch.Tensor) and batch["g"].shape[1:] == (2, 3) for batch in tensors)
 
@@ -200,16 +200,16 @@ def test_collate():
 def test_tails(numbers, rows, world, by_example):
     dataset = AtlasDataset(numbers)[:rows]
     options = {"transform_example": as_it_is} if by_example else {}
-    for tail in ("drop", "short", "pad"):
-        ranks = [list(load(dataset, batch_size=7, tail=tail, rank=rank, world_size=world, **options)) for rank in range(world)]
-        steps = -(-rows // (7 * world)) if tail != "drop" else rows // (7 * world)
+    for last_batch in ("drop", "short", "pad"):
+        ranks = [list(load(dataset, batch_size=7, last_batch=last_batch, rank=rank, world_size=world, **options)) for rank in range(world)]
+        steps = -(-rows // (7 * world)) if last_batch != "drop" else rows // (7 * world)
         assert [len(batches) for batches in ranks] == [steps] * world
         seen = [int(i) for batches in ranks for batch in batches for i in batch["i"]]
-        if tail == "pad":
+        if last_batch == "pad":
             masks = np.concatenate([batch["mask"] for batches in ranks for batch in batches] or [np.empty(0, bool)])
             assert masks.dtype == np.bool_ and len(seen) == steps * 7 * world == len(masks)
             seen = [i for i, real in zip(seen, masks) if real]
-        assert len(seen) == len(set(seen)) == (rows if tail != "drop" else steps * 7 * world)
+        assert len(seen) == len(set(seen)) == (rows if last_batch != "drop" else steps * 7 * world)
         for batches in ranks:
             for batch in batches:
                 assert batch["x"].shape == (len(batch["i"]), 8) and batch["x"].dtype == np.float32 and batch["i"].dtype == np.int64
@@ -217,23 +217,23 @@ def test_tails(numbers, rows, world, by_example):
 
 def test_a_batch_larger_than_the_dataset(numbers):
     dataset = AtlasDataset(numbers)[:10]
-    assert list(load(dataset, batch_size=64, tail="drop")) == []
+    assert list(load(dataset, batch_size=64, last_batch="drop")) == []
     assert [len(batch["i"]) for batch in load(dataset, batch_size=64)] == [10]
-    (batch,) = load(dataset, batch_size=64, tail="pad", format="torch")
+    (batch,) = load(dataset, batch_size=64, last_batch="pad", format="torch")
     assert batch["mask"].dtype == torch.bool and batch["mask"].tolist() == [True] * 10 + [False] * 54
     assert batch["i"][10:20].tolist() == batch["i"][:10].tolist()
 
 
 def test_a_mask_beside_columns_without_names(tmp_path):
     dataset = AtlasDataset(write(tmp_path / "d", [(i, str(i)) for i in range(10)]))
-    (numbers, texts), mask = next(iter(load(dataset, batch_size=16, tail="pad")))
+    (numbers, texts), mask = next(iter(load(dataset, batch_size=16, last_batch="pad")))
     assert texts == [str(i) for i in numbers] and mask.sum() == 10
 
 
 def test_a_column_mask_and_padding(tmp_path):
     dataset = AtlasDataset(write(tmp_path / "d", [{"mask": i} for i in range(10)]))
-    with pytest.raises(ValueError, match="tail='pad' adds a column 'mask', which the dataset has already"):
-        list(load(dataset, tail="pad"))
+    with pytest.raises(ValueError, match="last_batch='pad' adds a column 'mask', which the dataset has already"):
+        list(load(dataset, last_batch="pad"))
     assert len(list(load(dataset))) == 2
 
 
@@ -294,7 +294,7 @@ def test_a_loader_opens_no_more_shards_than_it_must(tmp_path):
     path = write(tmp_path / "d", range(100), shard_size=10)
     dataset = AtlasDataset(path)
     loader = load(dataset, shuffle="exact")
-    assert dataset.table.is_open == [0], "a dataset may have ten thousand"
+    assert dataset.shard_set.is_open == [0], "a dataset may have ten thousand"
     Sampler(dataset, batch_size=4, shuffle=False)
-    assert dataset.table.is_open == [0]
+    assert dataset.shard_set.is_open == [0]
     assert sorted(int(i) for batch in loader for i in batch) == list(range(100))

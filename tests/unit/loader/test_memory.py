@@ -124,7 +124,7 @@ def test_batches_that_are_kept_stay_what_they_are(wide, format, batch_size):
         for number, batch in enumerate(load(dataset, batch_size=batch_size, format=format, num_threads=3)):
             kept.append(batch if number % 3 == 0 else None)
             parts_kept.append((batch["i"].tolist(), batch["x"][-1:, ::7]) if number % 3 == 1 else None)
-    rows = [step for _ in range(2) for step in Sampler(dataset, batch_size=batch_size, seed=5, tail="short")]
+    rows = [step for _ in range(2) for step in Sampler(dataset, batch_size=batch_size, seed=5, last_batch="short")]
     for batch, own, step in zip(kept[: len(kept) // 2], parts_kept, rows):
         if batch is not None:
             assert batch["i"].tolist() == step and all((batch["x"][k] == i).all() and batch["s"]["y"][k] == i for k, i in enumerate(step))

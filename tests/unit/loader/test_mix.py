@@ -34,7 +34,7 @@ def test_proportions_are_exact_and_each_dataset_is_read_in_its_order(datasets):
     for start in range(0, len(seen), 8):
         assert np.bincount([k for k, _ in seen[start : start + 8]], minlength=3).tolist() == [5, 2, 1]
     own = [[i for k, i in seen if k == part] for part in range(3)]
-    assert own[0] == Exact(500, 3, 0, 1).take(0, len(own[0])).tolist()  # a stream for each part
+    assert own[0] == Exact(500, 3, 0, 1).take(0, len(own[0])).tolist()  # a substream for each part
     for part in (1, 2):
         rows, laps = own[part], len(own[part]) // len(datasets[part])
         for lap in range(laps):

@@ -198,13 +198,13 @@ def test_rows_of_tuples_and_dicts(dataset):
 
 
 def test_collate_of_ones_own(dataset):
-    assert first(dataset, collate=lambda examples: Pair(len(examples), [e["img"][::-1] for e in examples])).y[0].shape == (2, 3)
-    assert list(first(dataset, collate=lambda examples: (e["x"] for e in examples))) == [0, 1, 2, 3]
+    assert first(dataset, collate_fn=lambda examples: Pair(len(examples), [e["img"][::-1] for e in examples])).y[0].shape == (2, 3)
+    assert list(first(dataset, collate_fn=lambda examples: (e["x"] for e in examples))) == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("threads", [0, 2])
 @pytest.mark.parametrize("kind", [StopIteration, GeneratorExit, KeyError, IndexError, KeyboardInterrupt])
-@pytest.mark.parametrize("how", ["transform", "transform_example", "collate", "map"])
+@pytest.mark.parametrize("how", ["transform", "transform_example", "collate_fn", "map"])
 def test_no_error_ends_the_epoch_in_silence(dataset, how, kind, threads):
     """An error that Python itself takes for the end of a loop is no end of the epoch."""
 

@@ -20,7 +20,7 @@ WAYS = [
 
 
 def wanted(rows, **options):
-    return list(Sampler(rows, **({"batch_size": 7, "seed": 5, "tail": "short"} | options)))
+    return list(Sampler(rows, **({"batch_size": 7, "seed": 5, "last_batch": "short"} | options)))
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -33,7 +33,7 @@ def test_threads_and_luck(numbers, way):
 
 
 def epoch_of(dataset, epoch, **options):
-    sampler = Sampler(dataset, **({"batch_size": 7, "seed": 5, "tail": "short"} | options))
+    sampler = Sampler(dataset, **({"batch_size": 7, "seed": 5, "last_batch": "short"} | options))
     sampler.set_epoch(epoch)
     return sampler
 
@@ -51,8 +51,8 @@ def test_processes_and_luck(numbers, method):
 @pytest.mark.parametrize("method", ["forkserver", "spawn"])
 def test_all_ways(numbers, rich_scan, method):
     dataset = AtlasDataset(numbers)
-    for shuffle, batch, tail, world in itertools.product(["exact", "window", False], [1, 7, 64], ["drop", "short", "pad"], [1, 3]):
-        options = {"shuffle": shuffle, "batch_size": batch, "tail": tail, "world_size": world}
+    for shuffle, batch, last_batch, world in itertools.product(["exact", "window", False], [1, 7, 64], ["drop", "short", "pad"], [1, 3]):
+        options = {"shuffle": shuffle, "batch_size": batch, "last_batch": last_batch, "world_size": world}
         for rank in range(world):
             rows = wanted(dataset, rank=rank, **options)
             for threads, prefetch in itertools.product([0, 1, 2, 5, 16], [1, 4000, "1GB"]):
@@ -97,21 +97,21 @@ def test_a_chain_of_other_topologies(numbers, shuffle):
     assert at == 1000
 
 
-@pytest.mark.parametrize("tail", ["drop", "short", "pad"])
-def test_a_state_after_every_step(numbers, tail):
+@pytest.mark.parametrize("last_batch", ["drop", "short", "pad"])
+def test_a_state_after_every_step(numbers, last_batch):
     dataset = AtlasDataset(numbers)[:100]
-    loader = load(dataset, tail=tail, num_threads=2)
+    loader = load(dataset, last_batch=last_batch, num_threads=2)
     whole, states = [], [loader.state_dict()]
     for batch in loader:
         whole += ids([batch])
         states.append(loader.state_dict())
-    after = list(epoch_of(dataset, 1, tail=tail))
+    after = list(epoch_of(dataset, 1, last_batch=last_batch))
     for done, state in enumerate(states):
-        again = load(dataset, tail=tail, num_threads=done % 3)
+        again = load(dataset, last_batch=last_batch, num_threads=done % 3)
         again.load_state_dict(json.loads(json.dumps(state)))
         assert len(again) == len(whole) - done and ids(again) == whole[done:]
         assert ids(again) == after
-    ended = load(dataset, tail=tail)
+    ended = load(dataset, last_batch=last_batch)
     ended.load_state_dict(loader.state_dict())
     assert ids(ended) == after
 
@@ -179,7 +179,7 @@ def test_two_iterators_at_once(numbers):
 def test_a_state_of_another_order(numbers):
     dataset = AtlasDataset(numbers)
     state = load(dataset).state_dict()
-    for other in (load(dataset, seed=6), load(dataset, stream=1), load(dataset, shuffle=False), load(dataset[::-1]), load(concat([dataset]))):
+    for other in (load(dataset, seed=6), load(dataset, substream=1), load(dataset, shuffle=False), load(dataset[::-1]), load(concat([dataset]))):
         with pytest.raises(ValueError, match="its order is another one"):
             other.load_state_dict(state)
 
@@ -207,7 +207,7 @@ def test_random_numbers_belong_to_the_row(numbers):
     later.set_epoch(1)
     assert noise(later) == two
     assert not set(noise(load(dataset, **options | {"seed": 6})).values()) & set(one.values())
-    assert not set(noise(load(dataset, **options, stream=1)).values()) & set(one.values())
+    assert not set(noise(load(dataset, **options, substream=1)).values()) & set(one.values())
 
 
 def test_random_numbers_of_a_batch(numbers):

@@ -24,15 +24,15 @@ def made(ds, *arguments, **options):
 @pytest.mark.parametrize(
     ("theirs", "ours"),
     [
-        ({"num_workers": 0}, {"num_threads": 0}), ({"num_workers": 3}, {"num_threads": 3}), ({"drop_last": True}, {"tail": "drop"}),
-        ({"drop_last": False}, {"tail": "short"}), ({"multiprocessing_context": "spawn"}, {"start_method": "spawn"}),
+        ({"num_workers": 0}, {"num_threads": 0}), ({"num_workers": 3}, {"num_threads": 3}), ({"drop_last": True}, {"last_batch": "drop"}),
+        ({"drop_last": False}, {"last_batch": "short"}), ({"multiprocessing_context": "spawn"}, {"start_method": "spawn"}),
         ({"persistent_workers": True, "sampler": None, "batch_sampler": None, "generator": None, "worker_init_fn": None, "prefetch_factor": None}, {}),
         ({"pin_memory_device": "", "in_order": True, "collate_fn": None, "multiprocessing_context": None, "pin_memory": False}, {}),
     ],
 )  # fmt: skip
 def test_understood(ds, theirs, ours):
     one, other = made(ds, 8, **theirs), made(ds, batch_size=8, **ours)
-    assert (one._work.threads, one._work.start_method) == (other._work.threads, other._work.start_method)
+    assert (one._config.threads, one._config.start_method) == (other._config.threads, other._config.start_method)
     assert len(one) == len(other) and seen(one) == seen(other)
 
 
@@ -41,9 +41,9 @@ def test_collate_fn(ds):
     assert [batch.tolist() for batch in loader][-1] == [48, 49]
 
 
-@pytest.mark.parametrize(("theirs", "ours"), [("num_workers", "num_threads"), ("collate_fn", "collate"), ("drop_last", "tail"), ("multiprocessing_context", "start_method")])
+@pytest.mark.parametrize(("theirs", "ours"), [("num_workers", "num_threads"), ("drop_last", "last_batch"), ("multiprocessing_context", "start_method")])
 def test_both_names(ds, theirs, ours):
-    values = {"num_threads": 1, "collate": list, "tail": "drop", "start_method": "spawn", "num_workers": 1, "collate_fn": list, "drop_last": True, "multiprocessing_context": "spawn"}
+    values = {"num_threads": 1, "last_batch": "drop", "start_method": "spawn", "num_workers": 1, "drop_last": True, "multiprocessing_context": "spawn"}
     with pytest.raises(TypeError, match=f"{theirs}=, {ours}="):
         made(ds, 8, **{theirs: values[theirs], ours: values[ours]})
 
@@ -78,7 +78,7 @@ def test_every_argument_of_data_loader(ds):
 
 
 def test_unknown_names(ds):
-    for name, words in (("bach_size", "did you mean batch_size="), ("shufle", "did you mean shuffle="), ("colate", "collate="), ("nothing_like_it", "its arguments are batch_size")):
+    for name, words in (("bach_size", "did you mean batch_size="), ("shufle", "did you mean shuffle="), ("colate", "collate_fn="), ("nothing_like_it", "its arguments are batch_size")):
         with pytest.raises(TypeError, match=f"no argument '{name}'.*{words}"):
             made(ds, 8, **{name: 1})
     for options, words in (({"in_order": False}, "always come in order"), ({"multiprocessing_context": object()}, "start_method="), ({"persistent_workers": 7}, "no argument")):
@@ -95,7 +95,7 @@ def test_what_is_no_dataset(ds):
 
 
 def test_what_is_no_function(ds):
-    for name in ("transform", "transform_example", "collate"):
+    for name in ("transform", "transform_example", "collate_fn"):
         with pytest.raises(TypeError, match=f"{name}='x': give a function"):
             made(ds, 8, **{name: "x"})
 

@@ -5,24 +5,24 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from atlas_ds.order import Exact, Order, OrderState, Plan, Sequential, Window
-from atlas_ds.order.partition import TAILS, share, step_positions, steps_left
+from atlas_ds.order import EpochPlan, Exact, Order, OrderState, Sequential, Window
+from atlas_ds.order.partition import LAST_BATCHES, share, step_positions, steps_left
 from reference import order as reference
 
 RANKS = [r for r in range(1, 121) if 960 % r == 0]
 
 
-def plan(order: Order, batch: int, rank: int, size: int, tail: str, position: int = 0) -> Plan:
+def plan(order: Order, batch: int, rank: int, size: int, last_batch: str, position: int = 0) -> EpochPlan:
     state = OrderState(
-        dataset="rows", shuffle=False, seed=0, stream=0, epoch=0, position=position, batch=batch, lanes=None, window=None, chunk=None, tail=tail
+        dataset="rows", shuffle=False, seed=0, substream=0, epoch=0, position=position, batch=batch, lanes=None, window=None, chunk=None, last_batch=last_batch
     )
-    return Plan(order, state, rank, size)
+    return EpochPlan(order, state, rank, size)
 
 
-def check_epoch(order: Order, batch: int, size: int, tail: str, begin: int = 0) -> None:
+def check_epoch(order: Order, batch: int, size: int, last_batch: str, begin: int = 0) -> None:
     """One epoch from begin on, by all ranks: exactly once, equal lengths, equal ranks, flagged repeats."""
     n, whole = order.length, order.take(0, order.length)
-    plans = [plan(order, batch, rank, size, tail, begin) for rank in range(size)]
+    plans = [plan(order, batch, rank, size, last_batch, begin) for rank in range(size)]
     steps = {one.steps for one in plans}
     assert len(steps) == 1
     (count,) = steps
@@ -33,42 +33,42 @@ def check_epoch(order: Order, batch: int, size: int, tail: str, begin: int = 0) 
         first = begin + step * batch
         assert sorted(real) == sorted(whole[first : first + batch])
         full = first + batch <= n
-        if full or tail == "pad":
+        if full or last_batch == "pad":
             assert {len(rows) for rows, _ in parts} == {batch // size}
-        assert all((mask is None) == (full or tail != "pad") for _, mask in parts)
+        assert all((mask is None) == (full or last_batch != "pad") for _, mask in parts)
         for rank, (rows, mask) in enumerate(parts):
             lanes, even = (order.lanes, order.even) if isinstance(order, Window) else (0, 0)
-            positions = reference.rank_positions(n, begin, batch, step, rank, size, tail, lanes, even)
+            positions = reference.rank_positions(n, begin, batch, step, rank, size, last_batch, lanes, even)
             assert rows.tolist() == [whole[p % n] for p in positions]
             if mask is not None:
                 assert mask.dtype == np.bool_ and mask.tolist() == [p < n for p in positions]
                 repeats += int((~mask).sum())
         delivered += real.tolist()
         assert plans[0].state(step + 1).position == min(n, first + batch)
-    wanted = whole[begin : n if tail != "drop" else begin + (n - begin) // batch * batch]
+    wanted = whole[begin : n if last_batch != "drop" else begin + (n - begin) // batch * batch]
     assert sorted(delivered) == sorted(wanted)
-    assert repeats == (-(n - begin) % batch if tail == "pad" else 0)
+    assert repeats == (-(n - begin) % batch if last_batch == "pad" else 0)
 
 
-@pytest.mark.parametrize("tail", TAILS)
-def test_exactly_once_for_every_small_size(tail: str) -> None:
+@pytest.mark.parametrize("last_batch", LAST_BATCHES)
+def test_exactly_once_for_every_small_size(last_batch: str) -> None:
     for n in range(14):
         for size in (1, 2, 3, 5, 8):
             for of_rank in (1, 2, 3):
                 for order in (Exact(n, 1), Window((n, 2), 6, 2, 1)):
-                    check_epoch(order, size * of_rank, size, tail)
-                    check_epoch(order, size * of_rank, size, tail, begin=n // 3)
+                    check_epoch(order, size * of_rank, size, last_batch)
+                    check_epoch(order, size * of_rank, size, last_batch, begin=n // 3)
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("tail", TAILS)
-def test_exactly_once_for_every_size_in_full(tail: str) -> None:
+@pytest.mark.parametrize("last_batch", LAST_BATCHES)
+def test_exactly_once_for_every_size_in_full(last_batch: str) -> None:
     for n in range(80):
         for size in range(1, 13):
             for of_rank in (1, 2, 3, 7):
                 for order in (Exact(n, 1), Sequential(n), Window((n, 3), 6, 2, 1), Window(np.arange(1, 1 + n % 7), 4, 2, 1)):
                     for begin in {0, order.length // 3, order.length}:
-                        check_epoch(order, size * of_rank, size, tail, begin=begin)
+                        check_epoch(order, size * of_rank, size, last_batch, begin=begin)
 
 
 def check_world_sizes(order: Order, ranks: list[int], steps: list[int]) -> None:
@@ -124,8 +124,8 @@ def test_a_step_that_is_not_there() -> None:
 
 
 def test_arithmetic() -> None:
-    assert [steps_left(10, 3, 4, tail) for tail in TAILS] == [1, 2, 2]
-    assert [step_positions(10, 3, 4, 1, tail) for tail in TAILS] == [range(7, 11), range(7, 10), range(7, 11)]
+    assert [steps_left(10, 3, 4, last_batch) for last_batch in LAST_BATCHES] == [1, 2, 2]
+    assert [step_positions(10, 3, 4, 1, last_batch) for last_batch in LAST_BATCHES] == [range(7, 11), range(7, 10), range(7, 11)]
     assert share(range(7, 13), 6, 1, 3) == range(9, 11)
     assert list(share(range(7, 13), 6, 1, 3, lanes=6, even=13)) == [7, 10]
     assert share(range(7, 13), 6, 1, 3, lanes=6, even=12) == range(9, 11)

@@ -75,13 +75,13 @@ def test_past_the_end_is_refused() -> None:
 
 
 def test_seed_and_epoch_do_not_add_up() -> None:
-    orders = {tuple(Exact(1000, seed, epoch, stream).take(0, 1000)) for seed in range(4) for epoch in range(4) for stream in range(4)}
+    orders = {tuple(Exact(1000, seed, epoch, substream).take(0, 1000)) for seed in range(4) for epoch in range(4) for substream in range(4)}
     assert len(orders) == 64
 
 
 @pytest.mark.parametrize("seed", [-1, 2**64, 10**30])
 def test_a_seed_out_of_range_is_refused(seed: int) -> None:
-    for name in ("seed", "epoch", "stream"):
+    for name in ("seed", "epoch", "substream"):
         with pytest.raises(ValueError, match=rf"{name} {seed} is not in \[0, 2\^64\)"):
             Exact(10, **{name: seed})
     with pytest.raises(TypeError, match=r"seed must be an int, not 1\.5"):

@@ -129,7 +129,7 @@ def chain(size: int, of_rank: int, state: dict[str, Any] | None, steps: int, **o
 @pytest.mark.parametrize("shuffle", ["exact", "window", False])
 def test_a_chain_of_other_topologies_gives_the_same_sequence(shuffle: str | bool) -> None:
     rows = 2001
-    options: dict[str, Any] = {"dataset": rows, "shuffle": shuffle, "seed": 11, "tail": "short"} | ({"lanes": 24, "window": 2} if shuffle == "window" else {})
+    options: dict[str, Any] = {"dataset": rows, "shuffle": shuffle, "seed": 11, "last_batch": "short"} | ({"lanes": 24, "window": 2} if shuffle == "window" else {})
     order: Any = {"exact": Exact(rows, 11), "window": Window((rows, 256), 24, 2, 11), False: Sequential(rows)}[shuffle]
     for stops in ([3, 5, 4], [1, 1, 1], [0, 7, 2]):
         state, at = None, 0
@@ -144,7 +144,7 @@ def test_a_chain_of_other_topologies_gives_the_same_sequence(shuffle: str | bool
 
 
 def test_stopped_at_any_step_of_any_topology() -> None:
-    options: dict[str, Any] = {"dataset": 400, "shuffle": "window", "seed": 2, "lanes": 12, "window": 1, "tail": "pad"}
+    options: dict[str, Any] = {"dataset": 400, "shuffle": "window", "seed": 2, "lanes": 12, "window": 1, "last_batch": "pad"}
     whole, _ = chain(4, 8, None, 99, **options)
     for stop in range(len(whole) + 1):
         before, state = chain(4, 8, None, stop, **options)
@@ -188,7 +188,7 @@ def test_advice_and_chunks_of_the_dataset() -> None:
 
 
 def test_a_stream_is_another_order() -> None:
-    assert list(Sampler(100, batch_size=8)) != list(Sampler(100, batch_size=8, stream=1))
+    assert list(Sampler(100, batch_size=8)) != list(Sampler(100, batch_size=8, substream=1))
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_a_stream_is_another_order() -> None:
         ({"batch_size": 1, "world_size": 0}, ValueError, "world_size 0"),
         ({"batch_size": 1, "rank": "first"}, ValueError, "rank 'first' is neither an int nor \"auto\""),
         ({"batch_size": 1, "shuffle": "best"}, ValueError, "shuffle 'best' is none of True, 'exact', 'window', False"),
-        ({"batch_size": 1, "tail": "keep"}, ValueError, "tail 'keep' is none of drop, short, pad"),
+        ({"batch_size": 1, "last_batch": "keep"}, ValueError, "last_batch 'keep' is none of drop, short, pad"),
         ({"batch_size": 1, "seed": -1}, ValueError, r"seed -1 is not in \[0, 2\^64\)"),
         ({"batch_size": 1, "seed": True}, TypeError, "seed must be an int, not True"),
         ({"batch_size": 1, "lanes": 4}, ValueError, "lanes and window are for shuffle='window', not 'exact'"),

@@ -30,8 +30,8 @@ class Rows:
 def test_the_largest_state_is_small() -> None:
     most = (1 << 64) - 1
     state = OrderState(
-        dataset="d" * 64, shuffle="window", seed=most, stream=most, epoch=most, position=2**62, batch=2**63 - 1,
-        lanes=1 << 20, window=2**31 - 1, chunk="f" * 16, tail="short",
+        dataset="d" * 64, shuffle="window", seed=most, substream=most, epoch=most, position=2**62, batch=2**63 - 1,
+        lanes=1 << 20, window=2**31 - 1, chunk="f" * 16, last_batch="short",
     )  # fmt: skip
     text = json.dumps(state.to_dict())
     assert len(text) < 400
@@ -39,18 +39,18 @@ def test_the_largest_state_is_small() -> None:
 
 
 def test_names_and_values() -> None:
-    sampler = Sampler(Rows(), batch_size=4, world_size=2, shuffle="window", seed=5, stream=3, tail="pad")
+    sampler = Sampler(Rows(), batch_size=4, world_size=2, shuffle="window", seed=5, substream=3, last_batch="pad")
     sampler.set_epoch(2)
     assert sampler.state_dict() == {
-        "version": 1, "dataset": "d" * 64, "shuffle": "window", "seed": 5, "stream": 3, "epoch": 2, "position": 0, "batch": 8,
-        "lanes": 192, "window": 32, "chunk": 10, "tail": "pad",
+        "version": 1, "dataset": "d" * 64, "shuffle": "window", "seed": 5, "substream": 3, "epoch": 2, "position": 0, "batch": 8,
+        "lanes": 192, "window": 32, "chunk": 10, "last_batch": "pad",
     }  # fmt: skip
     state = Sampler(10, batch_size=1, shuffle=False).state_dict()
     assert (state["dataset"], state["shuffle"], state["lanes"], state["window"], state["chunk"]) == ("rows:10", False, None, None, None)
 
 
 def changed(name: str, **options: Any) -> tuple[Sampler, Sampler]:
-    base: dict[str, Any] = {"dataset": Rows(), "batch_size": 4, "shuffle": "window", "seed": 5, "stream": 3, "lanes": 8, "window": 4}
+    base: dict[str, Any] = {"dataset": Rows(), "batch_size": 4, "shuffle": "window", "seed": 5, "substream": 3, "lanes": 8, "window": 4}
     return Sampler(**base), Sampler(**(base | options))
 
 
@@ -61,7 +61,7 @@ def changed(name: str, **options: Any) -> tuple[Sampler, Sampler]:
         ("shuffle", {"shuffle": "exact", "lanes": None, "window": None}, "'window'", "'exact'"),
         ("shuffle", {"shuffle": False, "lanes": None, "window": None}, "'window'", "False"),
         ("seed", {"seed": 6}, "5", "6"),
-        ("stream", {"stream": 4}, "3", "4"),
+        ("substream", {"substream": 4}, "3", "4"),
         ("lanes", {"lanes": 9}, "8", "9"),
         ("window", {"window": 5}, "4", "5"),
         ("chunk", {"dataset": Rows((1000, 20))}, "10", "20"),
@@ -86,10 +86,10 @@ def test_a_value_of_another_type_is_another_value() -> None:
 def test_batch_ranks_and_tail_may_change() -> None:
     first = Sampler(1000, batch_size=4, world_size=2)
     next(iter(first))
-    second = Sampler(1000, global_batch_size=30, world_size=3, tail="pad", rank=1)
+    second = Sampler(1000, global_batch_size=30, world_size=3, last_batch="pad", rank=1)
     second.load_state_dict(first.state_dict())
     assert len(second) == -(-992 // 30)
-    assert second.state_dict()["batch"] == 30 and second.state_dict()["tail"] == "pad" and second.state_dict()["position"] == 8
+    assert second.state_dict()["batch"] == 30 and second.state_dict()["last_batch"] == "pad" and second.state_dict()["position"] == 8
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_batch_ranks_and_tail_may_change() -> None:
         ({"batch": 0}, ValueError, "the state's batch 0"),
         ({"shuffle": "best"}, ValueError, "shuffle 'best' is none of"),
         ({"shuffle": 0}, ValueError, "shuffle 0 is none of"),
-        ({"tail": "long"}, ValueError, "tail 'long' is none of drop, short, pad"),
+        ({"last_batch": "long"}, ValueError, "last_batch 'long' is none of drop, short, pad"),
         ({"dataset": "x" * 65}, ValueError, "1 to 64 ASCII characters"),
         ({"dataset": 7}, ValueError, "1 to 64 ASCII characters"),
         ({"more": 1}, ValueError, "the state has more, which is not known"),

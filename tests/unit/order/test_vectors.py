@@ -19,10 +19,10 @@ NAMES = [f"{number}-{vector['order']}" for number, vector in enumerate(VECTORS)]
 
 def from_core(c: dict[str, Any]) -> list[int]:
     if c["order"] == "exact":
-        return Exact(c["length"], c["seed"], c["epoch"], c["stream"]).take(c["start"], len(c["out"])).tolist()
+        return Exact(c["length"], c["seed"], c["epoch"], c["substream"]).take(c["start"], len(c["out"])).tolist()
     if c["order"] == "window":
         chunks = tuple(c["chunks"]) if c["equal"] else np.array(reference.row_counts(c["chunks"]))
-        return Window(chunks, c["lanes"], c["window"], c["seed"], c["epoch"], c["stream"]).take(c["start"], len(c["out"])).tolist()
+        return Window(chunks, c["lanes"], c["window"], c["seed"], c["epoch"], c["substream"]).take(c["start"], len(c["out"])).tolist()
     mix = MixOrder(c["segments"][0][1], c["seed"])
     for origin, weights in c["segments"][1:]:
         mix = mix.reweighted(origin, weights)

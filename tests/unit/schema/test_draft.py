@@ -392,9 +392,9 @@ def test_what_was_accepted_can_be_stored_and_comes_back(tmp_path_factory, stream
     if not taken:
         return
     schema = draft.schema()
-    intake = _core.Intake(schema, 1 << 30)
+    builder = _core.RowBuilder(schema, 1 << 30)
     for copy in taken:
-        intake.append(copy)
+        builder.append(copy)
     assert infer_schema(taken).fields == schema.fields  # what was refused left no trace
     path = write(tmp_path_factory.mktemp("draft") / "d", taken, schema=schema)
     back = list(AtlasDataset(path))

@@ -152,7 +152,7 @@ def _first_media(ds: AtlasDataset, field: Field) -> str | None:
 
 def _rows(ds: AtlasDataset, fields: list[Field], count: int = BATCH_ROWS) -> Iterator[list[list[Any]]]:
     """The values of some rows, a list a column, piece by piece."""
-    view = ds.plain()
+    view = ds.raw()
     step = max(1, min(count, int(BATCH_BYTES // max(1, ds.row_bytes))))
     names = [field.name for field in fields]
     every = list(ds.schema.names)

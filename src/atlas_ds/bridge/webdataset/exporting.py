@@ -233,7 +233,7 @@ def _plain(ds: Dataset) -> Dataset:
         return Concat(tuple(_plain(dataset) for dataset in ds.datasets), ds.rows)
     if ds.function is not None:
         raise UnsupportedError(f"{ds.path}: map() was applied, so the columns' types are not known; write the result with AtlasDatasetWriter first")
-    return ds.plain()
+    return ds.raw()
 
 
 def _leaves(ds: Dataset) -> list[AtlasDataset]:

@@ -23,7 +23,7 @@ from atlas_ds.bridge.webdataset.urls import Sources, expand, is_remote
 from atlas_ds.dataset.place import add_note
 from atlas_ds.dataset.reader import Chain
 from atlas_ds.dataset.sequence import Views
-from atlas_ds.dataset.views import compose, positions
+from atlas_ds.dataset.views import index_rows, positions
 from atlas_ds.dataset.workers import for_data_loader
 from atlas_ds.errors import CorruptError, DatasetChanged, SchemaError, TruncatedError, UnsupportedError
 from atlas_ds.progress import Progress
@@ -276,7 +276,7 @@ class TarDataset(Views):
 
     def select(self, indices: Any) -> TarDataset:
         """A view of some rows: ints, a slice or a bool mask. The same as ds[indices]."""
-        return TarDataset(self._opened, self._read, compose(self._rows, indices), self._function)
+        return TarDataset(self._opened, self._read, index_rows(self._rows, indices), self._function)
 
     def map(self, function: Callable[[Any], Any]) -> TarDataset:
         """A view whose examples pass through function (a picklable one, if worker processes are to be spawned)."""
@@ -284,7 +284,7 @@ class TarDataset(Views):
 
     def __getitems__(self, indices: Sequence[int]) -> list[dict[str, object]]:
         """The examples at several positions: what torch's DataLoader asks for."""
-        rows = compose(self._rows, positions(indices, len(self)))
+        rows = index_rows(self._rows, positions(indices, len(self)))
         return for_data_loader([self._example(row) for row in np.asarray(rows).tolist()], lambda: True)
 
     def _place_of(self, row: int) -> str:

@@ -24,7 +24,7 @@ LACKS = MappingProxyType(
     | dict.fromkeys(("features", "columns", "column_names"), FIELDS)
     | dict.fromkeys(("path", "paths", "shards", "urls"), FILES)
     | dict.fromkeys(("with_format", "set_format", "to_tensor"), IMAGES)
-    | dict.fromkeys(("stats", "nbytes", "plain", "to_dict", "to_numpy", "to_arrow", "to_parquet"), CONVERT)
+    | dict.fromkeys(("stats", "nbytes", "raw", "to_dict", "to_numpy", "to_arrow", "to_parquet"), CONVERT)
     | {
         "batch": BATCHES,
         "sort": "ds.select(rows) takes rows in any order; " + CONVERT,

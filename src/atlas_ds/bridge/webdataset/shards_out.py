@@ -10,8 +10,8 @@ from atlas_ds.bridge.compression.writing import PACKERS
 from atlas_ds.bridge.tar.header import archive_end, is_plain, member_header, padding
 from atlas_ds.bridge.webdataset.pattern import Pattern
 from atlas_ds.errors import LimitError, SchemaError
+from atlas_ds.store.atomic import publish_together
 from atlas_ds.store.local import NewFile
-from atlas_ds.store.together import publish_together
 
 HELD = 1 << 20  # bytes gathered before they are given to the system
 

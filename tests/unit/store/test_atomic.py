@@ -4,8 +4,8 @@ import os
 
 import pytest
 
+from atlas_ds.store.atomic import publish_together
 from atlas_ds.store.local import NewFile
-from atlas_ds.store.together import publish_together
 
 
 def content(folder):
