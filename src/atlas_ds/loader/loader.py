@@ -14,7 +14,7 @@ from atlas_ds.dataset.concat import Concat
 from atlas_ds.dataset.reader import AtlasDataset
 from atlas_ds.dataset.sizes import as_bytes
 from atlas_ds.loader.collate import as_numpy
-from atlas_ds.loader.fetch import Examples, columns_of, plain
+from atlas_ds.loader.fetch import Examples, columns_of, is_columnar
 from atlas_ds.loader.mix import Mix
 from atlas_ds.loader.pipeline import Failure
 from atlas_ds.loader.run import EpochConfig, EpochRun
@@ -126,7 +126,7 @@ class Loader:
             window=window,
             substream=substream,
         )
-        by_example = transform_example is not None or collate_fn is not None or transform_processes > 0 or not plain(rows)
+        by_example = transform_example is not None or collate_fn is not None or transform_processes > 0 or not is_columnar(rows)
         cores = min(8, len(os.sched_getaffinity(0))) if num_threads is None else keys.count("num_threads", num_threads, 0)
         threads = keys.count("transform_processes", transform_processes, 0) or cores
         bytes_ahead = as_bytes(prefetch, "prefetch")
@@ -196,7 +196,7 @@ class Loader:
         self._now = plan, 0
         run = EpochRun(self._config, plan, stats)
         batches = self._batches(run, plan, stats)
-        run.ends_with(batches)
+        run.close_with(batches)
         self._open.add(run)
         return batches
 

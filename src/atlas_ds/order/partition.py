@@ -1,4 +1,4 @@
-"""Which positions a rank gets in a step. The global batch never depends on the number of ranks; only who reads which part of it does."""
+"""Which positions a rank reads in a step. The global batch never depends on the number of ranks; only its division does."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def steps_left(rows: int, start: int, batch: int, last_batch: str) -> int:
 
 
 def step_positions(rows: int, start: int, batch: int, step: int, last_batch: str) -> range:
-    """The positions of a step, `start` being where the epoch was taken up: in a padded step they run past `rows`."""
+    """The positions of a step; `start` is where the epoch was resumed. In a padded step they extend past `rows`."""
     first = start + step * batch
     return range(first, min(first + batch, rows) if last_batch == "short" else first + batch)
 
 
 def share(step: range, batch: int, rank: int, world_size: int, lanes: int = 0, even: int = 0) -> range:
-    """The part of a step's positions that a rank gets; exactly batch / world_size of a full step.
+    """The positions of a step that a rank reads; exactly batch / world_size of a full step.
 
-    lanes, even: of a window order. While all lanes are left and the ranks divide them, a rank reads its own lanes only, so that no
-    chunk is fetched by two ranks. Else, and in a short step, it is an even slice, which may be empty if the step has fewer rows than
-    there are ranks.
+    lanes, even: of a window order. While no lane is exhausted and the ranks divide the lanes evenly, a rank reads only its own
+    lanes, so that no chunk is fetched by two ranks. Otherwise, and in a short step, it reads an even slice, which may be empty if
+    the step has fewer rows than there are ranks.
     """
     if lanes and lanes % world_size == 0 and len(step) == batch and step.stop <= even:
         return step[(rank - step.start) % world_size :: world_size]

@@ -1,4 +1,5 @@
-"""The rest of an epoch as one rank sees it: how many steps, which rows in each, and the state after each. No iteration, no Python lists."""
+"""The remaining epoch as one rank sees it: the number of steps, the rows of each, and the state after each. No iteration,
+no Python lists."""
 
 from __future__ import annotations
 
@@ -17,18 +18,20 @@ from atlas_ds.order.partition import share, step_positions, steps_left
 from atlas_ds.order.state import OrderState, check_name
 
 CHUNK_ROWS: Final = 256
-"""Rows of a chunk where a dataset does not say."""
+"""Rows of a chunk, for datasets that do not define chunks."""
 LANES: Final = 192
-"""Divided by 1 2 3 4 6 8 12 16 24 32 48 64 96 192 ranks. Never chosen by the number of ranks: the order must not depend on it."""
+"""Divisible by 1 2 3 4 6 8 12 16 24 32 48 64 96 192 ranks. Never derived from the number of ranks: the order must not
+depend on it."""
 WINDOW: Final = 32
-"""With 192 lanes, 6,144 chunks are open at a time. The means of sorted data in batches of 256 then vary 2 % more than a true shuffle's,
-of 1,024 14 %, whatever the rows of a chunk (Window.quality); half of it doubles that, twice as many is twice the cache."""
+"""With 192 lanes, 6,144 chunks are open at a time. For sorted data, the variance of batch means is then 2 % above that of a
+true shuffle at 256 rows per batch and 14 % at 1,024, for any chunk size (Window.quality). Half the window doubles this
+excess; twice the window doubles the cache."""
 OPEN_BYTES: Final = 256 << 20
-"""What the open chunks may take by default, where a reader has to hold them decoded."""
+"""Default limit for open chunks, in bytes, for readers that must keep them decoded."""
 
 
 class ChunksOf:
-    """The chunks of a dataset, asked for once and only for a window order: a dataset may have to open all its files to know."""
+    """The chunks of a dataset, computed once and only for a window order: a dataset may have to open all its files for this."""
 
     __slots__ = ("_dataset", "_found", "_rows")
 
@@ -48,7 +51,7 @@ class ChunksOf:
 
 @dataclass(frozen=True, slots=True)
 class OrderSource:
-    """What an order asks of a dataset. shuffle: its advice where a user says only True. window: chunks of a window, where a user says nothing."""
+    """What an order needs to know of a dataset. shuffle: the kind used for shuffle=True. window: the default chunks per window."""
 
     rows: int
     fingerprint: str
@@ -56,26 +59,27 @@ class OrderSource:
     shuffle: str
     window: int = WINDOW
     make: Callable[[OrderState], Order] | None = None
-    """of a mix, which has an order of its own"""
+    """for a mix, which defines its own order"""
     seed: int = 0
     mix: tuple[Segment, ...] | None = None
 
 
 def source_of(dataset: Any) -> OrderSource:
-    """OrderSource of a number of rows, of a mix (`order_source()`), or of an object with `len()` and, if it has them, `fingerprint` (a short
-    str), `default_shuffle` ("exact" or "window"), `chunk_rows()` ((rows, rows_per_chunk), or an int64 array of the rows of each chunk)
-    and `chunk_bytes` (of a mean chunk, if whoever reads a window has to hold it decoded; else None)."""
+    """The OrderSource of a number of rows, of a mix (`order_source()`), or of an object with `len()` and optionally `fingerprint`
+    (a short str), `default_shuffle` ("exact" or "window"), `chunk_rows()` ((rows, rows_per_chunk), or an int64 array of the rows
+    of each chunk) and `chunk_bytes` (of a mean chunk, if readers of a window must keep it decoded; otherwise None)."""
     if hasattr(dataset, "order_source"):
-        return dataset.order_source()  # type: ignore[no-any-return]  # duck-typed: mixes are made a room above
+        return dataset.order_source()  # type: ignore[no-any-return]  # duck-typed: Mix is defined in loader/
     is_length = hasattr(dataset, "__index__")
     rows = keys.count("rows", dataset if is_length else len(dataset), 0)
     name = getattr(dataset, "fingerprint", None) or f"rows:{rows}"
-    advice = getattr(dataset, "default_shuffle", None) or "exact"
-    return OrderSource(rows, check_name(name), ChunksOf(dataset, rows), advice, fitting_window(getattr(dataset, "chunk_bytes", None)))
+    default = getattr(dataset, "default_shuffle", None) or "exact"
+    return OrderSource(rows, check_name(name), ChunksOf(dataset, rows), default, fitting_window(getattr(dataset, "chunk_bytes", None)))
 
 
 def fitting_window(chunk_bytes: float | None) -> int:
-    """Chunks of a window so that those of all lanes fit into OPEN_BYTES; WINDOW where nothing has to be held. The same on every machine."""
+    """Chunks per window such that the windows of all lanes fit into OPEN_BYTES; WINDOW if nothing has to stay decoded. The same
+    on every machine."""
     return WINDOW if chunk_bytes is None else max(1, min(WINDOW, int(OPEN_BYTES / (LANES * max(1.0, chunk_bytes)))))
 
 
@@ -145,8 +149,8 @@ def mix_state(
     )
 
 
-def chosen_shuffle(shuffle: bool | str, advice: str) -> Literal["exact", "window", False]:
-    kind = advice if shuffle is True else shuffle
+def chosen_shuffle(shuffle: bool | str, default: str) -> Literal["exact", "window", False]:
+    kind = default if shuffle is True else shuffle
     if kind == "exact" or kind == "window":
         return "exact" if kind == "exact" else "window"
     if kind is False:
@@ -168,7 +172,7 @@ def order_of(source: OrderSource, state: OrderState) -> Order:
 
 @dataclass(frozen=True, slots=True)
 class EpochPlan:
-    """What is left of an epoch after `begin`, for one rank of world_size."""
+    """The part of an epoch after `begin`, for one rank of world_size."""
 
     order: Order
     begin: OrderState
@@ -177,11 +181,11 @@ class EpochPlan:
 
     @property
     def steps(self) -> int:
-        """Steps that are left; the same for every rank."""
+        """Remaining steps; the same for every rank."""
         return steps_left(self.order.length, self.begin.position, self.begin.batch, self.begin.last_batch)
 
     def positions(self, step: int) -> range:
-        """The rank's positions of a step; in a padded one they run past the order's length."""
+        """The rank's positions of a step; in a padded step they extend past the order's length."""
         if not 0 <= step < self.steps:
             raise IndexError(f"step {step} of {self.steps}")
         begin, order = self.begin, self.order
@@ -190,21 +194,21 @@ class EpochPlan:
         return share(whole, begin.batch, self.rank, self.world_size, lanes, even)
 
     def rows(self, step: int) -> tuple[Rows, npt.NDArray[np.bool_] | None]:
-        """The rank's rows of a step, int64 of shape (n,); and where the step is padded a bool array of that shape, False where a row
-        repeats the start of the epoch, else None."""
+        """The rank's rows of a step, int64 of shape (n,), and a mask: None, or for a padded step a bool array of that shape that is
+        False where a row repeats one from the start of the epoch."""
         positions, length = self.positions(step), self.order.length
         if self.begin.last_batch != "pad" or self.begin.position + (step + 1) * self.begin.batch <= length:
             return self.order.take(positions.start, len(positions), positions.step), None
         real = min(max(length - positions.start, 0), len(positions))
         parts, at = [self.order.take(positions.start if real else 0, real)], positions.start + real
-        while at < positions.stop:  # more than once where the dataset is smaller than what is missing
+        while at < positions.stop:  # more than once if the dataset is smaller than the missing part
             first = at % length
             parts.append(self.order.take(first, min(length - first, positions.stop - at)))
             at += len(parts[-1])
         return np.concatenate(parts), np.arange(len(positions)) < real
 
     def rows_of(self, first: int, last: int) -> tuple[Rows, list[int], list[npt.NDArray[np.bool_] | None]]:
-        """The rank's rows of steps first .. last - 1 as one array, how many are of each step, and the masks, as `rows` gives them."""
+        """The rank's rows of steps first .. last - 1 as one array, the number per step, and the masks as `rows` returns them."""
         begin, count = self.begin, last - first
         start = begin.position + first * begin.batch
         if self.world_size == 1 and start + count * begin.batch <= self.order.length:
@@ -213,5 +217,5 @@ class EpochPlan:
         return np.concatenate([rows for rows, _ in parts]), [len(rows) for rows, _ in parts], [mask for _, mask in parts]
 
     def state(self, steps: int) -> OrderState:
-        """The state once the first `steps` steps are consumed."""
+        """The state after the first `steps` steps."""
         return self.begin.at(min(self.order.length, self.begin.position + steps * self.begin.batch))

@@ -125,7 +125,7 @@ def test_past_the_end_is_refused(order: Any) -> None:
 
 
 def test_bad_arguments_are_refused() -> None:
-    with pytest.raises(ValueError, match="chunk 1 has 0 rows: every chunk has at least one"):
+    with pytest.raises(ValueError, match="chunk 1 has 0 rows: every chunk needs at least one"):
         Window(np.array([1, 0, 3]), 2, 2)
     with pytest.raises(TypeError, match="not float64 of shape"):
         Window(np.array([1.0]), 2, 2)  # type: ignore[arg-type]
