@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from atlas_ds import _core
-from atlas_ds.dataset.manifest import MOST_BYTES, NAME, SHARD_NAME, Manifest, Ranges, commit, parse_manifest, parse_members, read_manifest, read_standing
+from atlas_ds.dataset.manifest import MOST_BYTES, Manifest, Ranges, commit, parse_manifest, parse_members, read_manifest, read_standing
+from atlas_ds.dataset.names import MANIFEST, SUFFIX, shard_files
 from atlas_ds.dataset.opening import dataset_path, no_manifest, refuse_stranger
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import AtlasError
@@ -64,11 +65,11 @@ def verify(path: str | os.PathLike[str], *, fast: bool = False, progress: bool =
     manifest: Manifest | None = None
     if target.is_dir():
         try:
-            manifest = read_manifest(target / NAME)
+            manifest = read_manifest(target / MANIFEST)
         except FileNotFoundError:
             raise no_manifest(target) from None
         except (AtlasError, OSError) as error:
-            report.damages.append((str(target / NAME), str(error)))
+            report.damages.append((str(target / MANIFEST), str(error)))
             return report
     files = [target / shard.path for shard in manifest.shards] if manifest else [target]
     total = sum(file.stat().st_size for file in files if file.exists())
@@ -122,7 +123,7 @@ def repair(path: str | os.PathLike[str], *, output: str | os.PathLike[str] | Non
         Progress(None, "repairing", "rows", progress) as bar,
     ):
         for file in files:
-            kept, reason = save_rows(file, Path(scratch) / "cut.atlas", writer, bar)
+            kept, reason = save_rows(file, Path(scratch) / f"cut{SUFFIX}", writer, bar)
             lost = known[file.name] - kept if file.name in known else (0 if reason == "whole" else -1)
             report.rows_kept += kept
             report.rows_lost += max(lost, 0)
@@ -134,10 +135,10 @@ def repair(path: str | os.PathLike[str], *, output: str | os.PathLike[str] | Non
 
 def find_manifest(folder: Path) -> tuple[Manifest | None, str]:
     """A dataset's manifest as far as it can be read, and what is wrong with it ("" if nothing is)."""
-    where = str(folder / NAME)
+    where = str(folder / MANIFEST)
     wrong = ""
     try:
-        data = read_regular(folder / NAME, MOST_BYTES)
+        data = read_regular(folder / MANIFEST, MOST_BYTES)
         try:
             return parse_manifest(data, where), wrong
         except AtlasError as error:
@@ -154,8 +155,7 @@ def find_files(folder: Path, manifest: Manifest | None, *, trusted: bool) -> lis
     named = [folder / shard.path for shard in manifest.shards] if manifest else []
     if manifest and (trusted or all(file.exists() for file in named)):
         return named
-    files = [file for file in folder.iterdir() if SHARD_NAME.fullmatch(file.name)] + list(folder.glob(".tmp-[0-9]*"))
-    return sorted(files, key=lambda file: file.name.removeprefix(".tmp-"))  # by the number of the shard
+    return shard_files(folder)
 
 
 def save_splits(target: Path, manifest: Manifest, report: RepairReport) -> None:
@@ -178,7 +178,7 @@ def save_splits(target: Path, manifest: Manifest, report: RepairReport) -> None:
         else:
             report.splits_dropped.append((name, "its shards are in another order"))
     standing = read_standing(target)
-    commit(target, replace(read_manifest(target / NAME), splits=splits), expected=standing)
+    commit(target, replace(read_manifest(target / MANIFEST), splits=splits), expected=standing)
 
 
 def move_range(part: tuple[int, int], manifest: Manifest, firsts: list[int], starts: dict[str, int]) -> list[tuple[int, int]]:
@@ -201,7 +201,7 @@ def find_schema(file: Path) -> object:
         pass
     try:
         with tempfile.TemporaryDirectory(prefix="atlas-repair-") as scratch:
-            cut = Path(scratch) / "cut.atlas"
+            cut = Path(scratch) / f"cut{SUFFIX}"
             salvage(file, cut)
             return shard_schema(open_shard(cut, cut=True))
     except (AtlasError, OSError, ValueError):

@@ -13,7 +13,8 @@ import rfc8785
 
 from atlas_ds import _core
 from atlas_ds.dataset.fill import Filling
-from atlas_ds.dataset.manifest import NAME, Manifest, Ranges, read_manifest, roots_digest
+from atlas_ds.dataset.manifest import Manifest, Ranges, read_manifest, roots_digest
+from atlas_ds.dataset.names import MANIFEST
 from atlas_ds.dataset.strangers import missing, not_a_path, strange_folder, stranger
 from atlas_ds.errors import AtlasError, CorruptError, DatasetChanged, LimitError, NotADataset, UnsupportedError
 from atlas_ds.schema.schema import Schema
@@ -68,11 +69,11 @@ class Files:
         if why is not None:
             return why
         cure = f"restore it, or save the other rows: atlas-ds repair {self.path}"
-        return FileNotFoundError(f"{self[k]}: the file is not there, and {NAME} names it; {cure}")
+        return FileNotFoundError(f"{self[k]}: the file is not there, and {MANIFEST} names it; {cure}")
 
     def changed(self, k: int) -> DatasetChanged | None:
         """An error if the dataset on disk is not the one that was opened, as far as shard k shows it."""
-        where = self.path if self.single else self.path / NAME
+        where = self.path if self.single else self.path / MANIFEST
         try:
             found = None if self.single else with_room(lambda: read_manifest(where), where)
         except (FileNotFoundError, NotADirectoryError):
@@ -146,7 +147,7 @@ def find_manifest(path: Path) -> Manifest:
     """The manifest of the dataset at a path; of a single shard file, one that names it."""
     if path.is_dir():
         try:
-            return read_manifest(path / NAME)
+            return read_manifest(path / MANIFEST)
         except FileNotFoundError:
             raise no_manifest(path) from None
     refuse_stranger(path)
@@ -156,7 +157,7 @@ def find_manifest(path: Path) -> Manifest:
 def no_manifest(folder: Path) -> NotADataset:
     """The error of a folder without a manifest: it says what the folder is, as far as that can be told."""
     why = strange_folder(folder)
-    return NotADataset(f"{folder}: no dataset is there ({NAME} is missing)" + (f"; {why}" if why else ""))
+    return NotADataset(f"{folder}: no dataset is there ({MANIFEST} is missing)" + (f"; {why}" if why else ""))
 
 
 def refuse_stranger(path: Path) -> None:
@@ -174,7 +175,7 @@ def dataset_path(path: Any) -> Path:
     if wrong is not None:
         raise TypeError(wrong)
     found = local_path(path)
-    return found.parent if found.name == NAME and found.is_file() else found
+    return found.parent if found.name == MANIFEST and found.is_file() else found
 
 
 def open_manifest(options: OpenOptions, manifest: Manifest) -> Handle:

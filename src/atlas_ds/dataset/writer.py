@@ -7,7 +7,6 @@ import warnings
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
-from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -382,16 +381,12 @@ class AtlasDatasetWriter:
         split = self._check_split(split)
         self._output.begin_stream(split, self._schema)
         self._streams[split] = stream = ShardWriter(
-            self._output.folder,
+            self._output.target(split),
             self._schema,
             self._options.of_shards(self._schema),
             shard_bytes=self._options.shard_bytes,
             shard_rows=self._options.shard_rows,
             encoders=self._encoders,
-            ordinal=self._output.take_ordinal,
-            naming=partial(self._output.naming, split),
-            published=partial(self._output.published, split),
-            mark=self._output.journal.head.token,
             dictionaries=self._dictionaries,
             dictionary_per_shard=self._options.dictionary == "shard",
             icc=self._icc or (),

@@ -43,6 +43,23 @@ class ShardInfo:
     root: str
 
 
+@dataclass(frozen=True, slots=True)
+class ShardTarget:
+    """Where the shards of a sequence of rows go, how their files are named, and who is told.
+
+    mark: of the names of temporary files. ordinal: returns the number of the next shard. label: begins the name of its file. name: the
+    whole name, once its root is known. before_publish, after_publish: called around the rename.
+    """
+
+    folder: Path
+    mark: str
+    ordinal: Callable[[], int]
+    label: Callable[[int], str]
+    name: Callable[[int, str], str]
+    before_publish: Callable[[ShardInfo], None]
+    after_publish: Callable[[ShardInfo], None]
+
+
 class Encoders:
     """Threads that encode blocks; results come back in the order they were asked for."""
 
@@ -74,37 +91,28 @@ class Encoders:
 
 
 class ShardWriter:
-    """Rows in, shards out. ordinal() gives each new shard's number; naming(info) is called just before one gets its name,
-    published(info) when it has it. mark: of temporary files' names."""
+    """Rows in, shards out. shard_bytes, shard_rows: a shard ends there; one of them is None."""
 
     def __init__(
         self,
-        folder: Path,
+        target: ShardTarget,
         schema: Schema,
         options: Options,
         *,
         shard_bytes: int | None,
         shard_rows: int | None,
         encoders: Encoders,
-        ordinal: Callable[[], int],
-        naming: Callable[[ShardInfo], None],
-        published: Callable[[ShardInfo], None],
-        mark: str,
         dictionaries: dict[int, bytes],
         dictionary_per_shard: bool,
         icc: Sequence[str] = (),
     ) -> None:
-        self._folder = folder
+        self._target = target
         self._schema = schema
         self._schema_json = rfc8785.dumps(schema.to_json())
         self._options = options
         self._shard_bytes = shard_bytes
         self._shard_rows = shard_rows
         self._encoders = encoders
-        self._ordinal = ordinal
-        self._naming = naming
-        self._published = published
-        self._mark = mark
         self._known = dictionaries
         self._per_shard = dictionary_per_shard
         self._icc = icc
@@ -151,7 +159,7 @@ class ShardWriter:
 
     def _check(self) -> None:
         if self._failed:
-            raise AtlasError(f"{self._folder}: an error, or Ctrl-C, came while a shard was written, and its rows are lost; write the dataset anew")
+            raise AtlasError(f"{self._target.folder}: an error, or Ctrl-C, came while a shard was written, and its rows are lost; write the dataset anew")
 
     @property
     def failed(self) -> bool:
@@ -190,7 +198,7 @@ class ShardWriter:
             if page.dictionary and not self._per_shard:
                 self._known.setdefault(page.leaf.id, plan.dictionaries[page.dictionary - 1])
         tallies = [IccAccumulator(self._schema[name]) for name in self._icc]
-        self._open = _OpenShard(self._folder, self._schema_json, self.builder, plan, self._options, self._ordinal(), self._encoders, tallies, self._mark)
+        self._open = _OpenShard(self._target, self._schema_json, self.builder, plan, self._options, self._encoders, tallies)
 
     def finish_shard(self) -> None:
         """Ends the shard that is being written, if it has rows."""
@@ -204,10 +212,10 @@ class ShardWriter:
         if self._open is None:
             self._begin()
         assert self._open is not None
-        info = self._open.finish(self._naming)
+        info = self._open.finish()
         self._open = None
         self.builder.restart()
-        self._published(info)
+        self._target.after_publish(info)
 
     def abort(self) -> None:
         """Takes away what has no name yet."""
@@ -237,20 +245,19 @@ class _OpenShard:
 
     def __init__(
         self,
-        folder: Path,
+        target: ShardTarget,
         schema_json: bytes,
         builder: _core.RowBuilder,
         plan: StoragePlan,
         options: Options,
-        ordinal: int,
         encoders: Encoders,
         tallies: list[IccAccumulator],
-        mark: str,
     ) -> None:
         self._builder = builder
         self._plan = plan
         self._options = options
-        self._ordinal = ordinal
+        self._target = target
+        self._ordinal = target.ordinal()
         self._encoders = encoders
         self._tallies = tallies
         self._pending: deque[_Waiting] = deque()
@@ -292,7 +299,7 @@ class _OpenShard:
                 level = cell_level(options.level) if page.cells else options.level
                 specs.append((page.leaf, page.codec, page.cells, page.whole, True, level, page.dictionary, handle))
         self._pages = _core.PageSpecs(specs, first)
-        self._file = NewFile(folder, f"{ordinal:05d}", mark)
+        self._file = NewFile(target.folder, target.label(self._ordinal), target.mark)
         try:
             self._write_start()
         except BaseException:
@@ -378,14 +385,14 @@ class _OpenShard:
             for position, written, values in pages:
                 self._stats[position].add(*written, values)
 
-    def finish(self, naming: Callable[[ShardInfo], None]) -> ShardInfo:
+    def finish(self) -> ShardInfo:
         try:
-            return self._finish(naming)
+            return self._finish()
         except BaseException:
             self.abort()
             raise
 
-    def _finish(self, naming: Callable[[ShardInfo], None]) -> ShardInfo:
+    def _finish(self) -> ShardInfo:
         rows = self._builder.rows
         self._cut_in_order(whole=False)
         while self._pending:
@@ -399,9 +406,10 @@ class _OpenShard:
         offset = self._file.size
         root = self._write_chunk(b"FOOT", body)
         self._file.write(_core.trailer_bytes(offset, len(body), rows, self._nonce, root))
-        name = f"{self._ordinal:05d}-{root:016x}.atlas"
-        info = ShardInfo(name, rows, self._file.size, self._file.size - offset, f"{root:016x}")
-        naming(info)
+        root_text = f"{root:016x}"
+        name = self._target.name(self._ordinal, root_text)
+        info = ShardInfo(name, rows, self._file.size, self._file.size - offset, root_text)
+        self._target.before_publish(info)
         self._file.publish(name)  # over a file of an earlier run: the name says that the bytes are the same, but that one may be damaged
         return info
 
