@@ -1,6 +1,6 @@
 """The import law: imports go down only, optional packages have one home each, and `import atlas_ds` stays light.
 
-cli -> bridge, loader, catalog -> order, dataset -> shard -> schema, store -> errors, forks, progress, _core, _tar -> text
+cli -> bridge, loader, catalog, rewrite -> order, dataset -> shard -> schema, store -> errors, forks, progress, _core, _tar -> text
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LEVELS = (
     ("shard",),
     ("order", "dataset"),
     ("types",),
-    ("bridge", "loader", "catalog"),
+    ("bridge", "loader", "catalog", "rewrite"),
     ("atlas_ds",),  # the package's face: what users import
     ("cli",),
     ("__main__",),

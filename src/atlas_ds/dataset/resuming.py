@@ -14,8 +14,8 @@ from atlas_ds.dataset.names import ordinal_of
 from atlas_ds.errors import CorruptError
 from atlas_ds.progress import Progress
 from atlas_ds.schema.schema import schema_from_json
-from atlas_ds.shard.check import verify_shard
 from atlas_ds.shard.reader import open_shard
+from atlas_ds.shard.verify import verify_shard
 from atlas_ds.shard.writer import ShardInfo
 
 
