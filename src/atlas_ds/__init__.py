@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from atlas_ds import errors, types
 from atlas_ds.dataset.concat import concat
+from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.dataset.parts import merge_parts
-from atlas_ds.dataset.reader import AtlasDataset
 from atlas_ds.dataset.verify import verify
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.loader.loader import Loader

@@ -14,7 +14,7 @@ from atlas_ds.bridge.detect import TARS, Choice, choose, left_out_note, open_cho
 from atlas_ds.bridge.refusals import Refusals, at_place
 from atlas_ds.bridge.source import ReadOptions, Refused, Source
 from atlas_ds.bridge.webdataset.importing import import_webdataset
-from atlas_ds.dataset.reader import AtlasDataset
+from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import AtlasError, LimitError, SchemaError
 from atlas_ds.progress import Progress

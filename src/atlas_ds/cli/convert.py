@@ -14,9 +14,9 @@ from atlas_ds.bridge.compression.reading import MAX_EXPANSION
 from atlas_ds.bridge.detect import LEFT_OUT
 from atlas_ds.cli.options import add_json, add_storage, positive, storage, subparser
 from atlas_ds.cli.text import duration, ratio, size
+from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.dataset.names import MANIFEST
 from atlas_ds.dataset.output import has_strangers
-from atlas_ds.dataset.reader import AtlasDataset
 from atlas_ds.errors import AtlasError
 from atlas_ds.store.paths import TAR
 from atlas_ds.text import count, printable

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from atlas_ds.cli.measure import BATCH, SEED, Answer, Contender, Question, Reader, ask_stream, measure
-from atlas_ds.dataset.reader import AtlasDataset
+from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.loader.loader import Loader
 from atlas_ds.loader.stats import Stats
 

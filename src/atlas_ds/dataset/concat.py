@@ -10,9 +10,9 @@ import numpy as np
 
 from atlas_ds import _core
 from atlas_ds.dataset.common import common_schema, widened
-from atlas_ds.dataset.opening import as_names, select_columns
+from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.dataset.place import place_of
-from atlas_ds.dataset.reader import AtlasDataset
+from atlas_ds.dataset.selection import as_names, select_columns
 from atlas_ds.dataset.sequence import Views
 from atlas_ds.dataset.show import columns_text
 from atlas_ds.dataset.views import index_rows, positions

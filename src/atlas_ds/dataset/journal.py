@@ -17,12 +17,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from atlas_ds.dataset.manifest import read_standing, shard_names
+from atlas_ds.dataset.commit import read_standing, shard_names
 from atlas_ds.dataset.metadata import MOST_WHOLE
 from atlas_ds.dataset.names import journal_name, journals_in, parse_shard_name
 from atlas_ds.dataset.options import checked_split
 from atlas_ds.errors import CorruptError, WriterBusy
-from atlas_ds.shard.writer import ShardInfo
+from atlas_ds.shard.info import ShardInfo
 from atlas_ds.store.local import explained, write_all
 from atlas_ds.store.lock import is_flocked, locked, reaches_all, try_flock
 from atlas_ds.store.owner import Owner, has_ended, is_near, new_token, owner_from_json, this_process

@@ -14,12 +14,10 @@ import rfc8785
 
 from atlas_ds import _core
 from atlas_ds.dataset.metadata import MAX_DEPTH, MOST_WHOLE
-from atlas_ds.dataset.names import MANIFEST, is_shard_name, parse_shard_name
-from atlas_ds.errors import AtlasError, CommitConflict, CorruptError, LimitError, UnsupportedError
+from atlas_ds.dataset.names import MANIFEST, parse_shard_name
+from atlas_ds.errors import AtlasError, CorruptError, LimitError, UnsupportedError
 from atlas_ds.schema.schema import Schema, schema_from_json
-from atlas_ds.shard.writer import ShardInfo
-from atlas_ds.store.local import write_file
-from atlas_ds.store.lock import locked
+from atlas_ds.shard.info import ShardInfo
 from atlas_ds.store.regular import read_regular
 
 ROOT = re.compile(r"[0-9a-f]{16}")
@@ -192,34 +190,6 @@ def check_metadata(metadata: dict[str, Any], where: str) -> None:
             raise CorruptError(f"{where}: manifest: metadata has the number {brief(value)}, which JSON cannot hold exactly")
 
 
-def read_standing(folder: Path) -> bytes | None:
-    """The manifest that stands in a folder, unchecked; None if none does."""
-    try:
-        return read_regular(folder / MANIFEST, MOST_BYTES)
-    except FileNotFoundError:
-        return None
-
-
-def shard_names(folder: Path, manifest: bytes | None) -> set[str]:
-    """The shards that a manifest names. One that is damaged may have named any shard of its folder."""
-    if manifest is None:
-        return set()
-    try:
-        return {shard.path for shard in parse_manifest(manifest, str(folder / MANIFEST)).shards}
-    except AtlasError:
-        return {file.name for file in folder.iterdir() if is_shard_name(file.name)}
-
-
 def roots_digest(shards: Sequence[ShardInfo]) -> str:
     """A name for the rows of some shards, by the roots of the shards, each of which vouches for every byte of its own."""
     return digest(b"".join(bytes.fromhex(shard.root) + shard.rows.to_bytes(8, "little") for shard in shards))
-
-
-def commit(folder: Path, manifest: Manifest, *, expected: bytes | None) -> None:
-    """Publishes a manifest if the one that stands is still the expected one (its bytes; None: none stands)."""
-    data = manifest.dumps()
-    with locked(folder):
-        if read_standing(folder) != expected:
-            why = "another writer published while this one was writing: open the dataset again and append to what stands there now"
-            raise CommitConflict(f"{folder / MANIFEST}: {why}")
-        write_file(folder, MANIFEST, data)

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from atlas_ds.dataset.commit import read_standing, shard_names
 from atlas_ds.dataset.journal import (
     HEAD_BYTES,
     Found,
@@ -26,12 +27,12 @@ from atlas_ds.dataset.journal import (
     shard_line,
     sweep,
 )
-from atlas_ds.dataset.manifest import Manifest, digest, parse_manifest, read_standing, roots_digest, shard_names
+from atlas_ds.dataset.manifest import Manifest, digest, parse_manifest, roots_digest
 from atlas_ds.dataset.names import MANIFEST, SUFFIX, ordinal_of, shard_label, shard_name
 from atlas_ds.dataset.resuming import check_together, whole_shards
 from atlas_ds.errors import AtlasError, CommitConflict, CorruptError, DatasetChanged
 from atlas_ds.schema.schema import Schema, schema_from_json
-from atlas_ds.shard.writer import ShardInfo, ShardTarget
+from atlas_ds.shard.info import ShardInfo, ShardTarget
 from atlas_ds.store.local import explained, reword, write_file
 from atlas_ds.store.lock import locked, remove_folder
 from atlas_ds.store.owner import new_token, this_process

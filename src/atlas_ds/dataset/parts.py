@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from atlas_ds.dataset.commit import read_standing, shard_names
 from atlas_ds.dataset.journal import Journal, journals, refuse_busy, remove_shards
-from atlas_ds.dataset.manifest import Manifest, Ranges, parse_manifest, read_standing, shard_names
+from atlas_ds.dataset.manifest import Manifest, Ranges, parse_manifest
 from atlas_ds.dataset.metadata import checked_metadata
 from atlas_ds.dataset.names import MANIFEST, PARTS, PARTS_ASIDE, is_of_writer, parse_part_name, part_name, shard_name
 from atlas_ds.dataset.options import whole_number
 from atlas_ds.errors import CorruptError, SchemaError, WriterBusy
 from atlas_ds.shard.icc import combined_icc
-from atlas_ds.shard.writer import ShardInfo
+from atlas_ds.shard.info import ShardInfo
 from atlas_ds.store.local import link_file, write_file
 from atlas_ds.store.lock import locked
 from atlas_ds.store.owner import new_token

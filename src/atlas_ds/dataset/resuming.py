@@ -14,9 +14,9 @@ from atlas_ds.dataset.names import ordinal_of
 from atlas_ds.errors import CorruptError
 from atlas_ds.progress import Progress
 from atlas_ds.schema.schema import schema_from_json
-from atlas_ds.shard.reader import open_shard
+from atlas_ds.shard.info import ShardInfo
+from atlas_ds.shard.open import open_shard
 from atlas_ds.shard.verify import verify_shard
-from atlas_ds.shard.writer import ShardInfo
 
 
 def check_together(folder: Path, stopped: Found, options: dict[str, Any]) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from atlas_ds.dataset.manifest import Manifest, read_manifest
 from atlas_ds.dataset.names import MANIFEST
-from atlas_ds.dataset.opening import dataset_path, no_manifest, refuse_stranger
+from atlas_ds.dataset.open import dataset_path, no_manifest, refuse_stranger
 from atlas_ds.errors import AtlasError
 from atlas_ds.progress import Progress
-from atlas_ds.shard.reader import open_shard, shard_schema
+from atlas_ds.shard.open import open_shard, shard_schema
 from atlas_ds.shard.verify import verify_shard
 from atlas_ds.text import printable
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self, SupportsIndex, Unpack
 
 from atlas_ds.dataset.concat import Concat
-from atlas_ds.dataset.reader import AtlasDataset
+from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.dataset.sizes import as_bytes
 from atlas_ds.loader.collate import as_numpy
 from atlas_ds.loader.fetch import Examples, columns_of, plain

@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from atlas_ds import _core
-from atlas_ds.dataset.manifest import MOST_BYTES, Manifest, Ranges, commit, parse_manifest, parse_members, read_manifest, read_standing
+from atlas_ds.dataset.commit import commit, read_standing
+from atlas_ds.dataset.manifest import MOST_BYTES, Manifest, Ranges, parse_manifest, parse_members, read_manifest
 from atlas_ds.dataset.names import MANIFEST, SUFFIX, shard_files
-from atlas_ds.dataset.opening import dataset_path, refuse_stranger
+from atlas_ds.dataset.open import dataset_path, refuse_stranger
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import AtlasError
 from atlas_ds.progress import Progress
-from atlas_ds.shard.reader import open_shard, shard_schema
+from atlas_ds.shard.open import open_shard, shard_schema
 from atlas_ds.shard.salvage import salvage
 from atlas_ds.shard.verify import verify_shard
 from atlas_ds.store.paths import local_path

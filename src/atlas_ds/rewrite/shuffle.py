@@ -17,13 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from atlas_ds.dataset.manifest import Manifest, Ranges
-from atlas_ds.dataset.opening import Handle, OpenOptions, dataset_path, open_dataset
+from atlas_ds.dataset.open import Handle, OpenOptions, dataset_path, open_dataset
 from atlas_ds.dataset.sizes import parse_size
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import LimitError
 from atlas_ds.order import Permutation, keys
 from atlas_ds.progress import Progress
-from atlas_ds.shard.reader import shard_stats
+from atlas_ds.shard.notes import shard_stats
 from atlas_ds.store.local import refuse_overlap
 from atlas_ds.store.paths import local_path
 

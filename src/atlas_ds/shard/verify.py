@@ -14,7 +14,7 @@ from atlas_ds import _core
 from atlas_ds.errors import CorruptError
 from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.types import Array, Field, Leaf, Struct, Word, walk_leaves
-from atlas_ds.shard.reader import open_shard, shard_schema
+from atlas_ds.shard.open import open_shard, shard_schema
 
 
 def verify_shard(path: str | os.PathLike[str], *, fast: bool = False, advance: Callable[[int], None] | None = None) -> int:

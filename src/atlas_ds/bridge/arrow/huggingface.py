@@ -14,7 +14,7 @@ from atlas_ds.bridge.arrow.exporting import to_arrow
 from atlas_ds.bridge.arrow.types import Plan, plan
 from atlas_ds.bridge.conversion import Converted, convert_source
 from atlas_ds.bridge.source import Row, Source
-from atlas_ds.dataset.reader import AtlasDataset
+from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.errors import SchemaError
 from atlas_ds.store.local import NewFile
 from atlas_ds.store.paths import local_path

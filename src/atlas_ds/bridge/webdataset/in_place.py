@@ -20,8 +20,8 @@ from atlas_ds.bridge.webdataset.in_place_lacks import LACKS
 from atlas_ds.bridge.webdataset.index import TarIndex, Version, index_of
 from atlas_ds.bridge.webdataset.samples import KEY, Rules
 from atlas_ds.bridge.webdataset.urls import Sources, expand, is_remote
+from atlas_ds.dataset.convert import Chain
 from atlas_ds.dataset.place import add_note
-from atlas_ds.dataset.reader import Chain
 from atlas_ds.dataset.sequence import Views
 from atlas_ds.dataset.views import index_rows, positions
 from atlas_ds.dataset.workers import for_data_loader

@@ -21,8 +21,8 @@ import numpy as np
 from atlas_ds.bridge.webdataset.samples import MAX_FIELDS, Rules, Tally, samples
 from atlas_ds.bridge.webdataset.tars import identity, opened, same
 from atlas_ds.bridge.webdataset.urls import is_remote
+from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.dataset.names import SUFFIX, TAR_INDEX_FOLDER, tar_index_name
-from atlas_ds.dataset.reader import AtlasDataset
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import AtlasError, LimitError, UnsupportedError
 from atlas_ds.schema.schema import make_schema

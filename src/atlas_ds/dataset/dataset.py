@@ -5,30 +5,20 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Never, Self
 
 import numpy as np
 
 from atlas_ds import _core
-from atlas_ds.dataset import advice
-from atlas_ds.dataset.manifest import Ranges
-from atlas_ds.dataset.numbers import Dtypes, dtypes_of, is_doubtful
-from atlas_ds.dataset.opening import (
-    VERIFY,
-    Handle,
-    Identity,
-    OpenOptions,
-    as_names,
-    confirm,
-    dataset_path,
-    open_dataset,
-    reopen_dataset,
-    rows_of,
-    select_columns,
-)  # fmt: skip
-from atlas_ds.dataset.pictures import Pictures, pictures_of
+from atlas_ds.dataset import layout
+from atlas_ds.dataset.convert import Chain, make_convert
+from atlas_ds.dataset.images import image_decoder
+from atlas_ds.dataset.numbers import is_doubtful
+from atlas_ds.dataset.open import VERIFY, Handle, Identity, OpenOptions, dataset_path, open_dataset, reopen_dataset
 from atlas_ds.dataset.place import add_note
+from atlas_ds.dataset.rows import confirm, rows_of_split
+from atlas_ds.dataset.selection import as_names, select_columns
 from atlas_ds.dataset.sequence import Views
 from atlas_ds.dataset.show import columns_text
 from atlas_ds.dataset.spellings import unknown_argument
@@ -38,9 +28,8 @@ from atlas_ds.errors import CorruptError, LimitError
 from atlas_ds.schema.batches import check_out
 from atlas_ds.schema.pictures import need_pictures
 from atlas_ds.schema.schema import Schema
-from atlas_ds.shard.reader import shard_stats
-from atlas_ds.shard.writer import ShardInfo
-from atlas_ds.text import listed
+from atlas_ds.shard.info import ShardInfo
+from atlas_ds.shard.notes import shard_stats
 
 
 class AtlasDataset(_core.Rows, Views):
@@ -89,7 +78,7 @@ class AtlasDataset(_core.Rows, Views):
         if not handle.options.copy:
             views_as_bytes()
         mode = handle.options.decode
-        pictures = None if mode is None else pictures_of(handle.projection.schema, mode)
+        pictures = None if mode is None else image_decoder(handle.projection.schema, mode)
         self._bind(handle.shard_set, handle.projection, rows, make_convert(handle.projection.schema, format, function, pictures))
         if pictures is not None and type(self) is AtlasDataset:
             self.__class__ = Decoding
@@ -156,12 +145,12 @@ class AtlasDataset(_core.Rows, Views):
     @property
     def fingerprint(self) -> str:
         """A short name of these rows: the same wherever the dataset lies, another one if a row is added, changed or moved."""
-        return advice.fingerprint(self._state.manifest, self.rows)
+        return layout.fingerprint(self._state.manifest, self.rows)
 
     @property
     def decodes_blocks(self) -> bool:
         """Whether reading one row decodes a whole block (access="scan"), so that an order had better read what lies together."""
-        return len(self) > 0 and advice.decodes_blocks(self.shard_set, self._all_columns(), int(self.rows[0]))
+        return len(self) > 0 and layout.decodes_blocks(self.shard_set, self._all_columns(), int(self.rows[0]))
 
     @property
     def default_shuffle(self) -> str:
@@ -171,11 +160,11 @@ class AtlasDataset(_core.Rows, Views):
     @property
     def chunk_bytes(self) -> float | None:
         """Mean bytes of a chunk (see chunk_rows) if a reader of whole windows has to hold them decoded, else None."""
-        return advice.chunk_bytes(self.shard_set, self._all_columns(), int(self.rows[0])) if self.decodes_blocks else None
+        return layout.chunk_bytes(self.shard_set, self._all_columns(), int(self.rows[0])) if self.decodes_blocks else None
 
     def chunk_rows(self) -> tuple[int, int] | np.ndarray:
         """Rows of each run that is stored together: (rows, rows per chunk), or an int64 array. Opens every shard."""
-        return advice.chunk_rows(self.shard_set, self._all_columns(), [shard.rows for shard in self.shards], self.rows)
+        return layout.chunk_rows(self.shard_set, self._all_columns(), [shard.rows for shard in self.shards], self.rows)
 
     @property
     def row_bytes(self) -> float:
@@ -366,46 +355,6 @@ class AtlasDataset(_core.Rows, Views):
         return reopen, (self._state.options, self._state.identity(), self.rows, self._format, self._function)
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """One function after another."""
-
-    first: Callable[[Any], Any]
-    second: Callable[[Any], Any]
-
-    def __call__(self, example: Any) -> Any:
-        return self.second(self.first(example))
-
-
-@dataclass(frozen=True, slots=True)
-class Converter:
-    """What ds[i] passes through: pictures are decoded, then a format, then the user's function. dtypes: of the numbers, for a format."""
-
-    format: str
-    function: Callable[[Any], Any] | None
-    pictures: Pictures | None
-    dtypes: Dtypes | None
-
-    def __call__(self, example: Any) -> Any:
-        if self.pictures is not None:
-            example = self.pictures(example)
-        if self.dtypes is not None:
-            example = self.dtypes(example)
-        if self.format == "torch":
-            from atlas_ds.loader.torch import to_torch
-
-            example = to_torch(example)
-        elif self.format == "numpy":
-            example = to_numpy_format(example)
-        return example if self.function is None else self.function(example)
-
-
-def make_convert(schema: Schema, format: str, function: Callable[[Any], Any] | None, pictures: Pictures | None) -> Converter | None:
-    if format == "python" and function is None and pictures is None:
-        return None
-    return Converter(format, function, pictures, None if format == "python" else dtypes_of(schema))
-
-
 class Decoding(AtlasDataset):
     """A dataset whose pictures are decoded: its ds[i] adds the row to errors. A class of its own, because the core answers ds[i] without
     telling anybody the row, and the step in between would cost datasets that decode nothing."""
@@ -423,33 +372,8 @@ def at_row(error: CorruptError | LimitError, path: str, row: int) -> Exception:
     return type(error)(f"{path}: row {row}: {error}")
 
 
-def to_numpy_format(example: Any) -> Any:
-    """Numbers as NumPy scalars; the rest as it is."""
-    if isinstance(example, dict):
-        return {name: to_numpy_format(value) for name, value in example.items()}
-    if isinstance(example, tuple):
-        return tuple(map(to_numpy_format, example))
-    if isinstance(example, bool | int | float | complex):
-        return np.asarray(example)[()]
-    return example
-
-
 def reopen(options: OpenOptions, identity: Identity, rows: range | np.ndarray, format: str, function: Callable[[Any], Any] | None) -> AtlasDataset:
     """In another process, or later: the same rows, or DatasetChanged."""
     view = AtlasDataset.__new__(AtlasDataset)
     view._setup(reopen_dataset(options, identity), rows, format, function)
     return view
-
-
-def rows_of_split(handle: Handle, split: str | None) -> range | np.ndarray:
-    manifest = handle.manifest
-    if split is None:
-        return range(manifest.rows)
-    parts: Ranges | None = manifest.splits.get(split)
-    if parts is None:
-        cure = "" if manifest.splits else " (the writer named none; ds.split(0.8, seed=0) makes parts)"
-        raise KeyError(f"no split {split!r:.80}; the splits are: {listed(manifest.splits)}{cure}")
-    if len(parts) == 1:
-        return range(*parts[0])
-    confirm(handle, parts)
-    return rows_of(parts, f"{handle.options.path}: split {split!r}")

@@ -1,5 +1,4 @@
-"""Opens a dataset: reads its manifest, checks that it is the one that was pickled, and opens shards when they are first needed. Reading rows is
-reader.py's."""
+"""Opens a dataset: reads its manifest, and checks that it is the one that was pickled. Its shards are opened in files.py, its rows read in dataset.py."""
 
 from __future__ import annotations
 
@@ -9,21 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rfc8785
 
 from atlas_ds import _core
-from atlas_ds.dataset.fill import Filling
+from atlas_ds.dataset.files import Files, Opener
+from atlas_ds.dataset.filling import Filling
 from atlas_ds.dataset.manifest import Manifest, Ranges, read_manifest, roots_digest
 from atlas_ds.dataset.names import MANIFEST
+from atlas_ds.dataset.selection import select_columns
 from atlas_ds.dataset.strangers import missing, not_a_path, strange_folder, stranger
-from atlas_ds.errors import AtlasError, CorruptError, DatasetChanged, LimitError, NotADataset, UnsupportedError
-from atlas_ds.schema.schema import Schema
-from atlas_ds.shard.reader import open_anonymous, open_shard, shard_schema
-from atlas_ds.shard.writer import ShardInfo
+from atlas_ds.errors import AtlasError, DatasetChanged, NotADataset
+from atlas_ds.shard.info import ShardInfo
+from atlas_ds.shard.open import open_shard, shard_schema
 from atlas_ds.store.descriptors import with_room
 from atlas_ds.store.paths import local_path
 
-CONFIRMED = 1 << 22  # rows of which an array (32 MB) is made on the word of the manifest alone
 VERIFY = {"first": 0, "always": 1, "never": 2}
 
 
@@ -50,42 +48,6 @@ class Identity:
 
     def __str__(self) -> str:
         return f"{self.rows:,} rows in {self.shards:,} shards with roots {self.digest[:16]}"
-
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """The files of a dataset as it was opened, and what to say where one of them is gone. path: the dataset's folder, or its only file."""
-
-    path: Path
-    manifest: Manifest
-    single: bool
-
-    def __getitem__(self, k: int) -> Path:
-        return self.path if self.single else self.path / self.manifest.shards[k].path
-
-    def gone(self, k: int) -> Exception:
-        """The error of shard k, which is not there: either somebody replaced or removed the dataset, or this file is missing in it."""
-        why = self.changed(k)
-        if why is not None:
-            return why
-        cure = f"restore it, or save the other rows: atlas-ds repair {self.path}"
-        return FileNotFoundError(f"{self[k]}: the file is not there, and {MANIFEST} names it; {cure}")
-
-    def changed(self, k: int) -> DatasetChanged | None:
-        """An error if the dataset on disk is not the one that was opened, as far as shard k shows it."""
-        where = self.path if self.single else self.path / MANIFEST
-        try:
-            found = None if self.single else with_room(lambda: read_manifest(where), where)
-        except (FileNotFoundError, NotADirectoryError):
-            found = None
-        except AtlasError:
-            return None  # a damaged manifest says nothing
-        if found is None and not where.exists():
-            return DatasetChanged(f"{where}: the dataset was removed after it was opened; restore it, or write it again and open it again")
-        info = self.manifest.shards[k]
-        if found is not None and any((shard.path, shard.root) == (info.path, info.root) for shard in found.shards):
-            return None
-        return DatasetChanged(f"{where}: the dataset was replaced after it was opened: shard {k}, {info.path}, is not in it any more; open it again")
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,80 +152,8 @@ def open_manifest(options: OpenOptions, manifest: Manifest) -> Handle:
     return Handle(options, manifest, shard_set, _core.Projection(schema, positions))
 
 
-def confirm(handle: Handle, ranges: Ranges) -> None:
-    """Before an array of many row numbers is made: opens the shards that hold these rows, so that their footers are compared with what the manifest
-    claims."""
-    if sum(stop - start for start, stop in ranges) <= CONFIRMED:
-        return
-    ends = np.cumsum([shard.rows for shard in handle.manifest.shards])
-    starts, stops = np.array([part for part in ranges if part[0] < part[1]], np.int64).T
-    touched = np.zeros(len(ends) + 1, np.int64)
-    np.add.at(touched, np.searchsorted(ends, starts, "right"), 1)
-    np.add.at(touched, np.searchsorted(ends, stops, "left") + 1, -1)
-    for k in np.flatnonzero(np.cumsum(touched[:-1])).tolist():
-        handle.shard_set.shard(k)
-
-
-def rows_of(ranges: Ranges, where: str) -> np.ndarray:
-    """The rows of several ranges, in their order."""
-    starts, stops = np.array(ranges, np.int64).reshape(-1, 2).T
-    lengths = stops - starts
-    total = int(lengths.sum())
-    try:
-        return np.repeat(starts - (np.cumsum(lengths) - lengths), lengths) + np.arange(total)
-    except MemoryError:
-        what = f"{total:,} rows in {len(ranges):,} ranges"
-        raise LimitError(f"{where}: {what}: their numbers take more memory than there is; read a slice of the dataset") from None
-
-
 def manifest_of_file(path: Path) -> Manifest:
     """A single shard file, as a dataset of one."""
     shard = open_shard(path)
     info = ShardInfo(path.name, shard.rows, shard.size, shard.size - shard.footer_offset, f"{shard.root:016x}")
     return Manifest(shard_schema(shard), (info,))
-
-
-def as_names(columns: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(columns, str):
-        raise TypeError(f"columns={columns!r}: give a list of names: columns=[{columns!r}]")
-    if not hasattr(columns, "__iter__"):
-        raise TypeError(f"columns={columns!r:.80}: give a list of names")
-    return tuple(columns)
-
-
-def select_columns(schema: Schema, columns: tuple[str, ...] | None) -> Schema:
-    if columns is None:
-        return schema
-    if not columns:
-        raise ValueError("columns=[]: name at least one column")
-    if schema.container == "value":
-        raise ValueError("columns= is for examples with named columns; these are single values")
-    for name in columns:
-        try:
-            schema[name]
-        except KeyError as cause:
-            raise KeyError(cause.args[0]) from None
-    return Schema(tuple(schema[name] for name in columns), schema.container, schema.name)
-
-
-class Opener:
-    """Opens shard k when it is first needed, and checks that it is the one the manifest means."""
-
-    def __init__(self, files: Files, filling: Filling | None) -> None:
-        self._files = files
-        self._filling = filling
-        self._schema_json = rfc8785.dumps(files.manifest.schema.to_json())
-
-    def __call__(self, k: int) -> _core.Shard:
-        info = self._files.manifest.shards[k]
-        path = self._files[k]
-        try:
-            shard = open_shard(path) if self._filling is None else self._filling.open(k, lambda: open_anonymous(path, info.tail))
-        except FileNotFoundError:
-            raise self._files.gone(k) from None
-        if f"{shard.root:016x}" != info.root or shard.rows != info.rows:
-            broken = f"{path}: footer hash or rows are not those in the manifest: the file was replaced (byte {shard.footer_offset})"
-            raise self._files.changed(k) or CorruptError(broken)
-        if shard.schema_json != self._schema_json:
-            raise UnsupportedError(f"{path}: the shard's columns are not the manifest's: this version reads datasets whose shards have one schema")
-        return shard

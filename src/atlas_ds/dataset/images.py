@@ -15,7 +15,7 @@ Tree = Mapping[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Pictures:
+class ImageDecoder:
     """Decodes the pictures of an example that was just made. mode: "pil", "numpy" or "torch". Sound and film are left as they are."""
 
     mode: str
@@ -36,12 +36,12 @@ class Pictures:
         return value
 
 
-def pictures_of(schema: Schema, mode: str) -> Pictures | None:
+def image_decoder(schema: Schema, mode: str) -> ImageDecoder | None:
     """None where the schema has no media."""
     tree = tree_of(schema.fields, "", by_number=schema.container in ("tuple", "list"))
     if not tree:
         return None
-    return Pictures(mode, tree["value"] if schema.container == "value" else tree)
+    return ImageDecoder(mode, tree["value"] if schema.container == "value" else tree)
 
 
 def tree_of(fields: tuple[Field, ...], prefix: str, *, by_number: bool = False) -> dict[Any, Any]:
