@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from atlas_ds.dataset.images import ImageDecoder
 from atlas_ds.dataset.numbers import Dtypes, dtypes_of
 from atlas_ds.schema.schema import Schema
+
+Format = Literal["python", "numpy", "torch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class Chain:
 class Converter:
     """What ds[i] passes through: pictures are decoded, then a format, then the user's function. dtypes: of the numbers, for a format."""
 
-    format: str
+    format: Format
     function: Callable[[Any], Any] | None
     pictures: ImageDecoder | None
     dtypes: Dtypes | None
@@ -47,7 +49,7 @@ class Converter:
         return example if self.function is None else self.function(example)
 
 
-def make_convert(schema: Schema, format: str, function: Callable[[Any], Any] | None, pictures: ImageDecoder | None) -> Converter | None:
+def make_convert(schema: Schema, format: Format, function: Callable[[Any], Any] | None, pictures: ImageDecoder | None) -> Converter | None:
     if format == "python" and function is None and pictures is None:
         return None
     return Converter(format, function, pictures, None if format == "python" else dtypes_of(schema))

@@ -12,10 +12,10 @@ import numpy as np
 
 from atlas_ds import _core
 from atlas_ds.dataset import layout
-from atlas_ds.dataset.convert import Chain, make_convert
-from atlas_ds.dataset.images import image_decoder
+from atlas_ds.dataset.convert import Chain, Format, make_convert
+from atlas_ds.dataset.images import Decode, image_decoder
 from atlas_ds.dataset.numbers import is_doubtful
-from atlas_ds.dataset.open import VERIFY, Handle, Identity, OpenOptions, dataset_path, open_dataset, reopen_dataset
+from atlas_ds.dataset.open import VERIFY, Handle, Identity, Io, OpenOptions, Verify, dataset_path, open_dataset, reopen_dataset
 from atlas_ds.dataset.place import add_note
 from atlas_ds.dataset.rows import confirm, rows_of_split
 from atlas_ds.dataset.selection import as_names, select_columns
@@ -46,7 +46,7 @@ class AtlasDataset(_core.Rows, Views):
     """
 
     _state: Handle
-    _format: str
+    _format: Format
 
     def __init__(
         self,
@@ -54,11 +54,11 @@ class AtlasDataset(_core.Rows, Views):
         *,
         columns: Sequence[str] | None = None,
         split: str | None = None,
-        verify: str = "first",
-        io: str = "mmap",
+        verify: Verify = "first",
+        io: Io = "mmap",
         copy: bool = True,
         cache_bytes: int = 64 << 20,
-        decode: str | None = None,
+        decode: Decode | None = None,
         **others: Never,
     ) -> None:
         for name in others:
@@ -73,7 +73,7 @@ class AtlasDataset(_core.Rows, Views):
         handle = open_dataset(OpenOptions(str(dataset_path(path)), wanted, verify, io, copy, cache_bytes, decode))
         self._setup(handle, rows_of_split(handle, split), "python", None)
 
-    def _setup(self, handle: Handle, rows: range | np.ndarray, format: str, function: Callable[[Any], Any] | None) -> None:
+    def _setup(self, handle: Handle, rows: range | np.ndarray, format: Format, function: Callable[[Any], Any] | None) -> None:
         self._state, self._format, self._function = handle, format, function
         if not handle.options.copy:
             views_as_bytes()
@@ -175,7 +175,7 @@ class AtlasDataset(_core.Rows, Views):
         return sum(shard.raw_bytes for shard in shards) / max(1, sum(shard.rows for shard in shards))
 
     @property
-    def decode(self) -> str | None:
+    def decode(self) -> Decode | None:
         """How pictures come: "pil", "numpy", "torch", or None: encoded."""
         return self._state.options.decode
 
@@ -325,7 +325,7 @@ class AtlasDataset(_core.Rows, Views):
         view._setup(self._state, self.rows, self._format, function if before is None else Chain(before, function))
         return view
 
-    def with_format(self, format: str) -> AtlasDataset:
+    def with_format(self, format: Format) -> AtlasDataset:
         """A view whose examples and batches come as "python" (as they were given), "numpy" or "torch"."""
         if format not in ("python", "numpy", "torch"):
             raise ValueError(f"format must be 'python', 'numpy' or 'torch', not {format!r}")
@@ -372,7 +372,7 @@ def at_row(error: CorruptError | LimitError, path: str, row: int) -> Exception:
     return type(error)(f"{path}: row {row}: {error}")
 
 
-def reopen(options: OpenOptions, identity: Identity, rows: range | np.ndarray, format: str, function: Callable[[Any], Any] | None) -> AtlasDataset:
+def reopen(options: OpenOptions, identity: Identity, rows: range | np.ndarray, format: Format, function: Callable[[Any], Any] | None) -> AtlasDataset:
     """In another process, or later: the same rows, or DatasetChanged."""
     view = AtlasDataset.__new__(AtlasDataset)
     view._setup(reopen_dataset(options, identity), rows, format, function)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from atlas_ds import _core
 from atlas_ds.dataset.files import Files, Opener
 from atlas_ds.dataset.filling import Filling
+from atlas_ds.dataset.images import Decode
 from atlas_ds.dataset.manifest import Manifest, Ranges, read_manifest, roots_digest
 from atlas_ds.dataset.names import MANIFEST
 from atlas_ds.dataset.selection import select_columns
@@ -22,6 +23,8 @@ from atlas_ds.shard.open import open_shard, shard_schema
 from atlas_ds.store.descriptors import with_room
 from atlas_ds.store.paths import local_path
 
+Verify = Literal["first", "always", "never"]
+Io = Literal["mmap", "pread"]
 VERIFY = {"first": 0, "always": 1, "never": 2}
 
 
@@ -31,11 +34,11 @@ class OpenOptions:
 
     path: str
     columns: tuple[str, ...] | None
-    verify: str
-    io: str
+    verify: Verify
+    io: Io
     copy: bool
     cache: int
-    decode: str | None = None
+    decode: Decode | None = None
 
 
 @dataclass(frozen=True, slots=True)

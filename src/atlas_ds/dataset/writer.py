@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
@@ -15,7 +15,17 @@ from atlas_ds.dataset.commit import appended
 from atlas_ds.dataset.first import MAX_ROWS, FirstExamples
 from atlas_ds.dataset.manifest import Manifest
 from atlas_ds.dataset.metadata import checked_metadata
-from atlas_ds.dataset.options import checked_icc, checked_options, checked_part, checked_split, checked_workers
+from atlas_ds.dataset.options import (
+    DEFAULT_SHARD,
+    Compression,
+    Dictionary,
+    Size,
+    checked_icc,
+    checked_options,
+    checked_part,
+    checked_split,
+    checked_workers,
+)
 from atlas_ds.dataset.output import RESUME, Output, said_with
 from atlas_ds.dataset.parts import part_folder
 from atlas_ds.dataset.sources import as_columns, as_examples
@@ -29,6 +39,7 @@ from atlas_ds.shard.encoders import Encoders
 from atlas_ds.shard.icc import check_columns, check_names, combined_icc
 from atlas_ds.shard.info import ShardInfo
 from atlas_ds.shard.open import open_shard
+from atlas_ds.shard.plan import Access
 from atlas_ds.shard.writer import ShardWriter
 from atlas_ds.store.paths import local_path
 
@@ -48,14 +59,14 @@ class AtlasDatasetWriter:
     def __init__(
         self,
         path: str | os.PathLike[str],
-        shard_size: int | str = "256MB",
-        block_size: int | str | None = None,
+        shard_size: Size = DEFAULT_SHARD,
+        block_size: Size | None = None,
         *,
         schema: Any = None,
-        compression: str | Mapping[str, str] = "auto",
+        compression: Compression = "auto",
         level: int = 3,
-        dictionary: str | None = "shared",
-        access: str = "random",
+        dictionary: Dictionary | None = "shared",
+        access: Access = "random",
         append: bool = False,
         overwrite: bool = False,
         resume: bool = False,
