@@ -4,16 +4,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from atlas_ds import errors, types
-from atlas_ds.dataset.check import repair, verify
 from atlas_ds.dataset.concat import concat
+from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.dataset.parts import merge_parts
-from atlas_ds.dataset.reader import AtlasDataset
+from atlas_ds.dataset.verify import verify
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.loader.loader import Loader
 from atlas_ds.loader.mix import Mix
-from atlas_ds.loader.shuffle import shuffle
 from atlas_ds.loader.torch import collate
 from atlas_ds.order import Sampler
+from atlas_ds.rewrite.repair import repair
+from atlas_ds.rewrite.shuffle import shuffle
 from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.values import Media, Ragged
 from atlas_ds.text import closest

@@ -10,9 +10,11 @@ import numpy as np
 
 from atlas_ds import _core
 from atlas_ds.dataset.common import common_schema, widened
-from atlas_ds.dataset.opening import as_names, select_columns
+from atlas_ds.dataset.convert import Format
+from atlas_ds.dataset.dataset import AtlasDataset
+from atlas_ds.dataset.images import Decode
 from atlas_ds.dataset.place import place_of
-from atlas_ds.dataset.reader import AtlasDataset
+from atlas_ds.dataset.selection import as_names, select_columns
 from atlas_ds.dataset.sequence import Views
 from atlas_ds.dataset.show import columns_text
 from atlas_ds.dataset.views import index_rows, positions
@@ -119,9 +121,9 @@ class Concat(Views):
         return metadata
 
     @property
-    def decode(self) -> str | None:
+    def decode(self) -> Decode | None:
         """How pictures come, where all datasets agree."""
-        decode: str | None = self._shared("decode")
+        decode: Decode | None = self._shared("decode")
         return decode
 
     @property
@@ -177,7 +179,7 @@ class Concat(Views):
         """A view whose examples pass through function (a picklable one, if worker processes are to be spawned)."""
         return self._each("map", function)
 
-    def with_format(self, format: str) -> Concat:
+    def with_format(self, format: Format) -> Concat:
         """A view whose examples and batches come as "python" (as they were given), "numpy" or "torch"."""
         return self._each("with_format", format)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from atlas_ds.forks import Lock
 from atlas_ds.order.mix import MixOrder, laps, mix_of
+from atlas_ds.order.options import Shuffle
 from atlas_ds.order.orders import Order, Rows
 from atlas_ds.order.plan import OrderSource, first_state, order_of
 from atlas_ds.order.state import OrderState
@@ -20,7 +21,7 @@ class Parts:
     """The datasets of a mix. Row r of part i is row starts[i] + r of the mix. length: positions of an epoch."""
 
     sources: tuple[OrderSource, ...]
-    shuffle: bool | str
+    shuffle: Shuffle
     length: int
 
     @property
@@ -70,7 +71,7 @@ class MixedRows:
         if held is not None and held[0] == epoch:
             return held[1]
         source = self._parts.sources[part]
-        state = first_state(source, batch=1, shuffle=self._parts.shuffle, seed=self._seed, substream=part + 1, last_batch="drop", lanes=None, window=None)
+        state = first_state(source, 1, shuffle=self._parts.shuffle, seed=self._seed, substream=part + 1, last_batch="drop", lanes=None, window=None)
         order = order_of(source, state.at_epoch(epoch))
         self._orders[part] = epoch, order
         return order

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-LAST_BATCHES: Final = ("drop", "short", "pad")
+from atlas_ds.order.options import LAST_BATCHES, LastBatch
 
 
-def check_last_batch(last_batch: str) -> str:
+def check_last_batch(last_batch: LastBatch) -> LastBatch:
     if last_batch not in LAST_BATCHES:
         raise ValueError(f"last_batch {last_batch!r} is none of {', '.join(LAST_BATCHES)}")
     return last_batch
 
 
-def steps_left(rows: int, start: int, batch: int, last_batch: str) -> int:
+def steps_left(rows: int, start: int, batch: int, last_batch: LastBatch) -> int:
     """Steps of `batch` positions from `start` to the end of an epoch of `rows`; the same for every rank."""
     left = rows - start
     return left // batch if last_batch == "drop" else -(-left // batch)
 
 
-def step_positions(rows: int, start: int, batch: int, step: int, last_batch: str) -> range:
+def step_positions(rows: int, start: int, batch: int, step: int, last_batch: LastBatch) -> range:
     """The positions of a step; `start` is where the epoch was resumed. In a padded step they extend past `rows`."""
     first = start + step * batch
     return range(first, min(first + batch, rows) if last_batch == "short" else first + batch)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal, SupportsIndex
+from typing import Any, Final, Literal, SupportsIndex, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from atlas_ds import _core
 from atlas_ds.order import keys
 from atlas_ds.order.mix import Segment
+from atlas_ds.order.options import OrderOptions, Shuffle
 from atlas_ds.order.orders import Chunks, Exact, Order, Rows, Sequential, Window, checked_chunks
 from atlas_ds.order.partition import share, step_positions, steps_left
 from atlas_ds.order.state import OrderState, check_name
@@ -83,21 +84,12 @@ def fitting_window(chunk_bytes: float | None) -> int:
     return WINDOW if chunk_bytes is None else max(1, min(WINDOW, int(OPEN_BYTES / (LANES * max(1.0, chunk_bytes)))))
 
 
-def first_state(
-    source: OrderSource,
-    *,
-    batch: SupportsIndex,
-    shuffle: bool | str,
-    seed: SupportsIndex,
-    substream: SupportsIndex,
-    last_batch: str,
-    lanes: SupportsIndex | None,
-    window: SupportsIndex | None,
-) -> OrderState:
-    """The state before the first step of epoch 0."""
+def first_state(source: OrderSource, batch: SupportsIndex, **options: Unpack[OrderOptions]) -> OrderState:
+    """The state before the first step of epoch 0. batch: rows of a step, of all ranks together."""
     if source.make is not None:
-        return mix_state(source, batch=batch, shuffle=shuffle, seed=seed, last_batch=last_batch, lanes=lanes, window=window)
-    kind = chosen_shuffle(shuffle, source.shuffle)
+        return mix_state(source, batch, **options)
+    lanes, window = options["lanes"], options["window"]
+    kind = chosen_shuffle(options["shuffle"], source.shuffle)
     of_window = kind == "window"
     if not of_window and (lanes is not None or window is not None):
         raise ValueError(f"lanes and window are for shuffle='window', not {kind!r}")
@@ -108,30 +100,22 @@ def first_state(
     return OrderState(
         dataset=source.fingerprint,
         shuffle=kind,
-        seed=keys.word("seed", seed),
-        substream=keys.word("substream", substream),
+        seed=keys.word("seed", options["seed"]),
+        substream=keys.word("substream", options["substream"]),
         epoch=0,
         position=0,
         batch=keys.count("batch", batch),
         lanes=keys.count("lanes", LANES if lanes is None else lanes, most=1 << 20) if of_window else None,
         window=keys.count("window", source.window if window is None else window, most=(1 << 31) - 1) if of_window else None,
         chunk=chunk,
-        last_batch=last_batch,
+        last_batch=options["last_batch"],
     )
 
 
-def mix_state(
-    source: OrderSource,
-    *,
-    batch: SupportsIndex,
-    shuffle: bool | str,
-    seed: SupportsIndex,
-    last_batch: str,
-    lanes: SupportsIndex | None,
-    window: SupportsIndex | None,
-) -> OrderState:
+def mix_state(source: OrderSource, batch: SupportsIndex, **options: Unpack[OrderOptions]) -> OrderState:
     """The state before the first step of a mix."""
-    if shuffle is not True or lanes is not None or window is not None or keys.word("seed", seed) not in (0, source.seed):
+    own_order = options["shuffle"] is not True or options["lanes"] is not None or options["window"] is not None
+    if own_order or keys.word("seed", options["seed"]) not in (0, source.seed):
         raise ValueError("a mix has its own seed and order: give seed= and shuffle= to Mix, and no lanes or window")
     return OrderState(
         dataset=source.fingerprint,
@@ -144,13 +128,13 @@ def mix_state(
         lanes=None,
         window=None,
         chunk=None,
-        last_batch=last_batch,
+        last_batch=options["last_batch"],
         mix=source.mix,
     )
 
 
-def chosen_shuffle(shuffle: bool | str, default: str) -> Literal["exact", "window", False]:
-    kind = default if shuffle is True else shuffle
+def chosen_shuffle(shuffle: Shuffle, default: str) -> Literal["exact", "window", False]:
+    kind: bool | str = default if shuffle is True else shuffle
     if kind == "exact" or kind == "window":
         return "exact" if kind == "exact" else "window"
     if kind is False:

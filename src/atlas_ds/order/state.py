@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final, Literal
 
 from atlas_ds.order import keys
+from atlas_ds.order.options import LastBatch
 from atlas_ds.order.partition import check_last_batch
 
 VERSION: Final = 1
@@ -35,7 +36,7 @@ class OrderState:
     lanes: int | None
     window: int | None
     chunk: int | str | None
-    last_batch: str
+    last_batch: LastBatch
     mix: tuple[tuple[int, tuple[int, ...]], ...] | None = None
     """of a mix: the positions (of the run, not of an epoch) at which weights take effect, and the weights"""
 

@@ -30,7 +30,7 @@ from atlas_ds.bridge import parts as bridge_parts
 from atlas_ds.bridge.webdataset.index import write as write_index
 from atlas_ds.cli import main
 from atlas_ds.errors import AtlasError
-from atlas_ds.shard import writer as shard_writer
+from atlas_ds.shard import build
 from attacks.folders import hostile
 
 MEMORY = 3 << 30
@@ -207,7 +207,7 @@ def on_parts(path: Path, rng: random.Random, victim: str) -> str:
 def on_stats(path: Path, rng: random.Random, victim: str) -> str:
     """Shards whose notes say what no writer says; all else of them is right."""
     shutil.rmtree(path)
-    real = shard_writer.json
+    real = build.json
 
     class Notes:
         @staticmethod
@@ -216,13 +216,13 @@ def on_stats(path: Path, rng: random.Random, victim: str) -> str:
                 return rng.choice(hostile.STATS)
             return hostile.to_json(hostile.changed(notes, rng, victim)).decode("utf-8", "surrogatepass")
 
-    shard_writer.json = Notes  # type: ignore[attr-defined]
+    build.json = Notes  # type: ignore[attr-defined]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             good(path)
     finally:
-        shard_writer.json = real  # type: ignore[attr-defined]
+        build.json = real  # type: ignore[attr-defined]
     if [example["x"] for example in atlas.AtlasDataset(path)] != [*range(0, 11, 3), *(k for k in range(11) if k % 3), *range(5)]:
         raise AssertionError("other rows")
     return rng.choice([*READING, "append", "append", "overwrite"])

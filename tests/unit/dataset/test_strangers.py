@@ -12,8 +12,8 @@ import rfc8785
 from atlas_ds import AtlasDataset, AtlasDatasetWriter, Loader, errors, merge_parts, repair, shuffle, verify
 from atlas_ds.cli import main
 from atlas_ds.dataset import manifest as manifests
-from atlas_ds.dataset import opening
-from atlas_ds.shard import writer as shard_writer
+from atlas_ds.dataset import rows as rows_room
+from atlas_ds.shard import build
 from support import child, write
 
 PLAIN = {"schema": int, "shard_size": 10, "workers": 0}
@@ -305,7 +305,7 @@ def test_splits_of_many_rows_are_right(tmp_path, monkeypatch):
     sealed(path, lambda body: body.update(splits={"a": ranges, "none": [], "empty": [[5, 5], [7, 7]]}))
     wanted = [row for start, stop in ranges for row in range(start, stop)]
     for confirmed in (1 << 22, 0):
-        monkeypatch.setattr(opening, "CONFIRMED", confirmed)
+        monkeypatch.setattr(rows_room, "CONFIRMED", confirmed)
         ds = AtlasDataset(path, split="a")
         assert ds.rows.tolist() == wanted and list(ds) == wanted and ds.rows.dtype == np.int64
         assert ds.shard_set.is_open == ([0, 1, 2, 3, 9] if ds.shard_set.is_open else []) and len(AtlasDataset(path, split="empty")) == len(AtlasDataset(path, split="none")) == 0
@@ -403,7 +403,7 @@ def test_odd_notes_break_nothing(tmp_path, monkeypatch, notes):
 
     with warnings.catch_warnings(), monkeypatch.context() as patch:
         warnings.simplefilter("ignore")
-        patch.setattr(shard_writer, "json", Odd)
+        patch.setattr(build, "json", Odd)
         path = write(tmp_path / "d", range(600), shard_size=300)
     sealed(path, lambda body: body.update(icc={"value": 0.5}))
     ds = AtlasDataset(path)

@@ -16,7 +16,7 @@ from atlas_ds.bridge.webdataset.names_out import key_fault
 from atlas_ds.bridge.webdataset.pattern import Pattern, parse_pattern
 from atlas_ds.bridge.webdataset.shards_out import ShardsOut
 from atlas_ds.dataset.concat import Concat
-from atlas_ds.dataset.reader import AtlasDataset
+from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.dataset.sizes import as_bytes
 from atlas_ds.errors import AtlasError, SchemaError, UnsupportedError
 from atlas_ds.progress import Progress
