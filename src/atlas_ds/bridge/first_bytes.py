@@ -15,10 +15,11 @@ from atlas_ds.bridge.opening import POINTER, POINTER_HINT, open_binary, unreadab
 from atlas_ds.bridge.source import ReadOptions
 from atlas_ds.bridge.streaming.indexed import indexed_kind
 from atlas_ds.bridge.tar.archive import BLOCK, is_header
-from atlas_ds.bridge.values.media import kind_of, sniff
+from atlas_ds.bridge.values.media import kind_of
 from atlas_ds.dataset.kinds import SHARD_MAGIC
 from atlas_ds.dataset.names import MANIFEST
 from atlas_ds.errors import AtlasError, CorruptError, UnsupportedError
+from atlas_ds.schema.media import sniff
 
 HEAD = 1 << 12
 Test = Callable[[Path, bytes, str], bool]  # path, first bytes (decompressed), suffix

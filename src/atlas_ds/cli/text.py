@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from atlas_ds.bridge.values.media import sniff
+from atlas_ds.schema.media import sniff
 from atlas_ds.text import printable
 
 TEXT_CUT = 100
@@ -86,7 +86,7 @@ def brief_json(value: object) -> object:
         return brief_json(value.item())
     data = _data(value)
     if data is not None:
-        return {"bytes": len(data), "type": getattr(value, "type", None) or sniff(bytes(data[:64]))}
+        return {"bytes": len(data), "type": getattr(value, "type", None) or sniff(data)}
     if isinstance(value, Mapping):
         return {str(key): brief_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from atlas_ds.schema.pictures import decode_image
+from atlas_ds.schema.media import decode_image
 from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.types import Field, Media, Struct
 

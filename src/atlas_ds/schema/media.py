@@ -15,19 +15,32 @@ from atlas_ds.errors import AtlasError, LimitError, SchemaError
 from atlas_ds.schema.describe import describe
 from atlas_ds.schema.encoding import encoded_image
 from atlas_ds.schema.fits import check_size
-from atlas_ds.schema.pictures import MODES, decode_image
+from atlas_ds.schema.pictures import MODES, decoded
 from atlas_ds.schema.types import Field
 from atlas_ds.schema.types import Media as MediaType
 from atlas_ds.text import printable
 
 SHOWN = frozenset(("image/jpeg", "image/png", "image/gif", "image/webp", "image/avif", "image/bmp"))  # by every browser
 SHOWN_BYTES = 1 << 20
+KEPT = SHOWN | {"image/tiff"}  # files that a PIL image is stored as, where it is one of them unchanged; of other files PNG is made
 
+SNIFF_BYTES = 64  # of a file that tell what it is
+
+# How files begin. The only table of its kind: whoever wants to know what bytes are asks sniff().
 SIGNATURES = (
-    (b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"), (b"GIF8", "image/gif"), (b"BM", "image/bmp"),
-    (b"II*\0", "image/tiff"), (b"MM\0*", "image/tiff"), (b"fLaC", "audio/flac"), (b"OggS", "audio/ogg"), (b"ID3", "audio/mpeg"),
-    (b"\x1aE\xdf\xa3", "video/webm"),
+    (b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"), (b"GIF87a", "image/gif"), (b"GIF89a", "image/gif"), (b"BM", "image/bmp"),
+    (b"II*\0", "image/tiff"), (b"MM\0*", "image/tiff"), (b"\0\0\0\x0cjP  ", "image/jp2"), (b"fLaC", "audio/flac"), (b"OggS", "audio/ogg"),
+    (b"ID3", "audio/mpeg"), (b"\x1aE\xdf\xa3", "video/webm"),
 )  # fmt: skip
+RIFF = {b"WEBP": "image/webp", b"WAVE": "audio/wav", b"AVI ": "video/x-msvideo"}  # at byte 8, after RIFF or RF64
+NETPBM = {b"1": "bitmap", b"2": "graymap", b"3": "pixmap", b"4": "bitmap", b"5": "graymap", b"6": "pixmap"}  # after P
+# The major brand of an ISO base media file; of any other brand it is video/mp4.
+BRANDS = {
+    b"avif": "image/avif", b"avis": "image/avif", b"heic": "image/heic", b"heix": "image/heic", b"heim": "image/heic", b"heis": "image/heic",
+    b"hevc": "image/heic", b"hevx": "image/heic", b"M4A ": "audio/mp4", b"M4B ": "audio/mp4", b"qt  ": "video/quicktime",
+}  # fmt: skip
+IMAGE_BRANDS = (b"mif1", b"msf1")  # HEIF in general: one of the compatible brands tells how the image is encoded
+QUICKTIME = (b"moov", b"mdat", b"wide", b"free", b"skip")  # the first atom of older films, which have no brand
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -62,17 +75,53 @@ def inline(media: Media, limit: int) -> str:
     return f'<img src="data:{kind};base64,{base64.b64encode(media.data).decode()}" style="max-height: 12em" alt="{kind}">'
 
 
-def sniff(data: bytes, name: str = "") -> str | None:
-    """The media type of encoded bytes by their signature, else by the file's name."""
+def sniff(data: bytes | bytearray | memoryview, name: str = "") -> str | None:
+    """The media type of encoded bytes by how they begin, else by the file's name. data: all of them, or the first SNIFF_BYTES."""
+    head = bytes(data[:SNIFF_BYTES])
     for signature, kind in SIGNATURES:
-        if data.startswith(signature):
+        if head.startswith(signature):
             return kind
-    if data[:4] == b"RIFF":
-        return {b"WEBP": "image/webp", b"WAVE": "audio/wav", b"AVI ": "video/x-msvideo"}.get(data[8:12])
-    if data[4:8] == b"ftyp":
-        return "image/avif" if data[8:12] in (b"avif", b"avis") else "image/heic" if data[8:12] in (b"heic", b"heix") else "video/mp4"
-    guess = mimetypes.guess_type(name)[0] if name else None
+    if head[:4] in (b"RIFF", b"RF64"):
+        return RIFF.get(head[8:12])
+    if head[4:8] == b"ftyp":
+        return _by_brand(head)
+    found = _without_signature(head)
+    if found is not None or not name:
+        return found
+    guess = mimetypes.guess_type(name)[0]
     return guess if guess is not None and guess.split("/")[0] in ("image", "audio", "video") else None
+
+
+def _by_brand(head: bytes) -> str:
+    """Of an ISO base media file: MP4 and its kin."""
+    major = head[8:12]
+    if major not in IMAGE_BRANDS:
+        return BRANDS.get(major, "video/mp4")
+    compatible = (head[at : at + 4] for at in range(16, min(int.from_bytes(head[:4], "big"), len(head)), 4))
+    return next((BRANDS[brand] for brand in compatible if BRANDS.get(brand, "").startswith("image/")), "image/heif")
+
+
+def _without_signature(head: bytes) -> str | None:
+    """Of kinds that have no bytes of their own at the beginning, checked as far as keeps texts and tables from being taken for them."""
+    if head[4:8] in QUICKTIME and (min(head[:4]) < 0x20 or not head[:4].isascii()):  # a length before it, not letters
+        return "video/quicktime"
+    if head[:1] == b"P" and head[1:2] in NETPBM and head[2:3] in b" \t\n\r" and (head[3:4].isdigit() or head[3:4] == b"#"):
+        return f"image/x-portable-{NETPBM[head[1:2]]}"
+    return _mpeg_audio(head) if head[:1] == b"\xff" and len(head) > 2 else None
+
+
+def _mpeg_audio(head: bytes) -> str | None:
+    """Of MPEG audio without tags: its first frame's header. One with reserved values, and UTF-16's byte order mark, are none."""
+    second, third = head[1], head[2]
+    if second & 0xF6 == 0xF0:  # 12 bits of sync and layer 0: ADTS
+        return "audio/aac"
+    valid = second & 0xE0 == 0xE0 and second & 0x06 and second & 0x18 != 0x08 and second != 0xFE and third < 0xF0 and third & 0x0C != 0x0C
+    return "audio/mpeg" if valid else None
+
+
+def decode_image(data: bytes | memoryview, mode: str, *, where: str) -> Any:
+    """The pixels of an encoded image, as pictures.decoded() returns them."""
+    return decoded(data, sniff(data), mode, where=where)
 
 
 def is_pil(value: Any) -> bool:
@@ -147,7 +196,7 @@ def _read_file(file: Path, path: str) -> tuple[bytes, str]:
 def _encode(image: Any, wanted: str | None, path: str) -> tuple[bytes, str]:
     """The file of a PIL image, where it is one of the wanted type; else PNG."""
     try:
-        return encoded_image(image, lambda data: sniff(data) if wanted is None or sniff(data) == wanted else None)
+        return encoded_image(image, lambda data: kind if (kind := sniff(data)) in KEPT and wanted in (None, kind) else None)
     except (SchemaError, LimitError) as cause:
         raise type(cause)(f"column {path!r}: {cause}") from cause
     except ValueError as cause:

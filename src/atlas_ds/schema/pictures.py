@@ -15,10 +15,8 @@ from atlas_ds.errors import CorruptError, LimitError, UnsupportedError
 
 MODES = ("pil", "numpy", "torch")
 MAX_PIXELS = 178_956_970  # of one picture, as in Pillow, which refuses more by default
-JPEG = b"\xff\xd8\xff"
 # What is decoded, by Pillow's names. Not all that Pillow knows: EPS, for one, is a program, and Pillow would start another process to run it.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "AVIF", "PPM", "TGA", "ICO")
-HEIC = tuple(b"ftyp" + brand for brand in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"))  # how such files begin, behind 4 bytes
 # What becomes of a Pillow mode as an array; modes that are not here stay as they are.
 TO_MODE = {
     "1": "L", "P": "RGB", "PA": "RGBA", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB",
@@ -40,8 +38,9 @@ def need_pictures(mode: str) -> None:
         need_torch("decode='torch'")
 
 
-def decode_image(data: bytes | memoryview, mode: str, *, where: str) -> Any:
-    """The pixels of an encoded picture (its first frame). where: the place that errors name, such as "column 'image'".
+def decoded(data: bytes | memoryview, kind: str | None, mode: str, *, where: str) -> Any:
+    """The pixels of an encoded picture (its first frame). kind: its media type, by its bytes. where: the place that errors name, such
+    as "column 'image'".
 
     "pil": a PIL.Image, read whole, in the mode that the file has. "numpy": uint8, height x width x channels (RGB, RGBA, LA), a grey picture
     height x width. "torch": the same as a tensor, channels x height x width, a grey picture 1 x height x width, as torchvision gives it.
@@ -51,10 +50,10 @@ def decode_image(data: bytes | memoryview, mode: str, *, where: str) -> Any:
     if mode not in MODES:
         raise ValueError(f"{where}: decoding to {mode!r}: 'pil', 'numpy' or 'torch'")
     if mode == "pil":
-        return opened(data, where)
-    array = decoded_jpeg(data, where) if bytes(data[:3]) == JPEG else None
+        return opened(data, kind, where)
+    array = decoded_jpeg(data, where) if kind == "image/jpeg" else None
     if array is None:
-        array = pixels(opened(data, where))
+        array = pixels(opened(data, kind, where))
     if mode == "numpy":
         return array
     from atlas_ds.loader.torch import to_torch
@@ -62,7 +61,7 @@ def decode_image(data: bytes | memoryview, mode: str, *, where: str) -> Any:
     return to_torch(array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1)))
 
 
-def opened(data: bytes | memoryview, where: str) -> Any:
+def opened(data: bytes | memoryview, kind: str | None, where: str) -> Any:
     """A PIL image, read whole."""
     image = pillow()
     try:
@@ -75,7 +74,7 @@ def opened(data: bytes | memoryview, where: str) -> Any:
     except (LimitError, MemoryError):
         raise
     except image.UnidentifiedImageError as error:
-        if bytes(data[4:12]) in HEIC:
+        if kind in ("image/heic", "image/heif"):
             raise UnsupportedError(
                 f"{where}: a HEIC image, which Pillow does not decode: convert it to JPEG first, or decode its bytes (.data) with pillow-heif"
             ) from error

@@ -10,8 +10,8 @@ import pytest
 
 from atlas_ds import AtlasDataset
 from atlas_ds.bridge import convert, detect, open_source
-from atlas_ds.bridge.values.media import sniff
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError
+from atlas_ds.schema.media import sniff
 
 
 def rows(source):

@@ -10,7 +10,7 @@ import torch
 from atlas_ds import Media
 from atlas_ds.errors import CorruptError, LimitError, UnsupportedError
 from atlas_ds.schema import pictures
-from atlas_ds.schema.pictures import decode_image
+from atlas_ds.schema.media import decode_image
 
 Image = pytest.importorskip("PIL.Image")
 H, W = 30, 44

@@ -10,8 +10,8 @@ from typing import Any
 from atlas_ds.bridge.arrow.plain import bare, bare_array, is_list, plain_values
 from atlas_ds.bridge.arrow.values import fixed_arrays, list_depth, shaped_arrays, stored, stored_array
 from atlas_ds.bridge.opening import read_all
-from atlas_ds.bridge.values.media import sniff
 from atlas_ds.errors import SchemaError, UnsupportedError
+from atlas_ds.schema.media import sniff
 from atlas_ds.schema.types import MAX_VALUE, SCALARS, Array
 from atlas_ds.schema.values import Media
 
@@ -95,4 +95,4 @@ def _media(value: dict[str, Any] | None, read_files: bool) -> object:
         data = read_all(Path(value["path"]), MAX_VALUE)
     if data is None:
         raise UnsupportedError(f"only a path ({value['path']}), no bytes; embed the files first")
-    return Media(data, sniff(data[:64]) or mimetypes.guess_type(value["path"] or "")[0] or "application/octet-stream")
+    return Media(data, sniff(data) or mimetypes.guess_type(value["path"] or "")[0] or "application/octet-stream")

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from atlas_ds.bridge.arrow.values import fixed_arrays, flat_lists, nested_lists, shaped_arrays, stored
-from atlas_ds.bridge.values.media import sniff
 from atlas_ds.errors import AtlasError, SchemaError
+from atlas_ds.schema.media import sniff
 from atlas_ds.schema.schema import Schema, schema_from_json
 from atlas_ds.schema.types import SCALARS, Array, Field, Scalar, Struct, Tensor, Word
 from atlas_ds.schema.types import Media as MediaType
@@ -114,10 +114,10 @@ def _to_plain(value: Any, field: Field, where: str) -> Any:
 
 def _name_of(value: Media, where: str) -> str | None:
     """None if the bytes say the media type; else a file name that does."""
-    if sniff(bytes(value.data[:64])) == value.type:
+    if sniff(value.data) == value.type:
         return None
     name = f"file{mimetypes.guess_extension(value.type) or ''}"
-    if sniff(bytes(value.data[:64])) is None and mimetypes.guess_type(name)[0] == value.type:
+    if sniff(value.data) is None and mimetypes.guess_type(name)[0] == value.type:
         return name
     raise SchemaError(f"{where}: media of type {value.type}, which neither its bytes nor a file name can say; store it as bytes, or leave it out with columns=")
 
@@ -202,7 +202,7 @@ def _restore(value: Any, field: Field) -> Any:
             return found if found.ndim == ndim else found.reshape((len(value), *(0,) * ((ndim or 1) - 1)))
         case MediaType(kind):
             data = value["bytes"]
-            return Media(data, kind or sniff(data[:64]) or mimetypes.guess_type(value["path"] or "")[0] or "application/octet-stream")
+            return Media(data, kind or sniff(data) or mimetypes.guess_type(value["path"] or "")[0] or "application/octet-stream")
         case Struct(fields):
             return {inner.name: _restore(value[inner.name], inner) for inner in fields}
         case _:

@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 
-from atlas_ds.bridge.values.media import sniff
+from atlas_ds.schema.media import sniff
 from atlas_ds.schema.values import Media
 
 CHANNELS = {"L": 1, "P": 1, "LA": 2, "PA": 2, "La": 2, "RGB": 3, "YCbCr": 3, "LAB": 3, "HSV": 3, "RGBA": 4, "RGBX": 4, "RGBa": 4, "CMYK": 4}
@@ -53,4 +53,4 @@ def sized_parts(data: bytes, start: int) -> list[bytes]:
 
 def as_media(data: bytes, otherwise: str) -> Media:
     """Encoded bytes with the media type they announce, or the one the column stands for."""
-    return Media(data, sniff(data[:64]) or otherwise)
+    return Media(data, sniff(data) or otherwise)

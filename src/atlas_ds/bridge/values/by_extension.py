@@ -13,11 +13,12 @@ from types import MappingProxyType
 import numpy as np
 
 from atlas_ds.bridge.compression.reading import MAX_EXPANSION
-from atlas_ds.bridge.values.media import KINDS, sniff
+from atlas_ds.bridge.values.media import KINDS
 from atlas_ds.bridge.values.nested import decode_cbor, decode_json, decode_msgpack, decode_text, encode_cbor, encode_json, encode_msgpack
 from atlas_ds.bridge.values.npy import MAX_UNPACKED, decode_npy, decode_npz, encode_npy, encode_npz
 from atlas_ds.bridge.values.tenbin import decode_tenbin, encode_tenbin
 from atlas_ds.errors import CorruptError, LimitError, SchemaError, UnsupportedError
+from atlas_ds.schema.media import sniff
 from atlas_ds.schema.types import media
 from atlas_ds.schema.values import Media, describe
 
@@ -114,7 +115,7 @@ def _encode_media(value: object, where: str) -> bytes:
 
 
 def _media_type(data: bytes, where: str, error: type[CorruptError] | type[SchemaError]) -> str:
-    found = sniff(data[:64])
+    found = sniff(data)
     if found is None:
         begins = f"begins with {data[:8].hex(' ')}, which no known image, audio or video file does" if data else "the file is empty"
         raise error(f"{where}: byte 0: {begins}; restore it, remove it, or give it another extension to have it as plain bytes")

@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from atlas_ds.bridge.values.by_extension import kind_name
-from atlas_ds.bridge.values.media import sniff
 from atlas_ds.bridge.webdataset.names_out import field_fault
 from atlas_ds.errors import SchemaError
+from atlas_ds.schema.media import sniff
 from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.types import Array, Field, Media, Scalar, Struct, Tensor, Type, Word
 from atlas_ds.schema.values import Media as MediaValue
@@ -90,7 +90,7 @@ def media_field(column: str, value: object, where: str) -> str:
     """The field for a column whose name says no media type: by what the value is."""
     if not isinstance(value, MediaValue):
         raise SchemaError(f"{where}: a {type(value).__name__}, where media was announced")
-    known = _MEDIA.get(value.type) if sniff(bytes(value.data[:64])) else None
+    known = _MEDIA.get(value.type) if sniff(value.data) else None
     return f"{column}.{known or 'bin'}"
 
 

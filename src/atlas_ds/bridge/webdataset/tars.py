@@ -14,7 +14,7 @@ from atlas_ds.bridge.compression.reading import MAX_EXPANSION
 from atlas_ds.bridge.opening import unreadable
 from atlas_ds.bridge.tar.archive import Member, Tar, open_tar_file, tar_of
 from atlas_ds.bridge.values.by_extension import decode_value, value_spec
-from atlas_ds.bridge.values.media import kind_of, sniff
+from atlas_ds.bridge.values.media import kind_of
 from atlas_ds.bridge.webdataset.samples import KEY, Rules, Sample, Tally, samples
 from atlas_ds.bridge.webdataset.urls import is_remote
 from atlas_ds.dataset.kinds import KINDS
@@ -22,7 +22,7 @@ from atlas_ds.dataset.kinds import kind_of as file_kind_of
 from atlas_ds.dataset.strangers import HEAD, head_of, said
 from atlas_ds.errors import CorruptError, LimitError, SchemaError, TruncatedError, UnsupportedError
 from atlas_ds.schema.infer import infer_schema
-from atlas_ds.schema.pictures import decode_image
+from atlas_ds.schema.media import decode_image, sniff
 from atlas_ds.schema.types import media, nullable
 from atlas_ds.schema.values import Media
 from atlas_ds.store.remote import look_up
@@ -179,7 +179,7 @@ def picture_decoder(mode: str) -> Convert:
 
 
 def as_media(data: bytes, where: str = "") -> Media:
-    return Media(data, sniff(data[:64]) or "application/octet-stream")
+    return Media(data, sniff(data) or "application/octet-stream")
 
 
 def to_example(sample: Sample[bytes], converts: Mapping[str, Convert], where: str) -> Example:
