@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, SupportsIndex
 import numpy as np
 import numpy.typing as npt
 
-from atlas_ds import _core
+from atlas_ds._core.base import hash64
 from atlas_ds.order import keys
 from atlas_ds.order.mix import Segment
 from atlas_ds.order.orders import Chunks, Exact, Order, Rows, Sequential, Window, checked_chunks
@@ -100,7 +100,7 @@ def first_state(
     chunk: int | str | None = None
     if of_window:
         chunks = source.chunks()
-        chunk = chunks[1] if isinstance(chunks, tuple) else f"{_core.hash64(chunks.tobytes()):016x}"
+        chunk = chunks[1] if isinstance(chunks, tuple) else f"{hash64(chunks.tobytes()):016x}"
     return OrderState(
         dataset=source.fingerprint,
         shuffle=kind,
