@@ -92,6 +92,7 @@ build: .venv/ready
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-bench build dist demo-data csrc/fuzz/build src/*.egg-info src/atlas_ds/_core.c src/atlas_ds/_tar.c src/atlas_ds/*.so
+	rm -rf .venv .venv-bench build dist demo-data csrc/fuzz/build src/*.egg-info
+	rm -rf src/atlas_ds/_core/*.c src/atlas_ds/_tar.c src/atlas_ds/*.so src/atlas_ds/_core/*.so
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

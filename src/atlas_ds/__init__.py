@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from atlas_ds import _core as _core  # the first: what it imports may then import parts of it
 from atlas_ds import errors, types
 from atlas_ds.dataset.concat import concat
 from atlas_ds.dataset.dataset import AtlasDataset

@@ -1,11 +1,13 @@
 """The import law: imports go down only, optional packages have one home each, and `import atlas_ds` stays light.
 
-cli -> bridge, loader, catalog, rewrite -> order, dataset -> shard -> schema, store -> errors, forks, progress, _core, _tar -> text
+cli -> bridge, loader, catalog, rewrite -> order, dataset -> shard -> _core.read, _core.write -> _core.nodes -> schema, store
+-> _core.base, _core.order, _tar -> errors, forks, progress -> text. Cython's sources are held to it as well.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,8 +20,12 @@ SRC = Path(__file__).resolve().parents[2] / "src"
 PACKAGE = SRC / "atlas_ds"
 LEVELS = (
     ("text",),
-    ("errors", "forks", "progress", "_core", "_tar", "catlas"),
+    ("errors", "forks", "progress", "_core.c"),
+    ("_core.base", "_core.order", "_tar"),
     ("schema", "store"),
+    ("_core.nodes",),
+    ("_core.read", "_core.write"),
+    ("_core",),  # the package, which has the names of all of them
     ("shard",),
     ("order", "dataset"),
     ("types",),
@@ -86,35 +92,55 @@ def imports_of(path: Path) -> Iterator[Import]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}:{node.lineno}: imports are absolute here"
             module = node.module or ""
-            if module == "atlas_ds":  # `from atlas_ds import _core` means the room _core
+            if module in ("atlas_ds", "atlas_ds._core"):  # `from atlas_ds import _core` means the room _core
                 for alias in node.names:
-                    yield Import(file, node.lineno, f"atlas_ds.{alias.name}", at_top)
+                    yield Import(file, node.lineno, f"{module}.{alias.name}", at_top)
             else:
                 yield Import(file, node.lineno, module, at_top)
 
 
+def cython_imports_of(path: Path) -> Iterator[Import]:
+    """What a Cython source imports or cimports; one import a line."""
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        found = re.match(r"(\s*)(?:from\s+([\w.]+)\s+)?c?import\s+(\w+)", line)
+        if found is not None:
+            module = f"atlas_ds.{found[3]}" if found[2] == "atlas_ds" else found[2] or found[3]
+            yield Import(path.relative_to(PACKAGE).as_posix(), number, module, not found[1])
+
+
 ALL = [found for path in sorted(PACKAGE.rglob("*.py")) for found in imports_of(path)]
+CYTHON = [found for path in sorted(PACKAGE.rglob("*.p[yx][xdi]")) for found in cython_imports_of(path)]
+PARTS = {  # included by a module
+    **dict.fromkeys(("context", "shard", "salvage", "build", "shard_set", "batch", "rows"), "read"),
+    **dict.fromkeys(("column", "row_builder", "block", "digest", "chunks"), "write"),
+}
 
 
 def room_of_file(file: str) -> str:
-    first = file.split("/")[0].removesuffix(".py")
-    return "atlas_ds" if first == "__init__" else first
+    first, *rest = file.split("/")
+    if first == "_core" and rest != ["__init__.py"]:
+        name = rest[0].partition(".")[0]
+        return f"_core.{PARTS.get(name, name)}"
+    name = first.partition(".")[0]
+    return "atlas_ds" if name == "__init__" else name
 
 
 def room_of_module(module: str) -> str:
     """The room an import of this package leads to; a name of its face (atlas_ds.Media) is the face."""
     parts = module.split(".")
+    if len(parts) > 2 and f"_core.{parts[2]}" in LEVEL and parts[1] == "_core":
+        return f"_core.{parts[2]}"
     return parts[1] if len(parts) > 1 and parts[1] in LEVEL else "atlas_ds"
 
 
 def test_every_file_has_a_room() -> None:
-    rooms = {room_of_file(path.relative_to(PACKAGE).as_posix()) for path in PACKAGE.rglob("*.py")}
+    rooms = {room_of_file(path.relative_to(PACKAGE).as_posix()) for pattern in ("*.py", "*.p[yx][xdi]") for path in PACKAGE.rglob(pattern)}
     assert rooms <= set(LEVEL), f"rooms that LEVELS does not know: {rooms - set(LEVEL)}"
 
 
 def test_imports_go_down_only() -> None:
     wrong = []
-    for found in ALL:
+    for found in [*ALL, *CYTHON]:
         if found.module.split(".")[0] != "atlas_ds":
             continue
         here, there = room_of_file(found.file), room_of_module(found.module)
@@ -124,6 +150,11 @@ def test_imports_go_down_only() -> None:
             continue
         wrong.append(f"{found.file}:{found.line}: {here} imports {there}")
     assert not wrong, "\n".join(wrong)
+
+
+def test_cython_is_searched() -> None:
+    found = {(room_of_file(i.file), room_of_module(i.module)) for i in CYTHON if i.module.startswith("atlas_ds")}
+    assert {("_core.read", "schema"), ("_core.read", "_core.nodes"), ("_core.base", "errors"), ("_core.nodes", "_core.c")} <= found
 
 
 def test_exceptions_are_still_needed() -> None:
@@ -169,14 +200,15 @@ def test_the_bridge_is_in_order() -> None:
 
 
 KNOW = {
-    "order": {"order", "forks", "_core"}, "forks": set(), "store": {"store", "errors", "text", "progress", "_core"}, "progress": {"text"},
-    "errors": {"text"}, "text": set(),
+    "order": {"order", "forks", "_core.base", "_core.order"}, "forks": set(), "store": {"store", "errors", "text", "progress", "_core.base"},
+    "progress": {"text"}, "errors": {"text"}, "text": set(), "_core.base": {"_core.base", "_core.c", "errors", "forks", "progress", "text"},
+    "_core.order": {"_core.order", "_core.c", "errors", "forks", "progress", "text"}, "_tar": {"errors", "forks", "progress", "text"},
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("room", "allowed"), KNOW.items(), ids=KNOW)
 def test_rooms_that_know_little(room: str, allowed: set[str]) -> None:
-    found = {room_of_module(i.module) for i in ALL if room_of_file(i.file) == room and i.module.split(".")[0] == "atlas_ds"}
+    found = {room_of_module(i.module) for i in [*ALL, *CYTHON] if room_of_file(i.file) == room and i.module.split(".")[0] == "atlas_ds"}
     assert found <= allowed
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from copy import copy
 from typing import Any
 
-from atlas_ds.schema.draft import Draft
+from atlas_ds.dataset.draft import Draft
 from atlas_ds.schema.schema import Schema
 
 MAX_ROWS = 1024  # examples that the schema is inferred from, or fewer if they hold

@@ -8,7 +8,7 @@ from typing import Any, Final, SupportsIndex
 
 import numpy as np
 
-from atlas_ds import _core
+from atlas_ds._core import order as _core
 from atlas_ds.order import keys
 from atlas_ds.order.orders import Rows
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol, SupportsIndex
 import numpy as np
 import numpy.typing as npt
 
-from atlas_ds import _core
+from atlas_ds._core import order as _core
 from atlas_ds.forks import Lock
 from atlas_ds.order import keys
 from atlas_ds.order.permutation import Permutation

@@ -9,7 +9,7 @@ from typing import SupportsIndex
 import numpy as np
 import numpy.typing as npt
 
-from atlas_ds import _core
+from atlas_ds._core import order as _core
 from atlas_ds.order import keys
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, SupportsIndex, Unpack
 import numpy as np
 import numpy.typing as npt
 
-from atlas_ds import _core
+from atlas_ds._core.base import hash64
 from atlas_ds.order import keys
 from atlas_ds.order.mix import Segment
 from atlas_ds.order.options import OrderOptions, Shuffle
@@ -96,7 +96,7 @@ def first_state(source: OrderSource, batch: SupportsIndex, **options: Unpack[Ord
     chunk: int | str | None = None
     if of_window:
         chunks = source.chunks()
-        chunk = chunks[1] if isinstance(chunks, tuple) else f"{_core.hash64(chunks.tobytes()):016x}"
+        chunk = chunks[1] if isinstance(chunks, tuple) else f"{hash64(chunks.tobytes()):016x}"
     return OrderState(
         dataset=source.fingerprint,
         shuffle=kind,
