@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.peers import BasePeer
 from benchmarks.peers.rows import Reader as RowsReader
 from benchmarks.schema import Example, Field, Schema, nest, pick
@@ -36,7 +38,7 @@ from streaming.base import MDSWriter, StreamingDataset  # noqa: E402
 
 def encoding(field: Field) -> str:
     if field.kind == "array":
-        return f"ndarray:{field.dtype}:{','.join(map(str, field.shape))}"
+        return f"ndarray:{np.dtype(field.dtype).name}:{','.join(map(str, field.shape))}"
     return {"int": "int", "str": "str", "bytes": "bytes"}[field.kind]
 
 
