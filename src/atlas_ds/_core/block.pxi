@@ -25,7 +25,7 @@ cdef class PageSpecs:
             page.kind = ATLAS_KIND_FIXED if leaf.fixed else ATLAS_KIND_VARIABLE
             page.element = leaf.element
             page.is_signed = leaf.signed
-            page.codec, page.cells, page.whole, page.light, page.level = codec, cells, whole, light, level
+            page.codec, page.per_value, page.whole, page.light, page.level = codec, cells, whole, light, level
             if dictionary is not None:
                 page.dictionary = number
                 page.dict = (<Dictionary>dictionary).c
@@ -174,7 +174,7 @@ def trial(Column column, size_t start, size_t stop, Encoder encoder, int codec, 
     page.width, page.leaf = column.width, column.leaf.id
     page.kind = ATLAS_KIND_VARIABLE if column.variable else ATLAS_KIND_FIXED
     page.element, page.is_signed = column.leaf.element, column.leaf.signed
-    page.codec, page.cells, page.whole, page.light, page.level = codec, cells, whole, light, level
+    page.codec, page.per_value, page.whole, page.light, page.level = codec, cells, whole, light, level
     page.values = column.b.values if column.variable else column.b.values + start * column.width
     page.offsets = column.b.offsets + start if column.variable else NULL
     page.valid = column.b.valid + start if column.b.nulls else NULL

@@ -171,7 +171,7 @@ cdef extern from "atlas.h" nogil:
         uint8_t element
         uint8_t is_signed
         uint8_t codec
-        uint8_t cells
+        uint8_t per_value
         uint8_t whole
         uint8_t light
         int8_t level
