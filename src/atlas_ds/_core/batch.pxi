@@ -38,9 +38,9 @@ cdef class Batch:
     cdef size_t count
     cdef object out
     cdef bint alone
-    cdef list arrays      # of each slot: the gathered array of a fixed leaf, else None
-    cdef list nulls       # of each slot: uint8 array, else None
-    cdef list place       # of each slot: its run in the views of variable leaves
+    cdef list arrays      # of each leaf: the gathered array of a fixed leaf, else None
+    cdef list nulls       # of each leaf: uint8 array, else None
+    cdef list place       # of each leaf: its run in the views of variable leaves
     cdef Context context
 
     def __cinit__(self, ShardSet shard_set, Projection projection, cnp.ndarray rows, out, bint alone):
@@ -55,7 +55,7 @@ cdef class Batch:
         self.place = [-1] * projection.leaf_count
 
     def read(self):
-        cdef Context context = self.shard_set.take()
+        cdef Context context = self.shard_set.acquire()
         self.context = context
         try:
             order = self.shard_set.order_of(self.rows)
@@ -65,7 +65,7 @@ cdef class Batch:
             return self.whole(self.projection.root)
         finally:
             context.trim()
-            self.shard_set.give(context)
+            self.shard_set.release(context)
 
     cdef int allocate(self, list nodes, str prefix) except -1:
         cdef Node node
@@ -74,14 +74,14 @@ cdef class Batch:
         for node in nodes:
             path = prefix + node.name if self.out is not None else ""
             if node.kind == K_STRUCT:
-                if node.slot >= 0:
-                    self.arrays[node.slot] = np.empty(self.count, np.bool_)
+                if node.first_leaf >= 0:
+                    self.arrays[node.first_leaf] = np.empty(self.count, np.bool_)
                 self.allocate(node.children, path + ".")
                 continue
             if node.kind == K_TENSOR and node.ndim > 1:
-                self.arrays[node.slot + 1] = np.empty((self.count, node.ndim), np.uint32)
+                self.arrays[node.first_leaf + 1] = np.empty((self.count, node.ndim), np.uint32)
                 if node.nullable:
-                    self.nulls[node.slot + 1] = np.empty(self.count, np.uint8)
+                    self.nulls[node.first_leaf + 1] = np.empty(self.count, np.uint8)
             if node.kind >= K_STR and node.kind != K_ARRAY:
                 continue
             shape[0] = self.count
@@ -89,11 +89,11 @@ cdef class Batch:
                 shape[i + 1] = node.shape[i]
             given = self.out.get(path) if self.out is not None else None
             if given is not None:
-                self.arrays[node.slot] = check_out(given, path, tuple([shape[i] for i in range(node.ndim + 1)]), node)
+                self.arrays[node.first_leaf] = check_out(given, path, tuple([shape[i] for i in range(node.ndim + 1)]), node)
             else:
-                self.arrays[node.slot] = new_array(node.ndim + 1, shape, node.typenum)
+                self.arrays[node.first_leaf] = new_array(node.ndim + 1, shape, node.typenum)
             if node.nullable:
-                self.nulls[node.slot] = np.empty(self.count, np.uint8)
+                self.nulls[node.first_leaf] = np.empty(self.count, np.uint8)
         return 0
 
     cdef int gather(self, const int64_t *order) except -1:
@@ -125,7 +125,7 @@ cdef class Batch:
                 self.context.c.used = 0
                 with nogil:
                     status = atlas_gather(&self.context.c, &self.shard_set.c, rows, self.count, order, columns, used, &error)
-                if self.shard_set.settled(self.context, status, &error):
+                if self.shard_set.succeeded(self.context, status, &error):
                     return 0
         finally:
             if columns != stack:
@@ -155,8 +155,8 @@ cdef class Batch:
         cdef size_t k = self.shard_set.locate(row)
         return damaged_value(cause, self.shard_set.where(k), row - self.shard_set.c.starts[k])
 
-    cdef atlas_view *run(self, int slot):
-        return self.context.views + <size_t>self.place[slot] * self.count
+    cdef atlas_view *run(self, int leaf):
+        return self.context.views + <size_t>self.place[leaf] * self.count
 
     cdef object whole(self, Node node):
         cdef Node child
@@ -177,17 +177,17 @@ cdef class Batch:
         cdef list out
         if node.kind == K_STRUCT:
             columns = self.whole(node)
-            if node.slot >= 0:
-                return _values.present(columns, self.arrays[node.slot])
+            if node.first_leaf >= 0:
+                return _values.present(columns, self.arrays[node.first_leaf])
             return columns
         if node.kind < K_STR or node.kind == K_ARRAY:
-            array = self.arrays[node.slot]
+            array = self.arrays[node.first_leaf]
             if node.bfloat16:
                 array = widen_bfloat16(array)
             if node.nullable:
-                return _values.masked(array, self.nulls[node.slot])
+                return _values.masked(array, self.nulls[node.first_leaf])
             return array
-        views = self.run(node.slot)
+        views = self.run(node.first_leaf)
         if node.kind == K_TENSOR:
             return self.ragged(node, views)
         out = self.copies(views) if node.kind == K_BYTES or node.kind == K_MEDIA else [None] * self.count
@@ -236,7 +236,7 @@ cdef class Batch:
             return _values.unpack(PyBytes_FromStringAndSize(<const char *>views[i].data, views[i].size)) if views[i].size else None
         if node.media_type is not None:
             return _values.Media(data, node.media_type)
-        kind = self.run(node.slot + 1)
+        kind = self.run(node.first_leaf + 1)
         return _values.Media(data, text_from(kind[i].data, kind[i].size))
 
     cdef object ragged(self, Node node, atlas_view *views):
@@ -258,9 +258,9 @@ cdef class Batch:
             p += views[i].size
         shapes = None
         if node.ndim > 1 or node.ndim == 0:
-            shapes = self.arrays[node.slot + 1] if node.ndim else [()] * self.count
+            shapes = self.arrays[node.first_leaf + 1] if node.ndim else [()] * self.count
         elif node.ndim < 0:
-            kind = self.run(node.slot + 1)
+            kind = self.run(node.first_leaf + 1)
             shapes = [tuple(np.frombuffer(PyBytes_FromStringAndSize(<char *>kind[i].data, kind[i].size), np.uint32).tolist()) for i in range(self.count)]
         mask = np.array([views[i].data == NULL for i in range(self.count)], np.bool_) if node.nullable else None
         return _values.Ragged(widen_bfloat16(values) if node.bfloat16 else values, offsets, shapes, mask)

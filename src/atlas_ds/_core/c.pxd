@@ -1,4 +1,4 @@
-# catlas.pxd - csrc/atlas.h for Cython: the one place that declares C.
+# c.pxd - csrc/atlas.h and csrc/layout.h for Cython: the one place that declares C.
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef extern from "layout.h" nogil:
@@ -34,7 +34,27 @@ cdef extern from "layout.h" nogil:
         ATLAS_PAGE_RAW
         ATLAS_PAGE_HASH
         ATLAS_PAGE_SIZE
+        ATLAS_CHUNK_ALIGN
+        ATLAS_TRAILER_SIZE
+        ATLAS_FOOT_LAYOUT
+        ATLAS_BLOCK_HEAD
+        ATLAS_FIXED
+        ATLAS_VAR
+        ATLAS_CONST
+        ATLAS_NARROW
+        ATLAS_ENUM
+        ATLAS_CODEC_NONE
+        ATLAS_CODEC_LZ4
+        ATLAS_CODEC_ZSTD
+        ATLAS_PAGE_VALIDITY
+        ATLAS_PAGE_CELLS
+        ATLAS_PAGE_SHORT
+        ATLAS_MAX_ROWS
         ATLAS_MAX_PAGE
+        ATLAS_MAX_LEAVES
+        ATLAS_MAX_GROUPS
+        ATLAS_MAX_DICTIONARIES
+        ATLAS_MAX_FOOTER
 
 cdef extern from "atlas.h" nogil:
     enum:

@@ -23,14 +23,14 @@ cdef class Node:
     """A field (or the whole example) compiled: how to build it from views of leaves, and how to take it apart."""
 
 
-cdef Node make_node(object field, dict slots):
+cdef Node make_node(object field, dict leaf_index):
     cdef Node node = Node()
     cdef int i
     node.field = field
     node.name = field.name
     node.nullable = field.nullable
     node.numpy_scalar = field.numpy
-    node.slot = slots[field.leaves[0]] if field.leaves else -1
+    node.first_leaf = leaf_index[field.leaves[0]] if field.leaves else -1
     kind = field.type
     if isinstance(kind, (Scalar, Array, Tensor)):
         node.dtype = _values.storage_dtype(kind.dtype)
@@ -58,18 +58,18 @@ cdef Node make_node(object field, dict slots):
         node.media_type = kind.type
     else:
         node.kind = K_STRUCT
-        node.children = [make_node(child, slots) for child in kind.fields]
+        node.children = [make_node(child, leaf_index) for child in kind.fields]
         node.names = tuple(child.name for child in kind.fields)
     return node
 
 
-cdef Node make_root(object schema, dict slots):
-    """The whole example. slots: leaf id to its number among the leaves."""
+cdef Node make_root(object schema, dict leaf_index):
+    """The whole example. leaf_index: leaf id to its number among the leaves."""
     cdef Node root = Node()
     root.kind = {"dict": K_STRUCT, "dataclass": K_STRUCT, "tuple": K_TUPLE, "list": K_LIST, "value": K_VALUE}[schema.container]
-    root.slot = -1
+    root.first_leaf = -1
     root.name = ""
-    root.children = [make_node(field, slots) for field in schema.fields]
+    root.children = [make_node(field, leaf_index) for field in schema.fields]
     root.names = schema.names
     return root
 
@@ -87,11 +87,11 @@ cdef class Projection:
         self.leaves = <uint32_t *>PyMem_RawMalloc(4 * self.leaf_count + 4)
         if self.leaves == NULL:
             raise MemoryError
-        slots = {}
+        leaf_index = {}
         for i in range(self.leaf_count):
-            slots[wanted[i].id] = i
+            leaf_index[wanted[i].id] = i
             self.leaves[i] = positions[wanted[i].id]
-        self.root = make_root(schema, slots)
+        self.root = make_root(schema, leaf_index)
 
     def __dealloc__(self):
         PyMem_RawFree(self.leaves)

@@ -79,14 +79,14 @@ cdef class Windows:
             atlas_windows_measure(&self.c, data, of_lanes)
         self.c.most_chunks = min(window, (self.c.chunk_count + lanes - 1) // lanes)
         self.c.table_rows = min(atlas_windows_most_rows(&self.c), ATLAS_TABLE_MAX)
-        slots = np.zeros(2 * lanes * sizeof(atlas_window), np.uint8)
+        windows = np.zeros(2 * lanes * sizeof(atlas_window), np.uint8)
         begins = np.empty(2 * lanes * self.c.most_chunks, np.int64)
         shifts = np.empty(2 * lanes * self.c.most_chunks, np.int64)
         tables = np.empty(2 * lanes * self.c.table_rows, np.uint16)
-        self.c.open = <atlas_window *>cnp.PyArray_DATA(slots)
+        self.c.open = <atlas_window *>cnp.PyArray_DATA(windows)
         self.c.begins, self.c.shifts = int64_data(begins), int64_data(shifts)
         self.c.tables = <uint16_t *>cnp.PyArray_DATA(tables)
-        self.held = (starts, window_starts, slots, begins, shifts, tables)
+        self.held = (starts, window_starts, windows, begins, shifts, tables)
 
     def deal(self, int64_t even, cnp.ndarray turns, cnp.ndarray by_length):
         """How lanes take turns: all of them for the first even positions, then as turns (int64, rows of position, offset, lanes) says."""

@@ -26,6 +26,7 @@ from multiprocessing.process import parent_process
 import numpy as np
 
 from atlas_ds import errors
+from atlas_ds._core.records import BlockFound, ChunkFound, ChunksFound, CodedBlock, GroupBlocks, LeafEntry
 from atlas_ds.schema import values as _values
 from atlas_ds.schema.types import MAX_PAGE
 

@@ -3,8 +3,8 @@
 cdef class Rows:
     """A sequence of rows of a shard_set: all of them, every step-th, or those of an index array. The base of every dataset and view.
 
-    ds[i] with an int is answered here; any other key goes to the method _select of the subclass, and where convert is not None
-    each example passes through it; the method _failed(error, row) is told of an error in that.
+    ds[i] with an int is answered here, without a call of Python unless convert is not None: then each example passes through it. What a
+    subclass must have: _select, _positions and _failed, which are declared below, and it calls _bind before anything else.
     """
     cdef readonly ShardSet shard_set
     cdef readonly Projection projection
@@ -48,13 +48,30 @@ cdef class Rows:
             row = self.index[i] if self.index != NULL else self.start + self.step * i
             if self.convert is None:
                 return self.shard_set.example(self.projection, row)
-            example = self.shard_set.example(self.projection, row)
+            was_read = False
             try:
+                example = self.shard_set.example(self.projection, row)
+                was_read = True
                 return self.convert(example)
             except Exception as error:
-                self._failed(error, row)
+                self._failed(error, row, was_read)
                 raise
         return self._select(key)
+
+    # --- what a subclass has instead of these ---
+
+    def _select(self, key):
+        """self[key] for any key that is not an int."""
+        raise NotImplementedError
+
+    def _positions(self, indices):
+        """What a user gives as indices as int64 positions in 0 .. len(self) - 1; IndexError if one is out of range."""
+        raise NotImplementedError
+
+    def _failed(self, error, row, was_read):
+        """Told of an error at a row of the shard_set where convert is not None, before it is raised: in convert, or (was_read False) in reading
+        the row. It may add to the error, or raise another one from it."""
+        raise NotImplementedError
 
     def rows_at(self, indices):
         """Rows of the set (int64) of what a user gives as indices; IndexError if one is out of range."""

@@ -136,13 +136,13 @@ cdef class Shard:
 
     @property
     def leaves(self):
-        """(id, kind, width, group, dictionary, flags, rows_per_block, first_block) of each leaf."""
+        """The leaf table."""
         cdef uint32_t i
         cdef atlas_leaf *leaf
         out = []
         for i in range(self.c.leaf_count):
             leaf = &self.c.leaves[i]
-            out.append((leaf.id, leaf.kind, leaf.width, leaf.group, leaf.dictionary, leaf.flags, leaf.rows_per_block, leaf.first_block))
+            out.append(LeafEntry(leaf.id, leaf.kind, leaf.width, leaf.group, leaf.dictionary, leaf.flags, leaf.rows_per_block, leaf.first_block))
         return out
 
     def blocks(self):

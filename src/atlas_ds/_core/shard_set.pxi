@@ -2,13 +2,13 @@
 
 cdef extern from *:
     """
-    /* An owned reference kept in a slot that threads take from and give to, with or without a GIL. */
-    #define slot_take(slot) __atomic_exchange_n((slot), NULL, __ATOMIC_ACQ_REL)
+    /* An owned reference kept in one place, which threads take it from and put it back to, with or without a GIL. */
+    #define swap_out(place) __atomic_exchange_n((place), NULL, __ATOMIC_ACQ_REL)
     #define count_up(number) __atomic_fetch_add((number), 1, __ATOMIC_RELAXED)
-    #define slot_give(slot, object) __atomic_exchange_n((slot), (object), __ATOMIC_ACQ_REL)
+    #define swap_in(place, object) __atomic_exchange_n((place), (object), __ATOMIC_ACQ_REL)
     """
-    PyObject *slot_take(PyObject **slot) nogil
-    PyObject *slot_give(PyObject **slot, PyObject *object) nogil
+    PyObject *swap_out(PyObject **place) nogil
+    PyObject *swap_in(PyObject **place, PyObject *object) nogil
     size_t count_up(size_t *number) nogil
 
 cdef extern from "helper.h":
@@ -190,8 +190,8 @@ cdef class ShardSet:
                         return 0
         return 0
 
-    cdef Context take(self):
-        cdef PyObject *spare = slot_take(&self.spare)
+    cdef Context acquire(self):
+        cdef PyObject *spare = swap_out(&self.spare)
         cdef Context context
         if spare != NULL:
             context = <Context>spare
@@ -205,9 +205,9 @@ cdef class ShardSet:
         context.c.max_page = self.max_page
         return context
 
-    cdef int give(self, Context context) except -1:
+    cdef int release(self, Context context) except -1:
         Py_INCREF(context)
-        Py_XDECREF(slot_give(&self.spare, <PyObject *>context))
+        Py_XDECREF(swap_in(&self.spare, <PyObject *>context))
         return 0
 
     cdef str where(self, size_t k):
@@ -239,7 +239,7 @@ cdef class ShardSet:
         while True:
             context.c.used = 0
             status = atlas_views(&context.c, &self.c, row, 1, NULL, 1, projection.leaves, projection.leaf_count, context.views, &error)
-            if self.settled(context, status, &error):
+            if self.succeeded(context, status, &error):
                 return 0
 
     cdef int read_alone(self, Context context, Lookup *at) except -1:
@@ -249,7 +249,7 @@ cdef class ShardSet:
             at.taken = 0
             with nogil:
                 look_up(&worker)
-            if self.settled(context, worker.status, &worker.error):
+            if self.succeeded(context, worker.status, &worker.error):
                 return 0
 
     cdef bint share(self, Context context, Lookup *at) except -1:
@@ -266,10 +266,10 @@ cdef class ShardSet:
             look_up(&own)
             if help != NULL:
                 helper_finish(help)
-        own_done = self.settled(context, own.status, &own.error)
-        return self.settled(context.second, other.status, &other.error) and own_done
+        own_done = self.succeeded(context, own.status, &own.error)
+        return self.succeeded(context.second, other.status, &other.error) and own_done
 
-    cdef bint settled(self, Context context, int status, atlas_error *error) except -1:
+    cdef bint succeeded(self, Context context, int status, atlas_error *error) except -1:
         """True after success; False once the arena has the size that the call asked for; else raises."""
         if status == ATLAS_OK:
             return True
@@ -292,12 +292,12 @@ cdef class ShardSet:
             self.shard(k)
         if self.guard is not None:
             token = self.guard.enter(np.array([row]), self, projection)
-        context = self.take()
+        context = self.acquire()
         try:
             self.read_one(context, projection, &row)
             return self.build_row(context, projection, 1, 0, k, row)
         finally:
-            self.give(context)
+            self.release(context)
             if token is not None:
                 self.guard.exit(token)
 
@@ -347,14 +347,14 @@ cdef class ShardSet:
         return self.c.starts[k]
 
     def groups_of(self, Projection projection, size_t k):
-        """The groups of shard k that a projection reads, as {group: (rows_per_block, first_block)}."""
+        """The groups of shard k that a projection reads, and their blocks."""
         cdef Shard shard = <Shard>self.shard(k)
         cdef int i
         cdef atlas_leaf *leaf
         out = {}
         for i in range(projection.leaf_count):
             leaf = &shard.c.leaves[projection.leaves[i]]
-            out[leaf.group] = (leaf.rows_per_block, leaf.first_block)
+            out[leaf.group] = GroupBlocks(leaf.rows_per_block, leaf.first_block)
         return out
 
     def examples(self, Projection projection, cnp.ndarray rows, bint own_bytes=False):
@@ -373,7 +373,7 @@ cdef class ShardSet:
         if self.guard is not None:
             token = self.guard.enter(rows, self, projection)
         order = self.order_of(rows)
-        context = self.take()
+        context = self.acquire()
         context.own_bytes = own_bytes
         try:
             self.read_views(context, projection.leaves, projection.leaf_count, p, count, data_or_null(order), False)
@@ -384,7 +384,7 @@ cdef class ShardSet:
         finally:
             context.own_bytes = False
             context.trim()
-            self.give(context)
+            self.release(context)
             if token is not None:
                 self.guard.exit(token)
         return out
@@ -404,10 +404,10 @@ cdef class ShardSet:
         return max(1, min(most, READ_CHUNK * rows // max(raw, 1))) if rows else most
 
     def block_rows(self, Projection projection, int64_t row):
-        """(first row of row's shard, rows per block of its page-coded leaf with the smallest blocks, or 0)."""
+        """Of a row's shard: its first row, and the rows per block of its page-coded leaf with the smallest blocks, or 0."""
         cdef size_t k = self.locate(row)
         cdef Shard shard = <Shard>self.shard(k)
-        return self.c.starts[k], least_coded(&shard.c, projection.leaves, projection.leaf_count)
+        return CodedBlock(self.c.starts[k], least_coded(&shard.c, projection.leaves, projection.leaf_count))
 
     @property
     def blocks_at_once(self):

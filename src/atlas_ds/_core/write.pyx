@@ -17,9 +17,13 @@ from atlas_ds._core.base cimport Dictionary, check
 from atlas_ds._core.c cimport *
 from atlas_ds._core.nodes cimport *
 
+from enum import IntEnum
+
 import numpy as np
 
 from atlas_ds import errors
+from atlas_ds._core.base import Layout
+from atlas_ds._core.records import PageWritten, SealedChunk, Trial
 from atlas_ds.schema import values as _values
 from atlas_ds.schema.types import MAX_PAGE, MAX_VALUE
 

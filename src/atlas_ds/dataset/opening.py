@@ -23,7 +23,7 @@ from atlas_ds.store.descriptors import with_room
 from atlas_ds.store.paths import local_path
 
 CONFIRMED = 1 << 22  # rows of which an array (32 MB) is made on the word of the manifest alone
-VERIFY = {"first": 0, "always": 1, "never": 2}
+VERIFY = {mode.name.lower(): mode for mode in _core.Verify}
 
 
 @dataclass(frozen=True, slots=True)

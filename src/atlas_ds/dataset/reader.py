@@ -91,8 +91,6 @@ class AtlasDataset(_core.Rows, Views):
         mode = handle.options.decode
         pictures = None if mode is None else pictures_of(handle.projection.schema, mode)
         self._bind(handle.shard_set, handle.projection, rows, make_convert(handle.projection.schema, format, function, pictures))
-        if pictures is not None and type(self) is AtlasDataset:
-            self.__class__ = Decoding
 
     def _view(self, rows: range | np.ndarray) -> AtlasDataset:
         view = AtlasDataset.__new__(AtlasDataset)
@@ -255,15 +253,16 @@ class AtlasDataset(_core.Rows, Views):
         try:
             return self.convert(example)
         except Exception as error:
-            self._failed(error, row)
-            if self.decode is not None and isinstance(error, CorruptError | LimitError):
-                raise at_row(error, self.path, row) from error
+            self._failed(error, row, True)
             raise
 
-    def _failed(self, error: Exception, row: int) -> None:
-        """Adds to an error which stored row did not pass through map or decode."""
-        what = "decode" if self.function is None else "map" if self.decode is None else "decode or map"
-        add_note(error, f"in {what} of row {row}: {self.path}: {self._file_of(row)}")
+    def _failed(self, error: Exception, row: int, was_read: bool) -> None:
+        """Adds to an error which stored row could not be read, or did not pass through map or decode."""
+        if was_read:
+            what = "decode" if self.function is None else "map" if self.decode is None else "decode or map"
+            add_note(error, f"in {what} of row {row}: {self.path}: {self._file_of(row)}")
+        if self.decode is not None and isinstance(error, CorruptError | LimitError):
+            raise type(error)(f"{self.path}: row {row}: {error}") from error
 
     def _place_of(self, row: int) -> str:
         """Where row `row` of this view lies."""
@@ -404,23 +403,6 @@ def make_convert(schema: Schema, format: str, function: Callable[[Any], Any] | N
     if format == "python" and function is None and pictures is None:
         return None
     return Converter(format, function, pictures, None if format == "python" else dtypes_of(schema))
-
-
-class Decoding(AtlasDataset):
-    """A dataset whose pictures are decoded: its ds[i] adds the row to errors. A class of its own, because the core answers ds[i] without
-    telling anybody the row, and the step in between would cost datasets that decode nothing."""
-
-    def __getitem__(self, key: Any) -> Any:
-        try:
-            return super().__getitem__(key)
-        except (CorruptError, LimitError) as error:
-            if type(key) is not int:  # passed on to this method with an int, or a view, which reads nothing
-                raise
-            raise at_row(error, self.path, int(self.rows[key])) from error
-
-
-def at_row(error: CorruptError | LimitError, path: str, row: int) -> Exception:
-    return type(error)(f"{path}: row {row}: {error}")
 
 
 def to_numpy_format(example: Any) -> Any:
