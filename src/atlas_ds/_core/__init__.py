@@ -1,16 +1,29 @@
-"""The binding of the C core: base and order, which any part of this package may import; nodes, read and write, which know the schema.
+"""The binding of the C core: base and order, which any part of this package may import; nodes, read
+and write, which know the schema.
 
     base    errors, codes and limits, hashes, files in memory, dictionaries
     order   permutations, windows, mixes
     nodes   a schema compiled to what an example is made of
     read    shards, examples, batches, rows
     write   columns, blocks, digest, chunks
-    records what crosses the border: named tuples, which are imported from there
+    records named tuples for what crosses the border; they are imported from there
 
 What lies below schema imports a module of these by name, and not this package's names.
 """
 
-from atlas_ds._core.base import Codec, Dictionary, Layout, LeafFlags, LeafKind, Mapping, PageFlags, Verify, hash64, hash128, train_dictionary
+from atlas_ds._core.base import (
+    Codec,
+    Dictionary,
+    Layout,
+    LeafFlags,
+    LeafKind,
+    Mapping,
+    PageFlags,
+    Verify,
+    hash64,
+    hash128,
+    train_dictionary,
+)
 from atlas_ds._core.nodes import Node, Projection, Slice
 from atlas_ds._core.order import MixOrder, Permutation, Windows, order_key
 from atlas_ds._core.read import Batch, Context, Rows, Shard, ShardSet, block_rows, check_block, good_chunks

@@ -1,4 +1,5 @@
-"""The types of base.pyx, which says what each thing does. Kept by hand; tests/shape/test_package.py compares the names."""
+"""The types of base.pyx, which says what each thing does. Kept by hand; tests/shape/test_package.py
+compares the names."""
 
 from enum import IntEnum, IntFlag
 from typing import Protocol, final

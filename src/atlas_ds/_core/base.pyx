@@ -1,8 +1,10 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True, freethreading_compatible=True
-"""What every part of the binding stands on: the one function that raises the core's errors, codes and limits of the format, hashes, files in
-memory, dictionaries.
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+# cython: cdivision=True, freethreading_compatible=True
+"""What every part of the binding stands on: the one function that raises the core's errors, codes
+and limits of the format, hashes, files in memory, dictionaries.
 
-It may import errors, text, progress and forks of this package, nothing else: schema and store may import it.
+It may import errors, text, progress and forks of this package, nothing else: schema and store may
+import it.
 """
 cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
@@ -111,8 +113,9 @@ def hash128(const uint8_t[::1] data):
 
 @cython.final
 cdef class Mapping:
-    """The first `size` bytes of the file that is open at fd, in memory and read-only. It needs the descriptor only while it is made (Python's own
-    mmap keeps a copy of it), and lives on where the file loses its name. OSError, without a path: the system refused."""
+    """The first `size` bytes of the file that is open at fd, in memory and read-only. It needs the
+    descriptor only while it is made (Python's own mmap keeps a copy of it), and lives on where the
+    file loses its name. OSError, without a path: the system refused."""
     cdef void *base
     cdef Py_ssize_t size
     cdef object __weakref__
@@ -159,7 +162,8 @@ cdef class Dictionary:
 
 
 def train_dictionary(const uint8_t[::1] samples, const size_t[::1] sizes, size_t capacity):
-    """A dictionary of at most capacity bytes for samples that lie one after another; b"" if they share too little."""
+    """A dictionary of at most capacity bytes for samples that lie one after another; b"" if they
+    share too little."""
     cdef atlas_error error
     cdef size_t size = 0
     cdef bytearray out = bytearray(capacity)

@@ -1,7 +1,8 @@
 # Blocks on their way into the file, how they are stored, and what a plan tries.
 
 cdef int set_page(atlas_page_in *page, spec) except -1:
-    """What a PageSpec says of a page. The page must not outlive it: the dictionary is the spec's."""
+    """What a PageSpec says of a page. The page must not outlive it: the dictionary is the
+    spec's."""
     leaf, page.codec, page.per_value, page.whole, page.light, page.level, number, dictionary = spec
     page.width = leaf.width
     page.leaf = leaf.id
@@ -16,7 +17,8 @@ cdef int set_page(atlas_page_in *page, spec) except -1:
 
 @cython.final
 cdef class PageSpecs:
-    """How the leaves of a shard are stored: of each leaf its group, codec and dictionary; shared by the blocks of the shard."""
+    """How the leaves of a shard are stored: of each leaf its group, codec and dictionary; shared by
+    the blocks of the shard."""
     cdef atlas_page_in *pages   # of all groups, group after group
     cdef readonly tuple specs     # PageSpec
     cdef readonly list first    # of each group: its first page
@@ -53,7 +55,8 @@ cdef class Encoder:
 
 @cython.final
 cdef class Block:
-    """Rows of a group on their way into the file: first columns, after encode() a chunk (a buffer, padded to 64 bytes)."""
+    """Rows of a group on their way into the file: first columns, after encode() a chunk (a buffer,
+    padded to 64 bytes)."""
     cdef Buffer *buffers
     cdef size_t count
     cdef PageSpecs plan
@@ -106,14 +109,26 @@ cdef class Block:
         self.out = <uint8_t *>PyMem_RawMalloc(bound + 64)
         if self.out == NULL:
             return
-        atlas_block_write(encoder, self.pages, <uint32_t>self.count, self.first_row, <uint32_t>self.rows, <uint16_t>self.group, self.out, bound, &self.size, &self.raw_bytes, error)
+        atlas_block_write(
+            encoder,
+            self.pages,
+            <uint32_t>self.count,
+            self.first_row,
+            <uint32_t>self.rows,
+            <uint16_t>self.group,
+            self.out,
+            bound,
+            &self.size,
+            &self.raw_bytes,
+            error)
         if error.status == ATLAS_OK:
             self.out_size = (self.size + 63) & ~<uint64_t>63
             memset(self.out + self.size, 0, self.out_size - self.size)
 
     def seal(self, uint64_t nonce, uint64_t offset):
         """Writes the chunk's header for its place in the file; returns its hash."""
-        return atlas_chunk_seal(self.out, b"DATA", self.size - ATLAS_CHUNK_BODY, <uint32_t>(ATLAS_BLOCK_HEAD + ATLAS_PAGE_SIZE * self.count), nonce, offset)
+        cdef uint32_t head = <uint32_t>(ATLAS_BLOCK_HEAD + ATLAS_PAGE_SIZE * self.count)
+        return atlas_chunk_seal(self.out, b"DATA", self.size - ATLAS_CHUNK_BODY, head, nonce, offset)
 
     def pages_written(self):
         """What became of each page, for the statistics."""
@@ -135,7 +150,8 @@ cdef class Block:
 
 
 def encode_all(list blocks, Encoder encoder):
-    """Columns of blocks to chunks, with one letting go of the GIL: threads that take turns at small ones wait for each other most of the time."""
+    """Columns of blocks to chunks, with one letting go of the GIL: threads that take turns at small
+    ones wait for each other most of the time."""
     cdef atlas_error error
     cdef Block block
     cdef Py_ssize_t i, count = len(blocks)
@@ -165,7 +181,8 @@ cdef void write_block(void *block, atlas_encoder *encoder, atlas_error *error) n
 
 
 def trial(Column column, size_t start, size_t stop, Encoder encoder, spec):
-    """What one page made of rows start .. stop of a waiting column takes, written as a PageSpec says: what a plan decides by."""
+    """What one page made of rows start .. stop of a waiting column takes, written as a PageSpec
+    says: what a plan decides by."""
     cdef atlas_page_in page
     cdef atlas_error error
     cdef uint64_t bound, size = 0

@@ -21,7 +21,8 @@ def layout_bytes(list leaves, list rows_per_block, bytes schema_json):
     """The body of SCHM. leaves: a LeafSpec of each."""
     cdef atlas_leaf leaf
     cdef uint8_t out[ATLAS_LEAF_SIZE]
-    parts = [len(leaves).to_bytes(4, "little"), len(rows_per_block).to_bytes(4, "little"), len(schema_json).to_bytes(4, "little"), bytes(4)]
+    parts = [len(part).to_bytes(4, "little") for part in (leaves, rows_per_block, schema_json)]
+    parts.append(bytes(4))
     for leaf.id, leaf.kind, leaf.group, leaf.dictionary, leaf.flags, leaf.width in leaves:
         atlas_leaf_write(out, &leaf)
         parts.append(PyBytes_FromStringAndSize(<char *>out, sizeof(out)))
@@ -31,8 +32,18 @@ def layout_bytes(list leaves, list rows_per_block, bytes schema_json):
     return b"".join(parts)
 
 
-def footer_bytes(bytes header, uint64_t rows, uint64_t raw_bytes, bytes digest, bytes layout, list dictionaries, list index, bytes stats):
-    """The body of FOOT. dictionaries: a DictionaryEntry of each; index: an IndexEntry of each block, group after group."""
+def footer_bytes(
+    bytes header,
+    uint64_t rows,
+    uint64_t raw_bytes,
+    bytes digest,
+    bytes layout,
+    list dictionaries,
+    list index,
+    bytes stats,
+):
+    """The body of FOOT. dictionaries: a DictionaryEntry of each; index: an IndexEntry of each
+    block, group after group."""
     cdef atlas_shard facts
     cdef uint8_t fixed[ATLAS_FOOT_LAYOUT]
     cdef bytearray table = bytearray(ATLAS_INDEX_SIZE * len(index))

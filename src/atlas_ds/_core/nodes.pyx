@@ -1,5 +1,7 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True, freethreading_compatible=True
-"""What an example is made of: a schema compiled to a tree of nodes, which read and write walk without a Python-level call per value."""
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+# cython: cdivision=True, freethreading_compatible=True
+"""What an example is made of: a schema compiled to a tree of nodes, which read and write walk
+without a Python-level call per value."""
 cimport cython
 cimport numpy as cnp
 from cpython.buffer cimport PyBuffer_FillInfo
@@ -13,14 +15,16 @@ from atlas_ds.schema.types import Array, Media as MediaType, Scalar, Struct, Ten
 cnp.import_array()
 
 cdef dict _SCALAR_KINDS = {
-    "bool": K_BOOL, "int8": K_INT8, "int16": K_INT16, "int32": K_INT32, "int64": K_INT64, "uint8": K_UINT8, "uint16": K_UINT16,
-    "uint32": K_UINT32, "uint64": K_UINT64, "float32": K_FLOAT32, "float64": K_FLOAT64, "bfloat16": K_BFLOAT16,
+    "bool": K_BOOL, "int8": K_INT8, "int16": K_INT16, "int32": K_INT32, "int64": K_INT64, "uint8": K_UINT8,
+    "uint16": K_UINT16, "uint32": K_UINT32, "uint64": K_UINT64, "float32": K_FLOAT32, "float64": K_FLOAT64,
+    "bfloat16": K_BFLOAT16,
 }
 
 
 @cython.final
 cdef class Node:
-    """A field (or the whole example) compiled: how to build it from views of leaves, and how to take it apart."""
+    """A field (or the whole example) compiled: how to build it from views of leaves, and how to
+    take it apart."""
 
 
 cdef Node make_node(object field, dict leaf_index):
@@ -66,7 +70,8 @@ cdef Node make_node(object field, dict leaf_index):
 cdef Node make_root(object schema, dict leaf_index):
     """The whole example. leaf_index: leaf id to its number among the leaves."""
     cdef Node root = Node()
-    root.kind = {"dict": K_STRUCT, "dataclass": K_STRUCT, "tuple": K_TUPLE, "list": K_LIST, "value": K_VALUE}[schema.container]
+    kinds = {"dict": K_STRUCT, "dataclass": K_STRUCT, "tuple": K_TUPLE, "list": K_LIST, "value": K_VALUE}
+    root.kind = kinds[schema.container]
     root.first_leaf = -1
     root.name = ""
     root.children = [make_node(field, leaf_index) for field in schema.fields]
@@ -76,7 +81,8 @@ cdef Node make_root(object schema, dict leaf_index):
 
 @cython.final
 cdef class Projection:
-    """A schema (or some of its columns) compiled against the positions of its leaves in the leaf table."""
+    """A schema (or some of its columns) compiled against the positions of its leaves in the leaf
+    table."""
 
     def __cinit__(self, schema, dict positions):
         """positions: leaf id to its place in the leaf table."""

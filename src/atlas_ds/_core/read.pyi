@@ -1,4 +1,5 @@
-"""The types of read.pyx, which says what each thing does. Kept by hand; tests/shape/test_package.py compares the names."""
+"""The types of read.pyx, which says what each thing does. Kept by hand; tests/shape/test_package.py
+compares the names."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol, final
@@ -24,7 +25,15 @@ def check_block(chunk: _Buffer) -> BlockFound | None: ...
 class Shard:
     span: Any
     path: str
-    def __init__(self, span: _Buffer, path: str, *, whole: bool = True, cut: bool = False, fill: Callable[[int, int], None] | None = None) -> None: ...
+    def __init__(
+        self,
+        span: _Buffer,
+        path: str,
+        *,
+        whole: bool = True,
+        cut: bool = False,
+        fill: Callable[[int, int], None] | None = None,
+    ) -> None: ...
     @property
     def rows(self) -> int: ...
     @property
@@ -77,12 +86,23 @@ class ShardSet:
     def block_rows(self, projection: Projection, row: int) -> CodedBlock: ...
     @property
     def blocks_at_once(self) -> int: ...
-    def batch(self, projection: Projection, rows: npt.NDArray[np.int64], out: dict[str, npt.NDArray[Any]] | None = None, alone: bool = False) -> Any: ...
+    def batch(
+        self,
+        projection: Projection,
+        rows: npt.NDArray[np.int64],
+        out: dict[str, npt.NDArray[Any]] | None = None,
+        alone: bool = False,
+    ) -> Any: ...
 
 @final
 class Batch:
     def __init__(
-        self, shard_set: ShardSet, projection: Projection, rows: npt.NDArray[np.int64], out: dict[str, npt.NDArray[Any]] | None, alone: bool
+        self,
+        shard_set: ShardSet,
+        projection: Projection,
+        rows: npt.NDArray[np.int64],
+        out: dict[str, npt.NDArray[Any]] | None,
+        alone: bool,
     ) -> None: ...
     def read(self) -> Any: ...
 
@@ -90,7 +110,13 @@ class Rows:
     shard_set: ShardSet
     projection: Projection
     convert: Callable[[Any], Any] | None
-    def _bind(self, shard_set: ShardSet, projection: Projection, rows: range | npt.NDArray[np.int64], convert: Callable[[Any], Any] | None = None) -> None: ...
+    def _bind(
+        self,
+        shard_set: ShardSet,
+        projection: Projection,
+        rows: range | npt.NDArray[np.int64],
+        convert: Callable[[Any], Any] | None = None,
+    ) -> None: ...
     @property
     def rows(self) -> range | npt.NDArray[np.int64]: ...
     def __len__(self) -> int: ...

@@ -1,4 +1,5 @@
-"""What crosses the border between the binding and Python more than one value at a time: records with names. They hold no behaviour."""
+"""What crosses the border between the binding and Python more than one value at a time: records
+with names. They hold no behaviour."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ from atlas_ds.schema.types import Leaf
 
 
 class LeafEntry(NamedTuple):
-    """A leaf of an open shard. kind: LeafKind; flags: LeafFlags; dictionary: its number, or 0; first_block: of its group, in the block index."""
+    """A leaf of an open shard. kind: LeafKind; flags: LeafFlags; dictionary: its number, or 0;
+    first_block: of its group, in the block index."""
 
     id: int
     kind: int
@@ -22,7 +24,8 @@ class LeafEntry(NamedTuple):
 
 
 class LeafSpec(NamedTuple):
-    """A leaf of a shard to be written: an entry of the leaf table. kind: LeafKind; flags: LeafFlags; dictionary: its number, or 0."""
+    """A leaf of a shard to be written: an entry of the leaf table. kind: LeafKind; flags:
+    LeafFlags; dictionary: its number, or 0."""
 
     id: int
     kind: int
@@ -33,8 +36,9 @@ class LeafSpec(NamedTuple):
 
 
 class PageSpec(NamedTuple):
-    """How the pages of a leaf are written. per_value: each value is compressed on its own; whole: the page is; light: CONST, NARROW and ENUM
-    may be used. number: of the dictionary in its shard."""
+    """How the pages of a leaf are written. per_value: each value is compressed on its own; whole:
+    the page is; light: CONST, NARROW and ENUM may be used. number: of the dictionary in its
+    shard."""
 
     leaf: Leaf
     codec: int
@@ -96,14 +100,16 @@ class GroupBlocks(NamedTuple):
 
 
 class CodedBlock(NamedTuple):
-    """Where a row's shard begins, and the rows of a block that is decoded as a whole there; 0 if none is."""
+    """Where a row's shard begins, and the rows of a block that is decoded as a whole there; 0 if
+    none is."""
 
     first_row: int
     rows_per_block: int
 
 
 class ChunkFound(NamedTuple):
-    """A good chunk of a shard whose footer is gone: where it is, where its body begins and ends, its hash."""
+    """A good chunk of a shard whose footer is gone: where it is, where its body begins and ends,
+    its hash."""
 
     kind: bytes
     offset: int

@@ -15,17 +15,19 @@ class RowState(IntEnum):
     BLOCK_READY = STATE_BLOCK_READY  # a group has the rows of a block
     GROUP_FULL = STATE_GROUP_FULL    # a group has too many bytes for its rows
     PLANNABLE = STATE_PLANNABLE      # there are enough rows to make a plan from
-    NO_ROOM = STATE_NO_ROOM          # the row was not taken: with it a page, or a block, would be larger than a reader takes
+    NO_ROOM = STATE_NO_ROOM          # not taken: a page, or a block, would be larger than a reader takes
 
 
 cdef size_t VALUE_MOST = MAX_VALUE
-cdef size_t BLOCK_MOST = ATLAS_MAX_PAGE - (1 << 20)  # of all pages of a block: the format's limit, less what the entries of all leaves take
+# of all pages of a block: the format's limit, less what the entries of all leaves take
+cdef size_t BLOCK_MOST = ATLAS_MAX_PAGE - (1 << 20)
 cdef size_t BLOCK_SURE = 1 << 28       # values of a block up to which it need not be counted exactly
 
 
 @cython.final
 cdef class RowBuilder:
-    """Takes examples apart into columns. What does not fit raises SchemaError and leaves no trace."""
+    """Takes examples apart into columns. What does not fit raises SchemaError and leaves no
+    trace."""
     cdef Node root
     cdef list columns        # of each leaf, in the order of the leaf table
     cdef readonly object schema
@@ -58,7 +60,8 @@ cdef class RowBuilder:
         return list(self.columns)
 
     def plan(self, groups, rows_per_block, most_bytes):
-        """groups: lists of leaf positions. A group is ready at rows_per_block rows, or when its bytes pass most_bytes."""
+        """groups: lists of leaf positions. A group is ready at rows_per_block rows, or when its
+        bytes pass most_bytes."""
         cdef int g
         self.group_count = len(groups)
         self.group_columns = [[self.columns[i] for i in group] for group in groups]
@@ -106,7 +109,8 @@ cdef class RowBuilder:
         return self.group_size(g) > self.ready_bytes[g] and self.group_rows(g) < self.ready_rows[g]
 
     cdef int ready(self) except -1:
-        """BLOCK_READY if a group has a block's rows, GROUP_FULL, PLANNABLE or NO_ROOM, else WAITING: see RowState."""
+        """BLOCK_READY if a group has a block's rows, GROUP_FULL, PLANNABLE or NO_ROOM, else
+        WAITING: see RowState."""
         cdef int g, state = STATE_WAITING
         cdef Column column
         cdef size_t total = 0, size
@@ -127,11 +131,15 @@ cdef class RowBuilder:
             if size > self.page_most // 2 and self.is_beyond(g):
                 return STATE_NO_ROOM
             if state == STATE_WAITING:
-                state = STATE_BLOCK_READY if column.b.rows >= self.ready_rows[g] else STATE_GROUP_FULL if size > self.ready_bytes[g] else STATE_WAITING
+                if column.b.rows >= self.ready_rows[g]:
+                    state = STATE_BLOCK_READY
+                elif size > self.ready_bytes[g]:
+                    state = STATE_GROUP_FULL
         return state
 
     cdef bint is_beyond(self, int g) except -1:
-        """Whether the rows of a group that wait could make a page, or all pages together, larger than a reader takes."""
+        """Whether the rows of a group that wait could make a page, or all pages together, larger
+        than a reader takes."""
         cdef Column column
         cdef size_t total = 0, size
         for column in <list>self.group_columns[g]:
@@ -142,18 +150,20 @@ cdef class RowBuilder:
         return total > BLOCK_MOST
 
     cdef int check_row(self) except -1:
-        """LimitError where the only row that waits has more bytes in the columns that share a block than a block can hold."""
+        """LimitError where the only row that waits has more bytes in the columns that share a block
+        than a block can hold."""
         sizes = sorted([(<Column>column).page_bytes() for column in self.columns])
         together = sum(sizes[: len(sizes) - MOST_APART])
         if together > BLOCK_MOST:
             raise errors.LimitError(
-                f"an example of {sum(sizes)} bytes in {len(sizes)} columns: those beyond the {MOST_APART} largest hold {together} bytes, and at most "
-                f"{BLOCK_MOST} can be read back: store it as several examples"
+                f"an example of {sum(sizes)} bytes in {len(sizes)} columns: those beyond the {MOST_APART} largest hold "
+                f"{together} bytes, and at most {BLOCK_MOST} can be read back: store it as several examples"
             )
         return 0
 
     def append(self, example):
-        """Adds one example; returns a RowState. NO_ROOM: it was not taken, and the shard must end before it."""
+        """Adds one example; returns a RowState. NO_ROOM: it was not taken, and the shard must end
+        before it."""
         cdef int state
         try:
             self.put_root(example)
@@ -180,7 +190,8 @@ cdef class RowBuilder:
         return 0
 
     def cut(self, int g, size_t rows, PageSpecs plan):
-        """Takes the next rows of a group as a Block. compact() must follow before anything is appended."""
+        """Takes the next rows of a group as a Block. compact() must follow before anything is
+        appended."""
         cdef Block block = Block.__new__(Block)
         cdef Column column
         cdef list columns = <list>self.group_columns[g]
@@ -197,7 +208,8 @@ cdef class RowBuilder:
         return block
 
     def compact(self):
-        """Forgets the rows that were cut and moves the others to the front: once for many blocks."""
+        """Forgets the rows that were cut and moves the others to the front: once for many
+        blocks."""
         cdef Column column
         cdef int g
         for g in range(self.group_count):
@@ -236,12 +248,14 @@ cdef class RowBuilder:
                 self.put(child, <object>value, prefix)
         if found != len(example):
             extra = [key for key in example if key not in node.names]
-            raise errors.SchemaError(f"unknown column {prefix + str(extra[0])!r}: the schema has {', '.join(node.names)}")
+            known = ", ".join(node.names)
+            raise errors.SchemaError(f"unknown column {prefix + str(extra[0])!r}: the schema has {known}")
         return 0
 
     cdef int refuse(self, Node node, object value, str prefix, str why="") except -1:
         path = prefix + node.name
-        raise errors.SchemaError(f"column {path!r}: expected {node.field.type}, got {_values.describe(value)}{': ' + why if why else ''}")
+        given = _values.describe(value) + (": " + why if why else "")
+        raise errors.SchemaError(f"column {path!r}: expected {node.field.type}, got {given}")
 
     cdef int put_null(self, Node node, uint8_t valid) except -1:
         """A null in all leaves of a node, or (valid 1) the zeros that stand in an absent struct."""
@@ -273,7 +287,10 @@ cdef class RowBuilder:
             value = _values.unmasked(value, prefix + node.name)
         if value is None and kind != K_OBJECT:
             if not node.nullable:
-                raise errors.SchemaError(f"column {prefix + node.name!r}: expected {node.field.type}, got None (or the key is missing): declare it with atlas.types.nullable(...)")
+                raise errors.SchemaError(
+                    f"column {prefix + node.name!r}: expected {node.field.type}, got None (or the key is missing): "
+                    "declare it with atlas.types.nullable(...)"
+                )
             return self.put_null(node, 0)
         if kind == K_STRUCT:
             if not isinstance(value, dict):
@@ -290,7 +307,8 @@ cdef class RowBuilder:
             try:
                 text = PyUnicode_AsUTF8AndSize(value, &size)
             except UnicodeEncodeError:
-                self.refuse(node, value, prefix, "it has a lone surrogate, which UTF-8 cannot hold; store it as bytes: value.encode('utf-8', 'surrogatepass')")
+                why = "it has a lone surrogate, which UTF-8 cannot hold; store it as bytes: "
+                self.refuse(node, value, prefix, why + "value.encode('utf-8', 'surrogatepass')")
             if <size_t>size > VALUE_MOST:
                 raise _values.too_large(prefix + node.name, size)
             return column.put(text, size)
@@ -335,11 +353,14 @@ cdef class RowBuilder:
             PyBuffer_Release(&view)
 
     cdef int put_tensor(self, Node node, Column column, cnp.ndarray array) except -1:
-        """Puts an array of the column's dtype, as to_array would give it, and returns 1; 0 where to_array must look at it."""
+        """Puts an array of the column's dtype, as to_array would give it, and returns 1; 0 where
+        to_array must look at it."""
         cdef uint32_t shape[32]
         cdef int i, ndim = cnp.PyArray_NDIM(array)
         cdef size_t size = cnp.PyArray_NBYTES(array)
-        if cnp.PyArray_TYPE(array) != node.typenum or node.typenum == cnp.NPY_BOOL or node.bfloat16 or not cnp.PyArray_ISCARRAY_RO(array):
+        if cnp.PyArray_TYPE(array) != node.typenum or node.typenum == cnp.NPY_BOOL or node.bfloat16:
+            return 0
+        if not cnp.PyArray_ISCARRAY_RO(array):
             return 0
         if size == 0 or size > VALUE_MOST or ndim > 32 or (node.ndim >= 0 and ndim != node.ndim):
             return 0
@@ -356,19 +377,22 @@ cdef class RowBuilder:
         cdef bint fits
         if isinstance(value, np.ndarray):
             array = <cnp.ndarray>value
-            if cnp.PyArray_TYPE(array) == node.typenum and cnp.PyArray_NDIM(array) == node.ndim and cnp.PyArray_ISCARRAY_RO(array) and not node.bfloat16:
-                fits = True
+            fits = cnp.PyArray_TYPE(array) == node.typenum and cnp.PyArray_NDIM(array) == node.ndim
+            if fits and cnp.PyArray_ISCARRAY_RO(array) and not node.bfloat16:
                 for i in range(node.ndim):
                     if cnp.PyArray_DIM(array, i) != node.shape[i]:
                         fits = False
-                if fits and (node.typenum != cnp.NPY_BOOL or are_bools(<const uint8_t *>cnp.PyArray_DATA(array), node.width)):
+                if fits and node.typenum == cnp.NPY_BOOL:
+                    fits = are_bools(<const uint8_t *>cnp.PyArray_DATA(array), node.width)
+                if fits:
                     return column.put(cnp.PyArray_DATA(array), node.width)
         array = _values.to_array(value, node.field, prefix + node.name)
         return column.put(cnp.PyArray_DATA(array), node.width)
 
     def append_columns(self, list leaf_arrays, size_t count):
-        """Adds count rows at once: of each leaf a C-contiguous array of fixed values, (such an array, its valid rows as uint8), or a list of bytes
-        (None: null). Values are within the limits. Returns a RowState. NO_ROOM: nothing was taken."""
+        """Adds count rows at once: of each leaf a C-contiguous array of fixed values, (such an
+        array, its valid rows as uint8), or a list of bytes (None: null). Values are within the
+        limits. Returns a RowState. NO_ROOM: nothing was taken."""
         cdef Column column
         cdef size_t i
         cdef int state
@@ -381,13 +405,16 @@ cdef class RowBuilder:
                     for value in values:
                         if value is None:
                             if not column.leaf.nullable:
-                                raise errors.SchemaError(f"column {column.leaf.path!r}: got None: declare it with atlas.types.nullable(...)")
+                                raise errors.SchemaError(
+                                    f"column {column.leaf.path!r}: got None: declare it with atlas.types.nullable(...)"
+                                )
                             column.put_zero(0)
                         else:
                             self.put_buffer(column, value)
                 elif isinstance(values, tuple):
                     array, valid = values
-                    column.put_masked(<const uint8_t *>cnp.PyArray_DATA(array), <const uint8_t *>cnp.PyArray_DATA(valid), count)
+                    column.put_masked(
+                        <const uint8_t *>cnp.PyArray_DATA(array), <const uint8_t *>cnp.PyArray_DATA(valid), count)
                 else:
                     array = <cnp.ndarray>values
                     column.put_many(<const uint8_t *>cnp.PyArray_DATA(array), count)

@@ -11,7 +11,9 @@ def good_chunks(const uint8_t[::1] data, str path):
     check(&error, path)
     memcpy(&nonce, base + ATLAS_HEADER_NONCE, 8)
     chunks = []
-    while offset < <uint64_t>data.shape[0] and atlas_chunk_check(base, data.shape[0], offset, nonce, &chunk, &error) == ATLAS_OK:
+    while offset < <uint64_t>data.shape[0]:
+        if atlas_chunk_check(base, data.shape[0], offset, nonce, &chunk, &error) != ATLAS_OK:
+            break
         kind = PyBytes_FromStringAndSize(<char *>chunk.kind, 4)
         if kind == b"FOOT":
             break
@@ -43,7 +45,8 @@ def block_rows(const uint8_t[::1] layout, str path):
 
 
 def check_block(const uint8_t[::1] chunk):
-    """What a DATA chunk without its padding says of itself, or None where a page is not what its hash says."""
+    """What a DATA chunk without its padding says of itself, or None where a page is not what its
+    hash says."""
     cdef const uint8_t *base
     cdef const uint8_t *entry
     cdef uint64_t first, hash, size = chunk.shape[0], raw_bytes = 0
@@ -65,6 +68,8 @@ def check_block(const uint8_t[::1] chunk):
         memcpy(&raw, entry + ATLAS_PAGE_RAW, 4)
         memcpy(&hash, entry + ATLAS_PAGE_HASH, 8)
         raw_bytes += raw
-        if <uint64_t>offset + stored > size or raw_bytes > ATLAS_MAX_PAGE or atlas_hash64(base + offset, stored, 0) != hash:
+        if <uint64_t>offset + stored > size or raw_bytes > ATLAS_MAX_PAGE:
+            return None
+        if atlas_hash64(base + offset, stored, 0) != hash:
             return None
     return BlockFound(first, rows, group, raw_bytes)

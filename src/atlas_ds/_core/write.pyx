@@ -1,6 +1,8 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True, freethreading_compatible=True
-"""Writing: the loop that takes examples apart into columns, blocks, the content digest, the bytes of chunks. One module, in files by subject:
-examples are taken apart without a call that crosses a module. No path and no policy lives here.
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+# cython: cdivision=True, freethreading_compatible=True
+"""Writing: the loop that takes examples apart into columns, blocks, the content digest, the bytes
+of chunks. One module, in files by subject: examples are taken apart without a call that crosses a
+module. No path and no policy lives here.
 """
 cimport cython
 cimport numpy as cnp
