@@ -48,7 +48,8 @@ def core_library() -> tuple[str, dict[str, Any]]:
     """csrc, compiled once: a static library that the extensions of _core link."""
     sources = sorted(glob("csrc/*.c"))
     flags = ["-std=c11", "-O3", "-fvisibility=hidden", *QUIET, *cflags(), *sanitizer()]
-    return "atlas", {"sources": sources, "include_dirs": ["csrc"], "cflags": flags, "obj_deps": {"": ["setup.py", str(SANITIZED), *glob("csrc/*.h")]}}
+    depends = ["setup.py", str(SANITIZED), *glob("csrc/*.h")]
+    return "atlas", {"sources": sources, "include_dirs": ["csrc"], "cflags": flags, "obj_deps": {"": depends}}
 
 
 def extensions() -> list[Extension]:
