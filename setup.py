@@ -5,12 +5,16 @@ import shlex
 import subprocess
 import sys
 from glob import glob
+from pathlib import Path
 from typing import Any
 
 from setuptools import Extension, setup
+from setuptools.command.build_clib import build_clib
 from setuptools.command.build_ext import build_ext
 
 LIBRARIES = {"libzstd": ("zstd", "zstd.h"), "liblz4": ("lz4", "lz4.h"), "libxxhash": (None, "xxhash.h")}
+SANITIZE = os.environ.get("ATLAS_SANITIZE", "")
+SANITIZED = Path("build/sanitize.txt")  # what the last build was made with: everything depends on it
 CODECS = ("base", "read", "write")  # the extensions that link zstd and lz4
 # csrc is held to -Wall -Wextra -Wconversion by `make lint`; generated code is not
 QUIET = ["-Wno-stringop-overflow", "-Wno-sign-compare", "-Wno-maybe-uninitialized"]
@@ -37,15 +41,15 @@ def cflags() -> list[str]:
 
 
 def sanitizer() -> list[str]:
-    chosen = os.environ.get("ATLAS_SANITIZE", "")
-    return [f"-fsanitize={chosen}", "-g", "-fno-omit-frame-pointer"] if chosen else []
+    return [f"-fsanitize={SANITIZE}", "-g", "-fno-omit-frame-pointer"] if SANITIZE else []
 
 
 def core_library() -> tuple[str, dict[str, Any]]:
     """csrc, compiled once: a static library that the extensions of _core link."""
     sources = sorted(glob("csrc/*.c"))
     flags = ["-std=c11", "-O3", "-fvisibility=hidden", *QUIET, *cflags(), *sanitizer()]
-    return "atlas", {"sources": sources, "include_dirs": ["csrc"], "cflags": flags, "obj_deps": {"": ["setup.py", *glob("csrc/*.h")]}}
+    depends = ["setup.py", str(SANITIZED), *glob("csrc/*.h")]
+    return "atlas", {"sources": sources, "include_dirs": ["csrc"], "cflags": flags, "obj_deps": {"": depends}}
 
 
 def extensions() -> list[Extension]:
@@ -58,7 +62,7 @@ def extensions() -> list[Extension]:
         Extension(
             f"atlas_ds._core.{name}",
             sources=[f"src/atlas_ds/_core/{name}.pyx"],
-            depends=["setup.py", *glob("csrc/*.[ch]"), *glob("src/atlas_ds/_core/*.h")],
+            depends=["setup.py", str(SANITIZED), *glob("csrc/*.[ch]"), *glob("src/atlas_ds/_core/*.h")],
             include_dirs=["csrc", "src/atlas_ds/_core", numpy.get_include()],
             define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
             extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden", *QUIET, *sanitizer()],
@@ -69,7 +73,7 @@ def extensions() -> list[Extension]:
     tar = Extension(
         "atlas_ds._tar",
         sources=["src/atlas_ds/_tar.pyx"],
-        depends=["setup.py"],
+        depends=["setup.py", str(SANITIZED)],
         include_dirs=[numpy.get_include()],
         define_macros=[("XXH_INLINE_ALL", None)],
         extra_compile_args=["-std=gnu11", "-O3", "-fvisibility=hidden", *QUIET, *pkg_config("--cflags", "libxxhash"), *sanitizer()],
@@ -78,8 +82,22 @@ def extensions() -> list[Extension]:
     return [*core, tar]
 
 
+class BuildLibrary(build_clib):
+    """Also makes everything again where it is asked to, or where the last build had another sanitizer."""
+
+    def run(self) -> None:
+        if self.force or not SANITIZED.exists() or SANITIZED.read_text() != SANITIZE:
+            SANITIZED.parent.mkdir(exist_ok=True)
+            SANITIZED.write_text(SANITIZE)
+        super().run()
+
+
 class BuildExtensions(build_ext):
-    """Builds the library first, also where build_ext is all that was asked for."""
+    """Builds the library first, also where build_ext is all that was asked for, then the extensions side by side."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()
 
     def run(self) -> None:
         library = self.get_finalized_command("build_clib")
@@ -94,5 +112,5 @@ if __name__ == "__main__":
     setup(
         libraries=[core_library()],
         ext_modules=cythonize(extensions(), language_level=3),
-        cmdclass={"build_ext": BuildExtensions},
+        cmdclass={"build_clib": BuildLibrary, "build_ext": BuildExtensions},
     )

@@ -55,10 +55,23 @@ typedef struct {
 typedef struct atlas_dict atlas_dict;
 
 /* Copies the bytes and digests them for decompression; level > 0 also for compression at that level. */
-ATLAS_API int atlas_dict_open(const uint8_t *bytes, size_t size, int level, atlas_dict **out, atlas_error *error);
+ATLAS_API int atlas_dict_open(
+    const uint8_t *bytes,
+    size_t size,
+    int level,
+    atlas_dict **out,
+    atlas_error *error);
 ATLAS_API void atlas_dict_close(atlas_dict *dict);
-/* Trains a zstd dictionary of at most capacity bytes on count samples that lie one after another; *size is 0 if they have too little in common. */
-ATLAS_API int atlas_dict_train(const uint8_t *samples, const size_t *sizes, uint32_t count, uint8_t *out, size_t capacity, size_t *size, atlas_error *error);
+/* Trains a zstd dictionary of at most capacity bytes on count samples that lie one after another;
+ * *size is 0 if they have too little in common. */
+ATLAS_API int atlas_dict_train(
+    const uint8_t *samples,
+    const size_t *sizes,
+    uint32_t count,
+    uint8_t *out,
+    size_t capacity,
+    size_t *size,
+    atlas_error *error);
 
 /* --- a shard ------------------------------------------------------------ */
 
@@ -110,11 +123,22 @@ typedef struct {
 /* Reads trailer and footer (nothing before footer_offset) and checks them. */
 ATLAS_API int atlas_shard_open(const uint8_t *base, uint64_t bytes, atlas_shard *shard, atlas_error *error);
 /* Fills leaves; pages and heads must be zero. */
-ATLAS_API int atlas_shard_bind(atlas_shard *shard, atlas_leaf *leaves, uint64_t *pages, uint8_t *heads, const atlas_dict *const *dicts, atlas_error *error);
+ATLAS_API int atlas_shard_bind(
+    atlas_shard *shard,
+    atlas_leaf *leaves,
+    uint64_t *pages,
+    uint8_t *heads,
+    const atlas_dict *const *dicts,
+    atlas_error *error);
 /* Checks the 64 bytes at offset 0: version, features, hash. */
 ATLAS_API int atlas_header_check(const uint8_t *base, uint64_t bytes, atlas_error *error);
 /* Bytes of dictionary k (from 1), checked against the table's digest. */
-ATLAS_API int atlas_shard_dict(const atlas_shard *shard, uint32_t k, const uint8_t **bytes, size_t *size, atlas_error *error);
+ATLAS_API int atlas_shard_dict(
+    const atlas_shard *shard,
+    uint32_t k,
+    const uint8_t **bytes,
+    size_t *size,
+    atlas_error *error);
 /* Forgets what is known of a block's pages, before its bytes are given back. block: position in the index. */
 ATLAS_API void atlas_shard_forget(atlas_shard *shard, uint32_t group, uint32_t block);
 
@@ -146,11 +170,23 @@ typedef struct {
     uint64_t size;
 } atlas_view;
 
-/* Looks up count rows of each leaf (positions in the leaf table, the same in every shard of the set). The runs of views, one per
- * leaf, begin stride (>= count) apart. A view points into the span where it can, else into the arena. order, if not NULL, names
- * count places below stride (in rows, and in each run) in the order to go through them: give one that sorts the rows where a leaf
- * is PAGE_CODED, so that each page is decoded once. So several readers can share out one call. On ATLAS_MEMORY nothing is usable; bring an arena of need bytes and call again. */
-ATLAS_API int atlas_views(atlas_reader *reader, const atlas_set *set, const int64_t *rows, size_t count, const int64_t *order, size_t stride, const uint32_t *leaves, size_t leaf_count, atlas_view *views, atlas_error *error);
+/* Looks up count rows of each leaf (positions in the leaf table, the same in every shard of the
+ * set). The runs of views, one per leaf, begin stride (>= count) apart. A view points into the span
+ * where it can, else into the arena. order, if not NULL, names count places below stride (in rows,
+ * and in each run) in the order to go through them: give one that sorts the rows where a leaf is
+ * PAGE_CODED, so that each page is decoded once. So several readers can share out one call. On
+ * ATLAS_MEMORY nothing is usable; retry with an arena of at least `need` bytes. */
+ATLAS_API int atlas_views(
+    atlas_reader *reader,
+    const atlas_set *set,
+    const int64_t *rows,
+    size_t count,
+    const int64_t *order,
+    size_t stride,
+    const uint32_t *leaves,
+    size_t leaf_count,
+    atlas_view *views,
+    atlas_error *error);
 
 typedef struct {
     uint32_t leaf;   /* a fixed leaf */
@@ -161,7 +197,15 @@ typedef struct {
 } atlas_column;
 
 /* Copies count rows of fixed leaves to the caller's columns; a null is zero bytes. */
-ATLAS_API int atlas_gather(atlas_reader *reader, const atlas_set *set, const int64_t *rows, size_t count, const int64_t *order, const atlas_column *columns, size_t column_count, atlas_error *error);
+ATLAS_API int atlas_gather(
+    atlas_reader *reader,
+    const atlas_set *set,
+    const int64_t *rows,
+    size_t count,
+    const int64_t *order,
+    const atlas_column *columns,
+    size_t column_count,
+    atlas_error *error);
 
 /* --- verifying and repairing -------------------------------------------- */
 
@@ -182,12 +226,32 @@ typedef struct {
 } atlas_chunk;
 
 /* Checks the chunk at offset: bounds (limit: where chunks end), hash, reserved bytes, padding. */
-ATLAS_API int atlas_chunk_check(const uint8_t *base, uint64_t limit, uint64_t offset, uint64_t nonce, atlas_chunk *chunk, atlas_error *error);
-/* Verifies the chunk at offset as section 15 of FORMAT.md asks, and its values into the digest, whatever reader->verify says. blocks
- * counts DATA chunks. After ATLAS_MEMORY nothing is counted or digested: bring an arena of need bytes and call again. */
-ATLAS_API int atlas_verify_chunk(atlas_reader *reader, atlas_shard *shard, uint64_t offset, atlas_digest *digest, uint32_t *blocks, uint32_t *dicts, uint64_t *next, atlas_error *error);
+ATLAS_API int atlas_chunk_check(
+    const uint8_t *base,
+    uint64_t limit,
+    uint64_t offset,
+    uint64_t nonce,
+    atlas_chunk *chunk,
+    atlas_error *error);
+/* Verifies the chunk at offset as section 15 of FORMAT.md asks, and its values into the digest,
+ * whatever reader->verify says. blocks counts DATA chunks. After ATLAS_MEMORY nothing is counted or
+ * digested: retry with an arena of at least `need` bytes. */
+ATLAS_API int atlas_verify_chunk(
+    atlas_reader *reader,
+    atlas_shard *shard,
+    uint64_t offset,
+    atlas_digest *digest,
+    uint32_t *blocks,
+    uint32_t *dicts,
+    uint64_t *next,
+    atlas_error *error);
 /* What is not in a chunk: header, its copy, SCHM against the footer, padding at the end, and the digest. */
-ATLAS_API int atlas_verify_rest(const atlas_shard *shard, const atlas_digest *digest, uint32_t blocks, uint32_t dicts, atlas_error *error);
+ATLAS_API int atlas_verify_rest(
+    const atlas_shard *shard,
+    const atlas_digest *digest,
+    uint32_t blocks,
+    uint32_t dicts,
+    atlas_error *error);
 
 /* --- writing ------------------------------------------------------------ */
 
@@ -208,7 +272,7 @@ typedef struct {
     uint8_t element;         /* 2, 4 or 8: whole numbers of that many bytes (NARROW may pay); 0: not */
     uint8_t is_signed;
     uint8_t codec;
-    uint8_t cells;           /* compress value by value */
+    uint8_t per_value;       /* compress value by value */
     uint8_t whole;           /* compress the page as a whole */
     uint8_t light;           /* CONST, NARROW and ENUM may be used */
     int8_t level;
@@ -222,16 +286,49 @@ typedef struct {
 
 /* An upper bound of the chunk's bytes, or 0 if the block is over a limit. */
 ATLAS_API uint64_t atlas_block_bound(const atlas_page_in *pages, uint32_t page_count, uint32_t rows);
-/* Writes a DATA chunk without its hash: seal it once its offset is known. *size: 32 + body; *raw: sum of the pages' raw. */
-ATLAS_API int atlas_block_write(atlas_encoder *encoder, atlas_page_in *pages, uint32_t page_count, uint64_t first_row, uint32_t rows, uint16_t group, uint8_t *out, uint64_t capacity, uint64_t *size, uint32_t *raw, atlas_error *error);
+/* Writes a DATA chunk without its hash: seal it once its offset is known. *size: 32 + body; *raw:
+ * sum of the pages' raw. */
+ATLAS_API int atlas_block_write(
+    atlas_encoder *encoder,
+    atlas_page_in *pages,
+    uint32_t page_count,
+    uint64_t first_row,
+    uint32_t rows,
+    uint16_t group,
+    uint8_t *out,
+    uint64_t capacity,
+    uint64_t *size,
+    uint32_t *raw,
+    atlas_error *error);
 /* Fills a chunk header (body already in place, after 32 bytes) and its hash; returns the hash. */
-ATLAS_API uint64_t atlas_chunk_seal(uint8_t *chunk, const char kind[4], uint64_t body_bytes, uint32_t head_bytes, uint64_t nonce, uint64_t offset);
+ATLAS_API uint64_t atlas_chunk_seal(
+    uint8_t *chunk,
+    const char kind[4],
+    uint64_t body_bytes,
+    uint32_t head_bytes,
+    uint64_t nonce,
+    uint64_t offset);
 ATLAS_API void atlas_header_write(uint8_t out[64], uint64_t nonce);
-ATLAS_API void atlas_trailer_write(uint8_t out[64], uint64_t footer_offset, uint64_t footer_bytes, uint64_t row_count, uint64_t nonce, uint64_t footer_hash);
+ATLAS_API void atlas_trailer_write(
+    uint8_t out[64],
+    uint64_t footer_offset,
+    uint64_t footer_bytes,
+    uint64_t row_count,
+    uint64_t nonce,
+    uint64_t footer_hash);
 ATLAS_API void atlas_leaf_write(uint8_t out[16], const atlas_leaf *leaf);
 /* The 128 fixed bytes of a footer; the tables follow. */
-ATLAS_API void atlas_footer_write(uint8_t out[128], const uint8_t header[64], const atlas_shard *facts, const uint8_t digest[16]);
-ATLAS_API void atlas_index_write(uint8_t out[24], uint64_t offset, uint32_t bytes, uint32_t raw_bytes, uint64_t hash);
+ATLAS_API void atlas_footer_write(
+    uint8_t out[128],
+    const uint8_t header[64],
+    const atlas_shard *facts,
+    const uint8_t digest[16]);
+ATLAS_API void atlas_index_write(
+    uint8_t out[24],
+    uint64_t offset,
+    uint32_t bytes,
+    uint32_t raw_bytes,
+    uint64_t hash);
 
 /* --- hashes ------------------------------------------------------------- */
 
@@ -247,7 +344,8 @@ enum { ATLAS_ROUNDS = 8, ATLAS_TABLE_MAX = 65536 };
 /* Hashes words to a key. */
 ATLAS_API uint64_t atlas_key(const uint64_t *words, size_t count);
 
-/* A permutation of [0, n), n < 2^63: a shuffled table where n <= ATLAS_TABLE_MAX, else a Feistel network on a x b cells. */
+/* A permutation of [0, n), n < 2^63: a shuffled table where n <= ATLAS_TABLE_MAX, else a Feistel
+ * network on a x b cells. */
 typedef struct {
     uint64_t n;
     uint64_t a; /* a * b >= n */
@@ -257,7 +355,12 @@ typedef struct {
 } atlas_permutation;
 
 /* words: of the key. table may be NULL if n > ATLAS_TABLE_MAX. */
-ATLAS_API void atlas_permutation_init(atlas_permutation *p, uint64_t n, const uint64_t *words, size_t count, uint16_t *table);
+ATLAS_API void atlas_permutation_init(
+    atlas_permutation *p,
+    uint64_t n,
+    const uint64_t *words,
+    size_t count,
+    uint16_t *table);
 /* Where x goes; x < n. */
 ATLAS_API uint64_t atlas_permutation_at(const atlas_permutation *p, uint64_t x);
 /* What goes to y; y < n. */
@@ -285,7 +388,7 @@ typedef struct {
 typedef struct {
     /* the caller sets these */
     atlas_permutation chunks; /* of chunk_count */
-    const int64_t *starts;    /* chunk_count + 1 row numbers, or NULL: chunks of rows_per_chunk, the last may be short */
+    const int64_t *starts;    /* chunk_count + 1 row numbers; NULL: chunks of rows_per_chunk, the last may be short */
     int64_t rows;             /* < 2^62 */
     int64_t rows_per_chunk;   /* <= rows */
     int64_t chunk_count;      /* >= 1 */
@@ -319,7 +422,12 @@ ATLAS_API void atlas_windows_measure(atlas_windows *o, int64_t *window_starts, i
 /* Rows of the largest window, or an upper bound; most_chunks is set. */
 ATLAS_API int64_t atlas_windows_most_rows(const atlas_windows *o);
 /* The rows at positions start, start + step, ... below rows. One thread at a time: it opens windows. */
-ATLAS_API void atlas_windows_take(atlas_windows *o, int64_t start, size_t count, int64_t step, int64_t *out);
+ATLAS_API void atlas_windows_take(
+    atlas_windows *o,
+    int64_t start,
+    size_t count,
+    int64_t step,
+    int64_t *out);
 
 typedef struct {
     const int64_t *ends; /* running sums of the weights; the last is 1 .. ATLAS_TABLE_MAX */
@@ -336,7 +444,12 @@ typedef struct {
 } atlas_mix;
 
 /* Dataset, and position in it, at places start, start + 1, ... of the mix. */
-ATLAS_API void atlas_mix_take(atlas_mix *m, uint64_t start, size_t count, int64_t *datasets, int64_t *positions);
+ATLAS_API void atlas_mix_take(
+    atlas_mix *m,
+    uint64_t start,
+    size_t count,
+    int64_t *datasets,
+    int64_t *positions);
 
 #ifdef __cplusplus
 }

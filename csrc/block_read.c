@@ -4,7 +4,7 @@
 #include "frame.h"
 #include "read.h"
 
-uint32_t block_rows(const atlas_shard *shard, const atlas_leaf *leaf, uint32_t block) {
+uint32_t atlas_block_rows(const atlas_shard *shard, const atlas_leaf *leaf, uint32_t block) {
     const uint64_t first = (uint64_t)block * leaf->rows_per_block;
     const uint64_t left = shard->rows - first;
     return left < leaf->rows_per_block ? (uint32_t)left : leaf->rows_per_block;
@@ -15,7 +15,14 @@ static const uint8_t *index_entry(const atlas_shard *shard, const atlas_leaf *le
 }
 
 /* The place of a block: a mapped footer can change, so it is checked at each use. */
-static int chunk_find(const atlas_shard *shard, const atlas_leaf *leaf, uint32_t block, const uint8_t **chunk, uint32_t *bytes, atlas_error *error) {
+static int chunk_find(
+    const atlas_shard *shard,
+    const atlas_leaf *leaf,
+    uint32_t block,
+    const uint8_t **chunk,
+    uint32_t *bytes,
+    atlas_error *error
+) {
     const uint8_t *entry = index_entry(shard, leaf, block);
     const uint64_t offset = load_u64(entry + ATLAS_INDEX_OFFSET);
     *bytes = load_u32(entry + ATLAS_INDEX_BYTES);
@@ -24,7 +31,14 @@ static int chunk_find(const atlas_shard *shard, const atlas_leaf *leaf, uint32_t
     return ATLAS_OK;
 }
 
-static int page_table_check(const uint8_t *chunk, uint64_t chunk_bytes, uint32_t pages, uint32_t raw_bytes, uint64_t at, atlas_error *error) {
+static int page_table_check(
+    const uint8_t *chunk,
+    uint64_t chunk_bytes,
+    uint32_t pages,
+    uint32_t raw_bytes,
+    uint64_t at,
+    atlas_error *error
+) {
     uint64_t end = ATLAS_BLOCK_TABLE + (uint64_t)pages * ATLAS_PAGE_SIZE;
     uint64_t raw = 0;
     for (uint32_t i = 0; i < pages; i++) {
@@ -40,14 +54,20 @@ static int page_table_check(const uint8_t *chunk, uint64_t chunk_bytes, uint32_t
     return ATLAS_OK;
 }
 
-int head_check(const atlas_shard *shard, const atlas_leaf *leaf, uint32_t block, bool hash, atlas_error *error) {
+int atlas_head_check(
+    const atlas_shard *shard,
+    const atlas_leaf *leaf,
+    uint32_t block,
+    bool hash,
+    atlas_error *error
+) {
     const uint8_t *entry = index_entry(shard, leaf, block);
     const uint8_t *chunk;
     uint32_t bytes;
     ATLAS_TRY(chunk_find(shard, leaf, block, &chunk, &bytes, error));
     const uint64_t at = (uint64_t)(chunk - shard->base);
     const uint32_t head_bytes = ATLAS_BLOCK_HEAD + leaf->group_leaves * ATLAS_PAGE_SIZE;
-    const uint32_t rows = load_u32(chunk + ATLAS_BLOCK_ROWS), expected = block_rows(shard, leaf, block);
+    const uint32_t rows = load_u32(chunk + ATLAS_BLOCK_ROWS), expected = atlas_block_rows(shard, leaf, block);
     ATLAS_REQUIRE(memcmp(chunk + ATLAS_CHUNK_KIND, ATLAS_KIND_DATA, 4) == 0, CORRUPT, at + ATLAS_CHUNK_KIND, "chunk.kind is not DATA where the index says so");
     ATLAS_REQUIRE(load_u64(chunk + ATLAS_CHUNK_BODY_BYTES) == bytes - ATLAS_CHUNK_BODY, CORRUPT, at + ATLAS_CHUNK_BODY_BYTES, "chunk.body_bytes is not the index's");
     ATLAS_REQUIRE(load_u32(chunk + ATLAS_CHUNK_HEAD_BYTES) == head_bytes, CORRUPT, at + ATLAS_CHUNK_HEAD_BYTES, "chunk.head_bytes does not match the page table");
@@ -64,46 +84,61 @@ int head_check(const atlas_shard *shard, const atlas_leaf *leaf, uint32_t block,
     return page_table_check(chunk, bytes, leaf->group_leaves, load_u32(entry + ATLAS_INDEX_RAW_BYTES), at, error);
 }
 
-int page_find(const atlas_reader *reader, const atlas_shard *shard, const atlas_leaf *leaf, uint32_t block, page *out, atlas_error *error) {
-    uint64_t *slot = page_slot(shard, leaf, block);
+int atlas_page_find(
+    const atlas_reader *reader,
+    const atlas_shard *shard,
+    const atlas_leaf *leaf,
+    uint32_t block,
+    page *out,
+    atlas_error *error
+) {
+    uint64_t *memo = page_memo(shard, leaf, block);
     uint8_t *head = &shard->heads[leaf->first_block + block];
-    const bool known = (word_load(slot) & WORD_KNOWN) != 0;
+    const bool known = (word_load(memo) & WORD_KNOWN) != 0;
     const uint8_t seen = __atomic_load_n(head, __ATOMIC_ACQUIRE);
     const bool hash = reader->verify == ATLAS_VERIFY_ALWAYS || (reader->verify == ATLAS_VERIFY_FIRST && !known);
     if (seen == HEAD_UNKNOWN || reader->verify == ATLAS_VERIFY_ALWAYS || (seen != HEAD_KNOWN && reader->verify == ATLAS_VERIFY_FIRST)) {
-        ATLAS_TRY(head_check(shard, leaf, block, reader->verify != ATLAS_VERIFY_NEVER, error));
+        ATLAS_TRY(atlas_head_check(shard, leaf, block, reader->verify != ATLAS_VERIFY_NEVER, error));
         __atomic_store_n(head, reader->verify != ATLAS_VERIFY_NEVER ? HEAD_KNOWN : HEAD_UNHASHED, __ATOMIC_RELEASE);
     }
     const uint8_t *chunk;
     uint32_t bytes;
     ATLAS_TRY(chunk_find(shard, leaf, block, &chunk, &bytes, error));
-    const uint32_t rows = shard->cut != 0 ? load_u32(chunk + ATLAS_BLOCK_ROWS) : block_rows(shard, leaf, block);
+    const uint32_t rows = shard->cut != 0 ? load_u32(chunk + ATLAS_BLOCK_ROWS) : atlas_block_rows(shard, leaf, block);
     ATLAS_REQUIRE(rows >= 1 && rows <= leaf->rows_per_block, CORRUPT, (uint64_t)(chunk - shard->base), "block.rows out of range");
-    ATLAS_TRY(page_read(shard, leaf, chunk, bytes, rows, reader->max_page, out, error));
+    ATLAS_TRY(atlas_page_read(shard, leaf, chunk, bytes, rows, reader->max_page, out, error));
     if (hash) ATLAS_REQUIRE(hash64(out->stored, out->stored_bytes, 0) == out->hash, CORRUPT, out->at, "page.hash does not match");
-    if (hash) __atomic_fetch_or(slot, WORD_KNOWN, __ATOMIC_RELEASE);
+    if (hash) __atomic_fetch_or(memo, WORD_KNOWN, __ATOMIC_RELEASE);
     return ATLAS_OK;
 }
 
 static void word_store(uint64_t *word, uint64_t value) { __atomic_store_n(word, value, __ATOMIC_RELAXED); }
 
-void slot_store(uint64_t *slot, const page *p, const content *c, uint8_t dictionary) {
+void atlas_memo_store(uint64_t *memo, const page *p, const content *c, uint8_t dictionary) {
     const uint64_t place = (uint64_t)(c->values - p->stored);
     const uint64_t offsets = c->offsets != NULL ? (uint64_t)(c->offsets - p->stored) : 0;
     const bool narrow = c->layout == ATLAS_NARROW, choice = c->layout == ATLAS_ENUM;
     uint64_t flags = WORD_OPEN;
     if (c->layout == ATLAS_FIXED && c->validity == NULL) flags |= WORD_PLAIN;
-    if ((__atomic_fetch_or(slot, WORD_BUSY, __ATOMIC_ACQ_REL) & WORD_BUSY) != 0) return;
-    word_store(slot + 1, place | c->values_bytes << 32);
-    word_store(slot + 2, narrow ? c->base : offsets | (uint64_t)p->raw << 32);
-    word_store(slot + 3, (uint64_t)p->layout | (uint64_t)p->codec << 8 | (uint64_t)p->flags << 16 | (uint64_t)dictionary << 24 |
+    if ((__atomic_fetch_or(memo, WORD_BUSY, __ATOMIC_ACQ_REL) & WORD_BUSY) != 0) return;
+    word_store(memo + 1, place | c->values_bytes << 32);
+    word_store(memo + 2, narrow ? c->base : offsets | (uint64_t)p->raw << 32);
+    word_store(memo + 3, (uint64_t)p->layout | (uint64_t)p->codec << 8 | (uint64_t)p->flags << 16 | (uint64_t)dictionary << 24 |
                              (uint64_t)(narrow ? c->element : choice ? c->code_bytes : 0) << 32 | (uint64_t)(narrow ? c->stored : 0) << 40 |
                              (uint64_t)(choice ? c->count - 1 : 0) << 48);
-    __atomic_fetch_or(slot, (p->at & WORD_OFFSET) | flags, __ATOMIC_RELEASE);
+    __atomic_fetch_or(memo, (p->at & WORD_OFFSET) | flags, __ATOMIC_RELEASE);
 }
 
-void slot_load(const atlas_shard *shard, const atlas_leaf *leaf, uint32_t block, const uint64_t *slot, uint64_t word, page *p, content *c) {
-    const uint64_t place = slot_word(slot, 1), second = slot_word(slot, 2), kinds = slot_word(slot, 3);
+void atlas_memo_load(
+    const atlas_shard *shard,
+    const atlas_leaf *leaf,
+    uint32_t block,
+    const uint64_t *memo,
+    uint64_t word,
+    page *p,
+    content *c
+) {
+    const uint64_t place = memo_word(memo, 1), second = memo_word(memo, 2), kinds = memo_word(memo, 3);
     const uint8_t dictionary = (uint8_t)(kinds >> 24);
     p->layout = (uint8_t)kinds;
     p->codec = (uint8_t)(kinds >> 8);
@@ -112,7 +147,7 @@ void slot_load(const atlas_shard *shard, const atlas_leaf *leaf, uint32_t block,
     p->at = word & WORD_OFFSET;
     p->stored = shard->base + p->at;
     p->raw = (uint32_t)(second >> 32);
-    p->rows = block_rows(shard, leaf, block);
+    p->rows = atlas_block_rows(shard, leaf, block);
     c->at = p->at;
     c->rows = p->rows;
     c->width = leaf->width;
@@ -136,8 +171,8 @@ void slot_load(const atlas_shard *shard, const atlas_leaf *leaf, uint32_t block,
     c->count = (uint32_t)(kinds >> 48) + 1;
 }
 
-int page_decode(const atlas_reader *reader, const page *p, uint8_t *out, atlas_error *error) {
-    ATLAS_REQUIRE(codec_decode(reader->zstd, p->codec, p->dict, p->stored, p->stored_bytes, out, p->raw), CODEC, p->at, "page does not decode to its raw size");
+int atlas_page_decode(const atlas_reader *reader, const page *p, uint8_t *out, atlas_error *error) {
+    ATLAS_REQUIRE(atlas_codec_decode(reader->zstd, p->codec, p->dict, p->stored, p->stored_bytes, out, p->raw), CODEC, p->at, "page does not decode to its raw size");
     return ATLAS_OK;
 }
 
@@ -145,7 +180,7 @@ void atlas_shard_forget(atlas_shard *shard, uint32_t group, uint32_t block) {
     for (uint32_t i = 0; i < shard->leaf_count; i++) {
         const atlas_leaf *leaf = &shard->leaves[i];
         if (leaf->group != group) continue;
-        __atomic_store_n(page_slot(shard, leaf, block), 0, __ATOMIC_RELEASE);
+        __atomic_store_n(page_memo(shard, leaf, block), 0, __ATOMIC_RELEASE);
         __atomic_store_n(&shard->heads[leaf->first_block + block], 0, __ATOMIC_RELEASE);
     }
 }

@@ -35,7 +35,7 @@ int atlas_encoder_open(atlas_encoder **out, atlas_error *error) {
     *out = NULL;
     atlas_encoder *encoder = calloc(1, sizeof *encoder);
     ATLAS_REQUIRE(encoder != NULL, MEMORY, 0, "out of memory");
-    encoder->zstd = codec_encoder_open();
+    encoder->zstd = atlas_codec_encoder_open();
     if (encoder->zstd == NULL) {
         free(encoder);
         return atlas_fail(error, ATLAS_MEMORY, 0, "out of memory");
@@ -46,7 +46,7 @@ int atlas_encoder_open(atlas_encoder **out, atlas_error *error) {
 
 void atlas_encoder_close(atlas_encoder *encoder) {
     if (encoder == NULL) return;
-    codec_encoder_close(encoder->zstd);
+    atlas_codec_encoder_close(encoder->zstd);
     free(encoder->scratch);
     free(encoder);
 }
@@ -201,7 +201,13 @@ static uint8_t narrow_bytes(const source *s, uint64_t *low) {
     return span <= 0xff ? 1 : span <= 0xffff ? 2 : 4;
 }
 
-static uint64_t write_narrow(const source *s, uint8_t stored, uint64_t low, uint8_t *out, atlas_page_in *to) {
+static uint64_t write_narrow(
+    const source *s,
+    uint8_t stored,
+    uint64_t low,
+    uint8_t *out,
+    atlas_page_in *to
+) {
     uint8_t *p = write_validity(s, out);
     const uint8_t element = s->in->element;
     const size_t per_row = s->in->width / element;
@@ -324,12 +330,12 @@ static uint64_t write_light(atlas_encoder *encoder, const source *s, uint8_t *ou
     return best != UINT64_MAX ? write_narrow(s, stored, low, out, to) : 0;
 }
 
-/* The block of a frame that frame_head would head alike, moved to the front of frame; 0 if the frame is not such a one. */
+/* The block of a frame that atlas_frame_head would head alike, moved to the front of frame; 0 if the frame is not such a one. */
 static size_t frame_block(uint8_t *frame, size_t size, uint32_t length) {
     uint8_t head[FRAME_HEAD];
     for (int rle = 0; rle < 2; rle++) {
         const size_t body = rle ? 1 : size - (length < 256 ? 9 : 10);
-        const size_t head_bytes = frame_head(length, body, head);
+        const size_t head_bytes = atlas_frame_head(length, body, head);
         if (head_bytes + body == size && (rle || body > 1) && memcmp(frame, head, head_bytes) == 0) {
             memmove(frame, frame + head_bytes, body);
             return body;
@@ -339,13 +345,20 @@ static size_t frame_block(uint8_t *frame, size_t size, uint32_t length) {
 }
 
 /* A value as a cell at out, where room bytes are; 0 if there is too little room. */
-static size_t write_cell(atlas_encoder *encoder, const atlas_page_in *in, const uint8_t *value, uint32_t length, uint8_t *out, uint64_t room) {
+static size_t write_cell(
+    atlas_encoder *encoder,
+    const atlas_page_in *in,
+    const uint8_t *value,
+    uint32_t length,
+    uint8_t *out,
+    uint64_t room
+) {
     const bool zstd = in->codec == ATLAS_CODEC_ZSTD;
     uint8_t *body = out + CELL_FRAME_HEAD;
     size_t got = 0;
     if (room > CELL_FRAME_HEAD + 16u && length > 4) {
         const uint64_t most = room - CELL_FRAME_HEAD < length ? room - CELL_FRAME_HEAD : length;
-        got = codec_encode(encoder->zstd, in->codec, zstd ? in->dict : NULL, in->level, value, length, body, most);
+        got = atlas_codec_encode(encoder->zstd, in->codec, zstd ? in->dict : NULL, in->level, value, length, body, most);
     }
     const size_t block = got == 0 || length > CELL_BLOCK_MOST ? 0 : zstd ? frame_block(body, got, length) : got;
     if (block != 0 && block + CELL_BLOCK_HEAD < length) {
@@ -397,21 +410,27 @@ static uint64_t write_cells(atlas_encoder *encoder, const source *s, uint8_t *ou
     return s->validity_bytes + pad_to(used, 64) + size;
 }
 
-static int write_page(atlas_encoder *encoder, atlas_page_in *to, uint32_t rows, uint8_t *out, atlas_error *error) {
+static int write_page(
+    atlas_encoder *encoder,
+    atlas_page_in *to,
+    uint32_t rows,
+    uint8_t *out,
+    atlas_error *error
+) {
     source s;
     source_open(&s, to, rows);
     to->out_flags = s.nulls != 0 ? ATLAS_PAGE_VALIDITY : 0;
     to->out_codec = ATLAS_CODEC_NONE;
     to->out_raw = 0;
     uint64_t size = to->light ? write_light(encoder, &s, out, to) : 0;
-    if (size == 0 && to->cells && to->codec != ATLAS_CODEC_NONE && to->kind == ATLAS_KIND_VARIABLE) size = write_cells(encoder, &s, out, to);
+    if (size == 0 && to->per_value && to->codec != ATLAS_CODEC_NONE && to->kind == ATLAS_KIND_VARIABLE) size = write_cells(encoder, &s, out, to);
     if (size == 0) size = write_plain(&s, out, to);
     if (to->out_raw == 0) to->out_raw = (uint32_t)size;
     if (to->whole && to->codec != ATLAS_CODEC_NONE && to->out_codec == ATLAS_CODEC_NONE && size >= 64) {
         const size_t most = size - size / 8;
         uint8_t *packed = scratch(encoder, most);
         ATLAS_REQUIRE(packed != NULL, MEMORY, 0, "out of memory");
-        const size_t got = codec_encode(encoder->zstd, to->codec, NULL, to->level, out, size, packed, most);
+        const size_t got = atlas_codec_encode(encoder->zstd, to->codec, NULL, to->level, out, size, packed, most);
         if (got != 0) {
             memcpy(out, packed, got);
             to->out_codec = to->codec;
@@ -422,7 +441,19 @@ static int write_page(atlas_encoder *encoder, atlas_page_in *to, uint32_t rows, 
     return ATLAS_OK;
 }
 
-int atlas_block_write(atlas_encoder *encoder, atlas_page_in *pages, uint32_t page_count, uint64_t first_row, uint32_t rows, uint16_t group, uint8_t *out, uint64_t capacity, uint64_t *size, uint32_t *raw, atlas_error *error) {
+int atlas_block_write(
+    atlas_encoder *encoder,
+    atlas_page_in *pages,
+    uint32_t page_count,
+    uint64_t first_row,
+    uint32_t rows,
+    uint16_t group,
+    uint8_t *out,
+    uint64_t capacity,
+    uint64_t *size,
+    uint32_t *raw,
+    atlas_error *error
+) {
     const uint64_t bound = atlas_block_bound(pages, page_count, rows);
     ATLAS_REQUIRE(bound != 0, LIMIT, 0, "block > limit of 2^30 bytes or 2^20 rows");
     ATLAS_REQUIRE(bound <= capacity && page_count >= 1 && page_count <= ATLAS_MAX_LEAVES, ARG, 0, "capacity < atlas_block_bound");

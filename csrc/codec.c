@@ -20,7 +20,13 @@ struct atlas_dict {
 
 #define LZ4_WINDOW 65536u
 
-int atlas_dict_open(const uint8_t *bytes, size_t size, int level, atlas_dict **out, atlas_error *error) {
+int atlas_dict_open(
+    const uint8_t *bytes,
+    size_t size,
+    int level,
+    atlas_dict **out,
+    atlas_error *error
+) {
     *out = NULL;
     ATLAS_REQUIRE(size >= 8 && size <= ATLAS_MAX_DICTIONARY, LIMIT, 0, "dictionary.bytes out of range");
     atlas_dict *dict = calloc(1, sizeof *dict + size);
@@ -44,7 +50,15 @@ void atlas_dict_close(atlas_dict *dict) {
     free(dict);
 }
 
-int atlas_dict_train(const uint8_t *samples, const size_t *sizes, uint32_t count, uint8_t *out, size_t capacity, size_t *size, atlas_error *error) {
+int atlas_dict_train(
+    const uint8_t *samples,
+    const size_t *sizes,
+    uint32_t count,
+    uint8_t *out,
+    size_t capacity,
+    size_t *size,
+    atlas_error *error
+) {
     ATLAS_REQUIRE(capacity <= ATLAS_MAX_DICTIONARY, ARG, 0, "dictionary capacity over the limit");
     const size_t trained = ZDICT_trainFromBuffer(out, capacity, samples, sizes, count);
     *size = ZDICT_isError(trained) ? 0 : trained;
@@ -64,7 +78,7 @@ void atlas_reader_close(atlas_reader *reader) {
     reader->zstd = NULL;
 }
 
-bool frame_content_size(const uint8_t *frame, size_t size, uint64_t *content) {
+bool atlas_frame_content_size(const uint8_t *frame, size_t size, uint64_t *content) {
     if (size < 1) return false;
     const uint8_t descriptor = frame[0];
     const bool single_segment = (descriptor & 0x20) != 0;
@@ -91,7 +105,7 @@ bool frame_content_size(const uint8_t *frame, size_t size, uint64_t *content) {
     }
 }
 
-size_t frame_head(uint32_t content, size_t body_bytes, uint8_t out[FRAME_HEAD]) {
+size_t atlas_frame_head(uint32_t content, size_t body_bytes, uint8_t out[FRAME_HEAD]) {
     const bool rle = body_bytes == 1;
     const uint32_t block = 1u | (rle ? 1u : 2u) << 1 | (uint32_t)(rle ? content : body_bytes) << 3;
     size_t at = ZSTD_MAGIC_BYTES;
@@ -118,17 +132,30 @@ static bool is_one_block(const uint8_t *frame, size_t size) {
     return (block & 1) != 0 && (block >> 1 & 3) != 1 && header + 3 + (block >> 3) == size;
 }
 
-static bool zstd_decode(void *zstd, const atlas_dict *dict, const uint8_t *src, size_t size, uint8_t *out, size_t raw) {
+static bool zstd_decode(
+    void *zstd,
+    const atlas_dict *dict,
+    const uint8_t *src,
+    size_t size,
+    uint8_t *out,
+    size_t raw
+) {
     uint64_t content = 0;
     if (size <= ZSTD_MAGIC_BYTES || load_u32(src) != ZSTD_MAGICNUMBER) return false;
-    if (!frame_content_size(src + ZSTD_MAGIC_BYTES, size - ZSTD_MAGIC_BYTES, &content) || content != raw) return false;
+    if (!atlas_frame_content_size(src + ZSTD_MAGIC_BYTES, size - ZSTD_MAGIC_BYTES, &content) || content != raw) return false;
     if (!is_one_block(src + ZSTD_MAGIC_BYTES, size - ZSTD_MAGIC_BYTES) && ZSTD_findFrameCompressedSize(src, size) != size) return false;
     const size_t got = dict != NULL ? ZSTD_decompress_usingDDict(zstd, out, raw, src, size, dict->decode)
                                     : ZSTD_decompressDCtx(zstd, out, raw, src, size);
     return got == raw; /* an error code is far above any raw */
 }
 
-static bool lz4_decode(const atlas_dict *dict, const uint8_t *src, size_t size, uint8_t *out, size_t raw) {
+static bool lz4_decode(
+    const atlas_dict *dict,
+    const uint8_t *src,
+    size_t size,
+    uint8_t *out,
+    size_t raw
+) {
     if (size > INT32_MAX || raw > INT32_MAX) return false;
     int got;
     if (dict == NULL) {
@@ -141,11 +168,19 @@ static bool lz4_decode(const atlas_dict *dict, const uint8_t *src, size_t size, 
     return got >= 0 && (size_t)got == raw;
 }
 
-bool codec_decode(void *zstd, int codec, const atlas_dict *dict, const uint8_t *src, size_t size, uint8_t *out, size_t raw) {
+bool atlas_codec_decode(
+    void *zstd,
+    int codec,
+    const atlas_dict *dict,
+    const uint8_t *src,
+    size_t size,
+    uint8_t *out,
+    size_t raw
+) {
     return codec == ATLAS_CODEC_ZSTD ? zstd_decode(zstd, dict, src, size, out, raw) : lz4_decode(dict, src, size, out, raw);
 }
 
-void *codec_encoder_open(void) {
+void *atlas_codec_encoder_open(void) {
     ZSTD_CCtx *zstd = ZSTD_createCCtx();
     if (zstd == NULL) return NULL;
     ZSTD_CCtx_setParameter(zstd, ZSTD_c_contentSizeFlag, 1);
@@ -154,9 +189,18 @@ void *codec_encoder_open(void) {
     return zstd;
 }
 
-void codec_encoder_close(void *zstd) { ZSTD_freeCCtx(zstd); }
+void atlas_codec_encoder_close(void *zstd) { ZSTD_freeCCtx(zstd); }
 
-size_t codec_encode(void *zstd, int codec, const atlas_dict *dict, int level, const uint8_t *src, size_t size, uint8_t *out, size_t capacity) {
+size_t atlas_codec_encode(
+    void *zstd,
+    int codec,
+    const atlas_dict *dict,
+    int level,
+    const uint8_t *src,
+    size_t size,
+    uint8_t *out,
+    size_t capacity
+) {
     if (codec == ATLAS_CODEC_LZ4) {
         if (size > LZ4_MAX_INPUT_SIZE || dict != NULL) return 0;
         const int room = capacity > INT32_MAX ? INT32_MAX : (int)capacity;

@@ -11,21 +11,37 @@
 #define ZSTD_MAGIC_BYTES 4
 
 /* What a zstd frame without its magic number announces; false if it announces nothing or more than FORMAT.md allows. */
-bool frame_content_size(const uint8_t *frame, size_t size, uint64_t *content);
+bool atlas_frame_content_size(const uint8_t *frame, size_t size, uint64_t *content);
 
-/* The frame and block headers (magic number included) of a frame without dictionary ID and checksum whose content is one block; at most FRAME_HEAD
- * bytes. body_bytes 1 means one byte repeated. content is at most CELL_BLOCK_MOST. */
+/* The frame and block headers (magic number included) of a frame without dictionary ID and checksum
+ * whose content is one block; at most FRAME_HEAD bytes. body_bytes 1 means one byte repeated.
+ * content is at most CELL_BLOCK_MOST. */
 #define FRAME_HEAD 16
 #define CELL_BLOCK_MOST 65535u
-size_t frame_head(uint32_t content, size_t body_bytes, uint8_t out[FRAME_HEAD]);
+size_t atlas_frame_head(uint32_t content, size_t body_bytes, uint8_t out[FRAME_HEAD]);
 
 /* Exactly one frame or block that yields exactly raw bytes. frame includes its magic number. */
-bool codec_decode(void *zstd, int codec, const atlas_dict *dict, const uint8_t *src, size_t size, uint8_t *out, size_t raw);
+bool atlas_codec_decode(
+    void *zstd,
+    int codec,
+    const atlas_dict *dict,
+    const uint8_t *src,
+    size_t size,
+    uint8_t *out,
+    size_t raw);
 
 /* Bytes written, or 0 if they would be more than capacity (or the codec fails). */
-size_t codec_encode(void *zstd, int codec, const atlas_dict *dict, int level, const uint8_t *src, size_t size, uint8_t *out, size_t capacity);
+size_t atlas_codec_encode(
+    void *zstd,
+    int codec,
+    const atlas_dict *dict,
+    int level,
+    const uint8_t *src,
+    size_t size,
+    uint8_t *out,
+    size_t capacity);
 
-void *codec_encoder_open(void);
-void codec_encoder_close(void *zstd);
+void *atlas_codec_encoder_open(void);
+void atlas_codec_encoder_close(void *zstd);
 
 #endif

@@ -31,7 +31,7 @@ static int trailer_read(atlas_shard *shard, uint64_t *footer_bytes, atlas_error 
 static int footer_sections(atlas_shard *shard, uint64_t body_bytes, atlas_error *error) {
     const uint8_t *f = shard->footer;
     ATLAS_REQUIRE(body_bytes >= ATLAS_FOOT_LAYOUT, CORRUPT, AT(f), "footer is too short");
-    ATLAS_TRY(header_fields_check(f, AT(f), error));
+    ATLAS_TRY(atlas_header_fields_check(f, AT(f), error));
     ATLAS_REQUIRE(load_u64(f + ATLAS_HEADER_NONCE) == shard->nonce, CORRUPT, AT(f) + ATLAS_HEADER_NONCE, "footer: nonce is not the trailer's");
     ATLAS_REQUIRE(load_u64(f + ATLAS_FOOT_ROW_COUNT) == shard->rows, CORRUPT, AT(f) + ATLAS_FOOT_ROW_COUNT, "footer.row_count is not the trailer's");
     ATLAS_REQUIRE(all_zero(f + ATLAS_FOOT_RESERVED, 16), CORRUPT, AT(f) + ATLAS_FOOT_RESERVED, "footer.reserved is not zero");
@@ -100,7 +100,13 @@ static const uint8_t *group_entry(const atlas_shard *shard, uint32_t group) {
 }
 
 /* Read once, checked, and from then on only the copy is used: a mapped file can change under us. */
-static int group_read(const atlas_shard *shard, uint32_t g, uint32_t *rows_per_block, uint64_t *count, atlas_error *error) {
+static int group_read(
+    const atlas_shard *shard,
+    uint32_t g,
+    uint32_t *rows_per_block,
+    uint64_t *count,
+    atlas_error *error
+) {
     const uint8_t *group = group_entry(shard, g);
     *rows_per_block = load_u32(group + ATLAS_GROUP_ROWS_PER_BLOCK);
     ATLAS_REQUIRE(*rows_per_block >= 1, CORRUPT, AT(group), "group.rows_per_block is 0");
@@ -126,7 +132,7 @@ static int groups_check(atlas_shard *shard, const uint32_t group_leaves[ATLAS_MA
     ATLAS_REQUIRE(blocks == shard->block_count, CORRUPT, AT(shard->footer) + ATLAS_FOOT_BLOCK_COUNT, "footer.block_count does not match row_count and rows_per_block");
     /* bounds what the caller allocates for pages by the length of the file */
     ATLAS_REQUIRE(least <= shard->footer_offset, CORRUPT, AT(shard->footer) + ATLAS_FOOT_BLOCK_COUNT, "footer names more blocks than the file has room for");
-    shard->page_count = pages * SLOT_WORDS;
+    shard->page_count = pages * MEMO_WORDS;
     return ATLAS_OK;
 }
 
@@ -178,7 +184,7 @@ int atlas_shard_open(const uint8_t *base, uint64_t bytes, atlas_shard *shard, at
     shard->base = base;
     shard->bytes = bytes;
     ATLAS_TRY(trailer_read(shard, &footer_bytes, error));
-    ATLAS_TRY(chunk_open(base, bytes - ATLAS_TRAILER_SIZE, shard->footer_offset, shard->nonce, &chunk, error));
+    ATLAS_TRY(atlas_chunk_open(base, bytes - ATLAS_TRAILER_SIZE, shard->footer_offset, shard->nonce, &chunk, error));
     ATLAS_REQUIRE(memcmp(chunk.kind, ATLAS_KIND_FOOTER, 4) == 0, CORRUPT, shard->footer_offset + ATLAS_CHUNK_KIND, "chunk.kind is not FOOT");
     ATLAS_REQUIRE(chunk.hash == shard->root, CORRUPT, shard->footer_offset, "trailer.footer_hash is not the footer's");
     ATLAS_REQUIRE(chunk.body_bytes + ATLAS_CHUNK_BODY == footer_bytes && chunk.head_bytes == chunk.body_bytes, CORRUPT, shard->footer_offset + ATLAS_CHUNK_BODY_BYTES, "chunk.body_bytes is not the trailer's");
@@ -191,7 +197,14 @@ int atlas_shard_open(const uint8_t *base, uint64_t bytes, atlas_shard *shard, at
     return dictionaries_check(shard, error);
 }
 
-int atlas_shard_bind(atlas_shard *shard, atlas_leaf *leaves, uint64_t *pages, uint8_t *heads, const atlas_dict *const *dicts, atlas_error *error) {
+int atlas_shard_bind(
+    atlas_shard *shard,
+    atlas_leaf *leaves,
+    uint64_t *pages,
+    uint8_t *heads,
+    const atlas_dict *const *dicts,
+    atlas_error *error
+) {
     uint32_t group_leaves[ATLAS_MAX_GROUPS];
     uint32_t first_block[ATLAS_MAX_GROUPS], rows_per_block[ATLAS_MAX_GROUPS];
     uint64_t first_page[ATLAS_MAX_GROUPS];
@@ -205,7 +218,7 @@ int atlas_shard_bind(atlas_shard *shard, atlas_leaf *leaves, uint64_t *pages, ui
         first_block[g] = blocks;
         first_page[g] = words;
         blocks += (uint32_t)count;
-        words += count * group_leaves[g] * SLOT_WORDS;
+        words += count * group_leaves[g] * MEMO_WORDS;
     }
     ATLAS_REQUIRE(words == shard->page_count, CORRUPT, AT(shard->layout), "the footer changed while it was read");
     uint16_t rank[ATLAS_MAX_GROUPS] = {0};
@@ -235,12 +248,18 @@ int atlas_shard_bind(atlas_shard *shard, atlas_leaf *leaves, uint64_t *pages, ui
     return ATLAS_OK;
 }
 
-int atlas_shard_dict(const atlas_shard *shard, uint32_t k, const uint8_t **bytes, size_t *size, atlas_error *error) {
+int atlas_shard_dict(
+    const atlas_shard *shard,
+    uint32_t k,
+    const uint8_t **bytes,
+    size_t *size,
+    atlas_error *error
+) {
     ATLAS_REQUIRE(k >= 1 && k <= shard->dictionary_count, ARG, 0, "dictionary number out of range");
     const uint8_t *entry = shard->dictionaries + (size_t)(k - 1) * ATLAS_DICTIONARY_SIZE;
     const uint64_t offset = load_u64(entry + ATLAS_DICTIONARY_OFFSET);
     atlas_chunk chunk;
-    ATLAS_TRY(chunk_open(shard->base, shard->footer_offset, offset, shard->nonce, &chunk, error));
+    ATLAS_TRY(atlas_chunk_open(shard->base, shard->footer_offset, offset, shard->nonce, &chunk, error));
     *size = load_u32(entry + ATLAS_DICTIONARY_BYTES);
     ATLAS_REQUIRE(memcmp(chunk.kind, ATLAS_KIND_DICTIONARY, 4) == 0 && chunk.body_bytes == *size && chunk.head_bytes == *size, CORRUPT, offset, "chunk is not the dictionary that the footer names");
     *bytes = shard->base + offset + ATLAS_CHUNK_BODY;
@@ -272,7 +291,13 @@ void atlas_footer_write(uint8_t out[128], const uint8_t header[64], const atlas_
     store_u32(out + ATLAS_FOOT_STATS_BYTES, facts->stats_bytes);
 }
 
-void atlas_index_write(uint8_t out[24], uint64_t offset, uint32_t bytes, uint32_t raw_bytes, uint64_t hash) {
+void atlas_index_write(
+    uint8_t out[24],
+    uint64_t offset,
+    uint32_t bytes,
+    uint32_t raw_bytes,
+    uint64_t hash
+) {
     store_u64(out + ATLAS_INDEX_OFFSET, offset);
     store_u32(out + ATLAS_INDEX_BYTES, bytes);
     store_u32(out + ATLAS_INDEX_RAW_BYTES, raw_bytes);

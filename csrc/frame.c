@@ -16,7 +16,7 @@ void atlas_header_write(uint8_t out[64], uint64_t nonce) {
     store_u64(out + ATLAS_HEADER_HASH, hash64(out, ATLAS_HEADER_HASH, 0));
 }
 
-int header_fields_check(const uint8_t *header, uint64_t at, atlas_error *error) {
+int atlas_header_fields_check(const uint8_t *header, uint64_t at, atlas_error *error) {
     ATLAS_REQUIRE(memcmp(header, ATLAS_MAGIC, 8) == 0, CORRUPT, at, "header.magic is not that of an Atlas shard");
     ATLAS_REQUIRE(load_u64(header + ATLAS_HEADER_HASH) == hash64(header, ATLAS_HEADER_HASH, 0), CORRUPT, at + ATLAS_HEADER_HASH, "header.hash does not match");
     ATLAS_REQUIRE(load_u16(header + ATLAS_HEADER_MAJOR) == ATLAS_VERSION_MAJOR, UNSUPPORTED, at + ATLAS_HEADER_MAJOR, "header.major is not 2: a newer Atlas wrote this file");
@@ -28,10 +28,17 @@ int header_fields_check(const uint8_t *header, uint64_t at, atlas_error *error) 
 
 int atlas_header_check(const uint8_t *base, uint64_t bytes, atlas_error *error) {
     ATLAS_REQUIRE(bytes >= ATLAS_HEADER_SIZE, TRUNCATED, bytes, "file ends inside the header");
-    return header_fields_check(base, 0, error);
+    return atlas_header_fields_check(base, 0, error);
 }
 
-uint64_t atlas_chunk_seal(uint8_t *chunk, const char kind[4], uint64_t body_bytes, uint32_t head_bytes, uint64_t nonce, uint64_t offset) {
+uint64_t atlas_chunk_seal(
+    uint8_t *chunk,
+    const char kind[4],
+    uint64_t body_bytes,
+    uint32_t head_bytes,
+    uint64_t nonce,
+    uint64_t offset
+) {
     memcpy(chunk + ATLAS_CHUNK_KIND, kind, 4);
     store_u32(chunk + ATLAS_CHUNK_FLAGS, 0);
     store_u64(chunk + ATLAS_CHUNK_BODY_BYTES, body_bytes);
@@ -42,7 +49,14 @@ uint64_t atlas_chunk_seal(uint8_t *chunk, const char kind[4], uint64_t body_byte
     return hash;
 }
 
-int chunk_open(const uint8_t *base, uint64_t limit, uint64_t offset, uint64_t nonce, atlas_chunk *chunk, atlas_error *error) {
+int atlas_chunk_open(
+    const uint8_t *base,
+    uint64_t limit,
+    uint64_t offset,
+    uint64_t nonce,
+    atlas_chunk *chunk,
+    atlas_error *error
+) {
     ATLAS_REQUIRE(offset % ATLAS_CHUNK_ALIGN == 0, CORRUPT, offset, "chunk does not start at a multiple of 64");
     ATLAS_REQUIRE(offset <= limit && limit - offset >= ATLAS_CHUNK_BODY, TRUNCATED, offset, "file ends inside a chunk header");
     const uint8_t *p = base + offset;
@@ -60,15 +74,29 @@ int chunk_open(const uint8_t *base, uint64_t limit, uint64_t offset, uint64_t no
     return ATLAS_OK;
 }
 
-int atlas_chunk_check(const uint8_t *base, uint64_t limit, uint64_t offset, uint64_t nonce, atlas_chunk *chunk, atlas_error *error) {
-    ATLAS_TRY(chunk_open(base, limit, offset, nonce, chunk, error));
+int atlas_chunk_check(
+    const uint8_t *base,
+    uint64_t limit,
+    uint64_t offset,
+    uint64_t nonce,
+    atlas_chunk *chunk,
+    atlas_error *error
+) {
+    ATLAS_TRY(atlas_chunk_open(base, limit, offset, nonce, chunk, error));
     const uint64_t end = offset + ATLAS_CHUNK_BODY + chunk->body_bytes;
     ATLAS_REQUIRE(chunk->next <= limit, TRUNCATED, end, "file ends inside a chunk's padding");
     ATLAS_REQUIRE(all_zero(base + end, chunk->next - end), CORRUPT, end, "padding after a chunk is not zero");
     return ATLAS_OK;
 }
 
-void atlas_trailer_write(uint8_t out[64], uint64_t footer_offset, uint64_t footer_bytes, uint64_t row_count, uint64_t nonce, uint64_t footer_hash) {
+void atlas_trailer_write(
+    uint8_t out[64],
+    uint64_t footer_offset,
+    uint64_t footer_bytes,
+    uint64_t row_count,
+    uint64_t nonce,
+    uint64_t footer_hash
+) {
     store_u64(out + ATLAS_TRAILER_FOOTER_OFFSET, footer_offset);
     store_u64(out + ATLAS_TRAILER_FOOTER_BYTES, footer_bytes);
     store_u64(out + ATLAS_TRAILER_FILE_BYTES, footer_offset + pad_to(footer_bytes, ATLAS_CHUNK_ALIGN) + ATLAS_TRAILER_SIZE);

@@ -1,4 +1,5 @@
-/* gather.c - batches: rows of leaves over any number of shards, as views or copied to columns. */
+/* gather.c - batches: rows of leaves over any number of shards, as views or copied to columns. A little
+ * longer than other files because both share how a row and its page are found. */
 #include "codec.h"
 #include "error.h"
 #include "read.h"
@@ -6,8 +7,8 @@
 typedef struct { /* where a row is */
     atlas_shard *shard;
     const atlas_leaf *leaf;
-    const uint64_t *slot; /* what is known of its page */
-    uint64_t word;        /* the slot's first word */
+    const uint64_t *memo; /* what is known of its page */
+    uint64_t word;        /* the memo's first word */
     uint32_t shard_number;
     uint32_t block;
     uint32_t i; /* in the block */
@@ -36,7 +37,14 @@ static size_t shard_find(const atlas_set *set, int64_t row) {
     return low;
 }
 
-static int place_find(const atlas_set *set, uint32_t leaf, int64_t row, size_t *hint, place *out, atlas_error *error) {
+static int place_find(
+    const atlas_set *set,
+    uint32_t leaf,
+    int64_t row,
+    size_t *hint,
+    place *out,
+    atlas_error *error
+) {
     size_t k = *hint;
     if (row < set->starts[k] || row >= set->starts[k + 1]) {
         ATLAS_REQUIRE(row >= 0 && row < set->starts[set->count], ARG, 0, "row out of range");
@@ -52,8 +60,8 @@ static int place_find(const atlas_set *set, uint32_t leaf, int64_t row, size_t *
     out->shard_number = (uint32_t)k;
     out->block = block_of(out->leaf, local);
     out->i = (uint32_t)(local - (uint64_t)out->block * out->leaf->rows_per_block);
-    out->slot = page_slot(shard, out->leaf, out->block);
-    out->word = word_load(out->slot);
+    out->memo = page_memo(shard, out->leaf, out->block);
+    out->word = word_load(out->memo);
     return ATLAS_OK;
 }
 
@@ -73,12 +81,12 @@ static inline void prefetch_place(const place *at) {
     }
     if ((at->word & WORD_OPEN) == 0) return;
     const uint8_t *stored = at->shard->base + (at->word & WORD_OFFSET);
-    const uint64_t kinds = slot_word(at->slot, 3);
+    const uint64_t kinds = memo_word(at->memo, 3);
     const uint8_t layout = (uint8_t)kinds, unit = (uint8_t)(kinds >> 32);
     uint64_t near = 0; /* where row i is looked up first */
-    if (layout == ATLAS_VAR) near = (uint32_t)slot_word(at->slot, 2) + (uint64_t)at->i * ((kinds >> 16 & ATLAS_PAGE_SHORT) != 0 ? 2 : 4);
+    if (layout == ATLAS_VAR) near = (uint32_t)memo_word(at->memo, 2) + (uint64_t)at->i * ((kinds >> 16 & ATLAS_PAGE_SHORT) != 0 ? 2 : 4);
     else if (layout == ATLAS_ENUM) near = ATLAS_ENUM_HEAD + (uint64_t)at->i * unit;
-    else if (layout == ATLAS_NARROW) near = (uint32_t)slot_word(at->slot, 1) + (uint64_t)at->i * (at->leaf->width / unit) * (uint8_t)(kinds >> 40);
+    else if (layout == ATLAS_NARROW) near = (uint32_t)memo_word(at->memo, 1) + (uint64_t)at->i * (at->leaf->width / unit) * (uint8_t)(kinds >> 40);
     __builtin_prefetch(stored + near, 0, 3);
 }
 
@@ -86,34 +94,34 @@ typedef struct { /* a shard, with all that its rows share in one leaf */
     int64_t low, high;
     const atlas_shard *shard;
     const uint8_t *base;
-    const uint64_t *slots;
-    uint64_t step; /* words from one block's slot to the next's */
+    const uint64_t *memos;
+    uint64_t step; /* words from one block's memo to the next's */
     uint32_t rows_per_block;
     uint32_t width;
 } run;
 
-typedef struct { /* where a value is, if its slot says all there is to know; stored 0: it is copied, else a number to be widened */
+typedef struct { /* where a value is, if its memo says all there is to know; stored 0: it is copied, else a number to be widened */
     const uint8_t *from;
     uint64_t base;
     uint32_t stored;
 } found;
 
 static inline run run_of(const atlas_shard *shard, const atlas_leaf *leaf, int64_t low, int64_t high) {
-    return (run){low, high, shard, shard->base, page_slot(shard, leaf, 0), (uint64_t)leaf->group_leaves * SLOT_WORDS, leaf->rows_per_block, leaf->width};
+    return (run){low, high, shard, shard->base, page_memo(shard, leaf, 0), (uint64_t)leaf->group_leaves * MEMO_WORDS, leaf->rows_per_block, leaf->width};
 }
 
 static inline found value_find(const run *in, uint64_t local, int32_t verify) {
     const uint64_t block = local <= UINT32_MAX ? (uint32_t)local / in->rows_per_block : local / in->rows_per_block;
     const uint64_t i = local - block * in->rows_per_block;
-    const uint64_t *slot = in->slots + block * in->step;
-    const uint64_t word = word_load(slot);
+    const uint64_t *memo = in->memos + block * in->step;
+    const uint64_t word = word_load(memo);
     const uint8_t *stored = in->base + (word & WORD_OFFSET);
     if (word_serves(word, WORD_PLAIN, verify)) return (found){stored + i * in->width, 0, 0};
-    const uint64_t kinds = slot_word(slot, 3);
+    const uint64_t kinds = memo_word(memo, 3);
     const bool number = (uint8_t)kinds == ATLAS_NARROW && (kinds >> 16 & ATLAS_PAGE_VALIDITY) == 0 && (uint8_t)(kinds >> 32) == in->width;
     if (!number || !word_serves(word, WORD_OPEN, verify)) return (found){NULL, 0, 0};
     const uint8_t bytes = (uint8_t)(kinds >> 40);
-    return (found){stored + (uint32_t)slot_word(slot, 1) + i * bytes, slot_word(slot, 2), bytes};
+    return (found){stored + (uint32_t)memo_word(memo, 1) + i * bytes, memo_word(memo, 2), bytes};
 }
 
 static inline void copy_small(uint8_t *out, const uint8_t *src, uint32_t width) {
@@ -147,19 +155,19 @@ static uint8_t *arena_take(atlas_reader *reader, uint64_t size) {
     return p;
 }
 
-/* A page that no slot describes: checked, decoded if it is compressed as a whole, else noted in its slot. */
+/* A page that no memo describes: checked, decoded if it is compressed as a whole, else noted in its memo. */
 static int page_load(atlas_reader *reader, const place *at, cursor *cur, atlas_error *error) {
     page *p = &cur->p;
-    ATLAS_TRY(page_find(reader, at->shard, at->leaf, at->block, p, error));
+    ATLAS_TRY(atlas_page_find(reader, at->shard, at->leaf, at->block, p, error));
     if (page_whole_codec(p)) {
         uint8_t *room = arena_take(reader, p->raw);
         cur->usable = room != NULL;
         if (room == NULL) return ATLAS_OK;
-        ATLAS_TRY(page_decode(reader, p, room, error));
-        return content_open(p, at->leaf, room, p->raw, &cur->c, error);
+        ATLAS_TRY(atlas_page_decode(reader, p, room, error));
+        return atlas_content_open(p, at->leaf, room, p->raw, &cur->c, error);
     }
-    ATLAS_TRY(content_open(p, at->leaf, p->stored, p->stored_bytes, &cur->c, error));
-    if (at->shard->cut == 0) slot_store(page_slot(at->shard, at->leaf, at->block), p, &cur->c, p->dict != NULL ? at->leaf->dictionary : 0);
+    ATLAS_TRY(atlas_content_open(p, at->leaf, p->stored, p->stored_bytes, &cur->c, error));
+    if (at->shard->cut == 0) atlas_memo_store(page_memo(at->shard, at->leaf, at->block), p, &cur->c, p->dict != NULL ? at->leaf->dictionary : 0);
     return ATLAS_OK;
 }
 
@@ -167,16 +175,23 @@ static int cursor_move(atlas_reader *reader, const place *at, cursor *cur, atlas
     if (cur->shard == at->shard && cur->block == at->block) return ATLAS_OK;
     cur->shard = NULL;
     cur->usable = true;
-    if (word_serves(at->word, WORD_OPEN, reader->verify)) slot_load(at->shard, at->leaf, at->block, at->slot, at->word, &cur->p, &cur->c);
+    if (word_serves(at->word, WORD_OPEN, reader->verify)) atlas_memo_load(at->shard, at->leaf, at->block, at->memo, at->word, &cur->p, &cur->c);
     else ATLAS_TRY(page_load(reader, at, cur, error));
     cur->shard = at->shard;
     cur->block = at->block;
     return ATLAS_OK;
 }
 
-static int view_cell(atlas_reader *reader, const page *p, const uint8_t *bytes, uint64_t size, atlas_view *view, atlas_error *error) {
+static int view_cell(
+    atlas_reader *reader,
+    const page *p,
+    const uint8_t *bytes,
+    uint64_t size,
+    atlas_view *view,
+    atlas_error *error
+) {
     cell c;
-    ATLAS_TRY(cell_open(p, bytes, size, &c, error));
+    ATLAS_TRY(atlas_cell_open(p, bytes, size, &c, error));
     if (c.form == CELL_RAW) {
         *view = (atlas_view){c.body, c.size};
         return ATLAS_OK;
@@ -185,7 +200,7 @@ static int view_cell(atlas_reader *reader, const page *p, const uint8_t *bytes, 
     /* room for the frame with its headers, given back at once but counted in need */
     uint8_t *temp = arena_take(reader, c.body_bytes + CELL_ROOM);
     if (temp == NULL || out == NULL) return ATLAS_OK;
-    ATLAS_TRY(cell_decode(reader->zstd, p, &c, temp, out, error));
+    ATLAS_TRY(atlas_cell_decode(reader->zstd, p, &c, temp, out, error));
     reader->used -= pad_to(c.body_bytes + CELL_ROOM, 64);
     reader->need -= pad_to(c.body_bytes + CELL_ROOM, 64);
     *view = (atlas_view){out, c.size};
@@ -199,14 +214,22 @@ typedef struct { /* a cell whose decoding waits until its bytes have come */
     atlas_view *view;
 } waiting;
 
-static int view_value(atlas_reader *reader, const place *at, const cursor *cur, atlas_view *view, waiting *later, size_t *waits, atlas_error *error) {
+static int view_value(
+    atlas_reader *reader,
+    const place *at,
+    const cursor *cur,
+    atlas_view *view,
+    waiting *later,
+    size_t *waits,
+    atlas_error *error
+) {
     const content *c = &cur->c;
     *view = (atlas_view){NULL, 0};
     if (content_null(c, at->i)) return ATLAS_OK;
     if (c->kind == ATLAS_KIND_VARIABLE) {
         const uint8_t *value;
         uint64_t size;
-        ATLAS_TRY(content_variable(c, at->i, &value, &size, error));
+        ATLAS_TRY(atlas_content_variable(c, at->i, &value, &size, error));
         *view = (atlas_view){value, size};
         if ((cur->p.flags & ATLAS_PAGE_CELLS) != 0) {
             prefetch_bytes(value, size);
@@ -215,14 +238,22 @@ static int view_value(atlas_reader *reader, const place *at, const cursor *cur, 
         return ATLAS_OK;
     }
     view->size = c->width;
-    if (c->layout != ATLAS_NARROW) return content_fixed(c, at->i, &view->data, error);
+    if (c->layout != ATLAS_NARROW) return atlas_content_fixed(c, at->i, &view->data, error);
     uint8_t *out = arena_take(reader, c->width);
-    if (out != NULL) content_narrow(c, at->i, out);
+    if (out != NULL) atlas_content_narrow(c, at->i, out);
     view->data = out;
     return ATLAS_OK;
 }
 
-static int view_row(atlas_reader *reader, const place *at, cursor *cur, atlas_view *view, waiting *later, size_t *waits, atlas_error *error) {
+static int view_row(
+    atlas_reader *reader,
+    const place *at,
+    cursor *cur,
+    atlas_view *view,
+    waiting *later,
+    size_t *waits,
+    atlas_error *error
+) {
     if (word_serves(at->word, WORD_PLAIN, reader->verify)) {
         *view = (atlas_view){plain_value(at), at->leaf->width};
         return ATLAS_OK;
@@ -234,8 +265,15 @@ static int view_row(atlas_reader *reader, const place *at, cursor *cur, atlas_vi
     return ATLAS_OK;
 }
 
-/* The views of one row that its slots alone can give (numbers and plain arrays); false if some leaf needs more. */
-static bool row_views(atlas_reader *reader, const atlas_shard *shard, uint64_t local, const uint32_t *leaves, size_t leaf_count, atlas_view *views) {
+/* The views of one row that its memos alone can give (numbers and plain arrays); false if some leaf needs more. */
+static bool row_views(
+    atlas_reader *reader,
+    const atlas_shard *shard,
+    uint64_t local,
+    const uint32_t *leaves,
+    size_t leaf_count,
+    atlas_view *views
+) {
     size_t used = reader->used;
     for (size_t l = 0; l < leaf_count; l++) {
         if (leaves[l] >= shard->leaf_count || local >= shard->rows) return false;
@@ -255,7 +293,18 @@ static bool row_views(atlas_reader *reader, const atlas_shard *shard, uint64_t l
     return true;
 }
 
-int atlas_views(atlas_reader *reader, const atlas_set *set, const int64_t *rows, size_t count, const int64_t *order, size_t stride, const uint32_t *leaves, size_t leaf_count, atlas_view *views, atlas_error *error) {
+int atlas_views(
+    atlas_reader *reader,
+    const atlas_set *set,
+    const int64_t *rows,
+    size_t count,
+    const int64_t *order,
+    size_t stride,
+    const uint32_t *leaves,
+    size_t leaf_count,
+    atlas_view *views,
+    atlas_error *error
+) {
     reader->need = reader->used;
     ATLAS_REQUIRE(set->count >= 1, ARG, 0, "set is empty");
     if (count == 1 && order == NULL && stride == 1 && rows[0] >= 0 && rows[0] < set->starts[set->count]) {
@@ -294,7 +343,13 @@ int atlas_views(atlas_reader *reader, const atlas_set *set, const int64_t *rows,
     return ATLAS_OK;
 }
 
-static int copy_value(const place *at, const cursor *cur, uint8_t *out, uint8_t *null, atlas_error *error) {
+static int copy_value(
+    const place *at,
+    const cursor *cur,
+    uint8_t *out,
+    uint8_t *null,
+    atlas_error *error
+) {
     const content *c = &cur->c;
     if (content_null(c, at->i)) {
         memset(out, 0, c->width);
@@ -302,11 +357,11 @@ static int copy_value(const place *at, const cursor *cur, uint8_t *out, uint8_t 
         return ATLAS_OK;
     }
     if (c->layout == ATLAS_NARROW) {
-        content_narrow(c, at->i, out);
+        atlas_content_narrow(c, at->i, out);
         return ATLAS_OK;
     }
     const uint8_t *value;
-    ATLAS_TRY(content_fixed(c, at->i, &value, error));
+    ATLAS_TRY(atlas_content_fixed(c, at->i, &value, error));
     memcpy(out, value, c->width);
     return ATLAS_OK;
 }
@@ -319,7 +374,14 @@ typedef struct {
     cursor decoded; /* the one page that lies decoded in the arena */
 } cursors;
 
-static int cursor_find(atlas_reader *reader, const place *at, cursors *all, const size_t keep, cursor **out, atlas_error *error) {
+static int cursor_find(
+    atlas_reader *reader,
+    const place *at,
+    cursors *all,
+    const size_t keep,
+    cursor **out,
+    atlas_error *error
+) {
     if ((at->leaf->flags & ATLAS_LEAF_PAGE_CODED) != 0) {
         *out = &all->decoded;
         if ((*out)->shard != at->shard || (*out)->block != at->block) reader->used = reader->need = keep;
@@ -331,18 +393,35 @@ static int cursor_find(atlas_reader *reader, const place *at, cursors *all, cons
     return ATLAS_OK;
 }
 
-static int run_find(const atlas_set *set, const atlas_column *column, int64_t row, size_t *hint, run *out, atlas_error *error) {
+static int run_find(
+    const atlas_set *set,
+    const atlas_column *column,
+    int64_t row,
+    size_t *hint,
+    run *out,
+    atlas_error *error
+) {
     place at;
     ATLAS_TRY(place_find(set, column->leaf, row, hint, &at, error));
     ATLAS_REQUIRE(at.leaf->kind == ATLAS_KIND_FIXED && at.leaf->width <= column->stride, ARG, 0, "column is not one of a fixed leaf");
-    /* as many rows as the shard has, whatever starts say: its slots are no more */
+    /* as many rows as the shard has, whatever starts say: its memos are no more */
     const int64_t low = set->starts[*hint], high = set->starts[*hint + 1];
     *out = run_of(at.shard, at.leaf, low, (uint64_t)(high - low) <= at.shard->rows ? high : low + (int64_t)at.shard->rows);
     return ATLAS_OK;
 }
 
-/* A row whose slot does not say enough: not seen before, with nulls, compressed, or to be hashed again. */
-static int value_slow(atlas_reader *reader, const atlas_set *set, int64_t row, const atlas_column *column, size_t r, size_t *hint, cursors *all, size_t keep, atlas_error *error) {
+/* A row whose memo does not say enough: not seen before, with nulls, compressed, or to be hashed again. */
+static int value_slow(
+    atlas_reader *reader,
+    const atlas_set *set,
+    int64_t row,
+    const atlas_column *column,
+    size_t r,
+    size_t *hint,
+    cursors *all,
+    size_t keep,
+    atlas_error *error
+) {
     place at;
     cursor *cur;
     ATLAS_TRY(place_find(set, column->leaf, row, hint, &at, error));
@@ -361,7 +440,16 @@ static size_t run_length(const run *in, const int64_t *rows, size_t count) {
     return length;
 }
 
-static int gather_column(atlas_reader *reader, const atlas_set *set, const int64_t *rows, size_t count, const int64_t *order, const atlas_column *column, cursors *all, atlas_error *error) {
+static int gather_column(
+    atlas_reader *reader,
+    const atlas_set *set,
+    const int64_t *rows,
+    size_t count,
+    const int64_t *order,
+    const atlas_column *column,
+    cursors *all,
+    atlas_error *error
+) {
     size_t hint = 0;
     const size_t keep = reader->used;
     run in = {0};
@@ -401,7 +489,16 @@ static int gather_column(atlas_reader *reader, const atlas_set *set, const int64
     return ATLAS_OK;
 }
 
-int atlas_gather(atlas_reader *reader, const atlas_set *set, const int64_t *rows, size_t count, const int64_t *order, const atlas_column *columns, size_t column_count, atlas_error *error) {
+int atlas_gather(
+    atlas_reader *reader,
+    const atlas_set *set,
+    const int64_t *rows,
+    size_t count,
+    const int64_t *order,
+    const atlas_column *columns,
+    size_t column_count,
+    atlas_error *error
+) {
     reader->need = reader->used;
     ATLAS_REQUIRE(set->count >= 1, ARG, 0, "set is empty");
     cursors all;

@@ -9,6 +9,8 @@
 #include <xxhash.h>
 #pragma GCC diagnostic pop
 
-static inline uint64_t hash64(const void *bytes, size_t size, uint64_t seed) { return XXH3_64bits_withSeed(bytes, size, seed); }
+static inline uint64_t hash64(const void *bytes, size_t size, uint64_t seed) {
+    return XXH3_64bits_withSeed(bytes, size, seed);
+}
 
 #endif

@@ -4,7 +4,16 @@
 #include "codec.h"
 #include "error.h"
 
-int page_read(const atlas_shard *shard, const atlas_leaf *leaf, const uint8_t *chunk, uint64_t chunk_bytes, uint32_t rows, uint32_t max_page, page *out, atlas_error *error) {
+int atlas_page_read(
+    const atlas_shard *shard,
+    const atlas_leaf *leaf,
+    const uint8_t *chunk,
+    uint64_t chunk_bytes,
+    uint32_t rows,
+    uint32_t max_page,
+    page *out,
+    atlas_error *error
+) {
     const uint8_t *e = chunk + ATLAS_BLOCK_TABLE + (size_t)leaf->rank * ATLAS_PAGE_SIZE;
     const uint64_t at = (uint64_t)(e - shard->base);
     const uint32_t offset = load_u32(e + ATLAS_PAGE_OFFSET);
@@ -86,7 +95,14 @@ static int enum_open(content *c, const uint8_t *p, uint64_t left, atlas_error *e
     return ATLAS_OK;
 }
 
-int content_open(const page *p, const atlas_leaf *leaf, const uint8_t *bytes, uint64_t size, content *c, atlas_error *error) {
+int atlas_content_open(
+    const page *p,
+    const atlas_leaf *leaf,
+    const uint8_t *bytes,
+    uint64_t size,
+    content *c,
+    atlas_error *error
+) {
     c->at = p->at;
     c->rows = p->rows;
     c->width = leaf->width;
@@ -134,7 +150,7 @@ static int enum_code(const content *c, uint32_t i, uint32_t *code, atlas_error *
     return ATLAS_OK;
 }
 
-int content_fixed(const content *c, uint32_t i, const uint8_t **value, atlas_error *error) {
+int atlas_content_fixed(const content *c, uint32_t i, const uint8_t **value, atlas_error *error) {
     uint32_t place = i;
     if (c->layout == ATLAS_CONST) place = 0;
     if (c->layout == ATLAS_ENUM) ATLAS_TRY(enum_code(c, i, &place, error));
@@ -142,7 +158,13 @@ int content_fixed(const content *c, uint32_t i, const uint8_t **value, atlas_err
     return ATLAS_OK;
 }
 
-int content_variable(const content *c, uint32_t i, const uint8_t **value, uint64_t *size, atlas_error *error) {
+int atlas_content_variable(
+    const content *c,
+    uint32_t i,
+    const uint8_t **value,
+    uint64_t *size,
+    atlas_error *error
+) {
     if (c->layout == ATLAS_CONST) {
         *value = c->values;
         *size = c->values_bytes;
@@ -167,7 +189,7 @@ int content_variable(const content *c, uint32_t i, const uint8_t **value, uint64
         memcpy(out + k * sizeof(to), &wide, sizeof(to));                  \
     }
 
-void content_narrow(const content *c, uint32_t i, uint8_t *out) {
+void atlas_content_narrow(const content *c, uint32_t i, uint8_t *out) {
     const size_t n = c->width / c->element;
     const uint8_t *src = c->values + (size_t)i * n * c->stored;
     switch (c->element * 8 + c->stored) {
@@ -180,7 +202,13 @@ void content_narrow(const content *c, uint32_t i, uint8_t *out) {
     }
 }
 
-int cell_open(const page *p, const uint8_t *bytes, uint64_t size, cell *out, atlas_error *error) {
+int atlas_cell_open(
+    const page *p,
+    const uint8_t *bytes,
+    uint64_t size,
+    cell *out,
+    atlas_error *error
+) {
     *out = (cell){bytes, 0, 0, CELL_RAW};
     if (size == 0) return ATLAS_OK;
     ATLAS_REQUIRE(size >= CELL_BLOCK_HEAD + 1, CORRUPT, p->at, "cell is too short");
@@ -200,7 +228,14 @@ int cell_open(const page *p, const uint8_t *bytes, uint64_t size, cell *out, atl
     return ATLAS_OK;
 }
 
-int cell_decode(void *zstd, const page *p, const cell *c, uint8_t *temp, uint8_t *out, atlas_error *error) {
+int atlas_cell_decode(
+    void *zstd,
+    const page *p,
+    const cell *c,
+    uint8_t *temp,
+    uint8_t *out,
+    atlas_error *error
+) {
     const uint8_t *body = c->body;
     uint64_t size = c->body_bytes;
     if (p->codec == ATLAS_CODEC_ZSTD) {
@@ -208,7 +243,7 @@ int cell_decode(void *zstd, const page *p, const cell *c, uint8_t *temp, uint8_t
         size_t head = sizeof magic;
         if (c->form == CELL_BLOCK) {
             ATLAS_REQUIRE(size < CELL_BLOCK_MOST, CORRUPT, p->at, "cell: block is longer than its value can be");
-            head = frame_head((uint32_t)c->size, size, temp);
+            head = atlas_frame_head((uint32_t)c->size, size, temp);
         } else {
             memcpy(temp, magic, sizeof magic);
         }
@@ -216,6 +251,6 @@ int cell_decode(void *zstd, const page *p, const cell *c, uint8_t *temp, uint8_t
         body = temp;
         size += head;
     }
-    ATLAS_REQUIRE(codec_decode(zstd, p->codec, p->dict, body, size, out, c->size), CODEC, p->at, "cell does not decode to its length");
+    ATLAS_REQUIRE(atlas_codec_decode(zstd, p->codec, p->dict, body, size, out, c->size), CODEC, p->at, "cell does not decode to its length");
     return ATLAS_OK;
 }

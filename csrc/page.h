@@ -46,20 +46,41 @@ typedef struct { /* a page's raw form, or that of a CELLS page */
 } content;
 
 /* Reads and checks the entry of leaf in the block at chunk (chunk_bytes long, at in the file). */
-int page_read(const atlas_shard *shard, const atlas_leaf *leaf, const uint8_t *chunk, uint64_t chunk_bytes, uint32_t rows, uint32_t max_page, page *out, atlas_error *error);
+int atlas_page_read(
+    const atlas_shard *shard,
+    const atlas_leaf *leaf,
+    const uint8_t *chunk,
+    uint64_t chunk_bytes,
+    uint32_t rows,
+    uint32_t max_page,
+    page *out,
+    atlas_error *error);
 /* Opens the raw form at bytes. */
-int content_open(const page *p, const atlas_leaf *leaf, const uint8_t *bytes, uint64_t size, content *out, atlas_error *error);
+int atlas_content_open(
+    const page *p,
+    const atlas_leaf *leaf,
+    const uint8_t *bytes,
+    uint64_t size,
+    content *out,
+    atlas_error *error);
 
 static inline bool content_null(const content *c, uint32_t i) { return c->validity != NULL && !bit_at(c->validity, i); }
 
-static inline bool page_whole_codec(const page *p) { return p->codec != ATLAS_CODEC_NONE && (p->flags & ATLAS_PAGE_CELLS) == 0; }
+static inline bool page_whole_codec(const page *p) {
+    return p->codec != ATLAS_CODEC_NONE && (p->flags & ATLAS_PAGE_CELLS) == 0;
+}
 
 /* Value i of a fixed leaf that is not null, in place; not for NARROW. */
-int content_fixed(const content *c, uint32_t i, const uint8_t **value, atlas_error *error);
+int atlas_content_fixed(const content *c, uint32_t i, const uint8_t **value, atlas_error *error);
 /* Value (or cell) i of a variable leaf that is not null. */
-int content_variable(const content *c, uint32_t i, const uint8_t **value, uint64_t *size, atlas_error *error);
+int atlas_content_variable(
+    const content *c,
+    uint32_t i,
+    const uint8_t **value,
+    uint64_t *size,
+    atlas_error *error);
 /* Widens value i of a NARROW page into out. */
-void content_narrow(const content *c, uint32_t i, uint8_t *out);
+void atlas_content_narrow(const content *c, uint32_t i, uint8_t *out);
 enum { CELL_RAW, CELL_BLOCK, CELL_FRAME };
 enum { CELL_BLOCK_HEAD = 2, CELL_RAW_HEAD = 3, CELL_FRAME_HEAD = 7 };
 
@@ -70,9 +91,20 @@ typedef struct { /* a cell taken apart, FORMAT.md section 9 */
     int form;
 } cell;
 
-int cell_open(const page *p, const uint8_t *bytes, uint64_t size, cell *out, atlas_error *error);
+int atlas_cell_open(
+    const page *p,
+    const uint8_t *bytes,
+    uint64_t size,
+    cell *out,
+    atlas_error *error);
 /* Decodes a cell that is not CELL_RAW into out, c->size bytes long; temp holds c->body_bytes + CELL_ROOM. */
 #define CELL_ROOM 16u
-int cell_decode(void *zstd, const page *p, const cell *c, uint8_t *temp, uint8_t *out, atlas_error *error);
+int atlas_cell_decode(
+    void *zstd,
+    const page *p,
+    const cell *c,
+    uint8_t *temp,
+    uint8_t *out,
+    atlas_error *error);
 
 #endif

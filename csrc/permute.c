@@ -52,7 +52,13 @@ static void shuffle(uint16_t *table, uint64_t n, uint64_t key) {
     }
 }
 
-void atlas_permutation_init(atlas_permutation *p, uint64_t n, const uint64_t *words, size_t count, uint16_t *table) {
+void atlas_permutation_init(
+    atlas_permutation *p,
+    uint64_t n,
+    const uint64_t *words,
+    size_t count,
+    uint16_t *table
+) {
     uint64_t key = atlas_key(words, count);
     memset(p, 0, sizeof *p);
     p->n = n;
@@ -281,7 +287,13 @@ static int64_t row_in_lane(atlas_windows *o, int64_t lane, int64_t offset) {
     return row + window->shifts[last_not_above(window->begins, window->chunks, row)];
 }
 
-void atlas_windows_take(atlas_windows *o, int64_t start, size_t count, int64_t step, int64_t *out) {
+void atlas_windows_take(
+    atlas_windows *o,
+    int64_t start,
+    size_t count,
+    int64_t step,
+    int64_t *out
+) {
     int64_t turn = 0; /* positions rise, and so do turns */
     for (size_t i = 0; i < count; i++) {
         int64_t position = start + (int64_t)i * step;
@@ -298,7 +310,13 @@ void atlas_windows_take(atlas_windows *o, int64_t start, size_t count, int64_t s
 
 /* --- mixes -------------------------------------------------------------- */
 
-void atlas_mix_take(atlas_mix *m, uint64_t start, size_t count, int64_t *datasets, int64_t *positions) {
+void atlas_mix_take(
+    atlas_mix *m,
+    uint64_t start,
+    size_t count,
+    int64_t *datasets,
+    int64_t *positions
+) {
     uint64_t total = (uint64_t)m->ends[m->count - 1];
     for (size_t i = 0; i < count; i++) {
         uint64_t block = (start + i) / total, place = (start + i) % total;

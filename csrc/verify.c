@@ -4,7 +4,13 @@
 #include "frame.h"
 #include "read.h"
 
-static int offsets_check(const content *c, const uint8_t *offsets, uint64_t count, bool is_short, atlas_error *error) {
+static int offsets_check(
+    const content *c,
+    const uint8_t *offsets,
+    uint64_t count,
+    bool is_short,
+    atlas_error *error
+) {
     uint32_t last = 0;
     for (uint64_t i = 0; i <= count; i++) {
         const uint32_t offset = is_short ? load_u16(offsets + 2 * i) : load_u32(offsets + 4 * i);
@@ -48,14 +54,22 @@ static int null_check(const content *c, uint32_t i, atlas_error *error) {
     if (c->layout == ATLAS_VAR) {
         const uint8_t *value;
         uint64_t size;
-        ATLAS_TRY(content_variable(c, i, &value, &size, error));
+        ATLAS_TRY(atlas_content_variable(c, i, &value, &size, error));
         zero = size == 0;
     }
     ATLAS_REQUIRE(zero, CORRUPT, c->at, "a null is not stored as zero");
     return ATLAS_OK;
 }
 
-static int digest_fixed(const content *c, uint32_t leaf, uint32_t rows, bool nullable, uint8_t *temp, atlas_digest *digest, atlas_error *error) {
+static int digest_fixed(
+    const content *c,
+    uint32_t leaf,
+    uint32_t rows,
+    bool nullable,
+    uint8_t *temp,
+    atlas_digest *digest,
+    atlas_error *error
+) {
     const bool plain = c->layout == ATLAS_FIXED;
     if (plain) atlas_digest_values(digest, leaf, c->values, (size_t)rows * c->width);
     if (plain && !nullable) return ATLAS_OK;
@@ -67,15 +81,25 @@ static int digest_fixed(const content *c, uint32_t leaf, uint32_t rows, bool nul
         if (null) ATLAS_TRY(null_check(c, i, error));
         if (plain) continue;
         if (null) memset(temp, 0, c->width);
-        else if (c->layout == ATLAS_NARROW) content_narrow(c, i, temp);
-        else ATLAS_TRY(content_fixed(c, i, &value, error));
+        else if (c->layout == ATLAS_NARROW) atlas_content_narrow(c, i, temp);
+        else ATLAS_TRY(atlas_content_fixed(c, i, &value, error));
         atlas_digest_values(digest, leaf, value, c->width);
     }
     return ATLAS_OK;
 }
 
-static int digest_variable(atlas_reader *reader, const page *p, const content *c, uint32_t leaf, uint32_t rows, uint8_t *temp, atlas_digest *digest, uint64_t *sum, atlas_error *error) {
-    const bool cells = (p->flags & ATLAS_PAGE_CELLS) != 0;
+static int digest_variable(
+    atlas_reader *reader,
+    const page *p,
+    const content *c,
+    uint32_t leaf,
+    uint32_t rows,
+    uint8_t *temp,
+    atlas_digest *digest,
+    uint64_t *sum,
+    atlas_error *error
+) {
+    const bool per_value = (p->flags & ATLAS_PAGE_CELLS) != 0;
     for (uint32_t i = 0; i < rows; i++) {
         uint32_t length = UINT32_MAX;
         const uint8_t *value = temp;
@@ -85,15 +109,15 @@ static int digest_variable(atlas_reader *reader, const page *p, const content *c
             atlas_digest_lengths(digest, leaf, &length, 4);
             continue;
         }
-        ATLAS_TRY(content_variable(c, i, &value, &size, error));
+        ATLAS_TRY(atlas_content_variable(c, i, &value, &size, error));
         cell one = {value, size, size, CELL_RAW};
-        if (cells) ATLAS_TRY(cell_open(p, value, size, &one, error));
+        if (per_value) ATLAS_TRY(atlas_cell_open(p, value, size, &one, error));
         value = one.body;
         *sum += one.size; /* before decoding: a page can make no more than it may */
         ATLAS_REQUIRE(*sum <= ATLAS_MAX_PAGE, LIMIT, p->at, "page: its values are more than 2^30 bytes");
-        ATLAS_REQUIRE(!cells || *sum <= p->raw, CORRUPT, p->at, "page.raw of CELLS is not the sum of the values");
+        ATLAS_REQUIRE(!per_value || *sum <= p->raw, CORRUPT, p->at, "page.raw of CELLS is not the sum of the values");
         if (one.form != CELL_RAW) {
-            ATLAS_TRY(cell_decode(reader->zstd, p, &one, temp + one.size, temp, error));
+            ATLAS_TRY(atlas_cell_decode(reader->zstd, p, &one, temp + one.size, temp, error));
             value = temp;
         }
         size = one.size;
@@ -110,27 +134,41 @@ static uint64_t page_room(const page *p, const atlas_leaf *leaf) {
 }
 
 /* Hash, entry and padding of a page that begins after end; grows reader->need to what its values take. */
-static int page_outside(atlas_reader *reader, const atlas_shard *shard, const atlas_leaf *leaf, uint32_t block, uint64_t *end, atlas_error *error) {
+static int page_outside(
+    atlas_reader *reader,
+    const atlas_shard *shard,
+    const atlas_leaf *leaf,
+    uint32_t block,
+    uint64_t *end,
+    atlas_error *error
+) {
     page p;
-    ATLAS_TRY(page_find(reader, shard, leaf, block, &p, error));
+    ATLAS_TRY(atlas_page_find(reader, shard, leaf, block, &p, error));
     ATLAS_REQUIRE(p.at >= *end && all_zero(shard->base + *end, p.at - *end), CORRUPT, *end, "padding before a page is not zero");
     *end = p.at + p.stored_bytes;
     if (page_room(&p, leaf) > reader->need) reader->need = page_room(&p, leaf);
     return ATLAS_OK;
 }
 
-static int page_inside(atlas_reader *reader, const atlas_shard *shard, uint32_t l, uint32_t block, atlas_digest *digest, atlas_error *error) {
+static int page_inside(
+    atlas_reader *reader,
+    const atlas_shard *shard,
+    uint32_t l,
+    uint32_t block,
+    atlas_digest *digest,
+    atlas_error *error
+) {
     const atlas_leaf *leaf = &shard->leaves[l];
     page p;
     content c;
-    ATLAS_TRY(page_find(reader, shard, leaf, block, &p, error));
+    ATLAS_TRY(atlas_page_find(reader, shard, leaf, block, &p, error));
     const bool whole = page_whole_codec(&p);
     const uint64_t form = whole ? p.raw : 0;
     reader->need = page_room(&p, leaf);
     ATLAS_REQUIRE(reader->need <= reader->arena_bytes, MEMORY, p.at, "arena is too small");
-    if (whole) ATLAS_TRY(page_decode(reader, &p, reader->arena, error));
+    if (whole) ATLAS_TRY(atlas_page_decode(reader, &p, reader->arena, error));
     uint8_t *temp = reader->arena + pad_to(form, 64);
-    ATLAS_TRY(content_open(&p, leaf, whole ? reader->arena : p.stored, whole ? p.raw : p.stored_bytes, &c, error));
+    ATLAS_TRY(atlas_content_open(&p, leaf, whole ? reader->arena : p.stored, whole ? p.raw : p.stored_bytes, &c, error));
     ATLAS_TRY(content_check(&p, &c, error));
     const uint32_t rows = p.rows;
     if (leaf->kind == ATLAS_KIND_FIXED) return digest_fixed(&c, l, rows, (leaf->flags & ATLAS_LEAF_NULLABLE) != 0, temp, digest, error);
@@ -143,7 +181,15 @@ static int page_inside(atlas_reader *reader, const atlas_shard *shard, uint32_t 
 
 /* What is known of the block from earlier is forgotten, so that everything is hashed once, whatever reader->verify says. First
  * what takes no room, so that a caller may bring more and call again. */
-static int block_pages(atlas_reader *reader, atlas_shard *shard, uint32_t group, uint64_t first, uint64_t offset, atlas_digest *digest, atlas_error *error) {
+static int block_pages(
+    atlas_reader *reader,
+    atlas_shard *shard,
+    uint32_t group,
+    uint64_t first,
+    uint64_t offset,
+    atlas_digest *digest,
+    atlas_error *error
+) {
     uint64_t end = 0, block = 0;
     reader->need = 0;
     for (uint32_t l = 0; l < shard->leaf_count; l++) {
@@ -165,7 +211,14 @@ static int block_pages(atlas_reader *reader, atlas_shard *shard, uint32_t group,
     return ATLAS_OK;
 }
 
-static int block_verify(atlas_reader *reader, atlas_shard *shard, uint64_t offset, const atlas_chunk *chunk, atlas_digest *digest, atlas_error *error) {
+static int block_verify(
+    atlas_reader *reader,
+    atlas_shard *shard,
+    uint64_t offset,
+    const atlas_chunk *chunk,
+    atlas_digest *digest,
+    atlas_error *error
+) {
     const uint8_t *p = shard->base + offset;
     ATLAS_REQUIRE(chunk->head_bytes >= ATLAS_BLOCK_HEAD, CORRUPT, offset + ATLAS_CHUNK_HEAD_BYTES, "DATA chunk is too short");
     const uint16_t group = load_u16(p + ATLAS_BLOCK_GROUP);
@@ -178,7 +231,16 @@ static int block_verify(atlas_reader *reader, atlas_shard *shard, uint64_t offse
     return status;
 }
 
-int atlas_verify_chunk(atlas_reader *reader, atlas_shard *shard, uint64_t offset, atlas_digest *digest, uint32_t *blocks, uint32_t *dicts, uint64_t *next, atlas_error *error) {
+int atlas_verify_chunk(
+    atlas_reader *reader,
+    atlas_shard *shard,
+    uint64_t offset,
+    atlas_digest *digest,
+    uint32_t *blocks,
+    uint32_t *dicts,
+    uint64_t *next,
+    atlas_error *error
+) {
     atlas_chunk chunk;
     ATLAS_REQUIRE(offset < shard->footer_offset, ARG, offset, "no chunk there");
     ATLAS_TRY(atlas_chunk_check(shard->base, shard->footer_offset, offset, shard->nonce, &chunk, error));
@@ -207,7 +269,13 @@ int atlas_verify_chunk(atlas_reader *reader, atlas_shard *shard, uint64_t offset
     return ATLAS_OK;
 }
 
-int atlas_verify_rest(const atlas_shard *shard, const atlas_digest *digest, uint32_t blocks, uint32_t dicts, atlas_error *error) {
+int atlas_verify_rest(
+    const atlas_shard *shard,
+    const atlas_digest *digest,
+    uint32_t blocks,
+    uint32_t dicts,
+    atlas_error *error
+) {
     const uint64_t at = (uint64_t)(shard->footer - shard->base);
     atlas_chunk chunk;
     ATLAS_TRY(atlas_header_check(shard->base, shard->bytes, error));

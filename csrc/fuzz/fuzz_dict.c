@@ -13,22 +13,22 @@ static void decode_any(const atlas_dict *dict, const uint8_t *data, size_t size)
     uint64_t content = 0;
     for (int codec = ATLAS_CODEC_LZ4; codec <= ATLAS_CODEC_ZSTD; codec++) {
         size_t raw = size > 2 ? (size_t)(data[0] | data[1] << 8) % 4096 : 0;
-        if (codec == ATLAS_CODEC_ZSTD && size > ZSTD_MAGIC_BYTES && frame_content_size(data + 4, size - 4, &content) && content < MOST_PAGE) raw = (size_t)content;
+        if (codec == ATLAS_CODEC_ZSTD && size > ZSTD_MAGIC_BYTES && atlas_frame_content_size(data + 4, size - 4, &content) && content < MOST_PAGE) raw = (size_t)content;
         uint8_t *out = malloc(raw + (raw == 0));
         MUST(out != NULL);
-        (void)codec_decode(zstd, codec, dict, data, size, out, raw);
+        (void)atlas_codec_decode(zstd, codec, dict, data, size, out, raw);
         free(out);
     }
     static void *encoder;
-    if (encoder == NULL) encoder = codec_encoder_open();
+    if (encoder == NULL) encoder = atlas_codec_encoder_open();
     uint8_t *packed = malloc(size + 512), *back = malloc(size + 1);
     MUST(encoder != NULL && packed != NULL && back != NULL);
-    const size_t got = codec_encode(encoder, ATLAS_CODEC_ZSTD, dict, 1, data, size, packed, size + 512);
+    const size_t got = atlas_codec_encode(encoder, ATLAS_CODEC_ZSTD, dict, 1, data, size, packed, size + 512);
     if (got != 0) {
-        MUST(codec_decode(zstd, ATLAS_CODEC_ZSTD, dict, packed, got, back, size));
+        MUST(atlas_codec_decode(zstd, ATLAS_CODEC_ZSTD, dict, packed, got, back, size));
         MUST(memcmp(back, data, size) == 0);
-        MUST(!codec_decode(zstd, ATLAS_CODEC_ZSTD, dict, packed, got - 1, back, size));
-        if (size != 0) MUST(!codec_decode(zstd, ATLAS_CODEC_ZSTD, dict, packed, got, back, size - 1));
+        MUST(!atlas_codec_decode(zstd, ATLAS_CODEC_ZSTD, dict, packed, got - 1, back, size));
+        if (size != 0) MUST(!atlas_codec_decode(zstd, ATLAS_CODEC_ZSTD, dict, packed, got, back, size - 1));
     }
     free(packed);
     free(back);

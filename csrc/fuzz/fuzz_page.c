@@ -12,19 +12,19 @@ static void read_value(void *zstd, const page *p, const content *c, uint32_t i, 
     if (c->layout == ATLAS_NARROW) {
         uint8_t *out = malloc(c->width + 1u);
         MUST(out != NULL);
-        content_narrow(c, i, out);
+        atlas_content_narrow(c, i, out);
         free(out);
         return;
     }
-    const int status = c->kind == ATLAS_KIND_FIXED ? content_fixed(c, i, &value, &error) : content_variable(c, i, &value, &length, &error);
+    const int status = c->kind == ATLAS_KIND_FIXED ? atlas_content_fixed(c, i, &value, &error) : atlas_content_variable(c, i, &value, &length, &error);
     if (status != ATLAS_OK) return;
     MUST(value >= bytes && (uint64_t)(value - bytes) <= size && length <= size - (uint64_t)(value - bytes));
     if ((p->flags & ATLAS_PAGE_CELLS) == 0) return;
     cell one;
-    if (cell_open(p, value, length, &one, &error) != ATLAS_OK || one.form == CELL_RAW) return;
+    if (atlas_cell_open(p, value, length, &one, &error) != ATLAS_OK || one.form == CELL_RAW) return;
     uint8_t *out = malloc(one.size), *temp = malloc(one.body_bytes + CELL_ROOM);
     MUST(out != NULL && temp != NULL);
-    (void)cell_decode(zstd, p, &one, temp, out, &error);
+    (void)atlas_cell_decode(zstd, p, &one, temp, out, &error);
     free(out);
     free(temp);
 }
@@ -61,9 +61,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const atlas_shard shard = {.base = chunk, .bytes = 128 + stored, .dicts = dicts, .dictionary_count = 0};
     page p;
     content c;
-    if (page_read(&shard, &leaf, chunk, 128 + stored, rows, MOST_PAGE, &p, &error) == ATLAS_OK) {
+    if (atlas_page_read(&shard, &leaf, chunk, 128 + stored, rows, MOST_PAGE, &p, &error) == ATLAS_OK) {
         MUST((uint64_t)(p.stored - chunk) + p.stored_bytes <= 128 + stored);
-        if (content_open(&p, &leaf, bytes, stored, &c, &error) == ATLAS_OK) {
+        if (atlas_content_open(&p, &leaf, bytes, stored, &c, &error) == ATLAS_OK) {
             for (uint32_t i = 0; i < rows; i += i < 64 ? 1 : rows / 16 + 1) read_value(zstd, &p, &c, i, bytes, stored);
             read_value(zstd, &p, &c, rows - 1, bytes, stored);
         }

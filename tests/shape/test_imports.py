@@ -23,7 +23,7 @@ LEVELS = (
     ("errors", "forks", "progress", "_core.c"),
     ("_core.base", "_core.order", "_tar"),
     ("schema", "store"),
-    ("_core.nodes",),
+    ("_core.nodes", "_core.records"),
     ("_core.read", "_core.write"),
     ("_core",),  # the package, which has the names of all of them
     ("shard",),

@@ -109,6 +109,7 @@ def test_stub_names_what_the_module_has(module: ModuleType) -> None:
             continue
         said = {item.name for item in node.body if isinstance(item, ast.FunctionDef)}
         said |= {item.target.id for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)}
+        said |= {target.id for item in node.body if isinstance(item, ast.Assign) for target in item.targets if isinstance(target, ast.Name)}
         public = {member for member in vars(getattr(module, name)) if not member.startswith("_")}
         assert {member for member in said if not member.startswith("_")} == public, name
 

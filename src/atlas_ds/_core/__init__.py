@@ -1,15 +1,29 @@
-"""The binding of the C core: base and order, which any part of this package may import; nodes, read and write, which know the schema.
+"""The binding of the C core: base and order, which any part of this package may import; nodes, read
+and write, which know the schema.
 
-    base    errors, hashes, files in memory, dictionaries
+    base    errors, codes and limits, hashes, files in memory, dictionaries
     order   permutations, windows, mixes
     nodes   a schema compiled to what an example is made of
     read    shards, examples, batches, rows
     write   columns, blocks, digest, chunks
+    records named tuples for what crosses the border; they are imported from there
 
 What lies below schema imports a module of these by name, and not this package's names.
 """
 
-from atlas_ds._core.base import Dictionary, Mapping, hash64, hash128, train_dictionary
+from atlas_ds._core.base import (
+    Codec,
+    Dictionary,
+    Layout,
+    LeafFlags,
+    LeafKind,
+    Mapping,
+    PageFlags,
+    Verify,
+    hash64,
+    hash128,
+    train_dictionary,
+)
 from atlas_ds._core.nodes import Node, Projection, Slice
 from atlas_ds._core.order import MixOrder, Permutation, Windows, order_key
 from atlas_ds._core.read import Batch, Context, Rows, Shard, ShardSet, block_rows, check_block, good_chunks
@@ -20,6 +34,7 @@ from atlas_ds._core.write import (
     Encoder,
     PageSpecs,
     RowBuilder,
+    RowState,
     encode_all,
     footer_bytes,
     header_bytes,
@@ -32,22 +47,29 @@ from atlas_ds._core.write import (
 __all__ = [
     "Batch",
     "Block",
+    "Codec",
     "Column",
     "Context",
     "Dictionary",
     "Digest",
     "Encoder",
+    "Layout",
+    "LeafFlags",
+    "LeafKind",
     "Mapping",
     "MixOrder",
     "Node",
+    "PageFlags",
     "PageSpecs",
     "Permutation",
     "Projection",
     "RowBuilder",
+    "RowState",
     "Rows",
     "Shard",
     "ShardSet",
     "Slice",
+    "Verify",
     "Windows",
     "block_rows",
     "check_block",

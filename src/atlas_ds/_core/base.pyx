@@ -1,7 +1,10 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True, freethreading_compatible=True
-"""What every part of the binding stands on: the one function that raises the core's errors, hashes, files in memory, dictionaries.
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+# cython: cdivision=True, freethreading_compatible=True
+"""What every part of the binding stands on: the one function that raises the core's errors, codes
+and limits of the format, hashes, files in memory, dictionaries.
 
-It may import errors, text, progress and forks of this package, nothing else: schema and store may import it.
+It may import errors, text, progress and forks of this package, nothing else: schema and store may
+import it.
 """
 cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
@@ -12,6 +15,7 @@ from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, mmap, munmap
 from atlas_ds._core.c cimport *
 
 import os
+from enum import IntEnum, IntFlag
 
 from atlas_ds import errors
 
@@ -34,6 +38,67 @@ cdef int check(atlas_error *error, object where) except -1:
     raise _CLASSES[error.status](f"{where}: {why} (byte {error.at})")
 
 
+# --- codes and limits of the format, from csrc/layout.h --------------------------
+
+class LeafKind(IntEnum):
+    """Whether the values of a leaf have one width."""
+
+    FIXED = ATLAS_KIND_FIXED
+    VARIABLE = ATLAS_KIND_VARIABLE
+
+
+class LeafFlags(IntFlag):
+    """NULLABLE: values may be null. PAGE_CODED: pages are compressed as a whole."""
+
+    NULLABLE = ATLAS_LEAF_NULLABLE
+    PAGE_CODED = ATLAS_LEAF_PAGE_CODED
+
+
+class Layout(IntEnum):
+    """How the values of a page lie."""
+
+    FIXED = ATLAS_FIXED
+    VAR = ATLAS_VAR
+    CONST = ATLAS_CONST
+    NARROW = ATLAS_NARROW
+    ENUM = ATLAS_ENUM
+
+
+class Codec(IntEnum):
+    """How bytes are compressed."""
+
+    NONE = ATLAS_CODEC_NONE
+    LZ4 = ATLAS_CODEC_LZ4
+    ZSTD = ATLAS_CODEC_ZSTD
+
+
+class PageFlags(IntFlag):
+    """What a page has. CELLS: its values are compressed one by one."""
+
+    VALIDITY = ATLAS_PAGE_VALIDITY
+    CELLS = ATLAS_PAGE_CELLS
+    SHORT = ATLAS_PAGE_SHORT
+
+
+class Verify(IntEnum):
+    """When a reader checks hashes."""
+
+    FIRST = ATLAS_VERIFY_FIRST
+    ALWAYS = ATLAS_VERIFY_ALWAYS
+    NEVER = ATLAS_VERIFY_NEVER
+
+
+HEADER_BYTES = int(ATLAS_HEADER_SIZE)
+TRAILER_BYTES = int(ATLAS_TRAILER_SIZE)
+MAX_BLOCK_ROWS = int(ATLAS_MAX_ROWS)
+MAX_BLOCK_BYTES = int(ATLAS_MAX_PAGE)  # of all pages of a block
+MAX_LEAVES = int(ATLAS_MAX_LEAVES)
+MAX_GROUPS = int(ATLAS_MAX_GROUPS)
+MAX_DICTIONARIES = int(ATLAS_MAX_DICTIONARIES)
+MAX_FOOTER_BYTES = int(ATLAS_MAX_FOOTER)
+
+# --- hashes -----------------------------------------------------------------------
+
 def hash64(const uint8_t[::1] data, uint64_t seed=0):
     """XXH3-64 with a seed."""
     return atlas_hash64(&data[0] if data.shape[0] else NULL, data.shape[0], seed)
@@ -48,8 +113,9 @@ def hash128(const uint8_t[::1] data):
 
 @cython.final
 cdef class Mapping:
-    """The first `size` bytes of the file that is open at fd, in memory and read-only. It needs the descriptor only while it is made (Python's own
-    mmap keeps a copy of it), and lives on where the file loses its name. OSError, without a path: the system refused."""
+    """The first `size` bytes of the file that is open at fd, in memory and read-only. It needs the
+    descriptor only while it is made (Python's own mmap keeps a copy of it), and lives on where the
+    file loses its name. OSError, without a path: the system refused."""
     cdef void *base
     cdef Py_ssize_t size
     cdef object __weakref__
@@ -96,7 +162,8 @@ cdef class Dictionary:
 
 
 def train_dictionary(const uint8_t[::1] samples, const size_t[::1] sizes, size_t capacity):
-    """A dictionary of at most capacity bytes for samples that lie one after another; b"" if they share too little."""
+    """A dictionary of at most capacity bytes for samples that lie one after another; b"" if they
+    share too little."""
     cdef atlas_error error
     cdef size_t size = 0
     cdef bytearray out = bytearray(capacity)

@@ -5,9 +5,10 @@ cdef extern from *:
     #if defined(__GLIBC__)
     #include <malloc.h>
     #endif
-    /* Lets the C library keep freed memory. Out of the box it gives the top of the heap back whenever 128 KiB of it are free, so that a
-     * loop over batches of large values gets each page anew from the kernel: 6 times slower. Freeing one block of nearly 32 MiB raises
-     * that threshold, as any program that uses such arrays has done; the block is never touched. */
+    /* Lets the C library keep freed memory. Out of the box it gives the top of the heap back whenever
+     * 128 KiB of it are free, so that a loop over batches of large values gets each page anew from the
+     * kernel: 6 times slower. Freeing one block of nearly 32 MiB raises that threshold, as any program
+     * that uses such arrays has done; the block is never touched. */
     static void keep_freed_memory(void) {
     #if defined(__GLIBC__)
         static int done;
@@ -31,16 +32,17 @@ cdef void copy_views(char **to, const atlas_view *views, size_t count) noexcept 
 
 @cython.final
 cdef class Batch:
-    """One batch being read: first all fixed leaves in one call, then all variable leaves in one call."""
+    """One batch being read: first all fixed leaves in one call, then all variable leaves in one
+    call."""
     cdef ShardSet shard_set
     cdef Projection projection
     cdef cnp.ndarray rows
     cdef size_t count
     cdef object out
     cdef bint alone
-    cdef list arrays      # of each slot: the gathered array of a fixed leaf, else None
-    cdef list nulls       # of each slot: uint8 array, else None
-    cdef list place       # of each slot: its run in the views of variable leaves
+    cdef list arrays      # of each leaf: the gathered array of a fixed leaf, else None
+    cdef list nulls       # of each leaf: uint8 array, else None
+    cdef list place       # of each leaf: its run in the views of variable leaves
     cdef Context context
 
     def __cinit__(self, ShardSet shard_set, Projection projection, cnp.ndarray rows, out, bint alone):
@@ -55,7 +57,7 @@ cdef class Batch:
         self.place = [-1] * projection.leaf_count
 
     def read(self):
-        cdef Context context = self.shard_set.take()
+        cdef Context context = self.shard_set.acquire()
         self.context = context
         try:
             order = self.shard_set.order_of(self.rows)
@@ -65,7 +67,7 @@ cdef class Batch:
             return self.whole(self.projection.root)
         finally:
             context.trim()
-            self.shard_set.give(context)
+            self.shard_set.release(context)
 
     cdef int allocate(self, list nodes, str prefix) except -1:
         cdef Node node
@@ -74,14 +76,14 @@ cdef class Batch:
         for node in nodes:
             path = prefix + node.name if self.out is not None else ""
             if node.kind == K_STRUCT:
-                if node.slot >= 0:
-                    self.arrays[node.slot] = np.empty(self.count, np.bool_)
+                if node.first_leaf >= 0:
+                    self.arrays[node.first_leaf] = np.empty(self.count, np.bool_)
                 self.allocate(node.children, path + ".")
                 continue
             if node.kind == K_TENSOR and node.ndim > 1:
-                self.arrays[node.slot + 1] = np.empty((self.count, node.ndim), np.uint32)
+                self.arrays[node.first_leaf + 1] = np.empty((self.count, node.ndim), np.uint32)
                 if node.nullable:
-                    self.nulls[node.slot + 1] = np.empty(self.count, np.uint8)
+                    self.nulls[node.first_leaf + 1] = np.empty(self.count, np.uint8)
             if node.kind >= K_STR and node.kind != K_ARRAY:
                 continue
             shape[0] = self.count
@@ -89,11 +91,12 @@ cdef class Batch:
                 shape[i + 1] = node.shape[i]
             given = self.out.get(path) if self.out is not None else None
             if given is not None:
-                self.arrays[node.slot] = check_out(given, path, tuple([shape[i] for i in range(node.ndim + 1)]), node)
+                self.arrays[node.first_leaf] = check_out(
+                    given, path, tuple([shape[i] for i in range(node.ndim + 1)]), node)
             else:
-                self.arrays[node.slot] = new_array(node.ndim + 1, shape, node.typenum)
+                self.arrays[node.first_leaf] = new_array(node.ndim + 1, shape, node.typenum)
             if node.nullable:
-                self.nulls[node.slot] = np.empty(self.count, np.uint8)
+                self.nulls[node.first_leaf] = np.empty(self.count, np.uint8)
         return 0
 
     cdef int gather(self, const int64_t *order) except -1:
@@ -116,7 +119,9 @@ cdef class Batch:
                 columns[used].leaf = self.projection.leaves[l]
                 columns[used].out = <uint8_t *>cnp.PyArray_DATA(target)
                 columns[used].stride = <uint64_t>(cnp.PyArray_NBYTES(target)) // self.count if self.count else 0
-                columns[used].nulls = <uint8_t *>cnp.PyArray_DATA(<cnp.ndarray>self.nulls[l]) if self.nulls[l] is not None else NULL
+                columns[used].nulls = NULL
+                if self.nulls[l] is not None:
+                    columns[used].nulls = <uint8_t *>cnp.PyArray_DATA(<cnp.ndarray>self.nulls[l])
                 used += 1
             if used == 0 or self.count == 0:
                 return 0
@@ -124,8 +129,9 @@ cdef class Batch:
             while True:
                 self.context.c.used = 0
                 with nogil:
-                    status = atlas_gather(&self.context.c, &self.shard_set.c, rows, self.count, order, columns, used, &error)
-                if self.shard_set.settled(self.context, status, &error):
+                    status = atlas_gather(
+                        &self.context.c, &self.shard_set.c, rows, self.count, order, columns, used, &error)
+                if self.shard_set.succeeded(self.context, status, &error):
                     return 0
         finally:
             if columns != stack:
@@ -134,6 +140,7 @@ cdef class Batch:
     cdef int views(self, const int64_t *order) except -1:
         cdef int l
         cdef size_t used = 0
+        cdef const int64_t *rows
         cdef uint32_t *wanted = <uint32_t *>PyMem_RawMalloc(4 * self.projection.leaf_count + 4)
         if wanted == NULL:
             raise MemoryError
@@ -144,7 +151,8 @@ cdef class Batch:
                     wanted[used] = self.projection.leaves[l]
                     used += 1
             if used and self.count:
-                self.shard_set.read_views(self.context, wanted, used, <const int64_t *>cnp.PyArray_DATA(self.rows), self.count, order, self.alone)
+                rows = <const int64_t *>cnp.PyArray_DATA(self.rows)
+                self.shard_set.read_views(self.context, wanted, used, rows, self.count, order, self.alone)
         finally:
             PyMem_RawFree(wanted)
         return 0
@@ -155,8 +163,8 @@ cdef class Batch:
         cdef size_t k = self.shard_set.locate(row)
         return damaged_value(cause, self.shard_set.where(k), row - self.shard_set.c.starts[k])
 
-    cdef atlas_view *run(self, int slot):
-        return self.context.views + <size_t>self.place[slot] * self.count
+    cdef atlas_view *run(self, int leaf):
+        return self.context.views + <size_t>self.place[leaf] * self.count
 
     cdef object whole(self, Node node):
         cdef Node child
@@ -177,17 +185,17 @@ cdef class Batch:
         cdef list out
         if node.kind == K_STRUCT:
             columns = self.whole(node)
-            if node.slot >= 0:
-                return _values.present(columns, self.arrays[node.slot])
+            if node.first_leaf >= 0:
+                return _values.present(columns, self.arrays[node.first_leaf])
             return columns
         if node.kind < K_STR or node.kind == K_ARRAY:
-            array = self.arrays[node.slot]
+            array = self.arrays[node.first_leaf]
             if node.bfloat16:
                 array = widen_bfloat16(array)
             if node.nullable:
-                return _values.masked(array, self.nulls[node.slot])
+                return _values.masked(array, self.nulls[node.first_leaf])
             return array
-        views = self.run(node.slot)
+        views = self.run(node.first_leaf)
         if node.kind == K_TENSOR:
             return self.ragged(node, views)
         out = self.copies(views) if node.kind == K_BYTES or node.kind == K_MEDIA else [None] * self.count
@@ -197,7 +205,10 @@ cdef class Batch:
         try:
             while i < self.count:
                 if views[i].data != NULL:
-                    out[i] = text_from(views[i].data, views[i].size) if node.kind == K_STR else self.variable(node, views, i, out[i])
+                    if node.kind == K_STR:
+                        out[i] = text_from(views[i].data, views[i].size)
+                    else:
+                        out[i] = self.variable(node, views, i, out[i])
                 i += 1
         except (UnicodeDecodeError, errors.CorruptError) as cause:
             raise self.damage(cause, i) from cause
@@ -233,10 +244,12 @@ cdef class Batch:
         cdef atlas_view *kind
         if node.kind == K_OBJECT:
             # nothing stands where the struct around it is absent
-            return _values.unpack(PyBytes_FromStringAndSize(<const char *>views[i].data, views[i].size)) if views[i].size else None
+            if views[i].size == 0:
+                return None
+            return _values.unpack(PyBytes_FromStringAndSize(<const char *>views[i].data, views[i].size))
         if node.media_type is not None:
             return _values.Media(data, node.media_type)
-        kind = self.run(node.slot + 1)
+        kind = self.run(node.first_leaf + 1)
         return _values.Media(data, text_from(kind[i].data, kind[i].size))
 
     cdef object ragged(self, Node node, atlas_view *views):
@@ -248,7 +261,8 @@ cdef class Batch:
         for i in range(self.count):
             o[i] = total // node.item
             if views[i].size % node.item:
-                raise self.damage(errors.CorruptError(f"column {node.name!r}: the bytes of a tensor are no multiple of its item"), i)
+                cause = errors.CorruptError(f"column {node.name!r}: the bytes of a tensor are no multiple of its item")
+                raise self.damage(cause, i)
             total += views[i].size
         o[self.count] = total // node.item
         values = np.empty(total // node.item, node.dtype)
@@ -258,15 +272,22 @@ cdef class Batch:
             p += views[i].size
         shapes = None
         if node.ndim > 1 or node.ndim == 0:
-            shapes = self.arrays[node.slot + 1] if node.ndim else [()] * self.count
+            shapes = self.arrays[node.first_leaf + 1] if node.ndim else [()] * self.count
         elif node.ndim < 0:
-            kind = self.run(node.slot + 1)
-            shapes = [tuple(np.frombuffer(PyBytes_FromStringAndSize(<char *>kind[i].data, kind[i].size), np.uint32).tolist()) for i in range(self.count)]
+            kind = self.run(node.first_leaf + 1)
+            shapes = []
+            for i in range(self.count):
+                lengths = PyBytes_FromStringAndSize(<char *>kind[i].data, kind[i].size)
+                shapes.append(tuple(np.frombuffer(lengths, np.uint32).tolist()))
         mask = np.array([views[i].data == NULL for i in range(self.count)], np.bool_) if node.nullable else None
         return _values.Ragged(widen_bfloat16(values) if node.bfloat16 else values, offsets, shapes, mask)
 
 
 cdef object check_out(object given, str path, tuple shape, Node node):
-    if not isinstance(given, np.ndarray) or given.shape != shape or given.dtype != node.dtype or not given.flags.c_contiguous or not given.flags.aligned or not given.flags.writeable or node.bfloat16:
-        raise ValueError(f"out[{path!r}] must be a writable, aligned, C-contiguous array of shape {shape} and dtype {node.dtype}; {_values.describe(given)} was given")
+    fits = isinstance(given, np.ndarray) and given.shape == shape and given.dtype == node.dtype and not node.bfloat16
+    if not fits or not (given.flags.c_contiguous and given.flags.aligned and given.flags.writeable):
+        raise ValueError(
+            f"out[{path!r}] must be a writable, aligned, C-contiguous array of shape {shape} and dtype {node.dtype}; "
+            f"{_values.describe(given)} was given"
+        )
     return given

@@ -1,36 +1,38 @@
 # Blocks on their way into the file, how they are stored, and what a plan tries.
 
+cdef int set_page(atlas_page_in *page, spec) except -1:
+    """What a PageSpec says of a page. The page must not outlive it: the dictionary is the
+    spec's."""
+    leaf, page.codec, page.per_value, page.whole, page.light, page.level, number, dictionary = spec
+    page.width = leaf.width
+    page.leaf = leaf.id
+    page.kind = ATLAS_KIND_FIXED if leaf.fixed else ATLAS_KIND_VARIABLE
+    page.element = leaf.element
+    page.is_signed = leaf.signed
+    if dictionary is not None:
+        page.dictionary = number
+        page.dict = (<Dictionary?>dictionary).c
+    return 0
+
+
 @cython.final
 cdef class PageSpecs:
-    """How the leaves of a shard are stored: of each leaf its group, codec and dictionary; shared by the blocks of the shard."""
+    """How the leaves of a shard are stored: of each leaf its group, codec and dictionary; shared by
+    the blocks of the shard."""
     cdef atlas_page_in *pages   # of all groups, group after group
-    cdef readonly object specs
+    cdef readonly tuple specs     # PageSpec
     cdef readonly list first    # of each group: its first page
-    cdef list keep
 
     def __cinit__(self, specs, list first):
-        """specs: of each page (leaf, codec, cells, whole, light, level, dictionary number, Dictionary or None)."""
-        cdef size_t i = 0
-        cdef atlas_page_in *page
-        self.specs = specs
+        """specs: a PageSpec of each page."""
+        cdef size_t i
+        self.specs = tuple(specs)
         self.first = first
-        self.keep = []
-        self.pages = <atlas_page_in *>PyMem_RawCalloc(len(specs), sizeof(atlas_page_in))
+        self.pages = <atlas_page_in *>PyMem_RawCalloc(len(self.specs) + 1, sizeof(atlas_page_in))
         if self.pages == NULL:
             raise MemoryError
-        for leaf, codec, cells, whole, light, level, number, dictionary in specs:
-            page = &self.pages[i]
-            page.width = leaf.width
-            page.leaf = leaf.id
-            page.kind = ATLAS_KIND_FIXED if leaf.fixed else ATLAS_KIND_VARIABLE
-            page.element = leaf.element
-            page.is_signed = leaf.signed
-            page.codec, page.cells, page.whole, page.light, page.level = codec, cells, whole, light, level
-            if dictionary is not None:
-                page.dictionary = number
-                page.dict = (<Dictionary>dictionary).c
-                self.keep.append(dictionary)
-            i += 1
+        for i in range(<size_t>len(self.specs)):
+            set_page(&self.pages[i], self.specs[i])
 
     def __dealloc__(self):
         PyMem_RawFree(self.pages)
@@ -53,7 +55,8 @@ cdef class Encoder:
 
 @cython.final
 cdef class Block:
-    """Rows of a group on their way into the file: first columns, after encode() a chunk (a buffer, padded to 64 bytes)."""
+    """Rows of a group on their way into the file: first columns, after encode() a chunk (a buffer,
+    padded to 64 bytes)."""
     cdef Buffer *buffers
     cdef size_t count
     cdef PageSpecs plan
@@ -106,19 +109,36 @@ cdef class Block:
         self.out = <uint8_t *>PyMem_RawMalloc(bound + 64)
         if self.out == NULL:
             return
-        atlas_block_write(encoder, self.pages, <uint32_t>self.count, self.first_row, <uint32_t>self.rows, <uint16_t>self.group, self.out, bound, &self.size, &self.raw_bytes, error)
+        atlas_block_write(
+            encoder,
+            self.pages,
+            <uint32_t>self.count,
+            self.first_row,
+            <uint32_t>self.rows,
+            <uint16_t>self.group,
+            self.out,
+            bound,
+            &self.size,
+            &self.raw_bytes,
+            error)
         if error.status == ATLAS_OK:
             self.out_size = (self.size + 63) & ~<uint64_t>63
             memset(self.out + self.size, 0, self.out_size - self.size)
 
     def seal(self, uint64_t nonce, uint64_t offset):
         """Writes the chunk's header for its place in the file; returns its hash."""
-        return atlas_chunk_seal(self.out, b"DATA", self.size - ATLAS_CHUNK_BODY, <uint32_t>(16 + 32 * self.count), nonce, offset)
+        cdef uint32_t head = <uint32_t>(ATLAS_BLOCK_HEAD + ATLAS_PAGE_SIZE * self.count)
+        return atlas_chunk_seal(self.out, b"DATA", self.size - ATLAS_CHUNK_BODY, head, nonce, offset)
 
     def pages_written(self):
-        """(layout, codec, flags, stored, raw) of each page, for the statistics."""
+        """What became of each page, for the statistics."""
         cdef size_t i
-        return [(self.pages[i].out_layout, self.pages[i].out_codec, self.pages[i].out_flags, self.pages[i].out_stored, self.pages[i].out_raw) for i in range(self.count)]
+        cdef atlas_page_in *page
+        out = []
+        for i in range(self.count):
+            page = &self.pages[i]
+            out.append(PageWritten(page.out_layout, page.out_codec, page.out_flags, page.out_stored, page.out_raw))
+        return out
 
     def value_bytes(self):
         """Bytes of values of each column."""
@@ -130,7 +150,8 @@ cdef class Block:
 
 
 def encode_all(list blocks, Encoder encoder):
-    """Columns of blocks to chunks, with one letting go of the GIL: threads that take turns at small ones wait for each other most of the time."""
+    """Columns of blocks to chunks, with one letting go of the GIL: threads that take turns at small
+    ones wait for each other most of the time."""
     cdef atlas_error error
     cdef Block block
     cdef Py_ssize_t i, count = len(blocks)
@@ -159,8 +180,9 @@ cdef void write_block(void *block, atlas_encoder *encoder, atlas_error *error) n
     (<Block>block).write(encoder, error)
 
 
-def trial(Column column, size_t start, size_t stop, Encoder encoder, int codec, bint cells, bint whole, bint light, int level, Dictionary dictionary=None):
-    """(raw, stored, layout) of one page made of rows start .. stop of a waiting column: what a plan decides by."""
+def trial(Column column, size_t start, size_t stop, Encoder encoder, spec):
+    """What one page made of rows start .. stop of a waiting column takes, written as a PageSpec
+    says: what a plan decides by."""
     cdef atlas_page_in page
     cdef atlas_error error
     cdef uint64_t bound, size = 0
@@ -170,16 +192,12 @@ def trial(Column column, size_t start, size_t stop, Encoder encoder, int codec, 
     memset(&page, 0, sizeof(page))
     stop = min(stop, column.b.rows)
     if start >= stop:
-        return 0, 0, 0
-    page.width, page.leaf = column.width, column.leaf.id
-    page.kind = ATLAS_KIND_VARIABLE if column.variable else ATLAS_KIND_FIXED
-    page.element, page.is_signed = column.leaf.element, column.leaf.signed
-    page.codec, page.cells, page.whole, page.light, page.level = codec, cells, whole, light, level
+        return Trial(0, 0, None)
+    set_page(&page, spec)
+    page.width, page.kind = column.width, ATLAS_KIND_VARIABLE if column.variable else ATLAS_KIND_FIXED
     page.values = column.b.values if column.variable else column.b.values + start * column.width
     page.offsets = column.b.offsets + start if column.variable else NULL
     page.valid = column.b.valid + start if column.b.nulls else NULL
-    if dictionary is not None:
-        page.dict, page.dictionary = dictionary.c, 1
     bound = atlas_block_bound(&page, 1, <uint32_t>(stop - start))
     out = <uint8_t *>PyMem_RawMalloc(bound + 64)
     if out == NULL:
@@ -188,4 +206,4 @@ def trial(Column column, size_t start, size_t stop, Encoder encoder, int codec, 
         atlas_block_write(encoder.c, &page, 1, 0, <uint32_t>(stop - start), 0, out, bound, &size, &raw, &error)
     PyMem_RawFree(out)
     check(&error, "plan")
-    return page.out_raw, page.out_stored, page.out_layout
+    return Trial(page.out_raw, page.out_stored, Layout(page.out_layout))

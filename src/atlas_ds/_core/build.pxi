@@ -106,8 +106,8 @@ cdef object build(Context context, Node node, const atlas_view *views, size_t st
     cdef uint32_t bits
     cdef float single
     cdef double real
-    if node.slot >= 0:
-        view = &views[<size_t>node.slot * stride + i]
+    if node.first_leaf >= 0:
+        view = &views[<size_t>node.first_leaf * stride + i]
         if view.data == NULL:
             return None
     if kind == K_INT64:
@@ -158,12 +158,14 @@ cdef object build(Context context, Node node, const atlas_view *views, size_t st
     if kind == K_OBJECT:
         return _values.unpack(PyBytes_FromStringAndSize(<const char *>view.data, view.size))
     if kind == K_TENSOR:
-        return build_tensor(node, view, view if node.ndim == 1 else &views[<size_t>(node.slot + 1) * stride + i], owner)
+        if node.ndim == 1:
+            return build_tensor(node, view, view, owner)
+        return build_tensor(node, view, &views[<size_t>(node.first_leaf + 1) * stride + i], owner)
     if kind == K_MEDIA:
         data = build_bytes(view, None if context.own_bytes else owner)
         if node.media_type is not None:
             return _values.Media(data, node.media_type)
-        view = &views[<size_t>(node.slot + 1) * stride + i]
+        view = &views[<size_t>(node.first_leaf + 1) * stride + i]
         return _values.Media(data, text_from(view.data, view.size))
     if kind == K_VALUE:
         return build(context, <Node>node.children[0], views, stride, i, owner)
@@ -187,4 +189,6 @@ cdef object damaged_value(object cause, str where, int64_t row):
 
 
 cdef const int64_t *data_or_null(object array):
-    return NULL if array is None else <const int64_t *>cnp.PyArray_DATA(<cnp.ndarray>array)
+    if array is None:
+        return NULL
+    return <const int64_t *>cnp.PyArray_DATA(<cnp.ndarray>array)

@@ -1,4 +1,4 @@
-# catlas.pxd - csrc/atlas.h for Cython: the one place that declares C.
+# c.pxd - csrc/atlas.h and csrc/layout.h for Cython: the one place that declares C.
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef extern from "layout.h" nogil:
@@ -34,7 +34,27 @@ cdef extern from "layout.h" nogil:
         ATLAS_PAGE_RAW
         ATLAS_PAGE_HASH
         ATLAS_PAGE_SIZE
+        ATLAS_CHUNK_ALIGN
+        ATLAS_TRAILER_SIZE
+        ATLAS_FOOT_LAYOUT
+        ATLAS_BLOCK_HEAD
+        ATLAS_FIXED
+        ATLAS_VAR
+        ATLAS_CONST
+        ATLAS_NARROW
+        ATLAS_ENUM
+        ATLAS_CODEC_NONE
+        ATLAS_CODEC_LZ4
+        ATLAS_CODEC_ZSTD
+        ATLAS_PAGE_VALIDITY
+        ATLAS_PAGE_CELLS
+        ATLAS_PAGE_SHORT
+        ATLAS_MAX_ROWS
         ATLAS_MAX_PAGE
+        ATLAS_MAX_LEAVES
+        ATLAS_MAX_GROUPS
+        ATLAS_MAX_DICTIONARIES
+        ATLAS_MAX_FOOTER
 
 cdef extern from "atlas.h" nogil:
     enum:
@@ -58,9 +78,21 @@ cdef extern from "atlas.h" nogil:
 
     ctypedef struct atlas_dict:
         pass
-    int atlas_dict_open(const uint8_t *bytes, size_t size, int level, atlas_dict **out, atlas_error *error)
+    int atlas_dict_open(
+        const uint8_t *bytes,
+        size_t size,
+        int level,
+        atlas_dict **out,
+        atlas_error *error)
     void atlas_dict_close(atlas_dict *dict)
-    int atlas_dict_train(const uint8_t *samples, const size_t *sizes, uint32_t count, uint8_t *out, size_t capacity, size_t *size, atlas_error *error)
+    int atlas_dict_train(
+        const uint8_t *samples,
+        const size_t *sizes,
+        uint32_t count,
+        uint8_t *out,
+        size_t capacity,
+        size_t *size,
+        atlas_error *error)
 
     ctypedef struct atlas_leaf:
         uint64_t first_page
@@ -105,9 +137,20 @@ cdef extern from "atlas.h" nogil:
         const atlas_dict **dicts
 
     int atlas_shard_open(const uint8_t *base, uint64_t bytes, atlas_shard *shard, atlas_error *error)
-    int atlas_shard_bind(atlas_shard *shard, atlas_leaf *leaves, uint64_t *pages, uint8_t *heads, const atlas_dict **dicts, atlas_error *error)
+    int atlas_shard_bind(
+        atlas_shard *shard,
+        atlas_leaf *leaves,
+        uint64_t *pages,
+        uint8_t *heads,
+        const atlas_dict **dicts,
+        atlas_error *error)
     int atlas_header_check(const uint8_t *base, uint64_t bytes, atlas_error *error)
-    int atlas_shard_dict(const atlas_shard *shard, uint32_t k, const uint8_t **bytes, size_t *size, atlas_error *error)
+    int atlas_shard_dict(
+        const atlas_shard *shard,
+        uint32_t k,
+        const uint8_t **bytes,
+        size_t *size,
+        atlas_error *error)
     void atlas_shard_forget(atlas_shard *shard, uint32_t group, uint32_t block)
 
     ctypedef struct atlas_reader:
@@ -134,8 +177,26 @@ cdef extern from "atlas.h" nogil:
         uint8_t *out
         uint64_t stride
         uint8_t *nulls
-    int atlas_views(atlas_reader *reader, const atlas_set *set, const int64_t *rows, size_t count, const int64_t *order, size_t stride, const uint32_t *leaves, size_t leaf_count, atlas_view *views, atlas_error *error)
-    int atlas_gather(atlas_reader *reader, const atlas_set *set, const int64_t *rows, size_t count, const int64_t *order, const atlas_column *columns, size_t column_count, atlas_error *error)
+    int atlas_views(
+        atlas_reader *reader,
+        const atlas_set *set,
+        const int64_t *rows,
+        size_t count,
+        const int64_t *order,
+        size_t stride,
+        const uint32_t *leaves,
+        size_t leaf_count,
+        atlas_view *views,
+        atlas_error *error)
+    int atlas_gather(
+        atlas_reader *reader,
+        const atlas_set *set,
+        const int64_t *rows,
+        size_t count,
+        const int64_t *order,
+        const atlas_column *columns,
+        size_t column_count,
+        atlas_error *error)
 
     ctypedef struct atlas_digest:
         pass
@@ -151,9 +212,28 @@ cdef extern from "atlas.h" nogil:
         uint64_t body_bytes
         uint64_t next
         uint64_t hash
-    int atlas_chunk_check(const uint8_t *base, uint64_t limit, uint64_t offset, uint64_t nonce, atlas_chunk *chunk, atlas_error *error)
-    int atlas_verify_chunk(atlas_reader *reader, atlas_shard *shard, uint64_t offset, atlas_digest *digest, uint32_t *blocks, uint32_t *dicts, uint64_t *next, atlas_error *error)
-    int atlas_verify_rest(const atlas_shard *shard, const atlas_digest *digest, uint32_t blocks, uint32_t dicts, atlas_error *error)
+    int atlas_chunk_check(
+        const uint8_t *base,
+        uint64_t limit,
+        uint64_t offset,
+        uint64_t nonce,
+        atlas_chunk *chunk,
+        atlas_error *error)
+    int atlas_verify_chunk(
+        atlas_reader *reader,
+        atlas_shard *shard,
+        uint64_t offset,
+        atlas_digest *digest,
+        uint32_t *blocks,
+        uint32_t *dicts,
+        uint64_t *next,
+        atlas_error *error)
+    int atlas_verify_rest(
+        const atlas_shard *shard,
+        const atlas_digest *digest,
+        uint32_t blocks,
+        uint32_t dicts,
+        atlas_error *error)
 
     ctypedef struct atlas_encoder:
         pass
@@ -171,7 +251,7 @@ cdef extern from "atlas.h" nogil:
         uint8_t element
         uint8_t is_signed
         uint8_t codec
-        uint8_t cells
+        uint8_t per_value
         uint8_t whole
         uint8_t light
         int8_t level
@@ -181,13 +261,41 @@ cdef extern from "atlas.h" nogil:
         uint32_t out_stored
         uint32_t out_raw
     uint64_t atlas_block_bound(const atlas_page_in *pages, uint32_t page_count, uint32_t rows)
-    int atlas_block_write(atlas_encoder *encoder, atlas_page_in *pages, uint32_t page_count, uint64_t first_row, uint32_t rows, uint16_t group, uint8_t *out, uint64_t capacity, uint64_t *size, uint32_t *raw, atlas_error *error)
-    uint64_t atlas_chunk_seal(uint8_t *chunk, const char *kind, uint64_t body_bytes, uint32_t head_bytes, uint64_t nonce, uint64_t offset)
+    int atlas_block_write(
+        atlas_encoder *encoder,
+        atlas_page_in *pages,
+        uint32_t page_count,
+        uint64_t first_row,
+        uint32_t rows,
+        uint16_t group,
+        uint8_t *out,
+        uint64_t capacity,
+        uint64_t *size,
+        uint32_t *raw,
+        atlas_error *error)
+    uint64_t atlas_chunk_seal(
+        uint8_t *chunk,
+        const char *kind,
+        uint64_t body_bytes,
+        uint32_t head_bytes,
+        uint64_t nonce,
+        uint64_t offset)
     void atlas_header_write(uint8_t *out, uint64_t nonce)
-    void atlas_trailer_write(uint8_t *out, uint64_t footer_offset, uint64_t footer_bytes, uint64_t row_count, uint64_t nonce, uint64_t footer_hash)
+    void atlas_trailer_write(
+        uint8_t *out,
+        uint64_t footer_offset,
+        uint64_t footer_bytes,
+        uint64_t row_count,
+        uint64_t nonce,
+        uint64_t footer_hash)
     void atlas_leaf_write(uint8_t *out, const atlas_leaf *leaf)
     void atlas_footer_write(uint8_t *out, const uint8_t *header, const atlas_shard *facts, const uint8_t *digest)
-    void atlas_index_write(uint8_t *out, uint64_t offset, uint32_t bytes, uint32_t raw_bytes, uint64_t hash)
+    void atlas_index_write(
+        uint8_t *out,
+        uint64_t offset,
+        uint32_t bytes,
+        uint32_t raw_bytes,
+        uint64_t hash)
     uint64_t atlas_hash64(const void *bytes, size_t size, uint64_t seed)
     void atlas_hash128(const void *bytes, size_t size, uint8_t *out)
 
@@ -196,7 +304,12 @@ cdef extern from "atlas.h" nogil:
     ctypedef struct atlas_permutation:
         uint64_t n
     uint64_t atlas_key(const uint64_t *words, size_t count)
-    void atlas_permutation_init(atlas_permutation *p, uint64_t n, const uint64_t *words, size_t count, uint16_t *table)
+    void atlas_permutation_init(
+        atlas_permutation *p,
+        uint64_t n,
+        const uint64_t *words,
+        size_t count,
+        uint16_t *table)
     uint64_t atlas_permutation_find(const atlas_permutation *p, uint64_t y)
     void atlas_permutation_take(const atlas_permutation *p, uint64_t start, size_t count, int64_t *out)
 
@@ -231,7 +344,12 @@ cdef extern from "atlas.h" nogil:
     int64_t atlas_windows_stride(const atlas_windows *o)
     void atlas_windows_measure(atlas_windows *o, int64_t *window_starts, int64_t *lane_rows)
     int64_t atlas_windows_most_rows(const atlas_windows *o)
-    void atlas_windows_take(atlas_windows *o, int64_t start, size_t count, int64_t step, int64_t *out)
+    void atlas_windows_take(
+        atlas_windows *o,
+        int64_t start,
+        size_t count,
+        int64_t step,
+        int64_t *out)
 
     ctypedef struct atlas_mix:
         const int64_t *ends
@@ -240,4 +358,9 @@ cdef extern from "atlas.h" nogil:
         uint64_t origin
         uint16_t *table
         int64_t *counts
-    void atlas_mix_take(atlas_mix *m, uint64_t start, size_t count, int64_t *datasets, int64_t *positions)
+    void atlas_mix_take(
+        atlas_mix *m,
+        uint64_t start,
+        size_t count,
+        int64_t *datasets,
+        int64_t *positions)

@@ -50,7 +50,8 @@ cdef int buffer_rows(Buffer *b, bint variable, size_t more) except -1:
 
 
 cdef bint are_bools(const uint8_t *data, size_t size) noexcept nogil:
-    """Whether all bytes are 0 or 1: NumPy takes any byte but 0 for true, a reader of Atlas does not."""
+    """Whether all bytes are 0 or 1: NumPy takes any byte but 0 for true, a reader of Atlas does
+    not."""
     cdef size_t i
     cdef uint8_t any_bits = 0
     for i in range(size):
@@ -219,7 +220,8 @@ cdef class Column:
         return self.b.size
 
     def sample(self, size_t most):
-        """(values, lengths) of the first most rows: bytes and a uint32 array, for planning and training."""
+        """(values, lengths) of the first most rows: bytes and a uint32 array, for planning and
+        training."""
         cdef size_t rows = min(most, self.b.rows), i
         cdef cnp.ndarray lengths = np.empty(rows, np.uint32)
         cdef uint32_t *p = <uint32_t *>cnp.PyArray_DATA(lengths)

@@ -11,13 +11,15 @@ cdef class Context:
     cdef const void *delayed_from[8]
     cdef size_t delayed_bytes[8]
     cdef Context second  # the helper's, where one shares the work
-    cdef bint own_bytes  # bytes are copied, whatever else lies in the span: other processes can be given bytes, but no view
+    # bytes are copied, whatever else lies in the span: other processes can be given bytes, but no view
+    cdef bint own_bytes
 
     cdef void copy(self, void *to, const void *source, size_t size) noexcept:
         """Copies when the example is built: by then the memory that was asked for has come."""
         if self.delayed == 8:
             self.finish_copies()
-        self.delayed_to[self.delayed], self.delayed_from[self.delayed], self.delayed_bytes[self.delayed] = to, source, size
+        self.delayed_to[self.delayed], self.delayed_from[self.delayed] = to, source
+        self.delayed_bytes[self.delayed] = size
         self.delayed += 1
 
     cdef void finish_copies(self) noexcept:

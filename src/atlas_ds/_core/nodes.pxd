@@ -13,7 +13,7 @@ cdef enum Kind:
 @cython.final
 cdef class Node:
     cdef Kind kind
-    cdef int slot            # of its first own leaf in the projection, -1 if it has none
+    cdef int first_leaf      # its first own leaf's number in the projection, -1 if it has none
     cdef int ndim            # K_ARRAY; K_TENSOR (-1: differs)
     cdef int typenum
     cdef bint bfloat16
@@ -45,4 +45,4 @@ cdef class Slice:
     cdef Py_ssize_t size
 
 
-cdef Node make_root(object schema, dict slots)
+cdef Node make_root(object schema, dict leaf_index)

@@ -1,5 +1,7 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True, freethreading_compatible=True
-"""What an example is made of: a schema compiled to a tree of nodes, which read and write walk without a Python-level call per value."""
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+# cython: cdivision=True, freethreading_compatible=True
+"""What an example is made of: a schema compiled to a tree of nodes, which read and write walk
+without a Python-level call per value."""
 cimport cython
 cimport numpy as cnp
 from cpython.buffer cimport PyBuffer_FillInfo
@@ -13,24 +15,26 @@ from atlas_ds.schema.types import Array, Media as MediaType, Scalar, Struct, Ten
 cnp.import_array()
 
 cdef dict _SCALAR_KINDS = {
-    "bool": K_BOOL, "int8": K_INT8, "int16": K_INT16, "int32": K_INT32, "int64": K_INT64, "uint8": K_UINT8, "uint16": K_UINT16,
-    "uint32": K_UINT32, "uint64": K_UINT64, "float32": K_FLOAT32, "float64": K_FLOAT64, "bfloat16": K_BFLOAT16,
+    "bool": K_BOOL, "int8": K_INT8, "int16": K_INT16, "int32": K_INT32, "int64": K_INT64, "uint8": K_UINT8,
+    "uint16": K_UINT16, "uint32": K_UINT32, "uint64": K_UINT64, "float32": K_FLOAT32, "float64": K_FLOAT64,
+    "bfloat16": K_BFLOAT16,
 }
 
 
 @cython.final
 cdef class Node:
-    """A field (or the whole example) compiled: how to build it from views of leaves, and how to take it apart."""
+    """A field (or the whole example) compiled: how to build it from views of leaves, and how to
+    take it apart."""
 
 
-cdef Node make_node(object field, dict slots):
+cdef Node make_node(object field, dict leaf_index):
     cdef Node node = Node()
     cdef int i
     node.field = field
     node.name = field.name
     node.nullable = field.nullable
     node.numpy_scalar = field.numpy
-    node.slot = slots[field.leaves[0]] if field.leaves else -1
+    node.first_leaf = leaf_index[field.leaves[0]] if field.leaves else -1
     kind = field.type
     if isinstance(kind, (Scalar, Array, Tensor)):
         node.dtype = _values.storage_dtype(kind.dtype)
@@ -58,25 +62,27 @@ cdef Node make_node(object field, dict slots):
         node.media_type = kind.type
     else:
         node.kind = K_STRUCT
-        node.children = [make_node(child, slots) for child in kind.fields]
+        node.children = [make_node(child, leaf_index) for child in kind.fields]
         node.names = tuple(child.name for child in kind.fields)
     return node
 
 
-cdef Node make_root(object schema, dict slots):
-    """The whole example. slots: leaf id to its number among the leaves."""
+cdef Node make_root(object schema, dict leaf_index):
+    """The whole example. leaf_index: leaf id to its number among the leaves."""
     cdef Node root = Node()
-    root.kind = {"dict": K_STRUCT, "dataclass": K_STRUCT, "tuple": K_TUPLE, "list": K_LIST, "value": K_VALUE}[schema.container]
-    root.slot = -1
+    kinds = {"dict": K_STRUCT, "dataclass": K_STRUCT, "tuple": K_TUPLE, "list": K_LIST, "value": K_VALUE}
+    root.kind = kinds[schema.container]
+    root.first_leaf = -1
     root.name = ""
-    root.children = [make_node(field, slots) for field in schema.fields]
+    root.children = [make_node(field, leaf_index) for field in schema.fields]
     root.names = schema.names
     return root
 
 
 @cython.final
 cdef class Projection:
-    """A schema (or some of its columns) compiled against the positions of its leaves in the leaf table."""
+    """A schema (or some of its columns) compiled against the positions of its leaves in the leaf
+    table."""
 
     def __cinit__(self, schema, dict positions):
         """positions: leaf id to its place in the leaf table."""
@@ -87,11 +93,11 @@ cdef class Projection:
         self.leaves = <uint32_t *>PyMem_RawMalloc(4 * self.leaf_count + 4)
         if self.leaves == NULL:
             raise MemoryError
-        slots = {}
+        leaf_index = {}
         for i in range(self.leaf_count):
-            slots[wanted[i].id] = i
+            leaf_index[wanted[i].id] = i
             self.leaves[i] = positions[wanted[i].id]
-        self.root = make_root(schema, slots)
+        self.root = make_root(schema, leaf_index)
 
     def __dealloc__(self):
         PyMem_RawFree(self.leaves)

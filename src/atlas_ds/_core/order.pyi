@@ -1,4 +1,5 @@
-"""The types of order.pyx, which says what each thing does. Kept by hand; tests/shape/test_package.py compares the names."""
+"""The types of order.pyx, which says what each thing does. Kept by hand;
+tests/shape/test_package.py compares the names."""
 
 from typing import final
 

@@ -1,4 +1,5 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True, freethreading_compatible=True
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+# cython: cdivision=True, freethreading_compatible=True
 """Orders over row numbers: permutations, windows, mixes. Arithmetic only.
 
 It may import errors, text, progress and forks of this package, nothing else.
@@ -24,7 +25,8 @@ def order_key(*words):
 
 @cython.final
 cdef class Permutation:
-    """A permutation of [0, n) named by the words of its key. Never changes: any thread may use it."""
+    """A permutation of [0, n) named by the words of its key. Never changes: any thread may use
+    it."""
     cdef atlas_permutation c
     cdef cnp.ndarray table
 
@@ -33,7 +35,12 @@ cdef class Permutation:
         if n >> 63:
             raise ValueError(f"a permutation of {n} numbers: 2^63 - 1 is the most")
         self.table = np.empty(n if n <= ATLAS_TABLE_MAX else 0, np.uint16)
-        atlas_permutation_init(&self.c, n, <const uint64_t *>cnp.PyArray_DATA(key), len(words), <uint16_t *>cnp.PyArray_DATA(self.table))
+        atlas_permutation_init(
+            &self.c,
+            n,
+            <const uint64_t *>cnp.PyArray_DATA(key),
+            len(words),
+            <uint16_t *>cnp.PyArray_DATA(self.table))
 
     def take(self, uint64_t start, uint64_t count):
         """Where start, start + 1, ... go: int64 of shape (count,)."""
@@ -56,13 +63,25 @@ cdef class Permutation:
 
 @cython.final
 cdef class Windows:
-    """Chunks dealt to lanes, rows permuted within windows of a lane. Taking opens windows: one thread at a time."""
+    """Chunks dealt to lanes, rows permuted within windows of a lane. Taking opens windows: one
+    thread at a time."""
     cdef atlas_windows c
     cdef Permutation chunks
     cdef readonly cnp.ndarray lane_rows  # int64, rows of each lane
     cdef tuple held  # the arrays whose memory c points to
 
-    def __init__(self, Permutation chunks, cnp.ndarray starts, int64_t rows, int64_t rows_per_chunk, int64_t lanes, int64_t window, uint64_t stream, uint64_t seed, uint64_t epoch):
+    def __init__(
+        self,
+        Permutation chunks,
+        cnp.ndarray starts,
+        int64_t rows,
+        int64_t rows_per_chunk,
+        int64_t lanes,
+        int64_t window,
+        uint64_t stream,
+        uint64_t seed,
+        uint64_t epoch,
+    ):
         cdef cnp.ndarray window_starts
         cdef int64_t *data
         cdef int64_t *of_lanes
@@ -79,17 +98,18 @@ cdef class Windows:
             atlas_windows_measure(&self.c, data, of_lanes)
         self.c.most_chunks = min(window, (self.c.chunk_count + lanes - 1) // lanes)
         self.c.table_rows = min(atlas_windows_most_rows(&self.c), ATLAS_TABLE_MAX)
-        slots = np.zeros(2 * lanes * sizeof(atlas_window), np.uint8)
+        windows = np.zeros(2 * lanes * sizeof(atlas_window), np.uint8)
         begins = np.empty(2 * lanes * self.c.most_chunks, np.int64)
         shifts = np.empty(2 * lanes * self.c.most_chunks, np.int64)
         tables = np.empty(2 * lanes * self.c.table_rows, np.uint16)
-        self.c.open = <atlas_window *>cnp.PyArray_DATA(slots)
+        self.c.open = <atlas_window *>cnp.PyArray_DATA(windows)
         self.c.begins, self.c.shifts = int64_data(begins), int64_data(shifts)
         self.c.tables = <uint16_t *>cnp.PyArray_DATA(tables)
-        self.held = (starts, window_starts, slots, begins, shifts, tables)
+        self.held = (starts, window_starts, windows, begins, shifts, tables)
 
     def deal(self, int64_t even, cnp.ndarray turns, cnp.ndarray by_length):
-        """How lanes take turns: all of them for the first even positions, then as turns (int64, rows of position, offset, lanes) says."""
+        """How lanes take turns: all of them for the first even positions, then as turns (int64,
+        rows of position, offset, lanes) says."""
         self.c.even, self.c.turn_count = even, len(turns)
         self.c.turns, self.c.by_length = <const atlas_turn *>cnp.PyArray_DATA(turns), int64_data(by_length)
         self.held += (turns, by_length)
@@ -98,7 +118,9 @@ cdef class Windows:
         """The rows at positions start, start + step, ...: int64 of shape (count,)."""
         cdef cnp.ndarray out
         cdef int64_t *data
-        if start < 0 or count < 0 or step < 1 or (count > 0 and (start >= self.c.rows or count - 1 > (self.c.rows - 1 - start) // step)):
+        if start < 0 or count < 0 or step < 1 or (
+            count > 0 and (start >= self.c.rows or count - 1 > (self.c.rows - 1 - start) // step)
+        ):
             raise IndexError(f"{count} positions from {start}, {step} apart, of {self.c.rows}")
         if self.c.by_length == NULL:
             raise ValueError("windows that were not dealt")
@@ -111,7 +133,8 @@ cdef class Windows:
 
 @cython.final
 cdef class MixOrder:
-    """Which dataset has its turn, by whole weights, from the mix's position origin on. One thread at a time: it keeps a block open."""
+    """Which dataset has its turn, by whole weights, from the mix's position origin on. One thread
+    at a time: it keeps a block open."""
     cdef atlas_mix c
     cdef tuple held
 
@@ -122,7 +145,8 @@ cdef class MixOrder:
         self.held = (ends, counts, table)
 
     def take(self, uint64_t start, uint64_t count):
-        """(dataset, position in it) of places start, start + 1, ... after origin: two int64 arrays of shape (count,)."""
+        """(dataset, position in it) of places start, start + 1, ... after origin: two int64 arrays
+        of shape (count,)."""
         cdef cnp.ndarray datasets = np.empty(count, np.int64)
         cdef cnp.ndarray positions = np.empty(count, np.int64)
         cdef int64_t *which = int64_data(datasets)

@@ -1,6 +1,8 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True, freethreading_compatible=True
-"""Reading: shards, the loop that turns views into examples, many shards as one sequence, batches, rows. One module, in files by subject:
-examples are built without a call that crosses a module. No path and no policy lives here, and no thread but the helper of a large call.
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+# cython: cdivision=True, freethreading_compatible=True
+"""Reading: shards, the loop that turns views into examples, many shards as one sequence, batches,
+rows. One module, in files by subject: examples are built without a call that crosses a module. No
+path and no policy lives here, and no thread but the helper of a large call.
 """
 cimport cython
 cimport numpy as cnp
@@ -26,6 +28,7 @@ from multiprocessing.process import parent_process
 import numpy as np
 
 from atlas_ds import errors
+from atlas_ds._core.records import BlockFound, ChunkFound, ChunksFound, CodedBlock, GroupBlocks, LeafEntry
 from atlas_ds.schema import values as _values
 from atlas_ds.schema.types import MAX_PAGE
 

@@ -4,19 +4,30 @@ cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
 
 cdef enum:
-    FULL_GROUP = 2  # what RowBuilder.append says: a group has too many bytes for its rows
-    PLANNABLE = 3   # there are enough rows to make a plan from
-    NO_ROOM = 4     # the row was not taken: with it a page, or a block, would be larger than a reader takes
-    MOST_APART = 63 # columns that make_groups gives a group of their own, at most
+    STATE_WAITING, STATE_BLOCK_READY, STATE_GROUP_FULL, STATE_PLANNABLE, STATE_NO_ROOM  # RowState, below
+    MOST_APART = ATLAS_MAX_GROUPS - 1  # columns that make_groups gives a group of their own, at most
+
+
+class RowState(IntEnum):
+    """What RowBuilder.append says of the rows that wait."""
+
+    WAITING = STATE_WAITING          # nothing is to be done
+    BLOCK_READY = STATE_BLOCK_READY  # a group has the rows of a block
+    GROUP_FULL = STATE_GROUP_FULL    # a group has too many bytes for its rows
+    PLANNABLE = STATE_PLANNABLE      # there are enough rows to make a plan from
+    NO_ROOM = STATE_NO_ROOM          # not taken: a page, or a block, would be larger than a reader takes
+
 
 cdef size_t VALUE_MOST = MAX_VALUE
-cdef size_t BLOCK_MOST = (1 << 30) - (1 << 20)  # of all pages of a block: the format's 2^30, less what 4096 page table entries take
+# of all pages of a block: the format's limit, less what the entries of all leaves take
+cdef size_t BLOCK_MOST = ATLAS_MAX_PAGE - (1 << 20)
 cdef size_t BLOCK_SURE = 1 << 28       # values of a block up to which it need not be counted exactly
 
 
 @cython.final
 cdef class RowBuilder:
-    """Takes examples apart into columns. What does not fit raises SchemaError and leaves no trace."""
+    """Takes examples apart into columns. What does not fit raises SchemaError and leaves no
+    trace."""
     cdef Node root
     cdef list columns        # of each leaf, in the order of the leaf table
     cdef readonly object schema
@@ -26,7 +37,7 @@ cdef class RowBuilder:
     cdef size_t *ready_bytes
     cdef int group_count
     cdef readonly list cut_rows  # of each group: rows already cut
-    cdef list taken              # of each group: rows cut since settle(), still in front of the others
+    cdef list taken              # of each group: rows cut since compact(), still in front of the others
     cdef size_t sample_bytes
     cdef size_t page_most
 
@@ -37,8 +48,8 @@ cdef class RowBuilder:
         self.page_most = page_most
         leaves = schema.leaves
         self.columns = [Column(leaf) for leaf in leaves]
-        slots = {leaf.id: i for i, leaf in enumerate(leaves)}
-        self.root = make_root(schema, slots)
+        leaf_index = {leaf.id: i for i, leaf in enumerate(leaves)}
+        self.root = make_root(schema, leaf_index)
 
     def __dealloc__(self):
         PyMem_RawFree(self.ready_rows)
@@ -49,7 +60,8 @@ cdef class RowBuilder:
         return list(self.columns)
 
     def plan(self, groups, rows_per_block, most_bytes):
-        """groups: lists of leaf positions. A group is ready at rows_per_block rows, or when its bytes pass most_bytes."""
+        """groups: lists of leaf positions. A group is ready at rows_per_block rows, or when its
+        bytes pass most_bytes."""
         cdef int g
         self.group_count = len(groups)
         self.group_columns = [[self.columns[i] for i in group] for group in groups]
@@ -97,32 +109,37 @@ cdef class RowBuilder:
         return self.group_size(g) > self.ready_bytes[g] and self.group_rows(g) < self.ready_rows[g]
 
     cdef int ready(self) except -1:
-        """1 if a group has a block's rows, FULL_GROUP, PLANNABLE, NO_ROOM (see above), else 0."""
-        cdef int g, state = 0
+        """BLOCK_READY if a group has a block's rows, GROUP_FULL, PLANNABLE or NO_ROOM, else
+        WAITING: see RowState."""
+        cdef int g, state = STATE_WAITING
         cdef Column column
         cdef size_t total = 0, size
         if self.group_count == 0:
             for column in self.columns:
                 size = column.b.size + 4 * column.b.rows * column.variable
                 if column.variable and size > self.page_most // 2 and column.page_bytes() > self.page_most:
-                    return NO_ROOM
+                    return STATE_NO_ROOM
                 total += size
             if total > BLOCK_SURE and column.b.rows > 1:
-                return NO_ROOM
+                return STATE_NO_ROOM
             if total > BLOCK_SURE and len(self.columns) > MOST_APART:
                 self.check_row()
-            return PLANNABLE if total >= self.sample_bytes else 0
+            return STATE_PLANNABLE if total >= self.sample_bytes else STATE_WAITING
         for g in range(self.group_count):
             column = <Column>(<list>self.group_columns[g])[0]
             size = self.group_size(g)
             if size > self.page_most // 2 and self.is_beyond(g):
-                return NO_ROOM
-            if state == 0:
-                state = 1 if column.b.rows >= self.ready_rows[g] else FULL_GROUP if size > self.ready_bytes[g] else 0
+                return STATE_NO_ROOM
+            if state == STATE_WAITING:
+                if column.b.rows >= self.ready_rows[g]:
+                    state = STATE_BLOCK_READY
+                elif size > self.ready_bytes[g]:
+                    state = STATE_GROUP_FULL
         return state
 
     cdef bint is_beyond(self, int g) except -1:
-        """Whether the rows of a group that wait could make a page, or all pages together, larger than a reader takes."""
+        """Whether the rows of a group that wait could make a page, or all pages together, larger
+        than a reader takes."""
         cdef Column column
         cdef size_t total = 0, size
         for column in <list>self.group_columns[g]:
@@ -133,18 +150,20 @@ cdef class RowBuilder:
         return total > BLOCK_MOST
 
     cdef int check_row(self) except -1:
-        """LimitError where the only row that waits has more bytes in the columns that share a block than a block can hold."""
+        """LimitError where the only row that waits has more bytes in the columns that share a block
+        than a block can hold."""
         sizes = sorted([(<Column>column).page_bytes() for column in self.columns])
         together = sum(sizes[: len(sizes) - MOST_APART])
         if together > BLOCK_MOST:
             raise errors.LimitError(
-                f"an example of {sum(sizes)} bytes in {len(sizes)} columns: those beyond the {MOST_APART} largest hold {together} bytes, and at most "
-                f"{BLOCK_MOST} can be read back: store it as several examples"
+                f"an example of {sum(sizes)} bytes in {len(sizes)} columns: those beyond the {MOST_APART} largest hold "
+                f"{together} bytes, and at most {BLOCK_MOST} can be read back: store it as several examples"
             )
         return 0
 
     def append(self, example):
-        """Adds one example; returns what ready() says. NO_ROOM (4): it was not taken, and the shard must end before it."""
+        """Adds one example; returns a RowState. NO_ROOM: it was not taken, and the shard must end
+        before it."""
         cdef int state
         try:
             self.put_root(example)
@@ -152,9 +171,9 @@ cdef class RowBuilder:
         except BaseException:
             self.rollback()
             raise
-        if state == NO_ROOM:
+        if state == STATE_NO_ROOM:
             self.rollback()
-            return NO_ROOM
+            return STATE_NO_ROOM
         self.rows += 1
         return state
 
@@ -171,7 +190,8 @@ cdef class RowBuilder:
         return 0
 
     def cut(self, int g, size_t rows, PageSpecs plan):
-        """Takes the next rows of a group as a Block. settle() must follow before anything is appended."""
+        """Takes the next rows of a group as a Block. compact() must follow before anything is
+        appended."""
         cdef Block block = Block.__new__(Block)
         cdef Column column
         cdef list columns = <list>self.group_columns[g]
@@ -187,8 +207,9 @@ cdef class RowBuilder:
         self.cut_rows[g] += rows
         return block
 
-    def settle(self):
-        """Forgets the rows that were cut and moves the others to the front: once for many blocks."""
+    def compact(self):
+        """Forgets the rows that were cut and moves the others to the front: once for many
+        blocks."""
         cdef Column column
         cdef int g
         for g in range(self.group_count):
@@ -227,26 +248,28 @@ cdef class RowBuilder:
                 self.put(child, <object>value, prefix)
         if found != len(example):
             extra = [key for key in example if key not in node.names]
-            raise errors.SchemaError(f"unknown column {prefix + str(extra[0])!r}: the schema has {', '.join(node.names)}")
+            known = ", ".join(node.names)
+            raise errors.SchemaError(f"unknown column {prefix + str(extra[0])!r}: the schema has {known}")
         return 0
 
     cdef int refuse(self, Node node, object value, str prefix, str why="") except -1:
         path = prefix + node.name
-        raise errors.SchemaError(f"column {path!r}: expected {node.field.type}, got {_values.describe(value)}{': ' + why if why else ''}")
+        given = _values.describe(value) + (": " + why if why else "")
+        raise errors.SchemaError(f"column {path!r}: expected {node.field.type}, got {given}")
 
     cdef int put_null(self, Node node, uint8_t valid) except -1:
         """A null in all leaves of a node, or (valid 1) the zeros that stand in an absent struct."""
         cdef Py_ssize_t k
         cdef Node child
         if node.kind == K_STRUCT:
-            if node.slot >= 0:
-                (<Column>self.columns[node.slot]).put_zero(1)
+            if node.first_leaf >= 0:
+                (<Column>self.columns[node.first_leaf]).put_zero(1)
             for k in range(len(node.children)):
                 child = <Node>node.children[k]
                 self.put_null(child, 1)
             return 0
         for k in range(len(node.field.leaves)):
-            (<Column>self.columns[node.slot + k]).put_zero(valid)
+            (<Column>self.columns[node.first_leaf + k]).put_zero(valid)
         return 0
 
     cdef int put(self, Node node, object value, str prefix) except -1:
@@ -264,15 +287,18 @@ cdef class RowBuilder:
             value = _values.unmasked(value, prefix + node.name)
         if value is None and kind != K_OBJECT:
             if not node.nullable:
-                raise errors.SchemaError(f"column {prefix + node.name!r}: expected {node.field.type}, got None (or the key is missing): declare it with atlas.types.nullable(...)")
+                raise errors.SchemaError(
+                    f"column {prefix + node.name!r}: expected {node.field.type}, got None (or the key is missing): "
+                    "declare it with atlas.types.nullable(...)"
+                )
             return self.put_null(node, 0)
         if kind == K_STRUCT:
             if not isinstance(value, dict):
                 self.refuse(node, value, prefix)
-            if node.slot >= 0:
-                (<Column>self.columns[node.slot]).put(&one, 1)
+            if node.first_leaf >= 0:
+                (<Column>self.columns[node.first_leaf]).put(&one, 1)
             return self.put_fields(node, <dict>value, prefix + node.name + ".")
-        column = <Column>self.columns[node.slot]
+        column = <Column>self.columns[node.first_leaf]
         if kind == K_ARRAY:
             return self.put_array(node, column, value, prefix)
         if kind == K_STR:
@@ -281,7 +307,8 @@ cdef class RowBuilder:
             try:
                 text = PyUnicode_AsUTF8AndSize(value, &size)
             except UnicodeEncodeError:
-                self.refuse(node, value, prefix, "it has a lone surrogate, which UTF-8 cannot hold; store it as bytes: value.encode('utf-8', 'surrogatepass')")
+                why = "it has a lone surrogate, which UTF-8 cannot hold; store it as bytes: "
+                self.refuse(node, value, prefix, why + "value.encode('utf-8', 'surrogatepass')")
             if <size_t>size > VALUE_MOST:
                 raise _values.too_large(prefix + node.name, size)
             return column.put(text, size)
@@ -306,13 +333,13 @@ cdef class RowBuilder:
             self.put_buffer(column, array.data if array.size else b"")
             if node.ndim != 1:
                 shape = np.array(array.shape, np.uint32)
-                self.put_buffer(<Column>self.columns[node.slot + 1], shape.data if shape.size else b"")
+                self.put_buffer(<Column>self.columns[node.first_leaf + 1], shape.data if shape.size else b"")
             return 0
         if kind == K_MEDIA:
             data, media_type = _values.to_media(value, node.field, prefix + node.name)
             self.put_buffer(column, data)
             if node.media_type is None:
-                self.put_buffer(<Column>self.columns[node.slot + 1], media_type.encode())
+                self.put_buffer(<Column>self.columns[node.first_leaf + 1], media_type.encode())
             return 0
         return self.put_buffer(column, _values.scalar_bytes(value, node.field, prefix + node.name))
 
@@ -326,11 +353,14 @@ cdef class RowBuilder:
             PyBuffer_Release(&view)
 
     cdef int put_tensor(self, Node node, Column column, cnp.ndarray array) except -1:
-        """Puts an array of the column's dtype, as to_array would give it, and returns 1; 0 where to_array must look at it."""
+        """Puts an array of the column's dtype, as to_array would give it, and returns 1; 0 where
+        to_array must look at it."""
         cdef uint32_t shape[32]
         cdef int i, ndim = cnp.PyArray_NDIM(array)
         cdef size_t size = cnp.PyArray_NBYTES(array)
-        if cnp.PyArray_TYPE(array) != node.typenum or node.typenum == cnp.NPY_BOOL or node.bfloat16 or not cnp.PyArray_ISCARRAY_RO(array):
+        if cnp.PyArray_TYPE(array) != node.typenum or node.typenum == cnp.NPY_BOOL or node.bfloat16:
+            return 0
+        if not cnp.PyArray_ISCARRAY_RO(array):
             return 0
         if size == 0 or size > VALUE_MOST or ndim > 32 or (node.ndim >= 0 and ndim != node.ndim):
             return 0
@@ -338,7 +368,7 @@ cdef class RowBuilder:
         if node.ndim != 1:
             for i in range(ndim):
                 shape[i] = <uint32_t>cnp.PyArray_DIM(array, i)
-            (<Column>self.columns[node.slot + 1]).put(shape, 4 * <size_t>ndim)
+            (<Column>self.columns[node.first_leaf + 1]).put(shape, 4 * <size_t>ndim)
         return 1
 
     cdef int put_array(self, Node node, Column column, object value, str prefix) except -1:
@@ -347,19 +377,22 @@ cdef class RowBuilder:
         cdef bint fits
         if isinstance(value, np.ndarray):
             array = <cnp.ndarray>value
-            if cnp.PyArray_TYPE(array) == node.typenum and cnp.PyArray_NDIM(array) == node.ndim and cnp.PyArray_ISCARRAY_RO(array) and not node.bfloat16:
-                fits = True
+            fits = cnp.PyArray_TYPE(array) == node.typenum and cnp.PyArray_NDIM(array) == node.ndim
+            if fits and cnp.PyArray_ISCARRAY_RO(array) and not node.bfloat16:
                 for i in range(node.ndim):
                     if cnp.PyArray_DIM(array, i) != node.shape[i]:
                         fits = False
-                if fits and (node.typenum != cnp.NPY_BOOL or are_bools(<const uint8_t *>cnp.PyArray_DATA(array), node.width)):
+                if fits and node.typenum == cnp.NPY_BOOL:
+                    fits = are_bools(<const uint8_t *>cnp.PyArray_DATA(array), node.width)
+                if fits:
                     return column.put(cnp.PyArray_DATA(array), node.width)
         array = _values.to_array(value, node.field, prefix + node.name)
         return column.put(cnp.PyArray_DATA(array), node.width)
 
     def append_columns(self, list leaf_arrays, size_t count):
-        """Adds count rows at once: of each leaf a C-contiguous array of fixed values, (such an array, its valid rows as uint8), or a list of bytes
-        (None: null). Values are within the limits. Returns what ready() says; NO_ROOM (4): nothing was taken."""
+        """Adds count rows at once: of each leaf a C-contiguous array of fixed values, (such an
+        array, its valid rows as uint8), or a list of bytes (None: null). Values are within the
+        limits. Returns a RowState. NO_ROOM: nothing was taken."""
         cdef Column column
         cdef size_t i
         cdef int state
@@ -372,13 +405,16 @@ cdef class RowBuilder:
                     for value in values:
                         if value is None:
                             if not column.leaf.nullable:
-                                raise errors.SchemaError(f"column {column.leaf.path!r}: got None: declare it with atlas.types.nullable(...)")
+                                raise errors.SchemaError(
+                                    f"column {column.leaf.path!r}: got None: declare it with atlas.types.nullable(...)"
+                                )
                             column.put_zero(0)
                         else:
                             self.put_buffer(column, value)
                 elif isinstance(values, tuple):
                     array, valid = values
-                    column.put_masked(<const uint8_t *>cnp.PyArray_DATA(array), <const uint8_t *>cnp.PyArray_DATA(valid), count)
+                    column.put_masked(
+                        <const uint8_t *>cnp.PyArray_DATA(array), <const uint8_t *>cnp.PyArray_DATA(valid), count)
                 else:
                     array = <cnp.ndarray>values
                     column.put_many(<const uint8_t *>cnp.PyArray_DATA(array), count)
@@ -386,8 +422,8 @@ cdef class RowBuilder:
         except BaseException:
             self.rollback()
             raise
-        if state == NO_ROOM:
+        if state == STATE_NO_ROOM:
             self.rollback()
-            return NO_ROOM
+            return STATE_NO_ROOM
         self.rows += count
         return state

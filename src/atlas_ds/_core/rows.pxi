@@ -1,10 +1,12 @@
 # The base of every dataset and view.
 
 cdef class Rows:
-    """A sequence of rows of a shard_set: all of them, every step-th, or those of an index array. The base of every dataset and view.
+    """A sequence of rows of a shard_set: all of them, every step-th, or those of an index array.
+    The base of every dataset and view.
 
-    ds[i] with an int is answered here; any other key goes to the method _select of the subclass, and where convert is not None
-    each example passes through it; the method _failed(error, row) is told of an error in that.
+    ds[i] with an int is answered here, without a call of Python unless convert is not None: then
+    each example passes through it. What a subclass must have: _select, _positions and _failed,
+    which are declared below, and it calls _bind before anything else.
     """
     cdef readonly ShardSet shard_set
     cdef readonly Projection projection
@@ -31,7 +33,9 @@ cdef class Rows:
     @property
     def rows(self):
         """What _bind was given: the rows of the shard_set that this sequence shows."""
-        return self.indices if self.indices is not None else range(self.start, self.start + self.step * self.count, self.step)
+        if self.indices is not None:
+            return self.indices
+        return range(self.start, self.start + self.step * self.count, self.step)
 
     def __len__(self):
         return self.count
@@ -48,24 +52,48 @@ cdef class Rows:
             row = self.index[i] if self.index != NULL else self.start + self.step * i
             if self.convert is None:
                 return self.shard_set.example(self.projection, row)
-            example = self.shard_set.example(self.projection, row)
+            was_read = False
             try:
+                example = self.shard_set.example(self.projection, row)
+                was_read = True
                 return self.convert(example)
             except Exception as error:
-                self._failed(error, row)
+                self._failed(error, row, was_read)
                 raise
         return self._select(key)
 
+    # --- what a subclass has instead of these ---
+
+    def _select(self, key):
+        """self[key] for any key that is not an int."""
+        raise NotImplementedError
+
+    def _positions(self, indices):
+        """What a user gives as indices as int64 positions in 0 .. len(self) - 1; IndexError if one
+        is out of range."""
+        raise NotImplementedError
+
+    def _failed(self, error, row, was_read):
+        """Told of an error at a row of the shard_set where convert is not None, before it is
+        raised: in convert, or (was_read False) in reading the row. It may add to the error, or
+        raise another one from it."""
+        raise NotImplementedError
+
     def rows_at(self, indices):
-        """Rows of the set (int64) of what a user gives as indices; IndexError if one is out of range."""
+        """Rows of the set (int64) of what a user gives as indices; IndexError if one is out of
+        range."""
         cdef cnp.ndarray given, out
         cdef const int64_t *p
         cdef int64_t *q
         cdef int64_t i
         cdef Py_ssize_t k, size
-        if type(indices) is not np.ndarray or cnp.PyArray_TYPE(<cnp.ndarray>indices) != cnp.NPY_INT64 or cnp.PyArray_NDIM(<cnp.ndarray>indices) != 1 or not cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>indices):
+        cdef bint is_plain
+        if type(indices) is not np.ndarray:
             return self._rows_of(self._positions(indices))
         given = <cnp.ndarray>indices
+        is_plain = cnp.PyArray_TYPE(given) == cnp.NPY_INT64 and cnp.PyArray_NDIM(given) == 1
+        if not is_plain or not cnp.PyArray_ISCARRAY_RO(given):
+            return self._rows_of(self._positions(indices))
         size = cnp.PyArray_DIM(given, 0)
         out = new_array(1, cnp.PyArray_DIMS(given), cnp.NPY_INT64)
         p = <const int64_t *>cnp.PyArray_DATA(given)

@@ -1,8 +1,7 @@
 # For a repairer: a shard whose footer is gone.
 
 def good_chunks(const uint8_t[::1] data, str path):
-    """(nonce, chunks, end): the header's nonce; the good chunks after it, up to one that is damaged or the footer, each as
-    (kind, offset, start of its body, end of its body, hash); and where they end."""
+    """The header's nonce, and the good chunks after it, up to one that is damaged or the footer."""
     cdef const uint8_t *base = &data[0] if data.shape[0] else NULL
     cdef atlas_error error
     cdef atlas_chunk chunk
@@ -12,14 +11,16 @@ def good_chunks(const uint8_t[::1] data, str path):
     check(&error, path)
     memcpy(&nonce, base + ATLAS_HEADER_NONCE, 8)
     chunks = []
-    while offset < <uint64_t>data.shape[0] and atlas_chunk_check(base, data.shape[0], offset, nonce, &chunk, &error) == ATLAS_OK:
+    while offset < <uint64_t>data.shape[0]:
+        if atlas_chunk_check(base, data.shape[0], offset, nonce, &chunk, &error) != ATLAS_OK:
+            break
         kind = PyBytes_FromStringAndSize(<char *>chunk.kind, 4)
         if kind == b"FOOT":
             break
         body = offset + ATLAS_CHUNK_BODY
-        chunks.append((kind, offset, body, body + chunk.body_bytes, chunk.hash))
+        chunks.append(ChunkFound(kind, offset, body, body + chunk.body_bytes, chunk.hash))
         offset = chunk.next
-    return nonce, chunks, offset
+    return ChunksFound(nonce, chunks, offset)
 
 
 def block_rows(const uint8_t[::1] layout, str path):
@@ -44,7 +45,8 @@ def block_rows(const uint8_t[::1] layout, str path):
 
 
 def check_block(const uint8_t[::1] chunk):
-    """(first row, rows, group, raw bytes) of a DATA chunk without its padding, or None where a page is not what its hash says."""
+    """What a DATA chunk without its padding says of itself, or None where a page is not what its
+    hash says."""
     cdef const uint8_t *base
     cdef const uint8_t *entry
     cdef uint64_t first, hash, size = chunk.shape[0], raw_bytes = 0
@@ -66,6 +68,8 @@ def check_block(const uint8_t[::1] chunk):
         memcpy(&raw, entry + ATLAS_PAGE_RAW, 4)
         memcpy(&hash, entry + ATLAS_PAGE_HASH, 8)
         raw_bytes += raw
-        if <uint64_t>offset + stored > size or raw_bytes > ATLAS_MAX_PAGE or atlas_hash64(base + offset, stored, 0) != hash:
+        if <uint64_t>offset + stored > size or raw_bytes > ATLAS_MAX_PAGE:
             return None
-    return first, rows, group, raw_bytes
+        if atlas_hash64(base + offset, stored, 0) != hash:
+            return None
+    return BlockFound(first, rows, group, raw_bytes)

@@ -6,10 +6,12 @@ cdef object _dictionaries = weakref.WeakValueDictionary()
 
 @cython.final
 cdef class Shard:
-    """One opened shard over a span of memory that holds all of it (or will, where a filling is at work).
+    """One opened shard over a span of memory that holds all of it (or will, where a filling is at
+    work).
 
-    span: any object with a buffer; it is held for as long as anything points into it. whole: the first bytes are there too, so
-    that the header can be checked. cut: a repairer's view, see atlas.h.
+    span: any object with a buffer; it is held for as long as anything points into it. whole: the
+    first bytes are there too, so that the header can be checked. cut: a repairer's view, see
+    atlas.h.
     """
     cdef atlas_shard c
     cdef Py_buffer buffer
@@ -42,7 +44,8 @@ cdef class Shard:
         cdef atlas_leaf *leaves = <atlas_leaf *>PyMem_RawCalloc(self.c.leaf_count, sizeof(atlas_leaf))
         cdef uint64_t *pages = <uint64_t *>PyMem_RawCalloc(self.c.page_count + 1, 8)
         cdef uint8_t *heads = <uint8_t *>PyMem_RawCalloc(self.c.block_count + 1, 1)
-        cdef const atlas_dict **dicts = <const atlas_dict **>PyMem_RawCalloc(self.c.dictionary_count + 1, sizeof(void *))
+        cdef const atlas_dict **dicts
+        dicts = <const atlas_dict **>PyMem_RawCalloc(self.c.dictionary_count + 1, sizeof(void *))
         error.status = ATLAS_OK
         self.c.leaves, self.c.pages, self.c.heads, self.c.dicts = leaves, pages, heads, dicts
         if leaves == NULL or pages == NULL or heads == NULL or dicts == NULL:
@@ -136,17 +139,27 @@ cdef class Shard:
 
     @property
     def leaves(self):
-        """(id, kind, width, group, dictionary, flags, rows_per_block, first_block) of each leaf."""
+        """The leaf table."""
         cdef uint32_t i
         cdef atlas_leaf *leaf
         out = []
         for i in range(self.c.leaf_count):
             leaf = &self.c.leaves[i]
-            out.append((leaf.id, leaf.kind, leaf.width, leaf.group, leaf.dictionary, leaf.flags, leaf.rows_per_block, leaf.first_block))
+            out.append(LeafEntry(
+                id=leaf.id,
+                kind=leaf.kind,
+                width=leaf.width,
+                group=leaf.group,
+                dictionary=leaf.dictionary,
+                flags=leaf.flags,
+                rows_per_block=leaf.rows_per_block,
+                first_block=leaf.first_block,
+            ))
         return out
 
     def blocks(self):
-        """The block index as a structured array: offset, bytes, raw_bytes, hash; read-only, in place."""
+        """The block index as a structured array: offset, bytes, raw_bytes, hash; read-only, in
+        place."""
         kind = np.dtype([("offset", "<u8"), ("bytes", "<u4"), ("raw_bytes", "<u4"), ("hash", "<u8")])
         if self.c.block_count == 0:
             return np.empty(0, kind)
@@ -154,11 +167,13 @@ cdef class Shard:
         return np.frombuffer(self.span, kind, self.c.block_count, offset)
 
     def forget(self, uint32_t group, uint32_t block):
-        """Forgets what is known of a block (counted within its group) before its bytes are given back."""
+        """Forgets what is known of a block (counted within its group) before its bytes are given
+        back."""
         atlas_shard_forget(&self.c, group, block)
 
     def verify_steps(self):
-        """Verifies every byte; yields the offset reached after each chunk, and raises at the first damage."""
+        """Verifies every byte; yields the offset reached after each chunk, and raises at the first
+        damage."""
         cdef Context context = Context()
         cdef atlas_digest *digest = NULL
         cdef atlas_error error
@@ -174,7 +189,8 @@ cdef class Shard:
             while offset < self.c.footer_offset:
                 context.c.used = 0
                 with nogil:
-                    status = atlas_verify_chunk(&context.c, &self.c, offset, digest, &blocks, &dicts, &next_offset, &error)
+                    status = atlas_verify_chunk(
+                        &context.c, &self.c, offset, digest, &blocks, &dicts, &next_offset, &error)
                 if status == ATLAS_MEMORY and context.c.need > context.c.arena_bytes:
                     context.grow()  # nothing was counted or digested: the same chunk again
                     error.status = ATLAS_OK

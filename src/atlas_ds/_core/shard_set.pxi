@@ -2,13 +2,13 @@
 
 cdef extern from *:
     """
-    /* An owned reference kept in a slot that threads take from and give to, with or without a GIL. */
-    #define slot_take(slot) __atomic_exchange_n((slot), NULL, __ATOMIC_ACQ_REL)
+    /* An owned reference kept in one place, which threads take it from and put it back to, with or without a GIL. */
+    #define swap_out(place) __atomic_exchange_n((place), NULL, __ATOMIC_ACQ_REL)
     #define count_up(number) __atomic_fetch_add((number), 1, __ATOMIC_RELAXED)
-    #define slot_give(slot, object) __atomic_exchange_n((slot), (object), __ATOMIC_ACQ_REL)
+    #define swap_in(place, object) __atomic_exchange_n((place), (object), __ATOMIC_ACQ_REL)
     """
-    PyObject *slot_take(PyObject **slot) nogil
-    PyObject *slot_give(PyObject **slot, PyObject *object) nogil
+    PyObject *swap_out(PyObject **place) nogil
+    PyObject *swap_in(PyObject **place, PyObject *object) nogil
     size_t count_up(size_t *number) nogil
 
 cdef extern from "helper.h":
@@ -34,7 +34,7 @@ cdef struct Lookup:  # one call of atlas_views, which a helper may share piece b
     atlas_view *views
     size_t piece      # rows
     size_t taken      # pieces that somebody has begun
-    int64_t per       # rows per block of pages that are decoded as a whole, or 0: a piece begins where such a block does
+    int64_t per       # rows per block of pages decoded as a whole, or 0: a piece begins where such a block does
 
 cdef struct Worker:  # one of those who share it
     Lookup *lookup
@@ -53,7 +53,8 @@ cdef bint has_coded(const atlas_shard *shard, const uint32_t *leaves, size_t lea
 
 
 cdef int64_t least_coded(const atlas_shard *shard, const uint32_t *leaves, size_t leaf_count) noexcept nogil:
-    """Rows per block of the leaf with the smallest blocks among those whose pages are decoded as a whole; 0 if there is none."""
+    """Rows per block of the leaf with the smallest blocks among those whose pages are decoded as a
+    whole; 0 if there is none."""
     cdef int64_t least = 0
     cdef const atlas_leaf *leaf
     cdef size_t l
@@ -110,15 +111,25 @@ cdef void look_up(void *given) noexcept nogil:
         if start == stop:
             continue
         shift = 0 if at.order != NULL else start
-        worker.status = atlas_views(worker.reader, at.set, at.rows + shift, stop - start, at.order + start if at.order != NULL else NULL, at.count, at.leaves, at.leaf_count, at.views + shift, &worker.error)
+        worker.status = atlas_views(
+            worker.reader,
+            at.set,
+            at.rows + shift,
+            stop - start,
+            at.order + start if at.order != NULL else NULL,
+            at.count,
+            at.leaves,
+            at.leaf_count,
+            at.views + shift,
+            &worker.error)
 
 
 @cython.final
 cdef class ShardSet:
     """Shards one after another. opener(k) gives Shard k when it is first needed.
 
-    guard: None where all bytes of a span are always there (mmap); else an object with enter(rows, shard_set, projection) -> token and
-    exit(token), between which the bytes of those rows stay.
+    guard: None where all bytes of a span are always there (mmap); else an object with enter(rows,
+    shard_set, projection) -> token and exit(token), between which the bytes of those rows stay.
     """
     cdef atlas_set c
     cdef cnp.ndarray starts
@@ -190,8 +201,8 @@ cdef class ShardSet:
                         return 0
         return 0
 
-    cdef Context take(self):
-        cdef PyObject *spare = slot_take(&self.spare)
+    cdef Context acquire(self):
+        cdef PyObject *spare = swap_out(&self.spare)
         cdef Context context
         if spare != NULL:
             context = <Context>spare
@@ -205,21 +216,31 @@ cdef class ShardSet:
         context.c.max_page = self.max_page
         return context
 
-    cdef int give(self, Context context) except -1:
+    cdef int release(self, Context context) except -1:
         Py_INCREF(context)
-        Py_XDECREF(slot_give(&self.spare, <PyObject *>context))
+        Py_XDECREF(swap_in(&self.spare, <PyObject *>context))
         return 0
 
     cdef str where(self, size_t k):
         shard = self.opened[k] if k < self.c.count else None
         return (<Shard>shard).path if shard is not None else "dataset"
 
-    cdef int read_views(self, Context context, const uint32_t *leaves, size_t leaf_count, const int64_t *rows, size_t count, const int64_t *order, bint alone) except -1:
+    cdef int read_views(
+        self,
+        Context context,
+        const uint32_t *leaves,
+        size_t leaf_count,
+        const int64_t *rows,
+        size_t count,
+        const int64_t *order,
+        bint alone,
+    ) except -1:
         """Fills context.views, leaf after leaf. alone: without a helper."""
         cdef Lookup at
         cdef const atlas_shard *shard
         context.room(count * leaf_count)
-        at.set, at.rows, at.count, at.order, at.leaves, at.leaf_count, at.views = &self.c, rows, count, order, leaves, leaf_count, context.views
+        at.set, at.rows, at.count, at.order = &self.c, rows, count, order
+        at.leaves, at.leaf_count, at.views = leaves, leaf_count, context.views
         if not alone and not helper_off and count >= SHARED_ROWS:
             shard = self.shards[self.locate(rows[0])]
             if has_coded(shard, leaves, leaf_count):
@@ -231,15 +252,17 @@ cdef class ShardSet:
         return self.read_alone(context, &at)
 
     cdef int read_one(self, Context context, Projection projection, const int64_t *row) except -1:
-        """As read_views for one row, with nothing in between: others are not let run, and no work is shared."""
+        """As read_views for one row, with nothing in between: others are not let run, and no work
+        is shared."""
         cdef atlas_error error
         cdef int status
         context.room(projection.leaf_count)
         error.shard = 0
         while True:
             context.c.used = 0
-            status = atlas_views(&context.c, &self.c, row, 1, NULL, 1, projection.leaves, projection.leaf_count, context.views, &error)
-            if self.settled(context, status, &error):
+            status = atlas_views(
+                &context.c, &self.c, row, 1, NULL, 1, projection.leaves, projection.leaf_count, context.views, &error)
+            if self.succeeded(context, status, &error):
                 return 0
 
     cdef int read_alone(self, Context context, Lookup *at) except -1:
@@ -249,11 +272,12 @@ cdef class ShardSet:
             at.taken = 0
             with nogil:
                 look_up(&worker)
-            if self.settled(context, worker.status, &worker.error):
+            if self.succeeded(context, worker.status, &worker.error):
                 return 0
 
     cdef bint share(self, Context context, Lookup *at) except -1:
-        """The pieces are shared with the helper: both fill the same views, each from an arena of its own. False: an arena was too small, and has grown."""
+        """The pieces are shared with the helper: both fill the same views, each from an arena of
+        its own. False: an arena was too small, and has grown."""
         cdef Worker own, other
         cdef helper *help
         if context.second is None:
@@ -266,11 +290,12 @@ cdef class ShardSet:
             look_up(&own)
             if help != NULL:
                 helper_finish(help)
-        own_done = self.settled(context, own.status, &own.error)
-        return self.settled(context.second, other.status, &other.error) and own_done
+        own_done = self.succeeded(context, own.status, &own.error)
+        return self.succeeded(context.second, other.status, &other.error) and own_done
 
-    cdef bint settled(self, Context context, int status, atlas_error *error) except -1:
-        """True after success; False once the arena has the size that the call asked for; else raises."""
+    cdef bint succeeded(self, Context context, int status, atlas_error *error) except -1:
+        """True after success; False once the arena has the size that the call asked for; else
+        raises."""
         if status == ATLAS_OK:
             return True
         if status != ATLAS_MEMORY or context.c.need <= context.c.arena_bytes:
@@ -279,7 +304,8 @@ cdef class ShardSet:
         return False
 
     cdef object order_of(self, cnp.ndarray rows):
-        """In which order to go through rows so that each page is decoded once; None where pages are not compressed as a whole."""
+        """In which order to go through rows so that each page is decoded once; None where pages are
+        not compressed as a whole."""
         return np.argsort(rows, kind="stable").astype(np.int64, copy=False) if self.page_coded else None
 
     cdef object example(self, Projection projection, int64_t row):
@@ -292,12 +318,12 @@ cdef class ShardSet:
             self.shard(k)
         if self.guard is not None:
             token = self.guard.enter(np.array([row]), self, projection)
-        context = self.take()
+        context = self.acquire()
         try:
             self.read_one(context, projection, &row)
             return self.build_row(context, projection, 1, 0, k, row)
         finally:
-            self.give(context)
+            self.release(context)
             if token is not None:
                 self.guard.exit(token)
 
@@ -315,7 +341,8 @@ cdef class ShardSet:
             context.delayed = 0
 
     cdef object build_shared(self, Context context, Projection projection, size_t count, size_t i, size_t k):
-        """An example whose values lie in the span where they can; those that were decoded are moved to memory of their own."""
+        """An example whose values lie in the span where they can; those that were decoded are moved
+        to memory of their own."""
         cdef Shard shard = <Shard>self.opened[k]
         cdef const uint8_t *base = shard.c.base
         cdef const uint8_t *end = base + shard.c.bytes
@@ -347,18 +374,19 @@ cdef class ShardSet:
         return self.c.starts[k]
 
     def groups_of(self, Projection projection, size_t k):
-        """The groups of shard k that a projection reads, as {group: (rows_per_block, first_block)}."""
+        """The groups of shard k that a projection reads, and their blocks."""
         cdef Shard shard = <Shard>self.shard(k)
         cdef int i
         cdef atlas_leaf *leaf
         out = {}
         for i in range(projection.leaf_count):
             leaf = &shard.c.leaves[projection.leaves[i]]
-            out[leaf.group] = (leaf.rows_per_block, leaf.first_block)
+            out[leaf.group] = GroupBlocks(leaf.rows_per_block, leaf.first_block)
         return out
 
     def examples(self, Projection projection, cnp.ndarray rows, bint own_bytes=False):
-        """The examples of some rows (int64), as a list. own_bytes: bytes are bytes, even where copy=False makes everything a view."""
+        """The examples of some rows (int64), as a list. own_bytes: bytes are bytes, even where
+        copy=False makes everything a view."""
         return self._list(projection, np.ascontiguousarray(rows, np.int64), own_bytes)
 
     cdef list _list(self, Projection projection, cnp.ndarray rows, bint own_bytes):
@@ -373,7 +401,7 @@ cdef class ShardSet:
         if self.guard is not None:
             token = self.guard.enter(rows, self, projection)
         order = self.order_of(rows)
-        context = self.take()
+        context = self.acquire()
         context.own_bytes = own_bytes
         try:
             self.read_views(context, projection.leaves, projection.leaf_count, p, count, data_or_null(order), False)
@@ -384,14 +412,15 @@ cdef class ShardSet:
         finally:
             context.own_bytes = False
             context.trim()
-            self.give(context)
+            self.release(context)
             if token is not None:
                 self.guard.exit(token)
         return out
 
     def chunk_rows(self, Projection projection):
-        """Rows that iteration reads at a time: about 4 MiB of raw data, at most 64 (what was decoded is still in the cache when examples are
-        made of it), or 256 where a helper shares the work (which has to wake up)."""
+        """Rows that iteration reads at a time: about 4 MiB of raw data, at most 64 (what was
+        decoded is still in the cache when examples are made of it), or 256 where a helper shares
+        the work (which has to wake up)."""
         cdef uint64_t raw = 0, rows = 0
         cdef size_t k
         cdef uint64_t most = 64
@@ -404,18 +433,21 @@ cdef class ShardSet:
         return max(1, min(most, READ_CHUNK * rows // max(raw, 1))) if rows else most
 
     def block_rows(self, Projection projection, int64_t row):
-        """(first row of row's shard, rows per block of its page-coded leaf with the smallest blocks, or 0)."""
+        """Of a row's shard: its first row, and the rows per block of its page-coded leaf with the
+        smallest blocks, or 0."""
         cdef size_t k = self.locate(row)
         cdef Shard shard = <Shard>self.shard(k)
-        return self.c.starts[k], least_coded(&shard.c, projection.leaves, projection.leaf_count)
+        return CodedBlock(self.c.starts[k], least_coded(&shard.c, projection.leaves, projection.leaf_count))
 
     @property
     def blocks_at_once(self):
-        """Blocks that iteration reads at a time where pages are decoded as a whole: one for each thread that shares the work."""
+        """Blocks that iteration reads at a time where pages are decoded as a whole: one for each
+        thread that shares the work."""
         return 1 if helper_off else 2
 
     def batch(self, Projection projection, cnp.ndarray rows, out=None, bint alone=False):
-        """Columns of some rows (int64): nested as an example is. out: {path: array} to fill instead of new ones. alone: without a helper."""
+        """Columns of some rows (int64): nested as an example is. out: {path: array} to fill instead
+        of new ones. alone: without a helper."""
         cdef const int64_t *p
         cdef object token = None
         if cnp.PyArray_TYPE(rows) != cnp.NPY_INT64 or not cnp.PyArray_ISCARRAY_RO(rows):

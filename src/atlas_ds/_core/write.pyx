@@ -1,6 +1,8 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True, freethreading_compatible=True
-"""Writing: the loop that takes examples apart into columns, blocks, the content digest, the bytes of chunks. One module, in files by subject:
-examples are taken apart without a call that crosses a module. No path and no policy lives here.
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+# cython: cdivision=True, freethreading_compatible=True
+"""Writing: the loop that takes examples apart into columns, blocks, the content digest, the bytes
+of chunks. One module, in files by subject: examples are taken apart without a call that crosses a
+module. No path and no policy lives here.
 """
 cimport cython
 cimport numpy as cnp
@@ -17,9 +19,13 @@ from atlas_ds._core.base cimport Dictionary, check
 from atlas_ds._core.c cimport *
 from atlas_ds._core.nodes cimport *
 
+from enum import IntEnum
+
 import numpy as np
 
 from atlas_ds import errors
+from atlas_ds._core.base import Layout
+from atlas_ds._core.records import PageWritten, SealedChunk, Trial
 from atlas_ds.schema import values as _values
 from atlas_ds.schema.types import MAX_PAGE, MAX_VALUE
 

@@ -80,8 +80,6 @@ class AtlasDataset(_core.Rows, Views):
         mode = handle.options.decode
         pictures = None if mode is None else image_decoder(handle.projection.schema, mode)
         self._bind(handle.shard_set, handle.projection, rows, make_convert(handle.projection.schema, format, function, pictures))
-        if pictures is not None and type(self) is AtlasDataset:
-            self.__class__ = Decoding
 
     def _view(self, rows: range | np.ndarray) -> AtlasDataset:
         view = AtlasDataset.__new__(AtlasDataset)
@@ -244,15 +242,16 @@ class AtlasDataset(_core.Rows, Views):
         try:
             return self.convert(example)
         except Exception as error:
-            self._failed(error, row)
-            if self.decode is not None and isinstance(error, CorruptError | LimitError):
-                raise at_row(error, self.path, row) from error
+            self._failed(error, row, True)
             raise
 
-    def _failed(self, error: Exception, row: int) -> None:
-        """Adds to an error which stored row did not pass through map or decode."""
-        what = "decode" if self.function is None else "map" if self.decode is None else "decode or map"
-        add_note(error, f"in {what} of row {row}: {self.path}: {self._file_of(row)}")
+    def _failed(self, error: Exception, row: int, was_read: bool) -> None:
+        """Adds to an error which stored row could not be read, or did not pass through map or decode."""
+        if was_read:
+            what = "decode" if self.function is None else "map" if self.decode is None else "decode or map"
+            add_note(error, f"in {what} of row {row}: {self.path}: {self._file_of(row)}")
+        if self.decode is not None and isinstance(error, CorruptError | LimitError):
+            raise type(error)(f"{self.path}: row {row}: {error}") from error
 
     def _place_of(self, row: int) -> str:
         """Where row `row` of this view lies."""
@@ -353,23 +352,6 @@ class AtlasDataset(_core.Rows, Views):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return reopen, (self._state.options, self._state.identity(), self.rows, self._format, self._function)
-
-
-class Decoding(AtlasDataset):
-    """A dataset whose pictures are decoded: its ds[i] adds the row to errors. A class of its own, because the core answers ds[i] without
-    telling anybody the row, and the step in between would cost datasets that decode nothing."""
-
-    def __getitem__(self, key: Any) -> Any:
-        try:
-            return super().__getitem__(key)
-        except (CorruptError, LimitError) as error:
-            if type(key) is not int:  # passed on to this method with an int, or a view, which reads nothing
-                raise
-            raise at_row(error, self.path, int(self.rows[key])) from error
-
-
-def at_row(error: CorruptError | LimitError, path: str, row: int) -> Exception:
-    return type(error)(f"{path}: row {row}: {error}")
 
 
 def reopen(options: OpenOptions, identity: Identity, rows: range | np.ndarray, format: Format, function: Callable[[Any], Any] | None) -> AtlasDataset:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from atlas_ds import _core
+from atlas_ds._core.records import GroupBlocks
 from atlas_ds.store.span import AnonymousSpan
 
 Key = tuple[int, int]  # shard, block in the index
@@ -27,7 +28,7 @@ class Filling:
         self._limit = limit
         self._gone = gone
         self._held = 0
-        self._shards: dict[int, tuple[_core.Shard, AnonymousSpan, np.ndarray, dict[int, tuple[int, int]], np.ndarray, np.ndarray]] = {}
+        self._shards: dict[int, tuple[_core.Shard, AnonymousSpan, np.ndarray, dict[int, GroupBlocks], np.ndarray, np.ndarray]] = {}
         self._present: OrderedDict[Key, int] = OrderedDict()  # to its pins
         self._lock = threading.RLock()
         _all.add(self)
@@ -44,7 +45,7 @@ class Filling:
         order = np.argsort(blocks["offset"], kind="stable")
         rank = np.empty_like(order)
         rank[order] = np.arange(len(order))
-        groups = {leaf[3]: (leaf[6], leaf[7]) for leaf in shard.leaves}
+        groups = {leaf.group: GroupBlocks(leaf.rows_per_block, leaf.first_block) for leaf in shard.leaves}
         self._shards[k] = (shard, span, blocks, groups, order, rank)
 
     def enter(self, rows: np.ndarray, shard_set: _core.ShardSet, projection: _core.Projection) -> list[Key]:
@@ -105,7 +106,7 @@ class Filling:
         shard, span, blocks, groups, order, rank = self._shards[k]
         group = next(g for g, (_, first) in sorted(groups.items(), key=lambda item: -item[1][1]) if number >= first)
         del self._present[key]
-        shard.forget(group, number - groups[group][1])
+        shard.forget(group, number - groups[group].first_block)
         start, size = int(blocks[number]["offset"]), int(blocks[number]["bytes"])
         self._held -= size
         at = int(rank[number])

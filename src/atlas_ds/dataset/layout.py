@@ -18,7 +18,7 @@ def fingerprint(manifest: Manifest, rows: range | np.ndarray) -> str:
 
 def decodes_blocks(shard_set: _core.ShardSet, projection: _core.Projection, row: int) -> bool:
     """Whether a row costs the decoding of a block: some column is compressed by whole pages. Looks at the shard of a row."""
-    return shard_set.block_rows(projection, row)[1] > 0
+    return shard_set.block_rows(projection, row).rows_per_block > 0
 
 
 def chunk_bytes(shard_set: _core.ShardSet, projection: _core.Projection, row: int) -> float:
@@ -48,6 +48,6 @@ def chunk_rows(shard_set: _core.ShardSet, projection: _core.Projection, shards: 
 
 def smallest_block(shard_set: _core.ShardSet, projection: _core.Projection, k: int) -> int:
     """Rows per block in shard k: of the columns that are decoded by whole blocks, or else of all."""
-    groups = [per for per, _ in shard_set.groups_of(projection, k).values()]
-    coded = shard_set.block_rows(projection, shard_set.first_row(k))[1]
+    groups = [blocks.rows_per_block for blocks in shard_set.groups_of(projection, k).values()]
+    coded = shard_set.block_rows(projection, shard_set.first_row(k)).rows_per_block
     return max(1, coded or min(groups))

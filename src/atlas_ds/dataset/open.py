@@ -25,7 +25,7 @@ from atlas_ds.store.paths import local_path
 
 Verify = Literal["first", "always", "never"]
 Io = Literal["mmap", "pread"]
-VERIFY = {"first": 0, "always": 1, "never": 2}
+VERIFY = {mode.name.lower(): mode for mode in _core.Verify}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ from typing import Any, Literal, TypedDict
 
 from atlas_ds.dataset.sizes import parse_size
 from atlas_ds.schema.schema import Schema
-from atlas_ds.shard.plan import CODECS, Access, Codec, Options
+from atlas_ds.shard.plan import CODECS, Access, CodecName, Options
 
 Size = int | str
 """A number of examples, or bytes as text: "256MB"."""
-Compression = Codec | Mapping[str, Codec]
+Compression = CodecName | Mapping[str, CodecName]
 Dictionary = Literal["shared", "shard"]
 
 DEFAULT_SHARD = "256MB"
@@ -52,7 +52,7 @@ class StorageOptions:
     shard_bytes: int | None
     block_rows: int | None
     block_bytes: int | None
-    compression: Codec | dict[str, Codec]
+    compression: CodecName | dict[str, CodecName]
     level: int
     dictionary: Dictionary | None
     access: Access
@@ -100,7 +100,7 @@ def checked_options(
     return StorageOptions(*shards, *blocks, checked_compression(compression), whole_number(level, "level", 1, 22), dictionary, access)
 
 
-def checked_compression(compression: Any) -> Codec | dict[str, Codec]:
+def checked_compression(compression: Any) -> CodecName | dict[str, CodecName]:
     names = compression.values() if isinstance(compression, Mapping) else [compression]
     for name in names:
         if not isinstance(name, str) or (name != "auto" and name not in CODECS):
@@ -110,7 +110,7 @@ def checked_compression(compression: Any) -> Codec | dict[str, Codec]:
         if odd is not None:
             raise ValueError(f"compression names {odd!r}: a column's name is a str")
         return {str(name): codec for name, codec in compression.items()}
-    codec: Codec = compression
+    codec: CodecName = compression
     return codec
 
 

@@ -232,9 +232,9 @@ class AtlasDatasetWriter:
             return
         shard = open_shard(self._output.folder / info.path)
         data = shard.dictionary_bytes
-        for id, _, _, _, number, _, _, _ in shard.leaves:
-            if number:
-                self._dictionaries[id] = data[number - 1]
+        for leaf in shard.leaves:
+            if leaf.dictionary:
+                self._dictionaries[leaf.id] = data[leaf.dictionary - 1]
 
     # --- rows ---
 

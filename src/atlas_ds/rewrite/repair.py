@@ -172,8 +172,8 @@ def save_rows(file: Path, scratch: Path, writer: AtlasDatasetWriter, bar: Progre
         except (AtlasError, OSError, ValueError) as worse:
             return 0, str(worse)
     schema = shard_schema(shard)
-    positions = {leaf[0]: i for i, leaf in enumerate(shard.leaves)}
-    shard_set = _core.ShardSet(np.array([0, shard.rows]), lambda k: shard, verify=0, copy=True)
+    positions = {leaf.id: i for i, leaf in enumerate(shard.leaves)}
+    shard_set = _core.ShardSet(np.array([0, shard.rows]), lambda k: shard, verify=_core.Verify.FIRST, copy=True)
     projection = _core.Projection(schema, positions)
     kept = 0
     for start in range(0, shard.rows, 256):

@@ -9,6 +9,7 @@ from typing import Any
 
 import rfc8785
 
+from atlas_ds._core import base
 from atlas_ds.errors import CorruptError, LimitError, SchemaError
 from atlas_ds.schema.types import (
     MAX_DEPTH,
@@ -34,7 +35,7 @@ from atlas_ds.schema.types import (
 from atlas_ds.text import closest, listed, printable
 
 CONTAINERS = ("dict", "tuple", "list", "dataclass", "value")
-MAX_LEAVES = 4096
+MAX_LEAVES = base.MAX_LEAVES
 MAX_SCHEMA = 1 << 22  # bytes of its JSON
 
 

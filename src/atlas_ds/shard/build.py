@@ -9,19 +9,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from atlas_ds import _core
+from atlas_ds._core.base import Codec, Layout, LeafFlags, LeafKind, PageFlags
+from atlas_ds._core.records import DictionaryEntry, IndexEntry, LeafSpec, PageSpec, PageWritten
 from atlas_ds.shard.encoders import Encoders
 from atlas_ds.shard.icc import IccAccumulator
 from atlas_ds.shard.info import ShardInfo, ShardTarget
-from atlas_ds.shard.plan import FIXED_KIND, MAX_BLOCK_BYTES, NULLABLE, PAGE_CODED, VARIABLE_KIND, Options, StoragePlan, cell_level
+from atlas_ds.shard.plan import MAX_BLOCK_BYTES, Options, StoragePlan, per_value_level
 from atlas_ds.store.local import NewFile
 
 BLOCK_OVERFLOW = 64  # a block of more than this many targets closes the shard: the rows changed since it was planned
 PENDING_BYTES = 32 << 20  # bytes of blocks that wait for an encoder at most
 JOINT_BYTES = 1 << 20  # of blocks that have nothing to compress, which are hashed together: a thread's turn would cost more than one of them
 MAX_JOINT_BLOCKS = 256  # such blocks, where they are small
-LAYOUTS = {1: "FIXED", 2: "VAR", 3: "CONST", 4: "NARROW", 5: "ENUM"}
-CODEC_NAMES = {0: "none", 1: "lz4", 2: "zstd"}
-CELLS = 2
 
 
 @dataclass(slots=True)
@@ -64,10 +63,10 @@ class ShardBuild:
         self._pending_bytes = 0
         self.cut_bytes = 0
         self.blocks = 0
-        self._index: list[list[tuple[int, int, int, int]]] = [[] for _ in plan.groups]
+        self._index: list[list[IndexEntry]] = [[] for _ in plan.groups]
         self._raw = 0
         self._stats = [_LeafStats() for _ in plan.pages]
-        self._light = [all(plan.pages[position].codec == 0 for position in group) for group in plan.groups]
+        self._light = [all(plan.pages[position].codec == Codec.NONE for position in group) for group in plan.groups]
         overflow = BLOCK_OVERFLOW * options.block_bytes if options.block_rows is None else MAX_BLOCK_BYTES
         builder.plan([list(group) for group in plan.groups], list(plan.rows), min(overflow, MAX_BLOCK_BYTES))
         leaves = [page.leaf for page in plan.pages]
@@ -75,29 +74,29 @@ class ShardBuild:
         self._nonce = self._make_nonce(schema_json)
         self._layout = _core.layout_bytes(
             [
-                (
-                    page.leaf.id,
-                    FIXED_KIND if page.leaf.fixed else VARIABLE_KIND,
-                    page.group,
-                    page.dictionary,
-                    (NULLABLE if page.leaf.nullable else 0) | (PAGE_CODED if page.whole else 0),
-                    page.leaf.width,
+                LeafSpec(
+                    id=page.leaf.id,
+                    kind=LeafKind.FIXED if page.leaf.fixed else LeafKind.VARIABLE,
+                    group=page.group,
+                    dictionary=page.dictionary,
+                    flags=(LeafFlags.NULLABLE if page.leaf.nullable else 0) | (LeafFlags.PAGE_CODED if page.whole else 0),
+                    width=page.leaf.width,
                 )
                 for page in plan.pages
             ],
             list(plan.rows),
             schema_json,
         )
-        handles = [_core.Dictionary(data, cell_level(options.level)) for data in plan.dictionaries]
-        specs: list[Any] = []
+        handles = [_core.Dictionary(data, per_value_level(options.level)) for data in plan.dictionaries]
+        specs: list[PageSpec] = []
         first: list[int] = []
         for group in plan.groups:
             first.append(len(specs))
             for position in group:
                 page = plan.pages[position]
                 handle = handles[page.dictionary - 1] if page.dictionary else None
-                level = cell_level(options.level) if page.cells else options.level
-                specs.append((page.leaf, page.codec, page.cells, page.whole, True, level, page.dictionary, handle))
+                level = per_value_level(options.level) if page.per_value else options.level
+                specs.append(PageSpec(page.leaf, page.codec, page.per_value, page.whole, True, level, page.dictionary, handle))
         self._pages = _core.PageSpecs(specs, first)
         self._file = NewFile(target.folder, target.label(self._ordinal), target.mark)
         try:
@@ -117,9 +116,9 @@ class ShardBuild:
         self._header = _core.header_bytes(self._nonce)
         self._file.write(self._header)
         self._write_chunk(b"SCHM", self._layout)
-        self._dictionaries = []
+        self._dictionaries: list[DictionaryEntry] = []
         for data in self._plan.dictionaries:
-            self._dictionaries.append((self._file.size, len(data), _core.hash128(data)))
+            self._dictionaries.append(DictionaryEntry(self._file.size, len(data), _core.hash128(data)))
             self._write_chunk(b"DICT", data)
 
     def _write_chunk(self, kind: bytes, body: bytes) -> int:
@@ -149,7 +148,7 @@ class ShardBuild:
             self._cut(group, steps[group])
             waiting[group] -= steps[group]
             done[group] += steps[group]
-        self._builder.settle()
+        self._builder.compact()
 
     def _cut(self, group: int, rows: int) -> None:
         block = self._builder.cut(group, rows, self._pages)
@@ -179,11 +178,11 @@ class ShardBuild:
             offset = self._file.size
             hash = block.seal(self._nonce, offset)
             self._file.write(block)
-            self._index[block.group].append((offset, block.size, block.raw_bytes, hash))
+            self._index[block.group].append(IndexEntry(offset, block.size, block.raw_bytes, hash))
             self._raw += block.raw_bytes
             pages = zip(self._plan.groups[block.group], block.pages_written(), block.value_bytes(), strict=True)
             for position, written, values in pages:
-                self._stats[position].add(*written, values)
+                self._stats[position].add(written, values)
 
     def finish(self) -> ShardInfo:
         try:
@@ -223,20 +222,21 @@ class ShardBuild:
 class _LeafStats:
     """What was written of one leaf."""
 
-    __slots__ = ("cells", "codecs", "layouts", "raw", "stored")
+    __slots__ = ("codecs", "layouts", "per_value", "raw", "stored")
 
     def __init__(self) -> None:
-        self.raw = self.stored = self.cells = 0
+        self.raw = self.stored = self.per_value = 0
         self.layouts: dict[str, int] = {}
         self.codecs: dict[str, int] = {}
 
-    def add(self, layout: int, codec: int, flags: int, stored: int, raw: int, values: int) -> None:
+    def add(self, page: PageWritten, values: int) -> None:
+        layout, codec = Layout(page.layout).name, Codec(page.codec).name.lower()
         self.raw += values
-        self.stored += stored
-        self.layouts[LAYOUTS[layout]] = self.layouts.get(LAYOUTS[layout], 0) + 1
-        self.codecs[CODEC_NAMES[codec]] = self.codecs.get(CODEC_NAMES[codec], 0) + 1
-        self.cells += bool(flags & CELLS)
+        self.stored += page.stored
+        self.layouts[layout] = self.layouts.get(layout, 0) + 1
+        self.codecs[codec] = self.codecs.get(codec, 0) + 1
+        self.per_value += bool(page.flags & PageFlags.CELLS)
 
     def to_json(self, path: str, why: str) -> dict[str, Any]:
         sizes = {"raw_bytes": self.raw, "stored_bytes": self.stored}
-        return {"cells": self.cells, "codecs": self.codecs, "layouts": self.layouts, "path": path, "why": why} | sizes
+        return {"cells": self.per_value, "codecs": self.codecs, "layouts": self.layouts, "path": path, "why": why} | sizes

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from atlas_ds import _core
+from atlas_ds._core.base import HEADER_BYTES, MAX_FOOTER_BYTES, TRAILER_BYTES, LeafFlags, LeafKind
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, TruncatedError
 from atlas_ds.schema.schema import Schema, schema_from_json
 from atlas_ds.schema.types import Field, Struct
 from atlas_ds.store.span import AnonymousSpan, open_mapped
 
 SURE_TAIL = 16 << 20  # of a file's end, that is read because a manifest says that it is the footer
-MOST_TAIL = (1 << 30) + (1 << 20)  # that a footer and a trailer can have
+MOST_TAIL = MAX_FOOTER_BYTES + (1 << 20)  # that a footer and a trailer can have
 
 
 def open_shard(path: Path, *, span: AnonymousSpan | None = None, cut: bool = False) -> _core.Shard:
@@ -38,12 +39,12 @@ def open_anonymous(path: Path, tail: int | None) -> tuple[_core.Shard, Anonymous
         if isinstance(cause, AtlasError):
             raise
         raise TruncatedError(f"{path}: the file is empty (byte 0)") from None
-    span.fill(0, min(64, span.size))
-    if tail is None or not 64 <= tail <= min(span.size, SURE_TAIL):
-        end = min(64, span.size)
+    span.fill(0, min(HEADER_BYTES, span.size))
+    if tail is None or not TRAILER_BYTES <= tail <= min(span.size, SURE_TAIL):
+        end = min(TRAILER_BYTES, span.size)
         span.fill(span.size - end, end)
         offset = int.from_bytes(span.memory[span.size - end : span.size - end + 8], "little")
-        tail = span.size - offset if 64 <= offset < span.size else span.size
+        tail = span.size - offset if HEADER_BYTES <= offset < span.size else span.size
         tail = min(tail, MOST_TAIL)  # a longer one is refused by what it says itself
     span.fill(span.size - tail, tail)
     return open_shard(path, span=span), span
@@ -59,10 +60,10 @@ def shard_schema(shard: _core.Shard) -> Schema:
     except ValueError as cause:
         raise CorruptError(f"{shard.path}: schema: not JSON: {cause}") from cause
     schema = schema_from_json(body, where=shard.path)
-    wanted = [(leaf.id, 1 if leaf.fixed else 2, leaf.width) for leaf in schema.leaves]
+    wanted = [(leaf.id, LeafKind.FIXED if leaf.fixed else LeafKind.VARIABLE, leaf.width) for leaf in schema.leaves]
     free = set(presence_leaves(schema.fields))  # 0 and null both mean absent
-    null = [bool(leaf[5] & 1) == leaf_of.nullable or leaf_of.id in free for leaf, leaf_of in zip(shard.leaves, schema.leaves, strict=False)]
-    if wanted != [leaf[:3] for leaf in shard.leaves] or not all(null):
+    null = [bool(leaf.flags & LeafFlags.NULLABLE) == leaf_of.nullable or leaf_of.id in free for leaf, leaf_of in zip(shard.leaves, schema.leaves, strict=False)]
+    if wanted != [(leaf.id, leaf.kind, leaf.width) for leaf in shard.leaves] or not all(null):
         raise CorruptError(f"{shard.path}: schema: its leaves are not those of the leaf table")
     return schema
 

@@ -12,26 +12,23 @@ from typing import Literal
 import numpy as np
 
 from atlas_ds import _core
+from atlas_ds._core import base
+from atlas_ds._core.base import MAX_BLOCK_ROWS, MAX_DICTIONARIES, MAX_GROUPS, Codec, Layout
+from atlas_ds._core.records import PageSpec
 from atlas_ds.schema.types import MAX_PAGE, Leaf
 
-NONE, LZ4, ZSTD = 0, 1, 2
-CODECS = {"none": NONE, "lz4": LZ4, "zstd": ZSTD}
+CODECS = {codec.name.lower(): codec for codec in Codec}
 Access = Literal["random", "scan"]
-Codec = Literal["auto", "none", "lz4", "zstd"]
+CodecName = Literal["auto", "none", "lz4", "zstd"]
 BULKY = 256  # mean bytes of a value from which a column is stored apart, so that reading the small ones never touches it
-MAX_GROUPS = 64
-MAX_BLOCK_ROWS = 1 << 20
 HOT_SPAN = 8 << 20  # bytes of bulky rows that a block of small columns spans at most: a cut file keeps whole rows
-CELL_LEAST = 64  # mean bytes of a value from which cells pay
+PER_VALUE_LEAST = 64  # mean bytes of a value from which it pays to compress each on its own
 DICTIONARY_MOST = 384 << 10
 TRAIN_BYTES = 8 << 20  # of the sample, evenly spread
 DICTIONARY_VALUE = 16 << 10  # mean bytes of a value up to which a dictionary can help
 TRIAL_BYTES = 1 << 20
-CELL_LEVELS = 2  # values compressed one by one take this many zstd levels more: smaller, as fast to read, and only the writer pays
-MAX_DICTIONARIES = 255
-MAX_BLOCK_BYTES = 1 << 29  # of a block's pages: half of the format's limit, since sizes are those of a sample
-FIXED_KIND, VARIABLE_KIND = 1, 2
-NULLABLE, PAGE_CODED = 1, 2
+PER_VALUE_LEVELS = 2  # values compressed one by one take this many zstd levels more: smaller, as fast to read, and only the writer pays
+MAX_BLOCK_BYTES = base.MAX_BLOCK_BYTES // 2  # of a block's pages: half of the format's limit, since sizes are those of a sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +50,7 @@ class Page:
     leaf: Leaf
     group: int
     codec: int
-    cells: bool
+    per_value: bool
     whole: bool
     dictionary: int
     why: str
@@ -79,13 +76,13 @@ def make_plan(columns: Sequence[_core.Column], options: Options, known: dict[int
     pages = []
     for position, column in enumerate(columns):
         group = next(k for k, members in enumerate(groups) if position in members)
-        codec, cells, whole, dictionary, why = choose(column, means[position], rows[group], options, position, known, encoder)
+        codec, per_value, whole, dictionary, why = choose(column, means[position], rows[group], options, position, known, encoder)
         number = 0
         if dictionary and (dictionary in dictionaries or len(dictionaries) < MAX_DICTIONARIES):
             if dictionary not in dictionaries:
                 dictionaries.append(dictionary)
             number = dictionaries.index(dictionary) + 1
-        pages.append(Page(column.leaf, group, codec, cells, whole, number, why))
+        pages.append(Page(column.leaf, group, codec, per_value, whole, number, why))
     return StoragePlan(tuple(groups), tuple(rows), tuple(pages), tuple(dictionaries))
 
 
@@ -129,61 +126,63 @@ def most_rows(group: tuple[int, ...], means: Sequence[float], columns: Sequence[
 def choose(
     column: _core.Column, mean: float, rows: int, options: Options, position: int, known: dict[int, bytes], encoder: _core.Encoder
 ) -> tuple[int, bool, bool, bytes, str]:
-    """(codec, cells, whole, dictionary, why) of a leaf."""
+    """(codec, per_value, whole, dictionary, why) of a leaf."""
     asked = options.codecs[position]
     leaf: Leaf = column.leaf
-    if asked == NONE:
-        return NONE, False, False, b"", "no codec: asked for"
-    codec = ZSTD if asked is None else asked
+    if asked == Codec.NONE:
+        return Codec.NONE, False, False, b"", "no codec: asked for"
+    codec = Codec.ZSTD if asked is None else asked
     stop = min(column.rows, max(rows, int(TRIAL_BYTES / max(mean, 1))))
     if options.access == "scan":
         return choose_whole(column, codec, rows, stop, options, encoder, asked)
     if leaf.fixed:
-        return NONE, False, False, b"", "values of constant width stay in place, so that a random row costs no decoding"
-    if mean < CELL_LEAST:
-        return NONE, False, False, b"", f"values of {mean:.0f} bytes are too short to compress one by one"
-    return choose_cells(column, mean, codec, stop, options, known, encoder, asked)
+        return Codec.NONE, False, False, b"", "values of constant width stay in place, so that a random row costs no decoding"
+    if mean < PER_VALUE_LEAST:
+        return Codec.NONE, False, False, b"", f"values of {mean:.0f} bytes are too short to compress one by one"
+    return choose_per_value(column, mean, codec, stop, options, known, encoder, asked)
 
 
 def choose_whole(
     column: _core.Column, codec: int, rows: int, stop: int, options: Options, encoder: _core.Encoder, asked: int | None
 ) -> tuple[int, bool, bool, bytes, str]:
     raw = stored = 0
+    spec = PageSpec(column.leaf, codec, per_value=False, whole=True, light=True, level=options.level)
     for start in range(0, stop, rows):
-        one_raw, one_stored, _ = _core.trial(column, start, min(start + rows, stop), encoder, codec, False, True, True, options.level)
-        raw, stored = raw + one_raw, stored + one_stored
+        page = _core.trial(column, start, min(start + rows, stop), encoder, spec)
+        raw, stored = raw + page.raw, stored + page.stored
     if asked is None and stored > raw - raw // 8:
-        return NONE, False, False, b"", f"a codec saves {saved(raw, stored)} on a sample, less than 12.5 %"
+        return Codec.NONE, False, False, b"", f"a codec saves {saved(raw, stored)} on a sample, less than 12.5 %"
     return codec, False, True, b"", f"whole pages: {saved(raw, stored)} saved on a sample"
 
 
-def choose_cells(
+def choose_per_value(
     column: _core.Column, mean: float, codec: int, stop: int, options: Options, known: dict[int, bytes], encoder: _core.Encoder, asked: int | None
 ) -> tuple[int, bool, bool, bytes, str]:
     leaf: Leaf = column.leaf
     start = column.rows - min(column.rows // 4, int(TRIAL_BYTES / max(mean, 1)))  # held out: not trained on
     if start == column.rows:
         start = 0
-    raw, plain, layout = _core.trial(column, start, column.rows, encoder, codec, True, False, True, cell_level(options.level))
-    if layout in (3, 5):
+    spec = PageSpec(leaf, codec, per_value=True, whole=False, light=True, level=per_value_level(options.level))
+    raw, plain, layout = _core.trial(column, start, column.rows, encoder, spec)
+    if layout in (Layout.CONST, Layout.ENUM):
         return codec, True, False, known.get(leaf.id, b""), "values repeat: stored once, by number"
     dictionary = b""
-    if codec == ZSTD and options.dictionary and mean <= DICTIONARY_VALUE:
+    if codec == Codec.ZSTD and options.dictionary and mean <= DICTIONARY_VALUE:
         dictionary = known.get(leaf.id) or train(column, start, mean)
     if dictionary:
-        handle = _core.Dictionary(dictionary, cell_level(options.level))
-        _, packed, _ = _core.trial(column, start, column.rows, encoder, codec, True, False, True, cell_level(options.level), handle)
+        handle = _core.Dictionary(dictionary, spec.level)
+        packed = _core.trial(column, start, column.rows, encoder, spec._replace(number=1, dictionary=handle)).stored
         share = len(dictionary) * raw / max(column.size, 1)
         if packed + share <= plain - plain / 8 or (leaf.id in known and packed <= plain - plain / 8):
             return codec, True, False, dictionary, f"value by value with a dictionary: {saved(raw, packed)} saved on rows that it was not trained on"
     if asked is None and plain > raw - raw // 8:
-        return NONE, False, False, b"", f"a codec saves {saved(raw, plain)} on a sample, less than 12.5 %"
+        return Codec.NONE, False, False, b"", f"a codec saves {saved(raw, plain)} on a sample, less than 12.5 %"
     return codec, True, False, b"", f"value by value: {saved(raw, plain)} saved on a sample"
 
 
-def cell_level(level: int) -> int:
+def per_value_level(level: int) -> int:
     """The zstd level of values that are compressed one by one."""
-    return min(level + CELL_LEVELS, max(level, 19))
+    return min(level + PER_VALUE_LEVELS, max(level, 19))
 
 
 def train(column: _core.Column, stop: int, mean: float) -> bytes:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from atlas_ds import _core
+from atlas_ds._core.records import BlockFound, DictionaryEntry, IndexEntry
 from atlas_ds.errors import CorruptError
 from atlas_ds.store.span import open_mapped
 
@@ -17,36 +17,37 @@ def salvage(path: Path, target: Path) -> tuple[int, str]:
     """
     memory = open_mapped(path)
     nonce, chunks, end = _core.good_chunks(memory, str(path))
-    if not chunks or chunks[0][0] != b"SCHM":
+    if not chunks or chunks[0].kind != b"SCHM":
         raise CorruptError(f"{path}: the schema at the start of the file is damaged: nothing can be saved (byte 64)")
-    _, first_chunk, body, stop, _ = chunks[0]
-    layout = bytes(memory[body:stop])
+    first_chunk = chunks[0].offset
+    layout = bytes(memory[chunks[0].body : chunks[0].end])
     rows_per_block = _core.block_rows(layout, str(path))
-    found: list[dict[int, tuple[int, tuple[int, int, int, int]]]] = [{} for _ in rows_per_block]
+    found: list[dict[int, tuple[BlockFound, IndexEntry]]] = [{} for _ in rows_per_block]
     dictionaries = []
-    for kind, at, body, stop, hash in chunks:
-        if kind == b"DICT":
-            dictionaries.append((at, stop - body, _core.hash128(memory[body:stop])))
-        if kind == b"DATA" and (block := _core.check_block(memory[at:stop])) is not None:
-            first, rows, group, raw = block
-            if group < len(found) and rows <= rows_per_block[group]:
-                found[group][first] = rows, (at, stop - at, raw, hash)
+    for chunk in chunks:
+        if chunk.kind == b"DICT":
+            data = memory[chunk.body : chunk.end]
+            dictionaries.append(DictionaryEntry(chunk.offset, len(data), _core.hash128(data)))
+        block = _core.check_block(memory[chunk.offset : chunk.end]) if chunk.kind == b"DATA" else None
+        if block is not None and block.group < len(found) and block.rows <= rows_per_block[block.group]:
+            entry = IndexEntry(chunk.offset, chunk.end - chunk.offset, block.raw_bytes, chunk.hash)
+            found[block.group][block.first_row] = block, entry
     kept = min((complete_rows(blocks, per) for blocks, per in zip(found, rows_per_block, strict=True)), default=0)
     index = [blocks[first][1] for blocks, per in zip(found, rows_per_block, strict=True) for first in range(0, kept, per)]
-    foot = _core.footer_bytes(bytes(memory[:first_chunk]), kept, sum(entry[2] for entry in index), bytes(16), layout, dictionaries, index, b"{}")
-    footer, root = _core.seal_chunk(b"FOOT", foot, nonce, end)
+    foot = _core.footer_bytes(bytes(memory[:first_chunk]), kept, sum(entry.raw_bytes for entry in index), bytes(16), layout, dictionaries, index, b"{}")
+    footer = _core.seal_chunk(b"FOOT", foot, nonce, end)
     with target.open("wb") as file:
         file.write(memory[:end])
-        file.write(footer)
-        file.write(_core.trailer_bytes(end, len(foot), kept, nonce, root))
+        file.write(footer.data)
+        file.write(_core.trailer_bytes(end, len(foot), kept, nonce, footer.hash))
     return kept, f"chunks hold up to byte {end} of {len(memory)}"
 
 
-def complete_rows(blocks: dict[int, tuple[int, Any]], per: int) -> int:
+def complete_rows(blocks: dict[int, tuple[BlockFound, IndexEntry]], per: int) -> int:
     """Rows from 0 on that blocks of a group hold without a gap."""
     row = 0
     while row in blocks:
-        rows = blocks[row][0]
+        rows = blocks[row][0].rows
         row += rows
         if rows < per:
             break

@@ -11,6 +11,7 @@ import numpy as np
 import rfc8785
 
 from atlas_ds import _core
+from atlas_ds._core.base import Verify
 from atlas_ds.errors import CorruptError
 from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.types import Array, Field, Leaf, Struct, Word, walk_leaves
@@ -40,8 +41,8 @@ def verify_values(shard: _core.Shard, schema: Schema) -> None:
     if not fields or shard.rows == 0:
         return
     part = Schema(fields, "dict")
-    positions = {leaf[0]: i for i, leaf in enumerate(shard.leaves)}
-    shard_set = _core.ShardSet(np.array([0, shard.rows]), lambda k: shard, verify=0, copy=True)
+    positions = {leaf.id: i for i, leaf in enumerate(shard.leaves)}
+    shard_set = _core.ShardSet(np.array([0, shard.rows]), lambda k: shard, verify=Verify.FIRST, copy=True)
     projection = _core.Projection(part, positions)
     flat = tuple(as_leaf(leaf) for leaf in schema.leaves)
     bare = _core.Projection(Schema(flat, "dict"), positions) if any(map(needs_leaves, schema.fields)) else None

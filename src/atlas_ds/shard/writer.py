@@ -9,6 +9,7 @@ from typing import Any
 import rfc8785
 
 from atlas_ds import _core
+from atlas_ds._core.write import RowState
 from atlas_ds.errors import AtlasError
 from atlas_ds.schema.schema import Schema
 from atlas_ds.shard.build import ShardBuild
@@ -18,7 +19,6 @@ from atlas_ds.shard.info import ShardTarget
 from atlas_ds.shard.plan import Options, make_plan
 
 SAMPLE_BYTES = 20 << 20  # rows of this many bytes are waited for before a shard is planned
-NO_ROOM = 4  # of RowBuilder.append: the shard must end before that row
 MAX_BLOCKS = 32 << 20  # of a shard: their index must fit into the footer, which may take 1 GiB
 
 
@@ -57,7 +57,7 @@ class ShardWriter:
         """One example; SchemaError and LimitError leave the writer as it was."""
         self._check()
         state = self.builder.append(example)
-        if state == NO_ROOM:
+        if state == RowState.NO_ROOM:
             self.finish_shard()
             state = self.builder.append(example)
         if state or self.builder.rows == self._shard_rows:
@@ -67,7 +67,7 @@ class ShardWriter:
         """count rows at once, as _core.RowBuilder.append_columns takes them."""
         self._check()
         state = self.builder.append_columns(leaf_arrays, count)
-        if state == NO_ROOM:
+        if state == RowState.NO_ROOM:
             self._add_in_parts(leaf_arrays, count)
             return
         if state or (self._shard_rows is not None and self.builder.rows >= self._shard_rows):
@@ -113,7 +113,7 @@ class ShardWriter:
             self._take(state)
 
     def _take(self, state: int) -> None:
-        if self._open is None and (state == 3 or self.builder.rows == self._shard_rows):
+        if self._open is None and (state == RowState.PLANNABLE or self.builder.rows == self._shard_rows):
             self._begin()
         if self._open is not None:
             overflow = self._open.cut_ready()
