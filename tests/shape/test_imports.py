@@ -1,6 +1,6 @@
 """The import law: imports go down only, optional packages have one home each, and `import atlas_ds` stays light.
 
-cli -> bridge, loader, catalog -> order, dataset -> shard -> schema, store -> errors, forks, progress, _core, _tar -> text
+cli -> bridge, loader, catalog -> order, dataset -> shard -> schema, store -> errors, forks, progress, _core, _tar -> text, sizes
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pytest
 SRC = Path(__file__).resolve().parents[2] / "src"
 PACKAGE = SRC / "atlas_ds"
 LEVELS = (
-    ("text",),
+    ("text", "sizes"),
     ("errors", "forks", "progress", "_core", "_tar", "catlas"),
     ("schema", "store"),
     ("shard",),

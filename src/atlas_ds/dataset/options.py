@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from atlas_ds.dataset.sizes import parse_size
 from atlas_ds.schema.schema import Schema
 from atlas_ds.shard.plan import CODECS, Options
+from atlas_ds.sizes import parse_size
 
-DEFAULT_BLOCK = {"random": "64KB", "scan": "1MB"}
+DEFAULT_BLOCK = {"random": "64KiB", "scan": "1MiB"}
 MOST_PARTS = 10**9
 
 

@@ -24,11 +24,11 @@ from atlas_ds.bridge.values.media import kind_of
 from atlas_ds.bridge.webdataset import tars
 from atlas_ds.bridge.webdataset.samples import KEY, KeyFn, Rules, Sample, Tally, is_tally
 from atlas_ds.bridge.webdataset.urls import Sources, expand
-from atlas_ds.dataset.sizes import parse_size
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import LimitError, SchemaError
 from atlas_ds.progress import Progress
 from atlas_ds.schema.pictures import MODES
+from atlas_ds.sizes import parse_size
 from atlas_ds.store.local import refuse_overlap
 from atlas_ds.store.paths import local_path
 from atlas_ds.text import count, printable
@@ -111,7 +111,7 @@ def import_webdataset(
     allow_http: bool = False,
     schema: Mapping[str, Any] | None = None,
     split: str | Mapping[str, str | None] | None = None,
-    shard_size: int | str = "256MB",
+    shard_size: int | str = "256MiB",
     block_size: int | str | None = None,
     compression: str | Mapping[str, str] = "auto",
     access: str = "random",
