@@ -30,8 +30,9 @@ from multiprocessing.process import parent_process
 import numpy as np
 
 from atlas_ds import errors
-from atlas_ds.schema.types import MAX_PAGE, MAX_VALUE, Array, Media as MediaType, Scalar, Struct, Tensor, Word
-from atlas_ds.schema import values as _values
+from atlas_ds.schema.types import MAX_PAGE, MAX_VALUE, SCALARS, Array, Media as MediaType, Scalar, Struct, Tensor, Word
+from atlas_ds.schema import arrays as _arrays, describe as _describe, examples as _examples, fits as _fits
+from atlas_ds.schema import media as _media, nulls as _nulls, objects as _objects, ragged as _ragged
 
 cnp.import_array()
 
@@ -586,7 +587,7 @@ cdef Node make_node(object field, dict slots):
     node.slot = slots[field.leaves[0]] if field.leaves else -1
     kind = field.type
     if isinstance(kind, (Scalar, Array, Tensor)):
-        node.dtype = _values.storage_dtype(kind.dtype)
+        node.dtype = SCALARS[kind.dtype]
         node.bfloat16 = kind.dtype == "bfloat16"
         node.typenum = node.dtype.num
         node.item = node.dtype.itemsize
@@ -800,15 +801,15 @@ cdef object build(Context context, Node node, const atlas_view *views, size_t st
     if kind == K_ITEM:
         return build_item(node, view.data)
     if kind == K_OBJECT:
-        return _values.unpack(PyBytes_FromStringAndSize(<const char *>view.data, view.size))
+        return _objects.unpack(PyBytes_FromStringAndSize(<const char *>view.data, view.size))
     if kind == K_TENSOR:
         return build_tensor(node, view, view if node.ndim == 1 else &views[<size_t>(node.slot + 1) * stride + i], owner)
     if kind == K_MEDIA:
         data = build_bytes(view, None if context.own_bytes else owner)
         if node.media_type is not None:
-            return _values.Media(data, node.media_type)
+            return _media.Media(data, node.media_type)
         view = &views[<size_t>(node.slot + 1) * stride + i]
-        return _values.Media(data, text_from(view.data, view.size))
+        return _media.Media(data, text_from(view.data, view.size))
     if kind == K_VALUE:
         return build(context, <Node>node.children[0], views, stride, i, owner)
     if kind == K_TUPLE:
@@ -1405,14 +1406,14 @@ cdef class Batch:
         if node.kind == K_STRUCT:
             columns = self.whole(node)
             if node.slot >= 0:
-                return _values.present(columns, self.arrays[node.slot])
+                return _nulls.present(columns, self.arrays[node.slot])
             return columns
         if node.kind < K_STR or node.kind == K_ARRAY:
             array = self.arrays[node.slot]
             if node.bfloat16:
                 array = widen_bfloat16(array)
             if node.nullable:
-                return _values.masked(array, self.nulls[node.slot])
+                return _nulls.masked(array, self.nulls[node.slot])
             return array
         views = self.run(node.slot)
         if node.kind == K_TENSOR:
@@ -1460,11 +1461,11 @@ cdef class Batch:
         cdef atlas_view *kind
         if node.kind == K_OBJECT:
             # nothing stands where the struct around it is absent
-            return _values.unpack(PyBytes_FromStringAndSize(<const char *>views[i].data, views[i].size)) if views[i].size else None
+            return _objects.unpack(PyBytes_FromStringAndSize(<const char *>views[i].data, views[i].size)) if views[i].size else None
         if node.media_type is not None:
-            return _values.Media(data, node.media_type)
+            return _media.Media(data, node.media_type)
         kind = self.run(node.slot + 1)
-        return _values.Media(data, text_from(kind[i].data, kind[i].size))
+        return _media.Media(data, text_from(kind[i].data, kind[i].size))
 
     cdef object ragged(self, Node node, atlas_view *views):
         cdef size_t i, total = 0
@@ -1490,12 +1491,12 @@ cdef class Batch:
             kind = self.run(node.slot + 1)
             shapes = [tuple(np.frombuffer(PyBytes_FromStringAndSize(<char *>kind[i].data, kind[i].size), np.uint32).tolist()) for i in range(self.count)]
         mask = np.array([views[i].data == NULL for i in range(self.count)], np.bool_) if node.nullable else None
-        return _values.Ragged(widen_bfloat16(values) if node.bfloat16 else values, offsets, shapes, mask)
+        return _ragged.Ragged(widen_bfloat16(values) if node.bfloat16 else values, offsets, shapes, mask)
 
 
 cdef object check_out(object given, str path, tuple shape, Node node):
     if not isinstance(given, np.ndarray) or given.shape != shape or given.dtype != node.dtype or not given.flags.c_contiguous or not given.flags.aligned or not given.flags.writeable or node.bfloat16:
-        raise ValueError(f"out[{path!r}] must be a writable, aligned, C-contiguous array of shape {shape} and dtype {node.dtype}; {_values.describe(given)} was given")
+        raise ValueError(f"out[{path!r}] must be a writable, aligned, C-contiguous array of shape {shape} and dtype {node.dtype}; {_describe.describe(given)} was given")
     return given
 
 
@@ -2019,12 +2020,12 @@ cdef class RowBuilder:
         cdef Py_ssize_t k, count = len(children)
         if kind == K_STRUCT:
             if not isinstance(example, dict):
-                example = _values.as_dict(example, self.schema)
+                example = _examples.as_dict(example, self.schema)
             return self.put_fields(self.root, <dict>example, "")
         if kind == K_VALUE:
             return self.put(<Node>children[0], example, "")
         if not isinstance(example, (tuple, list)) or len(example) != count:
-            raise errors.SchemaError(f"expected a {self.schema.container} of {count}, got {_values.describe(example)}")
+            raise errors.SchemaError(f"expected a {self.schema.container} of {count}, got {_describe.describe(example)}")
         for k in range(count):
             self.put(<Node>children[k], example[k], "")
         return 0
@@ -2048,7 +2049,7 @@ cdef class RowBuilder:
 
     cdef int refuse(self, Node node, object value, str prefix, str why="") except -1:
         path = prefix + node.name
-        raise errors.SchemaError(f"column {path!r}: expected {node.field.type}, got {_values.describe(value)}{': ' + why if why else ''}")
+        raise errors.SchemaError(f"column {path!r}: expected {node.field.type}, got {_describe.describe(value)}{': ' + why if why else ''}")
 
     cdef int put_null(self, Node node, uint8_t valid) except -1:
         """A null in all leaves of a node, or (valid 1) the zeros that stand in an absent struct."""
@@ -2077,7 +2078,7 @@ cdef class RowBuilder:
         cdef uint8_t one = 1
         cdef Py_buffer view
         if cnp.PyArray_Check(value) and not cnp.PyArray_CheckExact(value):
-            value = _values.unmasked(value, prefix + node.name)
+            value = _fits.unmasked(value, prefix + node.name)
         if value is None and kind != K_OBJECT:
             if not node.nullable:
                 raise errors.SchemaError(f"column {prefix + node.name!r}: expected {node.field.type}, got None (or the key is missing): declare it with atlas.types.nullable(...)")
@@ -2099,7 +2100,7 @@ cdef class RowBuilder:
             except UnicodeEncodeError:
                 self.refuse(node, value, prefix, "it has a lone surrogate, which UTF-8 cannot hold; store it as bytes: value.encode('utf-8', 'surrogatepass')")
             if <size_t>size > VALUE_MOST:
-                raise _values.too_large(prefix + node.name, size)
+                raise _fits.too_large(prefix + node.name, size)
             return column.put(text, size)
         if kind == K_INT64 and PyLong_CheckExact(value):
             whole = PyLong_AsLongLongAndOverflow(value, &overflow)
@@ -2111,26 +2112,26 @@ cdef class RowBuilder:
             return column.put(&real, 8)
         if kind == K_BYTES:
             if not isinstance(value, bytes) or <size_t>len(<bytes>value) > VALUE_MOST:
-                value = _values.to_bytes(value, prefix + node.name)
+                value = _media.to_bytes(value, prefix + node.name)
             return self.put_buffer(column, value)
         if kind == K_OBJECT:
-            return self.put_buffer(column, _values.pack(value, prefix + node.name))
+            return self.put_buffer(column, _objects.pack(value, prefix + node.name))
         if kind == K_TENSOR:
             if cnp.PyArray_CheckExact(value) and self.put_tensor(node, column, <cnp.ndarray>value):
                 return 0
-            array = _values.to_array(value, node.field, prefix + node.name)
+            array = _arrays.to_array(value, node.field, prefix + node.name)
             self.put_buffer(column, array.data if array.size else b"")
             if node.ndim != 1:
                 shape = np.array(array.shape, np.uint32)
                 self.put_buffer(<Column>self.columns[node.slot + 1], shape.data if shape.size else b"")
             return 0
         if kind == K_MEDIA:
-            data, media_type = _values.to_media(value, node.field, prefix + node.name)
+            data, media_type = _media.to_media(value, node.field, prefix + node.name)
             self.put_buffer(column, data)
             if node.media_type is None:
                 self.put_buffer(<Column>self.columns[node.slot + 1], media_type.encode())
             return 0
-        return self.put_buffer(column, _values.scalar_bytes(value, node.field, prefix + node.name))
+        return self.put_buffer(column, _arrays.scalar_bytes(value, node.field, prefix + node.name))
 
     cdef int put_buffer(self, Column column, object data) except -1:
         """The bytes of a value that is known to be within the limit."""
@@ -2170,7 +2171,7 @@ cdef class RowBuilder:
                         fits = False
                 if fits and (node.typenum != cnp.NPY_BOOL or are_bools(<const uint8_t *>cnp.PyArray_DATA(array), node.width)):
                     return column.put(cnp.PyArray_DATA(array), node.width)
-        array = _values.to_array(value, node.field, prefix + node.name)
+        array = _arrays.to_array(value, node.field, prefix + node.name)
         return column.put(cnp.PyArray_DATA(array), node.width)
 
     def append_columns(self, list leaf_arrays, size_t count):

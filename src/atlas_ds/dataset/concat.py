@@ -223,7 +223,7 @@ class Concat(Views):
         batch = self._columns(indices, columns)
         if formats_of(self) != {"torch"}:
             return list(batch) if columns_in_lists(self) else batch
-        from atlas_ds.loader.torch import to_torch
+        from atlas_ds.schema.tensors import to_torch
 
         batch = to_torch(batch)
         return list(batch) if columns_in_lists(self) else batch

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from atlas_ds.dataset.columns import first_rows, to_leaf_arrays
+from atlas_ds.dataset.draft import Draft
 from atlas_ds.dataset.manifest import Manifest, Ranges
 from atlas_ds.dataset.metadata import checked_metadata
 from atlas_ds.dataset.options import checked_icc, checked_options, checked_part, checked_split, checked_workers
@@ -20,7 +21,6 @@ from atlas_ds.dataset.parts import part_folder
 from atlas_ds.dataset.sources import as_columns, as_examples
 from atlas_ds.errors import AtlasError, CommitConflict, LimitError, SchemaError
 from atlas_ds.progress import Progress
-from atlas_ds.schema.draft import Draft
 from atlas_ds.schema.infer import infer_schema
 from atlas_ds.schema.schema import Schema, make_schema
 from atlas_ds.schema.types import Word

@@ -1,4 +1,4 @@
-"""Examples put together to columns, as the loader does it by default. NumPy only; tensors that NumPy has no dtype for stay tensors."""
+"""Examples put together to a batch, as the loader does it by default: to columns of arrays, and for users as tensors."""
 
 from __future__ import annotations
 
@@ -8,19 +8,29 @@ from typing import Any
 
 import numpy as np
 
-from atlas_ds.schema.batches import like
+from atlas_ds.schema.examples import like
+from atlas_ds.schema.tensors import result_to_torch
 
 
 def collate(examples: Sequence[Any]) -> Any:
+    """A batch of examples, for DataLoader(dataset, collate_fn=atlas.collate): what `Loader` makes of them.
+
+    Numbers and arrays of one shape become tensors of the same dtype. Everything else becomes a list: text, bytes, media, dates, objects,
+    arrays of different shapes (a list of tensors), and columns in which a value is None.
+    """
+    return result_to_torch(join_examples(examples))
+
+
+def join_examples(examples: Sequence[Any]) -> Any:
     """Examples to columns: arrays of one shape and dtype and numbers of one type are stacked, everything else is a list. Dicts of the same
-    keys and tuples of one length stay what they are, masked arrays stay masked. Tensors are detached."""
+    keys and tuples of one length stay what they are, masked arrays stay masked. Tensors are detached; those that NumPy has no dtype for stay tensors."""
     if not examples:
         return []
     first = examples[0]
     if isinstance(first, dict) and all(isinstance(example, dict) and example.keys() == first.keys() for example in examples):
-        return {name: collate([example[name] for example in examples]) for name in first}
+        return {name: join_examples([example[name] for example in examples]) for name in first}
     if isinstance(first, tuple) and all(isinstance(example, tuple) and form(example) == form(first) for example in examples):
-        return like(first, [collate(column) for column in zip(*examples, strict=True)])
+        return like(first, [join_examples(column) for column in zip(*examples, strict=True)])
     kinds = set(map(type, examples))
     if any(hasattr(kind, "detach") for kind in kinds):
         examples = [untangled(example) for example in examples]

@@ -22,6 +22,7 @@ from atlas_ds.loader.stats import Stats
 from atlas_ds.order import EpochPlan, Order, Sampler, Window, keys
 from atlas_ds.order.sampler import described
 from atlas_ds.progress import Progress
+from atlas_ds.schema.tensors import need_torch, pinned, result_to_torch, to_torch
 from atlas_ds.sizes import parse_bytes
 from atlas_ds.text import printable
 
@@ -311,8 +312,6 @@ def finisher(format: str, pin: bool, *, own_code: bool) -> Callable[[Any], Any]:
         if pin:
             raise ValueError("pin_memory is for format='torch'")
         return as_numpy if own_code else lambda batch: batch
-    from atlas_ds.loader.torch import need_torch, pinned, result_to_torch, to_torch
-
     need_torch("format='torch'")
     convert = result_to_torch if own_code else to_torch
     return (lambda batch: pinned(convert(batch))) if pin else convert

@@ -1,4 +1,4 @@
-"""Encoded images, sound and film: what they are, and what is stored of a Media, a path or a PIL image. Pixels are the business of pictures.py."""
+"""Encoded images, audio and video: what they are, and what is stored of a Media, a path or a PIL image. Pixels are the business of images.py."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from atlas_ds.errors import AtlasError, LimitError, SchemaError
 from atlas_ds.schema.describe import describe
 from atlas_ds.schema.encoding import encoded_image
 from atlas_ds.schema.fits import check_size
-from atlas_ds.schema.pictures import MODES, decoded
+from atlas_ds.schema.images import MODES, decoded
 from atlas_ds.schema.types import Field
 from atlas_ds.schema.types import Media as MediaType
 from atlas_ds.text import printable
@@ -40,21 +40,21 @@ BRANDS = {
     b"hevc": "image/heic", b"hevx": "image/heic", b"M4A ": "audio/mp4", b"M4B ": "audio/mp4", b"qt  ": "video/quicktime",
 }  # fmt: skip
 IMAGE_BRANDS = (b"mif1", b"msf1")  # HEIF in general: one of the compatible brands tells how the image is encoded
-QUICKTIME = (b"moov", b"mdat", b"wide", b"free", b"skip")  # the first atom of older films, which have no brand
+QUICKTIME = (b"moov", b"mdat", b"wide", b"free", b"skip")  # the first atom of older videos, which have no brand
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Media:
-    """An encoded image, sound or film. data: bytes (a memoryview where copy=False); type: its media type."""
+    """An encoded image, audio or video. data: bytes (a memoryview where copy=False); type: its media type."""
 
     data: bytes | memoryview
     type: str
 
     def decode(self, format: str = "numpy") -> Any:
-        """A picture, decoded: "numpy" (uint8, height x width [x channels]), "pil" or "torch" (channels x height x width). Needs Pillow
+        """An image, decoded: "numpy" (uint8, height x width [x channels]), "pil" or "torch" (channels x height x width). Needs Pillow
         (pip install atlas-ds[images])."""
         if not self.type.startswith("image/"):
-            raise SchemaError(f"{self.type} cannot be decoded here: take .data and give it to a library for sound or film")
+            raise SchemaError(f"{self.type} cannot be decoded here: take .data and give it to a library for audio or video")
         if format not in MODES:
             raise ValueError(f"format must be 'numpy', 'pil' or 'torch', not {format!r}")
         return decode_image(self.data, format, where=self.type)
@@ -120,7 +120,7 @@ def _mpeg_audio(head: bytes) -> str | None:
 
 
 def decode_image(data: bytes | memoryview, mode: str, *, where: str) -> Any:
-    """The pixels of an encoded image, as pictures.decoded() returns them."""
+    """The pixels of an encoded image, as images.decoded() returns them."""
     return decoded(data, sniff(data), mode, where=where)
 
 
@@ -189,7 +189,7 @@ def _read_file(file: Path, path: str) -> tuple[bytes, str]:
         raise SchemaError(f"column {path!r}: cannot read {str(file)!r}: {cause}") from cause
     found = sniff(data, file.name)
     if found is None:
-        raise SchemaError(f"column {path!r}: {str(file)!r} is no image, sound or film that is known: give its bytes, or Media(data, type)")
+        raise SchemaError(f"column {path!r}: {str(file)!r} is not an image, audio or video of a known kind: give its bytes, or Media(data, type)")
     return data, found
 
 

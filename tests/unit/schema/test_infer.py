@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import inference_2_0
 from atlas_ds import AtlasDataset, Media, errors
-from atlas_ds.schema.draft import Draft
+from atlas_ds.dataset.draft import Draft
 from atlas_ds.schema.infer import infer_schema
 from support import PNG, Point, same, write
 

@@ -19,8 +19,8 @@ from atlas_ds.dataset.concat import Concat
 from atlas_ds.dataset.reader import AtlasDataset
 from atlas_ds.errors import AtlasError, SchemaError, UnsupportedError
 from atlas_ds.progress import Progress
+from atlas_ds.schema.media import Media
 from atlas_ds.schema.schema import Schema
-from atlas_ds.schema.values import Media
 from atlas_ds.sizes import parse_bytes
 from atlas_ds.store.local import refuse_overlap
 

@@ -27,7 +27,7 @@ from atlas_ds.bridge.webdataset.urls import Sources, expand
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import LimitError, SchemaError
 from atlas_ds.progress import Progress
-from atlas_ds.schema.pictures import MODES
+from atlas_ds.schema.images import MODES
 from atlas_ds.sizes import parse_size
 from atlas_ds.store.local import refuse_overlap
 from atlas_ds.store.paths import local_path
