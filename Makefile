@@ -1,9 +1,10 @@
 # From a fresh clone, each of these sets up what it needs: Debian packages, a virtual environment in .venv, the built extension.
 #   make demo      train on Fashion-MNIST through Atlas         make test      build, lint, types, tests
+#   make test-core, test-data, test-loader, test-bridge, test-attacks, test-face: a part of the tests
 #   make campaign  the long tests, then fuzzing                 make fuzz      fuzz the C core (clang)
 #   make bench     the benchmark table (its own .venv-bench)    make lint      ruff, mypy --strict, C warnings
 #   make clean     remove what was built and installed here
-.PHONY: demo test campaign fuzz bench lint build clean
+.PHONY: demo test campaign fuzz bench lint build clean test-core test-data test-loader test-bridge test-attacks test-face
 
 PYTHON ?= python3
 CC ?= gcc
@@ -31,6 +32,18 @@ demo: build
 
 test: lint
 	$(PY) -m pytest -m "not campaign"
+
+# The parts of `make test`, each to be run alone; CONTRIBUTING.md says what each costs.
+PART_core := tests/reference tests/golden tests/safety tests/unit/schema tests/unit/shard
+PART_data := tests/unit/store tests/unit/dataset tests/damage tests/property
+PART_loader := tests/unit/order tests/unit/loader
+PART_bridge := tests/unit/bridge tests/contract
+PART_attacks := tests/attacks
+PART_face := tests/unit/cli tests/shape
+PARTS := core data loader bridge attacks face
+
+$(PARTS:%=test-%): test-%: build
+	$(PY) -m pytest -m "not campaign" $(PART_$*)
 
 lint: build
 	for file in csrc/*.c; do $(CC) $(CFLAGS_STRICT) -O2 -c -o /dev/null $$file || exit 1; done
@@ -73,11 +86,13 @@ build: .venv/ready
 	test -x $(BENCH) || $(PYTHON) -m venv .venv-bench
 	$(BENCH) $(PIP) $(TORCH)
 	$(BENCH) $(PIP) -r benchmarks/requirements.txt
+	$(BENCH) $(PIP) --no-deps $(PEER_MDS) $(PEER_LITDATA)
 	$(BENCH) $(PIP) "setuptools>=77" "cython>=3.1,<4"
 	$(BENCH) $(PIP) --no-build-isolation -e .
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-bench build dist demo-data csrc/fuzz/build src/*.egg-info src/atlas_ds/_core.c src/atlas_ds/_tar.c src/atlas_ds/*.so
+	rm -rf .venv .venv-bench build dist demo-data csrc/fuzz/build src/*.egg-info
+	rm -rf src/atlas_ds/_core/*.c src/atlas_ds/_tar.c src/atlas_ds/*.so src/atlas_ds/_core/*.so
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

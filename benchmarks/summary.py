@@ -1,4 +1,4 @@
-"""Joins result files of one machine into one, and writes from it the README's table and plot.
+"""Joins result files of one machine into one, and writes from it the README's table, and the table and plot of docs/benchmarks.md.
 
     python -m benchmarks.summary benchmarks/results/2026-11-21.json [more.json to join in first ...]
 """
@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 import statistics
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.report import human
 
 ROOT = Path(__file__).parents[1]
+START, END = "<!-- bench:start -->", "<!-- bench:end -->"
 WORKLOADS = ("fashion", "embeddings", "tokens", "text", "jpeg")
 QUESTIONS = {
     "get": "`ds[i]`, random, examples/s",
@@ -34,6 +36,29 @@ LIMITS = {  # what is no format but a limit: numpy.take on a memmap, ds.batch wi
     "atlas-bare": "a bare loop of `ds.batch`",
 }
 
+README_WORKLOADS = {"fashion": "images of 28 x 28", "text": "short texts", "jpeg": "JPEG files"}
+README_ROWS = (  # question, its words, what a figure is divided by
+    ("get", "one random row, `ds[i]` (rows/s)", 1),
+    ("batch", "random batches of 256 (rows/s)", 1),
+    ("loader", "shuffled training epoch (rows/s)", 1),
+    ("write", "write, fsync included (MB/s)", 1),
+    ("size", "size on disk (MB)", 1e6),
+)
+NAMES = {  # of peers, as the README calls them; others are called what the results call them
+    "array-record": "ArrayRecord",
+    "array-record-16": "ArrayRecord",
+    "bagz-raw": "bagz",
+    "datasets": "Hugging Face",
+    "h5py": "HDF5",
+    "lance": "Lance",
+    "litdata": "LitData",
+    "lmdb": "LMDB",
+    "mds": "MosaicML",
+    "parquet": "Parquet",
+    "vortex": "Vortex",
+}
+ONLY_HERE = ("pickled-blocks", "pickled-blocks-dict")  # a layout written for this benchmark, not a format one can choose
+
 
 def join(target: Path, sources: list[Path]) -> dict[str, Any]:
     """All results in one file; a later file's answer to a question replaces an earlier one's."""
@@ -53,21 +78,56 @@ def ratio(result: dict[str, Any], ours: str, peer: str) -> float:
     return statistics.median(a / b if result["higher_is_better"] else b / a for a, b in pairs)
 
 
+def best_peer(result: dict[str, Any], ours: str, without: Sequence[str] = ()) -> str | None:
+    """The peer that is hardest to beat."""
+    peers = [peer for peer in result["rounds"] if not peer.startswith("atlas") and peer not in LIMITS and peer not in without]
+    return min(peers, key=lambda peer: ratio(result, ours, peer), default=None)
+
+
 def cell(result: dict[str, Any] | None, ours: str) -> str:
     """Atlas's figure, and the ratio to the best peer; below 1 the peer is better."""
     if result is None or ours not in result["rounds"]:
         return ""
     text = human(result["median"][ours])
-    peers = [peer for peer in result["rounds"] if not peer.startswith("atlas") and peer not in LIMITS]
-    if peers:
-        best = min(peers, key=lambda peer: ratio(result, ours, peer))
+    best = best_peer(result, ours)
+    if best:
         text += f" · **{ratio(result, ours, best):.2g}x** {best}"
     limits = [f"{ratio(result, ours, limit):.2g}x {words}" for limit, words in LIMITS.items() if limit in result["rounds"]]
     return ", ".join([text, *limits])
 
 
+def short_cell(result: dict[str, Any] | None, scale: float) -> str:
+    """Atlas's figure and the best peer's; the better one is bold."""
+    if result is None or "atlas" not in result["rounds"]:
+        return ""
+    medians = result["median"]
+    mine = human(medians["atlas"] / scale)
+    best = best_peer(result, "atlas", ONLY_HERE)
+    if best is None:
+        return mine
+    theirs = human(medians[best] / scale)
+    ahead = medians["atlas"] >= medians[best] if result["higher_is_better"] else medians["atlas"] <= medians[best]
+    mine, theirs = (f"**{mine}**", theirs) if ahead else (mine, f"**{theirs}**")
+    return f"{mine}, {NAMES.get(best, best)} {theirs}"
+
+
+def answers(body: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    return {(result["question"], result["workload"]): result for result in body["results"]}
+
+
+def short_table(body: dict[str, Any]) -> str:
+    """The README's: five questions, three workloads."""
+    found = answers(body)
+    lines = ["| | " + " | ".join(README_WORKLOADS.values()) + " |", "|---|" + "---|" * len(README_WORKLOADS)]
+    for question, words, scale in README_ROWS:
+        cells = [short_cell(found.get((question, workload)), scale) for workload in README_WORKLOADS]
+        lines.append(f"| {words} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def table(body: dict[str, Any]) -> str:
-    found = {(result["question"], result["workload"]): result for result in body["results"]}
+    """All questions that were asked, all workloads."""
+    found = answers(body)
     lines = ["| | " + " | ".join(WORKLOADS) + " |", "|---|" + "---|" * len(WORKLOADS)]
     for question, words in QUESTIONS.items():
         for ours, suffix in (("atlas", ""), ("atlas-scan", ", `access=\"scan\"`")):
@@ -97,18 +157,27 @@ def plot(body: dict[str, Any], target: Path) -> None:
     figure.savefig(target, dpi=110)
 
 
+def tables(body: dict[str, Any], name: str) -> dict[Path, str]:
+    """What stands between the marks of each page. name: of the results file."""
+    machine = f"{body['machine'].get('cpu') or 'one machine'}, {body['machine'].get('cores') or '?'} cores"
+    short = f"Measured on {machine}, with the files in the page cache. Each cell has Atlas's result first, then the best other format's.\n\n{short_table(body)}"
+    long = (
+        f"Machine: {machine}. All figures, with the versions of the packages: [{name}](../benchmarks/results/{name}).\n\n"
+        f"{table(body)}\n\n![ds[i] and batches, all peers](benchmarks.png)"
+    )
+    return {ROOT / "README.md": short, ROOT / "docs" / "benchmarks.md": long}
+
+
+def between_marks(page: str) -> str:
+    return page.partition(START)[2].partition(END)[0].strip("\n")
+
+
 def main() -> None:
     target, *sources = map(Path, sys.argv[1:])
     body = join(target, sources)
-    readme = ROOT / "README.md"
-    before, _, rest = readme.read_text().partition("<!-- bench:start -->\n")
-    intro = (
-        f"Measured on {body['machine'].get('cpu') or 'one machine'}, 2 cores, files in the page cache, "
-        f"medians, each ratio from one run ([all figures](benchmarks/results/{target.name})).\n"
-        "In each cell: Atlas, and how many times better than the **best** peer at it; below 1x the peer is better.\n\n"
-    )
-    note = "\n\n![ds[i] and batches, all peers](docs/benchmarks.png)\n"
-    readme.write_text(before + "<!-- bench:start -->\n" + intro + table(body) + note + "<!-- bench:end -->" + rest.partition("<!-- bench:end -->")[2])
+    for page, text in tables(body, target.name).items():
+        before, _, rest = page.read_text().partition(START)
+        page.write_text(f"{before}{START}\n{text}\n{END}{rest.partition(END)[2]}")
     plot(body, ROOT / "docs" / "benchmarks.png")
 
 

@@ -26,6 +26,8 @@ PEERS: dict[str, tuple[str, dict[str, Any]]] = {
     "vortex": ("vortex", {}),
     "vortex-compact": ("vortex", {"compact": True}),
     "lance": ("lance", {}),
+    "mosaicml-streaming": ("mds", {}),
+    "litdata": ("litdata", {}),
     "pickled-blocks": ("pickled_blocks", {}),
     "pickled-blocks-dict": ("pickled_blocks", {"dictionary": True}),
     "parquet": ("parquet", {}),
@@ -95,6 +97,10 @@ class BasePeer(ABC):
         if question in self.skipped or (question == "get_view" and not self.has_view):
             return False
         return self.supports(schema)
+
+    def own_loader(self, path: Path, schema: Schema, batch: int, workers: int) -> Iterable[Any] | None:
+        """Shuffled epochs as the peer makes them itself, another order each time; None where torch's DataLoader makes them."""
+        return None
 
     def torch_dataset(self, path: Path, schema: Schema) -> TorchRows:
         """A map-style dataset for torch's DataLoader."""

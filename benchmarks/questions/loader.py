@@ -1,5 +1,5 @@
 """How many examples a second a shuffled epoch gives as tensors, in batches of 256 columns: Atlas by its Loader, a peer by torch's
-DataLoader with two workers and whichever of several settings is the quickest for it.
+DataLoader with two workers and whichever of several settings is the quickest for it, its own shuffled loader among them if it has one.
 
 Every epoch has a new order. Starting the workers is not timed, beginning an epoch is. A round is at least --seconds: small datasets
 give several epochs, whole ones; a peer's epoch ends early where it would take more than LONGEST seconds.
@@ -178,7 +178,8 @@ def atlas_epochs(subject: Subject) -> tuple[Any, Epoch]:
     return loader, epoch
 
 
-def peer_epochs(subject: Subject, workers: int) -> Epoch:
+def peer_epochs(subject: Subject, workers: int) -> tuple[Epoch, float]:
+    """Epochs of the quickest DataLoader in an order of ours, and examples/s in its trial."""
     loader, order, speed = data_loader(subject, workers)
     order.batches = min(order.length, max(PROBE_BATCHES * BATCH, int(speed * LONGEST))) // BATCH
 
@@ -186,14 +187,36 @@ def peer_epochs(subject: Subject, workers: int) -> Epoch:
         order.seed = number
         return iter(loader)
 
-    return epoch
+    return epoch, speed
+
+
+def own_epochs(subject: Subject, workers: int) -> tuple[Epoch, float] | None:
+    """Epochs of the peer's own shuffled loader, of LONGEST seconds at most, and examples/s in a trial."""
+    loader = subject.peer.own_loader(subject.path, subject.workload.schema, BATCH, workers)
+    if loader is None:
+        return None
+    seen = drain(iter(loader))  # starts the workers
+    if seen < (len(subject.workload) // BATCH - workers) * BATCH:
+        raise ValueError(f"an epoch has {seen} of {len(subject.workload)} rows")
+    started = time.perf_counter()
+    drain(iter(loader))
+    return lambda number: iter(loader), rate(started, seen)
+
+
+def quickest(subject: Subject, workers: int) -> Epoch:
+    own = own_epochs(subject, workers)
+    if own is None:
+        return peer_epochs(subject, workers)[0]
+    epoch, speed = peer_epochs(subject, workers)
+    print(f"  {subject.peer.name}: {own[1]:,.0f} examples/s by its own loader, {speed:,.0f} by DataLoader", file=sys.stderr)
+    return own[0] if own[1] > speed else epoch
 
 
 def ask(subject: Subject, workers: int) -> Measure:
     if len(subject.workload) < BATCH:
         raise ValueError(f"{len(subject.workload)} examples are no batch of {BATCH}")
     own = subject.peer.package == "atlas_ds"
-    return timed(atlas_epochs(subject)[1] if own else peer_epochs(subject, workers), subject.seconds)
+    return timed(atlas_epochs(subject)[1] if own else quickest(subject, workers), subject.seconds)
 
 
 def prepare(subject: Subject) -> Measure:

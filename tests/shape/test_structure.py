@@ -15,8 +15,6 @@ LONG = 500  # lines; a file that has more says why near its top, in a line with 
 LONGEST = 800
 TOP = 30  # lines in which that line is
 BLOCK = 12  # lines of code; a longer block may not exist twice
-NOT_YET: set[str] = set()
-NOT_YET |= {"src/atlas_ds/_core.pyx"}  # DELETE THIS LINE once _core.pyx is the package _core/
 IMPORT = re.compile(r"\s*(from\s+[\w.]+\s+c?import|c?import)\s|\s*#\s*include\b|\s*include\s+\"")
 COMMENT = ("#", "//", "/*", "*/", "* ")
 
@@ -67,9 +65,6 @@ def repeated(sources: dict[str, str]) -> list[str]:
 @pytest.mark.parametrize("name", SOURCES)
 def test_length(name: str) -> None:
     lines = SOURCES[name].read_text().splitlines()
-    if name in NOT_YET:
-        assert len(lines) > LONGEST, "it is short enough: take it off the list"
-        return
     assert len(lines) <= LONGEST
     assert len(lines) <= LONG or any("Longer than" in line for line in lines[:TOP]), "part it, or say why not"
 

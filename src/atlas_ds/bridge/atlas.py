@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Refused, Row, Source
-from atlas_ds.dataset.reader import AtlasDataset
+from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, UnsupportedError
 
 PIECE = 256  # rows that are tried one by one

@@ -7,14 +7,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from atlas_ds.bridge.compression.reading import MAX_EXPANSION
 from atlas_ds.bridge.detect import TARS, Choice, choose, left_out_note, open_choice, tars_of
 from atlas_ds.bridge.refusals import Refusals, at_place
-from atlas_ds.bridge.source import ReadOptions, Refused, Source
+from atlas_ds.bridge.source import Missing, OnError, ReadOptions, Refused, Source
 from atlas_ds.bridge.webdataset.importing import import_webdataset
-from atlas_ds.dataset.reader import AtlasDataset
+from atlas_ds.dataset.dataset import AtlasDataset
+from atlas_ds.dataset.options import WriterOptions, refuse_unknown
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import AtlasError, LimitError, SchemaError
 from atlas_ds.progress import Progress
@@ -45,22 +46,26 @@ class Converted:
     lost: int = 0
 
 
+class ConvertOptions(WriterOptions, total=False):
+    """The options that functions which convert one format pass on to `convert`, whose docstring describes them."""
+
+    append: bool
+    split: str | None
+    icc: Sequence[str] | None
+    on_error: OnError
+    progress: bool
+
+
 def convert(
     src: str | Path | Choice,
     dst: str | Path,
     *,
     source_format: str | None = None,
-    shard_size: int | str = "256MiB",
-    block_size: int | str | None = None,
-    compression: str | Mapping[str, str] = "auto",
-    access: str = "random",
-    overwrite: bool = False,
     append: bool = False,
     split: str | None = None,
-    workers: int | None = None,
     icc: Sequence[str] | None = None,
     progress: bool = True,
-    on_error: str = "raise",
+    on_error: OnError = "raise",
     encoding: str | None = None,
     media: Mapping[str, str] | None = None,
     keep_names: bool | None = None,
@@ -68,7 +73,8 @@ def convert(
     max_expansion: int = MAX_EXPANSION,
     dry_run: bool = False,
     trust_pickle: bool = False,
-    missing: str = "error",
+    missing: Missing = "error",
+    **writing: Unpack[WriterOptions],
 ) -> Converted:
     """Writes the examples of `src`, a path or what `choose` made of one, as the dataset `dst`. Any error, Ctrl-C too, leaves `dst` as it was.
 
@@ -83,6 +89,7 @@ def convert(
 
     Raises an AtlasError that names file and place for a source that is damaged, not understood, or holds what a dataset cannot.
     """
+    refuse_unknown("convert", writing)
     dst = local_path(dst, "dst")
     refuse_overlap(src.path if isinstance(src, Choice) else local_path(src, "src"), dst)
     check_on_error(on_error)
@@ -94,64 +101,41 @@ def convert(
                 f"{choice.path}: icc is measured by AtlasDatasetWriter(append=True, icc=...) or atlas.shuffle; importing tars does not measure it"
             )
         return import_tars(
-            choice, dst, shard_size=shard_size, block_size=block_size, compression=compression, access=access, overwrite=overwrite, append=append,
-            split=split, workers=workers, on_error=on_error, max_expansion=max_expansion, progress=progress, dry_run=dry_run, encoding=encoding or "utf-8",
+            choice, dst, append=append, split=split, on_error=on_error, max_expansion=max_expansion, progress=progress, dry_run=dry_run,
+            encoding=encoding or "utf-8", **writing,
         )  # fmt: skip
     source = open_choice(choice, options)
     if dry_run:
         return report(dst, source, source.total, 0.0, source.refused)
     if source.place is None:
         source = replace(source, place=lambda row: f"{choice.path}: example {row}")
-    return convert_source(
-        source,
-        dst,
-        on_error=on_error,
-        shard_size=shard_size,
-        block_size=block_size,
-        compression=compression,
-        access=access,
-        overwrite=overwrite,
-        append=append,
-        split=split,
-        workers=workers,
-        icc=icc,
-        progress=progress,
-    )
+    return convert_source(source, dst, on_error=on_error, append=append, split=split, icc=icc, progress=progress, **writing)
 
 
 def convert_source(
     source: Source,
     dst: str | Path,
     *,
-    shard_size: int | str = "256MiB",
-    block_size: int | str | None = None,
-    compression: str | Mapping[str, str] = "auto",
-    access: str = "random",
-    overwrite: bool = False,
     append: bool = False,
     split: str | None = None,
-    workers: int | None = None,
     icc: Sequence[str] | None = None,
-    on_error: str = "raise",
+    on_error: OnError = "raise",
     progress: bool = True,
+    **writing: Unpack[WriterOptions],
 ) -> Converted:
     """`convert` for a source that is open already."""
+    refuse_unknown("convert_source", writing)
     start, dst = time.monotonic(), local_path(dst, "dst")
     check_on_error(on_error)
     metadata = _appended_metadata(dst, source) if append else dict(source.metadata)
     refusals = Refusals()
     with AtlasDatasetWriter(
         dst,
-        shard_size,
-        block_size,
         schema=None if append else source.schema,  # an existing dataset's own schema decides
-        compression=compression,
-        access=access,
         append=append,
-        overwrite=overwrite,
-        workers=workers,
         metadata=metadata or None,
         icc=icc,
+        **writing,
     ) as writer:
         with Progress(source.total, "converting", "rows", progress) as bar:
             read = write_examples(source, writer, split, refusals, bar, skip=on_error == "skip")
@@ -210,40 +194,16 @@ def import_atlas_v1(
     dst: str | Path,
     *,
     trust_pickle: bool = False,
-    missing: str = "error",
-    shard_size: int | str = "256MiB",
-    block_size: int | str | None = None,
-    compression: str | Mapping[str, str] = "auto",
-    access: str = "random",
-    overwrite: bool = False,
-    append: bool = False,
-    split: str | None = None,
-    workers: int | None = None,
-    icc: Sequence[str] | None = None,
-    progress: bool = True,
+    missing: Missing = "error",
+    **options: Unpack[ConvertOptions],
 ) -> Converted:
     """`convert` for a dataset of torch-atlas-ds (version 1), or for the folder of one shard of it.
 
     trust_pickle: its examples are pickles, and reading a pickle can run any program that its writer put there; without True nothing is read.
     missing: shards that the folder lacks are an "error", or "skip": their rows are left out and later rows move up.
     """
-    return convert(
-        src,
-        dst,
-        source_format="atlas-v1",
-        shard_size=shard_size,
-        block_size=block_size,
-        compression=compression,
-        access=access,
-        overwrite=overwrite,
-        append=append,
-        split=split,
-        workers=workers,
-        icc=icc,
-        progress=progress,
-        trust_pickle=trust_pickle,
-        missing=missing,
-    )
+    refuse_unknown("import_atlas_v1", options, ConvertOptions)
+    return convert(src, dst, source_format="atlas-v1", trust_pickle=trust_pickle, missing=missing, **options)
 
 
 def _appended_metadata(dst: Path, source: Source) -> dict[str, object]:

@@ -107,7 +107,7 @@ def choose(src: str | Path, source_format: str | None = None, options: ReadOptio
     except OSError as error:
         raise unreadable(path, error) from error
     if options.encoding is not None:
-        known_encoding(options.encoding)
+        known_encoding(options.encoding, path)
     choice = _choose_folder(path, source_format, options) if path.is_dir() else _choose_file(path, source_format, options)
     check_options(path, choice.format, options)
     return choice

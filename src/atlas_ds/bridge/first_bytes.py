@@ -17,6 +17,7 @@ from atlas_ds.bridge.streaming.indexed import indexed_kind
 from atlas_ds.bridge.tar.archive import BLOCK, is_header
 from atlas_ds.bridge.values.media import kind_of
 from atlas_ds.dataset.kinds import SHARD_MAGIC
+from atlas_ds.dataset.names import MANIFEST
 from atlas_ds.errors import AtlasError, CorruptError, UnsupportedError
 from atlas_ds.schema.media import sniff
 
@@ -76,7 +77,7 @@ def format_of_file(path: Path, options: ReadOptions) -> tuple[str, str]:
 
 def _refuse_index(path: Path) -> None:
     """A file that stands for its folder."""
-    what = "an Atlas dataset" if path.name == "atlas.json" else None
+    what = "an Atlas dataset" if path.name == MANIFEST else None
     if path.name == "index.json":
         what = {"mds": "MosaicML Streaming", "litdata": "LitData"}.get(indexed_kind(path.parent) or "")
     if what:

@@ -16,6 +16,8 @@ from atlas_ds.errors import AtlasError, CorruptError, UnsupportedError
 from atlas_ds.store import regular
 
 MAX_JSON = 1 << 28  # bytes of an index or a list that describes a source; the index of a million shards has 200 MB
+MAX_PATH = 4096  # bytes, the zero byte at the end included, as Linux has it
+MAX_NAME = 255  # bytes of each part of a path, as the common file systems have it
 
 POINTER = b"version https://git-lfs"
 POINTER_HINT = "a Git LFS pointer, not the file itself; fetch the file with: git lfs pull"
@@ -132,7 +134,7 @@ def inner_path(folder: Path, name: object, place: str, *, follow_links: bool = F
 
 def _encodes(name: str) -> bool:
     try:
-        return len(os.fsencode(name)) < 4096  # PATH_MAX
+        return len(os.fsencode(name)) < MAX_PATH and all(len(os.fsencode(part)) <= MAX_NAME for part in name.split("/"))
     except UnicodeEncodeError:  # a lone surrogate that stands for no byte
         return False
 

@@ -12,9 +12,9 @@ from threading import Event
 from typing import Any
 
 from atlas_ds.dataset.journal import Journal, held
-from atlas_ds.dataset.manifest import NAME
+from atlas_ds.dataset.names import MANIFEST, PART_DONE, PARTS, parse_part_name, part_name
 from atlas_ds.dataset.output import has_strangers
-from atlas_ds.dataset.parts import DONE, PART_NAME, PARTS, check_parts, merge, remove_part, remove_parts
+from atlas_ds.dataset.parts import check_parts, merge, remove_part, remove_parts
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.store.local import write_file
 from atlas_ds.store.lock import remove_folder
@@ -66,7 +66,7 @@ def _write_parts(
     stop = Event()
 
     def one(number: int) -> Any:
-        home = folder / f"{number:05d}"
+        home = folder / part_name(number)
         kept = read_done(home, parts[number])
         if kept is not None:
             return kept[0]
@@ -75,14 +75,14 @@ def _write_parts(
             raise Stopped
         with make_writer(number) as writer:
             note = parts[number].write(writer, stop)
-        write_file(home, DONE, json.dumps({"identity": parts[number].identity, "note": note}).encode())
+        write_file(home, PART_DONE, json.dumps({"identity": parts[number].identity, "note": note}).encode())
         return note
 
     try:
         notes = run(one, len(parts), stop, workers)
         check(notes)
         for stale in folder.iterdir():
-            if PART_NAME.fullmatch(stale.name) and int(stale.name) >= len(parts):
+            if (parse_part_name(stale.name) or 0) >= len(parts):
                 remove_part(stale)
         merge(dst, overwrite, {}, len(parts), own)
     except BaseException:
@@ -114,18 +114,18 @@ def run(one: Callable[[int], Any], count: int, stop: Event, workers: int | None)
 def read_done(home: Path, part: Part) -> list[Any] | None:
     """[note] of a part that stands finished and is the one that is wanted, else None."""
     try:
-        done = json.loads(read_regular(home / DONE, MOST_BYTES, follow=False))
+        done = json.loads(read_regular(home / PART_DONE, MOST_BYTES, follow=False))
     except (OSError, ValueError, RecursionError):
         return None
     fits = isinstance(done, dict) and done.keys() == {"identity", "note"} and done["identity"] == part.identity and part.is_note(done["note"])
-    return [done["note"]] if fits and is_regular(home / NAME) else None
+    return [done["note"]] if fits and is_regular(home / MANIFEST) else None
 
 
 def check_place(dst: Path, overwrite: bool) -> None:
     """FileExistsError where parts cannot become the dataset dst; said before hours of work."""
     if dst.is_file():
         raise FileExistsError(f"{dst} is a file; a dataset is a folder")
-    if (dst / NAME).exists() and not overwrite:
+    if (dst / MANIFEST).exists() and not overwrite:
         raise FileExistsError(f"{dst}: a dataset is there: pass overwrite=True to replace it, append=True to add to it, or choose another folder")
-    if dst.is_dir() and not (dst / NAME).exists() and has_strangers(dst):
+    if dst.is_dir() and not (dst / MANIFEST).exists() and has_strangers(dst):
         raise FileExistsError(f"{dst}: the folder has other files and no dataset: choose a new or empty folder")

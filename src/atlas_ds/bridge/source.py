@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from atlas_ds.bridge.compression.reading import MAX_EXPANSION
 from atlas_ds.errors import AtlasError
 
 Example = dict[str, object]
+OnError = Literal["raise", "skip"]
+Missing = Literal["error", "skip"]
 
 
 class Refused(NamedTuple):
@@ -42,8 +44,8 @@ class ReadOptions:
     follow_links: bool = False
     max_expansion: int = MAX_EXPANSION
     trust_pickle: bool = False
-    missing: str = "error"
-    on_error: str = "raise"
+    missing: Missing = "error"
+    on_error: OnError = "raise"
     progress: bool = False
 
 

@@ -18,7 +18,7 @@ from atlas_ds.cli.options import add_dataset, add_json, positive, subparser
 from atlas_ds.cli.peers import PEERS, installed
 from atlas_ds.cli.plot import check_matplotlib, plot
 from atlas_ds.cli.text import duration, table
-from atlas_ds.dataset.reader import AtlasDataset
+from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.errors import AtlasError
 from atlas_ds.progress import Progress
 from atlas_ds.sizes import format_size

@@ -14,9 +14,9 @@ from atlas_ds.bridge.compression.reading import MAX_EXPANSION
 from atlas_ds.bridge.detect import LEFT_OUT
 from atlas_ds.cli.options import add_json, add_storage, positive, storage, subparser
 from atlas_ds.cli.text import duration, ratio
-from atlas_ds.dataset.manifest import NAME
+from atlas_ds.dataset.dataset import AtlasDataset
+from atlas_ds.dataset.names import MANIFEST
 from atlas_ds.dataset.output import has_strangers
-from atlas_ds.dataset.reader import AtlasDataset
 from atlas_ds.errors import AtlasError
 from atlas_ds.sizes import format_size
 from atlas_ds.store.paths import TAR
@@ -151,17 +151,17 @@ def run(args: argparse.Namespace) -> int:
 def check_places(args: argparse.Namespace) -> None:
     """What is wrong with SRC and DST before anything is read."""
     src, dst = Path(args.src[0]), Path(args.dst)
-    if not args.dry_run and (dst / NAME).exists() and not (args.append or args.overwrite):
+    if not args.dry_run and (dst / MANIFEST).exists() and not (args.append or args.overwrite):
         raise FileExistsError(f"{dst}: a dataset is there: --append adds to it, --overwrite replaces it, or choose another folder")
-    swapped = (dst.exists() and not (dst / NAME).exists()) and (not src.exists() and not is_pattern(args.src[0]))
+    swapped = (dst.exists() and not (dst / MANIFEST).exists()) and (not src.exists() and not is_pattern(args.src[0]))
     if swapped:
         raise AtlasError(f"{src}: no such file or folder, but {dst} is there; the order is SRC, then DST: atlas-ds convert {dst} {src}")
     if src.exists() and dst.exists() and src.samefile(dst):
         return  # convert says so
     if dst.is_file():
         raise FileExistsError(f"{dst} is a file; a dataset is a folder: name a new one")
-    if dst.is_dir() and not (dst / NAME).exists() and has_strangers(dst):
-        turned = f"; if {dst} is what you want to read, the order is SRC, then DST" if (src / NAME).exists() else ""
+    if dst.is_dir() and not (dst / MANIFEST).exists() and has_strangers(dst):
+        turned = f"; if {dst} is what you want to read, the order is SRC, then DST" if (src / MANIFEST).exists() else ""
         raise FileExistsError(f"{dst}: the folder has other files and no dataset: choose a new or empty folder{turned}")
 
 

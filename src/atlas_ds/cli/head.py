@@ -9,7 +9,7 @@ from typing import Any
 
 from atlas_ds.cli.options import add_dataset, add_json, positive, subparser
 from atlas_ds.cli.text import brief, brief_json
-from atlas_ds.dataset.reader import AtlasDataset
+from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.text import printable
 
 EXAMPLES = """\

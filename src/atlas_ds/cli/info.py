@@ -9,7 +9,7 @@ from typing import Any
 
 from atlas_ds.cli.options import add_dataset, add_json, subparser
 from atlas_ds.cli.text import ratio, table
-from atlas_ds.dataset.reader import AtlasDataset
+from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.sizes import format_size
 from atlas_ds.text import count, listed, printable
 

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from atlas_ds.cli.measure import BATCH, SEED, Answer, Contender, Question, Reader, ask_stream, measure
-from atlas_ds.dataset.reader import AtlasDataset
-from atlas_ds.loader.loader import Loader
+from atlas_ds.dataset.dataset import AtlasDataset
+from atlas_ds.loader.loader import BatchFormat, Loader
 from atlas_ds.loader.stats import Stats
 
 BARE = "bare ds.batch"
@@ -59,7 +59,7 @@ def measure_loader(dataset: AtlasDataset, seconds: float, rounds: int, tick: Cal
 def make_loader(dataset: AtlasDataset, size: int) -> tuple[Loader, str, list[str]]:
     """With tensors, or with arrays where tensors are not to be had; its format, and what is to be said about it."""
     notes: list[str] = []
-    format = "torch"
+    format: BatchFormat = "torch"
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:

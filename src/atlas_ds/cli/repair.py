@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from atlas_ds import dataset
 from atlas_ds.cli.options import add_dataset, add_json, subparser
 from atlas_ds.cli.text import table
+from atlas_ds.rewrite.repair import repair
 from atlas_ds.text import count, printable
 
 EXAMPLES = """\
@@ -33,7 +33,7 @@ def add_command(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     source = args.dataset.resolve()
     output = args.output or source.with_name(source.stem + "-repaired")
-    report = dataset.repair(args.dataset, output=output, progress=not args.json)
+    report = repair(args.dataset, output=output, progress=not args.json)
     unsure = any(lost < 0 for _, _, lost, _ in report.shards)  # a file no manifest names: nobody knows its rows
     if args.json:
         shards = [{"path": str(p), "kept": kept, "lost": lost if lost >= 0 else None, "reason": why}

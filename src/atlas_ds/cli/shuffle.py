@@ -10,8 +10,8 @@ from typing import Any
 
 from atlas_ds.cli.options import add_json, add_storage, storage, subparser
 from atlas_ds.cli.text import duration
-from atlas_ds.dataset.reader import AtlasDataset
-from atlas_ds.loader.shuffle import shuffle
+from atlas_ds.dataset.dataset import AtlasDataset
+from atlas_ds.rewrite.shuffle import shuffle
 from atlas_ds.text import count, printable
 
 EXAMPLES = """\

@@ -7,9 +7,9 @@ import json
 import time
 from typing import Any
 
-from atlas_ds import dataset
 from atlas_ds.cli.options import add_dataset, add_json, subparser
 from atlas_ds.cli.text import duration
+from atlas_ds.dataset.verify import verify
 from atlas_ds.sizes import format_size
 from atlas_ds.text import count, printable
 
@@ -33,7 +33,7 @@ def add_command(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     start = time.monotonic()
-    report = dataset.verify(args.dataset, fast=args.fast, progress=not args.json)
+    report = verify(args.dataset, fast=args.fast, progress=not args.json)
     seconds = time.monotonic() - start
     damages = [(str(path), message if str(path) in message else f"{path}: {message}") for path, message in report.damages]
     if args.json:

@@ -48,6 +48,11 @@ def to_leaf_arrays(columns: Any, schema: Schema) -> tuple[int, Slices]:
     return count, Slices(tuple(takers), max(1, min(1024, STEP_BYTES // row_bytes)))
 
 
+def slice_leaves(leaves: list[Any], start: int, stop: int) -> list[Any]:
+    """Rows [start, stop) of what Slices.take returned: values, or (values, which are valid), of each leaf."""
+    return [tuple(part[start:stop] for part in leaf) if isinstance(leaf, tuple) else leaf[start:stop] for leaf in leaves]
+
+
 def _columns_of(columns: Any, schema: Schema) -> list[Any]:
     if schema.container in ("dict", "dataclass"):
         if not isinstance(columns, dict):

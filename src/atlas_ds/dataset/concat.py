@@ -10,9 +10,11 @@ import numpy as np
 
 from atlas_ds import _core
 from atlas_ds.dataset.common import common_schema, widened
-from atlas_ds.dataset.opening import as_names, select_columns
+from atlas_ds.dataset.convert import Format
+from atlas_ds.dataset.dataset import AtlasDataset
+from atlas_ds.dataset.images import Decode
 from atlas_ds.dataset.place import place_of
-from atlas_ds.dataset.reader import AtlasDataset
+from atlas_ds.dataset.selection import as_names, select_columns
 from atlas_ds.dataset.sequence import Views
 from atlas_ds.dataset.show import columns_text
 from atlas_ds.dataset.views import index_rows, positions
@@ -20,6 +22,7 @@ from atlas_ds.dataset.workers import for_data_loader
 from atlas_ds.errors import SchemaError
 from atlas_ds.schema.batches import join
 from atlas_ds.schema.schema import Schema
+from atlas_ds.schema.tensors import to_torch
 
 
 def concat(datasets: Sequence[Any], *others: Any) -> Concat:
@@ -119,9 +122,9 @@ class Concat(Views):
         return metadata
 
     @property
-    def decode(self) -> str | None:
+    def decode(self) -> Decode | None:
         """How pictures come, where all datasets agree."""
-        decode: str | None = self._shared("decode")
+        decode: Decode | None = self._shared("decode")
         return decode
 
     @property
@@ -177,7 +180,7 @@ class Concat(Views):
         """A view whose examples pass through function (a picklable one, if worker processes are to be spawned)."""
         return self._each("map", function)
 
-    def with_format(self, format: str) -> Concat:
+    def with_format(self, format: Format) -> Concat:
         """A view whose examples and batches come as "python" (as they were given), "numpy" or "torch"."""
         return self._each("with_format", format)
 
@@ -223,8 +226,6 @@ class Concat(Views):
         batch = self._columns(indices, columns)
         if formats_of(self) != {"torch"}:
             return list(batch) if columns_in_lists(self) else batch
-        from atlas_ds.schema.tensors import to_torch
-
         batch = to_torch(batch)
         return list(batch) if columns_in_lists(self) else batch
 

@@ -17,20 +17,18 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from atlas_ds.dataset.manifest import SHARD_NAME, read_standing, shard_names
+from atlas_ds.dataset.commit import read_standing, shard_names
 from atlas_ds.dataset.metadata import MOST_WHOLE
+from atlas_ds.dataset.names import journal_name, journals_in, parse_shard_name
 from atlas_ds.dataset.options import checked_split
 from atlas_ds.errors import CorruptError, WriterBusy
-from atlas_ds.shard.writer import ShardInfo
-from atlas_ds.store.local import TEMPORARY, explained, write_all
+from atlas_ds.shard.info import ShardInfo
+from atlas_ds.store.local import explained, write_all
 from atlas_ds.store.lock import is_flocked, locked, reaches_all, try_flock
 from atlas_ds.store.owner import Owner, has_ended, is_near, new_token, owner_from_json, this_process
 from atlas_ds.store.regular import is_folder, read_regular, remove_regular
+from atlas_ds.store.temporary import temporary_name, temporary_of
 
-ALONE = ".writing.json"  # of a writer that has the folder to itself
-BESIDE = ".writing-{token}.json"  # of one that others may append beside
-JOURNALS = ".writing*.json"
-OWN_NAME = re.compile(r"\.writing(-[0-9a-f]{16})?\.json")  # other files of such names are somebody else's
 TOKEN = re.compile(r"[0-9a-f]{16}")
 BASE = re.compile(r"([0-9]{1,15}:)?[0-9a-f]{32}")  # a digest, with the number of shards that were appended to
 MOST_BYTES = 256 << 20  # of a journal: a million shards
@@ -87,10 +85,10 @@ class Journal:
 
     def __init__(self, folder: Path, head: Head, lines: Iterable[Any] = (), path: Path | None = None) -> None:
         """Under the folder's lock. path: of the journal that this one replaces, which is resumed."""
-        name = path.name if path is not None else ALONE if head.alone else BESIDE.format(token=head.token)
+        name = path.name if path is not None else journal_name(None if head.alone else head.token)
         self.path, self.head = folder / name, head
         lines = list(lines)
-        step = folder / f"{TEMPORARY}journal-{head.token}-0"
+        step = folder / temporary_name("journal", mark=head.token)
         step.unlink(missing_ok=True)  # of one that was stopped here, or a link that somebody put there
         with explained(self.path):
             self._fd = os.open(step, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o666)
@@ -152,7 +150,7 @@ def to_lines(*items: Any) -> bytes:
 
 def journals(folder: Path) -> list[Found]:
     """Under the folder's lock."""
-    return [_read(path) for path in sorted(folder.glob(JOURNALS)) if OWN_NAME.fullmatch(path.name)]
+    return [_read(path) for path in journals_in(folder)]
 
 
 def _read(path: Path) -> Found:
@@ -185,7 +183,7 @@ def _head(line: bytes, path: Path) -> Head:
         owner = owner_from_json(item.pop("owner"))
         head = Head(owner=owner, **item)
         good = is_text(head.token, TOKEN) and head.mode in MODES and type(head.alone) is bool and type(head.locks) is bool
-        good = good and path.name in (ALONE, BESIDE.format(token=head.token)) and isinstance(head.options, dict)
+        good = good and path.name in (journal_name(None), journal_name(head.token)) and isinstance(head.options, dict)
         if good and type(head.first) is int and 0 <= head.first < MOST_ORDINAL and (head.base is None or is_text(head.base, BASE)):
             return head
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
@@ -227,13 +225,13 @@ def _wrong(item: Any) -> str:
     shard = item["shard"]
     if not isinstance(shard, dict) or shard.keys() != {"path", "rows", "bytes", "tail", "root"}:
         return "does not describe a shard by path, rows, bytes, tail and root"
-    if not isinstance(shard["path"], str) or SHARD_NAME.fullmatch(shard["path"]) is None:
+    if not isinstance(shard["path"], str) or (named := parse_shard_name(shard["path"])) is None:
         return f"path {str(shard['path'])[:80]!r} is not a shard's name"
-    if int(shard["path"].partition("-")[0]) >= MOST_ORDINAL:
+    if named.ordinal >= MOST_ORDINAL:
         return "names a shard whose number is too large"
     if not all(type(shard[name]) is int and 0 < shard[name] <= MOST_WHOLE for name in ("rows", "bytes", "tail")):
         return "rows, bytes or tail is not a positive whole number"
-    return "" if isinstance(shard["root"], str) and shard["path"].endswith(f"-{shard['root']}.atlas") else "root is not that of the shard's name"
+    return "" if shard["root"] == named.root else "root is not that of the shard's name"
 
 
 def damaged(path: Path, line: int, why: str) -> CorruptError:
@@ -300,7 +298,7 @@ def sweep(folder: Path, one: Found, keep: Callable[[str], bool]) -> None:
 
 
 def remove_temporary(folder: Path, token: str) -> None:
-    for path in folder.glob(f"{TEMPORARY}*-{token}-*"):
+    for path in temporary_of(folder, token):
         remove_regular(path)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
+from atlas_ds.dataset.names import SUFFIX
 from atlas_ds.schema.media import sniff
 from atlas_ds.store.paths import TAR
 
@@ -72,7 +73,7 @@ SUFFIXES = {
     ".db": "sqlite", ".sqlite": "sqlite", ".zip": "zip", ".rar": "rar", ".7z": "7z", ".gz": "packed", ".zst": "packed", ".xz": "packed", ".bz2": "packed",
     ".pt": "torch", ".pth": "torch", ".ckpt": "torch", ".safetensors": "safetensors", ".tfrecord": "tfrecord", ".tfrecords": "tfrecord",
     ".array_record": "array record", ".arrayrecord": "array record", ".bagz": "bagz", ".bag": "bagz", ".beton": "beton", ".orc": "orc", ".avro": "avro",
-    ".pkl": "pickle", ".pickle": "pickle", ".mat": "matlab", ".pdf": "pdf", ".xlsx": "xlsx", ".xls": "xlsx", ".atlas": "atlas",
+    ".pkl": "pickle", ".pickle": "pickle", ".mat": "matlab", ".pdf": "pdf", ".xlsx": "xlsx", ".xls": "xlsx", SUFFIX: "atlas",
     ".py": "script", ".ipynb": "script",
 }  # fmt: skip
 MAGIC = (

@@ -14,15 +14,12 @@ import rfc8785
 
 from atlas_ds import _core
 from atlas_ds.dataset.metadata import MAX_DEPTH, MOST_WHOLE
-from atlas_ds.errors import AtlasError, CommitConflict, CorruptError, LimitError, UnsupportedError
+from atlas_ds.dataset.names import MANIFEST, parse_shard_name
+from atlas_ds.errors import AtlasError, CorruptError, LimitError, UnsupportedError
 from atlas_ds.schema.schema import Schema, schema_from_json
-from atlas_ds.shard.writer import ShardInfo
-from atlas_ds.store.local import write_file
-from atlas_ds.store.lock import locked
+from atlas_ds.shard.info import ShardInfo
 from atlas_ds.store.regular import read_regular
 
-NAME = "atlas.json"
-SHARD_NAME = re.compile(r"[0-9]{5,15}-[0-9a-f]{16}\.atlas")
 ROOT = re.compile(r"[0-9a-f]{16}")
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 HASH_MEMBER = re.compile(rb',"hash":"([0-9a-f]{32})"')
@@ -58,7 +55,7 @@ class Manifest:
         if self.icc:
             body["icc"] = self.icc
         plain: bytes = rfc8785.dumps(body)
-        check_size(plain, NAME)
+        check_size(plain, MANIFEST)
         member = b',"hash":"' + digest(plain).encode() + b'"'
         cut = plain.index(b',"icc":' if self.icc else b',"metadata":')  # "features" is a list of plain names: the member, not a text that looks like it
         return plain[:cut] + member + plain[cut:]
@@ -147,14 +144,14 @@ def _from_json(body: dict[str, Any], where: str) -> Manifest:
     names: set[str] = set()
     for number, item in enumerate(body["shards"]):
         name, root = item["path"], item["root"]
-        if not isinstance(name, str) or SHARD_NAME.fullmatch(name) is None:
+        if not isinstance(name, str) or (named := parse_shard_name(name)) is None:
             raise CorruptError(f"{where}: manifest: shard {number}: path {str(name)[:80]!r} is not a shard's name")
         if name in names:
             raise CorruptError(f"{where}: manifest: shard {number}: path {name!r} is there twice")
         names.add(name)
         if not isinstance(root, str) or ROOT.fullmatch(root) is None:
             raise CorruptError(f"{where}: manifest: shard {number}: root is not 16 hex digits")
-        if not name.endswith(f"-{root}.atlas"):
+        if root != named.root:
             raise CorruptError(f"{where}: manifest: shard {number}: root is not that of its name {name!r}")
         numbers = item["rows"], item["bytes"], item["tail"]
         if not all(type(n) is int and 0 <= n <= MOST_WHOLE for n in numbers):
@@ -193,34 +190,6 @@ def check_metadata(metadata: dict[str, Any], where: str) -> None:
             raise CorruptError(f"{where}: manifest: metadata has the number {brief(value)}, which JSON cannot hold exactly")
 
 
-def read_standing(folder: Path) -> bytes | None:
-    """The manifest that stands in a folder, unchecked; None if none does."""
-    try:
-        return read_regular(folder / NAME, MOST_BYTES)
-    except FileNotFoundError:
-        return None
-
-
-def shard_names(folder: Path, manifest: bytes | None) -> set[str]:
-    """The shards that a manifest names. One that is damaged may have named any shard of its folder."""
-    if manifest is None:
-        return set()
-    try:
-        return {shard.path for shard in parse_manifest(manifest, str(folder / NAME)).shards}
-    except AtlasError:
-        return {file.name for file in folder.iterdir() if SHARD_NAME.fullmatch(file.name)}
-
-
 def roots_digest(shards: Sequence[ShardInfo]) -> str:
     """A name for the rows of some shards, by the roots of the shards, each of which vouches for every byte of its own."""
     return digest(b"".join(bytes.fromhex(shard.root) + shard.rows.to_bytes(8, "little") for shard in shards))
-
-
-def commit(folder: Path, manifest: Manifest, *, expected: bytes | None) -> None:
-    """Publishes a manifest if the one that stands is still the expected one (its bytes; None: none stands)."""
-    data = manifest.dumps()
-    with locked(folder):
-        if read_standing(folder) != expected:
-            why = "another writer published while this one was writing: open the dataset again and append to what stands there now"
-            raise CommitConflict(f"{folder / NAME}: {why}")
-        write_file(folder, NAME, data)

@@ -1,32 +1,61 @@
-"""What a writer was asked for: checked when it is given. Knows no files."""
+"""The options of writers: their types, and their checks. It opens no file."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 from atlas_ds.schema.schema import Schema
-from atlas_ds.shard.plan import CODECS, Options
+from atlas_ds.shard.plan import CODECS, Access, Codec, Options
 from atlas_ds.sizes import parse_size
 
+Size = int | str
+"""A number of examples, or bytes as text: "256MiB"."""
+Compression = Codec | Mapping[str, Codec]
+Dictionary = Literal["shared", "shard"]
+
+DEFAULT_SHARD = "256MiB"
 DEFAULT_BLOCK = {"random": "64KiB", "scan": "1MiB"}
-MOST_PARTS = 10**9
+MAX_PARTS = 10**9
+
+
+class WriterOptions(TypedDict, total=False):
+    """The options that every function which writes a dataset passes on to AtlasDatasetWriter, whose docstring describes them."""
+
+    shard_size: Size
+    block_size: Size | None
+    compression: Compression
+    level: int
+    dictionary: Dictionary | None
+    access: Access
+    overwrite: bool
+    workers: int | None
+
+
+def refuse_unknown(function: str, options: Mapping[str, Any], known: type = WriterOptions) -> None:
+    """TypeError, as Python raises it, for a keyword argument that is none of the options: before any work is done."""
+    for name in options:
+        if name not in known.__annotations__:
+            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}")
 
 
 @dataclass(frozen=True, slots=True)
-class WriterOptions:
-    """Options of AtlasDatasetWriter that change a shard's bytes. One of shard_rows and shard_bytes is None, and of block_rows and block_bytes."""
+class StorageOptions:
+    """The options of AtlasDatasetWriter that change the bytes of a shard, checked.
+
+    One of shard_rows and shard_bytes is None, and one of block_rows and block_bytes.
+    """
 
     shard_rows: int | None
     shard_bytes: int | None
     block_rows: int | None
     block_bytes: int | None
-    compression: str | dict[str, str]
+    compression: Codec | dict[str, Codec]
     level: int
-    dictionary: str | None
-    access: str
+    dictionary: Dictionary | None
+    access: Access
 
     def to_json(self) -> dict[str, Any]:
         """By the names that users give them, so that an error can say which differ."""
@@ -55,18 +84,23 @@ class WriterOptions:
 
 
 def checked_options(
-    shard_size: int | str, block_size: int | str | None, compression: str | Mapping[str, str], level: int, dictionary: str | None, access: str
-) -> WriterOptions:
+    shard_size: Size,
+    block_size: Size | None,
+    compression: Compression,
+    level: int,
+    dictionary: Dictionary | None,
+    access: Access,
+) -> StorageOptions:
     if access not in DEFAULT_BLOCK:
         raise ValueError(f"access={access!r}: 'random' or 'scan'")
     if dictionary not in ("shared", "shard", None):
         raise ValueError(f"dictionary={dictionary!r}: 'shared', 'shard' or None")
     shards = parse_size(shard_size, "shard_size")
     blocks = parse_size(block_size if block_size is not None else DEFAULT_BLOCK[access], "block_size")
-    return WriterOptions(*shards, *blocks, checked_compression(compression), whole_number(level, "level", 1, 22), dictionary, access)
+    return StorageOptions(*shards, *blocks, checked_compression(compression), whole_number(level, "level", 1, 22), dictionary, access)
 
 
-def checked_compression(compression: Any) -> str | dict[str, str]:
+def checked_compression(compression: Any) -> Codec | dict[str, Codec]:
     names = compression.values() if isinstance(compression, Mapping) else [compression]
     for name in names:
         if not isinstance(name, str) or (name != "auto" and name not in CODECS):
@@ -75,8 +109,9 @@ def checked_compression(compression: Any) -> str | dict[str, str]:
         odd = next((name for name in compression if not isinstance(name, str)), None)
         if odd is not None:
             raise ValueError(f"compression names {odd!r}: a column's name is a str")
-        return {str(name): str(codec) for name, codec in compression.items()}
-    return str(compression)
+        return {str(name): codec for name, codec in compression.items()}
+    codec: Codec = compression
+    return codec
 
 
 def whole_number(value: Any, name: str, least: int, most: int) -> int:
@@ -95,7 +130,7 @@ def checked_workers(workers: Any) -> int:
 
 
 def checked_part(part: Any) -> int | None:
-    return None if part is None else whole_number(part, "part", 0, MOST_PARTS - 1)
+    return None if part is None else whole_number(part, "part", 0, MAX_PARTS - 1)
 
 
 def checked_icc(icc: Any) -> tuple[str, ...] | None:

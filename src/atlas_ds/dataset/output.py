@@ -6,9 +6,11 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from atlas_ds.dataset.commit import read_standing, shard_names
 from atlas_ds.dataset.journal import (
     HEAD_BYTES,
     Found,
@@ -25,11 +27,12 @@ from atlas_ds.dataset.journal import (
     shard_line,
     sweep,
 )
-from atlas_ds.dataset.manifest import NAME, Manifest, digest, parse_manifest, read_standing, roots_digest, shard_names
+from atlas_ds.dataset.manifest import Manifest, digest, parse_manifest, roots_digest
+from atlas_ds.dataset.names import MANIFEST, SUFFIX, ordinal_of, shard_label, shard_name
 from atlas_ds.dataset.resuming import check_together, whole_shards
 from atlas_ds.errors import AtlasError, CommitConflict, CorruptError, DatasetChanged
 from atlas_ds.schema.schema import Schema, schema_from_json
-from atlas_ds.shard.writer import ShardInfo
+from atlas_ds.shard.info import ShardInfo, ShardTarget
 from atlas_ds.store.local import explained, reword, write_file
 from atlas_ds.store.lock import locked, remove_folder
 from atlas_ds.store.owner import new_token, this_process
@@ -131,7 +134,7 @@ class Output:
     def _read_base(self) -> None:
         """What stands there, where it is added to."""
         if self.mode == "append" and self.standing is not None:
-            self.base = parse_manifest(self.standing, str(self.folder / NAME))
+            self.base = parse_manifest(self.standing, str(self.folder / MANIFEST))
             self._old = {shard.path for shard in self.base.shards}
         else:
             self._old = shard_names(self.folder, self.standing)
@@ -187,11 +190,23 @@ class Output:
         self.done = {split: [] for split in stopped.streams}
         for split, info in kept:
             self.done.setdefault(split, []).append(info)
-        self.next_ordinal = max([self._head.first, *(int(info.path.partition("-")[0]) + 1 for _, info in kept)])
+        self.next_ordinal = max([self._head.first, *(ordinal_of(info.path) + 1 for _, info in kept)])
 
     # --- finished shards ---
 
-    def take_ordinal(self) -> int:
+    def target(self, split: str | None) -> ShardTarget:
+        """Where the shards of a split go."""
+        return ShardTarget(
+            self.folder,
+            self.journal.head.token,
+            self.next_number,
+            shard_label,
+            shard_name,
+            partial(self.note_shard, split),
+            partial(self.add_shard, split),
+        )
+
+    def next_number(self) -> int:
         self.next_ordinal += 1
         return self.next_ordinal - 1
 
@@ -205,12 +220,12 @@ class Output:
             self.journal.note(*lines)
         self._schema_noted = True
 
-    def naming(self, split: str | None, info: ShardInfo) -> None:
+    def note_shard(self, split: str | None, info: ShardInfo) -> None:
         """A shard is whole and is about to get its name."""
         self._mine.add(info.path)
         self.journal.note(shard_line(split, info))
 
-    def published(self, split: str | None, info: ShardInfo) -> None:
+    def add_shard(self, split: str | None, info: ShardInfo) -> None:
         """A shard has its name."""
         self.done[split].append(info)
         self.journal.sync()
@@ -225,7 +240,7 @@ class Output:
             if now != self.standing:
                 self.base, self.standing = self._newer(now), now
             self._data = make(self.base).dumps()
-            write_file(self.folder, NAME, self._data, self.journal.head.token)
+            write_file(self.folder, MANIFEST, self._data, self.journal.head.token)
             if self.mode == "overwrite":
                 remove_shards(self.folder, self._old - {info.path for infos in self.done.values() for info in infos})
             self.journal.remove()
@@ -242,8 +257,8 @@ class Output:
         """What another writer published meanwhile, if this one's shards can follow it."""
         if self.mode != "append" or now is None:
             what = "took the dataset away" if now is None else "published what this one would replace"
-            raise CommitConflict(f"{self.folder / NAME}: another writer {what} while this one was writing: look at what is there now, then write again")
-        return parse_manifest(now, str(self.folder / NAME))
+            raise CommitConflict(f"{self.folder / MANIFEST}: another writer {what} while this one was writing: look at what is there now, then write again")
+        return parse_manifest(now, str(self.folder / MANIFEST))
 
     @property
     def is_published(self) -> bool:
@@ -294,7 +309,7 @@ class Output:
 
 def has_strangers(folder: Path) -> bool:
     """Whether a folder has files that no writer made: a new dataset is not put among them."""
-    return any(item.name[0] != "." and item.suffix != ".atlas" for item in folder.iterdir())
+    return any(item.name[0] != "." and item.suffix != SUFFIX for item in folder.iterdir())
 
 
 def said_with(error: BaseException, text: str) -> None:

@@ -4,38 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from atlas_ds.dataset.commit import read_standing, shard_names
 from atlas_ds.dataset.journal import Journal, journals, refuse_busy, remove_shards
-from atlas_ds.dataset.manifest import NAME, Manifest, Ranges, parse_manifest, read_standing, shard_names
+from atlas_ds.dataset.manifest import Manifest, Ranges, parse_manifest
 from atlas_ds.dataset.metadata import checked_metadata
+from atlas_ds.dataset.names import MANIFEST, PARTS, PARTS_ASIDE, is_of_writer, parse_part_name, part_name, shard_name
 from atlas_ds.dataset.options import whole_number
 from atlas_ds.errors import CorruptError, SchemaError, WriterBusy
 from atlas_ds.shard.icc import combined_icc
-from atlas_ds.shard.writer import ShardInfo
+from atlas_ds.shard.info import ShardInfo
 from atlas_ds.store.local import link_file, write_file
 from atlas_ds.store.lock import locked
 from atlas_ds.store.owner import new_token
 from atlas_ds.store.paths import local_path
 from atlas_ds.store.regular import is_folder, is_regular, remove_regular
 
-PARTS = ".parts"
-DONE = "done.json"  # of a part that a bridge finished
-PART_NAME = re.compile("[0-9]{5,10}")
-MADE = re.compile(
-    r"[0-9]{5,15}-[0-9a-f]{16}\.atlas|atlas\.json|done\.json|\.atlas\.lock|\.atlas\.lock-held|\.writing(-[0-9a-f]{16})?\.json|\.tmp-.+"
-)  # files of a part's folder that a writer made
-ASIDE = ".tmp-parts-"  # parts that were joined, on their way out
 Parts = list[tuple[Path, Manifest]]
 
 
 def part_folder(root: Path, part: int) -> Path:
     """Where a part is written. CorruptError where a link would lead the writer elsewhere."""
     check_parts(root)
-    folder = root / PARTS / f"{part:05d}"
+    folder = root / PARTS / part_name(part)
     if folder.is_symlink():
         raise not_folder(folder)
     return folder
@@ -64,13 +58,13 @@ def merge(path: Path, overwrite: bool, metadata: dict[str, Any] | None, count: i
         if standing is not None and not overwrite:
             raise FileExistsError(f"{path}: a dataset is there: pass overwrite=True to replace it")
         old = shard_names(path, standing)
-        for aside in path.glob(f"{ASIDE}*"):
+        for aside in path.glob(f"{PARTS_ASIDE}*"):
             remove_parts(aside)
         manifest = join(path, read_parts(folders), metadata)
         if numbered(path, count) != folders:
             raise WriterBusy(f"{path}: a part was added while the parts were joined: wait until all are written, then join them again")
-        write_file(path, NAME, manifest.dumps())
-        aside = path / f"{ASIDE}{new_token()}"
+        write_file(path, MANIFEST, manifest.dumps())
+        aside = path / f"{PARTS_ASIDE}{new_token()}"
         os.rename(path / PARTS, aside)  # in one step: parts that are half removed must not be joined again
         if not remove_parts(aside) and not (path / PARTS).exists():
             os.rename(aside, path / PARTS)  # what is in it is not ours
@@ -90,7 +84,7 @@ def not_folder(path: Path) -> CorruptError:
 def remove_parts(folder: Path) -> bool:
     """Removes a folder of parts: what writers made in it, and no other file. Whether nothing is left."""
     for inner in sorted(folder.iterdir()) if is_folder(folder) else ():
-        if PART_NAME.fullmatch(inner.name):
+        if parse_part_name(inner.name) is not None:
             remove_part(inner)
     with contextlib.suppress(OSError):
         folder.rmdir()
@@ -100,7 +94,7 @@ def remove_parts(folder: Path) -> bool:
 def remove_part(folder: Path) -> None:
     """Removes the folder of one part; where a file is in it that no writer made, that stays, and the folder."""
     for file in folder.iterdir() if is_folder(folder) else ():
-        if MADE.fullmatch(file.name):
+        if is_of_writer(file.name):
             remove_regular(file)
     with contextlib.suppress(OSError):
         folder.rmdir()
@@ -111,10 +105,11 @@ def numbered(path: Path, count: int | None) -> list[Path]:
     check_parts(path)
     found = {}
     for folder in (path / PARTS).iterdir() if is_folder(path / PARTS) else ():
-        if PART_NAME.fullmatch(folder.name):
+        number = parse_part_name(folder.name)
+        if number is not None:
             if not is_folder(folder):
                 raise not_folder(folder)
-            found[int(folder.name)] = folder
+            found[number] = folder
     if not found:
         raise FileNotFoundError(f"{path}: no parts are there: write them with AtlasDatasetWriter({str(path)!r}, part=0), part=1, ...")
     wanted = max(found) + 1 if count is None else count
@@ -138,7 +133,7 @@ def read_parts(folders: Sequence[Path]) -> Parts:
         data = read_standing(folder)
         if data is None:
             raise FileNotFoundError(f"{folder}: this part was never finished: run its writer again, with resume=True or from its start")
-        parts.append((folder, parse_manifest(data, str(folder / NAME))))
+        parts.append((folder, parse_manifest(data, str(folder / MANIFEST))))
     schema = parts[0][1].schema
     for folder, manifest in parts:
         if manifest.schema != schema:
@@ -157,7 +152,7 @@ def join(path: Path, parts: Parts, metadata: dict[str, Any] | None) -> Manifest:
         for name, ranges in manifest.splits.items():
             splits[name] = (*splits.get(name, ()), *((a + row, b + row) for a, b in ranges))
         for info in manifest.shards:
-            name = f"{len(shards):05d}-{info.root}.atlas"
+            name = shard_name(len(shards), info.root)
             if not is_regular(folder / info.path, info.bytes):
                 raise CorruptError(f"{folder / info.path}: is not the file of {info.bytes:,} bytes that the part's manifest names: write the part again")
             link_file(folder / info.path, path / name)

@@ -10,12 +10,13 @@ import rfc8785
 
 from atlas_ds.dataset.journal import Found, damaged
 from atlas_ds.dataset.manifest import brief
+from atlas_ds.dataset.names import ordinal_of
 from atlas_ds.errors import CorruptError
 from atlas_ds.progress import Progress
 from atlas_ds.schema.schema import schema_from_json
-from atlas_ds.shard.check import verify_shard
-from atlas_ds.shard.reader import open_shard
-from atlas_ds.shard.writer import ShardInfo
+from atlas_ds.shard.info import ShardInfo
+from atlas_ds.shard.open import open_shard
+from atlas_ds.shard.verify import verify_shard
 
 
 def check_together(folder: Path, stopped: Found, options: dict[str, Any]) -> None:
@@ -42,7 +43,7 @@ def check_order(stopped: Found) -> None:
     for split, info in stopped.shards:
         if split is not None and split not in numbers:
             raise damaged(stopped.path, 1, f"is followed by a shard of the split {split[:80]!r}, which was never begun")
-        numbers.setdefault(split, []).append(int(info.path.partition("-")[0]))
+        numbers.setdefault(split, []).append(ordinal_of(info.path))
     if None in numbers and len(numbers) > 1:
         raise damaged(stopped.path, 1, "is followed by shards with a split and without")
     for found in numbers.values():

@@ -6,7 +6,6 @@ Only the head of a regular file is looked at, and a bounded number of names of a
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import stat
 from collections import Counter
@@ -15,18 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from atlas_ds.dataset.kinds import CONVERT, KINDS, NAMED, OPEN, by_hand, by_name, kind_of
-from atlas_ds.dataset.manifest import NAME, read_manifest
+from atlas_ds.dataset.manifest import read_manifest
+from atlas_ds.dataset.names import MANIFEST, PARTS, SUFFIX, is_tar_index, resembles_journal
 from atlas_ds.errors import AtlasError
-from atlas_ds.store.lock import LOCK
-from atlas_ds.store.paths import TAR
+from atlas_ds.store.lock import is_lock
 from atlas_ds.store.regular import KINDS as REGULAR_OR
 from atlas_ds.store.regular import open_regular
+from atlas_ds.store.temporary import is_temporary
 from atlas_ds.text import closest, named, printable, quoted
 
 HEAD = 1024
 MOST_NAMES = 1000  # of a folder that are looked at
 MOST_FOLDERS = 20  # of the folders in it
-INDEX = re.compile(TAR.pattern.removesuffix("$") + r"\.atlas$", TAR.flags)  # what open_tar keeps beside a tar
 
 
 def stranger(path: Path) -> str | None:
@@ -36,12 +35,12 @@ def stranger(path: Path) -> str | None:
         return f"is {REGULAR_OR.get(stat.S_IFMT(mode), 'not a regular file')}, which is never opened; give the folder of a dataset"
     head = head_of(path)
     kind = kind_of(path.name, head)
-    if kind == "atlas" or (not head and path.suffix == ".atlas"):
+    if kind == "atlas" or (not head and path.suffix == SUFFIX):
         return None
-    if path.name.startswith(".writing") and path.suffix == ".json":
+    if resembles_journal(path.name):
         return journal(path.parent)
     if b'"atlas":2' in head and head.startswith(b"{"):
-        return f"is a manifest, but is not called {NAME}; give its name back to it, beside its shards, and open the folder: {said(OPEN, path.parent)}"
+        return f"is a manifest, but is not called {MANIFEST}; give its name back to it, beside its shards, and open the folder: {said(OPEN, path.parent)}"
     if path.name in NAMED:
         whole = KINDS["json"].one
         return f"is {whole} that describes a folder of {NAMED[path.name]}: {said(CONVERT, path.parent)}"
@@ -51,7 +50,7 @@ def stranger(path: Path) -> str | None:
 
 
 def journal(folder: Path) -> str:
-    if (folder / NAME).is_file():
+    if (folder / MANIFEST).is_file():
         return f"is the journal of a writer; the dataset is its folder: {said(OPEN, folder)}"
     return "is the journal of a writer, which is at work in this folder or was stopped: resume=True continues with its finished shards"
 
@@ -87,7 +86,7 @@ def names_in(folder: Path) -> tuple[list[str], list[str]]:
                 (folders if entry.is_dir() else files).append(entry.name)
     except OSError:  # it is only asked for a hint; the error to come says that no dataset is there
         return [], []
-    files = [name for name in files if not name.startswith(LOCK) and not INDEX.search(name)]
+    files = [name for name in files if not is_lock(name) and not is_tar_index(name)]
     return sorted(files), sorted(folders)
 
 
@@ -121,11 +120,11 @@ def marked(folder: Path, files: list[str], folders: list[str]) -> str | None:
     if "meta.json" in have:
         trusting = "`atlas-ds convert --trust-pickle {word} NEW` makes a new dataset of it"
         return f"it looks like a dataset of torch-atlas-ds (version 1): {said(trusting, folder)}"
-    if any(name.startswith((".writing", ".tmp-")) for name in files):
+    if any(resembles_journal(name) or is_temporary(name) for name in files):
         return "a writer is at work here, or was stopped: resume=True goes on with its finished shards"
-    if ".parts" in folders:
+    if PARTS in folders:
         return f"it holds parts of a dataset that have not been joined: {said('atlas.merge_parts({code})', folder)}"
-    if any(name.endswith(".atlas") for name in files):
+    if any(name.endswith(SUFFIX) for name in files):
         return f"shards are there: {said('`atlas-ds repair {word}`', folder)} makes a new manifest"
     if "dataset_dict.json" in have or {"state.json", "dataset_info.json"} <= have:
         return f"it is a Hugging Face dataset, written by save_to_disk: {said(CONVERT, folder)}"
@@ -144,7 +143,7 @@ def marked(folder: Path, files: list[str], folders: list[str]) -> str | None:
 
 def datasets_inside(folder: Path, files: list[str], folders: list[str]) -> str | None:
     """Of a folder whose folders are datasets."""
-    found = [name for name in folders if (folder / name / NAME).is_file()]
+    found = [name for name in folders if (folder / name / MANIFEST).is_file()]
     if not found:
         return None
     shown = ", ".join(printable(name, 40) for name in found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
@@ -154,7 +153,7 @@ def datasets_inside(folder: Path, files: list[str], folders: list[str]) -> str |
 
 
 def inside_a_dataset(folder: Path, files: list[str], folders: list[str]) -> str | None:
-    if (folder.parent / NAME).is_file():
+    if (folder.parent / MANIFEST).is_file():
         return f"the folder around it is a dataset: {said(OPEN, folder.parent)}"
     return None
 
@@ -167,7 +166,7 @@ def missing(path: Path) -> str:
     if path.is_symlink():
         return f"is a link to {named(os.readlink(path))}, and nothing is there"
     parent = path.parent
-    if (parent / NAME).is_file():
+    if (parent / MANIFEST).is_file():
         splits = splits_of(parent)
         if path.name in splits:
             return f"no such folder or file; {quoted(path.name)} is a split: atlas.AtlasDataset({quoted(str(parent))}, split={quoted(path.name)})"
@@ -186,7 +185,7 @@ def missing(path: Path) -> str:
 def splits_of(folder: Path) -> list[str]:
     """The splits that a manifest names, as far as it can be read."""
     try:
-        return [printable(name, 40) for name in list(read_manifest(folder / NAME).splits)[:20]]
+        return [printable(name, 40) for name in list(read_manifest(folder / MANIFEST).splits)[:20]]
     except (AtlasError, OSError):  # this is for a hint
         return []
 

@@ -5,32 +5,43 @@ from __future__ import annotations
 import os
 import warnings
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
-from copy import copy
-from functools import partial
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
-from atlas_ds.dataset.columns import first_rows, to_leaf_arrays
-from atlas_ds.dataset.draft import Draft
-from atlas_ds.dataset.manifest import Manifest, Ranges
+from atlas_ds.dataset.columns import first_rows, slice_leaves, to_leaf_arrays
+from atlas_ds.dataset.commit import appended
+from atlas_ds.dataset.first import MAX_ROWS, FirstExamples
+from atlas_ds.dataset.manifest import Manifest
 from atlas_ds.dataset.metadata import checked_metadata
-from atlas_ds.dataset.options import checked_icc, checked_options, checked_part, checked_split, checked_workers
+from atlas_ds.dataset.options import (
+    DEFAULT_SHARD,
+    Compression,
+    Dictionary,
+    Size,
+    checked_icc,
+    checked_options,
+    checked_part,
+    checked_split,
+    checked_workers,
+)
 from atlas_ds.dataset.output import RESUME, Output, said_with
 from atlas_ds.dataset.parts import part_folder
 from atlas_ds.dataset.sources import as_columns, as_examples
+from atlas_ds.dataset.unclosed import release_unclosed, track
 from atlas_ds.errors import AtlasError, CommitConflict, LimitError, SchemaError
 from atlas_ds.progress import Progress
 from atlas_ds.schema.infer import infer_schema
 from atlas_ds.schema.schema import Schema, make_schema
 from atlas_ds.schema.types import Word
+from atlas_ds.shard.encoders import Encoders
 from atlas_ds.shard.icc import check_columns, check_names, combined_icc
-from atlas_ds.shard.reader import open_shard
-from atlas_ds.shard.writer import Encoders, ShardInfo, ShardWriter
+from atlas_ds.shard.info import ShardInfo
+from atlas_ds.shard.open import open_shard
+from atlas_ds.shard.plan import Access
+from atlas_ds.shard.writer import ShardWriter
 from atlas_ds.store.paths import local_path
-
-INFER_ROWS = 1024  # examples that the schema is inferred from, or fewer if they hold
-INFER_BYTES = 16 << 20  # this many bytes (roughly)
 
 
 class AtlasDatasetWriter:
@@ -48,14 +59,14 @@ class AtlasDatasetWriter:
     def __init__(
         self,
         path: str | os.PathLike[str],
-        shard_size: int | str = "256MiB",
-        block_size: int | str | None = None,
+        shard_size: Size = DEFAULT_SHARD,
+        block_size: Size | None = None,
         *,
         schema: Any = None,
-        compression: str | Mapping[str, str] = "auto",
+        compression: Compression = "auto",
         level: int = 3,
-        dictionary: str | None = "shared",
-        access: str = "random",
+        dictionary: Dictionary | None = "shared",
+        access: Access = "random",
         append: bool = False,
         overwrite: bool = False,
         resume: bool = False,
@@ -75,8 +86,7 @@ class AtlasDatasetWriter:
         if self._schema is not None:
             self._check_names(self._schema)
         threads, number = checked_workers(workers), checked_part(part)
-        self._draft = Draft()
-        self._waiting: list[tuple[Any, str | None]] = []  # copies of the first examples, which the schema is inferred from
+        self._first = FirstExamples()
         self._streams: dict[str | None, ShardWriter] = {}
         self._dictionaries: dict[int, bytes] = {}
         self._state = "open"
@@ -92,8 +102,8 @@ class AtlasDatasetWriter:
         except BaseException:
             self._output.give_up()
             raise
-        self._unclosed = weakref.finalize(self, left_open, self._output, self._streams, self._encoders)
-        _open.add(self)
+        self._unclosed = weakref.finalize(self, release_unclosed, self._output, self._streams, self._encoders)
+        track(self)
 
     def _go_on(self, resume: bool) -> None:
         """Takes over what stands in the folder, or what a stopped writer had finished."""
@@ -137,9 +147,9 @@ class AtlasDatasetWriter:
         if self._state != "open":
             return
         try:
-            if self._schema is None and not self._waiting:
+            if self._schema is None and not self._first:
                 raise SchemaError(f"{self.path}: no example was added, so there is no schema: give schema= to write an empty dataset")
-            self._settle()
+            self._fix_schema()
             for stream in self._streams.values():
                 stream.finish_shard()
             self._encoders.close()
@@ -196,6 +206,12 @@ class AtlasDatasetWriter:
         cure = "open another with append=True to add to the dataset" if self._state == "closed" else "open another"
         raise ValueError(f"{self.path}: the writer is {self._state}; {cure}")
 
+    def _forked(self) -> None:
+        """In a forked process, which has none of the threads of its parent's writer, and must not write to its files."""
+        if self._state == "open":
+            self._state = "forked"
+        self._output.journal.close()  # its lock stays with the parent, and ends with it
+
     def _take_schema(self, schema: Schema, of: str) -> None:
         if self._schema is not None and self._schema != schema:
             raise SchemaError(f"{self.path}: schema= is not the schema of {of} that stands there:\n{schema}")
@@ -239,7 +255,7 @@ class AtlasDatasetWriter:
         if self._state != "open":
             self._refuse()
         if self._schema is None:
-            self._wait(example, split)
+            self._add_first(example, split)
         else:
             self._add(example, split)
 
@@ -288,8 +304,8 @@ class AtlasDatasetWriter:
     def _add_batch(self, columns: Any, split: str | None) -> None:
         """All rows of a batch are taken apart before the first is added, so that a batch that is refused leaves no trace."""
         name = self._check_split(split)
-        schema = self._schema if self._schema is not None else self._draft.schema() if self._waiting else infer_schema(first_rows(columns, INFER_ROWS))
-        if self._schema is None and not self._waiting:
+        schema = self._schema if self._schema is not None else self._first.schema() if self._first else infer_schema(first_rows(columns, MAX_ROWS))
+        if self._schema is None and not self._first:
             self._check_names(schema)
         count, slices = to_leaf_arrays(columns, schema)
         try:
@@ -297,7 +313,7 @@ class AtlasDatasetWriter:
         except (SchemaError, LimitError) as error:
             error.args = (f"examples {self.position} to {self.position + count - 1}: {error}",)
             raise
-        self._settle()
+        self._fix_schema()
         self._schema = schema
         if count:
             self._add_pieces(pieces, self._streams.get(name) or self._stream(name))
@@ -309,7 +325,7 @@ class AtlasDatasetWriter:
             while start < count:
                 step = count - start if stream.rows_left is None else min(count - start, stream.rows_left)
                 try:
-                    stream.add_columns(leaves if step == count else rows_of(leaves, start, start + step), step)
+                    stream.add_columns(leaves if step == count else slice_leaves(leaves, start, start + step), step)
                 except BaseException as error:
                     added = f" ({self.position - begin:,} rows of the batch were added before)" if self.position > begin else ""
                     self._not_added(error, stream, f"examples {self.position} to {self.position + step - 1}{added}")
@@ -318,46 +334,41 @@ class AtlasDatasetWriter:
                 self.position += step
                 self._progress.advance(step)
 
-    def _wait(self, example: Any, split: str | None) -> None:
-        """Takes one of the first examples, which the schema is inferred from."""
+    def _add_first(self, example: Any, split: str | None) -> None:
+        """Adds one of the first examples, which the schema is inferred from."""
         name = self._check_split(split)
-        before = copy(self._draft)
         try:
-            taken = self._draft.add(example)
-            self._check_waiting(taken)
-        except BaseException as error:
-            self._draft = before
-            if isinstance(error, SchemaError | LimitError):
-                error.args = (f"example {self.position}: {error}",)
+            self._first.add(example, name, self._check_first)
+        except (SchemaError, LimitError) as error:
+            error.args = (f"example {self.position}: {error}",)
             raise
-        self._waiting.append((taken, name))
         self.position += 1
-        if len(self._waiting) >= INFER_ROWS or self._draft.bytes >= INFER_BYTES:
-            self._settle()
+        if self._first.is_complete:
+            self._fix_schema()
 
-    def _check_waiting(self, taken: Any) -> None:
-        """compression= and icc= must name columns of the first example, and icc= what can be alike or not."""
-        if self._waiting and not self._icc:
+    def _check_first(self, example: Any, first: FirstExamples) -> None:
+        """compression= and icc= must name columns of the first example, and the values of icc= must be comparable."""
+        if first and not self._icc:
             return
-        schema = self._draft.schema()
-        if not self._waiting:
+        schema = first.schema()
+        if not first:
             self._options.check_names(schema.names)
             check_names(self._icc or (), schema)
-        told = taken if isinstance(taken, dict) else dict(zip(schema.names, taken if isinstance(taken, tuple | list) else [taken], strict=False))
-        check_columns([name for name in self._icc or () if told.get(name) is not None], schema)
+        values = example if isinstance(example, tuple | list) else [example]
+        by_name = example if isinstance(example, dict) else dict(zip(schema.names, values, strict=False))
+        check_columns([name for name in self._icc or () if by_name.get(name) is not None], schema)
 
-    def _settle(self) -> None:
-        """Ends the time of the first examples: their schema is that of all that follow."""
-        if not self._waiting:
+    def _fix_schema(self) -> None:
+        """Infers the schema from the first examples, and writes them: it is the schema of all that follow."""
+        if not self._first:
             return
-        self._schema = schema = self._draft.schema()
+        self._schema = schema = self._first.schema()
         unknown = [name for name in self._icc or () if schema[name].type == Word("object")]  # only None so far
         if unknown:
-            why = f"all {len(self._waiting):,} first examples have None there: it is not measured"
+            why = f"all {len(self._first):,} first examples have None there: it is not measured"
             warnings.warn(f"{self.path}: icc={unknown}: {why}", RuntimeWarning, stacklevel=4)
             self._icc = tuple(name for name in self._icc or () if name not in unknown)
-        waiting, self._waiting = self._waiting, []
-        for example, split in waiting:
+        for example, split in self._first.release():
             stream = self._streams.get(split) or self._stream(split)
             try:
                 stream.add(example)
@@ -372,7 +383,7 @@ class AtlasDatasetWriter:
 
     def _check_split(self, split: Any) -> str | None:
         name = checked_split(split)
-        given = {*self._streams, *(split for split, infos in self._output.done.items() if infos), *(other for _, other in self._waiting[-1:])}
+        given = {*self._streams, *(split for split, infos in self._output.done.items() if infos), *self._first.splits}
         if given and (name is None) != (None in given):
             raise ValueError("give split= with every example or with none")
         return name
@@ -382,16 +393,12 @@ class AtlasDatasetWriter:
         split = self._check_split(split)
         self._output.begin_stream(split, self._schema)
         self._streams[split] = stream = ShardWriter(
-            self._output.folder,
+            self._output.target(split),
             self._schema,
             self._options.of_shards(self._schema),
             shard_bytes=self._options.shard_bytes,
             shard_rows=self._options.shard_rows,
             encoders=self._encoders,
-            ordinal=self._output.take_ordinal,
-            naming=partial(self._output.naming, split),
-            published=partial(self._output.published, split),
-            mark=self._output.journal.head.token,
             dictionaries=self._dictionaries,
             dictionary_per_shard=self._options.dictionary == "shard",
             icc=self._icc or (),
@@ -406,51 +413,8 @@ class AtlasDatasetWriter:
         if base is not None and (base.schema != self._schema or (base.shards and not set(self._icc or ()) <= set(base.icc))):
             why = "another writer published while this one was writing, with other columns (or icc=) than these rows have"
             raise CommitConflict(f"{self._output.folder}: {why}:\n{base.schema}\nthese rows: {self._schema}")
-        shards = list(base.shards) if base else []
-        splits: dict[str, Ranges] = dict(base.splits) if base else {}
-        row = sum(shard.rows for shard in shards)
-        for split, infos in self._output.done.items():
-            start, row = row, row + sum(info.rows for info in infos)
-            shards += infos
-            if split is not None and row > start:
-                splits[split] = (*splits.get(split, ()), (start, row))
-        metadata = self._metadata if self._metadata is not None else base.metadata if base else {}
-        return Manifest(self._schema, tuple(shards), splits, metadata, self._combined_icc(shards))
-
-    def _combined_icc(self, shards: list[ShardInfo]) -> dict[str, float]:
+        manifest = appended(base, self._schema, self._output.done, self._metadata)
         if not self._icc:
-            return {}
-        assert self._schema is not None
-        return combined_icc([self._output.folder / shard.path for shard in shards], self._icc, self._schema)
-
-
-def rows_of(leaves: list[Any], start: int, stop: int) -> list[Any]:
-    """Some rows of what a batch was taken apart into: values, or (values, which are there), of each leaf."""
-    return [tuple(part[start:stop] for part in leaf) if isinstance(leaf, tuple) else leaf[start:stop] for leaf in leaves]
-
-
-def left_open(output: Output, streams: dict[str | None, ShardWriter], encoders: Encoders) -> None:
-    """A writer that was collected, or was there at the end of the program, without close() or abort()."""
-    if output.pid != os.getpid():
-        return  # a copy in a forked process
-    encoders.close()
-    for stream in streams.values():
-        stream.abort()
-    rows = output.rows
-    output.journal.leave()
-    kept = f"; {rows:,} rows in finished shards stay: {RESUME}" if rows else ""
-    warnings.warn(f"{output.folder}: a writer was never closed, so nothing was published{kept}. Use `with`, or call close()", ResourceWarning, stacklevel=2)
-
-
-_open: weakref.WeakSet[AtlasDatasetWriter] = weakref.WeakSet()
-
-
-def _forget_in_child() -> None:
-    """A forked process has none of the threads of its parent's writers, and must not write to their files."""
-    for writer in list(_open):
-        if writer._state == "open":
-            writer._state = "forked"
-        writer._output.journal.close()  # its lock stays with the parent, and ends with it
-
-
-os.register_at_fork(after_in_child=_forget_in_child)
+            return manifest
+        files = [self._output.folder / shard.path for shard in manifest.shards]
+        return replace(manifest, icc=combined_icc(files, self._icc, self._schema))

@@ -1,4 +1,4 @@
-"""Examples put together to a batch, as the loader does it by default: to columns of arrays, and for users as tensors."""
+"""Collates examples into a batch: into columns of arrays, the default of the loader, and for users as tensors."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ def collate(examples: Sequence[Any]) -> Any:
 
 
 def join_examples(examples: Sequence[Any]) -> Any:
-    """Examples to columns: arrays of one shape and dtype and numbers of one type are stacked, everything else is a list. Dicts of the same
-    keys and tuples of one length stay what they are, masked arrays stay masked. Tensors are detached; those that NumPy has no dtype for stay tensors."""
+    """Collates examples into columns: arrays of one shape and dtype, and numbers of one type, are stacked; everything else
+    becomes a list. Dicts with the same keys and tuples of one length keep their structure; masked arrays stay masked; tensors
+    are detached, and those of a dtype that NumPy lacks stay tensors."""
     if not examples:
         return []
     first = examples[0]
@@ -33,7 +34,7 @@ def join_examples(examples: Sequence[Any]) -> Any:
         return like(first, [join_examples(column) for column in zip(*examples, strict=True)])
     kinds = set(map(type, examples))
     if any(hasattr(kind, "detach") for kind in kinds):
-        examples = [untangled(example) for example in examples]
+        examples = [as_array(example) for example in examples]
         if all(map(is_tensor, examples)):
             return stacked_tensors(examples)
         first, kinds = examples[0], set(map(type, examples))
@@ -43,7 +44,7 @@ def join_examples(examples: Sequence[Any]) -> Any:
         return list(examples)
     kind = type(first)
     if isinstance(first, int) and kind is not bool:
-        return whole(examples)
+        return as_integers(examples)
     if isinstance(first, np.generic):
         return np.array(examples) if kind not in (np.str_, np.bytes_) and all(e.dtype == first.dtype for e in examples) else list(examples)
     return np.array(examples) if isinstance(first, bool | float | complex) else list(examples)
@@ -55,7 +56,7 @@ def form(row: tuple[Any, ...]) -> tuple[int, Any]:
 
 
 def stacked(arrays: Sequence[Any]) -> Any:
-    """Arrays of one shape and dtype as one; others as a list."""
+    """Arrays of one shape and dtype as one array; others as a list."""
     first = arrays[0]
     if not all(isinstance(array, np.ndarray) and array.shape == first.shape and array.dtype == first.dtype for array in arrays):
         return list(arrays)
@@ -68,8 +69,8 @@ def is_tensor(value: Any) -> bool:
     return hasattr(value, "detach") and hasattr(value, "device")
 
 
-def untangled(value: Any) -> Any:
-    """A tensor without its history, as an array where NumPy has its dtype; anything else as it is."""
+def as_array(value: Any) -> Any:
+    """A detached tensor, as an array if NumPy has its dtype; anything else unchanged."""
     if not is_tensor(value):
         return value
     value = value.detach()
@@ -84,11 +85,11 @@ def untangled(value: Any) -> Any:
 def stacked_tensors(tensors: Sequence[Any]) -> Any:
     first = tensors[0]
     alike = all(t.shape == first.shape and t.dtype == first.dtype and t.layout == first.layout and t.device == first.device for t in tensors)
-    return sys.modules["torch"].stack(list(tensors)) if alike else list(tensors)  # there are tensors, so their library is loaded
+    return sys.modules["torch"].stack(list(tensors)) if alike else list(tensors)  # the examples are tensors, so torch is loaded
 
 
 def as_numpy(value: Any) -> Any:
-    """What functions of users return, with arrays in place of tensors; bfloat16 as float32, in which it is exact."""
+    """The result of a user's function with arrays in place of tensors; bfloat16 as float32, which holds it exactly."""
     if isinstance(value, dict):
         return {name: as_numpy(inner) for name, inner in value.items()}
     if isinstance(value, tuple):
@@ -97,12 +98,12 @@ def as_numpy(value: Any) -> Any:
         return [as_numpy(inner) for inner in value]
     if not is_tensor(value):
         return value
-    value = untangled(value.detach().cpu())
-    return value if isinstance(value, np.ndarray) else untangled(value.float()) if value.dtype.is_floating_point else value
+    value = as_array(value.detach().cpu())
+    return value if isinstance(value, np.ndarray) else as_array(value.float()) if value.dtype.is_floating_point else value
 
 
-def whole(numbers: Sequence[int]) -> Any:
-    """int64, or uint64 where that is too small, never float64, or a list."""
+def as_integers(numbers: Sequence[int]) -> Any:
+    """As int64; as uint64 if that is too small; otherwise a list. Never float64."""
     least, most = min(numbers), max(numbers)
     if least >= -(1 << 63) and most < 1 << 63:
         return np.array(numbers, np.int64)

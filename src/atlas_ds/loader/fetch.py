@@ -1,5 +1,5 @@
-"""Rows of a dataset as columns, in the ways the loader has: straight from the core, through open chunks, example by example. A fetch is
-called by several threads."""
+"""The loader's three ways to read rows as columns: straight from the core, through a cache of decoded chunks, or example by
+example. Several threads call a fetch at the same time."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 
 from atlas_ds import _core
 from atlas_ds.dataset.concat import Concat
+from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.dataset.place import add_note, place_of
-from atlas_ds.dataset.reader import AtlasDataset
 from atlas_ds.errors import CorruptError
 from atlas_ds.forks import Lock
 from atlas_ds.loader.buffers import Buffers
@@ -26,15 +26,15 @@ Fetch = Callable[[np.ndarray], Any]
 
 
 def columns_of(dataset: Any, rows: int, *, alone: bool) -> Fetch:
-    """Batches as `dataset.batch` gives them, but a list of columns as a tuple (a list is a column of values). Arrays of up to `rows` rows
-    lie in buffers that are used again. alone: without the core's helper thread, where other threads read as well."""
+    """Batches as `dataset.batch` returns them, but a list of columns as a tuple (a list is a column of values). Arrays of up to
+    `rows` rows are in recycled buffers. alone: without the core's helper thread, because other threads read as well."""
     if not isinstance(dataset, AtlasDataset):
         return lambda at: dataset._columns(at)
     buffers = Buffers(dataset.schema.fields, rows) if rows and dataset.schema.container != "value" else None
     shard_set, projection, of_list = dataset.shard_set, dataset.projection, dataset.schema.container == "list"
 
     def fetch(at: np.ndarray) -> Any:
-        out = buffers.take(len(at)) if buffers is not None and len(at) <= rows else None
+        out = buffers.acquire(len(at)) if buffers is not None and len(at) <= rows else None
         columns = shard_set.batch(projection, dataset.rows_at(at), out, alone)
         return tuple(columns) if of_list else columns
 
@@ -43,7 +43,7 @@ def columns_of(dataset: Any, rows: int, *, alone: bool) -> Fetch:
 
 @dataclass(slots=True)
 class OpenChunk:
-    """The rows of a chunk, once they are read; `lock` is held while they are."""
+    """The rows of a chunk once they have been read; `lock` is held during the read."""
 
     lock: Lock
     columns: Any = None
@@ -51,9 +51,9 @@ class OpenChunk:
 
 
 class Chunked:
-    """Rows out of whole chunks that stay decoded while their windows are open: for pages that are compressed as a whole.
+    """Rows from chunks that stay decoded while their windows are open: for pages that are compressed as a unit.
 
-    starts: first row of each chunk, then the end. most: chunks that are kept, the least recently used goes first.
+    starts: the first row of each chunk, then the end. most: chunks to keep; the least recently used is dropped first.
     """
 
     def __init__(self, fetch: Fetch, starts: np.ndarray, most: int) -> None:
@@ -73,7 +73,7 @@ class Chunked:
             chunk = int(chunks[begin])
             try:
                 parts.append(take(self._columns(chunk), rows[begin:end] - self._starts[chunk]))
-            except CorruptError:  # somewhere in the chunk: do these rows have to do with it?
+            except CorruptError:  # somewhere in the chunk: read only these rows, which may be intact
                 parts.append(self._fetch(rows[begin:end]))
         back = np.empty(len(at), np.int64)
         back[order] = np.arange(len(at))
@@ -95,16 +95,16 @@ class Chunked:
         return entry.columns
 
 
-def plain(dataset: Any) -> bool:
-    """Whether `batch` says all about a dataset's rows: it is one of ours, no function is mapped over its examples, no picture is decoded."""
+def is_columnar(dataset: Any) -> bool:
+    """Whether `batch` returns what the examples hold: an Atlas dataset, no function mapped over it, no image decoded."""
     if isinstance(dataset, Concat):
-        return all(isinstance(one, AtlasDataset | Concat) and plain(one) and getattr(one, "convert", None) is None for one in dataset.datasets)
+        return all(isinstance(one, AtlasDataset | Concat) and is_columnar(one) and getattr(one, "convert", None) is None for one in dataset.datasets)
     return isinstance(dataset, AtlasDataset) and dataset.function is None and dataset.decode is None
 
 
 @dataclass(frozen=True, slots=True)
 class Seeds:
-    """Random generators for transforms: the same for the same seed, epoch and row, whatever thread, process or rank draws."""
+    """Random generators for transforms, a function of seed, epoch and row only: the same in every thread, process and rank."""
 
     seed: int
     substream: int
@@ -117,7 +117,7 @@ class Seeds:
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Examples one by one, each through a function, put together by another; picklable if these are."""
+    """Reads examples one by one, applies `transform` to each and collates them; picklable if the functions are."""
 
     dataset: Any
     transform: Callable[..., Any] | None
@@ -131,12 +131,12 @@ class Examples:
                 return self.collate_fn(examples)
             except Exception as error:
                 if len(at):
-                    add_note(error, f"in collate of {len(at)} rows, the first of which is row {at[0]}{place_of(self.dataset, int(at[0]))}")
+                    add_note(error, f"in collate_fn of {len(at)} rows, the first of which is row {at[0]}{place_of(self.dataset, int(at[0]))}")
                 raise
         return join_examples(self.examples(at)) if len(at) else self._nothing()
 
     def _nothing(self) -> Any:
-        """An empty batch: no rows of the columns that row 0 has, where it can be read."""
+        """An empty batch: zero rows of the columns of row 0, if that can be read."""
         try:
             return part(join_examples(self.examples(np.zeros(1, np.int64))), 0, 0)
         except Exception:
@@ -169,8 +169,8 @@ class Examples:
         return out
 
 
-def cut(columns: Any, sizes: Sequence[int]) -> list[Any]:
-    """One batch as several, with so many rows each."""
+def split_batch(columns: Any, sizes: Sequence[int]) -> list[Any]:
+    """One batch as several; sizes: the rows of each."""
     if len(sizes) == 1:
         return [columns]
     ends = np.cumsum([0, *sizes]).tolist()

@@ -8,18 +8,19 @@ import time
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Self, SupportsIndex, Unpack
+from typing import Any, Literal, Self, SupportsIndex, Unpack, get_args
 
 from atlas_ds.dataset.concat import Concat
-from atlas_ds.dataset.reader import AtlasDataset
+from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.loader.collate import as_numpy
-from atlas_ds.loader.fetch import Examples, columns_of, plain
+from atlas_ds.loader.fetch import Examples, columns_of, is_columnar
 from atlas_ds.loader.mix import Mix
 from atlas_ds.loader.pipeline import Failure
 from atlas_ds.loader.run import EpochConfig, EpochRun
 from atlas_ds.loader.spellings import DataLoaderOptions, understood
 from atlas_ds.loader.stats import Stats
 from atlas_ds.order import EpochPlan, Order, Sampler, Window, keys
+from atlas_ds.order.options import Auto, LastBatch, Shuffle
 from atlas_ds.order.sampler import described
 from atlas_ds.progress import Progress
 from atlas_ds.schema.tensors import need_torch, pinned, result_to_torch, to_torch
@@ -29,8 +30,10 @@ from atlas_ds.text import printable
 GROUP_BYTES = 2 << 20  # small batches are read together: one change of threads for so many bytes
 GROUP_STEPS = 32
 WARN_QUALITY = 1.5
-ON_ERROR = ("raise", "skip", "replace")
-FORMATS = ("torch", "numpy")
+OnError = Literal["raise", "skip", "replace"]
+BatchFormat = Literal["torch", "numpy"]
+ON_ERROR = get_args(OnError)
+FORMATS = get_args(BatchFormat)
 
 
 class Loader:
@@ -71,11 +74,11 @@ class Loader:
         batch_size: SupportsIndex | None = None,
         *,
         global_batch_size: SupportsIndex | None = None,
-        shuffle: bool | str = True,
+        shuffle: Shuffle = True,
         seed: SupportsIndex = 0,
-        rank: SupportsIndex | str = 0,
-        world_size: SupportsIndex | str = 1,
-        last_batch: str | None = None,
+        rank: Auto = 0,
+        world_size: Auto = 1,
+        last_batch: LastBatch | None = None,
         lanes: SupportsIndex | None = None,
         window: SupportsIndex | None = None,
         substream: SupportsIndex = 0,
@@ -87,9 +90,9 @@ class Loader:
         seeded: bool = False,
         num_threads: int | None = None,
         prefetch: int | str = "64MiB",
-        format: str = "torch",
+        format: BatchFormat = "torch",
         pin_memory: bool = False,
-        on_error: str = "raise",
+        on_error: OnError = "raise",
         timeout: float = 300.0,
         progress: bool = False,
         **others: Unpack[DataLoaderOptions],
@@ -127,7 +130,7 @@ class Loader:
             window=window,
             substream=substream,
         )
-        by_example = transform_example is not None or collate_fn is not None or transform_processes > 0 or not plain(rows)
+        by_example = transform_example is not None or collate_fn is not None or transform_processes > 0 or not is_columnar(rows)
         cores = min(8, len(os.sched_getaffinity(0))) if num_threads is None else keys.count("num_threads", num_threads, 0)
         threads = keys.count("transform_processes", transform_processes, 0) or cores
         bytes_ahead = parse_bytes(prefetch, "prefetch")
@@ -197,7 +200,7 @@ class Loader:
         self._now = plan, 0
         run = EpochRun(self._config, plan, stats)
         batches = self._batches(run, plan, stats)
-        run.ends_with(batches)
+        run.close_with(batches)
         self._open.add(run)
         return batches
 
@@ -306,7 +309,7 @@ def row_bytes(dataset: Any) -> float:
     return dataset.row_bytes if isinstance(dataset, AtlasDataset) else 4096.0
 
 
-def finisher(format: str, pin: bool, *, own_code: bool) -> Callable[[Any], Any]:
+def finisher(format: BatchFormat, pin: bool, *, own_code: bool) -> Callable[[Any], Any]:
     """What a batch passes through last. own_code: it may hold what a function of the user made."""
     if format == "numpy":
         if pin:

@@ -10,6 +10,7 @@ from atlas_ds.dataset.concat import Concat
 from atlas_ds.dataset.show import html_of
 from atlas_ds.order import keys
 from atlas_ds.order.mixed import Parts, segments_of
+from atlas_ds.order.options import Shuffle
 from atlas_ds.order.plan import ChunksOf, OrderSource, source_of
 from atlas_ds.text import closest, printable
 
@@ -61,7 +62,7 @@ class Mix:
         parts: Sequence[tuple[Any, SupportsIndex]],
         *,
         seed: SupportsIndex = 0,
-        shuffle: bool | str = True,
+        shuffle: Shuffle = True,
         length: SupportsIndex | None = None,
         **others: Never,
     ) -> None:

@@ -1,4 +1,5 @@
-"""Work done ahead by threads and handed out in order. Knows nothing of data: `make(number)` does a piece of work, `get(number)` gives its result."""
+"""Runs numbered tasks ahead of their consumer in threads and returns the results in order. It knows nothing of data:
+`make(number)` runs a task, `get(number)` returns its result."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from typing import Any
 from atlas_ds.errors import LoaderTimeout
 
 Make = Callable[[int], tuple[Any, int]]
-"""A piece of work: its number -> (result, bytes that the result takes)."""
+"""Runs a task: number -> (result, bytes that the result occupies)."""
 
 
 class Failure:
@@ -26,25 +27,25 @@ class Failure:
 
 
 class Pipeline:
-    """Pieces 0 .. count - 1, begun in order by several threads, at most about `limit` bytes ahead of the one that takes them in order.
+    """Tasks 0 .. count - 1, started in order by several threads, about `limit` bytes ahead of the consumer at most.
 
-    helps: the taker does a piece itself rather than wait for a thread to begin it, so that small pieces cost no change of threads. Not
-    for work that may hang: nobody would watch the taker. threads may be 0, then the taker does all. An error in a piece is raised by
-    the `get` of that piece, with its own traceback; what comes after it is not begun.
-    timeout: seconds that `get` waits while no piece is finished; then LoaderTimeout, which holds a dump of all threads.
+    inline: the consumer runs the next task itself if no thread has started it, which saves a thread switch for small tasks.
+    Do not use it for tasks that may hang: nobody watches the consumer. With threads=0 the consumer runs all tasks. An error
+    in a task is raised by `get` of that task, with its own traceback; later tasks are not started.
+    timeout: seconds that `get` waits without any task finishing before it raises LoaderTimeout with the stacks of all threads.
     """
 
-    def __init__(self, make: Make, count: int, *, threads: int, limit: int, timeout: float, helps: bool = True) -> None:
+    def __init__(self, make: Make, count: int, *, threads: int, limit: int, timeout: float, inline: bool = True) -> None:
         self._make, self._count, self._limit, self._timeout = make, count, limit, timeout
-        self._helps = helps or threads == 0
+        self._inline = inline or threads == 0
         self._lock = threading.RLock()  # the garbage collector may close the pipeline in a thread that holds it
-        self._ready = threading.Condition(self._lock)  # a piece is finished
-        self._room = threading.Condition(self._lock)  # a piece was taken
+        self._ready = threading.Condition(self._lock)  # a task finished
+        self._room = threading.Condition(self._lock)  # a result was taken
         self._begun = self._finished = self._taken = 0
         self._done: dict[int, Any] = {}
         self._sizes: dict[int, int] = {}
         self._held = self._largest = 0
-        self.most_bytes = 0  # that lay finished at any time
+        self.most_bytes = 0  # the largest total of finished results so far
         self._stopped = False
         self._patience = 5.0
         self._pid = os.getpid()
@@ -54,12 +55,13 @@ class Pipeline:
                 thread = threading.Thread(target=self._work, name=f"atlas-loader-{k}", daemon=True)
                 thread.start()
                 self._threads.append(thread)
-        except BaseException:  # the system gives no more
+        except BaseException:  # the system refuses another thread
             self.close()
             raise
 
     def _full(self) -> bool:
-        """Whether another piece would, by the largest so far, go over the limit. One is always allowed, and only one until its size is known."""
+        """Whether another task, if it is as large as the largest so far, would exceed the limit. One is always allowed, and
+        only one until its size is known."""
         ahead = self._begun - self._taken
         unknown = self._begun - self._finished
         return ahead > 0 and (self._largest == 0 or self._held + (unknown + 1) * self._largest > self._limit)
@@ -88,7 +90,7 @@ class Pipeline:
             self.most_bytes = max(self.most_bytes, self._held)
             if size > self._largest:
                 self._largest = size
-                self._room.notify_all()  # the size of a piece is known: more may begin
+                self._room.notify_all()  # a size is known now: more tasks may start
             if isinstance(result, Failure):
                 self._count = min(self._count, self._begun)
                 self._room.notify_all()
@@ -97,10 +99,10 @@ class Pipeline:
             self._ready.notify_all()
 
     def get(self, number: int) -> Any:
-        """The result of a piece; each is asked for once, in order."""
-        self.check_process()  # before the lock, which a thread that is not here may hold
+        """The result of a task; call it once for each, in order."""
+        self.check_process()  # before the lock: in a forked child, a thread of the parent may hold it
         with self._lock:
-            own = self._helps and self._begun == number and not self._stopped
+            own = self._inline and self._begun == number and not self._stopped
             if own:
                 self._begun += 1
         if own:
@@ -116,29 +118,31 @@ class Pipeline:
             try:
                 raise result.error
             finally:
-                del result  # else error, frame and error would hold each other
+                del result  # otherwise error and frame would keep each other alive
         return result
 
     def check_process(self) -> None:
         """RuntimeError in a forked child."""
         if os.getpid() != self._pid:
-            raise RuntimeError("this process was forked during an epoch: its parent has the loader's threads; begin a new epoch here: iter(loader)")
+            raise RuntimeError("this process was forked during an epoch, and the loader's threads are in the parent; start a new epoch here: iter(loader)")
 
     def _await(self, number: int) -> None:
         deadline, finished = time.monotonic() + self._timeout, self._finished
         while number not in self._done:
             if self._stopped:
-                raise RuntimeError("the loader was closed while a batch was waited for")
+                raise RuntimeError("the loader was closed while waiting for a batch")
             if self._finished != finished:
                 deadline, finished = time.monotonic() + self._timeout, self._finished
             left = deadline - time.monotonic()
             if left <= 0:
-                self._patience = 0.0  # what hung so long will not end now
-                raise LoaderTimeout(f"no batch was finished for {self._timeout:g} s (piece {number} of {self._count}); what the threads are doing:\n{dump()}")
+                self._patience = 0.0  # what hung for so long will not end now
+                raise LoaderTimeout(
+                    f"no batch was ready within {self._timeout:g} s (piece {number} of {self._count}); stacks of all threads:\n{dump()}"
+                )
             self._ready.wait(min(left, 1.0))
 
     def close(self) -> None:
-        """Lets the threads end after their piece. Waits for them, but not forever: a transform may never return."""
+        """Stops the threads after their current task. Waits for them, but not forever: a transform may never return."""
         if os.getpid() != self._pid:
             return
         with self._lock:

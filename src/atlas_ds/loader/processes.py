@@ -1,4 +1,5 @@
-"""Processes that transform examples: each gets row numbers, reads the dataset itself, and hands its batch back through shared memory."""
+"""Processes that transform examples: each receives row numbers, reads the dataset itself, and returns its batch through
+shared memory."""
 
 from __future__ import annotations
 
@@ -29,18 +30,18 @@ from atlas_ds.schema.examples import like
 
 
 class ProcessDied(RuntimeError):
-    """A process ended that was to answer."""
+    """A process exited before it answered."""
 
 
 class RemoteTraceback(Exception):
-    """The traceback of an error in another process, as text: the cause of that error here."""
+    """The traceback of an error in another process, as text; chained as the cause of that error here."""
 
     def __str__(self) -> str:
         return str(self.args[0])
 
 
 class Processes:
-    """`count` processes that call a fetch; `run` is called by as many threads as there are processes.
+    """`count` processes that call a fetch; as many threads as processes may call `run` at a time.
 
     start_method: "forkserver" or "spawn"; the fetch (dataset, functions) is pickled once for each process.
     """
@@ -51,8 +52,8 @@ class Processes:
             ForkingPickler.dumps(fetch)
         except Exception as cause:
             raise TypeError(
-                f"transform_processes={count} sends the dataset, transform_example and collate to other processes, and one of them cannot be sent: "
-                f"{cause}. Functions must stand at the top of a module; no lambdas"
+                f"transform_processes={count} sends the dataset, transform_example and collate_fn to other processes, but one of them cannot be pickled: "
+                f"{cause}. Define functions at module level; lambdas cannot be pickled"
             ) from cause
         self._timeout = timeout
         self._pid = os.getpid()
@@ -64,7 +65,7 @@ class Processes:
         try:
             for k in range(count):
                 here, there = context.Pipe()
-                process = context.Process(target=work, args=(there, fetch), name=f"atlas-transform-{k}", daemon=True)  # type: ignore[attr-defined]
+                process = context.Process(target=serve, args=(there, fetch), name=f"atlas-transform-{k}", daemon=True)  # type: ignore[attr-defined]
                 with there:
                     process.start()
                 self._all.append((process, here))
@@ -74,29 +75,29 @@ class Processes:
             raise
 
     def run(self, task: Any) -> Any:
-        """What the fetch gives for a task. Errors of the fetch are raised here; LoaderTimeout if a process does not answer."""
-        process, pipe = self._take()
+        """The result of the fetch for a task. Raises the errors of the fetch, and LoaderTimeout if the process does not answer."""
+        process, pipe = self._acquire()
         try:
             kind, content, more = self._exchange(process, pipe, task)
         except BaseException as error:
             died = isinstance(error, EOFError | OSError) and not isinstance(error, LoaderTimeout)
-            self._lose(process, pipe, patience=5.0 if died else 0.0)  # a late answer would be taken for that to the next task
+            self._drop(process, pipe, patience=5.0 if died else 0.0)  # a late answer would be mistaken for that to the next task
             if not died:
                 raise
-            raise ProcessDied(f"the transform process {process.name} ended with exit code {process.exitcode}; if it said why, that stands on stderr") from error
+            raise ProcessDied(f"the transform process {process.name} exited with code {process.exitcode}; see stderr for a reason") from error
         self._idle.put((process, pipe))
         if kind == "error":
             raise content from RemoteTraceback(more)
         return unpacked(content, more)
 
-    def _take(self) -> tuple[Any, Connection]:
+    def _acquire(self) -> tuple[Any, Connection]:
         try:
             found = self._idle.get(timeout=self._timeout)
         except queue.Empty:
             raise LoaderTimeout(f"no transform process was free for {self._timeout:g} s") from None
         if found is None:
             self._idle.put(None)
-            raise ProcessDied("all transform processes of this epoch have ended")
+            raise ProcessDied("all transform processes of this epoch have exited")
         return found
 
     def _exchange(self, process: Any, pipe: Connection, task: Any) -> tuple[str, Any, Any]:
@@ -104,16 +105,16 @@ class Processes:
         deadline = time.monotonic() + self._timeout
         while not pipe.poll(0.2):
             if self._closed:
-                raise RuntimeError("the loader was closed while a batch was waited for")
+                raise RuntimeError("the loader was closed while waiting for a batch")
             if time.monotonic() > deadline:
-                raise LoaderTimeout(f"the transform process {process.name} (pid {process.pid}) gave no batch for {self._timeout:g} s:\n{dump()}")
+                raise LoaderTimeout(f"the transform process {process.name} (pid {process.pid}) returned no batch within {self._timeout:g} s:\n{dump()}")
         kind, content, more = pipe.recv()
         if kind == "batch":
-            return kind, content, recv_handle(pipe) if more else None  # 0 would be a file: standard input
+            return kind, content, recv_handle(pipe) if more else None  # a descriptor of 0 would be standard input
         return kind, content, more
 
-    def _lose(self, process: Any, pipe: Connection, patience: float) -> None:
-        """Does without a process; the others go on. patience: seconds that it may take to end by itself."""
+    def _drop(self, process: Any, pipe: Connection, patience: float) -> None:
+        """Removes a process; the others continue. patience: seconds that it may take to exit by itself."""
         process.join(0.0 if self._closed else patience)
         process.kill()
         process.join()
@@ -124,11 +125,11 @@ class Processes:
                 self._idle.put(None)
 
     def stop(self) -> None:
-        """Lets `run` wait no longer."""
+        """Makes `run` stop waiting."""
         self._closed = True
 
     def close(self) -> None:
-        """Ends the processes: idle ones by themselves, others by force."""
+        """Stops the processes: idle ones exit by themselves, the others are killed."""
         if os.getpid() != self._pid:
             return
         self._closed = True
@@ -143,12 +144,12 @@ class Processes:
         self._all = []
 
 
-def work(pipe: Connection, fetch: Callable[[Any], Any]) -> None:
-    """The life of a process: until the other end is closed. Ctrl-C is the loop's affair."""
+def serve(pipe: Connection, fetch: Callable[[Any], Any]) -> None:
+    """The main loop of a process, until the other end of the pipe is closed. Ctrl-C is handled by the training loop."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(EOFError, OSError):
         while True:
-            answer, fd = answered(fetch, pipe.recv())
+            answer, fd = answer_to(fetch, pipe.recv())
             try:
                 pipe.send_bytes(answer)
                 if fd is not None:
@@ -158,8 +159,8 @@ def work(pipe: Connection, fetch: Callable[[Any], Any]) -> None:
                     os.close(fd)
 
 
-def answered(fetch: Callable[[Any], Any], task: Any) -> tuple[Any, int | None]:
-    """The answer to a task, pickled, and the file with its arrays."""
+def answer_to(fetch: Callable[[Any], Any], task: Any) -> tuple[Any, int | None]:
+    """The pickled answer to a task, and the descriptor of the file with its arrays."""
     fd = None
     try:
         structure, fd = packed(fetch(task))
@@ -171,7 +172,7 @@ def answered(fetch: Callable[[Any], Any], task: Any) -> tuple[Any, int | None]:
 
 
 def sendable(error: BaseException) -> BaseException:
-    """The error, or where it cannot be sent, one that says the same."""
+    """The error, or a RuntimeError with the same text if it cannot be pickled."""
     try:
         pickle.loads(ForkingPickler.dumps(error))
     except Exception:
@@ -183,8 +184,8 @@ def sendable(error: BaseException) -> BaseException:
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
-    """An array whose bytes lie in shared memory."""
+class SharedArray:
+    """An array whose bytes are in shared memory."""
 
     start: int
     dtype: np.dtype[Any]
@@ -192,14 +193,15 @@ class Placed:
 
 
 def packed(batch: Any) -> tuple[Any, int | None]:
-    """The batch with Placed for its arrays, and the file that holds their bytes. It has no name, so nothing can be left of it."""
+    """The batch with a SharedArray for each array, and the descriptor of the file with their bytes. The file has no name, so
+    a crash leaves nothing behind."""
     arrays: list[tuple[int, np.ndarray]] = []
     size = 0
 
     def place(value: Any) -> Any:
         nonlocal size
         if isinstance(value, np.ndarray) and value.nbytes and not value.dtype.hasobject and not isinstance(value, np.ma.MaskedArray):
-            placed = Placed(size, value.dtype, value.shape)
+            placed = SharedArray(size, value.dtype, value.shape)
             arrays.append((size, value))
             size += -(-value.nbytes // 64) * 64
             return placed
@@ -208,7 +210,7 @@ def packed(batch: Any) -> tuple[Any, int | None]:
     structure = mapped(batch, place)
     if not arrays:
         return structure, None
-    fd = nameless()
+    fd = anonymous_file()
     try:
         os.ftruncate(fd, size)
         memory = np.frombuffer(mmap.mmap(fd, size), np.uint8)
@@ -220,8 +222,8 @@ def packed(batch: Any) -> tuple[Any, int | None]:
     return structure, fd
 
 
-def nameless() -> int:
-    """A file in memory without a name. Not in /dev/shm, of which a container has 64 MB."""
+def anonymous_file() -> int:
+    """A file in memory without a name. Not in /dev/shm, which has only 64 MB in a container."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create("atlas-batch")
     fd, name = tempfile.mkstemp(prefix="atlas-batch-")
@@ -230,7 +232,7 @@ def nameless() -> int:
 
 
 def unpacked(structure: Any, fd: int | None) -> Any:
-    """The batch; its arrays lie in the shared memory, which goes when they go."""
+    """The batch; its arrays are in the shared memory, which is freed with them."""
     if fd is None:
         return structure
     try:
@@ -239,7 +241,7 @@ def unpacked(structure: Any, fd: int | None) -> Any:
         os.close(fd)
 
     def find(value: Any) -> Any:
-        if not isinstance(value, Placed):
+        if not isinstance(value, SharedArray):
             return value
         size = value.dtype.itemsize * math.prod(value.shape)
         return memory[value.start : value.start + size].view(value.dtype).reshape(value.shape)

@@ -1,4 +1,5 @@
-"""One epoch of a loader under way: which steps make a piece of work, how a piece becomes batches, and the threads and processes that do it."""
+"""One epoch in progress: splits its steps into pieces of work, turns each piece into batches, and owns the threads and
+processes that do so."""
 
 from __future__ import annotations
 
@@ -13,25 +14,25 @@ import numpy as np
 
 from atlas_ds.dataset.place import add_note, place_of
 from atlas_ds.errors import LoaderTimeout
-from atlas_ds.loader.fetch import Chunked, Examples, Fetch, Seeds, cut
+from atlas_ds.loader.fetch import Chunked, Examples, Fetch, Seeds, split_batch
 from atlas_ds.loader.pipeline import Failure, Pipeline
 from atlas_ds.loader.processes import ProcessDied, Processes
 from atlas_ds.loader.stats import Stats
 from atlas_ds.order import EpochPlan, Window
 from atlas_ds.schema.batches import size_of
 
-SKIPS_KEPT = 1000
-NOT_OF_A_ROW = (LoaderTimeout, ProcessDied, MemoryError)  # no bad sample: skipping rows would not help
+MAX_SKIPS = 1000
+NOT_OF_A_ROW = (LoaderTimeout, ProcessDied, MemoryError)  # not caused by a row: skipping rows would not help
 Piece = tuple[Any, np.ndarray, list[int], list[Any]]
-"""Columns of some steps, their rows, how many are of each step, and the masks."""
+"""The columns of some steps, their row numbers, the rows per step, and the mask of each step."""
 
 
 @dataclass(frozen=True, slots=True)
 class EpochConfig:
-    """What a loader does with rows; the arguments of Loader say what the fields mean.
+    """What a loader does with rows. The fields that are arguments of Loader are documented there.
 
-    columns: reads rows as columns; None: `examples` reads them one by one. chunked: out of open chunks. group: steps that are read at
-    once. finish: what a batch passes through last.
+    columns reads rows as columns; if it is None, `examples` reads them one by one. chunked: read through a cache of decoded
+    chunks. group: steps that are read by one call. finish: the last function applied to a batch.
     """
 
     columns: Fetch | None
@@ -51,7 +52,7 @@ class EpochConfig:
 
 
 class EpochRun:
-    """The rest of an epoch, as a plan says, in pieces of work that are done ahead."""
+    """The remaining steps of an epoch, as pieces of work that are done ahead of the consumer."""
 
     def __init__(self, config: EpochConfig, plan: EpochPlan, stats: Stats) -> None:
         self._config, self._plan, self._stats, self._counting = config, plan, stats, threading.Lock()
@@ -63,7 +64,7 @@ class EpochRun:
         stats.threads = threads = min(config.threads, self.groups)
         own_code = config.columns is None or config.transform is not None
         try:
-            self.pipeline = Pipeline(self._make, self.groups, threads=threads, limit=config.prefetch, timeout=config.timeout, helps=not own_code)
+            self.pipeline = Pipeline(self._make, self.groups, threads=threads, limit=config.prefetch, timeout=config.timeout, inline=not own_code)
         except BaseException:
             if self._processes is not None:
                 self._processes.close()
@@ -82,15 +83,15 @@ class EpochRun:
         self._processes = Processes(examples, config.processes, start_method=config.start_method, timeout=config.timeout)
         return self._processes.run
 
-    def ends_with(self, batches: Iterator[Any]) -> None:
-        """Closes when the iterator goes, even one that was never begun, or when the interpreter ends."""
+    def close_with(self, batches: Iterator[Any]) -> None:
+        """Closes this run when the iterator is collected, even if it was never started, or when the interpreter exits."""
         self._end = weakref.finalize(batches, end, self.pipeline, self._processes)
 
     def close(self) -> None:
         self._end()
 
     def _make(self, number: int) -> tuple[list[Any], int]:
-        """The batches of a piece of work, each with its rows and bytes; if one fails, those before it and a Failure."""
+        """The batches of one piece of work, each with its rows and bytes. If one fails: those before it, then a Failure."""
         first = number * self._config.group
         last = min(first + self._config.group, self._plan.steps)
         ready: list[Any] = []
@@ -105,7 +106,7 @@ class EpochRun:
         return ready, size
 
     def _read(self, first: int, last: int) -> Iterator[Piece]:
-        """The columns of some steps, at once; step by step if that fails, so that those before the bad one are not lost."""
+        """The columns of some steps, read by one call; step by step if that fails, to keep the steps before the bad one."""
         began = time.perf_counter()
         rows, counts, masks = self._plan.rows_of(first, last)
         try:
@@ -131,7 +132,7 @@ class EpochRun:
         transform = self._config.transform
         size = max(1, size_of(columns))
         start = 0
-        for batch, count, mask in zip(cut(columns, counts), counts, masks, strict=True):
+        for batch, count, mask in zip(split_batch(columns, counts), counts, masks, strict=True):
             if self._config.masked:
                 batch = with_mask(batch, np.ones(count, np.bool_) if mask is None else mask)
             first = int(rows[start]) if count else 0
@@ -149,7 +150,7 @@ class EpochRun:
         return size
 
     def _without_bad(self, rows: np.ndarray, counts: list[int], masks: list[Any]) -> tuple[Any, np.ndarray, list[int], list[Any]]:
-        """The same piece of work where some rows cannot be read: these are left out, or others of their batch stand in for them."""
+        """The same piece of work without the rows that cannot be read: skipped, or replaced by other rows of their batch."""
         good = np.array([self._is_good(row) for row in rows.tolist()], np.bool_)
         kept, kept_counts, kept_masks, start = [], [], [], 0
         for count, mask in zip(counts, masks, strict=True):
@@ -160,7 +161,7 @@ class EpochRun:
             elif not fine.all():
                 places = np.flatnonzero(fine)
                 if len(places) == 0:
-                    raise ValueError(f"no row of the batch that begins with row {at[0]} can be read: none can stand in")
+                    raise ValueError(f"no row of the batch that begins with row {at[0]} can be read, so none can replace the others")
                 at = at[np.where(fine, np.arange(count), places[np.arange(count) % len(places)])]
             kept.append(at)
             kept_counts.append(len(at))
@@ -176,7 +177,7 @@ class EpochRun:
         except Exception as error:
             with self._counting:
                 self._stats.skipped += 1
-                if len(self._stats.skips) < SKIPS_KEPT:
+                if len(self._stats.skips) < MAX_SKIPS:
                     self._stats.skips.append((row, f"{type(error).__name__}: {error}"))
             return False
         return True
@@ -191,9 +192,12 @@ def end(pipeline: Pipeline, processes: Processes | None) -> None:
 
 
 def with_mask(batch: Any, mask: np.ndarray) -> Any:
-    """The batch and which of its rows are no repetitions: a column "mask" of a dict, else (batch, mask)."""
+    """The batch, and a mask that is False for repeated rows: a column "mask" in a dict, otherwise (batch, mask)."""
     if not isinstance(batch, dict):
         return batch, mask
     if "mask" in batch:
-        raise ValueError("last_batch='pad' adds a column 'mask', which the dataset has already: use last_batch='short' or 'drop', or select other columns")
+        raise ValueError(
+            "last_batch='pad' adds a column 'mask', which the dataset already has: "
+            "use last_batch='short' or 'drop', or select other columns"
+        )
     return {**batch, "mask": mask}

@@ -1,4 +1,4 @@
-"""Where the time of an epoch went, in numbers and in words."""
+"""Where the time of an epoch was spent, in numbers and in words."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from atlas_ds.sizes import format_size
 
 @dataclass(slots=True)
 class Stats:
-    """Times in seconds. reading and transforming are summed over threads; waiting and consumer are the loop's own, one after another."""
+    """Times in seconds. reading and transforming are summed over threads; waiting and consumer are of the training loop."""
 
     batches: int = 0
     rows: int = 0
     bytes: int = 0
     seconds: float = 0.0
-    """since the first batch was asked for"""
+    """since the first batch was requested"""
     waiting: float = 0.0
     """the loop waited for a batch"""
     consumer: float = 0.0
     """the loop had a batch"""
     reading: float = 0.0
-    """threads read and decoded, and did transform_example and collate"""
+    """threads read and decoded, and ran transform_example and collate_fn"""
     transforming: float = 0.0
-    """threads were in transform, tensors and pinning"""
+    """threads ran transform, made tensors and pinned memory"""
     by_example: bool = False
-    """examples are read one by one, so `reading` has transforms in it"""
+    """examples are read one by one, so `reading` includes transforms"""
     threads: int = 0
     most_bytes: int = 0
-    """the most that lay ready at any time"""
+    """largest size of the batches that were ready at one time"""
     quality: float | None = None
-    """D of a window order: the variance of a batch's mean relative to a true shuffle's; 1 is best"""
+    """D of a window order: the variance of a batch mean relative to that under a true shuffle; 1 is best"""
     quality_is_worst: bool = False
-    """no ICC is recorded: D is what sorted data would have"""
+    """no ICC is recorded: D is the value for sorted data"""
     skipped: int = 0
     skips: list[tuple[int, str]] = field(default_factory=list)
     """(row, error) of the first 1,000 bad samples"""
@@ -50,7 +50,7 @@ class Stats:
         total = max(self.waiting + self.consumer, 1e-9)
         work = max(self.reading + self.transforming, 1e-9)
         rate = self.rows / max(self.seconds, 1e-9)
-        reading = "reading, transform_example and collate" if self.by_example else "reading and decoding"
+        reading = "reading, transform_example and collate_fn" if self.by_example else "reading and decoding"
         shares = f"{100 * self.reading / work:.0f} % {reading}, {100 * self.transforming / work:.0f} % transforms and tensors"
         lines = [
             f"{self.batches:,} batches, {self.rows:,} rows, {format_size(self.bytes)} in {self.seconds:.2f} s: {rate:,.0f} rows/s",
@@ -59,8 +59,8 @@ class Stats:
             EXAMPLES if self.by_example and self.bottleneck == "reading" else WORDS[self.bottleneck],
         ]
         if self.quality is not None:
-            worst = " at worst (no ICC is recorded: write with icc=[...] to know)" if self.quality_is_worst else ""
-            lines.append(f"window order: a batch's mean varies {self.quality:.2f} times as much as in a true shuffle{worst}; 1 or less is good")
+            worst = " at worst (no ICC is recorded; write with icc=[...] to measure it)" if self.quality_is_worst else ""
+            lines.append(f"window order: the mean of a batch varies {self.quality:.2f} times as much as under a true shuffle{worst}; 1 or less is good")
         if self.skipped:
             row, error = self.skips[0]
             lines.append(f"{self.skipped} bad samples; the first is row {row}: {error}")

@@ -1,4 +1,4 @@
-"""The rows of a mix: whose turn it is says mix.py, which row of that dataset is next says the dataset's own order."""
+"""The rows of a mix: mix.py says which dataset has its turn; the order of that dataset says which of its rows is next."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from atlas_ds.forks import Lock
-from atlas_ds.order.mix import MixOrder, laps, made
+from atlas_ds.order.mix import MixOrder, laps, mix_of
+from atlas_ds.order.options import Shuffle
 from atlas_ds.order.orders import Order, Rows
 from atlas_ds.order.plan import OrderSource, first_state, order_of
 from atlas_ds.order.state import OrderState
@@ -17,10 +18,10 @@ from atlas_ds.order.state import OrderState
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The datasets of a mix as sources of orders. Row r of part i is number starts[i] + r of the mix. length: positions of an epoch."""
+    """The datasets of a mix. Row r of part i is row starts[i] + r of the mix. length: positions of an epoch."""
 
     sources: tuple[OrderSource, ...]
-    shuffle: bool | str
+    shuffle: Shuffle
     length: int
 
     @property
@@ -30,21 +31,21 @@ class Parts:
     def order(self, state: OrderState) -> Order:
         """The order of the state's epoch."""
         assert state.mix is not None
-        return MixedRows(self, made(state.seed, state.mix), state.seed, state.epoch)
+        return MixedRows(self, mix_of(state.seed, state.mix), state.seed, state.epoch)
 
 
 class MixedRows:
-    """One epoch of a mix: positions epoch * length and on of a sequence without end. Many threads may take."""
+    """One epoch of a mix: positions epoch * length and up of an endless sequence. Many threads may call `take`."""
 
     def __init__(self, parts: Parts, mix: MixOrder, seed: int, epoch: int) -> None:
         self.length = parts.length
         self._parts, self._mix, self._seed, self._epoch = parts, mix, seed, epoch
         self._starts = parts.starts
-        self._orders: dict[int, tuple[int, Order]] = {}  # of each part: its epoch and the order of that
+        self._orders: dict[int, tuple[int, Order]] = {}  # by part: its epoch and the order of that epoch
         self._lock = Lock()
 
     def take(self, start: int, count: int, step: int = 1) -> Rows:
-        """Numbers of the rows at positions start, start + step, ...: int64 of shape (count,). IndexError past the end."""
+        """Row numbers at positions start, start + step, ...: int64 of shape (count,). IndexError past the end."""
         if start < 0 or count < 0 or step < 1 or (count > 0 and start + (count - 1) * step >= self.length):
             raise IndexError(f"{count} positions from {start}, {step} apart, of {self.length}")
         with self._lock:
@@ -70,12 +71,12 @@ class MixedRows:
         if held is not None and held[0] == epoch:
             return held[1]
         source = self._parts.sources[part]
-        state = first_state(source, batch=1, shuffle=self._parts.shuffle, seed=self._seed, substream=part + 1, last_batch="drop", lanes=None, window=None)
+        state = first_state(source, 1, shuffle=self._parts.shuffle, seed=self._seed, substream=part + 1, last_batch="drop", lanes=None, window=None)
         order = order_of(source, state.at_epoch(epoch))
         self._orders[part] = epoch, order
         return order
 
 
 def segments_of(weights: Sequence[Any]) -> tuple[tuple[int, tuple[int, ...]], ...]:
-    """The weights of a mix from its beginning on, checked."""
+    """The validated weights of a mix, in effect from position 0."""
     return MixOrder(weights).segments

@@ -1,4 +1,4 @@
-"""Orders of the rows of one epoch: which row stands at which position. An order knows nothing of ranks, batches or files."""
+"""Orders of the rows of one epoch: which row is at which position. An order knows nothing of ranks, batches or files."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any, Protocol, SupportsIndex
 import numpy as np
 import numpy.typing as npt
 
-from atlas_ds import _core
+from atlas_ds._core import order as _core
 from atlas_ds.forks import Lock
 from atlas_ds.order import keys
 from atlas_ds.order.permutation import Permutation
 
 Rows = npt.NDArray[np.int64]
 Chunks = tuple[int, int] | Rows
-"""(rows, rows per chunk), where all chunks but the last have as many; or an int64 array of the rows of each."""
+"""(rows, rows per chunk) if all chunks but the last have the same size; otherwise an int64 array of the rows of each."""
 
 
 class Order(Protocol):
@@ -26,7 +26,7 @@ class Order(Protocol):
 
 
 class Sequential:
-    """Rows as they are stored."""
+    """Rows in stored order."""
 
     __slots__ = ("length",)
 
@@ -41,7 +41,7 @@ class Sequential:
 
 
 class Exact:
-    """One permutation of all rows: a true shuffle. Memory and the cost of any position do not grow with length."""
+    """One permutation of all rows: a true shuffle. Memory, and the time to compute any position, do not depend on length."""
 
     __slots__ = ("_rows", "epoch", "length", "seed", "substream")
 
@@ -61,18 +61,19 @@ class Exact:
 
 
 class Window:
-    """Chunks in random order, dealt to lanes; rows permuted within windows of a lane. What is read together is stored together.
+    """Chunks in random order, dealt to lanes; rows permuted within windows of a lane. Rows read together are stored together.
 
     Chunk q of a permutation of all chunks goes to lane q % lanes. `window` consecutive chunks of a lane are a window, whose rows are
-    permuted; the first window of lane l has only window - l * window // lanes of them, so that lanes do not open windows together.
-    Position p is the next row of lane p % lanes; once a lane is dry, the others go on in turn, the one with most rows first. At any
-    time at most one window of each lane is open, so lanes * window chunks.
+    permuted; the first window of lane l has only window - l * window // lanes of them, so that lanes open windows at different times.
+    Position p is the next row of lane p % lanes; once a lane is exhausted, the others continue in turn, the one with most rows
+    first. At any time at most one window of each lane is open, so lanes * window chunks.
 
-    chunks: (rows, rows_per_chunk), then memory does not grow with the rows (up to 65,536 chunks: 2 bytes each); or int64 row counts of
-    all chunks, then memory is 8 bytes a chunk for these and 8 bytes a window. Open windows of up to 65,536 rows take 2 bytes a row,
-    two to a lane. Making one is O(1), or O(chunks) for unequal ones. `take` may be called by many threads: they wait for each other.
+    chunks: (rows, rows_per_chunk), for which memory does not grow with the rows (up to 65,536 chunks: 2 bytes each); or the int64
+    row counts of all chunks, for which memory is 8 bytes per chunk and 8 bytes per window. Open windows of up to 65,536 rows take 2
+    bytes per row, two windows per lane. Construction is O(1), or O(chunks) for unequal chunks. `take` may be called by many
+    threads; they wait for each other.
 
-    ValueError: no chunk of unequal ones may be empty; lanes and window are at least 1.
+    ValueError: a chunk of an array of sizes is empty, or lanes or window is below 1.
     """
 
     __slots__ = ("_core", "_lock", "_per_chunk", "_starts", "chunk_count", "epoch", "even", "lanes", "length", "seed", "substream", "window")
@@ -123,25 +124,25 @@ class Window:
         if self._core is None:
             return Sequential(0).take(start, count, step)
         with self._lock:
-            if self._lock.torn:  # this process was forked while another thread was in the core's windows
+            if self._lock.torn:  # forked while another thread was inside the core's windows
                 self._core, self._lock.torn = Window(*self.__reduce__()[1])._core, False
                 assert self._core is not None
             return self._core.take(start, count, step)
 
     def chunks_at(self, start: int, stop: int, step: int = 1) -> Rows:
-        """Which chunks positions range(start, stop, step) touch, in the order of first use: int64, each once. As dear as `take`."""
+        """The chunks that positions range(start, stop, step) touch, in order of first use: int64, each once. Costs as much as `take`."""
         rows = self.take(start, len(range(start, stop, step)), step)
         chunks = rows // self._per_chunk if self._starts is None else np.searchsorted(self._starts, rows, side="right") - 1
         found, first = np.unique(chunks, return_index=True)
         return found[np.argsort(first)]
 
     def quality(self, batch: SupportsIndex, icc: float = 1.0) -> float:
-        """D: the variance of a batch's mean relative to batches drawn independently; a true shuffle has 1 - (batch - 1) / (length - 1).
+        """D: the variance of a batch mean relative to independent draws; a true shuffle has 1 - (batch - 1) / (length - 1).
 
-        icc: how alike the rows of a chunk are in what is averaged, the intraclass correlation: 1 in sorted data, 0 in shuffled data.
-        Rows i and j of a batch correlate by icc if their chunk is the same, else by what makes all rows add up to nothing; lanes take
-        turns, so only two rows of one lane can share a chunk, and do so as two rows of a window of `window` chunks do (docs/order.md,
-        Quality). Taken for the middle of an epoch, where windows are full, and for the mean rows of a chunk.
+        icc: the intraclass correlation of the averaged quantity within chunks: 1 in sorted data, 0 in shuffled data. Two rows of a
+        batch correlate by icc if they share a chunk; otherwise by the small negative value that makes all covariances sum to zero.
+        Lanes take turns, so only two rows of one lane can share a chunk, with the probability of two rows of a window of `window`
+        chunks (docs/order.md, Quality). Computed for the middle of an epoch, where windows are full, and for the mean chunk size.
         """
         batch = min(keys.count("batch", batch), self.length)
         if self.chunk_count < 2:
@@ -149,14 +150,14 @@ class Window:
         per_chunk = self.length / self.chunk_count
         per_window = per_chunk * min(self.window, self.chunk_count / self.lanes)
         turns, more = divmod(batch, self.lanes)
-        same_lane = more * (turns + 1) * turns + (self.lanes - more) * turns * (turns - 1)  # pairs, both ways round
+        same_lane = more * (turns + 1) * turns + (self.lanes - more) * turns * (turns - 1)  # ordered pairs
         same_chunk = same_lane * (per_chunk - 1) / (per_window - 1) if per_window > 1 else 0.0
         apart = -(1 + (per_chunk - 1) * icc) / (self.length - per_chunk)
         return 1 + (same_chunk * icc + (batch * (batch - 1) - same_chunk) * apart) / batch
 
 
 def checked_chunks(chunks: Chunks) -> Chunks:
-    """chunks, with plain ints or as an own, contiguous int64 array."""
+    """The chunks, validated: as ints, or as a contiguous int64 copy."""
     if isinstance(chunks, tuple):
         rows, per_chunk = chunks
         return keys.count("rows", rows, 0, (1 << 62) - 1), keys.count("rows_per_chunk", per_chunk)
@@ -164,17 +165,17 @@ def checked_chunks(chunks: Chunks) -> Chunks:
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise TypeError(f"chunks must be (rows, rows_per_chunk) or a one-dimensional array of ints, not {array.dtype} of shape {array.shape}")
     if array.size and int(array.min()) < 1:
-        raise ValueError(f"chunk {int(array.argmin())} has {int(array.min())} rows: every chunk has at least one")
+        raise ValueError(f"chunk {int(array.argmin())} has {int(array.min())} rows: every chunk needs at least one")
     if float(array.sum(dtype=np.float64)) >= 2.0**62:
-        raise ValueError(f"chunks of {float(array.sum(dtype=np.float64)):.3g} rows: 2^62 is the most")
+        raise ValueError(f"chunks of {float(array.sum(dtype=np.float64)):.3g} rows: at most 2^62 are possible")
     return array.astype(np.int64)
 
 
 def deal(lane_rows: Rows) -> tuple[int, Rows, Rows]:
-    """How lanes with so many rows take turns.
+    """How lanes with these numbers of rows take turns.
 
-    Returns the positions while all lanes are left, a row (position, offset, lanes) for each change after that, and the lanes, the
-    longest first: from that position on, the first so many of them go on in turn, beginning at that offset.
+    Returns the number of positions before the first lane is exhausted; a row (position, offset, lanes) for each change after
+    that: from this position on, the `lanes` longest lanes take turns, starting at this offset; and the lanes, longest first.
     """
     by_length = np.argsort(-lane_rows, kind="stable").astype(np.int64)
     offsets = np.unique(lane_rows)

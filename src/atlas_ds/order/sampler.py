@@ -8,6 +8,7 @@ from typing import Any, SupportsIndex
 
 from atlas_ds.order import keys
 from atlas_ds.order.mix import from_segments
+from atlas_ds.order.options import Auto, LastBatch, Shuffle
 from atlas_ds.order.partition import check_last_batch, steps_left
 from atlas_ds.order.plan import EpochPlan, first_state, order_of, source_of
 from atlas_ds.order.ranks import rank_and_size
@@ -46,11 +47,11 @@ class Sampler:
         *,
         batch_size: SupportsIndex | None = None,
         global_batch_size: SupportsIndex | None = None,
-        shuffle: bool | str = True,
+        shuffle: Shuffle = True,
         seed: SupportsIndex = 0,
-        rank: SupportsIndex | str = 0,
-        world_size: SupportsIndex | str = 1,
-        last_batch: str = "drop",
+        rank: Auto = 0,
+        world_size: Auto = 1,
+        last_batch: LastBatch = "drop",
         lanes: SupportsIndex | None = None,
         window: SupportsIndex | None = None,
         substream: SupportsIndex = 0,
@@ -60,7 +61,7 @@ class Sampler:
         self._source = source_of(dataset)
         self._base = first_state(
             self._source,
-            batch=batch,
+            batch,
             shuffle=shuffle,
             seed=seed,
             substream=substream,

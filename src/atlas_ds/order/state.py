@@ -1,4 +1,4 @@
-"""Where a run stands in its order: a few numbers, small enough to write down, checked when they come back."""
+"""The position of a run in its order: a few numbers, small enough for a checkpoint, validated when they are loaded."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final, Literal
 
 from atlas_ds.order import keys
+from atlas_ds.order.options import LastBatch
 from atlas_ds.order.partition import check_last_batch
 
 VERSION: Final = 1
-MOST_LETTERS: Final = 64  # of a dataset's name: keeps the state below 400 bytes
+MAX_NAME: Final = 64  # characters of a dataset's name: keeps the state below 400 bytes
 SHUFFLES: Final = ("exact", "window", "mix", False)
 FIXED: Final = ("dataset", "shuffle", "seed", "substream", "lanes", "window", "chunk")
-"""What names an order: a state cannot be taken up by a run that differs in one of them."""
+"""These define an order: a run that differs in one of them cannot load the state."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderState:
-    """The order, and how many of its positions were consumed. As JSON it is below 400 bytes.
+    """An order and the number of its positions that were consumed. Its JSON is below 400 bytes.
 
-    dataset: fingerprint. position: of the next row, in rows of the whole run, not of a rank. batch: the global one. lanes, window,
-    chunk: of the window order, else None; chunk is the rows of a chunk, or a hash of the rows of all chunks where they differ.
+    dataset: fingerprint. position: of the next row, counted over all ranks. batch: the global batch. lanes, window,
+    chunk: of the window order, otherwise None; chunk is the rows per chunk, or a hash of all chunk sizes if they differ.
     """
 
     version: int = VERSION
@@ -35,9 +36,9 @@ class OrderState:
     lanes: int | None
     window: int | None
     chunk: int | str | None
-    last_batch: str
+    last_batch: LastBatch
     mix: tuple[tuple[int, tuple[int, ...]], ...] | None = None
-    """of a mix: the positions (of the run, not of an epoch) from which weights hold, and the weights"""
+    """of a mix: the positions (of the run, not of an epoch) at which weights take effect, and the weights"""
 
     def to_dict(self) -> dict[str, Any]:
         """Strings, ints, False and None: ready for json.dumps."""
@@ -56,17 +57,17 @@ class OrderState:
 
 
 def from_dict(state: Mapping[str, Any]) -> OrderState:
-    """The state that `to_dict` gave. TypeError or ValueError that says what is wrong with it."""
+    """The inverse of `to_dict`. Raises TypeError or ValueError that names what is wrong."""
     if not isinstance(state, Mapping):
         raise TypeError(f"a state is a dict, not {type(state).__name__}")
     version = state.get("version")
     if version != VERSION:
-        raise ValueError(f"a state of version {version!r}; this one knows version {VERSION}")
+        raise ValueError(f"a state of version {version!r}; this release reads version {VERSION}")
     names = [field.name for field in fields(OrderState)]
     if missing := [name for name in names if name not in state and name != "mix"]:
         raise ValueError(f"the state has no {', '.join(missing)}")
     if unknown := sorted(set(state) - set(names), key=str):
-        raise ValueError(f"the state has {', '.join(map(str, unknown))}, which is not known")
+        raise ValueError(f"the state has {', '.join(map(str, unknown))}, which this version does not know")
     mix = state.get("mix")
     found = OrderState(**{**state, "mix": None if mix is None else tuple((origin, tuple(weights)) for origin, weights in mix)})
     check_name(found.dataset)
@@ -83,8 +84,8 @@ def from_dict(state: Mapping[str, Any]) -> OrderState:
 
 
 def check_name(dataset: object) -> str:
-    if not isinstance(dataset, str) or not dataset.isascii() or not 0 < len(dataset) <= MOST_LETTERS:
-        raise ValueError(f"a dataset's fingerprint is 1 to {MOST_LETTERS} ASCII characters, not {dataset!r}")
+    if not isinstance(dataset, str) or not dataset.isascii() or not 0 < len(dataset) <= MAX_NAME:
+        raise ValueError(f"a dataset's fingerprint is 1 to {MAX_NAME} ASCII characters, not {dataset!r}")
     return dataset
 
 

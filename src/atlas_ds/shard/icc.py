@@ -18,7 +18,8 @@ from atlas_ds import _core
 from atlas_ds.errors import SchemaError
 from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.types import SCALARS, Field, Scalar, Word
-from atlas_ds.shard.reader import open_shard, shard_stats
+from atlas_ds.shard.notes import shard_stats
+from atlas_ds.shard.open import open_shard
 from atlas_ds.text import printable
 
 CHUNK_ROWS = 256

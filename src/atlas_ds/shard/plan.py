@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from atlas_ds.schema.types import MAX_PAGE, Leaf
 
 NONE, LZ4, ZSTD = 0, 1, 2
 CODECS = {"none": NONE, "lz4": LZ4, "zstd": ZSTD}
+Access = Literal["random", "scan"]
+Codec = Literal["auto", "none", "lz4", "zstd"]
 BULKY = 256  # mean bytes of a value from which a column is stored apart, so that reading the small ones never touches it
 MAX_GROUPS = 64
 MAX_BLOCK_ROWS = 1 << 20
@@ -37,7 +40,7 @@ class Options:
 
     codecs: tuple[int | None, ...]
     level: int
-    access: str
+    access: Access
     block_bytes: int
     block_rows: int | None
     dictionary: bool

@@ -6,7 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from atlas_ds.store.local import NewFile, sync_folder, temporary_name
+from atlas_ds.store.local import NewFile, sync_folder
+from atlas_ds.store.temporary import temporary_name
 
 
 def publish_together(folder: Path, files: Sequence[tuple[NewFile, str]], standing: Sequence[Path]) -> list[Path]:

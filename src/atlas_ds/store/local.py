@@ -6,22 +6,18 @@ import contextlib
 import ctypes
 import errno
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 from atlas_ds.errors import AtlasError
-from atlas_ds.store.owner import has_ended, here_mark, start_of
-from atlas_ds.store.regular import is_regular
+from atlas_ds.store.temporary import temporary_name
 
-TEMPORARY = ".tmp-"
 TOGETHER = 1 << 20  # bytes that are written with one call
 MOST_PIECES = 256  # that one call takes: IOV_MAX is 1,024
 AHEAD = 8 << 20  # bytes after which the system is asked to begin to write, so that the disk works meanwhile and fsync has less to wait for
 SYNC_FILE_RANGE_WRITE = 2  # linux/fs.h
 LIBC = ctypes.CDLL(None)
-PROCESS_FILE = re.compile(r"\.tmp-(?P<label>.+)-(?P<pid>[0-9]{1,7})\.(?P<started>[0-9]{1,19})\.(?P<here>[0-9a-f]{8})-[0-9]+")
 CURES = {
     errno.ENOSPC: "the disk is full: make room there, or write elsewhere",
     errno.EDQUOT: "your quota there is used up: make room, or write elsewhere",
@@ -207,30 +203,6 @@ def link_file(source: Path, target: Path) -> None:
         os.link(source, step)
         os.replace(step, target)
         step.unlink(missing_ok=True)  # where both names are of one file already, replace does nothing
-
-
-def temporary_name(label: str, attempt: int = 0, mark: str | None = None) -> str:
-    """A hidden name; mark: whose, None: this process's (number, start, and where it runs, so that others can tell whether it has ended)."""
-    return f"{TEMPORARY}{label}-{mark or process_mark()}-{attempt}"
-
-
-def process_mark() -> str:
-    pid = os.getpid()
-    return f"{pid}.{start_of(pid)}.{here_mark()}"
-
-
-def label_of(path: Path) -> str:
-    """What a leftover was to become."""
-    found = PROCESS_FILE.fullmatch(path.name)
-    return found["label"] if found is not None else ""
-
-
-def leftovers(folder: Path) -> Iterator[Path]:
-    """Temporary files of processes that have certainly ended: that ran on this machine, and are no more."""
-    for path in sorted(folder.glob(f"{TEMPORARY}*")):
-        found = PROCESS_FILE.fullmatch(path.name)
-        if found is not None and found["here"] == here_mark() and has_ended(int(found["pid"]), int(found["started"])) and is_regular(path):
-            yield path
 
 
 def refuse_overlap(src: Path, dst: Path) -> None:

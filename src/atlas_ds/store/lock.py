@@ -26,6 +26,11 @@ PATIENCE = 120.0  # seconds to wait for another's turn where there is no flock: 
 NETWORK = ("nfs", "lustre", "cifs", "smb", "ceph", "gpfs", "glusterfs", "fuse", "9p", "virtiofs", "beegfs", "afs", "orangefs", "pvfs")
 
 
+def is_lock(name: str) -> bool:
+    """Whether a file is a lock of this module, by its name."""
+    return name in (LOCK, HELD)
+
+
 def try_flock(fd: int) -> bool | None:
     """Takes the lock of an open file: True; False if another has it; None if the file system has no locks."""
     try:

@@ -10,7 +10,7 @@ import mmap
 import os
 from pathlib import Path
 
-from atlas_ds._core import Mapping
+from atlas_ds._core.base import Mapping
 from atlas_ds.errors import DatasetChanged
 from atlas_ds.store.descriptors import ReadFile, open_to_read
 

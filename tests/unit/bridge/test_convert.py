@@ -8,6 +8,7 @@ import pytest
 from atlas_ds import AtlasDataset, AtlasDatasetWriter, bridge
 from atlas_ds.bridge import convert, detect, open_source
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError, UnsupportedError
+from unit.bridge.tars import write_tar
 
 
 def table(path, text="a,b\n1,x\n2,y\n"):
@@ -128,3 +129,21 @@ def test_same_source_same_bytes(tmp_path, pets):
         convert(pets, tmp_path / name)
     assert sorted(os.listdir(tmp_path / "1")) == sorted(os.listdir(tmp_path / "2"))
     assert (tmp_path / "1" / "atlas.json").read_bytes() == (tmp_path / "2" / "atlas.json").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["loop", "loop.csv", "loop.tar"])
+def test_a_link_to_itself_is_an_error_that_names_it(tmp_path, name):
+    (tmp_path / name).symlink_to(name)
+    with pytest.raises(AtlasError, match=rf"{name}: cannot be read: Too many levels of symbolic links"):
+        convert(tmp_path / name, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_split_for_all_tars_is_not_noted_as_splits_by_name(tmp_path):
+    for name in ("train", "val"):
+        (tmp_path / "tars" / name).mkdir(parents=True)
+        write_tar(tmp_path / "tars" / name / "0.tar", [(f"{name}.txt", b"x")])
+    done = convert(tmp_path / "tars", tmp_path / "out", split="all")
+    assert not [note for note in done.notes if "splits" in note] and AtlasDataset(tmp_path / "out").splits == {"all": 2}
+    by_name = convert(tmp_path / "tars", tmp_path / "other")
+    assert "splits by name: train (1 tar), val (1 tar)" in by_name.notes and AtlasDataset(tmp_path / "other").splits == {"train": 1, "val": 1}

@@ -85,10 +85,10 @@ def test_encodings_are_found(path, encoding):
 def test_encoding_as_told(path):
     assert read(path, "p,q\n1,naïve\n".encode("latin1"), encoding="latin1") == [{"p": 1, "q": "naïve"}]
     assert read(path, "\ufeffp,q\n1,ï\n".encode("utf-16-be"), encoding="UTF-16BE") == [{"p": 1, "q": "ï"}]
-    with pytest.raises(AtlasError, match="no such encoding; did you mean latin"):
-        known_encoding("lattin1")
-    with pytest.raises(AtlasError, match="not an encoding of text"):
-        known_encoding("base64")
+    with pytest.raises(AtlasError, match=r"t\.csv: encoding .lattin1.: no such encoding; did you mean latin"):
+        known_encoding("lattin1", path)
+    with pytest.raises(AtlasError, match=r"t\.csv: encoding .base64.: not an encoding of text"):
+        known_encoding("base64", path)
 
 
 def test_zero_bytes_are_not_always_utf16():
@@ -208,3 +208,11 @@ def test_bad_bytes_name_the_likely_encoding(path, text, hint):
 def test_other_delimiters_are_noted(path, header, mark):
     notes = [note for note in source(path, f"{header}\n{','.join('x' * (header.count(',') + 1))}\n").notes if note.startswith("one column")]
     assert notes == ([f"one column, {header!r}; if {mark} separates several, write a comma, tab, semicolon or bar instead"] if mark else [])
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-16", "utf-32"])
+def test_the_encoding_is_detected_with_the_format(tmp_path, encoding):
+    for name in ("t.csv", "t"):  # by its name, and by its first line
+        (tmp_path / name).write_bytes("name,n\nZoë,1\n日本語の名前,2\n".encode(encoding))
+        done = convert(tmp_path / name, tmp_path / "out", overwrite=True, progress=False)
+        assert done.format == "csv" and list(AtlasDataset(tmp_path / "out")) == [{"name": "Zoë", "n": 1}, {"name": "日本語の名前", "n": 2}]

@@ -24,8 +24,8 @@ from atlas_ds.bridge.webdataset.exporting import export_webdataset
 from atlas_ds.bridge.webdataset.names_out import key_fault
 from atlas_ds.bridge.webdataset.pattern import parse_pattern
 from atlas_ds.errors import AtlasError, LimitError, SchemaError, UnsupportedError
-from atlas_ds.store.local import temporary_name
 from atlas_ds.store.owner import here_mark
+from atlas_ds.store.temporary import temporary_name
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """JSON: lines, arrays, and what a dict would lose."""
 
+import gzip
 import json
 import math
 
@@ -206,3 +207,19 @@ def test_a_first_line_longer_than_one_piece_is_a_row(path):
     text = "".join(json.dumps(row) + "\n" for row in rows)
     assert len(text) > json_rows.PIECE
     assert read(path, text) == rows
+
+
+def test_a_folder_of_packed_arrays(tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "in" / f"{name}.json.gz").write_bytes(gzip.compress(json.dumps([{"n": 1, "w": name}, {"n": 2, "w": name}], indent=1).encode()))
+    done = convert(tmp_path / "in", tmp_path / "out", progress=False)
+    assert done.format == "jsonl" and list(AtlasDataset(tmp_path / "out")) == [{"n": n, "w": w} for w in "ab" for n in (1, 2)]
+
+
+@pytest.mark.parametrize("row", ['{"p": "x", "p": "y"}', '{"p": [1], "q": 1, "q": 2}', '{"p": 2e308, "new": 1}'])
+@pytest.mark.parametrize("form", ["{}\n{}\n{}\n", "[{},\n{},\n{}]"], ids=["lines", "array"])
+def test_a_refused_row_has_no_say_in_the_types(path, tmp_path, form, row):
+    path.write_text(form.format('{"p": 1}', row, '{"p": 2}'))
+    done = convert(path, tmp_path / "out", on_error="skip", progress=False)
+    assert done.lost == 1 and dict(done.columns) == {"p": "int64"} and list(AtlasDataset(tmp_path / "out")) == [{"p": 1}, {"p": 2}]

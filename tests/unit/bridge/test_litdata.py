@@ -127,3 +127,9 @@ def test_rows_in_tables(tmp_path):
     data[-60:-30] = b"\xff" * 30  # in the footer of the table, which says where its batches are
     (folder / "chunk-0-0.bin").write_bytes(data)
     refused(folder, CorruptError, "a damaged table of Arrow")
+
+
+@pytest.mark.parametrize("changes", [{}, {"compression": "zstd"}])
+def test_a_name_longer_than_a_file_system_takes(tmp_path, changes):
+    folder = write(tmp_path / "lit", chunk_bytes(ITEMS), entry={"filename": "x" * 300 + ".zstd.bin"}, **changes)
+    refused(folder, CorruptError, r"index\.json: chunk 0: 'x{80}' is not a file name")

@@ -168,3 +168,10 @@ def test_values_that_break_their_encoding(tmp_path, encoding, value, words):
     samples = [struct.pack("<I", len(item)) + item for item in (first, value) if item is not None]
     folder = write(tmp_path / "mds", shard_bytes(samples), samples=len(samples), column_names=["a"], column_encodings=[encoding], column_sizes=[None])
     refused(folder, CorruptError, words)
+
+
+@pytest.mark.parametrize("packed", [None, {"basename": "x" * 300 + ".mds.zstd", "bytes": 1, "hashes": {}}])
+def test_a_name_longer_than_a_file_system_takes(tmp_path, packed):
+    raw = {"basename": "x" * 300 + ".mds", "bytes": 1, "hashes": {}}
+    folder = write(tmp_path / "mds", shard_bytes(SAMPLES), raw_data=raw, zip_data=packed, compression="zstd" if packed else None)
+    refused(folder, CorruptError, r"index\.json: shard 0: raw_data: 'x{80}' is not a file name")

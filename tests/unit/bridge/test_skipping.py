@@ -359,3 +359,26 @@ def test_a_column_that_cannot_be(tmp_path):
     np.savez(tmp_path / "a.npz", a=np.zeros(3), b=np.array(7))
     with pytest.raises(SchemaError, match="b is a single number"):
         convert(tmp_path / "a.npz", tmp_path / "out")
+
+
+@pytest.mark.parametrize("damage", ["its offsets", "its end", "missing"])
+def test_litdata_whose_first_chunk_is_damaged_takes_the_type_of_arrays_from_the_next(tmp_path, damage):
+    def item(values):
+        data = struct.pack("<3I", 1, 1, len(values)) + np.array(values, np.int16).tobytes()
+        return struct.pack("<I", len(data)) + data
+
+    first = chunk_bytes([item([1, 2])])
+    folder = write_litdata(tmp_path / "lit", first[:9] if damage == "its offsets" else first, items=1, data_format=["numpy"], data_spec=spec("a"))
+    index = json.loads((folder / "index.json").read_bytes())
+    if damage == "its end":
+        (folder / "chunk-0-0.bin").write_bytes(first[:-1])
+    elif damage == "missing":
+        (folder / "chunk-0-0.bin").unlink()
+    good = chunk_bytes([item([3]), item([4, 5])])
+    (folder / "chunk-0-1.bin").write_bytes(good)
+    index["chunks"].append(index["chunks"][0] | {"filename": "chunk-0-1.bin", "chunk_bytes": len(good), "chunk_size": 2})
+    (folder / "index.json").write_text(json.dumps(index))
+    done = convert(folder, tmp_path / "out", on_error="skip", progress=False)
+    assert [row["a"].tolist() for row in AtlasDataset(tmp_path / "out")] == [[3], [4, 5]]
+    assert done.lost == 1 and len(done.skipped) == 1 and "chunk-0-0.bin" in done.skipped[0]
+    assert str(AtlasDataset(tmp_path / "out").schema["a"].type) == "tensor(int16, anyd)"

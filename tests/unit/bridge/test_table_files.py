@@ -7,12 +7,13 @@ import pytest
 
 from atlas_ds import AtlasDataset
 from atlas_ds.bridge.conversion import convert_source
+from atlas_ds.bridge.files.csv_table import read_csv_table
 from atlas_ds.bridge.files.listing import list_folder
 from atlas_ds.bridge.files.splits import split_of
 from atlas_ds.bridge.files.table_names import NULL
 from atlas_ds.bridge.files.tables import TableFile, read_table, read_tables, table_files
 from atlas_ds.bridge.folders.table_folder import read_table_folder
-from atlas_ds.bridge.source import Refused
+from atlas_ds.bridge.source import ReadOptions, Refused
 from atlas_ds.errors import SchemaError
 
 
@@ -133,6 +134,20 @@ def test_files_are_read_in_the_order_given(tmp_path):
     assert list(found.examples()) == [({"p": 2}, "two"), ({"p": 1}, "one")]
 
 
+@pytest.mark.parametrize("format", ["csv", "jsonl", "parquet", "arrow"])
+def test_no_files_are_an_error_that_names_the_folder(tmp_path, format):
+    with pytest.raises(SchemaError, match=rf"logs: no {format} files; nothing to convert"):
+        read_tables(tmp_path / "logs", format, [])
+    (tmp_path / "logs").mkdir()
+    with pytest.raises(SchemaError, match=rf"logs: no {format} files; nothing to convert"):
+        read_table(tmp_path / "logs", format=format)
+
+
+def test_no_paths_of_csv_files_are_an_error():
+    with pytest.raises(SchemaError, match="no CSV files; nothing to convert"):
+        read_csv_table([], ReadOptions())
+
+
 def test_parquet_files_without_rows_have_no_say(tmp_path):
     pa = pytest.importorskip("pyarrow")
     pq = pytest.importorskip("pyarrow.parquet")
@@ -170,7 +185,6 @@ def test_damage_never_leaks(tmp_path, format):
 @pytest.mark.parametrize("format", ["csv", "jsonl", "parquet"])
 def test_the_first_pass_shows_how_far_it_is(tmp_path, format, monkeypatch, capsys):
     from atlas_ds import progress
-    from atlas_ds.bridge.source import ReadOptions
 
     monkeypatch.setattr(progress, "LOG", progress.LOG._replace(first=0.0, every=0.0))
     path = tmp_path / f"t.{format}"

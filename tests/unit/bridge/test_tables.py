@@ -84,28 +84,6 @@ def test_csv_long_cell(tmp_path):
     assert rows(write(tmp_path / "t.csv", "a,b\n1," + "x" * 300_000 + "\n"))[0]["b"] == "x" * 300_000
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("a,b\n1,2\n1,2,3\n", "line 3: 3 cells, but the header has 2"),
-        ("a,a\n1,2\n", "line 1"),
-        ("a,\n1,2\n", "line 1"),
-        ("a,b\n", "no rows"),
-        ('a,b\n1,"x\n', "line"),
-    ],
-)
-def test_csv_errors(tmp_path, text, words):
-    with pytest.raises(AtlasError, match=words) as caught:
-        rows(write(tmp_path / "t.csv", text))
-    assert "t.csv" in str(caught.value)
-
-
-def test_csv_not_utf8(tmp_path):
-    (tmp_path / "t.csv").write_bytes(b"a,b\n1,caf\xe9\n")
-    with pytest.raises(CorruptError, match="UTF-8"):
-        rows(tmp_path / "t.csv")
-
-
 def test_torn_gzip(tmp_path):
     data = gzip.compress(b"a,b\n" + b"".join(b"%d,%d\n" % (i, i * 7919) for i in range(5000)))
     (tmp_path / "t.csv.gz").write_bytes(data[: len(data) // 2])
@@ -124,20 +102,6 @@ def test_jsonl(tmp_path):
         {"a": 2.5, "s": None, "d": None, "new": True},
         {"a": None, "s": None, "d": "text", "new": None},
     ]
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ('{"a": 1}\n{"a": oops}\n', "line 2, column 7"),
-        ('{"a": 1}\n[1]\n', "line 2: not a JSON object"),
-        ("{}\n", "empty"),
-        ('{"a": 0.5}\n{"a": 9007199254740993}\n', "too long"),
-    ],
-)
-def test_jsonl_errors(tmp_path, text, words):
-    with pytest.raises(AtlasError, match=words):
-        rows(write(tmp_path / "t.jsonl", text))
 
 
 def parquet(path, table, **options):
@@ -220,13 +184,6 @@ def test_parquet_damage(tmp_path):
     path = parquet(tmp_path / "t.parquet", pa.table({"i": range(1000)}))
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(CorruptError, match=r"t\.parquet"):
-        rows(path)
-
-
-def test_parquet_nanoseconds(tmp_path):
-    pa = pytest.importorskip("pyarrow")
-    path = parquet(tmp_path / "t.parquet", pa.table({"t": pa.array([1], pa.timestamp("ns"))}))
-    with pytest.raises(SchemaError, match="column t"):
         rows(path)
 
 

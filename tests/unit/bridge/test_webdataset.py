@@ -22,7 +22,7 @@ from webdataset.tariterators import base_plus_ext
 from atlas_ds import AtlasDataset, Media, import_webdataset, open_tar, types
 from atlas_ds.bridge.webdataset.samples import split_name
 from atlas_ds.cli import main
-from atlas_ds.errors import AtlasError, CorruptError, SchemaError, TruncatedError, UnsupportedError
+from atlas_ds.errors import AtlasError, CorruptError, LimitError, SchemaError, TruncatedError, UnsupportedError
 from tests.support import same
 from tests.unit.bridge.tars import tar_bytes, write_tar
 
@@ -482,3 +482,36 @@ def test_two_imports_into_one_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(parts, "run", meanwhile)
     assert import_webdataset(source, tmp_path / "d").rows == 2 and met
     assert len(AtlasDataset(tmp_path / "d")) == 2 and not list((tmp_path / "d").glob(".writing*"))
+
+
+def test_a_mapping_of_splits_names_tars_as_sources_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for k in range(3):
+        write_tar(tmp_path / f"{k}.tar", [(f"{k}.txt", b"x")])
+    import_webdataset("~/{0..2}.tar", tmp_path / "out", split={"~/{0..1}.tar": "train", "~/2.tar": "val"}, progress=False)
+    assert AtlasDataset(tmp_path / "out").splits == {"train": 2, "val": 1}
+    import_webdataset(tmp_path / "0.tar", tmp_path / "one", split={"~/0.tar": "train"}, progress=False)
+    assert AtlasDataset(tmp_path / "one").splits == {"train": 1}
+
+
+def test_a_mapping_of_splits_that_names_another_tar(tmp_path: Path) -> None:
+    tar = write_tar(tmp_path / "0.tar", [("a.txt", b"x")])
+    with pytest.raises(ValueError, match=r"split=\{'.*9\.tar': \.\.\.\}: .*none of the 1 tar"):
+        import_webdataset(tar, tmp_path / "out", split={str(tar): "train", str(tmp_path / "9.tar"): "val"}, progress=False)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("on_error", ["raise", "skip"])
+def test_a_sample_beyond_a_limit_names_tar_and_key(tmp_path: Path, on_error: str) -> None:
+    out = io.BytesIO()
+    np.save(out, np.zeros((0, 1 << 20, 1 << 20), np.uint8))
+    small = io.BytesIO()
+    np.save(small, np.zeros((2, 1, 1), np.uint8))
+    tar = write_tar(tmp_path / "t.tar", [("a.npy", small.getvalue()), ("big.npy", out.getvalue())])
+    words = f"{tar}: big: column 'npy': "
+    if on_error == "raise":
+        with pytest.raises(LimitError, match=re.escape(words)):
+            import_webdataset(tar, tmp_path / "out", decode=True, progress=False)
+    else:
+        done = import_webdataset(tar, tmp_path / "out", decode=True, on_error="skip", progress=False)
+        assert done.rows == 1 and len(done.left_out) == 1 and done.left_out[0].startswith(words)

@@ -109,3 +109,25 @@ def test_splits_of_tars_in_one_call(cli, tmp_path):
     assert code == 0 and AtlasDataset(tmp_path / "out").splits == {"train": 5, "val": 1, "more": 6}, err
     code, _, err = cli("convert", tmp_path / "tars", tmp_path / "x", "--icc", "txt")
     assert code == 1 and "--icc" in err
+
+
+STEER = "a\nb\x1b]0;x\x07\u202e"
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_file_names_do_not_steer_the_terminal(cli, birds, tmp_path, more):
+    """Names in the lists of what is left out and skipped, in notes and in the destination's path."""
+    (birds / f"{STEER}.rst").write_text("x")
+    (birds / "owl" / f"{STEER}.jpg").touch()
+    (birds / f"{STEER}.doc").symlink_to("gone")
+    code, out, err = cli("convert", birds, tmp_path / STEER, "--skip-errors", *more)
+    shown = "a\\u000ab\\u001b]0;x\\u0007\\u202e"
+    assert code == 0 and f"    {shown}.rst: " in out and f"owl/{shown}.jpg: byte 0" in out and f"{shown}: " in out.splitlines()[0], out
+    assert (out + err).replace("\n", "").isprintable() and "\nb" not in out + err
+
+
+def test_file_names_in_errors_do_not_steer_the_terminal(cli, tmp_path):
+    for name in (f"{STEER}.csv", f"{STEER}.tar", f"{STEER}.jpg"):
+        (tmp_path / name).write_text("")
+        code, out, err = cli("convert", tmp_path / name, tmp_path / "out", "--quiet")
+        assert code == 1 and not out and err.count("\n") == 1 and "a b\\u001b]0;x\\u0007" in err and err.strip().isprintable(), err

@@ -1,10 +1,14 @@
 """atlas.concat: several datasets as one, views of it, batches across the seams."""
 
+import json
+
 import numpy as np
 import pytest
+import rfc8785
 
 import atlas_ds as atlas
-from atlas_ds.errors import SchemaError
+from atlas_ds.dataset import manifest
+from atlas_ds.errors import CorruptError, SchemaError
 from support import same, write
 
 
@@ -202,3 +206,18 @@ def test_other_sequences_are_as_they_were(make):
 
     both = atlas.concat([make([{"x": 1}]), Rows(2)])
     assert [both[i] for i in range(3)] == [{"x": 1}, {"other": 0}, {"other": 1}]
+
+
+@pytest.mark.parametrize("cut", [lambda ds: ds.split(0.5), lambda ds: ds.split(0.5, seed=1), lambda ds: ds.split(0.5, seed=0, stratify="n")])
+def test_a_split_of_a_dataset_whose_manifest_lies_about_rows_raises(tmp_path, cut):
+    """Rows of two shards that add up as before, under a right hash: no part may have other rows than its numbers say."""
+    good, lies = (write(tmp_path / name, [{"n": i % 5} for i in range(30)], shard_size=10) for name in ("good", "lies"))
+    body = json.loads((lies / "atlas.json").read_bytes())
+    del body["hash"]
+    for shard, rows in zip(body["shards"], (9, 11, 10), strict=True):
+        shard["rows"] = rows
+    (lies / "atlas.json").write_bytes(rfc8785.dumps(body | {"hash": manifest.digest(rfc8785.dumps(body))}))
+    both = atlas.concat([atlas.AtlasDataset(good), atlas.AtlasDataset(lies)])
+    with pytest.raises(CorruptError, match=r"lies.*rows are not those in the manifest"):
+        for part in cut(both):
+            list(part)

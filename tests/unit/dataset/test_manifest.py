@@ -8,9 +8,10 @@ import pytest
 import rfc8785
 
 from atlas_ds import AtlasDataset, errors
-from atlas_ds.dataset.manifest import Manifest, commit, digest, parse_manifest
+from atlas_ds.dataset.commit import commit
+from atlas_ds.dataset.manifest import Manifest, digest, parse_manifest
 from atlas_ds.schema.schema import make_schema
-from atlas_ds.shard.writer import ShardInfo
+from atlas_ds.shard.info import ShardInfo
 from support import child, write
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from atlas_ds import AtlasDataset, AtlasDatasetWriter, Loader, concat, merge_parts
-from atlas_ds.dataset.manifest import commit, read_manifest, read_standing
+from atlas_ds.dataset.commit import commit, read_standing
+from atlas_ds.dataset.manifest import read_manifest
 from atlas_ds.errors import CorruptError, DatasetChanged
 from atlas_ds.store import descriptors
 from support import child, write

@@ -187,10 +187,12 @@ def test_paths_that_lead_nowhere(tmp_path):
 
 
 def test_pipes_and_devices_are_not_opened(tmp_path):
-    os.mkfifo(tmp_path / "pipe")
-    for path, what in ((tmp_path / "pipe", "a pipe"), (Path("/dev/zero"), "a device")):
-        with pytest.raises(NotADataset, match=f"is {what}, which is never opened"):
-            atlas.AtlasDataset(path)
+    for name in ("pipe", "pipe.atlas"):
+        os.mkfifo(tmp_path / name)
+    for path, what in ((tmp_path / "pipe", "a pipe"), (tmp_path / "pipe.atlas", "a pipe"), (Path("/dev/zero"), "a device")):
+        for door in (atlas.AtlasDataset, atlas.verify):
+            with pytest.raises(NotADataset, match=f"is {what}, which is never opened"):
+                door(path)
 
 
 def test_damage_is_still_damage(tmp_path):

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from atlas_ds import AtlasDataset, Media, Ragged, errors
-from atlas_ds.dataset.manifest import commit, read_manifest, read_standing
+from atlas_ds.dataset.commit import commit, read_standing
+from atlas_ds.dataset.manifest import read_manifest
 from support import fd_count, rich_rows, same, write
 
 ROWS = 60

@@ -122,24 +122,24 @@ LISTED = {
         (torch.tensor([1 + 2j]).conj(), np.array([1 - 2j], np.complex64)), (torch.arange(6).reshape(2, 3).T, np.arange(6).reshape(2, 3).T.copy()),
     ],
     "`bfloat16` comes back": [(torch.tensor([1.5, -0.0], dtype=torch.bfloat16), np.array([1.5, -0.0], np.float32)), (1.5, 1.5, "bfloat16")],
-    "A masked array of which": [
+    "A masked array without masked": [
         (np.ma.MaskedArray([1, 2], mask=[0, 0]), np.array([1, 2]), array("int64", (2,))), (np.ma.MaskedArray([1, 2]), np.array([1, 2]), nullable(array("int64", (2,)))), (np.ma.MaskedArray([1, 2], mask=True), None, nullable(array("int64", (2,)))),
         (np.ma.masked, None, nullable("int64")), ([np.ma.masked], [None], "object"), (np.ma.masked, None, nullable("str")),
     ],
     "A file given by its path": [(on_disk, Media(PNG, "image/png"))],
-    "A PIL image that is its file": [
+    "A PIL image that was opened": [
         (lambda _: Image.open(io.BytesIO(JPEG)), Media(JPEG, "image/jpeg"), media()), (lambda _: Image.open(io.BytesIO(GIF)), Media(GIF, "image/gif"), media()),
     ],
     "Any other PIL image": [(lambda _: turned(), Pixels(turned()), media()), (lambda _: image("P"), Pixels(image("P")), media("image/png"))],
-    "A PIL image that stands on a frame": [(lambda _: second_frame(), Pixels(second_frame()), media())],
-    "In a batch of columns, a struct": [
+    "A PIL image that was moved": [(lambda _: second_frame(), Pixels(second_frame()), media())],
+    "With `add_batch`, a nullable struct": [
         {"batch": ({"v": {"a": [1, None], "b": ["x", None]}}, [{"v": {"a": 1, "b": "x"}}, {"v": None}]), "schema": {"v": nullable(struct({"a": "int64", "b": nullable("str")}))}},
         {"batch": ({"v": {"a": [None]}}, [{"v": None}]), "schema": {"v": nullable(struct({"a": nullable("int64")}))}},
     ],
-    "In a batch of columns, `None` in a column": [
+    "With `add_batch`, `None` in a column": [
         {"batch": ({"v": np.ma.MaskedArray(np.zeros((1, 0)), mask=True)}, [{"v": np.zeros(0)}]), "schema": {"v": nullable(array("float64", (0,)))}},
     ],
-    "In a batch of columns, the numbers": [{"batch": ({"v": np.arange(2, dtype=np.int8)}, [{"v": np.int8(0)}, {"v": np.int8(1)}])}],
+    "With `add_batch`, the numbers": [{"batch": ({"v": np.arange(2, dtype=np.int8)}, [{"v": np.int8(0)}, {"v": np.int8(1)}])}],
 }  # fmt: skip
 
 EXACT = [

@@ -287,7 +287,7 @@ def test_closed_by_another_thread(numbers):
     told_early = threading.Timer(0.5, told.set)
     closer.start()
     told_early.start()
-    with pytest.raises(RuntimeError, match="closed while a batch was waited for"):
+    with pytest.raises(RuntimeError, match="closed while waiting for a batch"):
         list(batches)
     closer.join()
     told_early.join()

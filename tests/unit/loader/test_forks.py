@@ -85,7 +85,7 @@ def test_every_lock_that_outlives_an_epoch(numbers, kind):
     dataset = AtlasDataset(numbers)
     if kind == "buffers":
         owner = Buffers(dataset.schema.fields, 10)
-        use = lambda: owner.take(5)  # noqa: E731
+        use = lambda: owner.acquire(5)  # noqa: E731
     elif kind == "window":
         owner = Window((1000, 10), lanes=4, window=3, seed=1, epoch=0)
         want = Window((1000, 10), lanes=4, window=3, seed=1, epoch=0).take(0, 1000)

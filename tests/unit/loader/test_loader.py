@@ -268,7 +268,7 @@ def test_a_window_order_that_mixes_badly(tmp_path):
     with pytest.warns(UserWarning, match=r"mixes badly, .* atlas-ds shuffle SRC DST"):
         loader = load(dataset, batch_size=256, shuffle="window", lanes=2, window=1)
     assert loader.stats().quality > 1.5 and loader.stats().quality_is_worst
-    assert "window order: a batch's mean varies" in str([*loader, loader.stats()][-1])
+    assert "window order: the mean of a batch varies" in str([*loader, loader.stats()][-1])
 
 
 def test_stats(numbers):

@@ -134,7 +134,7 @@ def test_batches_that_are_kept_stay_what_they_are(wide, format, batch_size):
 
 def test_buffers(wide):
     buffers = Buffers(AtlasDataset(wide).schema.fields, 10)
-    first = buffers.take(10)
+    first = buffers.acquire(10)
     assert {name: (array.shape, array.dtype.name) for name, array in first.items()} == {
         "i": ((10,), "int64"),
         "x": ((10, 1024), "float32"),
@@ -144,15 +144,15 @@ def test_buffers(wide):
     for look in (lambda array: array[3:5, ::2], torch.from_numpy, lambda array: torch.from_numpy(array)[2].view(-1), memoryview, lambda array: array.reshape(-1)[:1].base):
         seen = look(first["x"])
         del first
-        first = buffers.take(4)
+        first = buffers.acquire(4)
         assert first["x"].ctypes.data != address, "somebody looks still"
         del seen, first
-        addresses = {buffers.take(10)["x"].ctypes.data for _ in range(5)}
+        addresses = {buffers.acquire(10)["x"].ctypes.data for _ in range(5)}
         assert len(addresses) <= 2, "it is used again"
-        first = buffers.take(10)
+        first = buffers.acquire(10)
         address = first["x"].ctypes.data
     assert all(array.flags.writeable and array.flags.aligned for array in first.values())
-    many = [buffers.take(10) for _ in range(200)]
+    many = [buffers.acquire(10) for _ in range(200)]
     assert len({one["x"].ctypes.data for one in many}) == 200
 
 

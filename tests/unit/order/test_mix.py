@@ -80,16 +80,16 @@ def test_a_dataset_that_is_through_begins_anew() -> None:
 @pytest.mark.parametrize(
     ("make", "error", "says"),
     [
-        (lambda: MixOrder([]), ValueError, r"weights \[\] add up to 0: 1 to 65536"),
-        (lambda: MixOrder([0, 0]), ValueError, "add up to 0"),
-        (lambda: MixOrder([65_536, 1]), ValueError, "add up to 65537"),
+        (lambda: MixOrder([]), ValueError, r"weights \[\] must sum to 1..65536, got 0"),
+        (lambda: MixOrder([0, 0]), ValueError, "must sum to 1..65536, got 0"),
+        (lambda: MixOrder([65_536, 1]), ValueError, "must sum to 1..65536, got 65537"),
         (lambda: MixOrder([-1, 2]), ValueError, "weight -1"),
         (lambda: MixOrder([0.5, 0.5]), TypeError, "weight must be an int, not 0.5"),  # type: ignore[list-item]
         (lambda: MixOrder([1], -1), ValueError, "seed -1"),
-        (lambda: MixOrder([1]).reweighted(5, [1]).reweighted(4, [1]), ValueError, "position 4, before the change at 5"),
-        (lambda: MixOrder([1, 1]).reweighted(5, [1]), ValueError, "1 weights for 2 datasets: a dataset that is to pause has weight 0"),
+        (lambda: MixOrder([1]).reweighted(5, [1]).reweighted(4, [1]), ValueError, "position 4, before the previous change at 5"),
+        (lambda: MixOrder([1, 1]).reweighted(5, [1]), ValueError, "1 weights for 2 datasets: give weight 0 to pause a dataset"),
         (lambda: MixOrder([1]).take(-1, 1), IndexError, "position -1"),
-        (lambda: from_state({"version": 2}), ValueError, "no state of a mix of version 1"),
+        (lambda: from_state({"version": 2}), ValueError, "not a state of a mix of version 1"),
         (lambda: from_state({"version": 1, "seed": 1}), ValueError, "has no position, segments"),
         (lambda: from_state({"version": 1, "seed": 1, "position": 0, "segments": []}), ValueError, "must have segments"),
         (lambda: from_state({"version": 1, "seed": 1, "position": 0, "segments": [[3, [1]]]}), ValueError, "the first from position 0"),

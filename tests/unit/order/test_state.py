@@ -95,7 +95,7 @@ def test_batch_ranks_and_tail_may_change() -> None:
 @pytest.mark.parametrize(
     ("change", "error", "says"),
     [
-        ({"version": 2}, ValueError, "a state of version 2; this one knows version 1"),
+        ({"version": 2}, ValueError, "a state of version 2; this release reads version 1"),
         ({"seed": -1}, ValueError, r"the state's seed -1 is not in \[0, 2\^64\)"),
         ({"epoch": "3"}, TypeError, "the state's epoch must be an int, not '3'"),
         ({"position": -5}, ValueError, "the state's position -5"),
@@ -108,7 +108,7 @@ def test_batch_ranks_and_tail_may_change() -> None:
         ({"last_batch": "long"}, ValueError, "last_batch 'long' is none of drop, short, pad"),
         ({"dataset": "x" * 65}, ValueError, "1 to 64 ASCII characters"),
         ({"dataset": 7}, ValueError, "1 to 64 ASCII characters"),
-        ({"more": 1}, ValueError, "the state has more, which is not known"),
+        ({"more": 1}, ValueError, "the state has more, which this version does not know"),
     ],
 )
 def test_damaged_states_are_refused(change: dict[str, Any], error: type[Exception], says: str) -> None:

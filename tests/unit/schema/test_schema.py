@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import rfc8785
 
-from atlas_ds import errors, types
+from atlas_ds import AtlasDataset, Media, errors, types
 from atlas_ds.schema.schema import Schema, make_schema, schema_from_json
 from reference import schema as reference
+from support import write
 
 EVERYTHING = {
     "i": int, "f": "float32", "b": bool, "s": str, "y": bytes, "o": "object", "h": "bfloat16", "c": np.complex64, "d": np.dtype(">u2"), "a": types.array("uint8", (2, 3)), "t": types.tensor("int8", 2),
@@ -91,3 +92,13 @@ def test_deep_structs():
     assert len(make_schema(deep(64)).leaves) == 1
     with pytest.raises(errors.LimitError, match="deeper than 64"):
         make_schema(deep(70))
+
+
+@pytest.mark.parametrize("kind", ["é", "image", "a/b; c=d", "日本/語"])
+def test_a_media_type_is_any_text(tmp_path, kind):
+    schema = make_schema({"v": types.media(kind)})
+    assert schema_from_json(json.loads(rfc8785.dumps(schema.to_json())), where="x") == schema
+    assert reference.parse_schema(rfc8785.dumps(schema.to_json())).fields[0].name == "v"
+    path = write(tmp_path / "d", [{"v": Media(b"x", kind)}], schema={"v": types.media(kind)})
+    ds = AtlasDataset(path)
+    assert ds.schema == schema and ds[0]["v"] == Media(b"x", kind)

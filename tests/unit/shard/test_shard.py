@@ -5,8 +5,9 @@ import pytest
 
 from atlas_ds import AtlasDataset, errors
 from atlas_ds.shard import verify_shard
+from atlas_ds.shard.notes import shard_stats
+from atlas_ds.shard.open import open_shard, shard_schema
 from atlas_ds.shard.plan import make_groups
-from atlas_ds.shard.reader import open_shard, shard_schema, shard_stats
 from reference import sample
 from reference.builder import Encoding, build
 from reference.reader import Shard

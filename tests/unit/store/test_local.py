@@ -6,7 +6,8 @@ import os
 import pytest
 
 from atlas_ds.store import local, owner
-from atlas_ds.store.local import NewFile, leftovers, link_file, write_file
+from atlas_ds.store.local import NewFile, link_file, write_file
+from atlas_ds.store.temporary import leftovers, temporary_name
 from support import fd_count
 
 
@@ -171,11 +172,11 @@ def test_leftovers_are_of_dead_writers_only(tmp_path):
 
 def test_numbers_of_a_dead_writer_are_not_reused(tmp_path):
     """A leftover with this process's own number, of an earlier life of that number, is stepped over."""
-    (tmp_path / local.temporary_name("x")).write_bytes(b"old")
+    (tmp_path / temporary_name("x")).write_bytes(b"old")
     file = NewFile(tmp_path, "x")
     assert file.path.name.endswith("-1")
     file.discard()
-    assert (tmp_path / local.temporary_name("x")).read_bytes() == b"old"
+    assert (tmp_path / temporary_name("x")).read_bytes() == b"old"
 
 
 def test_an_interrupt_as_the_file_is_made(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from typing import Any
 
 from atlas_ds.bridge.arrow.features import array_mark, features_json
 from atlas_ds.bridge.arrow.own import KEY, arrow_type, object_type, to_column
-from atlas_ds.dataset.reader import AtlasDataset
+from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.errors import SchemaError
 from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.types import Field, Media

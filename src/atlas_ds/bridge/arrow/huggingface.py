@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from atlas_ds.bridge.arrow.exporting import to_arrow
 from atlas_ds.bridge.arrow.types import Plan, plan
-from atlas_ds.bridge.conversion import Converted, convert_source
+from atlas_ds.bridge.conversion import Converted, ConvertOptions, convert_source
 from atlas_ds.bridge.source import Row, Source
-from atlas_ds.dataset.reader import AtlasDataset
+from atlas_ds.dataset.dataset import AtlasDataset
+from atlas_ds.dataset.options import refuse_unknown
 from atlas_ds.errors import SchemaError
 from atlas_ds.store.local import NewFile
 from atlas_ds.store.paths import local_path
@@ -22,12 +23,13 @@ from atlas_ds.store.paths import local_path
 BATCH_ROWS = 1024
 
 
-def import_huggingface(data: Any, dst: str | os.PathLike[str], **options: Any) -> Converted:
+def import_huggingface(data: Any, dst: str | os.PathLike[str], **options: Unpack[ConvertOptions]) -> Converted:
     """Writes a datasets.Dataset, an IterableDataset, or a DatasetDict of either, whose keys become splits, as the dataset `dst`.
 
     `options` are those of `convert`, without `source_format`. Any error, Ctrl-C too, leaves `dst` as it was. Columns of pictures and sound keep
     their encoded bytes; where there is only a path, the file is read from there.
     """
+    refuse_unknown("import_huggingface", options, ConvertOptions)
     return convert_source(_source(data), local_path(dst, "dst"), **options)
 
 

@@ -26,6 +26,8 @@ MANY = 30  # columns; of more the notes say only how many
 
 def read_csv_table(paths: Sequence[Path], options: ReadOptions) -> Table:
     """The rows of files with a header line each. An empty cell is None; types are bool, int, float or str."""
+    if not paths:
+        raise SchemaError("no CSV files; nothing to convert")
     files = {number: file for number, path in enumerate(paths) if (file := open_csv(text_file(path, options))) is not None}
     if not files:
         raise SchemaError(f"{paths[0]}: empty, not even a header line; nothing to convert")

@@ -37,19 +37,19 @@ def find_encoding(head: bytes) -> str:
 def text_encoding(path: Path, options: ReadOptions) -> str:
     """The encoding to read a file with: the caller's, or what its first bytes say."""
     if options.encoding is not None:
-        return known_encoding(options.encoding)
+        return known_encoding(options.encoding, path)
     with open_binary(path, options.max_expansion) as file:
         return find_encoding(file.read(HEAD))
 
 
-def known_encoding(name: str) -> str:
-    """The name of an encoding as Python has it. AtlasError for one it does not know."""
+def known_encoding(name: str, path: Path) -> str:
+    """Python's name of the encoding of the file `path`. AtlasError for an encoding that Python does not know."""
     try:
         found = codecs.lookup(name)
     except (LookupError, ValueError):  # ValueError: a zero byte in the name
         close = difflib.get_close_matches(str(name).lower().replace("-", "_"), sorted({*aliases, *aliases.values()}), 1)
         hint = f"; did you mean {close[0]}?" if close else "."
-        raise AtlasError(f"encoding {name!r}: no such encoding{hint} Usual ones are utf-8, utf-16, latin1, cp1252, shift_jis, gb18030") from None
+        raise AtlasError(f"{path}: encoding {name!r}: no such encoding{hint} Usual ones are utf-8, utf-16, latin1, cp1252, shift_jis, gb18030") from None
     if found.name in _NOT_FOR_FILES or not found._is_text_encoding:
-        raise AtlasError(f"encoding {name!r}: not an encoding of text files; usual ones are utf-8, utf-16, latin1, cp1252, shift_jis, gb18030")
+        raise AtlasError(f"{path}: encoding {name!r}: not an encoding of text files; usual ones are utf-8, utf-16, latin1, cp1252, shift_jis, gb18030")
     return {"utf-8": UTF8}.get(found.name, found.name)

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 from atlas_ds.bridge.values.by_extension import EXTENSIONS
 from atlas_ds.bridge.values.media import kind_of
+from atlas_ds.dataset.names import is_tar_index
 from atlas_ds.store.paths import TAR
 
 PACKED = frozenset(("gz", "bz2", "xz", "zst", "zstd", "lz4"))
@@ -19,8 +20,7 @@ TABLES = {
 }
 _TABLE_OF = {extension: name for name, extensions in TABLES.items() for extension in extensions}
 _LITTER = re.compile(
-    r"\..*|__MACOSX|__pycache__|(eh)?thumbs\.db|desktop\.ini|@eaDir|\$RECYCLE\.BIN|System Volume Information|lost\+found|Icon\r"
-    r"|.*\.(tar(\.\w+)?|tgz|tzst)\.atlas",  # the index that open_tar keeps beside a tar
+    r"\..*|__MACOSX|__pycache__|(eh)?thumbs\.db|desktop\.ini|@eaDir|\$RECYCLE\.BIN|System Volume Information|lost\+found|Icon\r",
     re.IGNORECASE,
 )
 _PAPERS = re.compile(
@@ -41,7 +41,7 @@ _ARCHIVES = frozenset(("zip", "7z", "rar"))
 
 def is_litter(name: str) -> bool:
     """Hidden files and what systems and file managers leave behind: never data, never told of one by one."""
-    return _LITTER.fullmatch(name) is not None
+    return _LITTER.fullmatch(name) is not None or is_tar_index(name.lower())
 
 
 def extension_of(file: PurePosixPath) -> str:

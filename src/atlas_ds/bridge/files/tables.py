@@ -68,6 +68,8 @@ def read_tables(root: Path, format: str, files: Sequence[TableFile], options: Re
 
 def open_tables(root: Path, format: str, files: Sequence[TableFile], options: ReadOptions = DEFAULTS) -> Tables:
     """The first pass of read_tables."""
+    if not files:
+        raise SchemaError(f"{root}: no {format} files; nothing to convert")
     for file in files:
         refuse_pointer(file.path, read_head(file.path))
     table = FORMATS[format]([file.path for file in files], options)

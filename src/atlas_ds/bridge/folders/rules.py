@@ -26,6 +26,7 @@ from atlas_ds.bridge.folders.naming import Naming, find_naming, mentioning
 from atlas_ds.bridge.folders.seen import Seen, look_at
 from atlas_ds.bridge.streaming.indexed import indexed_kind
 from atlas_ds.bridge.values.media import kind_of
+from atlas_ds.dataset.names import MANIFEST
 from atlas_ds.errors import SchemaError, UnsupportedError
 
 FEW = 3  # files beside a table that need no question
@@ -40,8 +41,8 @@ GENERIC = PICTURES | {"data", "files", "media", "samples", "all", "input", "raw"
 
 def mark_of(path: Path) -> tuple[str, str] | None:
     """Format and reason of a folder that one file at its top tells; no other file is looked at."""
-    if (path / "atlas.json").is_file():
-        return "atlas", "its atlas.json is a dataset's"
+    if (path / MANIFEST).is_file():
+        return "atlas", f"its {MANIFEST} is a dataset's"
     if (path / "_delta_log").is_dir():  # files that were deleted or replaced lie beside the others
         raise UnsupportedError(f"{path}: a Delta table, whose log says which files count; write it as Parquet first (deltalake, Spark or Polars read it)")
     return ("atlas-v1", "its meta.json is that of torch-atlas-ds, version 1") if looks_like_v1(path) else None

@@ -16,7 +16,7 @@ from atlas_ds.bridge.webdataset.names_out import key_fault
 from atlas_ds.bridge.webdataset.pattern import Pattern, parse_pattern
 from atlas_ds.bridge.webdataset.shards_out import ShardsOut
 from atlas_ds.dataset.concat import Concat
-from atlas_ds.dataset.reader import AtlasDataset
+from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.errors import AtlasError, SchemaError, UnsupportedError
 from atlas_ds.progress import Progress
 from atlas_ds.schema.media import Media
@@ -73,7 +73,7 @@ def export_webdataset(
     """Writes the examples of `ds` (a dataset, a view or concat of some, or a path) as tars named by `pattern`, such as out/train-%06d.tar.
 
     A new shard begins, as webdataset's ShardWriter does it, once the last has `maxcount` samples or `maxsize` bytes of member data (without
-    headers): a shard is over maxsize by one sample at most. "3GB", 3 * 10^9 bytes, is webdataset's own default. .tar.gz and .tar.zst compress.
+    headers): a shard is over maxsize by one sample at most. "GB" means 1024 ** 3 bytes here, as everywhere in Atlas. .tar.gz and .tar.zst compress.
 
     key: the column with the keys, or a function of an example; by default the column __key__ or key, else the row's number. __key__ becomes no
     field, unless fields= names it.

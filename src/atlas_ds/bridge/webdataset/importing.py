@@ -15,15 +15,17 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 from threading import Event, Lock
-from typing import Any
+from typing import Any, Unpack
 
 from atlas_ds.bridge.compression.reading import MAX_EXPANSION
 from atlas_ds.bridge.parts import Part, Stopped, check_place, write_parts
 from atlas_ds.bridge.refusals import MOST, Refusals, at_place
+from atlas_ds.bridge.source import OnError
 from atlas_ds.bridge.values.media import kind_of
 from atlas_ds.bridge.webdataset import tars
-from atlas_ds.bridge.webdataset.samples import KEY, KeyFn, Rules, Sample, Tally, is_tally
+from atlas_ds.bridge.webdataset.samples import KEY, Duplicates, Interleaved, KeyFn, Rules, Sample, Tally, is_tally
 from atlas_ds.bridge.webdataset.urls import Sources, expand
+from atlas_ds.dataset.options import DEFAULT_SHARD, WriterOptions, refuse_unknown
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import LimitError, SchemaError
 from atlas_ds.progress import Progress
@@ -102,26 +104,21 @@ def import_webdataset(
     fields: Sequence[str] | None = None,
     decode: bool | Sequence[str] = False,
     key_fn: KeyFn | None = None,
-    interleaved: str = "error",
-    duplicates: str = "error",
+    interleaved: Interleaved = "error",
+    duplicates: Duplicates = "error",
     strict: bool = False,
     keep_case: bool = False,
-    on_error: str = "raise",
+    on_error: OnError = "raise",
     encoding: str = "utf-8",
     allow_http: bool = False,
     schema: Mapping[str, Any] | None = None,
     split: str | Mapping[str, str | None] | None = None,
-    shard_size: int | str = "256MiB",
-    block_size: int | str | None = None,
-    compression: str | Mapping[str, str] = "auto",
-    access: str = "random",
     append: bool = False,
-    overwrite: bool = False,
     resume: bool = False,
-    workers: int | None = None,
     max_expansion: int = MAX_EXPANSION,
     progress: bool = True,
     dry_run: bool = False,
+    **writing: Unpack[WriterOptions],
 ) -> Imported:
     """Writes the samples of WebDataset tars as the dataset `dst`: a row per sample, `__key__` and a column per extension, None where a sample
     lacks one. Any error, Ctrl-C too, leaves `dst` as it was.
@@ -143,6 +140,8 @@ def import_webdataset(
     CorruptError, TruncatedError: file and byte of the damage. LimitError: bombs, sizes beyond limits. SchemaError: keys or fields that collide.
     """
     start = time.monotonic()
+    refuse_unknown("import_webdataset", writing)
+    overwrite, workers, shard_size = writing.get("overwrite", False), writing.get("workers"), writing.get("shard_size", DEFAULT_SHARD)
     names, path = expand(sources, allow_http), local_path(dst, "dst")
     chosen = None if fields is None else frozenset(fields)
     rules = Rules(key_fn, chosen, interleaved, duplicates, strict, keep_case, on_error, encoding, max_expansion, allow_http)
@@ -173,17 +172,19 @@ def import_webdataset(
         columns = {KEY: "str"} | {field: tars.wrap(kind, tally.fields.get(field, 0), None if streams else tally.samples) for field, kind in types.items()}
         bar = stack.enter_context(Progress(None if streams else tally.samples, "converting", "samples", progress))
         job = Job(rules, frozenset(every), tars.converters(every, decode, max_expansion=max_expansion), started, splits, locked(bar.advance))
-        options: dict[str, Any] = {"block_size": block_size, "compression": compression, "access": access}
         if append:
-            with AtlasDatasetWriter(path, shard_size, append=True, workers=workers, schema=None if path.exists() else columns, **options) as writer:
+            with AtlasDatasetWriter(path, append=True, schema=None if path.exists() else columns, **writing) as writer:
                 notes = [write_group(names, job, writer, Event())]
                 some_left(notes)
         else:
-            settings = [options, str(shard_size), decode if isinstance(decode, bool) else sorted(decode), {n: str(t) for n, t in columns.items()}]
+            defaults: dict[str, Any] = {"block_size": None, "compression": "auto", "access": "random"}
+            stored = {name: value for name, value in (defaults | {**writing}).items() if name not in ("shard_size", "overwrite", "workers")}
+            of_part: WriterOptions = {**writing, "overwrite": False, "workers": 1}
+            settings = [stored, str(shard_size), decode if isinstance(decode, bool) else sorted(decode), {n: str(t) for n, t in columns.items()}]
             groups = group(names, parse_size(shard_size, "shard_size")[1] or 0)
             same = [[[*tars.identity(name, allow_http), splits[name]] for name in one] for one in groups]
             parts = [Part([settings, told(rules), of], writes(one, job), is_tally) for one, of in zip(groups, same, strict=True)]
-            make = lambda number: AtlasDatasetWriter(path, shard_size, part=number, workers=1, schema=columns, **options)  # noqa: E731
+            make = lambda number: AtlasDatasetWriter(path, part=number, schema=columns, **of_part)  # noqa: E731
             notes = write_parts(path, parts, make, overwrite=overwrite, resume=resume, workers=workers, check=some_left)
     return report(path, names, [Tally(**note) for note in notes], start)
 

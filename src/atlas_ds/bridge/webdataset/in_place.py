@@ -18,10 +18,11 @@ from atlas_ds.bridge.tar.archive import BLOCK
 from atlas_ds.bridge.webdataset import tars
 from atlas_ds.bridge.webdataset.in_place_lacks import LACKS
 from atlas_ds.bridge.webdataset.index import TarIndex, Version, index_of
-from atlas_ds.bridge.webdataset.samples import KEY, Rules
+from atlas_ds.bridge.webdataset.samples import KEY, Duplicates, Interleaved, Rules
 from atlas_ds.bridge.webdataset.urls import Sources, expand, is_remote
+from atlas_ds.dataset.convert import Chain
+from atlas_ds.dataset.open import Io
 from atlas_ds.dataset.place import add_note
-from atlas_ds.dataset.reader import Chain
 from atlas_ds.dataset.sequence import Views
 from atlas_ds.dataset.views import index_rows, positions
 from atlas_ds.dataset.workers import for_data_loader
@@ -55,12 +56,12 @@ def open_tar(
     *,
     fields: Sequence[str] | None = None,
     decode: bool | str | Sequence[str] = False,
-    interleaved: str = "error",
-    duplicates: str = "error",
+    interleaved: Interleaved = "error",
+    duplicates: Duplicates = "error",
     keep_case: bool = False,
     encoding: str = "utf-8",
     index: str | os.PathLike[str] | None = None,
-    io: str = "mmap",
+    io: Io = "mmap",
     max_expansion: int = MAX_EXPANSION,
     allow_http: bool = False,
     progress: bool = True,

@@ -21,7 +21,8 @@ import numpy as np
 from atlas_ds.bridge.webdataset.samples import MAX_FIELDS, Rules, Tally, samples
 from atlas_ds.bridge.webdataset.tars import identity, opened, same
 from atlas_ds.bridge.webdataset.urls import is_remote
-from atlas_ds.dataset.reader import AtlasDataset
+from atlas_ds.dataset.dataset import AtlasDataset
+from atlas_ds.dataset.names import SUFFIX, TAR_INDEX_FOLDER, tar_index_name
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import AtlasError, LimitError, UnsupportedError
 from atlas_ds.schema.schema import make_schema
@@ -31,7 +32,6 @@ from atlas_ds.store.local import sync_folder
 VERSION = 3
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR)
 Version = tuple[int, int | str]  # size, and time of change or version
-SUFFIX = ".atlas"
 READ = ("key", "members")  # what reading a sample needs
 
 
@@ -62,11 +62,11 @@ def index_of(name: str, rules: Rules, folder: Path | None) -> TarIndex:
 def places(name: str, folder: Path | None) -> list[Path]:
     """Where an index may be, the best place first."""
     where = name if is_remote(name) else os.path.abspath(name)
-    hidden = f"{hashlib.sha256(where.encode('utf-8', 'surrogateescape')).hexdigest()[:24]}{SUFFIX}"
+    hidden = tar_index_name(hashlib.sha256(where.encode("utf-8", "surrogateescape")).hexdigest()[:24])
     if folder is not None:
         return [folder / hidden]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "atlas-ds" / "tars"
-    return [cache / hidden] if is_remote(name) else [Path(where + SUFFIX), cache / hidden]
+    return [cache / hidden] if is_remote(name) else [Path(tar_index_name(where)), cache / hidden]
 
 
 def stored(place: Path, about: str, version: Version) -> TarIndex | None:
@@ -127,10 +127,10 @@ def keep(name: str, folder: Path | None, values: dict[str, Any]) -> AtlasDataset
 def write(place: Path, values: dict[str, Any]) -> None:
     """One shard under the name `place`, whole or not at all."""
     members = values["members"]
-    with TemporaryDirectory(prefix=".tmp-index-", dir=place.parent) as folder:
+    with TemporaryDirectory(prefix=TAR_INDEX_FOLDER, dir=place.parent) as folder:
         with AtlasDatasetWriter(Path(folder) / "index", len(members), schema=columns(members.shape[1]), workers=0) as writer:
             writer.add_batch(values)
-        shards = list((Path(folder) / "index").glob("*.atlas"))
+        shards = list((Path(folder) / "index").glob(f"*{SUFFIX}"))
         if len(shards) > 1:
             raise LimitError(f"{place}: the keys differ too much in length for one shard; import the tar instead")
         os.replace(shards[0], place)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from atlas_ds.bridge.opening import open_regular
 from atlas_ds.errors import AtlasError
-from atlas_ds.store.local import label_of, leftovers
 from atlas_ds.store.paths import local_path
+from atlas_ds.store.temporary import label_of, leftovers
 
 LOOKED_AT = 4096  # bytes of a file, to see whether it is an index
 PACKINGS = {".tar": "", ".tar.gz": "gzip", ".tgz": "gzip", ".tar.zst": "zstd"}

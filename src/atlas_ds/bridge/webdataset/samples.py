@@ -6,10 +6,11 @@ import re
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from atlas_ds.bridge.compression.reading import MAX_EXPANSION
 from atlas_ds.bridge.refusals import MOST
+from atlas_ds.bridge.source import OnError
 from atlas_ds.bridge.tar.archive import Member, Tar
 from atlas_ds.errors import AtlasError, LimitError, SchemaError
 from atlas_ds.text import printable
@@ -18,6 +19,8 @@ KEY = "__key__"
 LITTER = "left by macOS: ._*, .DS_Store, __MACOSX"
 MAX_FIELDS = 256
 CHOICES = {"interleaved": ("error", "separate", "merge"), "duplicates": ("error", "first", "last"), "on_error": ("raise", "skip")}
+Interleaved = Literal["error", "separate", "merge"]
+Duplicates = Literal["error", "first", "last"]
 MAC_LITTER = re.compile(r"(^|/)(\._[^/]*$|\.DS_Store$|(__MACOSX|\.AppleDouble|\.Spotlight-V100|\.Trashes|\.fseventsd|\.TemporaryItems)/)")
 T = TypeVar("T")
 KeyFn = Callable[[str], tuple[str, str] | None]
@@ -52,11 +55,11 @@ class Rules:
 
     key_fn: KeyFn | None = None
     fields: frozenset[str] | None = None
-    interleaved: str = "error"
-    duplicates: str = "error"
+    interleaved: Interleaved = "error"
+    duplicates: Duplicates = "error"
     strict: bool = False
     keep_case: bool = False
-    on_error: str = "raise"
+    on_error: OnError = "raise"
     encoding: str = "utf-8"
     max_expansion: int = MAX_EXPANSION
     allow_http: bool = False

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from atlas_ds.dataset.manifest import NAME
+from atlas_ds.dataset.names import MANIFEST
 from atlas_ds.dataset.strangers import names_in, strange_folder
 from atlas_ds.errors import AtlasError, LimitError, UnsupportedError
 from atlas_ds.store.paths import TAR
@@ -82,7 +82,7 @@ def without_tars(folder: Path) -> str:
         shown = ", ".join(quoted(str(path)) for path in inner[:5]) + (", ..." if len(inner) > 5 else "")
         splits = f"`atlas-ds convert {shlex.quote(printable(str(folder)))} NEW` makes splits of folders called train, val, test"
         return f"the tars are in its folders: name them, [{shown}]; {splits}"
-    if (folder / NAME).is_file():
+    if (folder / MANIFEST).is_file():
         return f"it is an Atlas dataset already: atlas.AtlasDataset({quoted(str(folder))}) opens it"
     return strange_folder(folder) or "name the files"
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from atlas_ds.schema.media import decode_image
 from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.types import Field, Media, Struct
 
+Decode = Literal["pil", "numpy", "torch"]
 Tree = Mapping[Any, Any]
 """Key in an example -> Tree of a struct, or the path of a media column."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pictures:
+class ImageDecoder:
     """Decodes the pictures of an example that was just made. mode: "pil", "numpy" or "torch". Sound and film are left as they are."""
 
-    mode: str
+    mode: Decode
     tree: Tree | str
 
     def __call__(self, example: Any) -> Any:
@@ -36,12 +37,12 @@ class Pictures:
         return value
 
 
-def pictures_of(schema: Schema, mode: str) -> Pictures | None:
+def image_decoder(schema: Schema, mode: Decode) -> ImageDecoder | None:
     """None where the schema has no media."""
     tree = tree_of(schema.fields, "", by_number=schema.container in ("tuple", "list"))
     if not tree:
         return None
-    return Pictures(mode, tree["value"] if schema.container == "value" else tree)
+    return ImageDecoder(mode, tree["value"] if schema.container == "value" else tree)
 
 
 def tree_of(fields: tuple[Field, ...], prefix: str, *, by_number: bool = False) -> dict[Any, Any]:

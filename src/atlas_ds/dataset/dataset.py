@@ -5,30 +5,20 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Never, Self
 
 import numpy as np
 
 from atlas_ds import _core
-from atlas_ds.dataset import advice
-from atlas_ds.dataset.manifest import Ranges
-from atlas_ds.dataset.numbers import Dtypes, dtypes_of, is_doubtful
-from atlas_ds.dataset.opening import (
-    VERIFY,
-    Handle,
-    Identity,
-    OpenOptions,
-    as_names,
-    confirm,
-    dataset_path,
-    open_dataset,
-    reopen_dataset,
-    rows_of,
-    select_columns,
-)  # fmt: skip
-from atlas_ds.dataset.pictures import Pictures, pictures_of
+from atlas_ds.dataset import layout
+from atlas_ds.dataset.convert import Chain, Format, make_convert
+from atlas_ds.dataset.images import Decode, image_decoder
+from atlas_ds.dataset.numbers import is_doubtful
+from atlas_ds.dataset.open import VERIFY, Handle, Identity, Io, OpenOptions, Verify, dataset_path, open_dataset, reopen_dataset
 from atlas_ds.dataset.place import add_note
+from atlas_ds.dataset.rows import confirm, rows_of_split
+from atlas_ds.dataset.selection import as_names, select_columns
 from atlas_ds.dataset.sequence import Views
 from atlas_ds.dataset.show import columns_text
 from atlas_ds.dataset.spellings import unknown_argument
@@ -38,9 +28,9 @@ from atlas_ds.errors import CorruptError, LimitError
 from atlas_ds.schema.batches import check_out
 from atlas_ds.schema.images import need_images
 from atlas_ds.schema.schema import Schema
-from atlas_ds.shard.reader import shard_stats
-from atlas_ds.shard.writer import ShardInfo
-from atlas_ds.text import listed
+from atlas_ds.schema.tensors import need_torch, to_torch
+from atlas_ds.shard.info import ShardInfo
+from atlas_ds.shard.notes import shard_stats
 
 
 class AtlasDataset(_core.Rows, Views):
@@ -57,7 +47,7 @@ class AtlasDataset(_core.Rows, Views):
     """
 
     _state: Handle
-    _format: str
+    _format: Format
 
     def __init__(
         self,
@@ -65,11 +55,11 @@ class AtlasDataset(_core.Rows, Views):
         *,
         columns: Sequence[str] | None = None,
         split: str | None = None,
-        verify: str = "first",
-        io: str = "mmap",
+        verify: Verify = "first",
+        io: Io = "mmap",
         copy: bool = True,
         cache_bytes: int = 64 << 20,
-        decode: str | None = None,
+        decode: Decode | None = None,
         **others: Never,
     ) -> None:
         for name in others:
@@ -84,12 +74,12 @@ class AtlasDataset(_core.Rows, Views):
         handle = open_dataset(OpenOptions(str(dataset_path(path)), wanted, verify, io, copy, cache_bytes, decode))
         self._setup(handle, rows_of_split(handle, split), "python", None)
 
-    def _setup(self, handle: Handle, rows: range | np.ndarray, format: str, function: Callable[[Any], Any] | None) -> None:
+    def _setup(self, handle: Handle, rows: range | np.ndarray, format: Format, function: Callable[[Any], Any] | None) -> None:
         self._state, self._format, self._function = handle, format, function
         if not handle.options.copy:
             views_as_bytes()
         mode = handle.options.decode
-        pictures = None if mode is None else pictures_of(handle.projection.schema, mode)
+        pictures = None if mode is None else image_decoder(handle.projection.schema, mode)
         self._bind(handle.shard_set, handle.projection, rows, make_convert(handle.projection.schema, format, function, pictures))
         if pictures is not None and type(self) is AtlasDataset:
             self.__class__ = Decoding
@@ -156,12 +146,12 @@ class AtlasDataset(_core.Rows, Views):
     @property
     def fingerprint(self) -> str:
         """A short name of these rows: the same wherever the dataset lies, another one if a row is added, changed or moved."""
-        return advice.fingerprint(self._state.manifest, self.rows)
+        return layout.fingerprint(self._state.manifest, self.rows)
 
     @property
     def decodes_blocks(self) -> bool:
         """Whether reading one row decodes a whole block (access="scan"), so that an order had better read what lies together."""
-        return len(self) > 0 and advice.decodes_blocks(self.shard_set, self._all_columns(), int(self.rows[0]))
+        return len(self) > 0 and layout.decodes_blocks(self.shard_set, self._all_columns(), int(self.rows[0]))
 
     @property
     def default_shuffle(self) -> str:
@@ -171,11 +161,11 @@ class AtlasDataset(_core.Rows, Views):
     @property
     def chunk_bytes(self) -> float | None:
         """Mean bytes of a chunk (see chunk_rows) if a reader of whole windows has to hold them decoded, else None."""
-        return advice.chunk_bytes(self.shard_set, self._all_columns(), int(self.rows[0])) if self.decodes_blocks else None
+        return layout.chunk_bytes(self.shard_set, self._all_columns(), int(self.rows[0])) if self.decodes_blocks else None
 
     def chunk_rows(self) -> tuple[int, int] | np.ndarray:
         """Rows of each run that is stored together: (rows, rows per chunk), or an int64 array. Opens every shard."""
-        return advice.chunk_rows(self.shard_set, self._all_columns(), [shard.rows for shard in self.shards], self.rows)
+        return layout.chunk_rows(self.shard_set, self._all_columns(), [shard.rows for shard in self.shards], self.rows)
 
     @property
     def row_bytes(self) -> float:
@@ -186,7 +176,7 @@ class AtlasDataset(_core.Rows, Views):
         return sum(shard.raw_bytes for shard in shards) / max(1, sum(shard.rows for shard in shards))
 
     @property
-    def decode(self) -> str | None:
+    def decode(self) -> Decode | None:
         """How pictures come: "pil", "numpy", "torch", or None: encoded."""
         return self._state.options.decode
 
@@ -298,8 +288,6 @@ class AtlasDataset(_core.Rows, Views):
             check_out(out, projection.schema.fields)
         result = self.shard_set.batch(projection, self.rows_at(indices), out)
         if self._format == "torch":
-            from atlas_ds.schema.tensors import to_torch
-
             return to_torch(result)
         return result
 
@@ -336,13 +324,11 @@ class AtlasDataset(_core.Rows, Views):
         view._setup(self._state, self.rows, self._format, function if before is None else Chain(before, function))
         return view
 
-    def with_format(self, format: str) -> AtlasDataset:
+    def with_format(self, format: Format) -> AtlasDataset:
         """A view whose examples and batches come as "python" (as they were given), "numpy" or "torch"."""
         if format not in ("python", "numpy", "torch"):
             raise ValueError(f"format must be 'python', 'numpy' or 'torch', not {format!r}")
         if format == "torch":
-            from atlas_ds.schema.tensors import need_torch
-
             need_torch('with_format("torch")')
         view = self._view(self.rows)
         view._setup(self._state, self.rows, format, self._function)
@@ -366,46 +352,6 @@ class AtlasDataset(_core.Rows, Views):
         return reopen, (self._state.options, self._state.identity(), self.rows, self._format, self._function)
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """One function after another."""
-
-    first: Callable[[Any], Any]
-    second: Callable[[Any], Any]
-
-    def __call__(self, example: Any) -> Any:
-        return self.second(self.first(example))
-
-
-@dataclass(frozen=True, slots=True)
-class Converter:
-    """What ds[i] passes through: pictures are decoded, then a format, then the user's function. dtypes: of the numbers, for a format."""
-
-    format: str
-    function: Callable[[Any], Any] | None
-    pictures: Pictures | None
-    dtypes: Dtypes | None
-
-    def __call__(self, example: Any) -> Any:
-        if self.pictures is not None:
-            example = self.pictures(example)
-        if self.dtypes is not None:
-            example = self.dtypes(example)
-        if self.format == "torch":
-            from atlas_ds.schema.tensors import to_torch
-
-            example = to_torch(example)
-        elif self.format == "numpy":
-            example = to_numpy_format(example)
-        return example if self.function is None else self.function(example)
-
-
-def make_convert(schema: Schema, format: str, function: Callable[[Any], Any] | None, pictures: Pictures | None) -> Converter | None:
-    if format == "python" and function is None and pictures is None:
-        return None
-    return Converter(format, function, pictures, None if format == "python" else dtypes_of(schema))
-
-
 class Decoding(AtlasDataset):
     """A dataset whose pictures are decoded: its ds[i] adds the row to errors. A class of its own, because the core answers ds[i] without
     telling anybody the row, and the step in between would cost datasets that decode nothing."""
@@ -423,33 +369,8 @@ def at_row(error: CorruptError | LimitError, path: str, row: int) -> Exception:
     return type(error)(f"{path}: row {row}: {error}")
 
 
-def to_numpy_format(example: Any) -> Any:
-    """Numbers as NumPy scalars; the rest as it is."""
-    if isinstance(example, dict):
-        return {name: to_numpy_format(value) for name, value in example.items()}
-    if isinstance(example, tuple):
-        return tuple(map(to_numpy_format, example))
-    if isinstance(example, bool | int | float | complex):
-        return np.asarray(example)[()]
-    return example
-
-
-def reopen(options: OpenOptions, identity: Identity, rows: range | np.ndarray, format: str, function: Callable[[Any], Any] | None) -> AtlasDataset:
+def reopen(options: OpenOptions, identity: Identity, rows: range | np.ndarray, format: Format, function: Callable[[Any], Any] | None) -> AtlasDataset:
     """In another process, or later: the same rows, or DatasetChanged."""
     view = AtlasDataset.__new__(AtlasDataset)
     view._setup(reopen_dataset(options, identity), rows, format, function)
     return view
-
-
-def rows_of_split(handle: Handle, split: str | None) -> range | np.ndarray:
-    manifest = handle.manifest
-    if split is None:
-        return range(manifest.rows)
-    parts: Ranges | None = manifest.splits.get(split)
-    if parts is None:
-        cure = "" if manifest.splits else " (the writer named none; ds.split(0.8, seed=0) makes parts)"
-        raise KeyError(f"no split {split!r:.80}; the splits are: {listed(manifest.splits)}{cure}")
-    if len(parts) == 1:
-        return range(*parts[0])
-    confirm(handle, parts)
-    return rows_of(parts, f"{handle.options.path}: split {split!r}")

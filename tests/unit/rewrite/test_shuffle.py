@@ -12,10 +12,11 @@ import pytest
 
 import atlas_ds as atlas
 from atlas_ds import AtlasDataset, AtlasDatasetWriter, errors
-from atlas_ds.dataset.manifest import commit, read_manifest, read_standing
-from atlas_ds.loader import shuffle as room
-from atlas_ds.loader.shuffle import Shuffle
+from atlas_ds.dataset.commit import commit, read_standing
+from atlas_ds.dataset.manifest import read_manifest
 from atlas_ds.order import Permutation, keys
+from atlas_ds.rewrite import shuffle as room
+from atlas_ds.rewrite.shuffle import Shuffle
 from support import child, rich_rows, same, tree, write
 
 SMALL = "4KB"  # of memory: forces two passes with several buckets

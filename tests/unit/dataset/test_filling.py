@@ -7,7 +7,7 @@ import threading
 import numpy as np
 
 from atlas_ds import AtlasDataset
-from atlas_ds.dataset import fill
+from atlas_ds.dataset import filling as room
 from support import same, write
 
 
@@ -19,14 +19,14 @@ def blobs(path, count=200):
 
 def fillings(limit):
     """The live fillings of datasets opened with this cache_bytes."""
-    return [filling for filling in fill._all if filling._limit == limit and filling._shards]
+    return [filling for filling in room._all if filling._limit == limit and filling._shards]
 
 
 def test_equality_and_eviction(tmp_path, monkeypatch):
     path, rows = blobs(tmp_path / "d")
     loads = []
-    load = fill.Filling._load
-    monkeypatch.setattr(fill.Filling, "_load", lambda self, key: (loads.append(key), load(self, key)))
+    load = room.Filling._load
+    monkeypatch.setattr(room.Filling, "_load", lambda self, key: (loads.append(key), load(self, key)))
     dataset = AtlasDataset(path, io="pread", cache_bytes=16 << 10)
     order = np.random.default_rng(1).integers(0, 200, 600).tolist()
     assert all(same(dataset[i], rows[i]) for i in order)

@@ -11,18 +11,19 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import SupportsIndex
+from typing import SupportsIndex, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from atlas_ds.dataset.manifest import Manifest, Ranges
-from atlas_ds.dataset.opening import Handle, OpenOptions, dataset_path, open_dataset
+from atlas_ds.dataset.open import Handle, OpenOptions, dataset_path, open_dataset
+from atlas_ds.dataset.options import WriterOptions, refuse_unknown
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import LimitError
 from atlas_ds.order import Permutation, keys
 from atlas_ds.progress import Progress
-from atlas_ds.shard.reader import shard_stats
+from atlas_ds.shard.notes import shard_stats
 from atlas_ds.sizes import parse_size
 from atlas_ds.store.local import refuse_overlap
 from atlas_ds.store.paths import local_path
@@ -42,21 +43,17 @@ def shuffle(
     *,
     seed: SupportsIndex = 0,
     memory: str = "1GiB",
-    shard_size: int | str = "256MiB",
-    block_size: int | str | None = None,
-    compression: str | Mapping[str, str] = "auto",
-    access: str = "random",
-    overwrite: bool = False,
-    workers: int | None = None,
     progress: bool = True,
+    **options: Unpack[WriterOptions],
 ) -> None:
     """Writes the rows of the dataset `src` as the dataset `dst`, in a random order that `seed` names: the same seed, the same bytes.
 
     Schema, metadata and splits stay; rows that are in the same splits (or in none) change places with each other only. The columns of
-    ds.icc are measured again. memory: of rows and row numbers; the writer's buffers, some 80 MB with shards of 256 MiB, come on top. Data
+    ds.icc are measured again. memory: of rows and row numbers; the writer's buffers, some 80 MB with shards of 256MiB, come on top. Data
     larger than that is written twice, first uncompressed to a hidden folder beside dst, removed at the end. The other options are
     AtlasDatasetWriter's. An error or Ctrl-C leaves dst as it was.
     """
+    refuse_unknown("shuffle", options)
     _, budget = parse_size(memory, "memory")
     if budget is None:
         raise ValueError(f"memory={memory!r}: give bytes, such as '1GiB'")
@@ -68,18 +65,7 @@ def shuffle(
     raw, row_bytes = measure(source)
     batch = max(1, budget // 8 // (row_bytes + ROW_BYTES + LEAF_BYTES * len(manifest.schema.leaves)))
     window = max(batch, budget // 2 // (row_bytes + INDEX_BYTES))
-    writer = ShuffleWriter(
-        dst,
-        shard_size,
-        block_size,
-        schema=manifest.schema,
-        compression=compression,
-        access=access,
-        overwrite=overwrite,
-        workers=workers,
-        metadata=manifest.metadata,
-        icc=list(manifest.icc),
-    )
+    writer = ShuffleWriter(dst, schema=manifest.schema, metadata=manifest.metadata, icc=list(manifest.icc), **options)
     writer.splits = manifest.splits
     in_memory = raw <= budget
     with writer, Progress(manifest.rows * (1 if in_memory else 2), "shuffling", "rows", progress) as bar:
@@ -89,7 +75,7 @@ def shuffle(
             return
         with TemporaryDirectory(prefix=f".{dst.name}-shuffle-", dir=dst.parent) as folder:
             scratch = Path(folder) / "rows"
-            deal(source, order, scratch, window, batch, f"{min(budget // 4 + 1, SCRATCH_SHARD)}B", workers, bar)
+            deal(source, order, scratch, window, batch, f"{min(budget // 4 + 1, SCRATCH_SHARD)}B", options.get("workers"), bar)
             gather(open_dataset(replace(source.options, path=str(scratch))), order, writer, window, batch, bar)
 
 

@@ -5,19 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from atlas_ds import _core
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, TruncatedError
-from atlas_ds.schema.schema import MAX_LEAVES, Schema, schema_from_json
+from atlas_ds.schema.schema import Schema, schema_from_json
 from atlas_ds.schema.types import Field, Struct
 from atlas_ds.store.span import AnonymousSpan, open_mapped
 
 SURE_TAIL = 16 << 20  # of a file's end, that is read because a manifest says that it is the footer
 MOST_TAIL = (1 << 30) + (1 << 20)  # that a footer and a trailer can have
-MOST_STATS = 64 << 20  # bytes of the writer's notes
-MOST_NOTES = 1 << 22  # values in them
-MOST_NAMES = 64  # of layouts, or of codecs
 
 
 def open_shard(path: Path, *, span: AnonymousSpan | None = None, cut: bool = False) -> _core.Shard:
@@ -77,29 +73,3 @@ def presence_leaves(fields: tuple[Field, ...]) -> Iterator[int]:
         if isinstance(field.type, Struct):
             yield from field.leaves
             yield from presence_leaves(field.type.fields)
-
-
-def shard_stats(shard: _core.Shard) -> dict[str, Any]:
-    """The writer's notes: "columns", a list of what each leaf costs, and "icc", an object. They are informational: what is not as a writer makes it
-    is left out."""
-    try:
-        data = shard.stats_json
-        stats = json.loads(data) if 0 < len(data) <= MOST_STATS and data.count(b",") <= MOST_NOTES else {}
-    except (ValueError, RecursionError, MemoryError):
-        stats = {}
-    columns, icc = (stats.get("columns"), stats.get("icc")) if isinstance(stats, dict) else (None, None)
-    leaves = [leaf for leaf in columns[:MAX_LEAVES] if is_leaf_note(leaf)] if isinstance(columns, list) else []
-    return {"columns": leaves, "icc": icc if isinstance(icc, dict) else {}}
-
-
-def is_leaf_note(leaf: Any) -> bool:
-    if not isinstance(leaf, dict) or not isinstance(leaf.get("path"), str) or not isinstance(leaf.get("why"), str):
-        return False
-    if not is_count(leaf.get("raw_bytes")) or not is_count(leaf.get("stored_bytes")):
-        return False
-    counts = leaf.get("layouts"), leaf.get("codecs")
-    return all(isinstance(one, dict) and len(one) <= MOST_NAMES and all(map(is_count, one.values())) for one in counts)
-
-
-def is_count(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 1 << 63

@@ -1,4 +1,4 @@
-"""Verifies and repairs whole datasets. What a shard's bytes must be is the shard room's business."""
+"""repair: copies the intact rows of a damaged dataset, or shard file, to a new dataset."""
 
 from __future__ import annotations
 
@@ -12,30 +12,19 @@ from pathlib import Path
 import numpy as np
 
 from atlas_ds import _core
-from atlas_ds.dataset.manifest import MOST_BYTES, NAME, SHARD_NAME, Manifest, Ranges, commit, parse_manifest, parse_members, read_manifest, read_standing
-from atlas_ds.dataset.opening import dataset_path, no_manifest, refuse_stranger
+from atlas_ds.dataset.commit import commit, read_standing
+from atlas_ds.dataset.manifest import MOST_BYTES, Manifest, Ranges, parse_manifest, parse_members, read_manifest
+from atlas_ds.dataset.names import MANIFEST, SUFFIX, shard_files
+from atlas_ds.dataset.open import dataset_path, refuse_stranger
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import AtlasError
 from atlas_ds.progress import Progress
-from atlas_ds.shard.check import salvage, verify_shard
-from atlas_ds.shard.reader import open_shard, shard_schema
+from atlas_ds.shard.open import open_shard, shard_schema
+from atlas_ds.shard.salvage import salvage
+from atlas_ds.shard.verify import verify_shard
 from atlas_ds.store.paths import local_path
 from atlas_ds.store.regular import read_regular
 from atlas_ds.text import printable
-
-
-@dataclass(slots=True)
-class Report:
-    """What verify found. damages: (file, what and where)."""
-
-    shards: int = 0
-    rows: int = 0
-    bytes: int = 0
-    damages: list[tuple[str, str]] = field(default_factory=list)
-
-    def __repr__(self) -> str:
-        first = f": {printable(': '.join(self.damages[0]), 300)}" if self.damages else ""
-        return f"Report(shards={self.shards}, rows={self.rows}, bytes={self.bytes}, {len(self.damages)} damages{first})"
 
 
 @dataclass(slots=True)
@@ -54,44 +43,6 @@ class RepairReport:
         manifest = f", manifest: {printable(self.manifest, 200)}" if self.manifest else ""
         dropped = f", splits_dropped={[printable(name, 40) for name, _ in self.splits_dropped[:8]]}" if self.splits_dropped else ""
         return f"RepairReport(rows_kept={self.rows_kept}, rows_lost={self.rows_lost}, {damaged} of {len(self.shards)} shards damaged{manifest}{dropped})"
-
-
-def verify(path: str | os.PathLike[str], *, fast: bool = False, progress: bool = True) -> Report:
-    """Checks every byte of a dataset, or of one shard file; fast: manifests, trailers, footers and headers only. Never raises for damage."""
-    target = dataset_path(path)
-    report = Report()
-    refuse_stranger(target)
-    manifest: Manifest | None = None
-    if target.is_dir():
-        try:
-            manifest = read_manifest(target / NAME)
-        except FileNotFoundError:
-            raise no_manifest(target) from None
-        except (AtlasError, OSError) as error:
-            report.damages.append((str(target / NAME), str(error)))
-            return report
-    files = [target / shard.path for shard in manifest.shards] if manifest else [target]
-    total = sum(file.stat().st_size for file in files if file.exists())
-    with Progress(total, "verifying", "bytes", progress) as bar:
-        for number, file in enumerate(files):
-            try:
-                report.rows += verify_shard(file, fast=fast, advance=bar.advance)
-                if manifest:
-                    match_manifest(file, manifest, number)
-            except (AtlasError, OSError) as error:
-                report.damages.append((str(file), str(error)))
-            report.shards += 1
-            report.bytes += file.stat().st_size if file.exists() else 0
-    return report
-
-
-def match_manifest(file: Path, manifest: Manifest, number: int) -> None:
-    info = manifest.shards[number]
-    shard = open_shard(file)
-    if (shard.rows, shard.size, shard.size - shard.footer_offset, f"{shard.root:016x}") != (info.rows, info.bytes, info.tail, info.root):
-        raise AtlasError(f"{file}: rows, bytes, tail or root are not those in the manifest")
-    if shard_schema(shard) != manifest.schema:
-        raise AtlasError(f"{file}: the schema is not the manifest's")
 
 
 def repair(path: str | os.PathLike[str], *, output: str | os.PathLike[str] | None = None, progress: bool = True) -> RepairReport:
@@ -122,7 +73,7 @@ def repair(path: str | os.PathLike[str], *, output: str | os.PathLike[str] | Non
         Progress(None, "repairing", "rows", progress) as bar,
     ):
         for file in files:
-            kept, reason = save_rows(file, Path(scratch) / "cut.atlas", writer, bar)
+            kept, reason = save_rows(file, Path(scratch) / f"cut{SUFFIX}", writer, bar)
             lost = known[file.name] - kept if file.name in known else (0 if reason == "whole" else -1)
             report.rows_kept += kept
             report.rows_lost += max(lost, 0)
@@ -134,10 +85,10 @@ def repair(path: str | os.PathLike[str], *, output: str | os.PathLike[str] | Non
 
 def find_manifest(folder: Path) -> tuple[Manifest | None, str]:
     """A dataset's manifest as far as it can be read, and what is wrong with it ("" if nothing is)."""
-    where = str(folder / NAME)
+    where = str(folder / MANIFEST)
     wrong = ""
     try:
-        data = read_regular(folder / NAME, MOST_BYTES)
+        data = read_regular(folder / MANIFEST, MOST_BYTES)
         try:
             return parse_manifest(data, where), wrong
         except AtlasError as error:
@@ -154,8 +105,7 @@ def find_files(folder: Path, manifest: Manifest | None, *, trusted: bool) -> lis
     named = [folder / shard.path for shard in manifest.shards] if manifest else []
     if manifest and (trusted or all(file.exists() for file in named)):
         return named
-    files = [file for file in folder.iterdir() if SHARD_NAME.fullmatch(file.name)] + list(folder.glob(".tmp-[0-9]*"))
-    return sorted(files, key=lambda file: file.name.removeprefix(".tmp-"))  # by the number of the shard
+    return shard_files(folder)
 
 
 def save_splits(target: Path, manifest: Manifest, report: RepairReport) -> None:
@@ -178,7 +128,7 @@ def save_splits(target: Path, manifest: Manifest, report: RepairReport) -> None:
         else:
             report.splits_dropped.append((name, "its shards are in another order"))
     standing = read_standing(target)
-    commit(target, replace(read_manifest(target / NAME), splits=splits), expected=standing)
+    commit(target, replace(read_manifest(target / MANIFEST), splits=splits), expected=standing)
 
 
 def move_range(part: tuple[int, int], manifest: Manifest, firsts: list[int], starts: dict[str, int]) -> list[tuple[int, int]]:
@@ -201,7 +151,7 @@ def find_schema(file: Path) -> object:
         pass
     try:
         with tempfile.TemporaryDirectory(prefix="atlas-repair-") as scratch:
-            cut = Path(scratch) / "cut.atlas"
+            cut = Path(scratch) / f"cut{SUFFIX}"
             salvage(file, cut)
             return shard_schema(open_shard(cut, cut=True))
     except (AtlasError, OSError, ValueError):

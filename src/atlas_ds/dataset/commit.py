@@ -1,0 +1,59 @@
+"""What the manifest of a folder is now, and publishing another one atomically. What a manifest says is in manifest.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from atlas_ds.dataset.manifest import MOST_BYTES, Manifest, Ranges, parse_manifest
+from atlas_ds.dataset.names import MANIFEST, is_shard_name
+from atlas_ds.errors import AtlasError, CommitConflict
+from atlas_ds.schema.schema import Schema
+from atlas_ds.shard.info import ShardInfo
+from atlas_ds.store.local import write_file
+from atlas_ds.store.lock import locked
+from atlas_ds.store.regular import read_regular
+
+
+def read_standing(folder: Path) -> bytes | None:
+    """The manifest that stands in a folder, unchecked; None if none does."""
+    try:
+        return read_regular(folder / MANIFEST, MOST_BYTES)
+    except FileNotFoundError:
+        return None
+
+
+def shard_names(folder: Path, manifest: bytes | None) -> set[str]:
+    """The shards that a manifest names. One that is damaged may have named any shard of its folder."""
+    if manifest is None:
+        return set()
+    try:
+        return {shard.path for shard in parse_manifest(manifest, str(folder / MANIFEST)).shards}
+    except AtlasError:
+        return {file.name for file in folder.iterdir() if is_shard_name(file.name)}
+
+
+def commit(folder: Path, manifest: Manifest, *, expected: bytes | None) -> None:
+    """Publishes a manifest if the one that stands is still the expected one (its bytes; None: none stands)."""
+    data = manifest.dumps()
+    with locked(folder):
+        if read_standing(folder) != expected:
+            why = "another writer published while this one was writing: open the dataset again and append to what stands there now"
+            raise CommitConflict(f"{folder / MANIFEST}: {why}")
+        write_file(folder, MANIFEST, data)
+
+
+def appended(
+    base: Manifest | None, schema: Schema, done: Mapping[str | None, Sequence[ShardInfo]], metadata: dict[str, Any] | None
+) -> Manifest:
+    """The manifest of a dataset to which finished shards are added, by split. base: what it is now, None: nothing. metadata: None keeps that of base."""
+    shards = list(base.shards) if base else []
+    splits: dict[str, Ranges] = dict(base.splits) if base else {}
+    row = sum(shard.rows for shard in shards)
+    for split, infos in done.items():
+        start, row = row, row + sum(info.rows for info in infos)
+        shards += infos
+        if split is not None and row > start:
+            splits[split] = (*splits.get(split, ()), (start, row))
+    return Manifest(schema, tuple(shards), splits, metadata if metadata is not None else base.metadata if base else {})

@@ -1,0 +1,162 @@
+"""Opens a dataset: reads its manifest, and checks that it is the one that was pickled. Its shards are opened in files.py, its rows read in dataset.py."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from atlas_ds import _core
+from atlas_ds.dataset.files import Files, Opener
+from atlas_ds.dataset.filling import Filling
+from atlas_ds.dataset.images import Decode
+from atlas_ds.dataset.manifest import Manifest, Ranges, read_manifest, roots_digest
+from atlas_ds.dataset.names import MANIFEST
+from atlas_ds.dataset.selection import select_columns
+from atlas_ds.dataset.strangers import missing, not_a_path, strange_folder, stranger
+from atlas_ds.errors import AtlasError, DatasetChanged, NotADataset
+from atlas_ds.shard.info import ShardInfo
+from atlas_ds.shard.open import open_shard, shard_schema
+from atlas_ds.store.descriptors import with_room
+from atlas_ds.store.paths import local_path
+
+Verify = Literal["first", "always", "never"]
+Io = Literal["mmap", "pread"]
+VERIFY = {"first": 0, "always": 1, "never": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOptions:
+    """What a dataset was opened with: enough to open it again in another process."""
+
+    path: str
+    columns: tuple[str, ...] | None
+    verify: Verify
+    io: Io
+    copy: bool
+    cache: int
+    decode: Decode | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which rows a dataset had: those of so many shards, by their roots. It goes with a pickled dataset."""
+
+    shards: int
+    rows: int
+    digest: str
+
+    def __str__(self) -> str:
+        return f"{self.rows:,} rows in {self.shards:,} shards with roots {self.digest[:16]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """A dataset's parts once it is open; shared by all views of it."""
+
+    options: OpenOptions
+    manifest: Manifest
+    shard_set: _core.ShardSet
+    projection: _core.Projection
+
+    def identity(self) -> Identity:
+        return identity_of(self.manifest.shards)
+
+
+def open_dataset(options: OpenOptions) -> Handle:
+    path = Path(options.path)
+    return open_manifest(options, with_room(lambda: find_manifest(path), path))
+
+
+def reopen_dataset(options: OpenOptions, expected: Identity) -> Handle:
+    """The dataset with the rows it had when it was pickled. DatasetChanged where they are not there any more."""
+    path = Path(options.path)
+    was = f"it had {expected} when it was pickled"
+    try:
+        manifest = with_room(lambda: find_manifest(path), path)
+    except FileNotFoundError:
+        raise DatasetChanged(f"{path}: the dataset was removed: {was}; restore it, or write it again and open it again") from None
+    except AtlasError as cause:
+        raise DatasetChanged(f"{path}: the dataset was replaced or damaged: {was}, and what is there now cannot be read: {cause}") from cause
+    kept = first_shards(manifest, expected.shards)
+    found = identity_of(kept.shards)
+    if found != expected:
+        more = len(manifest.shards) - found.shards
+        has = f"now it has {identity_of(manifest.shards)}" if more == 0 else f"now its first {found.shards:,} shards have {found}"
+        raise DatasetChanged(f"{path}: the dataset was replaced: {was}, {has}; open the dataset again")
+    return open_manifest(options, kept)
+
+
+def identity_of(shards: Sequence[ShardInfo]) -> Identity:
+    return Identity(len(shards), sum(shard.rows for shard in shards), roots_digest(shards))
+
+
+def first_shards(manifest: Manifest, count: int) -> Manifest:
+    """What the manifest was before shards were appended to the first ones: splits lose the later rows, and are dropped where nothing is left."""
+    if count >= len(manifest.shards):
+        return manifest
+    shards = manifest.shards[:count]
+    rows = sum(shard.rows for shard in shards)
+    splits: dict[str, Ranges] = {}
+    for name, parts in manifest.splits.items():
+        left = tuple((start, min(stop, rows)) for start, stop in parts if start < rows)
+        if left or not parts:
+            splits[name] = left
+    return replace(manifest, shards=shards, splits=splits)
+
+
+def find_manifest(path: Path) -> Manifest:
+    """The manifest of the dataset at a path; of a single shard file, one that names it."""
+    if path.is_dir():
+        try:
+            return read_manifest(path / MANIFEST)
+        except FileNotFoundError:
+            raise no_manifest(path) from None
+    refuse_stranger(path)
+    return manifest_of_file(path)
+
+
+def no_manifest(folder: Path) -> NotADataset:
+    """The error of a folder without a manifest: it says what the folder is, as far as that can be told."""
+    why = strange_folder(folder)
+    return NotADataset(f"{folder}: no dataset is there ({MANIFEST} is missing)" + (f"; {why}" if why else ""))
+
+
+def refuse_stranger(path: Path) -> None:
+    """NotADataset where nothing is at a path, or a file that is no shard; folders pass."""
+    if not path.exists():
+        raise NotADataset(f"{path}: {missing(path)}")
+    why = None if path.is_dir() else stranger(path)
+    if why is not None:
+        raise NotADataset(f"{path}: {why}")
+
+
+def dataset_path(path: Any) -> Path:
+    """What a user gives as a dataset: an absolute path, of the folder where somebody named the manifest in it."""
+    wrong = not_a_path(path)
+    if wrong is not None:
+        raise TypeError(wrong)
+    found = local_path(path)
+    return found.parent if found.name == MANIFEST and found.is_file() else found
+
+
+def open_manifest(options: OpenOptions, manifest: Manifest) -> Handle:
+    """The dataset that a manifest describes. No shard is opened yet."""
+    path = Path(options.path)
+    files = Files(path, manifest, not path.is_dir())
+    schema = select_columns(manifest.schema, options.columns)
+    positions = {leaf.id: i for i, leaf in enumerate(manifest.schema.leaves)}
+    ends = np.cumsum([0] + [shard.rows for shard in manifest.shards])
+    filling = Filling(options.cache, files.gone) if options.io == "pread" else None
+    shard_set = _core.ShardSet(ends, Opener(files, filling), verify=VERIFY[options.verify], copy=options.copy, guard=filling)
+    return Handle(options, manifest, shard_set, _core.Projection(schema, positions))
+
+
+def manifest_of_file(path: Path) -> Manifest:
+    """A single shard file, as a dataset of one."""
+    shard = open_shard(path)
+    info = ShardInfo(path.name, shard.rows, shard.size, shard.size - shard.footer_offset, f"{shard.root:016x}")
+    return Manifest(shard_schema(shard), (info,))

@@ -1,0 +1,242 @@
+"""One shard under construction: its blocks and pages, from the plan until its file has its name."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from atlas_ds import _core
+from atlas_ds.shard.encoders import Encoders
+from atlas_ds.shard.icc import IccAccumulator
+from atlas_ds.shard.info import ShardInfo, ShardTarget
+from atlas_ds.shard.plan import FIXED_KIND, MAX_BLOCK_BYTES, NULLABLE, PAGE_CODED, VARIABLE_KIND, Options, StoragePlan, cell_level
+from atlas_ds.store.local import NewFile
+
+BLOCK_OVERFLOW = 64  # a block of more than this many targets closes the shard: the rows changed since it was planned
+PENDING_BYTES = 32 << 20  # bytes of blocks that wait for an encoder at most
+JOINT_BYTES = 1 << 20  # of blocks that have nothing to compress, which are hashed together: a thread's turn would cost more than one of them
+MAX_JOINT_BLOCKS = 256  # such blocks, where they are small
+LAYOUTS = {1: "FIXED", 2: "VAR", 3: "CONST", 4: "NARROW", 5: "ENUM"}
+CODEC_NAMES = {0: "none", 1: "lz4", 2: "zstd"}
+CELLS = 2
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A block that an encoder has, or some that have nothing to compress and are hashed together, when they are many or another comes behind."""
+
+    size: int
+    encoding: Future[list[_core.Block]] | None
+    blocks: list[_core.Block] = field(default_factory=list)
+
+    @property
+    def is_full(self) -> bool:
+        return self.size >= JOINT_BYTES or len(self.blocks) >= MAX_JOINT_BLOCKS
+
+    def is_ready(self, waiting: int) -> bool:
+        return self.is_full or waiting > 1 if self.encoding is None else self.encoding.done()
+
+
+class ShardBuild:
+    """A shard between its plan and its name."""
+
+    def __init__(
+        self,
+        target: ShardTarget,
+        schema_json: bytes,
+        builder: _core.RowBuilder,
+        plan: StoragePlan,
+        options: Options,
+        encoders: Encoders,
+        tallies: list[IccAccumulator],
+    ) -> None:
+        self._builder = builder
+        self._plan = plan
+        self._options = options
+        self._target = target
+        self._ordinal = target.ordinal()
+        self._encoders = encoders
+        self._tallies = tallies
+        self._pending: deque[_Pending] = deque()
+        self._pending_bytes = 0
+        self.cut_bytes = 0
+        self.blocks = 0
+        self._index: list[list[tuple[int, int, int, int]]] = [[] for _ in plan.groups]
+        self._raw = 0
+        self._stats = [_LeafStats() for _ in plan.pages]
+        self._light = [all(plan.pages[position].codec == 0 for position in group) for group in plan.groups]
+        overflow = BLOCK_OVERFLOW * options.block_bytes if options.block_rows is None else MAX_BLOCK_BYTES
+        builder.plan([list(group) for group in plan.groups], list(plan.rows), min(overflow, MAX_BLOCK_BYTES))
+        leaves = [page.leaf for page in plan.pages]
+        self._digest = _core.Digest([list(group) for group in plan.groups], [leaf.nullable for leaf in leaves])
+        self._nonce = self._make_nonce(schema_json)
+        self._layout = _core.layout_bytes(
+            [
+                (
+                    page.leaf.id,
+                    FIXED_KIND if page.leaf.fixed else VARIABLE_KIND,
+                    page.group,
+                    page.dictionary,
+                    (NULLABLE if page.leaf.nullable else 0) | (PAGE_CODED if page.whole else 0),
+                    page.leaf.width,
+                )
+                for page in plan.pages
+            ],
+            list(plan.rows),
+            schema_json,
+        )
+        handles = [_core.Dictionary(data, cell_level(options.level)) for data in plan.dictionaries]
+        specs: list[Any] = []
+        first: list[int] = []
+        for group in plan.groups:
+            first.append(len(specs))
+            for position in group:
+                page = plan.pages[position]
+                handle = handles[page.dictionary - 1] if page.dictionary else None
+                level = cell_level(options.level) if page.cells else options.level
+                specs.append((page.leaf, page.codec, page.cells, page.whole, True, level, page.dictionary, handle))
+        self._pages = _core.PageSpecs(specs, first)
+        self._file = NewFile(target.folder, target.label(self._ordinal), target.mark)
+        try:
+            self._write_start()
+        except BaseException:
+            self._file.discard()
+            raise
+
+    def _make_nonce(self, schema_json: bytes) -> int:
+        parts = [schema_json, self._ordinal.to_bytes(8, "little")]
+        for column in self._builder.leaf_columns:
+            data, lengths = column.sample(column.rows)
+            parts += [_core.hash128(data), _core.hash128(lengths.tobytes())]
+        return _core.hash64(b"".join(parts))
+
+    def _write_start(self) -> None:
+        self._header = _core.header_bytes(self._nonce)
+        self._file.write(self._header)
+        self._write_chunk(b"SCHM", self._layout)
+        self._dictionaries = []
+        for data in self._plan.dictionaries:
+            self._dictionaries.append((self._file.size, len(data), _core.hash128(data)))
+            self._write_chunk(b"DICT", data)
+
+    def _write_chunk(self, kind: bytes, body: bytes) -> int:
+        chunk, hash = _core.seal_chunk(kind, body, self._nonce, self._file.size)
+        self._file.write(chunk)
+        return hash
+
+    def cut_ready(self) -> bool:
+        """Cuts whole blocks; True if some group outgrew its block, so that the shard must end here."""
+        self._cut_in_order(whole=True)
+        return any(self._builder.is_full(group) for group in range(len(self._plan.groups)))
+
+    def _cut_in_order(self, *, whole: bool) -> None:
+        """Cuts the blocks of all groups in the order of their last rows, so that a file that is cut keeps whole rows. whole: full blocks only."""
+        waiting, done = [self._builder.group_rows(group) for group in range(len(self._plan.rows))], list(self._builder.cut_rows)
+        for tally in self._tallies:
+            position = next(k for k, page in enumerate(self._plan.pages) if page.leaf.id == tally.field.leaves[0])
+            group = self._plan.pages[position].group
+            if waiting[group] >= self._plan.rows[group] or not whole:
+                tally.take(self._builder.leaf_columns[position], done[group])
+        while True:
+            steps = [min(most, rows) for most, rows in zip(self._plan.rows, waiting, strict=True)]
+            ready = [(done[g] + step, g) for g, step in enumerate(steps) if step and (step == self._plan.rows[g] or not whole)]
+            if not ready:
+                break
+            _, group = min(ready)
+            self._cut(group, steps[group])
+            waiting[group] -= steps[group]
+            done[group] += steps[group]
+        self._builder.settle()
+
+    def _cut(self, group: int, rows: int) -> None:
+        block = self._builder.cut(group, rows, self._pages)
+        size = block.waiting
+        self.cut_bytes += size
+        self.blocks += 1
+        self._pending_bytes += size
+        last = self._pending[-1] if self._pending else None
+        if not self._light[group]:
+            self._pending.append(_Pending(size, self._encoders.submit(block)))
+        elif last is None or last.encoding is not None or last.is_full:
+            self._pending.append(_Pending(size, None, [block]))
+        else:
+            last.blocks.append(block)
+            last.size += size
+        while self._pending and (self._pending_bytes > PENDING_BYTES or self._pending[0].is_ready(len(self._pending))):
+            self._write_next()
+
+    def _write_next(self) -> None:
+        waiting = self._pending.popleft()
+        self._pending_bytes -= waiting.size
+        self._write(waiting.encoding.result() if waiting.encoding is not None else self._encoders.encode(waiting.blocks))
+
+    def _write(self, blocks: list[_core.Block]) -> None:
+        self._digest.add(blocks)
+        for block in blocks:
+            offset = self._file.size
+            hash = block.seal(self._nonce, offset)
+            self._file.write(block)
+            self._index[block.group].append((offset, block.size, block.raw_bytes, hash))
+            self._raw += block.raw_bytes
+            pages = zip(self._plan.groups[block.group], block.pages_written(), block.value_bytes(), strict=True)
+            for position, written, values in pages:
+                self._stats[position].add(*written, values)
+
+    def finish(self) -> ShardInfo:
+        try:
+            return self._finish()
+        except BaseException:
+            self.abort()
+            raise
+
+    def _finish(self) -> ShardInfo:
+        rows = self._builder.rows
+        self._cut_in_order(whole=False)
+        while self._pending:
+            self._write_next()
+        notes: dict[str, Any] = {"columns": [s.to_json(page.leaf.path, page.why) for s, page in zip(self._stats, self._plan.pages, strict=True)]}
+        if self._tallies:
+            notes["icc"] = {tally.field.name: tally.finish() for tally in self._tallies}
+        stats = json.dumps(notes, sort_keys=True)
+        index = [entry for group in self._index for entry in group]
+        body = _core.footer_bytes(self._header, rows, self._raw, self._digest.finish(), self._layout, self._dictionaries, index, stats.encode())
+        offset = self._file.size
+        root = self._write_chunk(b"FOOT", body)
+        self._file.write(_core.trailer_bytes(offset, len(body), rows, self._nonce, root))
+        root_text = f"{root:016x}"
+        name = self._target.name(self._ordinal, root_text)
+        info = ShardInfo(name, rows, self._file.size, self._file.size - offset, root_text)
+        self._target.before_publish(info)
+        self._file.publish(name)  # over a file of an earlier run: the name says that the bytes are the same, but that one may be damaged
+        return info
+
+    def abort(self) -> None:
+        for waiting in self._pending:
+            if waiting.encoding is not None:
+                waiting.encoding.cancel()
+        self._file.discard()
+
+
+class _LeafStats:
+    """What was written of one leaf."""
+
+    __slots__ = ("cells", "codecs", "layouts", "raw", "stored")
+
+    def __init__(self) -> None:
+        self.raw = self.stored = self.cells = 0
+        self.layouts: dict[str, int] = {}
+        self.codecs: dict[str, int] = {}
+
+    def add(self, layout: int, codec: int, flags: int, stored: int, raw: int, values: int) -> None:
+        self.raw += values
+        self.stored += stored
+        self.layouts[LAYOUTS[layout]] = self.layouts.get(LAYOUTS[layout], 0) + 1
+        self.codecs[CODEC_NAMES[codec]] = self.codecs.get(CODEC_NAMES[codec], 0) + 1
+        self.cells += bool(flags & CELLS)
+
+    def to_json(self, path: str, why: str) -> dict[str, Any]:
+        sizes = {"raw_bytes": self.raw, "stored_bytes": self.stored}
+        return {"cells": self.cells, "codecs": self.codecs, "layouts": self.layouts, "path": path, "why": why} | sizes

@@ -1,0 +1,39 @@
+"""The writer's notes in a shard: what each column costs, and sums for the ICC. They are informational."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from atlas_ds import _core
+from atlas_ds.schema.schema import MAX_LEAVES
+
+MOST_STATS = 64 << 20  # bytes of the writer's notes
+MOST_NOTES = 1 << 22  # values in them
+MOST_NAMES = 64  # of layouts, or of codecs
+
+
+def shard_stats(shard: _core.Shard) -> dict[str, Any]:
+    """The writer's notes: "columns", a list of what each leaf costs, and "icc", an object. They are informational: what is not as a writer makes it
+    is left out."""
+    try:
+        data = shard.stats_json
+        stats = json.loads(data) if 0 < len(data) <= MOST_STATS and data.count(b",") <= MOST_NOTES else {}
+    except (ValueError, RecursionError, MemoryError):
+        stats = {}
+    columns, icc = (stats.get("columns"), stats.get("icc")) if isinstance(stats, dict) else (None, None)
+    leaves = [leaf for leaf in columns[:MAX_LEAVES] if is_leaf_note(leaf)] if isinstance(columns, list) else []
+    return {"columns": leaves, "icc": icc if isinstance(icc, dict) else {}}
+
+
+def is_leaf_note(leaf: Any) -> bool:
+    if not isinstance(leaf, dict) or not isinstance(leaf.get("path"), str) or not isinstance(leaf.get("why"), str):
+        return False
+    if not is_count(leaf.get("raw_bytes")) or not is_count(leaf.get("stored_bytes")):
+        return False
+    counts = leaf.get("layouts"), leaf.get("codecs")
+    return all(isinstance(one, dict) and len(one) <= MOST_NAMES and all(map(is_count, one.values())) for one in counts)
+
+
+def is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 63

@@ -1,0 +1,27 @@
+"""`make test-...`: the parts of the tests together are all of them, and none is in two parts."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def parts() -> dict[str, list[str]]:
+    text = (ROOT / "Makefile").read_text()
+    found = {name: folders.split() for name, folders in re.findall(r"^PART_(\w+) := (.*)$", text, re.MULTILINE)}
+    listed = re.search(r"^PARTS := (.*)$", text, re.MULTILINE)
+    assert listed is not None and set(listed[1].split()) == set(found)
+    phony = re.search(r"^\.PHONY: (.*)$", text, re.MULTILINE)
+    assert phony is not None and {f"test-{name}" for name in found} <= set(phony[1].split())
+    return found
+
+
+def test_every_test_is_in_one_part() -> None:
+    folders = [ROOT / folder for names in parts().values() for folder in names]
+    assert all(folder.is_dir() for folder in folders)
+    files = Counter(file for folder in folders for file in folder.rglob("test_*.py"))
+    assert set(files) == set((ROOT / "tests").rglob("test_*.py"))
+    assert set(files.values()) == {1}
