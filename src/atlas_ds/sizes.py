@@ -1,4 +1,7 @@
-"""Sizes as people write and read them: "256MB" is 256 * 10^6 bytes, "256MiB" is 256 * 2^20. The one parser and printer of them; knows nothing else."""
+"""Sizes as people write and read them: "256MB" is 256 * 10^6 bytes, "256MiB" is 256 * 2^20.
+
+The one parser and printer of sizes; it knows nothing else.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,19 @@ import re
 
 DECIMAL = ("B", "kB", "MB", "GB", "TB")
 BINARY = ("B", "KiB", "MiB", "GiB", "TiB")
-UNITS = {"": 1} | {unit.upper(): base**power for base, units in ((1000, DECIMAL), (1024, BINARY)) for power, unit in enumerate(units)}
+UNITS = {
+    "": 1,
+    **{unit.upper(): 1000**power for power, unit in enumerate(DECIMAL)},
+    **{unit.upper(): 1024**power for power, unit in enumerate(BINARY)},
+}
 _SIZE = re.compile(r"\s*([0-9]{1,30})(?:\.([0-9]{1,30}))?\s*([A-Za-z]*)\s*")
 
 
 def parse_size(size: int | str, name: str) -> tuple[int | None, int | None]:
-    """(rows, bytes) of an option that takes a number of examples (int) or bytes (str); one of them is None. name: of the option, for errors.
+    """(rows, bytes) of an option that takes a number of examples (int) or bytes (str); one is None.
 
     Units in any case: kB, MB, GB, TB are powers of 1000; KiB, MiB, GiB, TiB are powers of 1024.
+    name: of the option, for errors.
     """
     if not isinstance(size, bool | int | str) and hasattr(size, "__index__"):
         size = size.__index__()  # one of NumPy's

@@ -1,4 +1,5 @@
-"""The import law: imports go down only and never in a circle, optional packages have one home each, and `import atlas_ds` stays light.
+"""The import law: imports go down only and never in a circle, optional packages have one home each,
+and `import atlas_ds` stays light.
 
 cli -> bridge, loader, rewrite, catalog -> order, dataset -> shard -> _core (read, write, nodes) -> schema, store
 -> errors, forks, progress, sizes, text, _core.base, _core.order, _tar
@@ -48,16 +49,36 @@ HOMES = {
     "PIL": {"schema/images.py"},
     "simplejpeg": {"schema/images.py"},
     "pyarrow": {  # as a source and target of rows (types, files, export), for codecs nobody else has, and as a format to compare with
-        *(f"bridge/arrow/{name}.py" for name in (
-            "converting", "errors", "exporting", "features", "files", "huggingface", "merge", "own", "parquet", "plain", "tables", "types", "values",
-        )),
+        *(
+            f"bridge/arrow/{name}.py"
+            for name in (
+                "converting",
+                "errors",
+                "exporting",
+                "features",
+                "files",
+                "huggingface",
+                "merge",
+                "own",
+                "parquet",
+                "plain",
+                "tables",
+                "types",
+                "values",
+            )
+        ),
         "bridge/compression/blocks.py",
         "cli/peers.py",
     },
     "matplotlib": {"cli/plot.py"},
     "cbor2": {"bridge/values/nested.py"},
     # streams in and out, pieces, dictionaries
-    "zstandard": {"bridge/compression/reading.py", "bridge/compression/writing.py", "bridge/compression/blocks.py", "bridge/atlas_v1/files.py"},
+    "zstandard": {
+        "bridge/compression/reading.py",
+        "bridge/compression/writing.py",
+        "bridge/compression/blocks.py",
+        "bridge/atlas_v1/files.py",
+    },
     "lz4": {"bridge/compression/reading.py"},
     "obstore": {"store/remote.py"},
     "lmdb": {"cli/peers.py"},
@@ -98,8 +119,15 @@ def target(module: str, name: str) -> str:
 
 def imports_of(path: Path) -> Iterator[Import]:
     tree = ast.parse(path.read_text(), str(path))
-    inside = {id(node) for function in ast.walk(tree) if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) for node in ast.walk(function)}
-    typing = {id(node) for test in ast.walk(tree) if is_type_checking(test) for child in test.body for node in ast.walk(child)}
+    inside = {
+        id(node)
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+    }
+    typing = {
+        id(node) for test in ast.walk(tree) if is_type_checking(test) for child in test.body for node in ast.walk(child)
+    }
     file = path.relative_to(PACKAGE).as_posix()
     for node in ast.walk(tree):
         at_top, typed = id(node) not in inside, id(node) in typing
@@ -135,7 +163,9 @@ ALL = [found for path in PYTHON for found in imports_of(path)]
 ALL += [found for path in CYTHON for found in cython_imports(path.relative_to(PACKAGE).as_posix(), path.read_text())]
 OWN = [found for found in ALL if found.module.split(".")[0] == "atlas_ds"]
 INCLUDED = {  # a part to the file that includes it
-    (path.parent / part).relative_to(PACKAGE).as_posix(): path.relative_to(PACKAGE).as_posix() for path in CYTHON for part in INCLUDE.findall(path.read_text())
+    (path.parent / part).relative_to(PACKAGE).as_posix(): path.relative_to(PACKAGE).as_posix()
+    for path in CYTHON
+    for part in INCLUDE.findall(path.read_text())
 }
 
 
@@ -158,7 +188,9 @@ def room_of_file(file: str) -> str:
 def test_every_file_has_a_room() -> None:
     rooms = {path.relative_to(PACKAGE).parts[0].split(".")[0] for path in [*PYTHON, *CYTHON]} - {"__init__"}
     assert rooms <= set(LEVEL), f"rooms that LEVELS does not know: {rooms - set(LEVEL)}"
-    modules = {path.stem for path in [*PYTHON, *CYTHON] if path.parent.name == "_core" and path.suffix != ".pxi"} - {"__init__"}
+    modules = {path.stem for path in [*PYTHON, *CYTHON] if path.parent.name == "_core" and path.suffix != ".pxi"} - {
+        "__init__"
+    }
     assert {f"_core.{name}" for name in modules} <= set(LEVEL), "each module of _core is a room of its own"
 
 
@@ -192,12 +224,19 @@ def test_no_circles() -> None:
 
 def test_cython_is_searched() -> None:
     found = {(room_of_file(i.file), room_of_module(i.module)) for i in OWN}
-    assert {("_core.read", "schema"), ("_core.read", "_core.nodes"), ("_core.base", "errors"), ("_core.nodes", "_core.c")} <= found
+    assert {
+        ("_core.read", "schema"),
+        ("_core.read", "_core.nodes"),
+        ("_core.base", "errors"),
+        ("_core.nodes", "_core.c"),
+    } <= found
 
 
 def test_cython_is_read() -> None:
     text = "import os\nfrom libc.string cimport memcpy, memmove\ncimport numpy as cnp\nfrom atlas_ds._core cimport base\n    from atlas_ds import errors  # late\nimportant = 1\n"
-    text += "from atlas_ds.schema.types import (\n    Array,  # one\n    Scalar as S,\n)\nfrom atlas_ds.errors import *\n"
+    text += (
+        "from atlas_ds.schema.types import (\n    Array,  # one\n    Scalar as S,\n)\nfrom atlas_ds.errors import *\n"
+    )
     assert [(found.line, found.module, found.at_top) for found in cython_imports("x.pyx", text)] == [
         (1, "os", True), (2, "libc.string", True), (2, "libc.string", True), (3, "numpy", True),
         (4, "atlas_ds._core.base", True), (5, "atlas_ds.errors", False),
@@ -213,8 +252,18 @@ BRIDGE = (
     ("parts", "atlas", "tar", "atlas_v1"),
     ("files", "webdataset"),
     (
-        "arrow.values", "arrow.own", "arrow.features", "arrow.errors", "arrow.plain", "arrow.merge", "arrow.converting", "arrow.types", "arrow.tables",
-        "arrow.files", "arrow.parquet", "arrow.exporting",
+        "arrow.values",
+        "arrow.own",
+        "arrow.features",
+        "arrow.errors",
+        "arrow.plain",
+        "arrow.merge",
+        "arrow.converting",
+        "arrow.types",
+        "arrow.tables",
+        "arrow.files",
+        "arrow.parquet",
+        "arrow.exporting",
     ),
     ("streaming", "files.tables"),
     ("folders", "first_bytes"),
@@ -228,7 +277,10 @@ BRIDGE_LEVEL = {name: number for number, names in enumerate(BRIDGE) for name in 
 
 def place_in_bridge(path: list[str]) -> str:
     """Where a file or module, given by its names below the bridge, stands in BRIDGE."""
-    return next((name for name in (".".join(path[:2]), ".".join(path[:1])) if name in BRIDGE_LEVEL), "" if path in ([], ["__init__"]) else ".".join(path))
+    return next(
+        (name for name in (".".join(path[:2]), ".".join(path[:1])) if name in BRIDGE_LEVEL),
+        "" if path in ([], ["__init__"]) else ".".join(path),
+    )
 
 
 def test_the_bridge_is_in_order() -> None:
@@ -266,12 +318,16 @@ def test_optional_packages_stay_at_home() -> None:
     for found in ALL:
         homes = HOMES.get(found.module.split(".")[0])
         if homes is not None and (found.file not in homes or found.at_top):
-            wrong.append(f"{found.file}:{found.line}: {found.module} {'at the top of the file' if found.at_top else 'away from home'}")
+            wrong.append(
+                f"{found.file}:{found.line}: {found.module} {'at the top of the file' if found.at_top else 'away from home'}"
+            )
     assert not wrong, "\n".join(wrong)
 
 
 def test_import_is_light() -> None:
     heavy = sorted({*HOMES, "pandas", "asyncio", "urllib.request"})
     code = f"import sys; before = set(sys.modules); import atlas_ds; print([name for name in {heavy} if name in sys.modules and name not in before])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONPATH": str(SRC)})
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONPATH": str(SRC)}
+    )
     assert done.stdout.strip() == "[]"

@@ -1,4 +1,4 @@
-"""The size and repetition of sources: a file is short enough to be read at one sitting, and no block of code exists twice."""
+"""The shape of sources: each file is short enough to read in one sitting, and no block exists twice."""
 
 from __future__ import annotations
 
@@ -29,7 +29,12 @@ def is_source(path: Path) -> bool:
     return path.suffix in KINDS and not (path.suffix == ".c" and path.with_suffix(".pyx").exists())
 
 
-SOURCES = {path.relative_to(ROOT).as_posix(): path for room in ("src", "csrc") for path in sorted((ROOT / room).rglob("*")) if is_source(path)}
+SOURCES = {
+    path.relative_to(ROOT).as_posix(): path
+    for room in ("src", "csrc")
+    for path in sorted((ROOT / room).rglob("*"))
+    if is_source(path)
+}
 
 
 def code_of(text: str) -> Iterator[Line]:

@@ -39,13 +39,24 @@ def test_wrong_sizes(parse, size, error):
 
 @pytest.mark.parametrize(
     ("count", "text"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (1234, "1.23 kB"), (999_600, "1 MB"), (256e6, "256 MB"), (5e15, "5000 TB")],
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1 kB"),
+        (1234, "1.23 kB"),
+        (999_600, "1 MB"),
+        (256e6, "256 MB"),
+        (5e15, "5000 TB"),
+    ],
 )
 def test_decimal_words(count, text):
     assert format_size(count) == text
 
 
-@pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (16 << 20, "16 MiB"), (1 << 30, "1 GiB"), (3 << 50, "3072 TiB")])
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (16 << 20, "16 MiB"), (1 << 30, "1 GiB"), (3 << 50, "3072 TiB")],
+)
 def test_binary_words(count, text):
     assert format_binary(count) == text
 

@@ -1,4 +1,4 @@
-"""Rows without a value in the columns of a batch: masked arrays, masks of Ragged and None in lists, made and found again."""
+"""Rows without a value in a batch: masked arrays, masks of Ragged and None in lists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arrays of different length in one column of a batch: the type, and columns of it put together, picked from and measured."""
+"""Arrays of different length in one column of a batch: joined, picked from and measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Values as torch tensors, and what torch's own DataLoader makes of them. The one file that imports torch, and that inside its functions only."""
+"""Values as torch tensors, and what torch's own DataLoader makes of them.
+
+The one file that imports torch, and only inside functions.
+"""
 
 from __future__ import annotations
 
