@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from atlas_ds.errors import LimitError, SchemaError
+from atlas_ds.schema.describe import describe, is_bfloat16, to_numpy
+from atlas_ds.schema.media import Media as MediaValue
+from atlas_ds.schema.media import is_pil, sniff
 from atlas_ds.schema.schema import Schema, build_schema
 from atlas_ds.schema.types import MAX_DEPTH, Array, Field, Media, Scalar, Struct, Tensor, Type, Word, dtype_name
-from atlas_ds.schema.values import Media as MediaValue
-from atlas_ds.schema.values import describe, is_bfloat16, is_pil, sniff, to_numpy
 
 MISSING = object()
 WAY_OUT = ""

@@ -10,14 +10,15 @@ from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.dataset.parts import merge_parts
 from atlas_ds.dataset.verify import verify
 from atlas_ds.dataset.writer import AtlasDatasetWriter
+from atlas_ds.loader.collate import collate
 from atlas_ds.loader.loader import Loader
 from atlas_ds.loader.mix import Mix
-from atlas_ds.loader.torch import collate
 from atlas_ds.order import Sampler
 from atlas_ds.rewrite.repair import repair
 from atlas_ds.rewrite.shuffle import shuffle
+from atlas_ds.schema.media import Media
+from atlas_ds.schema.ragged import Ragged
 from atlas_ds.schema.schema import Schema
-from atlas_ds.schema.values import Media, Ragged
 from atlas_ds.text import closest
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ ROWS = rows_of(6000)
 @pytest.fixture(scope="module", params=["random", "scan"])
 def path(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("helper") / request.param
-    with AtlasDatasetWriter(path, shard_size=2500, access=request.param, block_size="16KB") as writer:
+    with AtlasDatasetWriter(path, shard_size=2500, access=request.param, block_size="16KiB") as writer:
         writer.extend(ROWS)
     return path
 

@@ -193,7 +193,7 @@ def pictures(out):
         try:
             ds[i]
         except atlas_ds.errors.CorruptError as error:
-            assert "not a whole picture" in str(error)
+            assert "not a complete image" in str(error)
 
 def use(kind, source, told):
     out = source.with_name(source.name + "-out")

@@ -1,7 +1,10 @@
-"""The import law: imports go down only, optional packages have one home each, and `import atlas_ds` stays light.
+"""The import law: imports go down only and never in a circle, optional packages have one home each,
+and `import atlas_ds` stays light.
 
-cli -> bridge, loader, catalog, rewrite -> order, dataset -> shard -> _core.read, _core.write -> _core.nodes -> schema, store
--> _core.base, _core.order, _tar -> errors, forks, progress -> text. Cython's sources are held to it as well.
+cli -> bridge, loader, rewrite, catalog -> order, dataset -> shard -> _core (read, write, nodes) -> schema, store
+-> errors, forks, progress, sizes, text, _core.base, _core.order, _tar
+
+Sources of Cython are read, too: .pyx, the .pxi that they include, .pxd; import and cimport.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,10 +22,12 @@ import pytest
 
 SRC = Path(__file__).resolve().parents[2] / "src"
 PACKAGE = SRC / "atlas_ds"
+# Rooms, the lower first. The modules of _core are rooms of their own: some lie below the schema, some above it.
 LEVELS = (
-    ("text",),
+    ("text", "sizes"),
     ("errors", "forks", "progress", "_core.c"),
-    ("_core.base", "_core.order", "_tar"),
+    ("_core.base", "_tar"),
+    ("_core.order",),
     ("schema", "store"),
     ("_core.nodes", "_core.records"),
     ("_core.read", "_core.write"),
@@ -29,7 +35,7 @@ LEVELS = (
     ("shard",),
     ("order", "dataset"),
     ("types",),
-    ("bridge", "loader", "catalog", "rewrite"),
+    ("bridge", "loader", "rewrite", "catalog"),
     ("atlas_ds",),  # the package's face: what users import
     ("cli",),
     ("__main__",),
@@ -37,30 +43,42 @@ LEVELS = (
 LEVEL = {room: number for number, rooms in enumerate(LEVELS) for room in rooms}
 FACE = {"atlas_ds", "types"}
 
-# Upward imports that are allowed, each inside a function, each with its reason.
-EXCEPTIONS = {
-    ("dataset/dataset.py", "loader"): 'with_format("torch") asks the one file that imports torch',
-    ("dataset/convert.py", "loader"): "likewise, for examples",
-    ("dataset/concat.py", "loader"): "of datasets with that format, likewise",
-    ("dataset/workers.py", "loader"): "what DataLoader's default_collate takes, it knows",
-    ("schema/pictures.py", "loader"): 'decoding to "torch" asks it, too',
-}
 # Where an optional package may be imported. Two homes: the reason.
 HOMES = {
-    "torch": {"loader/torch.py"},
-    "PIL": {"schema/pictures.py"},
-    "simplejpeg": {"schema/pictures.py"},
+    "torch": {"schema/tensors.py"},
+    "PIL": {"schema/images.py"},
+    "simplejpeg": {"schema/images.py"},
     "pyarrow": {  # as a source and target of rows (types, files, export), for codecs nobody else has, and as a format to compare with
-        *(f"bridge/arrow/{name}.py" for name in (
-            "converting", "errors", "exporting", "features", "files", "huggingface", "merge", "own", "parquet", "plain", "tables", "types", "values",
-        )),
+        *(
+            f"bridge/arrow/{name}.py"
+            for name in (
+                "converting",
+                "errors",
+                "exporting",
+                "features",
+                "files",
+                "huggingface",
+                "merge",
+                "own",
+                "parquet",
+                "plain",
+                "tables",
+                "types",
+                "values",
+            )
+        ),
         "bridge/compression/blocks.py",
         "cli/peers.py",
     },
     "matplotlib": {"cli/plot.py"},
     "cbor2": {"bridge/values/nested.py"},
     # streams in and out, pieces, dictionaries
-    "zstandard": {"bridge/compression/reading.py", "bridge/compression/writing.py", "bridge/compression/blocks.py", "bridge/atlas_v1/files.py"},
+    "zstandard": {
+        "bridge/compression/reading.py",
+        "bridge/compression/writing.py",
+        "bridge/compression/blocks.py",
+        "bridge/atlas_v1/files.py",
+    },
     "lz4": {"bridge/compression/reading.py"},
     "obstore": {"store/remote.py"},
     "lmdb": {"cli/peers.py"},
@@ -78,88 +96,152 @@ class Import(NamedTuple):
     line: int
     module: str  # "atlas_ds.schema.types", "numpy"
     at_top: bool
+    typing: bool = False  # only for checkers of types
+
+
+def name_of(path: Path) -> str:
+    """The module that a file is, or is a part of: atlas_ds.schema.types."""
+    parts = path.relative_to(SRC).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+PYTHON = sorted(PACKAGE.rglob("*.py"))
+CYTHON = sorted(path for kind in ("pyx", "pxd", "pxi") for path in PACKAGE.rglob(f"*.{kind}"))
+MODULES = {name_of(path) for path in [*PYTHON, *CYTHON] if path.suffix != ".pxi"}
+INCLUDE = re.compile(r"""\s*include\s+["']([^"']+)["']""")
+CYTHON_IMPORT = re.compile(r"(\s*)(?:from\s+([\w.]+)\s+)?c?import\s+(.*)")
+
+
+def target(module: str, name: str) -> str:
+    """What `from module import name` leads to: a module of this package, or what it is taken from."""
+    return f"{module}.{name}" if f"{module}.{name}" in MODULES else module
 
 
 def imports_of(path: Path) -> Iterator[Import]:
     tree = ast.parse(path.read_text(), str(path))
-    inside = {id(node) for function in ast.walk(tree) if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) for node in ast.walk(function)}
+    inside = {
+        id(node)
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+    }
+    typing = {
+        id(node) for test in ast.walk(tree) if is_type_checking(test) for child in test.body for node in ast.walk(child)
+    }
     file = path.relative_to(PACKAGE).as_posix()
     for node in ast.walk(tree):
-        at_top = id(node) not in inside
+        at_top, typed = id(node) not in inside, id(node) in typing
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield Import(file, node.lineno, alias.name, at_top)
+                yield Import(file, node.lineno, alias.name, at_top, typed)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}:{node.lineno}: imports are absolute here"
-            module = node.module or ""
-            if module in ("atlas_ds", "atlas_ds._core"):  # `from atlas_ds import _core` means the room _core
-                for alias in node.names:
-                    yield Import(file, node.lineno, f"{module}.{alias.name}", at_top)
-            else:
-                yield Import(file, node.lineno, module, at_top)
+            for alias in node.names:
+                yield Import(file, node.lineno, target(node.module or "", alias.name), at_top, typed)
 
 
-def cython_imports_of(path: Path) -> Iterator[Import]:
-    """What a Cython source imports or cimports; one import a line."""
-    for number, line in enumerate(path.read_text().splitlines(), 1):
-        found = re.match(r"(\s*)(?:from\s+([\w.]+)\s+)?c?import\s+(\w+)", line)
-        if found is not None:
-            module = f"atlas_ds.{found[3]}" if found[2] == "atlas_ds" else found[2] or found[3]
-            yield Import(path.relative_to(PACKAGE).as_posix(), number, module, not found[1])
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
-ALL = [found for path in sorted(PACKAGE.rglob("*.py")) for found in imports_of(path)]
-CYTHON = [found for path in sorted(PACKAGE.rglob("*.p[yx][xdi]")) for found in cython_imports_of(path)]
-PARTS = {  # included by a module
-    **dict.fromkeys(("context", "shard", "salvage", "build", "shard_set", "batch", "rows"), "read"),
-    **dict.fromkeys(("column", "row_builder", "block", "digest", "chunks"), "write"),
+def cython_imports(file: str, text: str) -> Iterator[Import]:
+    """What a source of Cython imports and cimports. Statements over several lines have parentheses."""
+    lines = iter(enumerate(text.splitlines(), 1))
+    for number, line in lines:
+        found = CYTHON_IMPORT.match(line)
+        if found is None:
+            continue
+        names = found[3].split("#")[0]
+        while "(" in names and ")" not in names:
+            names += next(lines)[1].split("#")[0]
+        for name in names.strip("() ").replace(";", ",").split(","):
+            if words := name.split():  # of "a as b" the first
+                yield Import(file, number, target(found[2], words[0]) if found[2] else words[0], not found[1])
+
+
+ALL = [found for path in PYTHON for found in imports_of(path)]
+ALL += [found for path in CYTHON for found in cython_imports(path.relative_to(PACKAGE).as_posix(), path.read_text())]
+OWN = [found for found in ALL if found.module.split(".")[0] == "atlas_ds"]
+INCLUDED = {  # a part to the file that includes it
+    (path.parent / part).relative_to(PACKAGE).as_posix(): path.relative_to(PACKAGE).as_posix()
+    for path in CYTHON
+    for part in INCLUDE.findall(path.read_text())
 }
 
 
-def room_of_file(file: str) -> str:
-    first, *rest = file.split("/")
-    if first == "_core" and rest != ["__init__.py"]:
-        name = rest[0].partition(".")[0]
-        return f"_core.{PARTS.get(name, name)}"
-    name = first.partition(".")[0]
-    return "atlas_ds" if name == "__init__" else name
+def module_of_file(file: str) -> str:
+    while file in INCLUDED:
+        file = INCLUDED[file]
+    return name_of(PACKAGE / file)
 
 
 def room_of_module(module: str) -> str:
     """The room an import of this package leads to; a name of its face (atlas_ds.Media) is the face."""
-    parts = module.split(".")
-    if len(parts) > 2 and f"_core.{parts[2]}" in LEVEL and parts[1] == "_core":
-        return f"_core.{parts[2]}"
-    return parts[1] if len(parts) > 1 and parts[1] in LEVEL else "atlas_ds"
+    parts = module.split(".")[1:]
+    return next((room for room in (".".join(parts[:2]), ".".join(parts[:1])) if room in LEVEL), "atlas_ds")
+
+
+def room_of_file(file: str) -> str:
+    return room_of_module(module_of_file(file))
 
 
 def test_every_file_has_a_room() -> None:
-    rooms = {room_of_file(path.relative_to(PACKAGE).as_posix()) for pattern in ("*.py", "*.p[yx][xdi]") for path in PACKAGE.rglob(pattern)}
+    rooms = {path.relative_to(PACKAGE).parts[0].split(".")[0] for path in [*PYTHON, *CYTHON]} - {"__init__"}
     assert rooms <= set(LEVEL), f"rooms that LEVELS does not know: {rooms - set(LEVEL)}"
+    modules = {path.stem for path in [*PYTHON, *CYTHON] if path.parent.name == "_core" and path.suffix != ".pxi"} - {
+        "__init__"
+    }
+    assert {f"_core.{name}" for name in modules} <= set(LEVEL), "each module of _core is a room of its own"
+
+
+def test_every_part_is_included() -> None:
+    parts = {path.relative_to(PACKAGE).as_posix() for path in CYTHON if path.suffix == ".pxi"}
+    assert parts == set(INCLUDED)
 
 
 def test_imports_go_down_only() -> None:
     wrong = []
-    for found in [*ALL, *CYTHON]:
-        if found.module.split(".")[0] != "atlas_ds":
-            continue
+    for found in OWN:
         here, there = room_of_file(found.file), room_of_module(found.module)
         if here == there or LEVEL[there] < LEVEL[here] or {here, there} == FACE:
-            continue
-        if (found.file, there) in EXCEPTIONS and not found.at_top:
             continue
         wrong.append(f"{found.file}:{found.line}: {here} imports {there}")
     assert not wrong, "\n".join(wrong)
 
 
+def test_no_circles() -> None:
+    """Nor by imports in functions: what needs each other is one thing, or needs a third."""
+    graph: dict[str, set[str]] = {}
+    for found in OWN:
+        here = module_of_file(found.file)
+        if not found.typing and found.module != here and found.module in MODULES:
+            graph.setdefault(here, set()).add(found.module)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" <- ".join(error.args[1]))
+
+
 def test_cython_is_searched() -> None:
-    found = {(room_of_file(i.file), room_of_module(i.module)) for i in CYTHON if i.module.startswith("atlas_ds")}
-    assert {("_core.read", "schema"), ("_core.read", "_core.nodes"), ("_core.base", "errors"), ("_core.nodes", "_core.c")} <= found
+    found = {(room_of_file(i.file), room_of_module(i.module)) for i in OWN}
+    assert {
+        ("_core.read", "schema"),
+        ("_core.read", "_core.nodes"),
+        ("_core.base", "errors"),
+        ("_core.nodes", "_core.c"),
+    } <= found
 
 
-def test_exceptions_are_still_needed() -> None:
-    used = {(found.file, room_of_module(found.module)) for found in ALL if found.module.startswith("atlas_ds")}
-    assert set(EXCEPTIONS) <= used
+def test_cython_is_read() -> None:
+    text = "import os\nfrom libc.string cimport memcpy, memmove\ncimport numpy as cnp\nfrom atlas_ds._core cimport base\n    from atlas_ds import errors  # late\nimportant = 1\n"
+    text += (
+        "from atlas_ds.schema.types import (\n    Array,  # one\n    Scalar as S,\n)\nfrom atlas_ds.errors import *\n"
+    )
+    assert [(found.line, found.module, found.at_top) for found in cython_imports("x.pyx", text)] == [
+        (1, "os", True), (2, "libc.string", True), (2, "libc.string", True), (3, "numpy", True),
+        (4, "atlas_ds._core.base", True), (5, "atlas_ds.errors", False),
+        (7, "atlas_ds.schema.types", True), (7, "atlas_ds.schema.types", True), (11, "atlas_ds.errors", True),
+    ]  # fmt: skip
 
 
 # What is in the bridge, the lower first; those beside each other do not know each other.
@@ -170,8 +252,18 @@ BRIDGE = (
     ("parts", "atlas", "tar", "atlas_v1"),
     ("files", "webdataset"),
     (
-        "arrow.values", "arrow.own", "arrow.features", "arrow.errors", "arrow.plain", "arrow.merge", "arrow.converting", "arrow.types", "arrow.tables",
-        "arrow.files", "arrow.parquet", "arrow.exporting",
+        "arrow.values",
+        "arrow.own",
+        "arrow.features",
+        "arrow.errors",
+        "arrow.plain",
+        "arrow.merge",
+        "arrow.converting",
+        "arrow.types",
+        "arrow.tables",
+        "arrow.files",
+        "arrow.parquet",
+        "arrow.exporting",
     ),
     ("streaming", "files.tables"),
     ("folders", "first_bytes"),
@@ -185,7 +277,10 @@ BRIDGE_LEVEL = {name: number for number, names in enumerate(BRIDGE) for name in 
 
 def place_in_bridge(path: list[str]) -> str:
     """Where a file or module, given by its names below the bridge, stands in BRIDGE."""
-    return next((name for name in (".".join(path[:2]), ".".join(path[:1])) if name in BRIDGE_LEVEL), "" if path in ([], ["__init__"]) else ".".join(path))
+    return next(
+        (name for name in (".".join(path[:2]), ".".join(path[:1])) if name in BRIDGE_LEVEL),
+        "" if path in ([], ["__init__"]) else ".".join(path),
+    )
 
 
 def test_the_bridge_is_in_order() -> None:
@@ -201,19 +296,19 @@ def test_the_bridge_is_in_order() -> None:
 
 KNOW = {
     "order": {"order", "forks", "_core.base", "_core.order"}, "forks": set(), "store": {"store", "errors", "text", "progress", "_core.base"},
-    "progress": {"text"}, "errors": {"text"}, "text": set(), "_core.base": {"_core.base", "_core.c", "errors", "forks", "progress", "text"},
+    "progress": {"text"}, "errors": {"text"}, "text": set(), "sizes": set(), "_core.base": {"_core.base", "_core.c", "errors", "forks", "progress", "text"},
     "_core.order": {"_core.order", "_core.c", "errors", "forks", "progress", "text"}, "_tar": {"errors", "forks", "progress", "text"},
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("room", "allowed"), KNOW.items(), ids=KNOW)
 def test_rooms_that_know_little(room: str, allowed: set[str]) -> None:
-    found = {room_of_module(i.module) for i in [*ALL, *CYTHON] if room_of_file(i.file) == room and i.module.split(".")[0] == "atlas_ds"}
+    found = {room_of_module(i.module) for i in OWN if room_of_file(i.file) == room}
     assert found <= allowed
 
 
 def test_only_known_packages_are_imported() -> None:
-    known = set(sys.stdlib_module_names) | REQUIRED | set(HOMES) | {"atlas_ds"}
+    known = set(sys.stdlib_module_names) | REQUIRED | set(HOMES) | {"atlas_ds", "cython", "cpython", "libc", "posix"}
     wrong = [f"{i.file}:{i.line}: {i.module}" for i in ALL if i.module.split(".")[0] not in known]
     assert not wrong, "neither a dependency nor an optional package with a home: " + ", ".join(wrong)
 
@@ -223,12 +318,16 @@ def test_optional_packages_stay_at_home() -> None:
     for found in ALL:
         homes = HOMES.get(found.module.split(".")[0])
         if homes is not None and (found.file not in homes or found.at_top):
-            wrong.append(f"{found.file}:{found.line}: {found.module} {'at the top of the file' if found.at_top else 'away from home'}")
+            wrong.append(
+                f"{found.file}:{found.line}: {found.module} {'at the top of the file' if found.at_top else 'away from home'}"
+            )
     assert not wrong, "\n".join(wrong)
 
 
 def test_import_is_light() -> None:
     heavy = sorted({*HOMES, "pandas", "asyncio", "urllib.request"})
     code = f"import sys; before = set(sys.modules); import atlas_ds; print([name for name in {heavy} if name in sys.modules and name not in before])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONPATH": str(SRC)})
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONPATH": str(SRC)}
+    )
     assert done.stdout.strip() == "[]"

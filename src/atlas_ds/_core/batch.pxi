@@ -186,14 +186,14 @@ cdef class Batch:
         if node.kind == K_STRUCT:
             columns = self.whole(node)
             if node.first_leaf >= 0:
-                return _values.present(columns, self.arrays[node.first_leaf])
+                return _nulls.present(columns, self.arrays[node.first_leaf])
             return columns
         if node.kind < K_STR or node.kind == K_ARRAY:
             array = self.arrays[node.first_leaf]
             if node.bfloat16:
                 array = widen_bfloat16(array)
             if node.nullable:
-                return _values.masked(array, self.nulls[node.first_leaf])
+                return _nulls.masked(array, self.nulls[node.first_leaf])
             return array
         views = self.run(node.first_leaf)
         if node.kind == K_TENSOR:
@@ -246,11 +246,11 @@ cdef class Batch:
             # nothing stands where the struct around it is absent
             if views[i].size == 0:
                 return None
-            return _values.unpack(PyBytes_FromStringAndSize(<const char *>views[i].data, views[i].size))
+            return _objects.unpack(PyBytes_FromStringAndSize(<const char *>views[i].data, views[i].size))
         if node.media_type is not None:
-            return _values.Media(data, node.media_type)
+            return _media.Media(data, node.media_type)
         kind = self.run(node.first_leaf + 1)
-        return _values.Media(data, text_from(kind[i].data, kind[i].size))
+        return _media.Media(data, text_from(kind[i].data, kind[i].size))
 
     cdef object ragged(self, Node node, atlas_view *views):
         cdef size_t i, total = 0
@@ -280,7 +280,7 @@ cdef class Batch:
                 lengths = PyBytes_FromStringAndSize(<char *>kind[i].data, kind[i].size)
                 shapes.append(tuple(np.frombuffer(lengths, np.uint32).tolist()))
         mask = np.array([views[i].data == NULL for i in range(self.count)], np.bool_) if node.nullable else None
-        return _values.Ragged(widen_bfloat16(values) if node.bfloat16 else values, offsets, shapes, mask)
+        return _ragged.Ragged(widen_bfloat16(values) if node.bfloat16 else values, offsets, shapes, mask)
 
 
 cdef object check_out(object given, str path, tuple shape, Node node):
@@ -288,6 +288,6 @@ cdef object check_out(object given, str path, tuple shape, Node node):
     if not fits or not (given.flags.c_contiguous and given.flags.aligned and given.flags.writeable):
         raise ValueError(
             f"out[{path!r}] must be a writable, aligned, C-contiguous array of shape {shape} and dtype {node.dtype}; "
-            f"{_values.describe(given)} was given"
+            f"{_describe.describe(given)} was given"
         )
     return given

@@ -156,7 +156,7 @@ cdef object build(Context context, Node node, const atlas_view *views, size_t st
     if kind == K_ITEM:
         return build_item(node, view.data)
     if kind == K_OBJECT:
-        return _values.unpack(PyBytes_FromStringAndSize(<const char *>view.data, view.size))
+        return _objects.unpack(PyBytes_FromStringAndSize(<const char *>view.data, view.size))
     if kind == K_TENSOR:
         if node.ndim == 1:
             return build_tensor(node, view, view, owner)
@@ -164,9 +164,9 @@ cdef object build(Context context, Node node, const atlas_view *views, size_t st
     if kind == K_MEDIA:
         data = build_bytes(view, None if context.own_bytes else owner)
         if node.media_type is not None:
-            return _values.Media(data, node.media_type)
+            return _media.Media(data, node.media_type)
         view = &views[<size_t>(node.first_leaf + 1) * stride + i]
-        return _values.Media(data, text_from(view.data, view.size))
+        return _media.Media(data, text_from(view.data, view.size))
     if kind == K_VALUE:
         return build(context, <Node>node.children[0], views, stride, i, owner)
     if kind == K_TUPLE:

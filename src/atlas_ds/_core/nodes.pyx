@@ -9,8 +9,7 @@ from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 
 from atlas_ds._core.c cimport *
 
-from atlas_ds.schema import values as _values
-from atlas_ds.schema.types import Array, Media as MediaType, Scalar, Struct, Tensor, Word
+from atlas_ds.schema.types import SCALARS, Array, Media as MediaType, Scalar, Struct, Tensor, Word
 
 cnp.import_array()
 
@@ -37,7 +36,7 @@ cdef Node make_node(object field, dict leaf_index):
     node.first_leaf = leaf_index[field.leaves[0]] if field.leaves else -1
     kind = field.type
     if isinstance(kind, (Scalar, Array, Tensor)):
-        node.dtype = _values.storage_dtype(kind.dtype)
+        node.dtype = SCALARS[kind.dtype]
         node.bfloat16 = kind.dtype == "bfloat16"
         node.typenum = node.dtype.num
         node.item = node.dtype.itemsize

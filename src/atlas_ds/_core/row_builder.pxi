@@ -224,12 +224,12 @@ cdef class RowBuilder:
         cdef Py_ssize_t k, count = len(children)
         if kind == K_STRUCT:
             if not isinstance(example, dict):
-                example = _values.as_dict(example, self.schema)
+                example = _examples.as_dict(example, self.schema)
             return self.put_fields(self.root, <dict>example, "")
         if kind == K_VALUE:
             return self.put(<Node>children[0], example, "")
         if not isinstance(example, (tuple, list)) or len(example) != count:
-            raise errors.SchemaError(f"expected a {self.schema.container} of {count}, got {_values.describe(example)}")
+            raise errors.SchemaError(f"expected a {self.schema.container} of {count}, got {_describe.describe(example)}")
         for k in range(count):
             self.put(<Node>children[k], example[k], "")
         return 0
@@ -254,7 +254,7 @@ cdef class RowBuilder:
 
     cdef int refuse(self, Node node, object value, str prefix, str why="") except -1:
         path = prefix + node.name
-        given = _values.describe(value) + (": " + why if why else "")
+        given = _describe.describe(value) + (": " + why if why else "")
         raise errors.SchemaError(f"column {path!r}: expected {node.field.type}, got {given}")
 
     cdef int put_null(self, Node node, uint8_t valid) except -1:
@@ -284,7 +284,7 @@ cdef class RowBuilder:
         cdef uint8_t one = 1
         cdef Py_buffer view
         if cnp.PyArray_Check(value) and not cnp.PyArray_CheckExact(value):
-            value = _values.unmasked(value, prefix + node.name)
+            value = _fits.unmasked(value, prefix + node.name)
         if value is None and kind != K_OBJECT:
             if not node.nullable:
                 raise errors.SchemaError(
@@ -310,7 +310,7 @@ cdef class RowBuilder:
                 why = "it has a lone surrogate, which UTF-8 cannot hold; store it as bytes: "
                 self.refuse(node, value, prefix, why + "value.encode('utf-8', 'surrogatepass')")
             if <size_t>size > VALUE_MOST:
-                raise _values.too_large(prefix + node.name, size)
+                raise _fits.too_large(prefix + node.name, size)
             return column.put(text, size)
         if kind == K_INT64 and PyLong_CheckExact(value):
             whole = PyLong_AsLongLongAndOverflow(value, &overflow)
@@ -322,26 +322,26 @@ cdef class RowBuilder:
             return column.put(&real, 8)
         if kind == K_BYTES:
             if not isinstance(value, bytes) or <size_t>len(<bytes>value) > VALUE_MOST:
-                value = _values.to_bytes(value, prefix + node.name)
+                value = _media.to_bytes(value, prefix + node.name)
             return self.put_buffer(column, value)
         if kind == K_OBJECT:
-            return self.put_buffer(column, _values.pack(value, prefix + node.name))
+            return self.put_buffer(column, _objects.pack(value, prefix + node.name))
         if kind == K_TENSOR:
             if cnp.PyArray_CheckExact(value) and self.put_tensor(node, column, <cnp.ndarray>value):
                 return 0
-            array = _values.to_array(value, node.field, prefix + node.name)
+            array = _arrays.to_array(value, node.field, prefix + node.name)
             self.put_buffer(column, array.data if array.size else b"")
             if node.ndim != 1:
                 shape = np.array(array.shape, np.uint32)
                 self.put_buffer(<Column>self.columns[node.first_leaf + 1], shape.data if shape.size else b"")
             return 0
         if kind == K_MEDIA:
-            data, media_type = _values.to_media(value, node.field, prefix + node.name)
+            data, media_type = _media.to_media(value, node.field, prefix + node.name)
             self.put_buffer(column, data)
             if node.media_type is None:
                 self.put_buffer(<Column>self.columns[node.first_leaf + 1], media_type.encode())
             return 0
-        return self.put_buffer(column, _values.scalar_bytes(value, node.field, prefix + node.name))
+        return self.put_buffer(column, _arrays.scalar_bytes(value, node.field, prefix + node.name))
 
     cdef int put_buffer(self, Column column, object data) except -1:
         """The bytes of a value that is known to be within the limit."""
@@ -386,7 +386,7 @@ cdef class RowBuilder:
                     fits = are_bools(<const uint8_t *>cnp.PyArray_DATA(array), node.width)
                 if fits:
                     return column.put(cnp.PyArray_DATA(array), node.width)
-        array = _values.to_array(value, node.field, prefix + node.name)
+        array = _arrays.to_array(value, node.field, prefix + node.name)
         return column.put(cnp.PyArray_DATA(array), node.width)
 
     def append_columns(self, list leaf_arrays, size_t count):

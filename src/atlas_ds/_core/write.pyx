@@ -26,7 +26,8 @@ import numpy as np
 from atlas_ds import errors
 from atlas_ds._core.base import Layout
 from atlas_ds._core.records import PageWritten, SealedChunk, Trial
-from atlas_ds.schema import values as _values
+from atlas_ds.schema import arrays as _arrays, describe as _describe, examples as _examples, fits as _fits
+from atlas_ds.schema import media as _media, objects as _objects
 from atlas_ds.schema.types import MAX_PAGE, MAX_VALUE
 
 cnp.import_array()

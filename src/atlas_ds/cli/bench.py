@@ -17,10 +17,11 @@ from atlas_ds.cli.measure_loader import LoaderAnswer, measure_loader
 from atlas_ds.cli.options import add_dataset, add_json, positive, subparser
 from atlas_ds.cli.peers import PEERS, installed
 from atlas_ds.cli.plot import check_matplotlib, plot
-from atlas_ds.cli.text import duration, size, table
+from atlas_ds.cli.text import duration, table
 from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.errors import AtlasError
 from atlas_ds.progress import Progress
+from atlas_ds.sizes import format_size
 from atlas_ds.text import count, printable
 
 EXAMPLES = f"""\
@@ -133,7 +134,7 @@ def _text(path: Path, rows: int, answers: list[Answer], contenders: list[Contend
         line = [answer.question if answer.contender == "atlas" else "", answer.contender, duration(answer.p50)]
         line += [duration(answer.p99), f"{answer.rows_per_second:,.0f}"]
         lines.append(line + ([f"{answer.ratio:.2f}x"] if several else []))
-    sizes = ", ".join(f"{who.name} {size(who.bytes)}" for who in contenders)
+    sizes = ", ".join(f"{who.name} {format_size(who.bytes)}" for who in contenders)
     text = [f"{printable(path)}: {count(rows, 'row')}, warm page cache, Python {sys.version.split()[0]}; on disk: {sizes}", ""]
     return "\n".join([*text, table(lines, right=(2, 3, 4, 5)), *([""] if notes else []), *map(printable, notes)])
 

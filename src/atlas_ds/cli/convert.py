@@ -13,11 +13,12 @@ from atlas_ds import bridge
 from atlas_ds.bridge.compression.reading import MAX_EXPANSION
 from atlas_ds.bridge.detect import LEFT_OUT
 from atlas_ds.cli.options import add_json, add_storage, positive, storage, subparser
-from atlas_ds.cli.text import duration, ratio, size
+from atlas_ds.cli.text import duration, ratio
 from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.dataset.names import MANIFEST
 from atlas_ds.dataset.output import has_strangers
 from atlas_ds.errors import AtlasError
+from atlas_ds.sizes import format_size
 from atlas_ds.store.paths import TAR
 from atlas_ds.text import count, printable
 
@@ -228,7 +229,7 @@ def tell(args: argparse.Namespace, done: bridge.Converted) -> None:
         rows = done.rows or 0
         print(f"{printable(done.path)}: {count(rows, 'row')} from {done.format} in {duration(done.seconds)}"
               f" ({rows / max(done.seconds, 1e-9):,.0f} rows/s)")  # fmt: skip
-        print(f"  {size(stats['raw_bytes'])} of values in {size(stats['bytes'])} on disk, ratio {ratio(stats['raw_bytes'], stats['bytes'])}"
+        print(f"  {format_size(stats['raw_bytes'])} of values in {format_size(stats['bytes'])} on disk, ratio {ratio(stats['raw_bytes'], stats['bytes'])}"
               + (f", {stats['rows']:,} rows in all" if stats["rows"] != rows else ""))  # fmt: skip
     if done.why:
         print(f"  {done.format}: {printable(done.why)}")
@@ -280,7 +281,7 @@ def export(args: argparse.Namespace, progress: bool) -> int:
         print(json.dumps(told | {"notes": list(done.notes)}))
         return 0
     names = f"{done.paths[0]} to {done.paths[-1].name}" if len(done.paths) > 1 else str(done.paths[0])
-    print(f"{printable(names)}: {count(done.samples, 'sample')} in {duration(time.monotonic() - start)}, {size(done.bytes)}")
+    print(f"{printable(names)}: {count(done.samples, 'sample')} in {duration(time.monotonic() - start)}, {format_size(done.bytes)}")
     print("  " + ", ".join(f"{printable(column)} -> {printable(field)}" for column, field in done.fields.items()))
     for note in done.notes:
         print(f"  {printable(note)}")

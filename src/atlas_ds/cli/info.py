@@ -8,8 +8,9 @@ from collections import Counter
 from typing import Any
 
 from atlas_ds.cli.options import add_dataset, add_json, subparser
-from atlas_ds.cli.text import ratio, size, table
+from atlas_ds.cli.text import ratio, table
 from atlas_ds.dataset.dataset import AtlasDataset
+from atlas_ds.sizes import format_size
 from atlas_ds.text import count, listed, printable
 
 EXAMPLES = """\
@@ -77,7 +78,7 @@ def _text(told: dict[str, Any], list_shards: bool) -> str:
     lines = [
         printable(told["path"]),
         f"  {count(told['rows'], 'row')} in {count(len(told['shards']), 'shard')}",
-        f"  {size(told['raw_bytes'])} of values in {size(told['bytes'])} on disk, ratio {whole}",
+        f"  {format_size(told['raw_bytes'])} of values in {format_size(told['bytes'])} on disk, ratio {whole}",
     ]
     if told["splits"]:
         lines.append("  splits: " + listed([f"{name} {rows:,}" for name, rows in told["splits"].items()], 50))
@@ -91,10 +92,10 @@ def _text(told: dict[str, Any], list_shards: bool) -> str:
         raw, stored = column["raw_bytes"], column["stored_bytes"]
         pages = " ".join(f"{layout} {n:,}" for layout, n in column["layouts"].items())
         kind = column["type"] + (" or None" if column["nullable"] else "")
-        rows.append((column["name"], kind, size(raw), size(stored), ratio(raw, stored), pages,
+        rows.append((column["name"], kind, format_size(raw), format_size(stored), ratio(raw, stored), pages,
                      column["codec"], column["why"]))  # fmt: skip
     lines += ["", table(rows, right=(2, 3, 4))]
     if list_shards:
-        shards = [("shard", "rows", "bytes")] + [(s["path"], f"{s['rows']:,}", size(s["bytes"])) for s in told["shards"]]
+        shards = [("shard", "rows", "bytes")] + [(s["path"], f"{s['rows']:,}", format_size(s["bytes"])) for s in told["shards"]]
         lines += ["", table(shards, right=(1, 2))]
     return "\n".join(lines)

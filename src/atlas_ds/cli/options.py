@@ -45,8 +45,8 @@ def positive(text: str) -> int:
 
 def add_storage(parser: argparse.ArgumentParser) -> None:
     """How the new dataset is stored: the writer's options."""
-    parser.add_argument("--shard-size", default="256MB", help="bytes or examples of a shard (default: %(default)s)")
-    parser.add_argument("--block-size", help="bytes or examples of a block (default: 64KB, or 1MB with --access scan)")
+    parser.add_argument("--shard-size", default="256MiB", help="bytes or examples of a shard (default: %(default)s)")
+    parser.add_argument("--block-size", help="bytes or examples of a block (default: 64KiB, or 1MiB with --access scan)")
     parser.add_argument(
         "--compression", action="append", metavar="CODEC", type=_codec,
         help="auto, none, lz4 or zstd (default: auto); COLUMN=CODEC for one column, may be repeated",

@@ -17,7 +17,7 @@ from atlas_ds.text import count, printable
 EXAMPLES = """\
 examples:
   atlas-ds shuffle sorted mixed
-  atlas-ds shuffle sorted mixed --seed 7 --memory 32GB
+  atlas-ds shuffle sorted mixed --seed 7 --memory 32GiB
   atlas-ds shuffle logs mixed-logs --access scan
 
 The same seed gives the same bytes, whatever --memory is. Rows stay in their splits.
@@ -31,7 +31,7 @@ def add_command(commands: Any) -> None:
     parser.add_argument("src", metavar="SRC", type=Path, help="the dataset's folder, or one .atlas file")
     parser.add_argument("dst", metavar="DST", type=Path, help="the new dataset's folder")
     parser.add_argument("--seed", type=int, default=0, help="names the order: 0 to 2^64 - 1 (default: %(default)s)")
-    parser.add_argument("--memory", default="1GB", help="bytes of rows to hold at a time (default: %(default)s)")
+    parser.add_argument("--memory", default="1GiB", help="bytes of rows to hold at a time (default: %(default)s)")
     add_storage(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace a dataset at DST")
     parser.add_argument("--quiet", action="store_true", help="no progress line")

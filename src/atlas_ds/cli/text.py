@@ -1,4 +1,4 @@
-"""How the commands write for people: sizes, ratios, aligned tables, values in brief. No dataset is touched here."""
+"""How the commands write for people: ratios, times, aligned tables, values in brief. No dataset is touched here."""
 
 from __future__ import annotations
 
@@ -8,21 +8,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from atlas_ds.schema.media import sniff
+from atlas_ds.sizes import format_size
 from atlas_ds.text import printable
 
 TEXT_CUT = 100
 LINE_CUT = 4000
 FEW_VALUES = 6
-
-
-def size(count: int | float) -> str:
-    """Bytes in decimal units with three digits: 1.23 MB."""
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if value < 999.5 or unit == "TB":
-            break
-        value /= 1000
-    return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.3g} {unit}"
 
 
 def ratio(raw: int | float, stored: int | float) -> str:
@@ -69,7 +60,7 @@ def brief(value: object) -> str:
     if isinstance(value, np.ndarray):
         return f"{value.dtype} {'x'.join(map(str, value.shape)) or 'scalar'} {_few(value)}"
     if isinstance(shown, dict) and "bytes" in shown and not isinstance(value, Mapping):
-        return f"{size(len(_data(value) or b''))} of {shown['type'] or 'bytes'}"
+        return f"{format_size(len(_data(value) or b''))} of {shown['type'] or 'bytes'}"
     if isinstance(value, str):
         text = json.dumps(value[:TEXT_CUT], ensure_ascii=False)
         return text if len(value) <= TEXT_CUT else f"{text[:-1]}...\" ({len(value):,} characters)"

@@ -8,8 +8,9 @@ import time
 from typing import Any
 
 from atlas_ds.cli.options import add_dataset, add_json, subparser
-from atlas_ds.cli.text import duration, size
+from atlas_ds.cli.text import duration
 from atlas_ds.dataset.verify import verify
+from atlas_ds.sizes import format_size
 from atlas_ds.text import count, printable
 
 EXAMPLES = """\
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     for _, message in damages:
         print(printable(message))
     place = printable(args.dataset)
-    checked = f"{count(report.shards, 'shard')}, {count(report.rows, 'row')}, {size(report.bytes)}, {duration(seconds)}"
+    checked = f"{count(report.shards, 'shard')}, {count(report.rows, 'row')}, {format_size(report.bytes)}, {duration(seconds)}"
     if damages:
         print(f"{place}: DAMAGED, {count(len(damages), 'finding')} ({checked}); try: atlas-ds repair {place}")
         return 1

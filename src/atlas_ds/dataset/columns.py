@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 
 from atlas_ds.errors import LimitError, SchemaError
-from atlas_ds.schema.arrays import convert
-from atlas_ds.schema.batches import is_null, nulls_of
+from atlas_ds.schema.arrays import convert, scalar_bytes, to_array
 from atlas_ds.schema.bfloat16 import widen_bfloat16
-from atlas_ds.schema.fits import SAY_NULLABLE, as_numpy
+from atlas_ds.schema.describe import describe, is_bfloat16, is_tensor
+from atlas_ds.schema.fits import SAY_NULLABLE, as_numpy, check_size, unmasked
+from atlas_ds.schema.media import to_bytes, to_media
+from atlas_ds.schema.nulls import is_null, nulls_of
+from atlas_ds.schema.objects import pack
+from atlas_ds.schema.ragged import Ragged
 from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.types import SCALARS, Array, Field, Media, Scalar, Struct, Tensor, Word, own_leaves
-from atlas_ds.schema.values import Ragged, check_size, describe, is_bfloat16, is_tensor, pack, scalar_bytes, to_array, to_bytes, to_media, unmasked
 from atlas_ds.text import listed
 
 STEP_BYTES = 1 << 20

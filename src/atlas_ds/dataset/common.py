@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 
 from atlas_ds.errors import SchemaError
-from atlas_ds.schema.batches import ends, shapes_of
+from atlas_ds.schema.ragged import Ragged, ends, shapes_of
 from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.types import Array, Field, Media, Struct, Tensor, Type
-from atlas_ds.schema.values import Ragged
 
 Named = tuple[str, Schema]
 """What errors call a dataset, and its schema."""

@@ -22,6 +22,7 @@ from atlas_ds.dataset.workers import for_data_loader
 from atlas_ds.errors import SchemaError
 from atlas_ds.schema.batches import join
 from atlas_ds.schema.schema import Schema
+from atlas_ds.schema.tensors import to_torch
 
 
 def concat(datasets: Sequence[Any], *others: Any) -> Concat:
@@ -225,8 +226,6 @@ class Concat(Views):
         batch = self._columns(indices, columns)
         if formats_of(self) != {"torch"}:
             return list(batch) if columns_in_lists(self) else batch
-        from atlas_ds.loader.torch import to_torch
-
         batch = to_torch(batch)
         return list(batch) if columns_in_lists(self) else batch
 

@@ -11,6 +11,7 @@ import numpy as np
 from atlas_ds.dataset.images import ImageDecoder
 from atlas_ds.dataset.numbers import Dtypes, dtypes_of
 from atlas_ds.schema.schema import Schema
+from atlas_ds.schema.tensors import to_torch
 
 Format = Literal["python", "numpy", "torch"]
 
@@ -41,8 +42,6 @@ class Converter:
         if self.dtypes is not None:
             example = self.dtypes(example)
         if self.format == "torch":
-            from atlas_ds.loader.torch import to_torch
-
             example = to_torch(example)
         elif self.format == "numpy":
             example = to_numpy_format(example)

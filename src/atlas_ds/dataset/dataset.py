@@ -26,8 +26,9 @@ from atlas_ds.dataset.views import index_rows, positions
 from atlas_ds.dataset.workers import for_data_loader, views_as_bytes
 from atlas_ds.errors import CorruptError, LimitError
 from atlas_ds.schema.batches import check_out
-from atlas_ds.schema.pictures import need_pictures
+from atlas_ds.schema.images import need_images
 from atlas_ds.schema.schema import Schema
+from atlas_ds.schema.tensors import need_torch, to_torch
 from atlas_ds.shard.info import ShardInfo
 from atlas_ds.shard.notes import shard_stats
 
@@ -68,7 +69,7 @@ class AtlasDataset(_core.Rows, Views):
         if io not in ("mmap", "pread"):
             raise ValueError(f"io={io!r}: 'mmap' or 'pread'")
         if decode is not None:
-            need_pictures(decode)
+            need_images(decode)
         wanted = as_names(columns) if columns is not None else None
         handle = open_dataset(OpenOptions(str(dataset_path(path)), wanted, verify, io, copy, cache_bytes, decode))
         self._setup(handle, rows_of_split(handle, split), "python", None)
@@ -286,8 +287,6 @@ class AtlasDataset(_core.Rows, Views):
             check_out(out, projection.schema.fields)
         result = self.shard_set.batch(projection, self.rows_at(indices), out)
         if self._format == "torch":
-            from atlas_ds.loader.torch import to_torch
-
             return to_torch(result)
         return result
 
@@ -329,8 +328,6 @@ class AtlasDataset(_core.Rows, Views):
         if format not in ("python", "numpy", "torch"):
             raise ValueError(f"format must be 'python', 'numpy' or 'torch', not {format!r}")
         if format == "torch":
-            from atlas_ds.loader.torch import need_torch
-
             need_torch('with_format("torch")')
         view = self._view(self.rows)
         view._setup(self._state, self.rows, format, self._function)

@@ -1,4 +1,4 @@
-"""Which values of an example are pictures, and decoding them in place. How a picture is decoded is schema/pictures.py's."""
+"""Which values of an example are pictures, and decoding them in place. How a picture is decoded is schema/images.py's."""
 
 from __future__ import annotations
 

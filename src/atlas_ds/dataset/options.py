@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 
-from atlas_ds.dataset.sizes import parse_size
 from atlas_ds.schema.schema import Schema
 from atlas_ds.shard.plan import CODECS, Access, CodecName, Options
+from atlas_ds.sizes import parse_size
 
 Size = int | str
-"""A number of examples, or bytes as text: "256MB"."""
+"""A number of examples, or bytes as text: "256MiB"."""
 Compression = CodecName | Mapping[str, CodecName]
 Dictionary = Literal["shared", "shard"]
 
-DEFAULT_SHARD = "256MB"
-DEFAULT_BLOCK = {"random": "64KB", "scan": "1MB"}
+DEFAULT_SHARD = "256MiB"
+DEFAULT_BLOCK = {"random": "64KiB", "scan": "1MiB"}
 MAX_PARTS = 10**9
 
 

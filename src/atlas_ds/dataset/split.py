@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from atlas_ds.dataset.views import split_rows
-from atlas_ds.schema.values import Ragged
+from atlas_ds.schema.ragged import Ragged
 
 Parts = float | Sequence[float] | Mapping[Any, float]
 Positions = range | np.ndarray

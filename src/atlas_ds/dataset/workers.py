@@ -1,4 +1,4 @@
-"""What goes to torch's DataLoader and its worker processes. Knows no torch; what default_collate takes is said in loader/torch.py."""
+"""What goes to torch's DataLoader and its worker processes. Knows no torch; what default_collate takes is said in schema/tensors.py."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import copyreg
 import sys
 from collections.abc import Callable
 from typing import Any
+
+from atlas_ds.schema.tensors import for_default_collate, meets_default_collate
 
 
 def views_as_bytes() -> None:
@@ -27,6 +29,4 @@ def for_data_loader(examples: list[Any], doubtful: Callable[[], bool]) -> list[A
     """
     if "torch.utils.data" not in sys.modules or not examples:
         return examples
-    from atlas_ds.loader.torch import for_default_collate, meets_default_collate
-
     return for_default_collate(examples) if meets_default_collate(sys._getframe(2)) and doubtful() else examples

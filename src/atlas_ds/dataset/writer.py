@@ -47,8 +47,8 @@ from atlas_ds.store.paths import local_path
 class AtlasDatasetWriter:
     """Writes examples to a dataset folder. Use it in a with block: success publishes, an exception publishes nothing.
 
-    path: the dataset's folder. shard_size, block_size: numbers of examples, or bytes before compression ("256MB"); block_size None
-    is 64KB, or 1MB with access="scan". schema: inferred from the first examples if None. compression: "auto", "none", "lz4", "zstd", or a
+    path: the dataset's folder. shard_size, block_size: numbers of examples, or bytes before compression ("256MiB"); block_size None
+    is 64KiB, or 1MiB with access="scan". schema: inferred from the first examples if None. compression: "auto", "none", "lz4", "zstd", or a
     dict by column. level: of zstd. dictionary: "shared" by all shards, one per "shard", or None. access: "random" keeps every row O(1);
     "scan" compresses whole pages, smaller and slower at random. append adds to a dataset, overwrite replaces it, resume goes on after the last
     whole shard of a writer that was killed (see position). workers: encoding threads, default the cores. part: write part number k of a dataset

@@ -1,4 +1,4 @@
-"""Collates examples into columns, the default of the loader. NumPy only; tensors of a dtype that NumPy lacks stay tensors."""
+"""Collates examples into a batch: into columns of arrays, the default of the loader, and for users as tensors."""
 
 from __future__ import annotations
 
@@ -8,20 +8,30 @@ from typing import Any
 
 import numpy as np
 
-from atlas_ds.schema.batches import like
+from atlas_ds.schema.examples import like
+from atlas_ds.schema.tensors import result_to_torch
 
 
 def collate(examples: Sequence[Any]) -> Any:
+    """A batch of examples, for DataLoader(dataset, collate_fn=atlas.collate): what `Loader` makes of them.
+
+    Numbers and arrays of one shape become tensors of the same dtype. Everything else becomes a list: text, bytes, media, dates, objects,
+    arrays of different shapes (a list of tensors), and columns in which a value is None.
+    """
+    return result_to_torch(join_examples(examples))
+
+
+def join_examples(examples: Sequence[Any]) -> Any:
     """Collates examples into columns: arrays of one shape and dtype, and numbers of one type, are stacked; everything else
     becomes a list. Dicts with the same keys and tuples of one length keep their structure; masked arrays stay masked; tensors
-    are detached."""
+    are detached, and those of a dtype that NumPy lacks stay tensors."""
     if not examples:
         return []
     first = examples[0]
     if isinstance(first, dict) and all(isinstance(example, dict) and example.keys() == first.keys() for example in examples):
-        return {name: collate([example[name] for example in examples]) for name in first}
+        return {name: join_examples([example[name] for example in examples]) for name in first}
     if isinstance(first, tuple) and all(isinstance(example, tuple) and form(example) == form(first) for example in examples):
-        return like(first, [collate(column) for column in zip(*examples, strict=True)])
+        return like(first, [join_examples(column) for column in zip(*examples, strict=True)])
     kinds = set(map(type, examples))
     if any(hasattr(kind, "detach") for kind in kinds):
         examples = [as_array(example) for example in examples]

@@ -17,7 +17,7 @@ from atlas_ds.dataset.place import add_note, place_of
 from atlas_ds.errors import CorruptError
 from atlas_ds.forks import Lock
 from atlas_ds.loader.buffers import Buffers
-from atlas_ds.loader.collate import collate
+from atlas_ds.loader.collate import join_examples
 from atlas_ds.order import keys
 from atlas_ds.schema.batches import join, part, take
 
@@ -133,12 +133,12 @@ class Examples:
                 if len(at):
                     add_note(error, f"in collate_fn of {len(at)} rows, the first of which is row {at[0]}{place_of(self.dataset, int(at[0]))}")
                 raise
-        return collate(self.examples(at)) if len(at) else self._nothing()
+        return join_examples(self.examples(at)) if len(at) else self._nothing()
 
     def _nothing(self) -> Any:
         """An empty batch: zero rows of the columns of row 0, if that can be read."""
         try:
-            return part(collate(self.examples(np.zeros(1, np.int64))), 0, 0)
+            return part(join_examples(self.examples(np.zeros(1, np.int64))), 0, 0)
         except Exception:
             return []
 

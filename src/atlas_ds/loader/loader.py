@@ -12,7 +12,6 @@ from typing import Any, Literal, Self, SupportsIndex, Unpack, get_args
 
 from atlas_ds.dataset.concat import Concat
 from atlas_ds.dataset.dataset import AtlasDataset
-from atlas_ds.dataset.sizes import as_bytes
 from atlas_ds.loader.collate import as_numpy
 from atlas_ds.loader.fetch import Examples, columns_of, is_columnar
 from atlas_ds.loader.mix import Mix
@@ -24,6 +23,8 @@ from atlas_ds.order import EpochPlan, Order, Sampler, Window, keys
 from atlas_ds.order.options import Auto, LastBatch, Shuffle
 from atlas_ds.order.sampler import described
 from atlas_ds.progress import Progress
+from atlas_ds.schema.tensors import need_torch, pinned, result_to_torch, to_torch
+from atlas_ds.sizes import parse_bytes
 from atlas_ds.text import printable
 
 GROUP_BYTES = 2 << 20  # small batches are read together: one change of threads for so many bytes
@@ -55,7 +56,7 @@ class Loader:
     the GIL. seeded: transforms get a second argument, a numpy Generator that depends on (seed, epoch, row) only; for transform(batch)
     row is the first of the batch.
 
-    num_threads: default the cores, at most 8. 0: all is done by the loop itself. prefetch: bytes ("64MB") that may lie ready or in work.
+    num_threads: default the cores, at most 8. 0: all is done by the loop itself. prefetch: bytes ("64MiB") that may lie ready or in work.
     format: "torch" or "numpy". pin_memory: tensors in page-locked memory, where there is an accelerator.
     on_error: a bad sample (damaged bytes, an error in transform_example) raises; or "skip": the batch is shorter; or "replace": another
     row of the batch takes its place. Positions are consumed all the same, and `stats().skips` tells which. A process that dies or hangs
@@ -88,7 +89,7 @@ class Loader:
         start_method: str | None = None,
         seeded: bool = False,
         num_threads: int | None = None,
-        prefetch: int | str = "64MB",
+        prefetch: int | str = "64MiB",
         format: BatchFormat = "torch",
         pin_memory: bool = False,
         on_error: OnError = "raise",
@@ -132,7 +133,7 @@ class Loader:
         by_example = transform_example is not None or collate_fn is not None or transform_processes > 0 or not is_columnar(rows)
         cores = min(8, len(os.sched_getaffinity(0))) if num_threads is None else keys.count("num_threads", num_threads, 0)
         threads = keys.count("transform_processes", transform_processes, 0) or cores
-        bytes_ahead = as_bytes(prefetch, "prefetch")
+        bytes_ahead = parse_bytes(prefetch, "prefetch")
         finish = finisher(format, pin_memory, own_code=by_example or transform is not None)
         self._progress = progress
         self._stats = Stats(by_example=by_example)
@@ -314,8 +315,6 @@ def finisher(format: BatchFormat, pin: bool, *, own_code: bool) -> Callable[[Any
         if pin:
             raise ValueError("pin_memory is for format='torch'")
         return as_numpy if own_code else lambda batch: batch
-    from atlas_ds.loader.torch import need_torch, pinned, result_to_torch, to_torch
-
     need_torch("format='torch'")
     convert = result_to_torch if own_code else to_torch
     return (lambda batch: pinned(convert(batch))) if pin else convert

@@ -26,7 +26,7 @@ import numpy as np
 from atlas_ds.dataset.place import add_note
 from atlas_ds.errors import LoaderTimeout
 from atlas_ds.loader.pipeline import dump
-from atlas_ds.schema.batches import like
+from atlas_ds.schema.examples import like
 
 
 class ProcessDied(RuntimeError):

@@ -51,7 +51,7 @@ REFUSED = {
     "batch_sampler": ORDER,
     "generator": "use seed=, a whole number: with it the order is the same on every machine, and a resumed run continues it",
     "worker_init_fn": "nothing has to be prepared in the loader's threads; for random numbers in transforms use seeded=True",
-    "prefetch_factor": 'use prefetch=, the bytes that may be ready, such as prefetch="64MB"',
+    "prefetch_factor": 'use prefetch=, the bytes that may be ready, such as prefetch="64MiB"',
     "pin_memory_device": "use pin_memory=True, which pins for the current accelerator",
     "num_replicas": 'use world_size=, or rank="auto", world_size="auto"',
     "epoch": "use loader.set_epoch(epoch), or load_state_dict",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from atlas_ds.sizes import format_size
+
 
 @dataclass(slots=True)
 class Stats:
@@ -51,9 +53,9 @@ class Stats:
         reading = "reading, transform_example and collate_fn" if self.by_example else "reading and decoding"
         shares = f"{100 * self.reading / work:.0f} % {reading}, {100 * self.transforming / work:.0f} % transforms and tensors"
         lines = [
-            f"{self.batches:,} batches, {self.rows:,} rows, {self.bytes / 1e6:,.1f} MB in {self.seconds:.2f} s: {rate:,.0f} rows/s",
+            f"{self.batches:,} batches, {self.rows:,} rows, {format_size(self.bytes)} in {self.seconds:.2f} s: {rate:,.0f} rows/s",
             f"the loop waited for data {100 * self.waiting / total:.0f} % of its time and used it {100 * self.consumer / total:.0f} %",
-            f"{self.threads} threads: {shares}; at most {self.most_bytes / 1e6:.1f} MB ready",
+            f"{self.threads} threads: {shares}; at most {format_size(self.most_bytes)} ready",
             EXAMPLES if self.by_example and self.bottleneck == "reading" else WORDS[self.bottleneck],
         ]
         if self.quality is not None:

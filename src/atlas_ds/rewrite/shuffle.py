@@ -19,12 +19,12 @@ import numpy.typing as npt
 from atlas_ds.dataset.manifest import Manifest, Ranges
 from atlas_ds.dataset.open import Handle, OpenOptions, dataset_path, open_dataset
 from atlas_ds.dataset.options import WriterOptions, refuse_unknown
-from atlas_ds.dataset.sizes import parse_size
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import LimitError
 from atlas_ds.order import Permutation, keys
 from atlas_ds.progress import Progress
 from atlas_ds.shard.notes import shard_stats
+from atlas_ds.sizes import parse_size
 from atlas_ds.store.local import refuse_overlap
 from atlas_ds.store.paths import local_path
 
@@ -42,21 +42,21 @@ def shuffle(
     dst: str | os.PathLike[str],
     *,
     seed: SupportsIndex = 0,
-    memory: str = "1GB",
+    memory: str = "1GiB",
     progress: bool = True,
     **options: Unpack[WriterOptions],
 ) -> None:
     """Writes the rows of the dataset `src` as the dataset `dst`, in a random order that `seed` names: the same seed, the same bytes.
 
     Schema, metadata and splits stay; rows that are in the same splits (or in none) change places with each other only. The columns of
-    ds.icc are measured again. memory: of rows and row numbers; the writer's buffers, some 80 MB with shards of 256MB, come on top. Data
+    ds.icc are measured again. memory: of rows and row numbers; the writer's buffers, some 80 MB with shards of 256MiB, come on top. Data
     larger than that is written twice, first uncompressed to a hidden folder beside dst, removed at the end. The other options are
     AtlasDatasetWriter's. An error or Ctrl-C leaves dst as it was.
     """
     refuse_unknown("shuffle", options)
     _, budget = parse_size(memory, "memory")
     if budget is None:
-        raise ValueError(f"memory={memory!r}: give bytes, such as '1GB'")
+        raise ValueError(f"memory={memory!r}: give bytes, such as '1GiB'")
     src, dst = dataset_path(src), local_path(dst, "dst")
     refuse_overlap(src, dst)
     source = open_dataset(OpenOptions(str(src), None, "first", "mmap", True, 0))

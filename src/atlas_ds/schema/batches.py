@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from atlas_ds.schema.examples import like
+from atlas_ds.schema.media import Media
+from atlas_ds.schema.ragged import Ragged, join_ragged, pick_ragged
 from atlas_ds.schema.types import SCALARS, Array, Field, Scalar, Struct
-from atlas_ds.schema.values import Media, Ragged
 
 
 def fixed_columns(fields: tuple[Field, ...], prefix: str = "") -> list[tuple[str, tuple[np.dtype[Any], tuple[int, ...]]]]:
@@ -65,11 +67,6 @@ def why_not(field: Field) -> str:
     return f"a column of {field.type}"
 
 
-def like(given: tuple[Any, ...], values: Iterable[Any]) -> Any:
-    """A tuple of other values; a namedtuple stays one."""
-    return type(given)(*values) if hasattr(given, "_fields") else tuple(values)
-
-
 def part(columns: Any, start: int, stop: int) -> Any:
     """Rows start .. stop of a batch; arrays are views."""
     if isinstance(columns, dict):
@@ -113,38 +110,6 @@ def join(parts: list[Any], back: np.ndarray) -> Any:
     return [values[i] for i in back]
 
 
-def join_ragged(parts: list[Ragged]) -> Ragged:
-    sizes = np.concatenate([np.diff(part.offsets) for part in parts])
-    shapes: Any = None
-    if any(part.shapes is not None for part in parts):
-        same = all(isinstance(part.shapes, np.ndarray) and part.shapes.shape[1:] == np.shape(parts[0].shapes)[1:] for part in parts)
-        shapes = np.concatenate([part.shapes for part in parts]) if same else [shape for part in parts for shape in shapes_of(part)]
-    masks = [np.zeros(len(part), np.bool_) if part.mask is None else part.mask for part in parts]
-    mask = np.concatenate(masks) if any(part.mask is not None for part in parts) else None
-    return Ragged(np.concatenate([part.values for part in parts]), ends(sizes), shapes, mask)
-
-
-def pick_ragged(column: Ragged, rows: np.ndarray) -> Ragged:
-    """Some rows of a column, in any order."""
-    starts, sizes = column.offsets[rows], np.diff(column.offsets)[rows]
-    offsets = ends(sizes)
-    values = column.values[np.repeat(starts - offsets[:-1], sizes) + np.arange(offsets[-1])]
-    shapes = column.shapes
-    if shapes is not None:
-        shapes = shapes[rows] if isinstance(shapes, np.ndarray) else [shapes[i] for i in rows.tolist()]
-    return Ragged(values, offsets, shapes, None if column.mask is None else column.mask[rows])
-
-
-def shapes_of(column: Ragged) -> list[tuple[int, ...]]:
-    if column.shapes is None:
-        return [(int(size),) for size in np.diff(column.offsets)]
-    return [tuple(map(int, shape)) for shape in column.shapes]
-
-
-def ends(sizes: np.ndarray) -> np.ndarray:
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)])
-
-
 def size_of(columns: Any) -> int:
     """About how many bytes a batch takes."""
     if isinstance(columns, dict):
@@ -163,24 +128,3 @@ def size_of(columns: Any) -> int:
     if isinstance(columns, str | bytes | bytearray | memoryview):
         return len(columns) + 60
     return 32
-
-
-def is_null(value: Any) -> bool:
-    """Whether a value in a column stands for None: None itself, or an array that is masked as a whole."""
-    return value is None or (isinstance(value, np.ma.MaskedArray) and bool(np.ma.getmaskarray(value).all()) and value.size > 0)
-
-
-def nulls_of(column: Any, count: int) -> np.ndarray:
-    """Which rows of a column are null; of a dict of columns: null in every one of them. Where nothing can be seen (rows of no elements): all."""
-    if column is None:
-        return np.ones(count, np.bool_)
-    if isinstance(column, dict):
-        parts = [nulls_of(inner, count) for inner in column.values()]
-        return np.asarray(np.all(parts, axis=0)) if parts else np.ones(count, np.bool_)
-    if isinstance(column, np.ma.MaskedArray):
-        return np.asarray(np.ma.getmaskarray(column).reshape(count, -1).all(axis=1)) if count else np.zeros(0, np.bool_)
-    if isinstance(column, Ragged):
-        return np.zeros(count, np.bool_) if column.mask is None else np.asarray(column.mask, np.bool_)
-    if isinstance(column, np.ndarray) and column.dtype != np.object_:
-        return np.zeros(count, np.bool_)
-    return np.array([is_null(column[i]) for i in range(count)], np.bool_)

@@ -1,4 +1,4 @@
-"""A PIL image to encoded bytes: those of its own file where it is that file unchanged, else PNG. Asks pictures.py for Pillow."""
+"""A PIL image to encoded bytes: those of its own file where it is that file unchanged, else PNG. Asks images.py for Pillow."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from atlas_ds.errors import LimitError, SchemaError
-from atlas_ds.schema.pictures import MAX_PIXELS, reopened
+from atlas_ds.schema.images import MAX_PIXELS, reopened
 
 PNG_MODES = frozenset(("1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I;16B"))  # what PNG holds as it is
 # TIFF tags that say how its pixels lie in the file: among its EXIF, but no part of another file's.
 TIFF_STRUCTURE = (254, 255, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 317, 320, 322, 323, 324, 325, 338, 339, 347, 530, 532)
-CARRIED = ("exif", "icc_profile", "transparency")  # in image.info: what belongs to the picture, not to its file
+CARRIED = ("exif", "icc_profile", "transparency")  # in image.info: what belongs to the image, not to its file
 
 
 def encoded_image(image: Any, accept: Callable[[bytes], str | None]) -> tuple[bytes, str]:
@@ -37,7 +37,7 @@ def encoded_image(image: Any, accept: Callable[[bytes], str | None]) -> tuple[by
 
 
 def own_files(image: Any) -> Iterator[bytes]:
-    """The bytes of the files that an image may be, unchecked: what it was opened from. Leaves open files where they stand."""
+    """The bytes of the files that an image may be, unchecked: what it was opened from. Leaves open files where they are."""
     for name in ("fp", "_fp"):
         data = read_all(getattr(image, name, None))
         if isinstance(data, bytes):
@@ -52,7 +52,7 @@ def own_files(image: Any) -> Iterator[bytes]:
 
 
 def read_all(file: Any) -> Any:
-    """What a file holds, which is left where it stands; None where it is closed, or none."""
+    """What a file holds, which is left where it is; None where it is closed, or none."""
     try:
         place = file.tell()
         file.seek(0)
@@ -64,7 +64,7 @@ def read_all(file: Any) -> Any:
 
 
 def is_same(image: Any, data: bytes) -> bool:
-    """Whether an image is what these bytes decode to, whole, with nothing changed in memory since."""
+    """Whether an image is what these bytes decode to, completely, with nothing changed in memory since."""
     fresh = reopened(data)
     if fresh is None:
         return False
@@ -109,7 +109,7 @@ def need_one_frame(image: Any) -> None:
 def to_png(image: Any) -> bytes:
     """Without loss, with EXIF and colour profile."""
     if image.mode not in PNG_MODES:
-        raise SchemaError(f"a picture of mode {image.mode} has no PNG form without loss: convert it to RGB, or store numpy.asarray(image)")
+        raise SchemaError(f"an image of mode {image.mode} has no PNG form without loss: convert it to RGB, or store numpy.asarray(image)")
     buffer = io.BytesIO()
     try:
         image.load()
@@ -119,22 +119,22 @@ def to_png(image: Any) -> bytes:
             options["exif"] = exif_bytes(exif)
         if image.info.get("icc_profile"):
             options["icc_profile"] = image.info["icc_profile"]
-        (with_whole_palette(image) if image.mode == "P" else image).save(buffer, format="PNG", **options)
+        (with_complete_palette(image) if image.mode == "P" else image).save(buffer, format="PNG", **options)
     except Exception as cause:  # decoders of many formats, each with its own errors; all say that this image cannot be read
         raise SchemaError(f"the image cannot be read: {str(cause) or type(cause).__name__}: leave it out, or restore its file") from cause
     return buffer.getvalue()
 
 
-def with_whole_palette(image: Any) -> Any:
+def with_complete_palette(image: Any) -> Any:
     """An image whose palette names every pixel's colour: PNG is written with as few bits as the palette needs, whatever the pixels are."""
     kind = image.palette.mode if image.palette is not None and image.palette.mode in ("RGB", "RGBA") else "RGB"
     colours = image.getpalette(kind) or []
     lacking = image.getextrema()[1] + 1 - len(colours) // len(kind)
     if lacking <= 0:
         return image
-    whole = image.copy()
-    whole.putpalette(colours + [0, 0, 0, 255][: len(kind)] * lacking, kind)  # black, as Pillow shows them
-    return whole
+    complete = image.copy()
+    complete.putpalette(colours + [0, 0, 0, 255][: len(kind)] * lacking, kind)  # black, as Pillow shows them
+    return complete
 
 
 def exif_bytes(exif: Any) -> bytes:

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from atlas_ds.errors import LimitError, SchemaError
+from atlas_ds.schema.describe import describe
+from atlas_ds.schema.objects import pack
 from atlas_ds.schema.schema import MAX_LEAVES, Schema, build_schema
 from atlas_ds.schema.seen import ABSENT, NOTHING, Seen, field_of, merge, not_packed
 from atlas_ds.schema.taken import MAX_NESTING, take_example
-from atlas_ds.schema.values import describe, pack
 
 TOO_DEEP = f"lists and dicts are nested too deep for the stack that Python has left here (else up to {MAX_NESTING} levels are possible)"
 

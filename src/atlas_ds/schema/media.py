@@ -1,4 +1,7 @@
-"""Encoded images, sound and film: what they are, and what is stored of a Media, a path or a PIL image. Pixels are the business of pictures.py."""
+"""Encoded images, audio and video: what they are, and what is stored of a Media, a path or a PIL image.
+
+The only table of how such files begin. Pixels are the business of images.py.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import base64
 import dataclasses
 import mimetypes
 import os
+import re
 import stat
 from html import escape
 from pathlib import Path
@@ -15,14 +19,15 @@ from atlas_ds.errors import AtlasError, LimitError, SchemaError
 from atlas_ds.schema.describe import describe
 from atlas_ds.schema.encoding import encoded_image
 from atlas_ds.schema.fits import check_size
-from atlas_ds.schema.pictures import MODES, decoded
+from atlas_ds.schema.images import MODES, decoded
 from atlas_ds.schema.types import Field
 from atlas_ds.schema.types import Media as MediaType
 from atlas_ds.text import printable
 
 SHOWN = frozenset(("image/jpeg", "image/png", "image/gif", "image/webp", "image/avif", "image/bmp"))  # by every browser
 SHOWN_BYTES = 1 << 20
-KEPT = SHOWN | {"image/tiff"}  # files that a PIL image is stored as, where it is one of them unchanged; of other files PNG is made
+# Files that a PIL image is stored as, where it is one of them unchanged; any other image becomes a PNG.
+KEPT = SHOWN | {"image/tiff"}
 
 SNIFF_BYTES = 64  # of a file that tell what it is
 
@@ -33,28 +38,31 @@ SIGNATURES = (
     (b"ID3", "audio/mpeg"), (b"\x1aE\xdf\xa3", "video/webm"),
 )  # fmt: skip
 RIFF = {b"WEBP": "image/webp", b"WAVE": "audio/wav", b"AVI ": "video/x-msvideo"}  # at byte 8, after RIFF or RF64
-NETPBM = {b"1": "bitmap", b"2": "graymap", b"3": "pixmap", b"4": "bitmap", b"5": "graymap", b"6": "pixmap"}  # after P
+NETPBM_START = re.compile(rb"P([1-6])[ \t\n\r][0-9#]")
+NETPBM = {b"1": "bitmap", b"2": "graymap", b"3": "pixmap", b"4": "bitmap", b"5": "graymap", b"6": "pixmap"}
 # The major brand of an ISO base media file; of any other brand it is video/mp4.
 BRANDS = {
     b"avif": "image/avif", b"avis": "image/avif", b"heic": "image/heic", b"heix": "image/heic", b"heim": "image/heic", b"heis": "image/heic",
     b"hevc": "image/heic", b"hevx": "image/heic", b"M4A ": "audio/mp4", b"M4B ": "audio/mp4", b"qt  ": "video/quicktime",
 }  # fmt: skip
 IMAGE_BRANDS = (b"mif1", b"msf1")  # HEIF in general: one of the compatible brands tells how the image is encoded
-QUICKTIME = (b"moov", b"mdat", b"wide", b"free", b"skip")  # the first atom of older films, which have no brand
+QUICKTIME = (b"moov", b"mdat", b"wide", b"free", b"skip")  # the first atom of older videos, which have no brand
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Media:
-    """An encoded image, sound or film. data: bytes (a memoryview where copy=False); type: its media type."""
+    """An encoded image, audio or video. data: bytes (a memoryview where copy=False); type: its media type."""
 
     data: bytes | memoryview
     type: str
 
     def decode(self, format: str = "numpy") -> Any:
-        """A picture, decoded: "numpy" (uint8, height x width [x channels]), "pil" or "torch" (channels x height x width). Needs Pillow
+        """An image, decoded: "numpy" (uint8, height x width [x channels]), "pil" or "torch" (channels x height x width). Needs Pillow
         (pip install atlas-ds[images])."""
         if not self.type.startswith("image/"):
-            raise SchemaError(f"{self.type} cannot be decoded here: take .data and give it to a library for sound or film")
+            raise SchemaError(
+                f"{self.type} cannot be decoded here: take .data and give it to a library for audio or video"
+            )
         if format not in MODES:
             raise ValueError(f"format must be 'numpy', 'pil' or 'torch', not {format!r}")
         return decode_image(self.data, format, where=self.type)
@@ -72,11 +80,16 @@ def inline(media: Media, limit: int) -> str:
     kind = str(media.type)
     if kind not in SHOWN or not 0 < len(media.data) <= limit:
         return escape(f"{printable(kind, 80)}, {len(media.data):,} bytes")
-    return f'<img src="data:{kind};base64,{base64.b64encode(media.data).decode()}" style="max-height: 12em" alt="{kind}">'
+    return (
+        f'<img src="data:{kind};base64,{base64.b64encode(media.data).decode()}" style="max-height: 12em" alt="{kind}">'
+    )
 
 
 def sniff(data: bytes | bytearray | memoryview, name: str = "") -> str | None:
-    """The media type of encoded bytes by how they begin, else by the file's name. data: all of them, or the first SNIFF_BYTES."""
+    """The media type of encoded bytes by how they begin, else by the file's name.
+
+    data: all bytes, or the first SNIFF_BYTES.
+    """
     head = bytes(data[:SNIFF_BYTES])
     for signature, kind in SIGNATURES:
         if head.startswith(signature):
@@ -102,25 +115,31 @@ def _by_brand(head: bytes) -> str:
 
 
 def _without_signature(head: bytes) -> str | None:
-    """Of kinds that have no bytes of their own at the beginning, checked as far as keeps texts and tables from being taken for them."""
+    """Of kinds without a signature; checked as far as it takes to tell them from texts and tables."""
     if head[4:8] in QUICKTIME and (min(head[:4]) < 0x20 or not head[:4].isascii()):  # a length before it, not letters
         return "video/quicktime"
-    if head[:1] == b"P" and head[1:2] in NETPBM and head[2:3] in b" \t\n\r" and (head[3:4].isdigit() or head[3:4] == b"#"):
-        return f"image/x-portable-{NETPBM[head[1:2]]}"
+    if netpbm := NETPBM_START.match(head):
+        return f"image/x-portable-{NETPBM[netpbm[1]]}"
     return _mpeg_audio(head) if head[:1] == b"\xff" and len(head) > 2 else None
 
 
 def _mpeg_audio(head: bytes) -> str | None:
-    """Of MPEG audio without tags: its first frame's header. One with reserved values, and UTF-16's byte order mark, are none."""
+    """Of MPEG audio without tags, by the first frame's header.
+
+    None for reserved values, and for the byte order mark of UTF-16.
+    """
     second, third = head[1], head[2]
     if second & 0xF6 == 0xF0:  # 12 bits of sync and layer 0: ADTS
         return "audio/aac"
-    valid = second & 0xE0 == 0xE0 and second & 0x06 and second & 0x18 != 0x08 and second != 0xFE and third < 0xF0 and third & 0x0C != 0x0C
-    return "audio/mpeg" if valid else None
+    if second & 0xE0 != 0xE0 or second == 0xFE:  # no sync, or UTF-16
+        return None
+    has_rates = third < 0xF0 and third & 0x0C != 0x0C
+    has_layer_and_version = second & 0x06 and second & 0x18 != 0x08
+    return "audio/mpeg" if has_rates and has_layer_and_version else None
 
 
 def decode_image(data: bytes | memoryview, mode: str, *, where: str) -> Any:
-    """The pixels of an encoded image, as pictures.decoded() returns them."""
+    """The pixels of an encoded image, as images.decoded() returns them."""
     return decoded(data, sniff(data), mode, where=where)
 
 
@@ -156,7 +175,9 @@ def to_media(value: Any, field: Field, path: str) -> tuple[bytes | bytearray | m
     elif is_pil(value):
         data, got = _encode(value, kind.type, path)
     else:
-        raise SchemaError(f"column {path!r}: expected {kind} (Media, a pathlib.Path or a PIL image), got {describe(value)}")
+        raise SchemaError(
+            f"column {path!r}: expected {kind} (Media, a pathlib.Path or a PIL image), got {describe(value)}"
+        )
     if kind.type is not None and got != kind.type:
         raise SchemaError(f"column {path!r}: expected {kind}, got {got}: declare the column as atlas.types.media()")
     check_size(path, memoryview(data).nbytes)
@@ -174,11 +195,14 @@ def _media_type(given: Any, path: str) -> str:
 
 def _read_file(file: Path, path: str) -> tuple[bytes, str]:
     try:
-        fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # of a pipe without a writer, opening would wait for ever
+        # Without O_NONBLOCK, opening a pipe that has no writer would wait for ever.
+        fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with open(fd, "rb") as opened:
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode):
-                raise SchemaError(f"column {path!r}: {str(file)!r} is not a regular file: give its bytes, or Media(data, type)")
+                raise SchemaError(
+                    f"column {path!r}: {str(file)!r} is not a regular file: give its bytes, or Media(data, type)"
+                )
             check_size(path, status.st_size)
             data = opened.read()
     except OSError as cause:
@@ -189,14 +213,18 @@ def _read_file(file: Path, path: str) -> tuple[bytes, str]:
         raise SchemaError(f"column {path!r}: cannot read {str(file)!r}: {cause}") from cause
     found = sniff(data, file.name)
     if found is None:
-        raise SchemaError(f"column {path!r}: {str(file)!r} is no image, sound or film that is known: give its bytes, or Media(data, type)")
+        raise SchemaError(
+            f"column {path!r}: {str(file)!r} is not an image, audio or video of a known kind: give its bytes, or Media(data, type)"
+        )
     return data, found
 
 
 def _encode(image: Any, wanted: str | None, path: str) -> tuple[bytes, str]:
     """The file of a PIL image, where it is one of the wanted type; else PNG."""
     try:
-        return encoded_image(image, lambda data: kind if (kind := sniff(data)) in KEPT and wanted in (None, kind) else None)
+        return encoded_image(
+            image, lambda data: kind if (kind := sniff(data)) in KEPT and wanted in (None, kind) else None
+        )
     except (SchemaError, LimitError) as cause:
         raise type(cause)(f"column {path!r}: {cause}") from cause
     except ValueError as cause:

@@ -14,10 +14,11 @@ from typing import Any, NoReturn
 import numpy as np
 
 from atlas_ds.errors import LimitError, SchemaError
+from atlas_ds.schema.describe import describe, is_bfloat16, to_numpy
+from atlas_ds.schema.media import Media as MediaValue
+from atlas_ds.schema.objects import pack
 from atlas_ds.schema.taken import NAMES, check_dtype
 from atlas_ds.schema.types import MAX_DEPTH, SCALARS, Array, Field, Media, Scalar, Struct, Tensor, Type, Word, dtype_name
-from atlas_ds.schema.values import Media as MediaValue
-from atlas_ds.schema.values import describe, is_bfloat16, pack, to_numpy
 
 WAY_OUT = "store arrays of a constant dtype, str, bytes, bool, int, float, None, datetimes, or lists and dicts of these"
 KINDS = {

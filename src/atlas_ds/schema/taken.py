@@ -14,9 +14,10 @@ from typing import Any, NoReturn
 import numpy as np
 
 from atlas_ds.errors import LimitError, SchemaError
+from atlas_ds.schema.describe import is_bfloat16, to_numpy
+from atlas_ds.schema.media import Media, is_pil, to_media
 from atlas_ds.schema.types import MAX_DEPTH, SCALARS, Field, dtype_name
 from atlas_ds.schema.types import Media as MediaType
-from atlas_ds.schema.values import Media, is_bfloat16, is_pil, to_media, to_numpy
 
 MAX_NESTING = 500  # levels of lists and dicts: what is packed and unpacked with room to spare on the stack
 MAX_BYTES = 1 << 30  # of one value

@@ -75,7 +75,7 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """An encoded image, sound or film; type: its media type ("image/jpeg"), None where it differs by example."""
+    """An encoded image, audio or video; type: its media type ("image/jpeg"), None where it differs by example."""
 
     type: str | None = None
 

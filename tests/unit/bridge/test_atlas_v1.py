@@ -194,7 +194,7 @@ def test_what_cannot_be_stored_is_named(tmp_path, odd, words, at):
 def test_pictures_that_png_cannot_hold_are_named(tmp_path):
     image = pytest.importorskip("PIL.Image")
     src = write_v1(tmp_path / "v1", [{"image": image.new("RGB", (2, 2))}, {"image": image.new("CMYK", (2, 2))}])
-    with pytest.raises(SchemaError, match=r"block 0, example 1 of the shard \(row 1\): column 'image': a picture of mode CMYK has no PNG form"):
+    with pytest.raises(SchemaError, match=r"block 0, example 1 of the shard \(row 1\): column 'image': an image of mode CMYK has no PNG form"):
         imported(tmp_path, src)
 
 

@@ -1,4 +1,4 @@
-"""One answer to "what are these bytes?", through every door that asks: the writer, convert, tars, MDS, tables, the commands."""
+"""One answer to "what are these bytes?" from all who ask: the writer, convert, tars, MDS, the commands."""
 
 import struct
 

@@ -1,4 +1,4 @@
-"""Sizes, times, tables and values as people read them; the progress line."""
+"""Times, tables and values as people read them; the progress line."""
 
 import io
 import sys
@@ -7,17 +7,9 @@ import numpy as np
 import pytest
 
 from atlas_ds import progress
-from atlas_ds.cli.text import brief, brief_json, duration, one_line, ratio, size, table
+from atlas_ds.cli.text import brief, brief_json, duration, one_line, ratio, table
 from atlas_ds.progress import Progress
 from atlas_ds.text import count
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (1234, "1.23 kB"), (999_600, "1 MB"), (256e6, "256 MB"), (5e15, "5000 TB")],
-)
-def test_size(value, text):
-    assert size(value) == text
 
 
 @pytest.mark.parametrize(("value", "text"), [(8.5e-7, "850 ns"), (1.6e-6, "1.6 us"), (0.045, "45 ms"), (3.2, "3.2 s"), (245, "4:05 min")])

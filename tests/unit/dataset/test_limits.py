@@ -69,11 +69,11 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path):
         w.add_example({"v": Media(b"x", "image/png")})
 
 
-@pytest.mark.parametrize("options", [{"block_size": 300}, {"block_size": 300, "access": "scan"}, {"block_size": "512MB"}, {"block_size": 300, "shard_size": 400}], ids=str)
+@pytest.mark.parametrize("options", [{"block_size": 300}, {"block_size": 300, "access": "scan"}, {"block_size": "512MiB"}, {"block_size": 300, "shard_size": 400}], ids=str)
 def test_blocks_of_arrays_are_cut(tmp_path, options):
     """Whatever block_size says; all the rows stay in one shard."""
     rows = 300
-    with AtlasDatasetWriter(tmp_path / "d", schema={"v": types.nullable(types.array("uint8", (MIB,)))}, **({"shard_size": "1GB"} | options)) as w:
+    with AtlasDatasetWriter(tmp_path / "d", schema={"v": types.nullable(types.array("uint8", (MIB,)))}, **({"shard_size": "1GiB"} | options)) as w:
         for k in range(rows):
             w.add_example({"v": None if k % 7 == 3 else np.full(MIB, k % 251, np.uint8)})
     dataset = intact(tmp_path / "d", rows)
@@ -85,7 +85,7 @@ def test_blocks_of_arrays_are_cut(tmp_path, options):
 def test_values_that_grow_after_the_plan(tmp_path, way):
     """Small ones first, so that blocks are planned for many rows; then 6 of 100 MiB."""
     values = [b"%d" % k for k in range(3000)] + [bytes([k]) * (100 * MIB) for k in range(6)] + [b"end"]
-    with AtlasDatasetWriter(tmp_path / "d", schema={"v": "bytes", "i": "int64"}, block_size=4096, shard_size="1GB", compression="none") as w:
+    with AtlasDatasetWriter(tmp_path / "d", schema={"v": "bytes", "i": "int64"}, block_size=4096, shard_size="1GiB", compression="none") as w:
         if way == "batch":
             w.add_batch({"v": values, "i": np.arange(len(values))})
         else:

@@ -18,7 +18,7 @@ def test_names_and_types_are_those_of_the_taker(options, taker):
 
 def test_the_writer_shows_its_defaults():
     defaults = {name: one.default for name, one in inspect.signature(atlas.AtlasDatasetWriter).parameters.items()}
-    assert (defaults["shard_size"], defaults["compression"], defaults["access"], defaults["level"]) == ("256MB", "auto", "random", 3)
+    assert (defaults["shard_size"], defaults["compression"], defaults["access"], defaults["level"]) == ("256MiB", "auto", "random", 3)
 
 
 def test_an_option_that_does_not_exist_is_refused_by_name():

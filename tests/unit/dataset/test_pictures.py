@@ -153,15 +153,15 @@ def damaged(tmp_path):
 )  # fmt: skip
 def test_errors_name_column_and_row(damaged, read):
     ds = AtlasDataset(damaged, decode="numpy")
-    with pytest.raises(CorruptError, match=r"bad: row 6: column 'more\.thumb': not a whole picture") as caught:
+    with pytest.raises(CorruptError, match=r"bad: row 6: column 'more\.thumb': not a complete image") as caught:
         read(ds)
     assert str(caught.value).count("row 6") == 1
     assert len(list(ds[:6])) == 6 and AtlasDataset(damaged)[6]["label"] == 6
 
 
 def test_bombs_name_column_and_row(damaged, monkeypatch):
-    monkeypatch.setattr("atlas_ds.schema.pictures.MAX_PIXELS", 20)
-    with pytest.raises(LimitError, match=r"row 2: column 'more\.thumb': a picture of 6 x 4 pixels, more than 20"):
+    monkeypatch.setattr("atlas_ds.schema.images.MAX_PIXELS", 20)
+    with pytest.raises(LimitError, match=r"row 2: column 'more\.thumb': an image of 6 x 4 pixels, more than 20"):
         AtlasDataset(damaged, decode="pil")[2]
 
 

@@ -29,7 +29,7 @@ def test_shards_of_so_many_rows(tmp_path):
 
 
 def test_shards_of_so_many_bytes(tmp_path):
-    path = write(tmp_path / "d", (np.random.default_rng(i).bytes(1000) for i in range(500)), shard_size="100KB", block_size="10KB")
+    path = write(tmp_path / "d", (np.random.default_rng(i).bytes(1000) for i in range(500)), shard_size="100KiB", block_size="10KiB")
     sizes = [shard.bytes for shard in AtlasDataset(path).shards]
     assert len(sizes) in (5, 6) and all(90_000 < size < 130_000 for size in sizes[:-1]) and len(AtlasDataset(path)) == 500
 
@@ -40,21 +40,21 @@ def test_blocks_of_so_many_rows(tmp_path):
 
 
 def test_blocks_of_so_many_bytes(tmp_path):
-    assert block_rows(write(tmp_path / "d", range(10_000), block_size="8KB")) == [1024]
-    small, bulky = block_rows(write(tmp_path / "e", [{"a": i, "b": bytes(1000)} for i in range(1000)], block_size="16KB"))
+    assert block_rows(write(tmp_path / "d", range(10_000), block_size="8KiB")) == [1024]
+    small, bulky = block_rows(write(tmp_path / "e", [{"a": i, "b": bytes(1000)} for i in range(1000)], block_size="16KiB"))
     assert small == 2048 and bulky == 16
 
 
 def test_a_row_larger_than_block_and_shard(tmp_path):
     rows = [os.urandom(300_000), b"", b"x", os.urandom(200_000), b"y" * 10]
-    path = write(tmp_path / "d", rows, shard_size="64KB", block_size="4KB")
+    path = write(tmp_path / "d", rows, shard_size="64KiB", block_size="4KiB")
     assert list(AtlasDataset(path)) == rows and verify(path).damages == [] and len(AtlasDataset(path).shards) >= 2
 
 
 def test_rows_that_grow_after_the_plan(tmp_path):
     """Planned by rows of 8 bytes, then rows of a MB come: blocks stay within their limits and nothing is lost."""
     rows = [b"12345678"] * 3000 + [bytes([i]) * 1_000_000 for i in range(12)] + [b"x"] * 10
-    path = write(tmp_path / "d", rows, shard_size="8KB", block_size="8KB")
+    path = write(tmp_path / "d", rows, shard_size="8KiB", block_size="8KiB")
     assert list(AtlasDataset(path)) == rows and verify(path).damages == []
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from atlas_ds import AtlasDataset, Loader, Ragged, Sampler, concat
-from atlas_ds.loader.collate import collate
-from atlas_ds.loader.torch import to_torch
+from atlas_ds.loader.collate import join_examples
+from atlas_ds.schema.tensors import to_torch
 from support import Point, rich_rows, same, write
 from unit.loader.parts import alike, as_it_is, ids, load
 
@@ -182,14 +182,14 @@ def test_examples_are_put_together(rich):
 
 
 def test_collate():
-    assert same(collate([{"a": 1, "b": (1.5, "x")}, {"a": 2, "b": (2.5, "y")}]), {"a": np.array([1, 2]), "b": (np.array([1.5, 2.5]), ["x", "y"])})
+    assert same(join_examples([{"a": 1, "b": (1.5, "x")}, {"a": 2, "b": (2.5, "y")}]), {"a": np.array([1, 2]), "b": (np.array([1.5, 2.5]), ["x", "y"])})
     ragged = [np.zeros(2), np.zeros(3)]
-    assert collate(ragged) == ragged and collate([1, 2.0]) == [1, 2.0] and collate([None, 1]) == [None, 1]
-    assert same(collate([True, False]), np.array([True, False])) and collate([]) == []
+    assert join_examples(ragged) == ragged and join_examples([1, 2.0]) == [1, 2.0] and join_examples([None, 1]) == [None, 1]
+    assert same(join_examples([True, False]), np.array([True, False])) and join_examples([]) == []
     high = 2**63 + 1
-    assert same(collate([high, 1]), np.array([high, 1], np.uint64)) and collate([high, -1]) == [high, -1] and collate([2**64]) == [2**64]
-    assert same(collate([-(2**63), 2**63 - 1]), np.array([-(2**63), 2**63 - 1]))
-    assert collate([{"a": 1}, {"b": 1}]) == [{"a": 1}, {"b": 1}] and collate([(1,), (1, 2)]) == [(1,), (1, 2)] and collate([{"a": 1}, None]) == [{"a": 1}, None]
+    assert same(join_examples([high, 1]), np.array([high, 1], np.uint64)) and join_examples([high, -1]) == [high, -1] and join_examples([2**64]) == [2**64]
+    assert same(join_examples([-(2**63), 2**63 - 1]), np.array([-(2**63), 2**63 - 1]))
+    assert join_examples([{"a": 1}, {"b": 1}]) == [{"a": 1}, {"b": 1}] and join_examples([(1,), (1, 2)]) == [(1,), (1, 2)] and join_examples([{"a": 1}, None]) == [{"a": 1}, None]
 
 
 # --- tails ----------------------------------------------------------------------

@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from atlas_ds import AtlasDataset, concat
-from atlas_ds.loader.torch import to_torch
+from atlas_ds.schema.tensors import to_torch
 from support import write
 
 ROWS = [{"i": i, "x": np.full((2, 3), i, np.float32), "s": f"row {i}", "w": np.arange(i % 4), "f": i / 2, "b": i % 2 == 0} for i in range(64)]

@@ -118,7 +118,7 @@ def test_one_file(tmp_path):
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({"memory": 1000}, ValueError, "'1GB'"), ({"memory": "lots"}, ValueError, "memory"), ({"seed": -1}, ValueError, "seed"),
+        ({"memory": 1000}, ValueError, "'1GiB'"), ({"memory": "lots"}, ValueError, "memory"), ({"seed": -1}, ValueError, "seed"),
         ({"seed": 1.5}, TypeError, "seed"), ({"access": "no"}, ValueError, "access"),
     ],
 )  # fmt: skip

@@ -9,9 +9,9 @@ import torch
 from atlas_ds import errors
 from atlas_ds.schema.arrays import scalar_bytes, to_array
 from atlas_ds.schema.bfloat16 import narrow_bfloat16, widen_bfloat16
+from atlas_ds.schema.describe import describe, to_numpy
 from atlas_ds.schema.fits import unmasked
 from atlas_ds.schema.types import SCALARS, array, make_field, tensor
-from atlas_ds.schema.values import describe, to_numpy
 
 
 def stored(value, kind):

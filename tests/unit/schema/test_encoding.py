@@ -8,8 +8,8 @@ from PIL import Image
 
 from atlas_ds import errors
 from atlas_ds.schema.encoding import own_files, to_png
+from atlas_ds.schema.media import Media, to_media
 from atlas_ds.schema.types import make_field, media
-from atlas_ds.schema.values import Media, to_media
 
 EXIF = Image.Exif()
 EXIF[0x0112] = 6
@@ -167,7 +167,7 @@ def test_a_photo_in_cmyk_is_its_file_or_refused():
     file = io.BytesIO()
     picture().convert("CMYK").save(file, "JPEG")
     assert stored(Image.open(file)) == (file.getvalue(), "image/jpeg")
-    with pytest.raises(errors.SchemaError, match="column 'v': a picture of mode CMYK"):
+    with pytest.raises(errors.SchemaError, match="column 'v': an image of mode CMYK"):
         stored(picture().convert("CMYK"))
 
 

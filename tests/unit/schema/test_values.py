@@ -11,7 +11,10 @@ import pytest
 import torch
 
 from atlas_ds import Media, Ragged, errors
-from atlas_ds.schema.values import describe, narrow_bfloat16, pack, sniff, unpack
+from atlas_ds.schema.bfloat16 import narrow_bfloat16
+from atlas_ds.schema.describe import describe
+from atlas_ds.schema.media import sniff
+from atlas_ds.schema.objects import pack, unpack
 from support import PNG
 
 

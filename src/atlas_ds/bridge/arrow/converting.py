@@ -11,9 +11,8 @@ from atlas_ds.bridge.arrow.plain import bare, bare_array, is_list, plain_values
 from atlas_ds.bridge.arrow.values import fixed_arrays, list_depth, shaped_arrays, stored, stored_array
 from atlas_ds.bridge.opening import read_all
 from atlas_ds.errors import SchemaError, UnsupportedError
-from atlas_ds.schema.media import sniff
+from atlas_ds.schema.media import Media, sniff
 from atlas_ds.schema.types import MAX_VALUE, SCALARS, Array
-from atlas_ds.schema.values import Media
 
 Convert = Callable[[Any], list[Any]]
 Feature = dict[str, Any]

@@ -16,11 +16,10 @@ import numpy as np
 
 from atlas_ds.bridge.arrow.values import fixed_arrays, flat_lists, nested_lists, shaped_arrays, stored
 from atlas_ds.errors import AtlasError, SchemaError
-from atlas_ds.schema.media import sniff
+from atlas_ds.schema.media import Media, sniff
 from atlas_ds.schema.schema import Schema, schema_from_json
 from atlas_ds.schema.types import SCALARS, Array, Field, Scalar, Struct, Tensor, Word
 from atlas_ds.schema.types import Media as MediaType
-from atlas_ds.schema.values import Media
 
 KEY = b"atlas"
 _ARROW_LACKS = ("bfloat16", "complex64", "complex128")

@@ -15,7 +15,7 @@ from atlas_ds.bridge.atlas_v1.files import Layout, Shard, blocks_of, need_zstand
 from atlas_ds.bridge.refusals import Refusals
 from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Refused, Row, Source
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, SchemaError, TruncatedError, UnsupportedError
-from atlas_ds.schema.values import to_numpy
+from atlas_ds.schema.describe import to_numpy
 
 MISSING = ("error", "skip")
 

@@ -16,6 +16,7 @@ from typing import IO, Any, Protocol
 from atlas_ds.bridge.compression.zstd_frames import MAGIC as ZSTD
 from atlas_ds.bridge.compression.zstd_frames import Frames
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, TruncatedError
+from atlas_ds.sizes import format_binary
 
 CHUNK = 1 << 16
 FIRST_CHUNK = 1 << 10  # of a stream behind another: what a decoder does not want is copied
@@ -191,7 +192,7 @@ class Unpacked(Limited):
                 out = self._decoder.decompress(data, size)
             except (zlib.error, OSError, lzma.LZMAError, EOFError, RuntimeError, ValueError) as error:
                 if "memory" in str(error).lower():
-                    raise LimitError(f"{self._where}: unpacking asks for more than {MEMORY_LIMIT >> 20} MiB of memory; unpack it yourself") from error
+                    raise LimitError(f"{self._where}: unpacking asks for more than {format_binary(MEMORY_LIMIT)} of memory; unpack it yourself") from error
                 raise self.damaged(error) from error
             if out:
                 return out
@@ -229,7 +230,7 @@ class Zstd(Limited):
             data: bytes = self._reader.read(size)
         except self._error as error:
             if "memory" in str(error).lower():
-                raise LimitError(f"{self._where}: unpacking asks for more than {MEMORY_LIMIT >> 20} MiB of memory; unpack it yourself") from error
+                raise LimitError(f"{self._where}: unpacking asks for more than {format_binary(MEMORY_LIMIT)} of memory; unpack it yourself") from error
             raise self.damaged(error) from error
         if not data and not self._followed.frames.at_end:
             raise TruncatedError(f"{self._where}: byte {self._source.taken}: the compressed file ends too early, or in garbage; fetch it again")

@@ -17,6 +17,7 @@ from atlas_ds.bridge.files.text_files import TextFile, bad_bytes, lines_of, name
 from atlas_ds.bridge.source import Refused
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError
 from atlas_ds.schema.types import MAX_VALUE as MAX_CELL
+from atlas_ds.sizes import format_binary
 
 DELIMITERS = (",", "\t", ";", "|")
 BATCH = 1024
@@ -165,4 +166,4 @@ def _quote_rule(error: csv.Error) -> str:
         return 'a quote (") is never closed'
     if "expected after" in text:
         return 'text follows a closing quote ("); quotes inside a cell are written twice'
-    return f"a cell larger than {MAX_CELL >> 20} MiB; is a quote never closed?" if "limit" in text else text
+    return f"a cell larger than {format_binary(MAX_CELL)}; is a quote never closed?" if "limit" in text else text

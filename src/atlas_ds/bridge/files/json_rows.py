@@ -252,7 +252,7 @@ class ArrayItems:
         """Reads on, twice as much each time it is not enough for one item."""
         more = self._source.read(self._piece)
         if len(self._text) - self._at > MAX_ITEM:
-            raise LimitError(f"{self._file.path}: line {self.line[0]}: an item of more than {MAX_ITEM >> 20} MiB; is a bracket never closed?")
+            raise LimitError(f"{self._file.path}: line {self.line[0]}: an item of more than {MAX_ITEM:,} characters; is a bracket never closed?")
         if not more:
             return False
         self._line_at(self._at)

@@ -14,6 +14,7 @@ from atlas_ds.bridge.files.encodings import UTF8, text_encoding
 from atlas_ds.bridge.opening import open_binary, unreadable
 from atlas_ds.bridge.source import ReadOptions
 from atlas_ds.errors import CorruptError, LimitError
+from atlas_ds.sizes import format_binary
 
 PIECE = 1 << 16
 MAX_LINE = 1 << 29  # bytes; a value of a dataset has half of that at most
@@ -56,7 +57,7 @@ class BoundedLines(io.RawIOBase):
         ends = max(data.rfind(b"\n"), data.rfind(b"\r"))
         self._open_line = self._open_line + len(data) if ends < 0 else len(data) - ends - 1
         if self._open_line > MAX_LINE:
-            raise LimitError(f"{self._where}: a line of more than {MAX_LINE >> 20:,} MiB; is it a text file with a row in each line?")
+            raise LimitError(f"{self._where}: a line of more than {format_binary(MAX_LINE)}; is it a text file with a row in each line?")
         return len(data)
 
     def close(self) -> None:

@@ -6,8 +6,7 @@ import struct
 
 import numpy as np
 
-from atlas_ds.schema.media import sniff
-from atlas_ds.schema.values import Media
+from atlas_ds.schema.media import Media, sniff
 
 CHANNELS = {"L": 1, "P": 1, "LA": 2, "PA": 2, "La": 2, "RGB": 3, "YCbCr": 3, "LAB": 3, "HSV": 3, "RGBA": 4, "RGBX": 4, "RGBa": 4, "CMYK": 4}
 PIL_NOTE = "raw pictures become uint8 arrays, height x width or height x width x channels"

@@ -21,6 +21,7 @@ from atlas_ds.bridge.tar.numbers import OCTAL, octal
 from atlas_ds.bridge.tar.pax import Extended, read_pax
 from atlas_ds.bridge.tar.sparse import MAX_SPARSE, Sparse, check, filled, from_pax, old_gnu
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, TruncatedError, UnsupportedError
+from atlas_ds.sizes import format_binary
 
 BLOCK = 512
 ZEROS = bytes(BLOCK)
@@ -253,7 +254,7 @@ class Tar:
                 self._bad(at, "data behind the end of the archive, perhaps a second one: split them, or join them with `tar --concatenate`")
             self._at += len(data)
             if self._at - mark > MAX_PADDING:
-                raise LimitError(self._says(self._at, f"more than {MAX_PADDING >> 20} MiB of zeros behind the end of the archive; cut them off"))
+                raise LimitError(self._says(self._at, f"more than {format_binary(MAX_PADDING)} of zeros behind the end of the archive; cut them off"))
         if self._at % BLOCK:
             raise TruncatedError(self._says(self._at, "the archive ends inside a block of zeros; fetch it again"))
 

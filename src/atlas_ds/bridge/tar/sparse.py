@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from atlas_ds.bridge.tar.numbers import decimal, octal
 from atlas_ds.errors import CorruptError, LimitError, UnsupportedError
+from atlas_ds.sizes import format_binary
 
 BLOCK = 512
 MAX_SPARSE = 16 << 20  # bytes of a sparse member, holes filled
@@ -121,7 +122,7 @@ def paired(numbers: Sequence[int], place: str) -> Pieces:
 
 def bounded(size: int, place: str) -> int:
     if size > MAX_SPARSE:
-        raise LimitError(f"{place}: a sparse file of {size:,} bytes; at most {MAX_SPARSE >> 20} MiB are filled: store it as a plain file")
+        raise LimitError(f"{place}: a sparse file of {size:,} bytes; at most {format_binary(MAX_SPARSE)} are filled: store it as a plain file")
     return size
 
 

@@ -18,9 +18,9 @@ from atlas_ds.bridge.values.nested import decode_cbor, decode_json, decode_msgpa
 from atlas_ds.bridge.values.npy import MAX_UNPACKED, decode_npy, decode_npz, encode_npy, encode_npz
 from atlas_ds.bridge.values.tenbin import decode_tenbin, encode_tenbin
 from atlas_ds.errors import CorruptError, LimitError, SchemaError, UnsupportedError
-from atlas_ds.schema.media import sniff
+from atlas_ds.schema.describe import describe
+from atlas_ds.schema.media import Media, sniff
 from atlas_ds.schema.types import media
-from atlas_ds.schema.values import Media, describe
 
 _WHOLE = re.compile(r"[+-]?[0-9]+")
 

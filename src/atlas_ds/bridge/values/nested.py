@@ -13,8 +13,9 @@ import numpy as np
 
 from atlas_ds.bridge.opening import not_utf8
 from atlas_ds.errors import CorruptError, LimitError, SchemaError, UnsupportedError
+from atlas_ds.schema.describe import describe
+from atlas_ds.schema.objects import check_keys, pack, unpack
 from atlas_ds.schema.types import SCALARS
-from atlas_ds.schema.values import check_keys, describe, pack, unpack
 
 MAX_CBOR_DEPTH = 256  # cbor2 has a limit of its own (400), whose error is its own, too
 CBOR_TAGS = frozenset((0, 1, 2, 3, 55799))  # dates, large whole numbers, "this is CBOR"; others may build objects of any kind

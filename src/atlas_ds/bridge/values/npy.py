@@ -17,7 +17,7 @@ import numpy as np
 from atlas_ds.bridge.compression.blocks import check_expansion
 from atlas_ds.bridge.compression.reading import MAX_EXPANSION
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, SchemaError, UnsupportedError
-from atlas_ds.schema.values import describe, to_numpy
+from atlas_ds.schema.describe import describe, to_numpy
 
 MAGIC = b"\x93NUMPY"
 MAX_HEADER = 10_000  # characters of a header that are parsed; numpy.load's own limit

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from atlas_ds.errors import CorruptError, SchemaError, UnsupportedError
-from atlas_ds.schema.values import describe, to_numpy
+from atlas_ds.schema.describe import describe, to_numpy
 
 MAGIC = b"~TenBin~"
 ALIGN = 64

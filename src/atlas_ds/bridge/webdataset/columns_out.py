@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from atlas_ds.bridge.values.by_extension import kind_name
 from atlas_ds.bridge.webdataset.names_out import field_fault
 from atlas_ds.errors import SchemaError
+from atlas_ds.schema.media import Media as MediaValue
 from atlas_ds.schema.media import sniff
 from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.types import Array, Field, Media, Scalar, Struct, Tensor, Type, Word
-from atlas_ds.schema.values import Media as MediaValue
 
 # What a type is called here, the extension it gets, and the kinds of by_extension.py that give it back where its own name asks for one.
 NATURAL = {

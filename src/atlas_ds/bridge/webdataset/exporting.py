@@ -17,11 +17,11 @@ from atlas_ds.bridge.webdataset.pattern import Pattern, parse_pattern
 from atlas_ds.bridge.webdataset.shards_out import ShardsOut
 from atlas_ds.dataset.concat import Concat
 from atlas_ds.dataset.dataset import AtlasDataset
-from atlas_ds.dataset.sizes import as_bytes
 from atlas_ds.errors import AtlasError, SchemaError, UnsupportedError
 from atlas_ds.progress import Progress
+from atlas_ds.schema.media import Media
 from atlas_ds.schema.schema import Schema
-from atlas_ds.schema.values import Media
+from atlas_ds.sizes import parse_bytes
 from atlas_ds.store.local import refuse_overlap
 
 Dataset = AtlasDataset | Concat
@@ -95,7 +95,7 @@ def export_webdataset(
         while True:
             job = _Job(source, place, _key_column(source, key), key, dict(fields or {}), packed)
             try:
-                return job.run(standing, maxcount, as_bytes(maxsize, "maxsize"), index, progress)
+                return job.run(standing, maxcount, parse_bytes(maxsize, "maxsize"), index, progress)
             except _NotJson as found:
                 packed[found.column] = found.row
     except BaseException:

@@ -26,11 +26,11 @@ from atlas_ds.bridge.webdataset import tars
 from atlas_ds.bridge.webdataset.samples import KEY, Duplicates, Interleaved, KeyFn, Rules, Sample, Tally, is_tally
 from atlas_ds.bridge.webdataset.urls import Sources, expand
 from atlas_ds.dataset.options import DEFAULT_SHARD, WriterOptions, refuse_unknown
-from atlas_ds.dataset.sizes import parse_size
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import LimitError, SchemaError
 from atlas_ds.progress import Progress
-from atlas_ds.schema.pictures import MODES
+from atlas_ds.schema.images import MODES
+from atlas_ds.sizes import parse_size
 from atlas_ds.store.local import refuse_overlap
 from atlas_ds.store.paths import local_path
 from atlas_ds.text import count, printable

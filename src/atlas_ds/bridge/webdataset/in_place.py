@@ -28,7 +28,7 @@ from atlas_ds.dataset.views import index_rows, positions
 from atlas_ds.dataset.workers import for_data_loader
 from atlas_ds.errors import CorruptError, DatasetChanged, SchemaError, TruncatedError, UnsupportedError
 from atlas_ds.progress import Progress
-from atlas_ds.schema.pictures import MODES, need_pictures
+from atlas_ds.schema.images import MODES, need_images
 from atlas_ds.store.descriptors import add_cache, open_to_read, share
 from atlas_ds.store.remote import RemoteFile, look_up
 from atlas_ds.text import count, printable
@@ -90,7 +90,7 @@ def open_tar(
     if pictures is not None:
         if pictures not in MODES:
             raise ValueError(f"decode={decode!r}: 'pil', 'numpy' or 'torch' decodes images, too; else True, or a list of extensions, such as ['cls', 'json']")
-        need_pictures(pictures)
+        need_images(pictures)
     values = decode if isinstance(decode, bool) else True if isinstance(decode, str) else tuple(decode)
     opening = Opening(names, rules, None if index is None else Path(index), chosen, values, pictures, io == "mmap")
     opened = Opened(opening, progress)

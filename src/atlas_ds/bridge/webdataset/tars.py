@@ -22,9 +22,8 @@ from atlas_ds.dataset.kinds import kind_of as file_kind_of
 from atlas_ds.dataset.strangers import HEAD, head_of, said
 from atlas_ds.errors import CorruptError, LimitError, SchemaError, TruncatedError, UnsupportedError
 from atlas_ds.schema.infer import infer_schema
-from atlas_ds.schema.media import decode_image, sniff
+from atlas_ds.schema.media import Media, decode_image, sniff
 from atlas_ds.schema.types import media, nullable
-from atlas_ds.schema.values import Media
 from atlas_ds.store.remote import look_up
 from atlas_ds.text import named, printable
 

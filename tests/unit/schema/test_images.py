@@ -1,4 +1,4 @@
-"""decode_image: what each kind of picture becomes, what is refused and how. With and without simplejpeg."""
+"""decode_image: what each kind of image becomes, what is refused and how. With and without simplejpeg."""
 
 import io
 import warnings
@@ -9,7 +9,7 @@ import torch
 
 from atlas_ds import Media
 from atlas_ds.errors import CorruptError, LimitError, UnsupportedError
-from atlas_ds.schema import pictures
+from atlas_ds.schema import images
 from atlas_ds.schema.media import decode_image
 
 Image = pytest.importorskip("PIL.Image")
@@ -19,7 +19,7 @@ H, W = 30, 44
 @pytest.fixture(params=["pillow", "simplejpeg"], autouse=True)
 def library(request, monkeypatch):
     if request.param == "pillow":
-        monkeypatch.setattr(pictures, "simple_jpeg", lambda: None)
+        monkeypatch.setattr(images, "simple_jpeg", lambda: None)
     else:
         pytest.importorskip("simplejpeg")
     return request.param
@@ -61,13 +61,13 @@ PICTURES = {
 
 
 @pytest.mark.parametrize("kind", PICTURES)
-def test_pictures(kind):
+def test_images(kind):
     """Pillow's own pixels, in each of the three forms."""
     make, mode, shown = PICTURES[kind]
     data = make()
     wanted = np.asarray(Image.open(io.BytesIO(data)).convert(shown))
-    picture = decode_image(data, "pil", where="x")
-    assert isinstance(picture, Image.Image) and picture.mode == mode and picture.size == (W, H) and picture.im is not None
+    image = decode_image(data, "pil", where="x")
+    assert isinstance(image, Image.Image) and image.mode == mode and image.size == (W, H) and image.im is not None
     array = decode_image(data, "numpy", where="x")
     assert array.dtype == np.uint8 and array.shape == ((H, W) if shown == "L" else (H, W, len(shown))) and array.flags.writeable
     assert int(np.abs(array.astype(int) - wanted).max()) <= 1  # two builds of libjpeg may round differently
@@ -109,14 +109,14 @@ DAMAGED = {
 }
 
 
-@pytest.mark.parametrize("mode", pictures.MODES)
+@pytest.mark.parametrize("mode", images.MODES)
 @pytest.mark.parametrize("name", DAMAGED)
 def test_damage(name, mode):
-    with pytest.raises(CorruptError, match=r"^column 'image': not a whole picture .*restore it"):
+    with pytest.raises(CorruptError, match=r"^column 'image': not a complete image .*restore it"):
         decode_image(DAMAGED[name], mode, where="column 'image'")
 
 
-def test_programs_are_no_pictures(monkeypatch):
+def test_programs_are_no_images(monkeypatch):
     """EPS is a program, for which Pillow would start Ghostscript."""
     plugin = pytest.importorskip("PIL.EpsImagePlugin")
     monkeypatch.setattr(plugin, "Ghostscript", lambda *_, **__: pytest.fail("a process would have been started"))
@@ -139,12 +139,12 @@ def huge_jpeg():
 
 
 @pytest.mark.parametrize("limit", ["ours", "pillow's"])
-@pytest.mark.parametrize("mode", pictures.MODES)
+@pytest.mark.parametrize("mode", images.MODES)
 @pytest.mark.parametrize("data", [png_of(60_000, 60_000), huge_jpeg()], ids=["png", "jpeg"])
 def test_bombs(data, mode, limit, monkeypatch):
     """Refused by the size in the head, before room is made for pixels; also by Pillow's limit alone."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None if limit == "ours" else Image.MAX_IMAGE_PIXELS)
-    monkeypatch.setattr(pictures, "pixels", lambda *_: pytest.fail("decoded"))
+    monkeypatch.setattr(images, "pixels", lambda *_: pytest.fail("decoded"))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(LimitError, match=r"column 'image': .*(pixels|PIXELS)"):
@@ -161,10 +161,10 @@ def test_modes_and_libraries(monkeypatch):
     with pytest.raises(ValueError, match="'pil', 'numpy' or 'torch'"):
         decode_image(PNG, "jax", where="x")
     with pytest.raises(ValueError, match="decode='jax'"):
-        pictures.need_pictures("jax")
+        images.need_images("jax")
     monkeypatch.setitem(__import__("sys").modules, "PIL", None)
     with pytest.raises(ImportError, match=r"atlas-ds\[images\]"):
-        pictures.need_pictures("pil")
+        images.need_images("pil")
 
 
 def test_media_decode_is_the_same():
@@ -180,5 +180,5 @@ def test_heic_is_not_called_damaged() -> None:
     heic = (24).to_bytes(4, "big") + b"ftypheic" + bytes(40)
     with pytest.raises(UnsupportedError, match=r"column 'photo': a HEIC image, .*JPEG.*pillow-heif"):
         decode_image(heic, "numpy", where="column 'photo'")
-    with pytest.raises(CorruptError, match=r"column 'photo': not a whole picture"):
+    with pytest.raises(CorruptError, match=r"column 'photo': not a complete image"):
         decode_image(b"GIF89a", "numpy", where="column 'photo'")

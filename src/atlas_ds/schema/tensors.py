@@ -1,4 +1,7 @@
-"""torch glue: the one file of the package that imports torch."""
+"""Values as torch tensors, and what torch's own DataLoader makes of them.
+
+The one file that imports torch, and only inside functions.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from atlas_ds.loader.collate import collate as columns_of
-from atlas_ds.schema.batches import like
-from atlas_ds.schema.values import Ragged
+from atlas_ds.schema.examples import like
+from atlas_ds.schema.ragged import Ragged
 
 INT64, UINT64 = 1 << 63, 1 << 64
 FRAMES = 6  # between DataLoader's fetcher and a dataset: Subset, Subset of a Subset, Mix
@@ -107,15 +109,6 @@ def listed(value: Any, of: str) -> Any:
     if type(value) is list:
         return [listed(inner, of) for inner in value]
     return like(value, [listed(inner, of) for inner in value]) if isinstance(value, tuple) else value
-
-
-def collate(examples: Sequence[Any]) -> Any:
-    """A batch of examples, for DataLoader(dataset, collate_fn=atlas.collate): what `Loader` makes of them.
-
-    Numbers and arrays of one shape become tensors of the same dtype. Everything else becomes a list: text, bytes, media, dates, objects,
-    arrays of different shapes (a list of tensors), and columns in which a value is None.
-    """
-    return result_to_torch(columns_of(examples))
 
 
 def pinned(value: Any) -> Any:
