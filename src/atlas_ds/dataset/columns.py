@@ -83,7 +83,7 @@ def as_column(column: Any, field: Field | None, path: str) -> Any:
     if module == "polars" and hasattr(column, "to_list"):
         return column.to_list()
     if module == "pandas":
-        raise SchemaError(f"column {path!r}: a pandas {type(column).__name__} is not taken as a column: give value.to_numpy() or value.tolist()")
+        raise SchemaError(f"column {path!r}: a pandas {type(column).__name__} is not accepted as a column: give value.to_numpy() or value.tolist()")
     if is_tensor(column):
         bits = as_numpy(column, path)
         keeps_bits = field is not None and isinstance(field.type, Scalar | Array | Tensor) and field.type.dtype == "bfloat16"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from atlas_ds.dataset.manifest import MOST_BYTES, Manifest, Ranges, parse_manifest
+from atlas_ds.dataset.manifest import MAX_BYTES, Manifest, Ranges, parse_manifest
 from atlas_ds.dataset.names import MANIFEST, is_shard_name
 from atlas_ds.errors import AtlasError, CommitConflict
 from atlas_ds.schema.schema import Schema
@@ -16,10 +16,10 @@ from atlas_ds.store.lock import locked
 from atlas_ds.store.regular import read_regular
 
 
-def read_standing(folder: Path) -> bytes | None:
+def read_current(folder: Path) -> bytes | None:
     """The manifest that stands in a folder, unchecked; None if none does."""
     try:
-        return read_regular(folder / MANIFEST, MOST_BYTES)
+        return read_regular(folder / MANIFEST, MAX_BYTES)
     except FileNotFoundError:
         return None
 
@@ -38,8 +38,8 @@ def commit(folder: Path, manifest: Manifest, *, expected: bytes | None) -> None:
     """Publishes a manifest if the one that stands is still the expected one (its bytes; None: none stands)."""
     data = manifest.dumps()
     with locked(folder):
-        if read_standing(folder) != expected:
-            why = "another writer published while this one was writing: open the dataset again and append to what stands there now"
+        if read_current(folder) != expected:
+            why = "another writer published while this one was writing: open the dataset again and append to the current one"
             raise CommitConflict(f"{folder / MANIFEST}: {why}")
         write_file(folder, MANIFEST, data)
 

@@ -66,8 +66,8 @@ def differences(named: Sequence[tuple[str, tuple[Field, ...]]], prefix: str = ""
 def cure(named: Sequence[tuple[str, tuple[Field, ...]]], first: Schema) -> str:
     shared = [field.name for field in first.fields if not differences([(where, tuple(f for f in fields if f.name == field.name)) for where, fields in named])]
     if first.container == "value" or not shared:
-        return "They have no column in common; give them one form with map(), or write them anew with one schema"
-    return f"Open each with the columns they have in common: AtlasDataset(path, columns={shared!r}); or write them anew with one schema"
+        return "They have no column in common; give them one form with map(), or write them again with one schema"
+    return f"Open each with the columns they have in common: AtlasDataset(path, columns={shared!r}); or write them again with one schema"
 
 
 def merged_fields(a: tuple[Field, ...], b: tuple[Field, ...]) -> tuple[Field, ...]:

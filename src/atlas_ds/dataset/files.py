@@ -33,7 +33,7 @@ class Files:
         if why is not None:
             return why
         cure = f"restore it, or save the other rows: atlas-ds repair {self.path}"
-        return FileNotFoundError(f"{self[k]}: the file is not there, and {MANIFEST} names it; {cure}")
+        return FileNotFoundError(f"{self[k]}: file not found, but {MANIFEST} names it; {cure}")
 
     def changed(self, k: int) -> DatasetChanged | None:
         """An error if the dataset on disk is not the one that was opened, as far as shard k shows it."""
@@ -49,7 +49,7 @@ class Files:
         info = self.manifest.shards[k]
         if found is not None and any((shard.path, shard.root) == (info.path, info.root) for shard in found.shards):
             return None
-        return DatasetChanged(f"{where}: the dataset was replaced after it was opened: shard {k}, {info.path}, is not in it any more; open it again")
+        return DatasetChanged(f"{where}: the dataset was replaced after it was opened: shard {k}, {info.path}, is no longer in it; open it again")
 
 
 class Opener:

@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from atlas_ds.dataset.commit import read_standing, shard_names
-from atlas_ds.dataset.metadata import MOST_WHOLE
+from atlas_ds.dataset.commit import read_current, shard_names
+from atlas_ds.dataset.metadata import MAX_INTEGER
 from atlas_ds.dataset.names import journal_name, journals_in, parse_shard_name
 from atlas_ds.dataset.options import checked_split
 from atlas_ds.errors import CorruptError, WriterBusy
@@ -31,10 +31,10 @@ from atlas_ds.store.temporary import temporary_name, temporary_of
 
 TOKEN = re.compile(r"[0-9a-f]{16}")
 BASE = re.compile(r"([0-9]{1,15}:)?[0-9a-f]{32}")  # a digest, with the number of shards that were appended to
-MOST_BYTES = 256 << 20  # of a journal: a million shards
+MAX_BYTES = 256 << 20  # of a journal: a million shards
 HEAD_BYTES = 1 << 20
 HEAD_START = b'{"token": "'
-MOST_ORDINAL = 10**14  # of a shard that is resumed: those behind it fit a name, too
+MAX_ORDINAL = 10**14  # of a shard that is resumed: those behind it fit a name, too
 STRIDE = 1_000_000  # ordinals of shards that writers side by side keep apart
 MODES = ("create", "append", "overwrite")
 
@@ -58,7 +58,7 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundJournal:
     """A journal in a folder. head: None if a crash left none. lines: those behind it. at_work: whether its writer may still be."""
 
     path: Path
@@ -148,23 +148,23 @@ def to_lines(*items: Any) -> bytes:
 # --- reading what others left ---
 
 
-def journals(folder: Path) -> list[Found]:
+def journals(folder: Path) -> list[FoundJournal]:
     """Under the folder's lock."""
     return [_read(path) for path in journals_in(folder)]
 
 
-def _read(path: Path) -> Found:
+def _read(path: Path) -> FoundJournal:
     head, lines = _parse(path)
     if head is None:
-        return Found(path, None, [], False)  # cut by a crash of the machine before anything was finished
+        return FoundJournal(path, None, [], False)  # cut by a crash of the machine before anything was finished
     if _at_work(path, head, lines):
-        return Found(path, head, lines, True)
-    return Found(path, *_parse(path), False)  # again: its writer may have finished shards, and ended, since it was read
+        return FoundJournal(path, head, lines, True)
+    return FoundJournal(path, *_parse(path), False)  # again: its writer may have finished shards, and ended, since it was read
 
 
 def _parse(path: Path) -> tuple[Head | None, list[Any]]:
     try:
-        data = read_regular(path, MOST_BYTES, follow=False)
+        data = read_regular(path, MAX_BYTES, follow=False)
     except FileNotFoundError:
         return None, []  # its writer gave up just now
     except OSError as error:
@@ -184,7 +184,7 @@ def _head(line: bytes, path: Path) -> Head:
         head = Head(owner=owner, **item)
         good = is_text(head.token, TOKEN) and head.mode in MODES and type(head.alone) is bool and type(head.locks) is bool
         good = good and path.name in (journal_name(None), journal_name(head.token)) and isinstance(head.options, dict)
-        if good and type(head.first) is int and 0 <= head.first < MOST_ORDINAL and (head.base is None or is_text(head.base, BASE)):
+        if good and type(head.first) is int and 0 <= head.first < MAX_ORDINAL and (head.base is None or is_text(head.base, BASE)):
             return head
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         pass
@@ -227,9 +227,9 @@ def _wrong(item: Any) -> str:
         return "does not describe a shard by path, rows, bytes, tail and root"
     if not isinstance(shard["path"], str) or (named := parse_shard_name(shard["path"])) is None:
         return f"path {str(shard['path'])[:80]!r} is not a shard's name"
-    if named.ordinal >= MOST_ORDINAL:
+    if named.ordinal >= MAX_ORDINAL:
         return "names a shard whose number is too large"
-    if not all(type(shard[name]) is int and 0 < shard[name] <= MOST_WHOLE for name in ("rows", "bytes", "tail")):
+    if not all(type(shard[name]) is int and 0 < shard[name] <= MAX_INTEGER for name in ("rows", "bytes", "tail")):
         return "rows, bytes or tail is not a positive whole number"
     return "" if shard["root"] == named.root else "root is not that of the shard's name"
 
@@ -255,19 +255,19 @@ def _at_work(path: Path, head: Head, lines: Sequence[Any]) -> bool:
 # --- what to do about them ---
 
 
-def refuse_busy(folder: Path, found: Sequence[Found], *, alone: bool) -> None:
+def refuse_busy(folder: Path, found: Sequence[FoundJournal], *, alone: bool) -> None:
     """WriterBusy if a writer is at work that this one cannot be beside. Only appenders can be, and only beside each other."""
     for one in found:
         if one.at_work and one.head is not None and (alone or one.head.alone):
             here = " (this process)" if is_near(one.head.owner) and one.head.owner.pid == os.getpid() else ""
             raise WriterBusy(
-                f"{folder}: another writer is at work here: {one.head.owner}{here}, mode {one.head.mode}; wait until it has ended, or close it. "
+                f"{folder}: another writer is active here: {one.head.owner}{here}, mode {one.head.mode}; wait until it has ended, or close it. "
                 f"If its process is gone for certain, delete {one.path.name} in this folder"
             )
 
 
 @contextlib.contextmanager
-def held(folder: Path) -> Iterator[Journal]:
+def exclusive(folder: Path) -> Iterator[Journal]:
     """Has a folder to itself, as a writer does, for work that several writers do together. WriterBusy if another is at work there."""
     with locked(folder):
         found = journals(folder)
@@ -282,13 +282,13 @@ def held(folder: Path) -> Iterator[Journal]:
         journal.remove()
 
 
-def first_ordinal(found: Sequence[Found], standing: int) -> int:
+def first_ordinal(found: Sequence[FoundJournal], current: int) -> int:
     """Where the ordinals of a new appender's shards begin: apart from those of all whose journals are there, so that no two give a file one name."""
     used = {one.head.first // STRIDE for one in found if one.head is not None and one.head.mode == "append"}
-    return next(slot for slot in range(len(used) + 1) if slot not in used) * STRIDE + standing
+    return next(slot for slot in range(len(used) + 1) if slot not in used) * STRIDE + current
 
 
-def sweep(folder: Path, one: Found, keep: Callable[[str], bool]) -> None:
+def sweep(folder: Path, one: FoundJournal, keep: Callable[[str], bool]) -> None:
     """Takes away what a writer that is not at work left: the shards that its journal names, but for those to keep; its temporary files; its journal."""
     for info in {info.path: info for _, info in one.shards if not keep(info.path)}.values():
         remove_regular(folder / info.path, info.bytes)  # another file that has the name is not what that writer made
@@ -309,16 +309,16 @@ def remove_shards(folder: Path, names: Iterable[str]) -> None:
             (folder / name).unlink(missing_ok=True)
 
 
-def named_twice(folder: Path, found: Sequence[Found]) -> Callable[[str], bool]:
+def named_twice(folder: Path, found: Sequence[FoundJournal]) -> Callable[[str], bool]:
     """Whether a shard is named by the published manifest, or by several of the journals: then none of their writers may take it away."""
-    published = shard_names(folder, read_standing(folder))
+    published = shard_names(folder, read_current(folder))
     counts = Counter(name for one in found for name in {info.path for _, info in one.shards})
     return lambda name: name in published or counts[name] > 1
 
 
-def named_elsewhere(folder: Path, found: Sequence[Found], but: Path | None = None) -> set[str]:
+def named_elsewhere(folder: Path, found: Sequence[FoundJournal], but: Path | None = None) -> set[str]:
     """Shards that the published manifest or another writer's journal names: nobody else may take them away."""
-    names = shard_names(folder, read_standing(folder))
+    names = shard_names(folder, read_current(folder))
     for one in found:
         if one.path != but:
             names |= {info.path for _, info in one.shards}

@@ -122,7 +122,7 @@ def find_manifest(path: Path) -> Manifest:
 def no_manifest(folder: Path) -> NotADataset:
     """The error of a folder without a manifest: it says what the folder is, as far as that can be told."""
     why = strange_folder(folder)
-    return NotADataset(f"{folder}: no dataset is there ({MANIFEST} is missing)" + (f"; {why}" if why else ""))
+    return NotADataset(f"{folder}: not an Atlas dataset: {MANIFEST} not found" + (f"; {why}" if why else ""))
 
 
 def refuse_stranger(path: Path) -> None:

@@ -72,7 +72,7 @@ class StorageOptions:
         """ValueError if compression= names what is no column."""
         unknown = set(self.compression) - set(names) if isinstance(self.compression, dict) else ()
         if unknown:
-            raise ValueError(f"compression names {sorted(unknown)[0]!r}, which is no column; the columns are {', '.join(names)} (or give schema=)")
+            raise ValueError(f"compression names {sorted(unknown)[0]!r}, which is not a column; the columns are {', '.join(names)} (or give schema=)")
 
     def of_shards(self, schema: Schema) -> Options:
         self.check_names(schema.names)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from atlas_ds.dataset.commit import read_standing, shard_names
+from atlas_ds.dataset.commit import read_current, shard_names
 from atlas_ds.dataset.journal import Journal, journals, refuse_busy, remove_shards
 from atlas_ds.dataset.manifest import Manifest, Ranges, parse_manifest
 from atlas_ds.dataset.metadata import checked_metadata
@@ -54,10 +54,10 @@ def merge(path: Path, overwrite: bool, metadata: dict[str, Any] | None, count: i
     folders = numbered(path, count)
     with locked(path):
         refuse_busy(path, [one for one in journals(path) if own is None or one.path != own.path], alone=True)
-        standing = read_standing(path)
-        if standing is not None and not overwrite:
-            raise FileExistsError(f"{path}: a dataset is there: pass overwrite=True to replace it")
-        old = shard_names(path, standing)
+        current = read_current(path)
+        if current is not None and not overwrite:
+            raise FileExistsError(f"{path}: a dataset already exists; pass overwrite=True to replace it")
+        old = shard_names(path, current)
         for aside in path.glob(f"{PARTS_ASIDE}*"):
             remove_parts(aside)
         manifest = join(path, read_parts(folders), metadata)
@@ -111,7 +111,7 @@ def numbered(path: Path, count: int | None) -> list[Path]:
                 raise not_folder(folder)
             found[number] = folder
     if not found:
-        raise FileNotFoundError(f"{path}: no parts are there: write them with AtlasDatasetWriter({str(path)!r}, part=0), part=1, ...")
+        raise FileNotFoundError(f"{path}: no parts found: write them with AtlasDatasetWriter({str(path)!r}, part=0), part=1, ...")
     wanted = max(found) + 1 if count is None else count
     missing = [number for number in range(min(wanted, len(found) + 10)) if number not in found]
     if missing:
@@ -121,7 +121,7 @@ def numbered(path: Path, count: int | None) -> list[Path]:
             "or number the parts without a gap"
         )
     if len(found) > wanted:
-        raise ValueError(f"{path}: count={wanted}, but {len(found)} parts are there, up to {max(found)}: remove what does not belong, or give their count")
+        raise ValueError(f"{path}: count={wanted}, but {len(found)} parts exist, up to {max(found)}: remove what does not belong, or give their count")
     return [found[number] for number in range(wanted)]
 
 
@@ -130,7 +130,7 @@ def read_parts(folders: Sequence[Path]) -> Parts:
     parts: Parts = []
     for folder in folders:
         refuse_busy(folder, journals(folder), alone=True)
-        data = read_standing(folder)
+        data = read_current(folder)
         if data is None:
             raise FileNotFoundError(f"{folder}: this part was never finished: run its writer again, with resume=True or from its start")
         parts.append((folder, parse_manifest(data, str(folder / MANIFEST))))

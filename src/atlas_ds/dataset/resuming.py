@@ -8,7 +8,7 @@ from typing import Any
 
 import rfc8785
 
-from atlas_ds.dataset.journal import Found, damaged
+from atlas_ds.dataset.journal import FoundJournal, damaged
 from atlas_ds.dataset.manifest import brief
 from atlas_ds.dataset.names import ordinal_of
 from atlas_ds.errors import CorruptError
@@ -19,7 +19,7 @@ from atlas_ds.shard.open import open_shard
 from atlas_ds.shard.verify import verify_shard
 
 
-def check_together(folder: Path, stopped: Found, options: dict[str, Any]) -> None:
+def check_resumable(folder: Path, stopped: FoundJournal, options: dict[str, Any]) -> None:
     """ValueError if a writer with these options cannot go on; CorruptError if the journal names what cannot be."""
     assert stopped.head is not None
     was = stopped.head.options
@@ -27,7 +27,7 @@ def check_together(folder: Path, stopped: Found, options: dict[str, Any]) -> Non
     if differ:
         given = ", ".join(f"{name}={brief(was.get(name))}" for name in differ)
         now = ", ".join(f"{name}={options[name]!r}" for name in differ)
-        raise ValueError(f"{stopped.path}: the writer to be resumed was given {given}, this one {now}: give the same, or begin again with overwrite=True")
+        raise ValueError(f"{stopped.path}: the stopped writer was given {given}, this one {now}: pass the same, or start over with overwrite=True")
     check_order(stopped)
     shards = stopped.shards
     if len({info.path for _, info in shards}) != len(shards):
@@ -36,7 +36,7 @@ def check_together(folder: Path, stopped: Found, options: dict[str, Any]) -> Non
         raise damaged(stopped.path, 1, "is followed by shards without their schema")
 
 
-def check_order(stopped: Found) -> None:
+def check_order(stopped: FoundJournal) -> None:
     """CorruptError unless shards follow each other as a writer makes them: by number, without a gap where there are no splits."""
     assert stopped.head is not None
     numbers: dict[str | None, list[int]] = {split: [] for split in stopped.streams}
@@ -54,7 +54,7 @@ def check_order(stopped: Found) -> None:
         raise damaged(stopped.path, 1, f"is followed by shards {plain[:10]}, which do not follow each other from number {stopped.head.first}")
 
 
-def whole_shards(folder: Path, stopped: Found, progress: bool) -> list[tuple[str | None, ShardInfo]]:
+def intact_shards(folder: Path, stopped: FoundJournal, progress: bool) -> list[tuple[str | None, ShardInfo]]:
     """The finished shards that can be kept: of each split those before the first that is missing or damaged, which a warning names. Reads every byte."""
     kept, broken, shards = [], set(), stopped.shards
     schema_json = rfc8785.dumps(schema_from_json(stopped.schema, where=str(stopped.path)).to_json()) if shards else b""
@@ -68,7 +68,7 @@ def whole_shards(folder: Path, stopped: Found, progress: bool) -> list[tuple[str
             except (CorruptError, OSError) as error:
                 broken.add(split)
                 if number + 1 < len(shards) or not isinstance(error, FileNotFoundError):  # the last was noted just before it got its name
-                    why = f"resume goes on before a finished shard that is missing or damaged: {error}"
+                    why = f"resuming before a finished shard that is missing or damaged: {error}"
                     warnings.warn(f"{folder}: {why}", RuntimeWarning, stacklevel=5)
                 continue
             compare(folder, stopped, info, schema_json)
@@ -82,7 +82,7 @@ def need_file(path: Path) -> None:
         raise CorruptError(f"{path}: is a link, which no writer made")
 
 
-def compare(folder: Path, stopped: Found, info: ShardInfo, schema_json: bytes) -> None:
+def compare(folder: Path, stopped: FoundJournal, info: ShardInfo, schema_json: bytes) -> None:
     """CorruptError unless the journal and an intact shard say the same."""
     shard = open_shard(folder / info.path)
     if shard.schema_json != schema_json:

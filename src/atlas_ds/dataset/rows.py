@@ -35,7 +35,7 @@ def rows_of(ranges: Ranges, where: str) -> np.ndarray:
         return np.repeat(starts - (np.cumsum(lengths) - lengths), lengths) + np.arange(total)
     except MemoryError:
         what = f"{total:,} rows in {len(ranges):,} ranges"
-        raise LimitError(f"{where}: {what}: their numbers take more memory than there is; read a slice of the dataset") from None
+        raise LimitError(f"{where}: {what}: their numbers need more memory than is available; read a slice of the dataset") from None
 
 
 def rows_of_split(handle: Handle, split: str | None) -> range | np.ndarray:

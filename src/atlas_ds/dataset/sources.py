@@ -74,9 +74,9 @@ def _refuse_frames(value: Any, call: str) -> None:
     kind, name = _library(value), type(value).__name__
     if kind == "pandas" and name == "DataFrame":
         cure = 'give pyarrow.Table.from_pandas(df, preserve_index=False), or extend(df.to_dict("records"))'
-        raise SchemaError(f"{call} does not take a pandas DataFrame: {cure}")
+        raise SchemaError(f"{call} does not accept a pandas DataFrame: {cure}")
     if kind == "polars" and name == "LazyFrame":
-        raise SchemaError(f"{call} does not take a polars LazyFrame: give frame.collect()")
+        raise SchemaError(f"{call} does not accept a polars LazyFrame: give frame.collect()")
     if kind == "atlas_ds" and call == "add_batch" and hasattr(value, "batch"):
         raise SchemaError("add_batch expects columns, got a dataset: use extend(dataset), or add_batch(dataset.batch(rows))")
 

@@ -128,7 +128,7 @@ def classes_of(labels: Any, what: Any) -> tuple[np.ndarray, int]:
         raise TypeError(f"{named} has not one value per row that could be a class; give a column of numbers or text")
     codes, classes = numbered(labels, named)
     if classes > max(TOO_MANY, len(codes) // 2):
-        raise ValueError(f"{named} has {classes:,} different values in {len(codes):,} rows: those are no classes to keep in proportion")
+        raise ValueError(f"{named} has {classes:,} different values in {len(codes):,} rows: these are not classes that can be kept in proportion")
     return codes, classes
 
 

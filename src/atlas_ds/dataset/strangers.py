@@ -24,8 +24,8 @@ from atlas_ds.store.temporary import is_temporary
 from atlas_ds.text import closest, named, printable, quoted
 
 HEAD = 1024
-MOST_NAMES = 1000  # of a folder that are looked at
-MOST_FOLDERS = 20  # of the folders in it
+MAX_NAMES = 1000  # of a folder that are looked at
+MAX_FOLDERS = 20  # of the folders in it
 
 
 def stranger(path: Path) -> str | None:
@@ -52,7 +52,7 @@ def stranger(path: Path) -> str | None:
 def journal(folder: Path) -> str:
     if (folder / MANIFEST).is_file():
         return f"is the journal of a writer; the dataset is its folder: {said(OPEN, folder)}"
-    return "is the journal of a writer, which is at work in this folder or was stopped: resume=True continues with its finished shards"
+    return "is the journal of a writer, which is active in this folder, or was stopped: resume=True continues with its finished shards"
 
 
 def unknown(head: bytes) -> str:
@@ -77,12 +77,12 @@ def head_of(path: Path) -> bytes:
 
 
 def names_in(folder: Path) -> tuple[list[str], list[str]]:
-    """(files, folders) of a folder by name, sorted; at most MOST_NAMES of them. Nothing where it cannot be read."""
+    """(files, folders) of a folder by name, sorted; at most MAX_NAMES of them. Nothing where it cannot be read."""
     files: list[str] = []
     folders: list[str] = []
     try:
         with os.scandir(folder) as entries:
-            for entry in islice(entries, MOST_NAMES):
+            for entry in islice(entries, MAX_NAMES):
                 (folders if entry.is_dir() else files).append(entry.name)
     except OSError:  # it is only asked for a hint; the error to come says that no dataset is there
         return [], []
@@ -101,7 +101,7 @@ def strange_folder(folder: Path) -> str:
             return why
     kinds = Counter(kind for kind in map(by_name, files) if kind is not None)
     open_at = folder
-    for inner in folders[:MOST_FOLDERS]:
+    for inner in folders[:MAX_FOLDERS]:
         below, deeper = names_in(folder / inner)
         below += [name for one in deeper[:3] for name in names_in(folder / inner / one)[0]]
         found = Counter(kind for kind in map(by_name, below) if kind is not None)
@@ -116,16 +116,16 @@ def strange_folder(folder: Path) -> str:
 
 def marked(folder: Path, files: list[str], folders: list[str]) -> str | None:
     """Of folders that one file gives away."""
-    have, inner = set(files), folders[:MOST_FOLDERS]
+    have, inner = set(files), folders[:MAX_FOLDERS]
     if "meta.json" in have:
         trusting = "`atlas-ds convert --trust-pickle {word} NEW` makes a new dataset of it"
         return f"it looks like a dataset of torch-atlas-ds (version 1): {said(trusting, folder)}"
     if any(resembles_journal(name) or is_temporary(name) for name in files):
-        return "a writer is at work here, or was stopped: resume=True goes on with its finished shards"
+        return "a writer is active here, or was stopped: resume=True continues with its finished shards"
     if PARTS in folders:
         return f"it holds parts of a dataset that have not been joined: {said('atlas.merge_parts({code})', folder)}"
     if any(name.endswith(SUFFIX) for name in files):
-        return f"shards are there: {said('`atlas-ds repair {word}`', folder)} makes a new manifest"
+        return f"it holds shards: {said('`atlas-ds repair {word}`', folder)} makes a new manifest"
     if "dataset_dict.json" in have or {"state.json", "dataset_info.json"} <= have:
         return f"it is a Hugging Face dataset, written by save_to_disk: {said(CONVERT, folder)}"
     index = next((path for path in (folder / "index.json", *(folder / one / "index.json" for one in inner)) if path.is_file()), None)
@@ -164,7 +164,7 @@ def inside_a_dataset(folder: Path, files: list[str], folders: list[str]) -> str 
 def missing(path: Path) -> str:
     """What is wrong with a path at which nothing is, and names that are like it."""
     if path.is_symlink():
-        return f"is a link to {named(os.readlink(path))}, and nothing is there"
+        return f"is a link to {named(os.readlink(path))}, which does not exist"
     parent = path.parent
     if (parent / MANIFEST).is_file():
         splits = splits_of(parent)

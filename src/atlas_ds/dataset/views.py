@@ -64,7 +64,7 @@ def split_rows(rows: range | np.ndarray, fractions: Sequence[float], seed: int |
     elif abs(sum(fractions) - 1) < 1e-9:
         ends = np.round(np.cumsum([0.0, *fractions]) * count).astype(np.int64)
     else:
-        raise ValueError(f"fractions {list(fractions)!r} must add up to 1, or whole counts to {count}; their sum is {sum(fractions):.12g}")
+        raise ValueError(f"fractions {list(fractions)!r} must sum to 1, or be counts that sum to {count}; their sum is {sum(fractions):.12g}")
     pairs = pairwise(ends)
     if seed is None:
         return [index_rows(rows, slice(int(a), int(b))) for a, b in pairs]

@@ -26,7 +26,7 @@ from atlas_ds.dataset.options import (
     checked_split,
     checked_workers,
 )
-from atlas_ds.dataset.output import RESUME, Output, said_with
+from atlas_ds.dataset.output import RESUME, Output, append_to_message
 from atlas_ds.dataset.parts import part_folder
 from atlas_ds.dataset.sources import as_columns, as_examples
 from atlas_ds.dataset.unclosed import release_unclosed, track
@@ -94,7 +94,7 @@ class AtlasDatasetWriter:
         mode = "append" if append else "overwrite" if overwrite else "create"
         self._output = Output(folder, mode, resume, self._options.to_json() | {"icc": None if icc is None else list(self._icc or ())}, progress)
         try:
-            self._go_on(resume)
+            self._resume_or_append(resume)
             self.position = self._output.rows
             self._encoders = Encoders(threads)
             self._progress = Progress(None, "writing", "examples", progress)
@@ -105,19 +105,19 @@ class AtlasDatasetWriter:
         self._unclosed = weakref.finalize(self, release_unclosed, self._output, self._streams, self._encoders)
         track(self)
 
-    def _go_on(self, resume: bool) -> None:
+    def _resume_or_append(self, resume: bool) -> None:
         """Takes over what stands in the folder, or what a stopped writer had finished."""
         output = self._output
         if output.base is not None:
-            self._take_schema(output.base.schema, "the dataset")
-            self._take_icc(output.base)
+            self._adopt_schema(output.base.schema, "the dataset")
+            self._adopt_icc(output.base)
             if output.base.shards:
-                self._take_dictionaries(output.base.shards[-1])
+                self._adopt_dictionaries(output.base.shards[-1])
         if output.resumed and output.schema is not None:
-            self._take_schema(output.schema, "the finished shards")
+            self._adopt_schema(output.schema, "the finished shards")
             finished = [info for infos in output.done.values() for info in infos]
-            self._take_dictionaries(finished[0])
-        if resume and not output.resumed and output.standing is not None:
+            self._adopt_dictionaries(finished[0])
+        if resume and not output.resumed and output.current is not None:
             self._state = "finished"
 
     # --- life ---
@@ -181,7 +181,7 @@ class AtlasDatasetWriter:
             error.add_note(f"what was written could not be removed: {other}")
         self._end("failed")
         if kept:
-            said_with(error, f"{self._output.folder} keeps {rows:,} rows in {shards:,} finished shards: {RESUME}")
+            append_to_message(error, f"{self._output.folder} keeps {rows:,} rows in {shards:,} finished shards: {RESUME}")
 
     def _stop(self) -> None:
         """Ends the threads, and takes away what has no name yet."""
@@ -201,8 +201,8 @@ class AtlasDatasetWriter:
         if self._state == "forked":
             raise RuntimeError(f"{self.path}: the writer belongs to the process that this one was forked from: open one here (part= for several processes)")
         if self._state == "failed":
-            lost = "an error, or Ctrl-C, came while a shard was written, and its rows are lost"
-            raise AtlasError(f"{self.path}: {lost}; {f'finished shards stay: {RESUME}' if self._output.rows else 'write the dataset anew'}")
+            lost = "writing a shard was interrupted and its rows were lost"
+            raise AtlasError(f"{self.path}: {lost}; {f'finished shards are kept: {RESUME}' if self._output.rows else 'write the dataset again'}")
         cure = "open another with append=True to add to the dataset" if self._state == "closed" else "open another"
         raise ValueError(f"{self.path}: the writer is {self._state}; {cure}")
 
@@ -212,21 +212,21 @@ class AtlasDatasetWriter:
             self._state = "forked"
         self._output.journal.close()  # its lock stays with the parent, and ends with it
 
-    def _take_schema(self, schema: Schema, of: str) -> None:
+    def _adopt_schema(self, schema: Schema, of: str) -> None:
         if self._schema is not None and self._schema != schema:
-            raise SchemaError(f"{self.path}: schema= is not the schema of {of} that stands there:\n{schema}")
+            raise SchemaError(f"{self.path}: schema= differs from the schema of {of}:\n{schema}")
         self._schema = schema
         self._options.check_names(schema.names)
 
-    def _take_icc(self, base: Manifest) -> None:
+    def _adopt_icc(self, base: Manifest) -> None:
         if self._icc is None:
             self._icc = tuple(base.icc)
         check_columns(self._icc, base.schema)
         lacking = [name for name in self._icc if name not in base.icc]
         if lacking and base.shards:
-            raise ValueError(f"{self.path}: icc={lacking}: the rows that stand there were written without it: write the dataset anew")
+            raise ValueError(f"{self.path}: icc={lacking}: the existing rows were written without it: write the dataset again")
 
-    def _take_dictionaries(self, info: ShardInfo) -> None:
+    def _adopt_dictionaries(self, info: ShardInfo) -> None:
         """Goes on with the dictionaries that the dataset's shards already carry."""
         if self._options.dictionary != "shared":
             return

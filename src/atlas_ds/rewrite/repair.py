@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from atlas_ds import _core
-from atlas_ds.dataset.commit import commit, read_standing
-from atlas_ds.dataset.manifest import MOST_BYTES, Manifest, Ranges, parse_manifest, parse_members, read_manifest
+from atlas_ds.dataset.commit import commit, read_current
+from atlas_ds.dataset.manifest import MAX_BYTES, Manifest, Ranges, parse_manifest, parse_members, read_manifest
 from atlas_ds.dataset.names import MANIFEST, SUFFIX, shard_files
 from atlas_ds.dataset.open import dataset_path, refuse_stranger
 from atlas_ds.dataset.writer import AtlasDatasetWriter
@@ -39,7 +39,7 @@ class RepairReport:
     splits_dropped: list[tuple[str, str]] = field(default_factory=list)
 
     def __repr__(self) -> str:
-        damaged = sum(reason != "whole" for _, _, _, reason in self.shards)
+        damaged = sum(reason != "intact" for _, _, _, reason in self.shards)
         manifest = f", manifest: {printable(self.manifest, 200)}" if self.manifest else ""
         dropped = f", splits_dropped={[printable(name, 40) for name, _ in self.splits_dropped[:8]]}" if self.splits_dropped else ""
         return f"RepairReport(rows_kept={self.rows_kept}, rows_lost={self.rows_lost}, {damaged} of {len(self.shards)} shards damaged{manifest}{dropped})"
@@ -61,7 +61,7 @@ def repair(path: str | os.PathLike[str], *, output: str | os.PathLike[str] | Non
         manifest, report.manifest = find_manifest(source)
         files = find_files(source, manifest, trusted=not report.manifest)
     if not files or not source.exists():
-        raise FileNotFoundError(f"{source}: no shards are there")
+        raise FileNotFoundError(f"{source}: no shards found")
     known = {shard.path: shard.rows for shard in manifest.shards} if manifest else {}
     schema = next((found for found in map(find_schema, files) if found is not None), None)
     if schema is None:
@@ -74,7 +74,7 @@ def repair(path: str | os.PathLike[str], *, output: str | os.PathLike[str] | Non
     ):
         for file in files:
             kept, reason = save_rows(file, Path(scratch) / f"cut{SUFFIX}", writer, bar)
-            lost = known[file.name] - kept if file.name in known else (0 if reason == "whole" else -1)
+            lost = known[file.name] - kept if file.name in known else (0 if reason == "intact" else -1)
             report.rows_kept += kept
             report.rows_lost += max(lost, 0)
             report.shards.append((str(file), kept, lost, reason))
@@ -88,14 +88,14 @@ def find_manifest(folder: Path) -> tuple[Manifest | None, str]:
     where = str(folder / MANIFEST)
     wrong = ""
     try:
-        data = read_regular(folder / MANIFEST, MOST_BYTES)
+        data = read_regular(folder / MANIFEST, MAX_BYTES)
         try:
             return parse_manifest(data, where), wrong
         except AtlasError as error:
             wrong = str(error)
         manifest = parse_members(data, where)
         manifest.dumps()  # JSON that was damaged may hold what a manifest cannot
-        return manifest, f"{wrong}; metadata and splits are taken as they stand"
+        return manifest, f"{wrong}; metadata and splits are taken as they are"
     except (AtlasError, OSError, ValueError) as error:
         return None, f"{wrong or error}; metadata and splits are lost"
 
@@ -121,14 +121,14 @@ def save_splits(target: Path, manifest: Manifest, report: RepairReport) -> None:
         try:
             moved = [piece for part in parts for piece in move_range(part, manifest, firsts, starts)]
         except KeyError as missing:
-            report.splits_dropped.append((name, f"{missing.args[0]} was not kept whole"))
+            report.splits_dropped.append((name, f"{missing.args[0]} was not kept intact"))
             continue
         if moved == sorted(moved):
             splits[name] = tuple(moved)
         else:
             report.splits_dropped.append((name, "its shards are in another order"))
-    standing = read_standing(target)
-    commit(target, replace(read_manifest(target / MANIFEST), splits=splits), expected=standing)
+    current = read_current(target)
+    commit(target, replace(read_manifest(target / MANIFEST), splits=splits), expected=current)
 
 
 def move_range(part: tuple[int, int], manifest: Manifest, firsts: list[int], starts: dict[str, int]) -> list[tuple[int, int]]:
@@ -159,8 +159,8 @@ def find_schema(file: Path) -> object:
 
 
 def save_rows(file: Path, scratch: Path, writer: AtlasDatasetWriter, bar: Progress) -> tuple[int, str]:
-    """Copies the rows of a file that can be read; (rows, "whole" or what was wrong)."""
-    reason = "whole"
+    """Copies the rows of a file that can be read; (rows, "intact" or what was wrong)."""
+    reason = "intact"
     try:
         verify_shard(file)
         shard = open_shard(file)

@@ -31,7 +31,7 @@ from atlas_ds.store.paths import local_path
 Rows = npt.NDArray[np.int64]
 Along = Callable[[Permutation, int, int], Rows]
 ROW_BYTES, LEAF_BYTES = 200, 100  # that an example costs as Python objects, beside its values
-MOST_RUNS = 1 << 30  # times splits: bytes of a shard_set
+MAX_RUNS = 1 << 30  # times splits: bytes of a shard_set
 INDEX_BYTES = 64  # that a row costs in arrays of row numbers
 SCRATCH_SHARD = 256 << 20
 TABLE_ROWS = 65_536  # up to here a permutation is a shard_set, and looking one number up is going through it
@@ -98,8 +98,8 @@ class Shuffle:
     def __init__(self, rows: int, splits: Mapping[str, Ranges], seed: int) -> None:
         edges = {0, rows, *(edge for ranges in splits.values() for pair in ranges for edge in pair)}
         self._starts = np.array(sorted(edges), np.int64)  # of runs of rows that are in the same splits, and the end
-        if (len(self._starts) - 1) * len(splits) > MOST_RUNS:
-            raise LimitError(f"{len(splits):,} splits cut the rows into {len(self._starts) - 1:,} runs, more than shuffle can tell apart: drop splits first")
+        if (len(self._starts) - 1) * len(splits) > MAX_RUNS:
+            raise LimitError(f"{len(splits):,} splits divide the rows into {len(self._starts) - 1:,} runs, more than shuffle can tell apart: drop splits first")
         inside = np.zeros((len(self._starts) - 1, len(splits)), np.bool_)
         for number, ranges in enumerate(splits.values()):
             for start, stop in ranges:

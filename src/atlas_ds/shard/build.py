@@ -12,7 +12,7 @@ from atlas_ds import _core
 from atlas_ds.shard.encoders import Encoders
 from atlas_ds.shard.icc import IccAccumulator
 from atlas_ds.shard.info import ShardInfo, ShardTarget
-from atlas_ds.shard.plan import FIXED_KIND, MAX_BLOCK_BYTES, NULLABLE, PAGE_CODED, VARIABLE_KIND, Options, StoragePlan, cell_level
+from atlas_ds.shard.plan import FIXED_KIND, MAX_BLOCK_BYTES, NULLABLE, PAGE_CODED, VARIABLE_KIND, Options, StoragePlan, value_level
 from atlas_ds.store.local import NewFile
 
 BLOCK_OVERFLOW = 64  # a block of more than this many targets closes the shard: the rows changed since it was planned
@@ -51,7 +51,7 @@ class ShardBuild:
         plan: StoragePlan,
         options: Options,
         encoders: Encoders,
-        tallies: list[IccAccumulator],
+        accumulators: list[IccAccumulator],
     ) -> None:
         self._builder = builder
         self._plan = plan
@@ -59,7 +59,7 @@ class ShardBuild:
         self._target = target
         self._ordinal = target.ordinal()
         self._encoders = encoders
-        self._tallies = tallies
+        self._accumulators = accumulators
         self._pending: deque[_Pending] = deque()
         self._pending_bytes = 0
         self.cut_bytes = 0
@@ -88,7 +88,7 @@ class ShardBuild:
             list(plan.rows),
             schema_json,
         )
-        handles = [_core.Dictionary(data, cell_level(options.level)) for data in plan.dictionaries]
+        handles = [_core.Dictionary(data, value_level(options.level)) for data in plan.dictionaries]
         specs: list[Any] = []
         first: list[int] = []
         for group in plan.groups:
@@ -96,7 +96,7 @@ class ShardBuild:
             for position in group:
                 page = plan.pages[position]
                 handle = handles[page.dictionary - 1] if page.dictionary else None
-                level = cell_level(options.level) if page.cells else options.level
+                level = value_level(options.level) if page.cells else options.level
                 specs.append((page.leaf, page.codec, page.cells, page.whole, True, level, page.dictionary, handle))
         self._pages = _core.PageSpecs(specs, first)
         self._file = NewFile(target.folder, target.label(self._ordinal), target.mark)
@@ -135,11 +135,11 @@ class ShardBuild:
     def _cut_in_order(self, *, whole: bool) -> None:
         """Cuts the blocks of all groups in the order of their last rows, so that a file that is cut keeps whole rows. whole: full blocks only."""
         waiting, done = [self._builder.group_rows(group) for group in range(len(self._plan.rows))], list(self._builder.cut_rows)
-        for tally in self._tallies:
-            position = next(k for k, page in enumerate(self._plan.pages) if page.leaf.id == tally.field.leaves[0])
+        for accumulator in self._accumulators:
+            position = next(k for k, page in enumerate(self._plan.pages) if page.leaf.id == accumulator.field.leaves[0])
             group = self._plan.pages[position].group
             if waiting[group] >= self._plan.rows[group] or not whole:
-                tally.take(self._builder.leaf_columns[position], done[group])
+                accumulator.add_rows(self._builder.leaf_columns[position], done[group])
         while True:
             steps = [min(most, rows) for most, rows in zip(self._plan.rows, waiting, strict=True)]
             ready = [(done[g] + step, g) for g, step in enumerate(steps) if step and (step == self._plan.rows[g] or not whole)]
@@ -198,8 +198,8 @@ class ShardBuild:
         while self._pending:
             self._write_next()
         notes: dict[str, Any] = {"columns": [s.to_json(page.leaf.path, page.why) for s, page in zip(self._stats, self._plan.pages, strict=True)]}
-        if self._tallies:
-            notes["icc"] = {tally.field.name: tally.finish() for tally in self._tallies}
+        if self._accumulators:
+            notes["icc"] = {accumulator.field.name: accumulator.finish() for accumulator in self._accumulators}
         stats = json.dumps(notes, sort_keys=True)
         index = [entry for group in self._index for entry in group]
         body = _core.footer_bytes(self._header, rows, self._raw, self._digest.finish(), self._layout, self._dictionaries, index, stats.encode())

@@ -23,10 +23,10 @@ from atlas_ds.shard.open import open_shard
 from atlas_ds.text import printable
 
 CHUNK_ROWS = 256
-MOST_CLASSES = 1000  # different values up to which a column is one of classes
+MAX_CLASSES = 1000  # different values up to which a column is one of classes
 HASH_CLASSES = 1024  # what texts of more different values are dealt to
-MOST_SUM = 1 << 53  # of what a shard's notes say
-MOST_REAL = 1e300
+MAX_SUM = 1 << 53  # of what a shard's notes say
+MAX_REAL = 1e300
 HUGE = 1e140  # numbers from here on do not count: their squares would not add up
 
 
@@ -53,7 +53,7 @@ class Sums:
             apart = more.numbers[0] - self.numbers[0]
             between = self.numbers[1] + more.numbers[1] + apart * apart * (self.rows / rows) * more.rows
             self.numbers = [self.numbers[0] + apart * (more.rows / rows), between, self.numbers[2] + more.numbers[2]]
-        self.classes = both_classes(self.classes, more.classes, MOST_CLASSES)
+        self.classes = both_classes(self.classes, more.classes, MAX_CLASSES)
         self.hashed = both_classes(self.hashed, more.hashed, HASH_CLASSES)
         self.rows, self.chunks, self.squares = rows, self.chunks + more.chunks, self.squares + more.squares
 
@@ -142,7 +142,7 @@ class IccAccumulator:
     def _dtype(self) -> np.dtype[Any]:
         return np.dtype(np.uint64) if is_text(self.field) else SCALARS[str(self.field.type)]
 
-    def take(self, column: _core.Column, first_row: int) -> None:
+    def add_rows(self, column: _core.Column, first_row: int) -> None:
         """The rows that wait in the column, the first of which is first_row of the shard; those seen before are skipped."""
         data, lengths = column.sample(column.rows)
         skip = self._seen - first_row
@@ -202,19 +202,19 @@ def checked_sums(data: Any, field: Field) -> Sums | None:
     if not isinstance(data, dict) or data.keys() != {"rows", "chunks", "squares", "numbers", "classes", "hashed"}:
         return None
     whole = [data[name] for name in ("rows", "chunks", "squares")]
-    if not all(type(number) is int and 0 <= number < MOST_SUM for number in whole) or not whole[1] <= whole[0] <= whole[2] <= CHUNK_ROWS * whole[0]:
+    if not all(type(number) is int and 0 <= number < MAX_SUM for number in whole) or not whole[1] <= whole[0] <= whole[2] <= CHUNK_ROWS * whole[0]:
         return None
     numbers = data["numbers"]
     if numbers is not None and not (isinstance(numbers, list) and len(numbers) == 3 and all(map(is_finite, numbers))):
         return None
-    if not is_classes(data["classes"], MOST_CLASSES) or not is_classes(data["hashed"], HASH_CLASSES):
+    if not is_classes(data["classes"], MAX_CLASSES) or not is_classes(data["hashed"], HASH_CLASSES):
         return None
     needed = "hashed" if is_text(field) else "classes" if field.type == Scalar("bool") else "numbers"
     return Sums(**data) if data[needed] is not None else None
 
 
 def is_finite(number: Any) -> bool:
-    return type(number) in (int, float) and abs(number) < MOST_REAL
+    return type(number) in (int, float) and abs(number) < MAX_REAL
 
 
 def is_classes(data: Any, most: int) -> bool:
@@ -222,4 +222,4 @@ def is_classes(data: Any, most: int) -> bool:
         return True
     if not isinstance(data, dict) or data.keys() != {"agree", "counts"} or not is_finite(data["agree"]) or not isinstance(data["counts"], dict):
         return False
-    return len(data["counts"]) <= most and all(type(count) is int and 0 <= count < MOST_SUM for count in data["counts"].values())
+    return len(data["counts"]) <= most and all(type(count) is int and 0 <= count < MAX_SUM for count in data["counts"].values())

@@ -8,9 +8,9 @@ from typing import Any
 from atlas_ds import _core
 from atlas_ds.schema.schema import MAX_LEAVES
 
-MOST_STATS = 64 << 20  # bytes of the writer's notes
-MOST_NOTES = 1 << 22  # values in them
-MOST_NAMES = 64  # of layouts, or of codecs
+MAX_STATS = 64 << 20  # bytes of the writer's notes
+MAX_NOTES = 1 << 22  # values in them
+MAX_NAMES = 64  # of layouts, or of codecs
 
 
 def shard_stats(shard: _core.Shard) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def shard_stats(shard: _core.Shard) -> dict[str, Any]:
     is left out."""
     try:
         data = shard.stats_json
-        stats = json.loads(data) if 0 < len(data) <= MOST_STATS and data.count(b",") <= MOST_NOTES else {}
+        stats = json.loads(data) if 0 < len(data) <= MAX_STATS and data.count(b",") <= MAX_NOTES else {}
     except (ValueError, RecursionError, MemoryError):
         stats = {}
     columns, icc = (stats.get("columns"), stats.get("icc")) if isinstance(stats, dict) else (None, None)
@@ -32,7 +32,7 @@ def is_leaf_note(leaf: Any) -> bool:
     if not is_count(leaf.get("raw_bytes")) or not is_count(leaf.get("stored_bytes")):
         return False
     counts = leaf.get("layouts"), leaf.get("codecs")
-    return all(isinstance(one, dict) and len(one) <= MOST_NAMES and all(map(is_count, one.values())) for one in counts)
+    return all(isinstance(one, dict) and len(one) <= MAX_NAMES and all(map(is_count, one.values())) for one in counts)
 
 
 def is_count(value: Any) -> bool:

@@ -12,8 +12,8 @@ from atlas_ds.schema.schema import Schema, schema_from_json
 from atlas_ds.schema.types import Field, Struct
 from atlas_ds.store.span import AnonymousSpan, open_mapped
 
-SURE_TAIL = 16 << 20  # of a file's end, that is read because a manifest says that it is the footer
-MOST_TAIL = (1 << 30) + (1 << 20)  # that a footer and a trailer can have
+MAX_TRUSTED_TAIL = 16 << 20  # of a file's end, that is read because a manifest says that it is the footer
+MAX_TAIL = (1 << 30) + (1 << 20)  # that a footer and a trailer can have
 
 
 def open_shard(path: Path, *, span: AnonymousSpan | None = None, cut: bool = False) -> _core.Shard:
@@ -23,7 +23,7 @@ def open_shard(path: Path, *, span: AnonymousSpan | None = None, cut: bool = Fal
             return _core.Shard(open_mapped(path), str(path), cut=cut)
         return _core.Shard(span.memory, str(path), fill=span.fill, cut=cut)
     except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: the file is not there") from None
+        raise FileNotFoundError(f"{path}: file not found") from None
     except ValueError as cause:
         if isinstance(cause, AtlasError):
             raise
@@ -39,12 +39,12 @@ def open_anonymous(path: Path, tail: int | None) -> tuple[_core.Shard, Anonymous
             raise
         raise TruncatedError(f"{path}: the file is empty (byte 0)") from None
     span.fill(0, min(64, span.size))
-    if tail is None or not 64 <= tail <= min(span.size, SURE_TAIL):
+    if tail is None or not 64 <= tail <= min(span.size, MAX_TRUSTED_TAIL):
         end = min(64, span.size)
         span.fill(span.size - end, end)
         offset = int.from_bytes(span.memory[span.size - end : span.size - end + 8], "little")
         tail = span.size - offset if 64 <= offset < span.size else span.size
-        tail = min(tail, MOST_TAIL)  # a longer one is refused by what it says itself
+        tail = min(tail, MAX_TAIL)  # a longer one is refused by what it says itself
     span.fill(span.size - tail, tail)
     return open_shard(path, span=span), span
 

@@ -22,12 +22,12 @@ BULKY = 256  # mean bytes of a value from which a column is stored apart, so tha
 MAX_GROUPS = 64
 MAX_BLOCK_ROWS = 1 << 20
 HOT_SPAN = 8 << 20  # bytes of bulky rows that a block of small columns spans at most: a cut file keeps whole rows
-CELL_LEAST = 64  # mean bytes of a value from which cells pay
-DICTIONARY_MOST = 384 << 10
+MIN_VALUE_BYTES = 64  # mean bytes of a value from which cells pay
+MAX_DICTIONARY_BYTES = 384 << 10
 TRAIN_BYTES = 8 << 20  # of the sample, evenly spread
 DICTIONARY_VALUE = 16 << 10  # mean bytes of a value up to which a dictionary can help
 TRIAL_BYTES = 1 << 20
-CELL_LEVELS = 2  # values compressed one by one take this many zstd levels more: smaller, as fast to read, and only the writer pays
+VALUE_LEVELS = 2  # values compressed one by one take this many zstd levels more: smaller, as fast to read, and only the writer pays
 MAX_DICTIONARIES = 255
 MAX_BLOCK_BYTES = 1 << 29  # of a block's pages: half of the format's limit, since sizes are those of a sample
 FIXED_KIND, VARIABLE_KIND = 1, 2
@@ -36,7 +36,7 @@ NULLABLE, PAGE_CODED = 1, 2
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user asked for. codec: of each leaf position, a number, or None for automatic."""
+    """What the user requested for. codec: of each leaf position, a number, or None for automatic."""
 
     codecs: tuple[int | None, ...]
     level: int
@@ -130,66 +130,66 @@ def choose(
     column: _core.Column, mean: float, rows: int, options: Options, position: int, known: dict[int, bytes], encoder: _core.Encoder
 ) -> tuple[int, bool, bool, bytes, str]:
     """(codec, cells, whole, dictionary, why) of a leaf."""
-    asked = options.codecs[position]
+    requested = options.codecs[position]
     leaf: Leaf = column.leaf
-    if asked == NONE:
-        return NONE, False, False, b"", "no codec: asked for"
-    codec = ZSTD if asked is None else asked
+    if requested == NONE:
+        return NONE, False, False, b"", "no codec: requested for"
+    codec = ZSTD if requested is None else requested
     stop = min(column.rows, max(rows, int(TRIAL_BYTES / max(mean, 1))))
     if options.access == "scan":
-        return choose_whole(column, codec, rows, stop, options, encoder, asked)
+        return choose_whole(column, codec, rows, stop, options, encoder, requested)
     if leaf.fixed:
         return NONE, False, False, b"", "values of constant width stay in place, so that a random row costs no decoding"
-    if mean < CELL_LEAST:
+    if mean < MIN_VALUE_BYTES:
         return NONE, False, False, b"", f"values of {mean:.0f} bytes are too short to compress one by one"
-    return choose_cells(column, mean, codec, stop, options, known, encoder, asked)
+    return choose_cells(column, mean, codec, stop, options, known, encoder, requested)
 
 
 def choose_whole(
-    column: _core.Column, codec: int, rows: int, stop: int, options: Options, encoder: _core.Encoder, asked: int | None
+    column: _core.Column, codec: int, rows: int, stop: int, options: Options, encoder: _core.Encoder, requested: int | None
 ) -> tuple[int, bool, bool, bytes, str]:
     raw = stored = 0
     for start in range(0, stop, rows):
         one_raw, one_stored, _ = _core.trial(column, start, min(start + rows, stop), encoder, codec, False, True, True, options.level)
         raw, stored = raw + one_raw, stored + one_stored
-    if asked is None and stored > raw - raw // 8:
+    if requested is None and stored > raw - raw // 8:
         return NONE, False, False, b"", f"a codec saves {saved(raw, stored)} on a sample, less than 12.5 %"
     return codec, False, True, b"", f"whole pages: {saved(raw, stored)} saved on a sample"
 
 
 def choose_cells(
-    column: _core.Column, mean: float, codec: int, stop: int, options: Options, known: dict[int, bytes], encoder: _core.Encoder, asked: int | None
+    column: _core.Column, mean: float, codec: int, stop: int, options: Options, known: dict[int, bytes], encoder: _core.Encoder, requested: int | None
 ) -> tuple[int, bool, bool, bytes, str]:
     leaf: Leaf = column.leaf
     start = column.rows - min(column.rows // 4, int(TRIAL_BYTES / max(mean, 1)))  # held out: not trained on
     if start == column.rows:
         start = 0
-    raw, plain, layout = _core.trial(column, start, column.rows, encoder, codec, True, False, True, cell_level(options.level))
+    raw, plain, layout = _core.trial(column, start, column.rows, encoder, codec, True, False, True, value_level(options.level))
     if layout in (3, 5):
         return codec, True, False, known.get(leaf.id, b""), "values repeat: stored once, by number"
     dictionary = b""
     if codec == ZSTD and options.dictionary and mean <= DICTIONARY_VALUE:
         dictionary = known.get(leaf.id) or train(column, start, mean)
     if dictionary:
-        handle = _core.Dictionary(dictionary, cell_level(options.level))
-        _, packed, _ = _core.trial(column, start, column.rows, encoder, codec, True, False, True, cell_level(options.level), handle)
+        handle = _core.Dictionary(dictionary, value_level(options.level))
+        _, packed, _ = _core.trial(column, start, column.rows, encoder, codec, True, False, True, value_level(options.level), handle)
         share = len(dictionary) * raw / max(column.size, 1)
         if packed + share <= plain - plain / 8 or (leaf.id in known and packed <= plain - plain / 8):
             return codec, True, False, dictionary, f"value by value with a dictionary: {saved(raw, packed)} saved on rows that it was not trained on"
-    if asked is None and plain > raw - raw // 8:
+    if requested is None and plain > raw - raw // 8:
         return NONE, False, False, b"", f"a codec saves {saved(raw, plain)} on a sample, less than 12.5 %"
     return codec, True, False, b"", f"value by value: {saved(raw, plain)} saved on a sample"
 
 
-def cell_level(level: int) -> int:
+def value_level(level: int) -> int:
     """The zstd level of values that are compressed one by one."""
-    return min(level + CELL_LEVELS, max(level, 19))
+    return min(level + VALUE_LEVELS, max(level, 19))
 
 
 def train(column: _core.Column, stop: int, mean: float) -> bytes:
     """A dictionary from the values before row stop."""
     data, lengths = column.sample(stop)
-    capacity = min(DICTIONARY_MOST, len(data) // 20)
+    capacity = min(MAX_DICTIONARY_BYTES, len(data) // 20)
     if capacity < 1024 or stop < 16:
         return b""
     step = -(-len(data) // TRAIN_BYTES)

@@ -71,7 +71,7 @@ def check_nulls(leaves: dict[str, Any], fields: tuple[Field, ...], path: str) ->
         own = [leaves[str(id)] for id in field.leaves]
         nulls = [is_null(column) for column in own if column is own[0] or np.size(column)]  # a shape of 0 bytes says nothing
         if any((other != nulls[0]).any() for other in nulls[1:]):
-            raise CorruptError(f"{path}: column {field.name!r}: one of its leaves is null, another is not")
+            raise CorruptError(f"{path}: column {field.name!r}: its physical columns disagree on which rows are null")
         if not isinstance(field.type, Struct):
             continue
         if field.leaves:

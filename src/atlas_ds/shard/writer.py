@@ -91,7 +91,7 @@ class ShardWriter:
 
     def _check(self) -> None:
         if self._failed:
-            raise AtlasError(f"{self._target.folder}: an error, or Ctrl-C, came while a shard was written, and its rows are lost; write the dataset anew")
+            raise AtlasError(f"{self._target.folder}: writing a shard was interrupted and its rows were lost; write the dataset again")
 
     @property
     def failed(self) -> bool:
@@ -110,9 +110,9 @@ class ShardWriter:
 
     def _advance(self, state: int) -> None:
         with self._whole():
-            self._take(state)
+            self._cut_and_finish(state)
 
-    def _take(self, state: int) -> None:
+    def _cut_and_finish(self, state: int) -> None:
         if self._open is None and (state == 3 or self.builder.rows == self._shard_rows):
             self._begin()
         if self._open is not None:
@@ -129,8 +129,8 @@ class ShardWriter:
         for page in plan.pages:
             if page.dictionary and not self._per_shard:
                 self._known.setdefault(page.leaf.id, plan.dictionaries[page.dictionary - 1])
-        tallies = [IccAccumulator(self._schema[name]) for name in self._icc]
-        self._open = ShardBuild(self._target, self._schema_json, self.builder, plan, self._options, self._encoders, tallies)
+        accumulators = [IccAccumulator(self._schema[name]) for name in self._icc]
+        self._open = ShardBuild(self._target, self._schema_json, self.builder, plan, self._options, self._encoders, accumulators)
 
     def finish_shard(self) -> None:
         """Ends the shard that is being written, if it has rows."""

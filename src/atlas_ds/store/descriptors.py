@@ -18,8 +18,8 @@ from typing import Any, Protocol, TypeVar
 from atlas_ds.errors import DatasetChanged
 from atlas_ds.store.regular import open_regular
 
-MOST = 64
-FEWEST = 4
+MAX_OPEN = 64
+MIN_OPEN = 4
 END_BYTES = 64  # at a file's end, by which it is told from another one
 FULL = (errno.EMFILE, errno.ENFILE)
 T = TypeVar("T")
@@ -51,7 +51,7 @@ _caches: weakref.WeakSet[Any] = weakref.WeakSet()
 def share(most: int, part: int) -> int:
     """How many descriptors may stay open: a part of what the process may have, and at most `most`."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return most if soft == resource.RLIM_INFINITY else min(most, max(FEWEST, soft // part))
+    return most if soft == resource.RLIM_INFINITY else min(most, max(MIN_OPEN, soft // part))
 
 
 def add_cache(cache: Cache) -> None:
@@ -111,7 +111,7 @@ class ReadFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._number = next(_numbers)
-        self._most = share(MOST, 8)
+        self._most = share(MAX_OPEN, 8)
         found = Descriptor(open_to_read(path))
         self._seen = self._look(found)
         self.size = self._seen.st_size

@@ -13,9 +13,9 @@ from typing import Protocol
 from atlas_ds.errors import AtlasError
 from atlas_ds.store.temporary import temporary_name
 
-TOGETHER = 1 << 20  # bytes that are written with one call
-MOST_PIECES = 256  # that one call takes: IOV_MAX is 1,024
-AHEAD = 8 << 20  # bytes after which the system is asked to begin to write, so that the disk works meanwhile and fsync has less to wait for
+WRITE_BUFFER_BYTES = 1 << 20  # bytes that are written with one call
+MAX_BUFFERS = 256  # that one call takes: IOV_MAX is 1,024
+WRITEBACK_BYTES = 8 << 20  # bytes after which the system is asked to begin to write, so that the disk works meanwhile and fsync has less to wait for
 SYNC_FILE_RANGE_WRITE = 2  # linux/fs.h
 LIBC = ctypes.CDLL(None)
 CURES = {
@@ -65,7 +65,7 @@ class NewFile:
     """A file on its way to a name: write, then publish or discard. After a write or fsync that failed it is discarded, and refuses all else: another
     may have its temporary name by then."""
 
-    __slots__ = ("_begun", "_fd", "_folder", "_queue", "_queued", "_state", "path", "size")
+    __slots__ = ("_fd", "_folder", "_queue", "_queued", "_state", "_writeback", "path", "size")
 
     def __init__(self, folder: Path, label: str, mark: str | None = None) -> None:
         """mark: tells by its name whose file it is, where that is known otherwise; None: this process's."""
@@ -83,23 +83,23 @@ class NewFile:
                 path.unlink(missing_ok=True)
                 raise
         else:
-            raise FileExistsError(f"{folder}: a thousand temporary files of this process are there")
+            raise FileExistsError(f"{folder}: a thousand temporary files of this process already exist")
         self.path = path
-        self._state = "open"  # then "settled", "published" or "discarded"
+        self._state = "open"  # then "finished", "published" or "discarded"
         self.size = 0
         self._queue: list[memoryview] = []
         self._queued = 0
-        self._begun = 0  # bytes that the system was asked to write to the disk
+        self._writeback = 0  # bytes that the system was asked to write to the disk
 
     def write(self, data: Bytes) -> None:
         """All of data, at the end; it must not be changed any more: what is small waits for more of it."""
         if self._state != "open":
-            raise ValueError(f"{self.path}: is {self._state}; nothing can be written any more")
+            raise ValueError(f"{self.path}: is already {self._state}; cannot write")
         view = memoryview(data).cast("B")
         self._queue.append(view)
         self._queued += len(view)
         self.size += len(view)
-        if self._queued >= TOGETHER or len(self._queue) == MOST_PIECES:
+        if self._queued >= WRITE_BUFFER_BYTES or len(self._queue) == MAX_BUFFERS:
             self._flush()
 
     def _flush(self) -> None:
@@ -110,16 +110,16 @@ class NewFile:
         except BaseException:
             self.discard()  # nobody knows what of it was written
             raise
-        if self.size - self._begun >= AHEAD:
-            begin_to_write(self._fd, self._begun, self.size - self._begun)
-            self._begun = self.size
+        if self.size - self._writeback >= WRITEBACK_BYTES:
+            start_writeback(self._fd, self._writeback, self.size - self._writeback)
+            self._writeback = self.size
 
-    def settle(self) -> None:
+    def finish(self) -> None:
         """Makes the bytes durable and closes the file, which keeps its temporary name: publish may come much later."""
-        if self._state == "settled":
+        if self._state == "finished":
             return
         if self._state != "open":
-            raise ValueError(f"{self.path}: is {self._state}; write it anew")
+            raise ValueError(f"{self.path}: is already {self._state}; write the file again")
         try:
             self._flush()
             with explained(self.path):
@@ -128,12 +128,12 @@ class NewFile:
             self.discard()
             raise
         self._close()
-        self._state = "settled"
+        self._state = "finished"
 
     def publish(self, name: str) -> Path:
         """Makes the bytes durable and gives them their name, at once even where another file has it."""
         target = self._folder / name
-        self.settle()
+        self.finish()
         with explained(target):
             os.replace(self.path, target)
         self._state = "published"
@@ -160,14 +160,14 @@ def write_all(fd: int, pieces: list[memoryview], path: Path) -> None:
     while pieces:
         done = os.writev(fd, pieces)
         if done == 0 and any(map(len, pieces)):
-            raise OSError(f"{path}: the system took none of {sum(map(len, pieces))} bytes")
+            raise OSError(f"{path}: the system wrote none of {sum(map(len, pieces))} bytes")
         while pieces and done >= len(pieces[0]):
             done -= len(pieces.pop(0))
         if done:
             pieces[0] = pieces[0][done:]
 
 
-def begin_to_write(fd: int, start: int, size: int) -> None:
+def start_writeback(fd: int, start: int, size: int) -> None:
     """Has the system write a range to the disk, and waits for nothing. Nothing depends on it, and where it cannot be done it is not: fsync tells
     of errors."""
     call = getattr(LIBC, "sync_file_range", None)

@@ -21,7 +21,7 @@ LOCK = ".atlas.lock"
 OPEN = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW  # never through a link: a stranger may have put it there
 HELD = ".atlas.lock-held"  # where there is no flock: it exists while somebody is inside
 NO_LOCKS = frozenset((errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL))
-MOST_BYTES = 1 << 16  # of such a file
+MAX_BYTES = 1 << 16  # of such a file
 PATIENCE = 120.0  # seconds to wait for another's turn where there is no flock: it takes milliseconds
 NETWORK = ("nfs", "lustre", "cifs", "smb", "ceph", "gpfs", "glusterfs", "fuse", "9p", "virtiofs", "beegfs", "afs", "orangefs", "pvfs")
 
@@ -57,7 +57,7 @@ def is_flocked(path: Path) -> bool | None:
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """One process (and thread) at a time, for a moment: the files that tell who is at work are read and changed, and a manifest is replaced."""
-    fd = _take_lock(folder)
+    fd = _acquire_lock(folder)
     try:
         if fd is not None:
             yield
@@ -72,7 +72,7 @@ def locked(folder: Path) -> Iterator[None]:
                 os.close(fd)
 
 
-def _take_lock(folder: Path) -> int | None:
+def _acquire_lock(folder: Path) -> int | None:
     """The locked file; None if there are no locks. The kernel drops the lock with its holder."""
     while True:
         with explained(folder / LOCK):
@@ -137,7 +137,7 @@ def _create_whole(path: Path, data: bytes) -> bool:
 def _break_if_ended(path: Path) -> None:
     """Takes away the sign of a process that ended inside."""
     try:
-        judged = read_regular(path, MOST_BYTES, follow=False)
+        judged = read_regular(path, MAX_BYTES, follow=False)
     except FileNotFoundError:
         return
     try:
@@ -153,7 +153,7 @@ def _break_if_ended(path: Path) -> None:
         os.rename(path, aside)
     except FileNotFoundError:
         return
-    if read_regular(aside, MOST_BYTES, follow=False) != judged:  # somebody else broke it first, and another came in: that one's sign goes back
+    if read_regular(aside, MAX_BYTES, follow=False) != judged:  # somebody else broke it first, and another came in: that one's sign goes back
         with contextlib.suppress(FileExistsError):
             os.link(aside, path)
     os.unlink(aside)

@@ -11,8 +11,8 @@ from typing import Any
 
 from atlas_ds.text import printable
 
-MOST_PIDS = 1 << 22  # of Linux
-LONGEST = 256  # characters of a name that another machine gave
+MAX_PID = 1 << 22  # of Linux
+MAX_NAME = 256  # characters of a name that another machine gave
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def owner_from_json(data: Any) -> Owner:
     kinds = {"pid": int, "started": int, "host": str, "boot": str, "space": str, "since": str}
     if not isinstance(data, dict) or data.keys() != kinds.keys() or not all(type(data[name]) is kind for name, kind in kinds.items()):
         raise ValueError("not the description of a process")
-    if not (1 <= data["pid"] <= MOST_PIDS and 0 <= data["started"] < 1 << 63) or any(kind is str and len(data[name]) > LONGEST for name, kind in kinds.items()):
+    if not (1 <= data["pid"] <= MAX_PID and 0 <= data["started"] < 1 << 63) or any(kind is str and len(data[name]) > MAX_NAME for name, kind in kinds.items()):
         raise ValueError("a process that cannot be")
     return Owner(**data)
 

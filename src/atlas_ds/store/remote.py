@@ -40,7 +40,7 @@ class RemoteFile:
         with wrapped_errors(self.url):
             data = bytes(obstore.get_range(store, name, start=start, length=size))
         if len(data) != size:
-            raise TruncatedError(f"{self.url}: byte {start}: {size:,} bytes were asked for, {len(data):,} came; has the file changed?")
+            raise TruncatedError(f"{self.url}: byte {start}: requested {size:,} bytes, got {len(data):,}; has the file changed?")
         return data
 
 
@@ -87,7 +87,7 @@ class wrapped_errors:
             return
         why = str(error).split("\n", 1)[0]
         if isinstance(error, FileNotFoundError):
-            raise FileNotFoundError(f"{self._url}: not there: {why}") from error
+            raise FileNotFoundError(f"{self._url}: not found: {why}") from error
         if any(words in why for words in NOT_ALLOWED):
             cure = "perhaps its endpoint or a redirect is http without TLS; if you trust the network, pass allow_http=True (--allow-http)"
             raise AtlasError(f"{self._url}: cannot be read: {why}; {cure}") from error

@@ -59,7 +59,7 @@ class AnonymousSpan:
             done = self._file.read_into(view, offset)
             if done == 0:
                 was = f"it was {self.size} bytes long when it was opened"
-                raise DatasetChanged(f"{self.path}: the file ends at byte {offset}, {was}; it was cut or replaced: open the dataset again")
+                raise DatasetChanged(f"{self.path}: the file ends at byte {offset}, {was}; it was truncated or replaced: open the dataset again")
             offset += done
             view = view[done:]
 
