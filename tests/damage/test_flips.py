@@ -389,7 +389,7 @@ def test_repair_where_nothing_can_be_saved(tmp_path):
     path = write(tmp_path / "d", rich_rows(30))
     file = first_shard(path)
     file.write_bytes(file.read_bytes()[:100])
-    with pytest.raises(errors.AtlasError, match="nothing can be saved"):
+    with pytest.raises(errors.AtlasError, match="nothing can be repaired"):
         atlas.repair(path)
     with pytest.raises(FileNotFoundError):
         atlas.repair(tmp_path / "nope")

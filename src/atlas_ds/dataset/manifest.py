@@ -1,4 +1,4 @@
-"""The manifest: what a dataset consists of, as canonical JSON that carries its own hash. Reads and writes atlas.json, nothing else."""
+"""The manifest: the content of a dataset, as canonical JSON with its own hash. How one is published is in commit.py."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ class Manifest:
         plain: bytes = rfc8785.dumps(body)
         check_size(plain, MANIFEST)
         member = b',"hash":"' + digest(plain).encode() + b'"'
-        cut = plain.index(b',"icc":' if self.icc else b',"metadata":')  # "features" is a list of plain names: the member, not a text that looks like it
-        return plain[:cut] + member + plain[cut:]
+        at = plain.index(b',"icc":' if self.icc else b',"metadata":')  # "features" is a list of plain names: the member, not a text that looks like it
+        return plain[:at] + member + plain[at:]
 
 
 def digest(data: bytes) -> str:
@@ -82,7 +82,7 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
 
 
 def parse_members(data: bytes, where: str) -> Manifest:
-    """A manifest whatever its hash says: for a repairer."""
+    """Parses a manifest without checking its hash: for repair."""
     check_size(data, where)
     try:
         body = load_json(data)
@@ -106,7 +106,7 @@ def parse_members(data: bytes, where: str) -> Manifest:
 
 
 def check_size(data: bytes, where: str) -> None:
-    """LimitError for a manifest that would take too much memory as Python's values. Read and write agree on it."""
+    """LimitError for a manifest that would need too much memory as Python values. It is checked when reading and writing."""
     values = data.count(b",") + data.count(b"[") + data.count(b"{")
     if len(data) > MAX_BYTES or values > MAX_VALUES:
         most = f"at most {MAX_BYTES:,} bytes and {MAX_VALUES:,} values can be read: make fewer, larger shards, fewer splits, or less metadata"
@@ -114,8 +114,7 @@ def check_size(data: bytes, where: str) -> None:
 
 
 def load_json(data: bytes) -> Any:
-    """What a file's JSON says, ValueError where two readers could read two things: UTF-8 only, no NaN or infinity, no name twice, no half of a
-    surrogate pair."""
+    """Parses JSON; ValueError where readers could differ: UTF-8 only, no NaN or infinity, no name twice, no lone surrogate."""
     text = data.decode("utf-8")
     body = json.loads(text, object_pairs_hook=once, parse_constant=no_constant)
     if SURROGATE.search(text) is not None:
@@ -178,7 +177,7 @@ def _from_json(body: dict[str, Any], where: str) -> Manifest:
 
 
 def check_metadata(metadata: dict[str, Any], where: str) -> None:
-    """That a writer could have written it: one that appends must write it again."""
+    """Checks that a writer could have written the metadata: one that appends must write it again."""
     waiting: list[tuple[Any, int]] = [(metadata, 0)]
     while waiting:
         value, depth = waiting.pop()
@@ -191,5 +190,5 @@ def check_metadata(metadata: dict[str, Any], where: str) -> None:
 
 
 def roots_digest(shards: Sequence[ShardInfo]) -> str:
-    """A name for the rows of some shards, by the roots of the shards, each of which vouches for every byte of its own."""
+    """Returns a digest of the rows of shards, from their roots, each of which is a hash over all bytes of the shard."""
     return digest(b"".join(bytes.fromhex(shard.root) + shard.rows.to_bytes(8, "little") for shard in shards))

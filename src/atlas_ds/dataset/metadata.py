@@ -1,4 +1,4 @@
-"""Metadata as users give it: checked and copied when it is given, as the JSON that a manifest can hold. Knows no files."""
+"""Checks and copies the metadata of users, when it is passed, as JSON that a manifest can hold. It opens no file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_DEPTH = 64
 
 
 def checked_metadata(metadata: Any) -> dict[str, Any]:
-    """A copy that a manifest can hold. SchemaError names the place and what to do. NumPy's numbers become Python's; tuples become lists."""
+    """Returns a copy that a manifest can hold. NumPy numbers become Python numbers; tuples become lists. SchemaError names place and cure."""
     if not isinstance(metadata, Mapping):
         raise SchemaError(f"metadata must be a dict with str keys, got {_described(metadata)}")
     copy: dict[str, Any] = _checked(metadata, "metadata", 0)
@@ -48,7 +48,7 @@ def _checked(value: Any, place: str, depth: int) -> Any:
 
 
 def _plain(value: Any, place: str) -> Any:
-    """A NumPy number as Python's, where that is the same number."""
+    """Returns a NumPy number as a Python number, if it is the same number."""
     plain = value.item()
     if isinstance(plain, bool | int | float | str) and (plain == value or plain != plain):
         return plain

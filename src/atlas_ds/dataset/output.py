@@ -1,5 +1,7 @@
-"""Where a writer's shards go: takes a folder, or says who has it; keeps count of what is finished; publishes it, leaves it for another to resume, or takes
-it away. Knows no examples."""
+"""The folder of a writer: acquires it, keeps track of finished shards, then publishes them, leaves them to a writer that resumes, or removes them.
+
+It knows no examples.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,11 @@ RESUME = "continue with resume=True (writer.position is the number of examples t
 
 
 class Output:
-    """A folder that a writer has taken. done: its finished shards by split; base: the manifest that it adds to; schema: that of what it resumes."""
+    """The folder that a writer has acquired.
+
+    done: finished shards by split. base: the manifest that is added to. current: the bytes of the current manifest. schema: of the shards that
+    are resumed.
+    """
 
     def __init__(self, folder: Path, mode: str, resume: bool, options: dict[str, Any], progress: bool) -> None:
         self.folder, self.mode, self.pid = folder, mode, os.getpid()
@@ -51,7 +57,7 @@ class Output:
         self.base: Manifest | None = None
         self.schema: Schema | None = None
         self.journal: Journal
-        self._mine: set[str] = set()  # names of shards that this writer, or the one that it resumes, has made
+        self._mine: set[str] = set()  # names of shards of this writer, and of the one that it resumes
         self._data: bytes | None = None  # of the manifest that is to be published
         self._schema_noted = False
         if folder.is_file():
@@ -75,10 +81,10 @@ class Output:
         """Rows in finished shards."""
         return sum(info.rows for infos in self.done.values() for info in infos)
 
-    # --- taking the folder ---
+    # --- acquiring the folder ---
 
     def _acquire(self, resume: bool, options: dict[str, Any]) -> FoundJournal | None:
-        """Under the lock. Returns the journal that is resumed, if one is."""
+        """Call it under the lock. Returns the journal that is resumed, if one is."""
         self.current = read_current(self.folder)
         found = journals(self.folder)
         alone = self.mode != "append" or resume
@@ -109,10 +115,10 @@ class Output:
         return stopped
 
     def _without_published(self, found: Sequence[FoundJournal]) -> list[FoundJournal]:
-        """Takes away the journals that say nothing: of writers that were stopped after they had published, or before they had begun."""
+        """Removes journals that are no longer needed: of writers that were stopped after they published, or before they began."""
         try:
             published = {shard.path for shard in parse_manifest(self.current, "").shards} if self.current is not None else set()
-        except AtlasError:  # nobody can say what it named
+        except AtlasError:  # the shards that it named are unknown
             return list(found)
         kept = []
         for one in found:
@@ -125,15 +131,15 @@ class Output:
         return kept
 
     def _choose(self, found: Sequence[FoundJournal]) -> FoundJournal | None:
-        """The journal to resume: that with finished shards, else any."""
+        """Returns the journal to resume: the one with finished shards, else any."""
         chosen = [one for one in found if one.shards] or list(found[-1:])
         if len(chosen) > 1:
             names = ", ".join(f"{one.path.name} ({sum(info.rows for _, info in one.shards):,} rows)" for one in chosen)
-            raise AtlasError(f"{self.folder}: several writers were stopped here, and only one can be resumed: {names}; move the others' journals away")
+            raise AtlasError(f"{self.folder}: several writers were stopped here, and only one can be resumed: {names}; move the journals of the others away")
         return chosen[0] if chosen else None
 
     def _read_base(self) -> None:
-        """What stands there, where it is added to."""
+        """Reads the dataset that is added to."""
         if self.mode == "append" and self.current is not None:
             self.base = parse_manifest(self.current, str(self.folder / MANIFEST))
             self._old = {shard.path for shard in self.base.shards}
@@ -141,13 +147,13 @@ class Output:
             self._old = shard_names(self.folder, self.current)
 
     def _base_mark(self) -> str | None:
-        """What a resumed writer must find again: the shards that it adds to, or the manifest that it replaces."""
+        """Identifies what a resumed writer must find unchanged: the shards that it adds to, or the manifest that it replaces."""
         if self.mode == "append":
             return f"{len(self.base.shards)}:{roots_digest(self.base.shards)}" if self.base is not None else None
         return digest(self.current) if self.current is not None else None
 
     def _has(self, mark: str | None) -> bool:
-        """Whether what _base_mark told is still there; others may have appended to it."""
+        """Whether what a mark of _base_mark identifies still exists; others may have appended to it."""
         if self.mode != "append" or mark is None:
             return self.mode == "append" or mark == self._base_mark()
         count, _, shards = mark.partition(":")
@@ -156,7 +162,7 @@ class Output:
     # --- resuming ---
 
     def _adopt(self, stopped: FoundJournal, options: dict[str, Any]) -> None:
-        """Makes a stopped writer's journal this one's, if they go together."""
+        """Makes the journal of a stopped writer the one of this writer, if their options agree."""
         check_resumable(self.folder, stopped, options)
         head = stopped.head
         assert head is not None
@@ -173,7 +179,7 @@ class Output:
         self._mine = {info.path for _, info in stopped.shards}
 
     def _keep_finished(self, stopped: FoundJournal, progress: bool) -> None:
-        """Checks what the stopped writer had finished, without keeping others waiting: that may take as long as reading it does."""
+        """Verifies the finished shards of the stopped writer, without the lock: it may take as long as reading them."""
         try:
             kept = intact_shards(self.folder, stopped, progress)
             self.schema = schema_from_json(stopped.schema, where=str(stopped.path)) if kept else None
@@ -222,19 +228,19 @@ class Output:
         self._schema_noted = True
 
     def note_shard(self, split: str | None, info: ShardInfo) -> None:
-        """A shard is whole and is about to get its name."""
+        """Notes a complete shard that is about to be renamed into place."""
         self._mine.add(info.path)
         self.journal.note(shard_line(split, info))
 
     def add_shard(self, split: str | None, info: ShardInfo) -> None:
-        """A shard has its name."""
+        """Adds a published shard."""
         self.done[split].append(info)
         self.journal.sync()
 
     # --- the end ---
 
     def publish(self, make: Callable[[Manifest | None], Manifest]) -> None:
-        """Publishes the manifest that make gives for what is added to, in one step. A newer manifest is added to as well, where it can be."""
+        """Atomically publishes make(base), where base is the manifest that is added to, or a newer one if it can be added to."""
         with locked(self.folder):
             self._check_files()
             now = read_current(self.folder)
@@ -247,15 +253,16 @@ class Output:
             self.journal.remove()
 
     def _check_files(self) -> None:
-        """DatasetChanged if the folder, or a shard in it, was taken away from this writer."""
+        """DatasetChanged if the folder, or a shard in it, was removed while the writer was open."""
         if not self.is_own:
-            raise DatasetChanged(f"{self.folder}: the folder was removed or replaced while it was written to: nothing is published; write the dataset again")
+            why = "the folder was removed or replaced while it was written to, so nothing was published"
+            raise DatasetChanged(f"{self.folder}: {why}: write the dataset again")
         for info in (info for infos in self.done.values() for info in infos):
             if not is_regular(self.folder / info.path, info.bytes):
                 raise DatasetChanged(f"{self.folder / info.path}: this finished shard was removed or changed by somebody else: write again with resume=True")
 
     def _newer(self, now: bytes | None) -> Manifest:
-        """What another writer published meanwhile, if this one's shards can follow it."""
+        """Returns the manifest that another writer published, if the shards of this one can be appended to it."""
         if self.mode != "append" or now is None:
             what = "removed the dataset" if now is None else "published what this one would replace"
             raise CommitConflict(f"{self.folder / MANIFEST}: another writer {what} while this one was writing: inspect the current dataset, then write again")
@@ -263,14 +270,14 @@ class Output:
 
     @property
     def is_published(self) -> bool:
-        """Whether readers see the manifest that publish was to write, even if it failed."""
+        """Whether readers see the manifest of publish, even if publish failed."""
         try:
             return self._data is not None and read_current(self.folder) == self._data
         except OSError:
             return False
 
-    def give_up(self) -> None:
-        """Lets others have the folder, and takes nothing away that a later writer could resume."""
+    def release(self) -> None:
+        """Releases the folder to others. Shards that a later writer can resume with are kept."""
         if self.rows and not self.is_published:
             self.journal.leave()
         elif self.is_own:
@@ -279,14 +286,14 @@ class Output:
             remove_folder(self.folder)
 
     def leave(self) -> None:
-        """Gives the folder up: finished shards stay for another writer to resume; where there are none, nothing stays."""
+        """Releases the folder: finished shards are kept for a writer that resumes; without any, everything is removed."""
         if self.rows:
             self.journal.leave()
         else:
             self.discard()
 
     def discard(self) -> None:
-        """Takes away what was written, and gives the folder up."""
+        """Removes what was written, and releases the folder."""
         try:
             with contextlib.suppress(FileNotFoundError), locked(self.folder):
                 if self.is_own:
@@ -300,7 +307,7 @@ class Output:
 
     @property
     def is_own(self) -> bool:
-        """Whether the journal is still this writer's: one that was left may be another's by now."""
+        """Whether the journal still belongs to this writer: another may have resumed it."""
         try:
             with open(open_regular(self.journal.path, READ | os.O_NOFOLLOW), "rb") as file:
                 return self.journal.head.token.encode() in file.readline(HEAD_BYTES)
@@ -309,12 +316,12 @@ class Output:
 
 
 def has_strangers(folder: Path) -> bool:
-    """Whether a folder has files that no writer made: a new dataset is not put among them."""
+    """Whether a folder has files that no writer made: no new dataset is written there."""
     return any(item.name[0] != "." and item.suffix != SUFFIX for item in folder.iterdir())
 
 
 def append_to_message(error: BaseException, text: str) -> None:
-    """Adds to the words of an error, which stays the same one."""
+    """Appends to the message of an error, in place."""
     if isinstance(error, OSError) and error.errno is not None:
         reword(error, f"{error.strerror}; {text}")
     elif isinstance(error, AtlasError) and len(error.args) == 1:

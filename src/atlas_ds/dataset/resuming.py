@@ -1,4 +1,4 @@
-"""What a stopped writer left, before another goes on with it: whether they go together, and which of its shards are intact. Changes no file."""
+"""Checks what a stopped writer left before another one resumes: whether their options agree, and which shards are intact. It changes no file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from atlas_ds.shard.verify import verify_shard
 
 
 def check_resumable(folder: Path, stopped: FoundJournal, options: dict[str, Any]) -> None:
-    """ValueError if a writer with these options cannot go on; CorruptError if the journal names what cannot be."""
+    """ValueError if a writer with these options cannot resume; CorruptError if the journal is inconsistent."""
     assert stopped.head is not None
     was = stopped.head.options
     differ = [name for name in options if was.get(name) != options[name]]
@@ -37,7 +37,7 @@ def check_resumable(folder: Path, stopped: FoundJournal, options: dict[str, Any]
 
 
 def check_order(stopped: FoundJournal) -> None:
-    """CorruptError unless shards follow each other as a writer makes them: by number, without a gap where there are no splits."""
+    """CorruptError unless shards are in the order of a writer: by number, without a gap if there are no splits."""
     assert stopped.head is not None
     numbers: dict[str | None, list[int]] = {split: [] for split in stopped.streams}
     for split, info in stopped.shards:
@@ -55,7 +55,10 @@ def check_order(stopped: FoundJournal) -> None:
 
 
 def intact_shards(folder: Path, stopped: FoundJournal, progress: bool) -> list[tuple[str | None, ShardInfo]]:
-    """The finished shards that can be kept: of each split those before the first that is missing or damaged, which a warning names. Reads every byte."""
+    """Returns the finished shards that can be kept: of each split those before the first missing or damaged one, which a warning names.
+
+    Reads every byte.
+    """
     kept, broken, shards = [], set(), stopped.shards
     schema_json = rfc8785.dumps(schema_from_json(stopped.schema, where=str(stopped.path)).to_json()) if shards else b""
     with Progress(sum(info.bytes for _, info in shards), "checking finished shards", "bytes", progress) as bar:
@@ -67,7 +70,7 @@ def intact_shards(folder: Path, stopped: FoundJournal, progress: bool) -> list[t
                 verify_shard(folder / info.path, advance=bar.advance)
             except (CorruptError, OSError) as error:
                 broken.add(split)
-                if number + 1 < len(shards) or not isinstance(error, FileNotFoundError):  # the last was noted just before it got its name
+                if number + 1 < len(shards) or not isinstance(error, FileNotFoundError):  # the last was noted just before it was renamed into place
                     why = f"resuming before a finished shard that is missing or damaged: {error}"
                     warnings.warn(f"{folder}: {why}", RuntimeWarning, stacklevel=5)
                 continue
@@ -77,13 +80,13 @@ def intact_shards(folder: Path, stopped: FoundJournal, progress: bool) -> list[t
 
 
 def need_file(path: Path) -> None:
-    """CorruptError for a link: a writer makes files."""
+    """CorruptError for a link: writers make files."""
     if path.is_symlink():
         raise CorruptError(f"{path}: is a link, which no writer made")
 
 
 def compare(folder: Path, stopped: FoundJournal, info: ShardInfo, schema_json: bytes) -> None:
-    """CorruptError unless the journal and an intact shard say the same."""
+    """CorruptError unless the journal and an intact shard agree."""
     shard = open_shard(folder / info.path)
     if shard.schema_json != schema_json:
         cure = "move the shard and the journal away, or write again"

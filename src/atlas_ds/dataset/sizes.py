@@ -1,4 +1,4 @@
-"""Sizes as users write them: a number of examples, or bytes such as "256MB"."""
+"""Parses sizes: a number of examples, or bytes such as "256MB"."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def parse_size(size: int | str, name: str, *, least_bytes: int = 1) -> tuple[int
 
 
 def as_bytes(size: int | str, name: str) -> int:
-    """A number of bytes, given as one (int) or as text ("64MB")."""
+    """Returns a number of bytes, from an int or text such as "64MB"."""
     try:
         count, text = parse_size(size, name)
     except (TypeError, ValueError) as error:

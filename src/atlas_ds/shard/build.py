@@ -1,4 +1,4 @@
-"""One shard under construction: its blocks and pages, from the plan until its file has its name."""
+"""One shard under construction: its blocks and pages, from the plan until its file is published."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from atlas_ds.store.local import NewFile
 
 BLOCK_OVERFLOW = 64  # a block of more than this many targets closes the shard: the rows changed since it was planned
 PENDING_BYTES = 32 << 20  # bytes of blocks that wait for an encoder at most
-JOINT_BYTES = 1 << 20  # of blocks that have nothing to compress, which are hashed together: a thread's turn would cost more than one of them
+JOINT_BYTES = 1 << 20  # of blocks without compression, which are hashed in one task: switching threads costs more than one of them
 MAX_JOINT_BLOCKS = 256  # such blocks, where they are small
 LAYOUTS = {1: "FIXED", 2: "VAR", 3: "CONST", 4: "NARROW", 5: "ENUM"}
 CODEC_NAMES = {0: "none", 1: "lz4", 2: "zstd"}
@@ -26,7 +26,7 @@ CELLS = 2
 
 @dataclass(slots=True)
 class _Pending:
-    """A block that an encoder has, or some that have nothing to compress and are hashed together, when they are many or another comes behind."""
+    """A block that is being encoded, or several without compression that are hashed in one task, once they are many or another block follows."""
 
     size: int
     encoding: Future[list[_core.Block]] | None
@@ -41,7 +41,7 @@ class _Pending:
 
 
 class ShardBuild:
-    """A shard between its plan and its name."""
+    """A shard that is planned and not yet published."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class ShardBuild:
                     FIXED_KIND if page.leaf.fixed else VARIABLE_KIND,
                     page.group,
                     page.dictionary,
-                    (NULLABLE if page.leaf.nullable else 0) | (PAGE_CODED if page.whole else 0),
+                    (NULLABLE if page.leaf.nullable else 0) | (PAGE_CODED if page.per_page else 0),
                     page.leaf.width,
                 )
                 for page in plan.pages
@@ -96,8 +96,8 @@ class ShardBuild:
             for position in group:
                 page = plan.pages[position]
                 handle = handles[page.dictionary - 1] if page.dictionary else None
-                level = value_level(options.level) if page.cells else options.level
-                specs.append((page.leaf, page.codec, page.cells, page.whole, True, level, page.dictionary, handle))
+                level = value_level(options.level) if page.per_value else options.level
+                specs.append((page.leaf, page.codec, page.per_value, page.per_page, True, level, page.dictionary, handle))
         self._pages = _core.PageSpecs(specs, first)
         self._file = NewFile(target.folder, target.label(self._ordinal), target.mark)
         try:
@@ -128,21 +128,21 @@ class ShardBuild:
         return hash
 
     def cut_ready(self) -> bool:
-        """Cuts whole blocks; True if some group outgrew its block, so that the shard must end here."""
-        self._cut_in_order(whole=True)
+        """Cuts full blocks; returns True if a group outgrew its block, so that the shard must end here."""
+        self._cut_in_order(full=True)
         return any(self._builder.is_full(group) for group in range(len(self._plan.groups)))
 
-    def _cut_in_order(self, *, whole: bool) -> None:
-        """Cuts the blocks of all groups in the order of their last rows, so that a file that is cut keeps whole rows. whole: full blocks only."""
+    def _cut_in_order(self, *, full: bool) -> None:
+        """Cuts the blocks of all groups in the order of their last rows, so that a truncated file keeps complete rows. full: only full blocks."""
         waiting, done = [self._builder.group_rows(group) for group in range(len(self._plan.rows))], list(self._builder.cut_rows)
         for accumulator in self._accumulators:
             position = next(k for k, page in enumerate(self._plan.pages) if page.leaf.id == accumulator.field.leaves[0])
             group = self._plan.pages[position].group
-            if waiting[group] >= self._plan.rows[group] or not whole:
+            if waiting[group] >= self._plan.rows[group] or not full:
                 accumulator.add_rows(self._builder.leaf_columns[position], done[group])
         while True:
             steps = [min(most, rows) for most, rows in zip(self._plan.rows, waiting, strict=True)]
-            ready = [(done[g] + step, g) for g, step in enumerate(steps) if step and (step == self._plan.rows[g] or not whole)]
+            ready = [(done[g] + step, g) for g, step in enumerate(steps) if step and (step == self._plan.rows[g] or not full)]
             if not ready:
                 break
             _, group = min(ready)
@@ -194,7 +194,7 @@ class ShardBuild:
 
     def _finish(self) -> ShardInfo:
         rows = self._builder.rows
-        self._cut_in_order(whole=False)
+        self._cut_in_order(full=False)
         while self._pending:
             self._write_next()
         notes: dict[str, Any] = {"columns": [s.to_json(page.leaf.path, page.why) for s, page in zip(self._stats, self._plan.pages, strict=True)]}
@@ -210,7 +210,7 @@ class ShardBuild:
         name = self._target.name(self._ordinal, root_text)
         info = ShardInfo(name, rows, self._file.size, self._file.size - offset, root_text)
         self._target.before_publish(info)
-        self._file.publish(name)  # over a file of an earlier run: the name says that the bytes are the same, but that one may be damaged
+        self._file.publish(name)  # replaces a file of an earlier run, which has the same bytes by its name but may be damaged
         return info
 
     def abort(self) -> None:
@@ -221,7 +221,7 @@ class ShardBuild:
 
 
 class _LeafStats:
-    """What was written of one leaf."""
+    """Statistics of one leaf: what was written of it."""
 
     __slots__ = ("cells", "codecs", "layouts", "raw", "stored")
 

@@ -1,4 +1,4 @@
-"""The writer's notes in a shard: what each column costs, and sums for the ICC. They are informational."""
+"""The writer's notes in a shard: the size of each column, and sums for the ICC. They are informational: reading rows does not need them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ MAX_NAMES = 64  # of layouts, or of codecs
 
 
 def shard_stats(shard: _core.Shard) -> dict[str, Any]:
-    """The writer's notes: "columns", a list of what each leaf costs, and "icc", an object. They are informational: what is not as a writer makes it
-    is left out."""
+    """Returns the writer's notes: "columns", a list of the sizes of each leaf, and "icc", an object. What no writer makes is left out."""
     try:
         data = shard.stats_json
         stats = json.loads(data) if 0 < len(data) <= MAX_STATS and data.count(b",") <= MAX_NOTES else {}

@@ -1,6 +1,6 @@
-"""How a shard will be stored, decided from a sample of its rows: groups, rows per block, codecs, dictionaries.
+"""Plans how a shard is stored, from a sample of its rows: groups, rows per block, codecs, dictionaries.
 
-A pure function of the sample and the options: same rows, same plan. The reasons are kept as words, for `atlas-ds info`.
+A pure function of the sample and the options: same rows, same plan. It records its reasons as text, for `atlas-ds info`.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ NONE, LZ4, ZSTD = 0, 1, 2
 CODECS = {"none": NONE, "lz4": LZ4, "zstd": ZSTD}
 Access = Literal["random", "scan"]
 Codec = Literal["auto", "none", "lz4", "zstd"]
-BULKY = 256  # mean bytes of a value from which a column is stored apart, so that reading the small ones never touches it
+BULKY = 256  # mean bytes of a value from which a column has a group of its own, so that reading the small ones never touches it
 MAX_GROUPS = 64
 MAX_BLOCK_ROWS = 1 << 20
-HOT_SPAN = 8 << 20  # bytes of bulky rows that a block of small columns spans at most: a cut file keeps whole rows
-MIN_VALUE_BYTES = 64  # mean bytes of a value from which cells pay
+HOT_SPAN = 8 << 20  # most bytes of bulky rows next to a block of small columns: then a truncated file keeps complete rows
+MIN_VALUE_BYTES = 64  # mean bytes of a value from which compressing each value pays
 MAX_DICTIONARY_BYTES = 384 << 10
 TRAIN_BYTES = 8 << 20  # of the sample, evenly spread
 DICTIONARY_VALUE = 16 << 10  # mean bytes of a value up to which a dictionary can help
 TRIAL_BYTES = 1 << 20
-VALUE_LEVELS = 2  # values compressed one by one take this many zstd levels more: smaller, as fast to read, and only the writer pays
+VALUE_LEVELS = 2  # added to the zstd level of values that are compressed one by one: smaller, as fast to read, slower to write
 MAX_DICTIONARIES = 255
 MAX_BLOCK_BYTES = 1 << 29  # of a block's pages: half of the format's limit, since sizes are those of a sample
 FIXED_KIND, VARIABLE_KIND = 1, 2
@@ -48,13 +48,16 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """How the pages of one leaf are written, and why."""
+    """How the pages of one leaf are written, and why.
+
+    per_value: each value is compressed by itself. per_page: each page is. dictionary: number of a dictionary, 0 for none.
+    """
 
     leaf: Leaf
     group: int
     codec: int
-    cells: bool
-    whole: bool
+    per_value: bool
+    per_page: bool
     dictionary: int
     why: str
 
@@ -79,18 +82,18 @@ def make_plan(columns: Sequence[_core.Column], options: Options, known: dict[int
     pages = []
     for position, column in enumerate(columns):
         group = next(k for k, members in enumerate(groups) if position in members)
-        codec, cells, whole, dictionary, why = choose(column, means[position], rows[group], options, position, known, encoder)
+        codec, per_value, per_page, dictionary, why = choose(column, means[position], rows[group], options, position, known, encoder)
         number = 0
         if dictionary and (dictionary in dictionaries or len(dictionaries) < MAX_DICTIONARIES):
             if dictionary not in dictionaries:
                 dictionaries.append(dictionary)
             number = dictionaries.index(dictionary) + 1
-        pages.append(Page(column.leaf, group, codec, cells, whole, number, why))
+        pages.append(Page(column.leaf, group, codec, per_value, per_page, number, why))
     return StoragePlan(tuple(groups), tuple(rows), tuple(pages), tuple(dictionaries))
 
 
 def make_groups(means: Sequence[float]) -> list[tuple[int, ...]]:
-    """The small columns together, each bulky one apart (the least bulky join the small ones if there are too many)."""
+    """One group of all small columns, and one for each bulky column (the least bulky join the small ones if there are too many)."""
     bulky = [i for i, mean in enumerate(means) if mean >= BULKY]
     if len(bulky) > MAX_GROUPS - 1:
         bulky = sorted(sorted(bulky, key=lambda i: (-means[i], i))[: MAX_GROUPS - 1])
@@ -115,7 +118,7 @@ def rows_per_block(group: tuple[int, ...], means: Sequence[float], columns: Sequ
 
 
 def most_rows(group: tuple[int, ...], means: Sequence[float], columns: Sequence[_core.Column]) -> int:
-    """Rows of a block of which each page, and all together, stay within what readers take. Where values vary: half of that, on the average."""
+    """Most rows of a block so that each page, and all together, stay within the limits of readers; half of that where values vary in size."""
     most = MAX_BLOCK_ROWS
     total = 0.0
     for i in group:
@@ -129,7 +132,7 @@ def most_rows(group: tuple[int, ...], means: Sequence[float], columns: Sequence[
 def choose(
     column: _core.Column, mean: float, rows: int, options: Options, position: int, known: dict[int, bytes], encoder: _core.Encoder
 ) -> tuple[int, bool, bool, bytes, str]:
-    """(codec, cells, whole, dictionary, why) of a leaf."""
+    """Returns (codec, per_value, per_page, dictionary, why) of a leaf."""
     requested = options.codecs[position]
     leaf: Leaf = column.leaf
     if requested == NONE:
@@ -137,15 +140,15 @@ def choose(
     codec = ZSTD if requested is None else requested
     stop = min(column.rows, max(rows, int(TRIAL_BYTES / max(mean, 1))))
     if options.access == "scan":
-        return choose_whole(column, codec, rows, stop, options, encoder, requested)
+        return choose_per_page(column, codec, rows, stop, options, encoder, requested)
     if leaf.fixed:
         return NONE, False, False, b"", "values of constant width stay in place, so that a random row costs no decoding"
     if mean < MIN_VALUE_BYTES:
         return NONE, False, False, b"", f"values of {mean:.0f} bytes are too short to compress one by one"
-    return choose_cells(column, mean, codec, stop, options, known, encoder, requested)
+    return choose_per_value(column, mean, codec, stop, options, known, encoder, requested)
 
 
-def choose_whole(
+def choose_per_page(
     column: _core.Column, codec: int, rows: int, stop: int, options: Options, encoder: _core.Encoder, requested: int | None
 ) -> tuple[int, bool, bool, bytes, str]:
     raw = stored = 0
@@ -157,7 +160,7 @@ def choose_whole(
     return codec, False, True, b"", f"whole pages: {saved(raw, stored)} saved on a sample"
 
 
-def choose_cells(
+def choose_per_value(
     column: _core.Column, mean: float, codec: int, stop: int, options: Options, known: dict[int, bytes], encoder: _core.Encoder, requested: int | None
 ) -> tuple[int, bool, bool, bytes, str]:
     leaf: Leaf = column.leaf

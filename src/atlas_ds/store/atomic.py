@@ -1,4 +1,4 @@
-"""Several new files take their names together: an error or Ctrl-C on the way leaves the folder as it was. One file alone is local.py's."""
+"""Publishes several files atomically: an error or Ctrl-C on the way leaves the folder as it was. Single files are published in local.py."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from atlas_ds.store.temporary import temporary_name
 
 
 def publish_atomically(folder: Path, files: Sequence[tuple[NewFile, str]], existing: Sequence[Path]) -> list[Path]:
-    """Gives each file its name; of those existing before, what has no new file goes. Returns the new files' paths.
+    """Renames each new file into place and removes the existing files that no new one replaces. Returns the paths of the new files.
 
-    A process killed within these renames leaves whole files, old and new, and hidden second names of the old ones.
+    If the process is killed during these renames, complete files remain, old and new, with hidden links to the old ones.
     """
     kept = [(folder / temporary_name(f"old-{path.name}"), path) for path in existing]
     targets = [folder / name for _, name in files]

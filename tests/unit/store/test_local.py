@@ -116,7 +116,7 @@ def test_after_a_failed_write_it_is_gone(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == []
     other = NewFile(tmp_path, "x")  # which has the same temporary name
     other.write(b"half")
-    for refused in (lambda: file.write(b"x"), lambda: file.publish("y"), file.settle):
+    for refused in (lambda: file.write(b"x"), lambda: file.publish("y"), file.finish):
         with pytest.raises(ValueError, match="is discarded"):
             refused()
     file.discard()
@@ -143,7 +143,7 @@ def test_the_disk_begins_before_the_end(tmp_path, monkeypatch):
 
 def test_a_write_that_takes_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(local.os, "writev", lambda fd, pieces: 0)
-    with pytest.raises(OSError, match="took none of 3 bytes"):
+    with pytest.raises(OSError, match="wrote none of 3 bytes"):
         write_file(tmp_path, "x", b"abc")
     assert os.listdir(tmp_path) == []
 
