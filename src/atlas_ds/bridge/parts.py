@@ -82,7 +82,8 @@ def _write_parts(
         notes = run(one, len(parts), stop, workers)
         check(notes)
         for stale in folder.iterdir():
-            if (parse_part_name(stale.name) or 0) >= len(parts):
+            number = parse_part_name(stale.name)
+            if number is not None and number >= len(parts):
                 remove_part(stale)
         merge(dst, overwrite, {}, len(parts), own)
     except BaseException:
