@@ -8,4 +8,4 @@ from atlas_ds.store import local
 @pytest.fixture(autouse=True)
 def every_piece_is_a_call_of_its_own(monkeypatch):
     """So that a fault can come between any two of them."""
-    monkeypatch.setattr(local, "TOGETHER", 0)
+    monkeypatch.setattr(local, "WRITE_BUFFER_BYTES", 0)

@@ -243,7 +243,7 @@ def test_repair_of_a_good_dataset(tmp_path):
     path = write(tmp_path / "d", rich_rows(30), shard_size=11, metadata={"a": 1})
     before = tree(path)
     report, rows = repaired(path)
-    assert same(rows, rich_rows(30)) and (report.rows_kept, report.rows_lost) == (30, 0) and [s[3] for s in report.shards] == ["whole"] * 3
+    assert same(rows, rich_rows(30)) and (report.rows_kept, report.rows_lost) == (30, 0) and [s[3] for s in report.shards] == ["intact"] * 3
     assert atlas.AtlasDataset(tmp_path / "d-repaired").metadata == {"a": 1} and tree(path) == before
 
 
@@ -319,13 +319,13 @@ def test_repair_keeps_splits_that_are_whole(in_splits, shard, dropped, how):
     assert in_split(in_splits.with_name("out")) == {name: rows for name, rows in before.items() if name not in dropped} and report.manifest == ""
 
 
-@pytest.mark.parametrize("old, new, wanted", [(b'"a":1', b'"a":2', "as they stand"), (b'"hash":"', b'"hush":"', "as they stand"), (b'"a":1', b'"a":1e999', "lost"), (b'"a":1', b'"a":"\\ud800"', "lost"), (b'"atlas":2', b'"atlas":7', "lost"), (b"{", b"(", "lost")])
+@pytest.mark.parametrize("old, new, wanted", [(b'"a":1', b'"a":2', "as they are"), (b'"hash":"', b'"hush":"', "as they are"), (b'"a":1', b'"a":1e999', "lost"), (b'"a":1', b'"a":"\\ud800"', "lost"), (b'"atlas":2', b'"atlas":7', "lost"), (b"{", b"(", "lost")])
 def test_repair_by_a_damaged_manifest(in_splits, old, new, wanted):
     before = in_split(in_splits)
     (in_splits / "atlas.json").write_bytes((in_splits / "atlas.json").read_bytes().replace(old, new, 1))
     report, kept = repaired(in_splits, output=in_splits.with_name("out"))
     assert kept == list(range(45)) and wanted in report.manifest and report.splits_dropped == []
-    assert in_split(in_splits.with_name("out")) == (before if wanted == "as they stand" else {})
+    assert in_split(in_splits.with_name("out")) == (before if wanted == "as they are" else {})
 
 
 def test_repair_by_a_manifest_that_names_another_shard(in_splits):
@@ -389,7 +389,7 @@ def test_repair_where_nothing_can_be_saved(tmp_path):
     path = write(tmp_path / "d", rich_rows(30))
     file = first_shard(path)
     file.write_bytes(file.read_bytes()[:100])
-    with pytest.raises(errors.AtlasError, match="nothing can be saved"):
+    with pytest.raises(errors.AtlasError, match="nothing can be repaired"):
         atlas.repair(path)
     with pytest.raises(FileNotFoundError):
         atlas.repair(tmp_path / "nope")

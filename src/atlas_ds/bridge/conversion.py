@@ -53,7 +53,6 @@ class ConvertOptions(WriterOptions, total=False):
     split: str | None
     icc: Sequence[str] | None
     on_error: OnError
-    progress: bool
 
 
 def convert(
@@ -195,6 +194,7 @@ def import_atlas_v1(
     *,
     trust_pickle: bool = False,
     missing: Missing = "error",
+    progress: bool = True,
     **options: Unpack[ConvertOptions],
 ) -> Converted:
     """`convert` for a dataset of torch-atlas-ds (version 1), or for the folder of one shard of it.
@@ -203,7 +203,7 @@ def import_atlas_v1(
     missing: shards that the folder lacks are an "error", or "skip": their rows are left out and later rows move up.
     """
     refuse_unknown("import_atlas_v1", options, ConvertOptions)
-    return convert(src, dst, source_format="atlas-v1", trust_pickle=trust_pickle, missing=missing, **options)
+    return convert(src, dst, source_format="atlas-v1", trust_pickle=trust_pickle, missing=missing, progress=progress, **options)
 
 
 def _appended_metadata(dst: Path, source: Source) -> dict[str, object]:

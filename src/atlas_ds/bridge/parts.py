@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from atlas_ds.dataset.journal import Journal, held
+from atlas_ds.dataset.journal import Journal, exclusive
 from atlas_ds.dataset.names import MANIFEST, PART_DONE, PARTS, parse_part_name, part_name
 from atlas_ds.dataset.output import has_strangers
 from atlas_ds.dataset.parts import check_parts, merge, remove_part, remove_parts
@@ -49,7 +49,7 @@ def write_parts(
     made = not dst.exists()
     dst.mkdir(parents=True, exist_ok=True)
     try:
-        with held(dst) as own:
+        with exclusive(dst) as own:
             return _write_parts(dst, parts, make_writer, own, check, overwrite=overwrite, resume=resume, workers=workers)
     finally:
         if made:
@@ -82,7 +82,8 @@ def _write_parts(
         notes = run(one, len(parts), stop, workers)
         check(notes)
         for stale in folder.iterdir():
-            if (parse_part_name(stale.name) or 0) >= len(parts):
+            number = parse_part_name(stale.name)
+            if number is not None and number >= len(parts):
                 remove_part(stale)
         merge(dst, overwrite, {}, len(parts), own)
     except BaseException:

@@ -1,1 +1,1 @@
-"""Many shards, one sequence: manifest, writer, reader, views. Knows files of one folder; delivery order is not its business."""
+"""Many shards as one sequence of rows: manifest, writer, dataset, views. It knows the files of one folder, not the order of delivery."""

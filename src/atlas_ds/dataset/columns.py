@@ -1,4 +1,4 @@
-"""Columns given at once (add_batch), taken apart into what each leaf stores. The mirror image of batch()."""
+"""Converts the columns of add_batch into what each leaf stores. The inverse of batch()."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from atlas_ds.schema.types import SCALARS, Array, Field, Media, Scalar, Struct, 
 from atlas_ds.text import listed
 
 STEP_BYTES = 1 << 20
-LOOK = 16  # values that tell how large those of a column are
+SAMPLE_VALUES = 16  # by which the size of a column's values is estimated
 Taker = Callable[[int, int], Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Slices:
-    """Gives rows [start, stop) of every leaf; step: how many rows to take at a time."""
+    """Slices of all leaves. step: how many rows to convert at a time."""
 
     takers: tuple[Taker, ...]
     step: int
@@ -38,7 +38,7 @@ class Slices:
 
 
 def to_leaf_arrays(columns: Any, schema: Schema) -> tuple[int, Slices]:
-    """The number of rows, and how to take some of them apart."""
+    """Returns the number of rows, and an object that converts slices of them."""
     values = [as_column(value, field, field.name) for field, value in zip(schema.fields, _columns_of(columns, schema), strict=True)]
     count = count_rows(dict(zip(schema.names, values, strict=True)))
     takers: list[Taker] = []
@@ -70,9 +70,9 @@ def _columns_of(columns: Any, schema: Schema) -> list[Any]:
 
 
 def as_column(column: Any, field: Field | None, path: str) -> Any:
-    """Something with a length and rows: an array, a Ragged, a sequence, or a dict of such; None for a column that is left out. SchemaError for others.
+    """Returns a column as an array, a Ragged, a sequence, or a dict of such; None for a column that is left out. SchemaError for others.
 
-    field: None where there is no schema yet.
+    field: None while the schema is unknown.
     """
     if column is None:
         return None
@@ -86,7 +86,7 @@ def as_column(column: Any, field: Field | None, path: str) -> Any:
     if module == "polars" and hasattr(column, "to_list"):
         return column.to_list()
     if module == "pandas":
-        raise SchemaError(f"column {path!r}: a pandas {type(column).__name__} is not taken as a column: give value.to_numpy() or value.tolist()")
+        raise SchemaError(f"column {path!r}: a pandas {type(column).__name__} is not accepted as a column: give value.to_numpy() or value.tolist()")
     if is_tensor(column):
         bits = as_numpy(column, path)
         keeps_bits = field is not None and isinstance(field.type, Scalar | Array | Tensor) and field.type.dtype == "bfloat16"
@@ -130,7 +130,7 @@ def _checked_ragged(column: Ragged, path: str) -> Ragged:
 
 
 def count_rows(columns: dict[str, Any]) -> int:
-    """How many rows the columns have; SchemaError names those that have more or fewer than the first."""
+    """Returns the number of rows of the columns. SchemaError names a column that has more or fewer than the first."""
     lengths = dict(_lengths(columns, ""))
     if not lengths:
         raise SchemaError(f"no column has rows: {', '.join(columns) or 'there are no columns'}")
@@ -152,7 +152,7 @@ def _lengths(columns: dict[str, Any], prefix: str) -> list[tuple[str, int]]:
 
 
 def first_rows(columns: Any, most: int) -> list[Any]:
-    """The first rows of columns, as examples; None where a row is masked."""
+    """Returns the first rows of columns, as examples; None where a row is masked."""
     if isinstance(columns, tuple):
         named = {str(i): as_column(column, None, str(i)) for i, column in enumerate(columns)}
         count = min(most, count_rows(named))
@@ -165,12 +165,12 @@ def first_rows(columns: Any, most: int) -> list[Any]:
 
 
 def row_of(columns: dict[str, Any], i: int) -> dict[str, Any]:
-    """One row of columns, as an example."""
+    """Returns one row of columns, as an example."""
     return {name: _value(column, i) for name, column in columns.items()}
 
 
 def _value(column: Any, i: int) -> Any:
-    """One row of a column, as an example has it; a struct of which nothing is there is None."""
+    """Returns one row of a column, as it is in an example; a struct whose fields are all None is None."""
     if column is None:
         return None
     if isinstance(column, dict):
@@ -183,28 +183,28 @@ def _value(column: Any, i: int) -> Any:
 # --- leaves ---
 
 
-def _add(takers: list[Taker], field: Field, column: Any, path: str, count: int, there: np.ndarray | None) -> int:
-    """Appends the takers of a field's leaves; returns about how many bytes a row has. there: rows whose struct is present; None: all."""
+def _add(takers: list[Taker], field: Field, column: Any, path: str, count: int, present: np.ndarray | None) -> int:
+    """Appends the takers of a field's leaves; returns the approximate bytes of a row. present: rows whose struct is; None: all."""
     kind = field.type
     if isinstance(kind, Struct):
-        return _add_struct(takers, field, kind, column, path, count, there)
+        return _add_struct(takers, field, kind, column, path, count, present)
     if column is None:
-        if not field.nullable and kind != Word("object") and (there is None or there.any()):
+        if not field.nullable and kind != Word("object") and (present is None or present.any()):
             raise SchemaError(f"column {path!r} is missing: {SAY_NULLABLE}")
         column = [None] * count
     if isinstance(column, dict):
         raise SchemaError(f"column {path!r}: expected {kind}, got a dict of columns")
-    quick = _quick_taker(field, column, path, there)
+    quick = _quick_taker(field, column, path, present)
     if quick is not None:
         takers.append(quick[0])
         return quick[1]
-    pairs = _converted(field, column, path, there)
+    pairs = _converted(field, column, path, present)
     for k in range(len(own_leaves(field))):
         takers.append(lambda start, stop, k=k: [row if row is None else row[k] for row in pairs(start, stop)])  # type: ignore[misc]
     return _row_bytes(column)
 
 
-def _add_struct(takers: list[Taker], field: Field, kind: Struct, column: Any, path: str, count: int, there: np.ndarray | None) -> int:
+def _add_struct(takers: list[Taker], field: Field, kind: Struct, column: Any, path: str, count: int, present: np.ndarray | None) -> int:
     gone = None
     if column is None:
         gone = np.ones(count, np.bool_)
@@ -215,17 +215,17 @@ def _add_struct(takers: list[Taker], field: Field, kind: Struct, column: Any, pa
     columns = column or {}
     if field.nullable:
         assert gone is not None
-        there = ~gone if there is None else there & ~gone
-        here = there.view(np.uint8)
-        takers.append(lambda start, stop: here[start:stop])
-    elif gone is not None and gone.any() and (there is None or there[gone].any()):
-        row = int(np.argmax(gone if there is None else gone & there))
+        present = ~gone if present is None else present & ~gone
+        flags = present.view(np.uint8)
+        takers.append(lambda start, stop: flags[start:stop])
+    elif gone is not None and gone.any() and (present is None or present[gone].any()):
+        row = int(np.argmax(gone if present is None else gone & present))
         raise SchemaError(f"row {row} of the batch: column {path!r}: expected {kind}, got None: {SAY_NULLABLE}")
-    return 1 + sum(_add(takers, inner, columns.get(inner.name), f"{path}.{inner.name}", count, there) for inner in kind.fields)
+    return 1 + sum(_add(takers, inner, columns.get(inner.name), f"{path}.{inner.name}", count, present) for inner in kind.fields)
 
 
 def _rows_to_columns(rows: Any, field: Field, kind: Struct, path: str) -> tuple[dict[str, Any], np.ndarray]:
-    """A list of dicts as a dict of columns, and which of them are None."""
+    """Returns a list of dicts as a dict of columns, and which of them are None."""
     rows = [rows[i] for i in range(len(rows))]
     names = {inner.name for inner in kind.fields}
     for number, row in enumerate(rows):
@@ -236,8 +236,8 @@ def _rows_to_columns(rows: Any, field: Field, kind: Struct, path: str) -> tuple[
     return _struct_columns(columns, field, path), gone
 
 
-def _quick_taker(field: Field, column: Any, path: str, there: np.ndarray | None) -> tuple[Taker, int] | None:
-    """Rows of a fixed leaf straight from an array of the column's dtype; None where a value needs a look of its own."""
+def _quick_taker(field: Field, column: Any, path: str, present: np.ndarray | None) -> tuple[Taker, int] | None:
+    """Returns a taker of a fixed leaf, straight from an array of the column's dtype; None if each value must be checked."""
     kind = field.type
     if not isinstance(column, np.ndarray) or not isinstance(kind, Scalar | Array) or column.dtype != SCALARS[kind.dtype] or kind.dtype == "bfloat16":
         return None
@@ -249,16 +249,16 @@ def _quick_taker(field: Field, column: Any, path: str, there: np.ndarray | None)
     values: Taker = lambda start, stop: np.ascontiguousarray(convert(plain[start:stop], plain.dtype)[0])  # noqa: E731
     mask = np.ma.getmaskarray(column) if isinstance(column, np.ma.MaskedArray) else None
     if mask is None or not mask.any():
-        return (values, size) if there is None or there.all() else None
+        return (values, size) if present is None or present.all() else None
     nulls = nulls_of(column, len(column))
-    if (mask.reshape(len(column), -1).any(axis=1) != nulls).any() or not field.nullable or not (there is None or there.all()):
-        return None  # refused there, row by row
+    if (mask.reshape(len(column), -1).any(axis=1) != nulls).any() or not field.nullable or not (present is None or present.all()):
+        return None  # refused row by row
     valid = np.ascontiguousarray(~nulls).view(np.uint8)
     return (lambda start, stop: (values(start, stop), np.ascontiguousarray(valid[start:stop]))), size
 
 
-def _converted(field: Field, column: Any, path: str, there: np.ndarray | None) -> Callable[[int, int], list[Any]]:
-    """Gives what the leaves of a field store of rows start .. stop: a tuple per row, None for a null. Keeps the last answer, for the other leaves."""
+def _converted(field: Field, column: Any, path: str, present: np.ndarray | None) -> Callable[[int, int], list[Any]]:
+    """Returns a function that converts rows [start, stop) of a field: a tuple per row, None for a null. It keeps its last result, for the other leaves."""
     one = _converter(field, path)
     nothing = tuple(bytes(width) for _, _, width, _, _ in own_leaves(field))
     nil = field.type == Word("object")
@@ -270,7 +270,7 @@ def _converted(field: Field, column: Any, path: str, there: np.ndarray | None) -
         out: list[Any] = []
         try:
             for i in range(start, stop):
-                if there is not None and not there[i]:
+                if present is not None and not present[i]:
                     out.append(nothing)
                     continue
                 value = _plain(column, i, path)
@@ -293,7 +293,7 @@ def _plain(column: Any, i: int, path: str) -> Any:
 
 
 def _converter(field: Field, path: str) -> Callable[[Any], tuple[Any, ...]]:
-    """From a value to what each leaf stores of it."""
+    """Returns a function from a value to what each leaf stores of it."""
     match field.type:
         case Scalar():
             return lambda value: (scalar_bytes(value, field, path),)
@@ -334,10 +334,10 @@ def _text(value: Any, path: str) -> bytes:
 
 
 def _row_bytes(column: Sequence[Any] | Ragged) -> int:
-    """About how many bytes a value of a column holds."""
+    """The approximate bytes of a value of a column."""
     if isinstance(column, Ragged):
         return max(256, np.asarray(column.values).nbytes // max(1, len(column)))
-    few = [column[i] for i in range(0, len(column), max(1, len(column) // LOOK))]
+    few = [column[i] for i in range(0, len(column), max(1, len(column) // SAMPLE_VALUES))]
     sizes = [getattr(value, "nbytes", None) or (len(value) if isinstance(value, str | bytes | bytearray) else _media_bytes(value)) for value in few]
     return max([256, *(int(size) for size in sizes)])
 

@@ -1,4 +1,4 @@
-"""What the manifest of a folder is now, and publishing another one atomically. What a manifest says is in manifest.py."""
+"""Reads the current manifest of a folder, and publishes another one atomically. The content of a manifest is in manifest.py."""
 
 from __future__ import annotations
 
@@ -6,26 +6,27 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from atlas_ds.dataset.manifest import MOST_BYTES, Manifest, Ranges, parse_manifest
+from atlas_ds.dataset.manifest import MAX_BYTES, Manifest, Ranges, parse_manifest
 from atlas_ds.dataset.names import MANIFEST, is_shard_name
 from atlas_ds.errors import AtlasError, CommitConflict
 from atlas_ds.schema.schema import Schema
+from atlas_ds.shard.icc import combined_icc
 from atlas_ds.shard.info import ShardInfo
 from atlas_ds.store.local import write_file
 from atlas_ds.store.lock import locked
 from atlas_ds.store.regular import read_regular
 
 
-def read_standing(folder: Path) -> bytes | None:
-    """The manifest that stands in a folder, unchecked; None if none does."""
+def read_current(folder: Path) -> bytes | None:
+    """Returns the bytes of the current manifest of a folder, unchecked; None if there is none."""
     try:
-        return read_regular(folder / MANIFEST, MOST_BYTES)
+        return read_regular(folder / MANIFEST, MAX_BYTES)
     except FileNotFoundError:
         return None
 
 
 def shard_names(folder: Path, manifest: bytes | None) -> set[str]:
-    """The shards that a manifest names. One that is damaged may have named any shard of its folder."""
+    """Returns the names of the shards of a manifest; of a damaged one all shards in its folder, which it may have named."""
     if manifest is None:
         return set()
     try:
@@ -35,19 +36,31 @@ def shard_names(folder: Path, manifest: bytes | None) -> set[str]:
 
 
 def commit(folder: Path, manifest: Manifest, *, expected: bytes | None) -> None:
-    """Publishes a manifest if the one that stands is still the expected one (its bytes; None: none stands)."""
+    """Publishes a manifest if the current one is the expected one (its bytes; None: there is none). CommitConflict otherwise."""
     data = manifest.dumps()
     with locked(folder):
-        if read_standing(folder) != expected:
-            why = "another writer published while this one was writing: open the dataset again and append to what stands there now"
+        if read_current(folder) != expected:
+            why = "another writer published while this one was writing: open the dataset again and append to the current one"
             raise CommitConflict(f"{folder / MANIFEST}: {why}")
         write_file(folder, MANIFEST, data)
 
 
 def appended(
-    base: Manifest | None, schema: Schema, done: Mapping[str | None, Sequence[ShardInfo]], metadata: dict[str, Any] | None
+    folder: Path,
+    base: Manifest | None,
+    schema: Schema,
+    done: Mapping[str | None, Sequence[ShardInfo]],
+    *,
+    metadata: dict[str, Any] | None,
+    icc: Sequence[str],
 ) -> Manifest:
-    """The manifest of a dataset to which finished shards are added, by split. base: what it is now, None: nothing. metadata: None keeps that of base."""
+    """Returns the manifest of a dataset plus finished shards, by split. CommitConflict if their columns differ.
+
+    base: the current manifest, or None. metadata: None keeps that of base. icc: columns whose ICC is computed.
+    """
+    if base is not None and (base.schema != schema or (base.shards and not set(icc) <= set(base.icc))):
+        why = "another writer published while this one was writing, with other columns (or icc=) than these rows have"
+        raise CommitConflict(f"{folder}: {why}:\n{base.schema}\nthese rows: {schema}")
     shards = list(base.shards) if base else []
     splits: dict[str, Ranges] = dict(base.splits) if base else {}
     row = sum(shard.rows for shard in shards)
@@ -56,4 +69,5 @@ def appended(
         shards += infos
         if split is not None and row > start:
             splits[split] = (*splits.get(split, ()), (start, row))
-    return Manifest(schema, tuple(shards), splits, metadata if metadata is not None else base.metadata if base else {})
+    measured = combined_icc([folder / shard.path for shard in shards], icc, schema) if icc else {}
+    return Manifest(schema, tuple(shards), splits, metadata if metadata is not None else base.metadata if base else {}, measured)

@@ -1,4 +1,4 @@
-"""The columns that several datasets have in common, so that they can be read as one; and their batches in the form that all share."""
+"""Finds the common columns of several datasets, so that they can be read as one, and converts their batches to the common form."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def differences(named: Sequence[tuple[str, tuple[Field, ...]]], prefix: str = ""
 def cure(named: Sequence[tuple[str, tuple[Field, ...]]], first: Schema) -> str:
     shared = [field.name for field in first.fields if not differences([(where, tuple(f for f in fields if f.name == field.name)) for where, fields in named])]
     if first.container == "value" or not shared:
-        return "They have no column in common; give them one form with map(), or write them anew with one schema"
-    return f"Open each with the columns they have in common: AtlasDataset(path, columns={shared!r}); or write them anew with one schema"
+        return "They have no column in common; give them one form with map(), or write them again with one schema"
+    return f"Open each with the columns they have in common: AtlasDataset(path, columns={shared!r}); or write them again with one schema"
 
 
 def merged_fields(a: tuple[Field, ...], b: tuple[Field, ...]) -> tuple[Field, ...]:
@@ -81,7 +81,7 @@ def merged_field(a: Field, b: Field) -> Field:
 
 
 def merged_type(a: Type, b: Type) -> Type | None:
-    """A type that has the values of both as they are, or None."""
+    """Returns a type that holds the values of both unchanged, or None."""
     if isinstance(a, Struct) and isinstance(b, Struct):
         return Struct(merged_fields(a.fields, b.fields)) if not differences([("", a.fields), ("", b.fields)]) else None
     if a == b:
@@ -96,7 +96,7 @@ def dimensions(kind: Array | Tensor) -> int | None:
 
 
 def widened(column: Any, field: Field, absent: bool = False) -> Any:
-    """A column of one dataset's batch in the form that it has in all. absent: the struct around it may be."""
+    """Returns a column of the batch of one dataset in the common form. absent: the struct around it may be."""
     absent = absent or field.nullable
     kind = field.type
     if isinstance(kind, Struct):

@@ -58,13 +58,13 @@ def checked_list(datasets: Any, others: tuple[Any, ...]) -> list[Any]:
 
 
 class Concat(Views):
-    """Datasets one after another, and views of that. It has what an AtlasDataset has, except what only a folder can have."""
+    """Several datasets as one sequence, and views of it. It has the attributes of an AtlasDataset, except those that only a folder has."""
 
     _lacks = {  # noqa: RUF012  # never changed
         "splits": "a concat has no named splits: [ds.splits for ds in concat.datasets]",
         "icc": "it is measured of one dataset: [ds.icc for ds in concat.datasets]",
-        "path": "a concat lies in several folders: [ds.path for ds in concat.datasets]",
-        "shards": "a concat lies in several folders: [ds.shards for ds in concat.datasets]",
+        "path": "a concat has several folders: [ds.path for ds in concat.datasets]",
+        "shards": "a concat has several folders: [ds.shards for ds in concat.datasets]",
         "chunk_rows": "a concat is shuffled exactly, whatever its chunks are: [ds.chunk_rows() for ds in concat.datasets]",
         "chunk_bytes": "a concat is shuffled exactly, whatever its chunks are: [ds.chunk_bytes for ds in concat.datasets]",
         "decodes_blocks": "a concat is shuffled exactly, however it is stored: [ds.decodes_blocks for ds in concat.datasets]",
@@ -76,7 +76,7 @@ class Concat(Views):
         return sorted([*super().__dir__(), "datasets"])
 
     def __init__(self, datasets: tuple[Any, ...], rows: range | np.ndarray | None, common: Schema | SchemaError | None = None) -> None:
-        """common: what common_columns(datasets) gives, if it is known."""
+        """common: the result of common_columns(datasets), if it is known."""
         self.datasets = datasets
         self._common = common_columns(datasets) if common is None else common
         self._starts = np.cumsum([0, *(len(dataset) for dataset in datasets)])
@@ -101,7 +101,7 @@ class Concat(Views):
         return k, row - int(self._starts[k])
 
     def _place_of(self, row: int) -> str:
-        """Where row `row` lies: dataset, and what that says."""
+        """Says where row `row` is stored: the dataset, and the place in it."""
         k, of_it = self._find(row)
         return f"dataset {k} of the concat, row {of_it}{place_of(self.datasets[k], of_it)}"
 
@@ -117,19 +117,19 @@ class Concat(Views):
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What the writers were given as metadata=, where it is the same for all."""
+        """The metadata= of the writers, if it is the same for all."""
         metadata: dict[str, Any] = self._shared("metadata")
         return metadata
 
     @property
     def decode(self) -> Decode | None:
-        """How pictures come, where all datasets agree."""
+        """How images are decoded, if it is the same for all."""
         decode: Decode | None = self._shared("decode")
         return decode
 
     @property
     def function(self) -> Callable[[Any], Any] | None:
-        """What map() was given, where all datasets agree."""
+        """The function of map(), if it is the same for all."""
         function: Callable[[Any], Any] | None = self._shared("function")
         return function
 
@@ -162,7 +162,7 @@ class Concat(Views):
         return sum(size * float(dataset.row_bytes) for size, dataset in zip(sizes, self.datasets, strict=True) if size) / max(1, sum(sizes))
 
     def stats(self) -> dict[str, Any]:
-        """As of a dataset, summed over the folders that the rows lie in. Opens every shard."""
+        """Statistics as of a dataset, summed over all folders. Opens every shard."""
         by_path = {getattr(dataset, "path", k): dataset for k, dataset in enumerate(self.datasets)}
         return summed_stats([dataset.stats() for dataset in by_path.values()])
 
@@ -181,11 +181,11 @@ class Concat(Views):
         return self._each("map", function)
 
     def with_format(self, format: Format) -> Concat:
-        """A view whose examples and batches come as "python" (as they were given), "numpy" or "torch"."""
+        """A view whose examples and batches come as "python" (as they were written), "numpy" or "torch"."""
         return self._each("with_format", format)
 
     def raw(self) -> Concat:
-        """A view of the same rows as the writers were given them: no map, no format, pictures encoded."""
+        """A view of the same rows as they were written: no map, no format, images encoded."""
         return self._each("raw")
 
     def _each(self, method: str, *arguments: Any) -> Concat:
@@ -222,7 +222,7 @@ class Concat(Views):
             yield k, where, rows[where] - self._starts[k]
 
     def batch(self, indices: Any, columns: Sequence[str] | None = None) -> Any:
-        """Columns of the rows at indices, in the form that all datasets share. with_format("torch") is applied where all have it."""
+        """Columns of the rows at indices, in the form common to all datasets. with_format("torch") is applied if all have it."""
         batch = self._columns(indices, columns)
         if formats_of(self) != {"torch"}:
             return list(batch) if columns_in_lists(self) else batch
@@ -230,7 +230,7 @@ class Concat(Views):
         return list(batch) if columns_in_lists(self) else batch
 
     def column(self, name: str) -> Any:
-        """One whole column, as batch gives it."""
+        """A complete column, as batch returns it."""
         schema = self.schema
         if schema.container == "value":
             return self.batch(slice(None))
@@ -274,8 +274,10 @@ def summed_stats(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def common_columns(datasets: Sequence[Any]) -> Schema | SchemaError | None:
-    """The columns of all; None where one does not tell its own. Raises where they differ, unless a function is mapped over one: then what
-    that returns may well agree, and the error is for who asks for columns."""
+    """Returns the common schema; None if one dataset has no known schema. SchemaError if their columns differ.
+
+    If a function is mapped over one of them, the error is returned and not raised: examples may agree, only columns cannot be read.
+    """
     if not all(isinstance(dataset, AtlasDataset | Concat) for dataset in datasets):
         return None
     if any(isinstance(dataset, Concat) and not isinstance(dataset._common, Schema) for dataset in datasets):
@@ -303,14 +305,14 @@ def is_mapped(dataset: Any) -> bool:
 
 
 def formats_of(dataset: Any) -> set[str]:
-    """What the datasets were given to with_format."""
+    """The formats of with_format of the datasets."""
     if isinstance(dataset, Concat):
         return {format for one in dataset.datasets for format in formats_of(one)}
     return {getattr(dataset, "_format", "python")}
 
 
 def columns_at(dataset: Any, rows: np.ndarray, columns: Sequence[str] | None, schema: Schema | None) -> Any:
-    """Columns of one dataset, as `schema` has them for all."""
+    """Returns columns of one dataset in the form of `schema`, which all share."""
     if isinstance(dataset, AtlasDataset | Concat):
         batch = dataset._columns(rows, columns)
     else:

@@ -1,4 +1,4 @@
-"""What an example passes through on its way to the user: decoded images, a format, a function of the user's."""
+"""Converts examples before they are returned: decodes images, applies a format, then the function of map()."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Format = Literal["python", "numpy", "torch"]
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """One function after another."""
+    """Calls one function after another."""
 
     first: Callable[[Any], Any]
     second: Callable[[Any], Any]
@@ -29,16 +29,16 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Converter:
-    """What ds[i] passes through: pictures are decoded, then a format, then the user's function. dtypes: of the numbers, for a format."""
+    """Converts the example of ds[i]: decodes images, applies a format, then the user's function. dtypes: of the numbers, for a format."""
 
     format: Format
     function: Callable[[Any], Any] | None
-    pictures: ImageDecoder | None
+    images: ImageDecoder | None
     dtypes: Dtypes | None
 
     def __call__(self, example: Any) -> Any:
-        if self.pictures is not None:
-            example = self.pictures(example)
+        if self.images is not None:
+            example = self.images(example)
         if self.dtypes is not None:
             example = self.dtypes(example)
         if self.format == "torch":
@@ -48,10 +48,10 @@ class Converter:
         return example if self.function is None else self.function(example)
 
 
-def make_convert(schema: Schema, format: Format, function: Callable[[Any], Any] | None, pictures: ImageDecoder | None) -> Converter | None:
-    if format == "python" and function is None and pictures is None:
+def make_convert(schema: Schema, format: Format, function: Callable[[Any], Any] | None, images: ImageDecoder | None) -> Converter | None:
+    if format == "python" and function is None and images is None:
         return None
-    return Converter(format, function, pictures, None if format == "python" else dtypes_of(schema))
+    return Converter(format, function, images, None if format == "python" else dtypes_of(schema))
 
 
 def to_numpy_format(example: Any) -> Any:

@@ -36,14 +36,14 @@ from atlas_ds.shard.notes import shard_stats
 class AtlasDataset(_core.Rows, Views):
     """A dataset: ds[i], ds[10:20], ds[[3, 1]], ds[mask], len, iteration, ds.batch(rows), ds.column(name).
 
-    path: a dataset's folder, or one .atlas file. columns: names to read, default all. split: a named split. verify: hashes are checked the
-    "first" time a page is used, "always", or "never" (bounds always are). io: "mmap" (the kernel's page cache) or "pread" (for file systems where
-    mapping is slow or unsafe; holds at most cache_bytes of blocks). copy: arrays and bytes are writable copies; False gives read-only views of the file.
-    decode: pictures come decoded, as "pil", "numpy" or "torch", from ds[i], iteration and a Loader; batch and column give them encoded, and sound
-    and film stay so. None: all media stay encoded.
+    path: the folder of a dataset, or one .atlas file. columns: names to read, default all. split: a named split. verify: when hashes are checked,
+    the "first" time a page is used, "always", or "never" (bounds always are). io: "mmap" (the kernel's page cache) or "pread" (for file systems
+    where mapping is slow or unsafe; keeps at most cache_bytes of blocks). copy: whether arrays and bytes are writable copies, or (False) read-only
+    views of the file. decode: ds[i], iteration and a Loader return images decoded, as "pil", "numpy" or "torch"; batch and column return them
+    encoded, and audio and video stay encoded. None: all media stay encoded.
 
-    Safe in threads, and in processes started by fork, forkserver or spawn; pickles small: another process opens it again, and sees the same rows,
-    or gets DatasetChanged.
+    Safe in threads, and in processes started by fork, forkserver or spawn. A pickle is small: the other process opens the dataset again and sees
+    the same rows, or raises DatasetChanged.
     """
 
     _state: Handle
@@ -96,7 +96,7 @@ class AtlasDataset(_core.Rows, Views):
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What the writer was given as metadata=."""
+        """The metadata= of the writer."""
         return self._state.manifest.metadata
 
     @property
@@ -106,7 +106,7 @@ class AtlasDataset(_core.Rows, Views):
 
     @property
     def icc(self) -> dict[str, float]:
-        """Of the columns that the writer was given as icc=: how alike rows of the whole dataset near each other are, 0 (shuffled) to 1 (sorted)."""
+        """For each column of the writer's icc=: how alike neighbouring rows of the complete dataset are, 0 (shuffled) to 1 (sorted)."""
         return dict(self._state.manifest.icc)
 
     @property
@@ -139,30 +139,30 @@ class AtlasDataset(_core.Rows, Views):
     def __repr__(self) -> str:
         return f"AtlasDataset({self.path!r}, rows={len(self)}, {columns_text(self.schema)}{', mapped' if self.function is not None else ''})"
 
-    # --- what those who choose an order ask ---
+    # --- what an order depends on ---
 
     @property
     def fingerprint(self) -> str:
-        """A short name of these rows: the same wherever the dataset lies, another one if a row is added, changed or moved."""
+        """A short name of these rows, independent of the path; it changes if a row is added, changed or moved."""
         return layout.fingerprint(self._state.manifest, self.rows)
 
     @property
     def decodes_blocks(self) -> bool:
-        """Whether reading one row decodes a whole block (access="scan"), so that an order had better read what lies together."""
+        """Whether reading one row decodes a complete block (access="scan"), so that an order should read neighbouring rows together."""
         return len(self) > 0 and layout.decodes_blocks(self.shard_set, self._all_columns(), int(self.rows[0]))
 
     @property
     def default_shuffle(self) -> str:
-        """The shuffle that suits how the rows are stored: "window" if blocks are decoded as a whole, else "exact"."""
+        """The best shuffle for how the rows are stored: "window" if complete blocks are decoded, else "exact"."""
         return "window" if self.decodes_blocks else "exact"
 
     @property
     def chunk_bytes(self) -> float | None:
-        """Mean bytes of a chunk (see chunk_rows) if a reader of whole windows has to hold them decoded, else None."""
+        """Mean bytes of a chunk (see chunk_rows), decoded, if a reader of windows has to keep them in memory, else None."""
         return layout.chunk_bytes(self.shard_set, self._all_columns(), int(self.rows[0])) if self.decodes_blocks else None
 
     def chunk_rows(self) -> tuple[int, int] | np.ndarray:
-        """Rows of each run that is stored together: (rows, rows per chunk), or an int64 array. Opens every shard."""
+        """Rows of each chunk, whose rows are stored together: (rows, rows per chunk), or an int64 array. Opens every shard."""
         return layout.chunk_rows(self.shard_set, self._all_columns(), [shard.rows for shard in self.shards], self.rows)
 
     @property
@@ -175,12 +175,12 @@ class AtlasDataset(_core.Rows, Views):
 
     @property
     def decode(self) -> Decode | None:
-        """How pictures come: "pil", "numpy", "torch", or None: encoded."""
+        """How images are decoded: "pil", "numpy", "torch", or None: not at all."""
         return self._state.options.decode
 
     @property
     def function(self) -> Callable[[Any], Any] | None:
-        """What map() was given, if this is a view made by it."""
+        """The function of map(), if this view was made by it."""
         return self._function
 
     def _all_columns(self) -> _core.Projection:
@@ -198,7 +198,7 @@ class AtlasDataset(_core.Rows, Views):
         rows, convert = self.rows, self.convert
         if len(rows) == 0:
             return
-        self.shard_set.shard(int(self.shard_set.shard_numbers(np.asarray(rows[:1]))[0]))  # its sizes tell how many rows to read at a time
+        self.shard_set.shard(int(self.shard_set.shard_numbers(np.asarray(rows[:1]))[0]))  # its sizes determine how many rows are read at a time
         step = self.shard_set.chunk_rows(self.projection)
         start = 0
         while start < len(rows):
@@ -215,7 +215,7 @@ class AtlasDataset(_core.Rows, Views):
             start = stop
 
     def _align(self, rows: range, start: int, stop: int) -> int:
-        """Moves the end of a piece to a block's end, so that no page is decoded twice."""
+        """Moves the end of a piece to the end of a block, so that no page is decoded twice."""
         first, per = self.shard_set.block_rows(self.projection, rows[start])
         if per == 0:
             return stop
@@ -224,8 +224,8 @@ class AtlasDataset(_core.Rows, Views):
         return min(max(end, start + 1), len(rows))
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
-        """The examples at several positions: what torch's DataLoader asks for. Bytes are bytes here, also with copy=False: a worker
-        process can send no view."""
+        """Returns the examples at several positions, for torch's DataLoader. Bytes are bytes here, also with copy=False: worker processes
+        cannot send views."""
         return for_data_loader(self._examples(indices, own_bytes=True), self._doubtful)
 
     def _examples(self, indices: Sequence[int] | np.ndarray, *, own_bytes: bool = False) -> list[Any]:
@@ -234,11 +234,11 @@ class AtlasDataset(_core.Rows, Views):
         return examples if self.convert is None else [self._converted(example, row) for example, row in zip(examples, rows.tolist(), strict=True)]
 
     def _doubtful(self) -> bool:
-        """Whether torch's default_collate may meet values that it does not take as they are."""
+        """Whether there may be values that torch's default_collate rejects or changes."""
         return self.convert is not None or not self._state.options.copy or any(map(is_doubtful, self.schema.fields))
 
     def _converted(self, example: Any, row: int) -> Any:
-        """What the user gets for an example; errors of pictures name its row."""
+        """Converts an example for the user; errors of images name its row."""
         assert self.convert is not None
         try:
             return self.convert(example)
@@ -247,7 +247,7 @@ class AtlasDataset(_core.Rows, Views):
             raise
 
     def _failed(self, error: Exception, row: int, was_read: bool) -> None:
-        """Adds to an error which stored row could not be read, or did not pass through map or decode."""
+        """Adds a note to an error: which stored row could not be read, or failed in map or decode."""
         if was_read:
             what = "decode" if self.function is None else "map" if self.decode is None else "decode or map"
             add_note(error, f"in {what} of row {row}: {self.path}: {self._file_of(row)}")
@@ -255,7 +255,7 @@ class AtlasDataset(_core.Rows, Views):
             raise type(error)(f"{self.path}: row {row}: {error}") from error
 
     def _place_of(self, row: int) -> str:
-        """Where row `row` of this view lies."""
+        """Says where row `row` of this view is stored."""
         stored = int(self.rows[row])
         return f"{self.path}: {self._file_of(stored)}" + (f", row {stored} of the dataset" if stored != row else "")
 
@@ -271,7 +271,7 @@ class AtlasDataset(_core.Rows, Views):
         self._confirm(self.rows)
 
     def _confirm(self, rows: range | np.ndarray) -> None:
-        """Before an array of the numbers of these rows is made: the shards must have them."""
+        """Checks that the shards have these rows, before an array of their numbers is made."""
         if isinstance(rows, range) and len(rows):
             confirm(self._state, ((min(rows[0], rows[-1]), max(rows[0], rows[-1]) + 1),))
 
@@ -301,7 +301,7 @@ class AtlasDataset(_core.Rows, Views):
         return _core.Projection(schema if columns is None else select_columns(self.schema, columns), {leaf.id: i for i, leaf in enumerate(schema.leaves)})
 
     def column(self, name: str) -> Any:
-        """One whole column, as batch gives it."""
+        """A complete column, as batch returns it."""
         if self.schema.container == "value":
             return self.batch(slice(None))
         field = self.schema[name]
@@ -324,7 +324,7 @@ class AtlasDataset(_core.Rows, Views):
         return view
 
     def with_format(self, format: Format) -> AtlasDataset:
-        """A view whose examples and batches come as "python" (as they were given), "numpy" or "torch"."""
+        """A view whose examples and batches come as "python" (as they were written), "numpy" or "torch"."""
         if format not in ("python", "numpy", "torch"):
             raise ValueError(f"format must be 'python', 'numpy' or 'torch', not {format!r}")
         if format == "torch":
@@ -334,7 +334,7 @@ class AtlasDataset(_core.Rows, Views):
         return view
 
     def raw(self) -> AtlasDataset:
-        """A view of the same rows as the writer was given them: no map, no format, pictures encoded."""
+        """A view of the same rows as they were written: no map, no format, images encoded."""
         view = AtlasDataset.__new__(AtlasDataset)
         view._setup(replace(self._state, options=replace(self._state.options, decode=None)), self.rows, "python", None)
         return view
@@ -352,7 +352,7 @@ class AtlasDataset(_core.Rows, Views):
 
 
 def reopen(options: OpenOptions, identity: Identity, rows: range | np.ndarray, format: Format, function: Callable[[Any], Any] | None) -> AtlasDataset:
-    """In another process, or later: the same rows, or DatasetChanged."""
+    """Opens the dataset of a pickle: the same rows, or DatasetChanged."""
     view = AtlasDataset.__new__(AtlasDataset)
     view._setup(reopen_dataset(options, identity), rows, format, function)
     return view

@@ -18,7 +18,7 @@ from atlas_ds.store.descriptors import with_room
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """The files of a dataset as it was opened, and what to say where one of them is gone. path: the dataset's folder, or its only file."""
+    """The files of a dataset as it was opened, and the errors if one of them is gone. path: the folder of the dataset, or its only file."""
 
     path: Path
     manifest: Manifest
@@ -28,15 +28,15 @@ class Files:
         return self.path if self.single else self.path / self.manifest.shards[k].path
 
     def gone(self, k: int) -> Exception:
-        """The error of shard k, which is not there: either somebody replaced or removed the dataset, or this file is missing in it."""
+        """Returns the error of shard k, whose file does not exist: the dataset was replaced or removed, or this file is missing."""
         why = self.changed(k)
         if why is not None:
             return why
         cure = f"restore it, or save the other rows: atlas-ds repair {self.path}"
-        return FileNotFoundError(f"{self[k]}: the file is not there, and {MANIFEST} names it; {cure}")
+        return FileNotFoundError(f"{self[k]}: file not found, but {MANIFEST} names it; {cure}")
 
     def changed(self, k: int) -> DatasetChanged | None:
-        """An error if the dataset on disk is not the one that was opened, as far as shard k shows it."""
+        """Returns an error if the dataset on disk is not the one that was opened, as far as shard k shows it."""
         where = self.path if self.single else self.path / MANIFEST
         try:
             found = None if self.single else with_room(lambda: read_manifest(where), where)
@@ -49,11 +49,11 @@ class Files:
         info = self.manifest.shards[k]
         if found is not None and any((shard.path, shard.root) == (info.path, info.root) for shard in found.shards):
             return None
-        return DatasetChanged(f"{where}: the dataset was replaced after it was opened: shard {k}, {info.path}, is not in it any more; open it again")
+        return DatasetChanged(f"{where}: the dataset was replaced after it was opened: shard {k}, {info.path}, is no longer in it; open it again")
 
 
 class Opener:
-    """Opens shard k when it is first needed, and checks that it is the one the manifest means."""
+    """Opens shard k when it is first needed, and checks it against the manifest."""
 
     def __init__(self, files: Files, filling: Filling | None) -> None:
         self._files = files

@@ -1,4 +1,4 @@
-"""io="pread": fills anonymous spans with the blocks that a call needs, keeps them while it runs, and gives the least recently used back."""
+"""io="pread": fills anonymous spans with the blocks that a call needs, pins them while it runs, and evicts the least recently used."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PAGE = os.sysconf("SC_PAGESIZE")
 class Filling:
     """The guard of a shard_set (see _core.ShardSet): enter() makes blocks present and pins them, exit() unpins them.
 
-    gone: the error to raise where the file of shard k is not there any more.
+    limit: bytes of blocks that are kept. gone: returns the error to raise if the file of shard k no longer exists.
     """
 
     def __init__(self, limit: int, gone: Callable[[int], Exception]) -> None:
@@ -34,7 +34,7 @@ class Filling:
         _all.add(self)
 
     def open(self, k: int, make: Callable[[], tuple[_core.Shard, AnonymousSpan]]) -> _core.Shard:
-        """Shard k, made when it is first asked for: threads that race get the same one, whose span is the one that is filled."""
+        """Returns shard k, which make() opens when it is first needed. Threads that race get the same one, whose span is filled."""
         with self._lock:
             if k not in self._shards:
                 self._attach(k, *make())
@@ -101,7 +101,7 @@ class Filling:
             self._drop(key)
 
     def _drop(self, key: Key) -> None:
-        """Forgets a block, then gives back the memory pages that no present block shares."""
+        """Evicts a block, then returns the memory pages that no present block shares to the system."""
         k, number = key
         shard, span, blocks, groups, order, rank = self._shards[k]
         group = next(g for g, (_, first) in sorted(groups.items(), key=lambda item: -item[1][1]) if number >= first)
@@ -119,7 +119,7 @@ class Filling:
             span.release(low, high - low)
 
     def _shares(self, k: int, neighbours: range, low: int, high: int) -> bool:
-        """Whether a present block among the neighbours (nearest first; a page may hold many) reaches into the memory pages low .. high."""
+        """Whether a present block among the neighbours (nearest first; a page may hold many) overlaps the memory pages low .. high."""
         _, _, blocks, _, order, _ = self._shards[k]
         for rank in neighbours:
             number = int(order[rank])
@@ -136,11 +136,11 @@ class Filling:
             self._make_room(0)
 
     def reset_lock(self) -> None:
-        """In a forked child: the thread that may have held the lock is not there."""
+        """In a forked child, where the thread that may have held the lock does not exist."""
         self._lock = threading.RLock()
         for key in self._present:
             self._present[key] = 0
-        self._held = sum(int(self._shards[k][2][number]["bytes"]) for k, number in self._present)  # that thread may have been between two steps
+        self._held = sum(int(self._shards[k][2][number]["bytes"]) for k, number in self._present)  # that thread may have been interrupted between two changes
 
 
 def _weak_set() -> Any:

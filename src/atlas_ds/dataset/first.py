@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
 from typing import Any
 
 from atlas_ds.dataset.draft import Draft
 from atlas_ds.schema.schema import Schema
+from atlas_ds.schema.types import Word
 
 MAX_ROWS = 1024  # examples that the schema is inferred from, or fewer if they hold
 MAX_BYTES = 16 << 20  # this many bytes (roughly)
@@ -54,3 +55,15 @@ class FirstExamples:
         """Returns the examples, which are kept no longer."""
         waiting, self._waiting = self._waiting, []
         return waiting
+
+
+def valid_columns(names: Sequence[str], example: Any, schema: Schema) -> list[str]:
+    """Returns those of some columns that are not None in an example."""
+    values = example if isinstance(example, tuple | list) else [example]
+    by_name = example if isinstance(example, dict) else dict(zip(schema.names, values, strict=False))
+    return [name for name in names if by_name.get(name) is not None]
+
+
+def untyped_columns(names: Sequence[str], schema: Schema) -> list[str]:
+    """Returns those of some columns that were None in all examples."""
+    return [name for name in names if schema[name].type == Word("object")]

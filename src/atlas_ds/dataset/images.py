@@ -1,4 +1,4 @@
-"""Which values of an example are pictures, and decoding them in place. How a picture is decoded is schema/images.py's."""
+"""Finds the images in an example, and decodes them in place. A single image is decoded in the schema room."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Tree = Mapping[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class ImageDecoder:
-    """Decodes the pictures of an example that was just made. mode: "pil", "numpy" or "torch". Sound and film are left as they are."""
+    """Decodes the images of an example, in place. Audio and video are not changed."""
 
     mode: Decode
     tree: Tree | str
@@ -38,7 +38,7 @@ class ImageDecoder:
 
 
 def image_decoder(schema: Schema, mode: Decode) -> ImageDecoder | None:
-    """None where the schema has no media."""
+    """Returns None if the schema has no media."""
     tree = tree_of(schema.fields, "", by_number=schema.container in ("tuple", "list"))
     if not tree:
         return None

@@ -1,8 +1,9 @@
-"""A writer's journal: who writes what to a dataset, and the shards that are finished. It shows others that a writer is at work, and lets a later one
-resume. Which manifest is published is the writer's business.
+"""The journal of a writer: its owner, its options, and its finished shards. It tells other writers that one is active, and lets a later one resume.
+
+It does not know which manifest is published.
 
 One JSON value a line: the head, {"schema": ...} once it is known, {"stream": split} for each sequence of rows, {"shard": ..., "split": ...} for each
-shard, just before it gets its name, and {"left": true} when a writer leaves without publishing. A crash may cut the last line.
+shard, just before it is renamed into place, and {"left": true} when a writer leaves without publishing. A crash may truncate the last line.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from atlas_ds.dataset.commit import read_standing, shard_names
-from atlas_ds.dataset.metadata import MOST_WHOLE
+from atlas_ds.dataset.commit import read_current, shard_names
+from atlas_ds.dataset.metadata import MAX_INTEGER
 from atlas_ds.dataset.names import journal_name, journals_in, parse_shard_name
 from atlas_ds.dataset.options import checked_split
 from atlas_ds.errors import CorruptError, WriterBusy
@@ -31,18 +32,22 @@ from atlas_ds.store.temporary import temporary_name, temporary_of
 
 TOKEN = re.compile(r"[0-9a-f]{16}")
 BASE = re.compile(r"([0-9]{1,15}:)?[0-9a-f]{32}")  # a digest, with the number of shards that were appended to
-MOST_BYTES = 256 << 20  # of a journal: a million shards
+MAX_BYTES = 256 << 20  # of a journal: a million shards
 HEAD_BYTES = 1 << 20
 HEAD_START = b'{"token": "'
-MOST_ORDINAL = 10**14  # of a shard that is resumed: those behind it fit a name, too
-STRIDE = 1_000_000  # ordinals of shards that writers side by side keep apart
+MAX_ORDINAL = 10**14  # of a shard that is resumed: the names of later ones have room, too
+STRIDE = 1_000_000  # between the first ordinals of writers that append at the same time
 MODES = ("create", "append", "overwrite")
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a journal begins with. mode: one of MODES; first: ordinal of the first shard; base: what stood there (a digest, None: nothing);
-    options: those that change a shard's bytes; locks: whether the writer holds the journal's flock while it is at work."""
+    """The first line of a journal.
+
+    mode: one of MODES. alone: whether no other writer may append at the same time. first: ordinal of the first shard. base: digest of the
+    dataset before, None if there was none. options: those that change the bytes of shards. locks: whether the writer holds the flock of the
+    journal while it is active.
+    """
 
     owner: Owner
     token: str
@@ -58,8 +63,8 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A journal in a folder. head: None if a crash left none. lines: those behind it. at_work: whether its writer may still be."""
+class FoundJournal:
+    """A journal in a folder. head: None if a crash left none. lines: those after it. at_work: whether its writer may be active."""
 
     path: Path
     head: Head | None
@@ -81,15 +86,15 @@ class Found:
 
 
 class Journal:
-    """The journal of a writer that is at work. Its flock, where there is one, is held until it is closed."""
+    """The journal of an active writer. Its flock, if the file system has one, is held until it is closed."""
 
     def __init__(self, folder: Path, head: Head, lines: Iterable[Any] = (), path: Path | None = None) -> None:
-        """Under the folder's lock. path: of the journal that this one replaces, which is resumed."""
+        """Call it under the lock of the folder. path: of the journal that this one replaces, which is resumed."""
         name = path.name if path is not None else journal_name(None if head.alone else head.token)
         self.path, self.head = folder / name, head
         lines = list(lines)
         step = folder / temporary_name("journal", mark=head.token)
-        step.unlink(missing_ok=True)  # of one that was stopped here, or a link that somebody put there
+        step.unlink(missing_ok=True)  # of a writer that was stopped here, or a link
         with explained(self.path):
             self._fd = os.open(step, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o666)
         try:
@@ -106,7 +111,7 @@ class Journal:
             raise
 
     def note(self, *lines: Any) -> None:
-        """Adds lines, which the system has then, though perhaps not yet the disk."""
+        """Appends lines, which are not synced to disk yet."""
         with explained(self.path):
             write_all(self._fd, [memoryview(to_lines(*lines))], self.path)
 
@@ -115,9 +120,9 @@ class Journal:
             os.fsync(self._fd)
 
     def leave(self) -> None:
-        """The writer goes without having published: what it finished can be resumed."""
+        """The writer leaves without publishing: another one can resume with its finished shards."""
         if self._fd >= 0:
-            with contextlib.suppress(OSError):  # on a full disk its end of work, or of the lock, tells as much
+            with contextlib.suppress(OSError):  # on a full disk; the end of the process, or of its lock, says the same
                 write_all(self._fd, [memoryview(to_lines({"left": True}))], self.path)
             self.close()
 
@@ -127,7 +132,7 @@ class Journal:
         finally:
             self.close()
 
-    def __del__(self) -> None:  # a writer that was never made whole, after Ctrl-C
+    def __del__(self) -> None:  # a writer whose constructor was interrupted
         if getattr(self, "_fd", -1) >= 0:
             self.close()
 
@@ -148,25 +153,25 @@ def to_lines(*items: Any) -> bytes:
 # --- reading what others left ---
 
 
-def journals(folder: Path) -> list[Found]:
-    """Under the folder's lock."""
+def journals(folder: Path) -> list[FoundJournal]:
+    """Reads all journals of a folder. Call it under its lock."""
     return [_read(path) for path in journals_in(folder)]
 
 
-def _read(path: Path) -> Found:
+def _read(path: Path) -> FoundJournal:
     head, lines = _parse(path)
     if head is None:
-        return Found(path, None, [], False)  # cut by a crash of the machine before anything was finished
+        return FoundJournal(path, None, [], False)  # truncated by a crash of the machine before anything was finished
     if _at_work(path, head, lines):
-        return Found(path, head, lines, True)
-    return Found(path, *_parse(path), False)  # again: its writer may have finished shards, and ended, since it was read
+        return FoundJournal(path, head, lines, True)
+    return FoundJournal(path, *_parse(path), False)  # read again: its writer may have finished shards, and ended, in between
 
 
 def _parse(path: Path) -> tuple[Head | None, list[Any]]:
     try:
-        data = read_regular(path, MOST_BYTES, follow=False)
+        data = read_regular(path, MAX_BYTES, follow=False)
     except FileNotFoundError:
-        return None, []  # its writer gave up just now
+        return None, []  # its writer has just removed it
     except OSError as error:
         raise CorruptError(f"{path}: the journal of a writer cannot be read: {error.strerror}") from error
     if b"\n" not in data and not data.strip(b"\0"):
@@ -184,7 +189,7 @@ def _head(line: bytes, path: Path) -> Head:
         head = Head(owner=owner, **item)
         good = is_text(head.token, TOKEN) and head.mode in MODES and type(head.alone) is bool and type(head.locks) is bool
         good = good and path.name in (journal_name(None), journal_name(head.token)) and isinstance(head.options, dict)
-        if good and type(head.first) is int and 0 <= head.first < MOST_ORDINAL and (head.base is None or is_text(head.base, BASE)):
+        if good and type(head.first) is int and 0 <= head.first < MAX_ORDINAL and (head.base is None or is_text(head.base, BASE)):
             return head
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         pass
@@ -196,7 +201,7 @@ def is_text(value: Any, pattern: re.Pattern[str]) -> bool:
 
 
 def _lines(rest: Sequence[bytes], path: Path) -> Iterable[Any]:
-    """Every line, checked; the last may be cut."""
+    """Yields every line, checked; the last may be truncated."""
     for number, line in enumerate(rest, 2):
         if number == len(rest) + 1:
             return  # what follows the last line feed
@@ -213,7 +218,7 @@ def _lines(rest: Sequence[bytes], path: Path) -> Iterable[Any]:
 
 
 def _wrong(item: Any) -> str:
-    """What is wrong with a line behind the head, "" if nothing."""
+    """Says what is wrong with a line after the head, "" if nothing."""
     if not isinstance(item, dict) or item.keys() not in ({"schema"}, {"stream"}, {"shard", "split"}, {"left"}):
         return "is none of schema, stream, shard and left"
     try:
@@ -227,9 +232,9 @@ def _wrong(item: Any) -> str:
         return "does not describe a shard by path, rows, bytes, tail and root"
     if not isinstance(shard["path"], str) or (named := parse_shard_name(shard["path"])) is None:
         return f"path {str(shard['path'])[:80]!r} is not a shard's name"
-    if named.ordinal >= MOST_ORDINAL:
+    if named.ordinal >= MAX_ORDINAL:
         return "names a shard whose number is too large"
-    if not all(type(shard[name]) is int and 0 < shard[name] <= MOST_WHOLE for name in ("rows", "bytes", "tail")):
+    if not all(type(shard[name]) is int and 0 < shard[name] <= MAX_INTEGER for name in ("rows", "bytes", "tail")):
         return "rows, bytes or tail is not a positive whole number"
     return "" if shard["root"] == named.root else "root is not that of the shard's name"
 
@@ -240,7 +245,7 @@ def damaged(path: Path, line: int, why: str) -> CorruptError:
 
 
 def _at_work(path: Path, head: Head, lines: Sequence[Any]) -> bool:
-    """Whether a journal's writer may still be at work: False only with proof that it is not."""
+    """Whether the writer of a journal may be active: False only if it certainly is not."""
     if lines and "left" in lines[-1]:
         return False
     near = is_near(head.owner)
@@ -248,27 +253,27 @@ def _at_work(path: Path, head: Head, lines: Sequence[Any]) -> bool:
         return False
     held = is_flocked(path) if head.locks else None
     if held is None:
-        return True  # no lock tells, and no process was seen to have ended
+        return True  # there is no lock, and the process is not known to have ended
     return held or not (near or reaches_all(path) or head.owner.host == this_process().host)
 
 
 # --- what to do about them ---
 
 
-def refuse_busy(folder: Path, found: Sequence[Found], *, alone: bool) -> None:
-    """WriterBusy if a writer is at work that this one cannot be beside. Only appenders can be, and only beside each other."""
+def refuse_busy(folder: Path, found: Sequence[FoundJournal], *, alone: bool) -> None:
+    """WriterBusy if an active writer excludes this one. Only writers that append can be active at the same time."""
     for one in found:
         if one.at_work and one.head is not None and (alone or one.head.alone):
             here = " (this process)" if is_near(one.head.owner) and one.head.owner.pid == os.getpid() else ""
             raise WriterBusy(
-                f"{folder}: another writer is at work here: {one.head.owner}{here}, mode {one.head.mode}; wait until it has ended, or close it. "
+                f"{folder}: another writer is active here: {one.head.owner}{here}, mode {one.head.mode}; wait until it has ended, or close it. "
                 f"If its process is gone for certain, delete {one.path.name} in this folder"
             )
 
 
 @contextlib.contextmanager
-def held(folder: Path) -> Iterator[Journal]:
-    """Has a folder to itself, as a writer does, for work that several writers do together. WriterBusy if another is at work there."""
+def exclusive(folder: Path) -> Iterator[Journal]:
+    """Holds a folder exclusively, as a writer does, for work of several writers of one process. WriterBusy if another writer is active."""
     with locked(folder):
         found = journals(folder)
         refuse_busy(folder, found, alone=True)
@@ -282,14 +287,14 @@ def held(folder: Path) -> Iterator[Journal]:
         journal.remove()
 
 
-def first_ordinal(found: Sequence[Found], standing: int) -> int:
-    """Where the ordinals of a new appender's shards begin: apart from those of all whose journals are there, so that no two give a file one name."""
+def first_ordinal(found: Sequence[FoundJournal], current: int) -> int:
+    """Returns the ordinal of the first shard of a new appending writer: apart from those of all other journals, so that names never collide."""
     used = {one.head.first // STRIDE for one in found if one.head is not None and one.head.mode == "append"}
-    return next(slot for slot in range(len(used) + 1) if slot not in used) * STRIDE + standing
+    return next(slot for slot in range(len(used) + 1) if slot not in used) * STRIDE + current
 
 
-def sweep(folder: Path, one: Found, keep: Callable[[str], bool]) -> None:
-    """Takes away what a writer that is not at work left: the shards that its journal names, but for those to keep; its temporary files; its journal."""
+def sweep(folder: Path, one: FoundJournal, keep: Callable[[str], bool]) -> None:
+    """Removes what an inactive writer left: the shards that its journal names, except those to keep; its temporary files; its journal."""
     for info in {info.path: info for _, info in one.shards if not keep(info.path)}.values():
         remove_regular(folder / info.path, info.bytes)  # another file that has the name is not what that writer made
     if one.head is not None:
@@ -303,22 +308,22 @@ def remove_temporary(folder: Path, token: str) -> None:
 
 
 def remove_shards(folder: Path, names: Iterable[str]) -> None:
-    """Those that a manifest or a journal names: files, or links, of which only the link goes."""
+    """Removes shards that a manifest or a journal names. Of a link only the link is removed."""
     for name in names:
         if not is_folder(folder / name):
             (folder / name).unlink(missing_ok=True)
 
 
-def named_twice(folder: Path, found: Sequence[Found]) -> Callable[[str], bool]:
-    """Whether a shard is named by the published manifest, or by several of the journals: then none of their writers may take it away."""
-    published = shard_names(folder, read_standing(folder))
+def named_twice(folder: Path, found: Sequence[FoundJournal]) -> Callable[[str], bool]:
+    """Returns a function: whether the published manifest, or several journals, name a shard, so that no writer may remove it."""
+    published = shard_names(folder, read_current(folder))
     counts = Counter(name for one in found for name in {info.path for _, info in one.shards})
     return lambda name: name in published or counts[name] > 1
 
 
-def named_elsewhere(folder: Path, found: Sequence[Found], but: Path | None = None) -> set[str]:
-    """Shards that the published manifest or another writer's journal names: nobody else may take them away."""
-    names = shard_names(folder, read_standing(folder))
+def named_elsewhere(folder: Path, found: Sequence[FoundJournal], but: Path | None = None) -> set[str]:
+    """Returns the shards that the published manifest or the journal of another writer names: they must not be removed."""
+    names = shard_names(folder, read_current(folder))
     for one in found:
         if one.path != but:
             names |= {info.path for _, info in one.shards}

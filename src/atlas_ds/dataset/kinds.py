@@ -1,4 +1,4 @@
-"""The kinds of files that are not Atlas, by first bytes and by name, and which call reads each. Tables for error messages; nothing is opened here."""
+"""The kinds of files that are not Atlas, by first bytes and by name, and which call reads each. For error messages; no file is opened."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Kind(NamedTuple):
 
 
 CONVERT = "`atlas-ds convert {word} NEW` makes a dataset of it"
-IN_PLACE = "atlas.open_tar({code}) reads it where it lies, and " + CONVERT
-ALL_IN_PLACE = "atlas.open_tar({code}) reads them where they lie, and `atlas-ds convert {word} NEW` makes a dataset of them"
+IN_PLACE = "atlas.open_tar({code}) reads it in place, and " + CONVERT
+ALL_IN_PLACE = "atlas.open_tar({code}) reads them in place, and `atlas-ds convert {word} NEW` makes a dataset of them"
 UNPACK = "unpack it, then `atlas-ds convert FOLDER NEW` makes a dataset of what was in it"
 OPEN = "open it: atlas.AtlasDataset({code})"
 
@@ -83,7 +83,7 @@ MAGIC = (
     (0, b"Obj\x01", "avro"), (0, b"%PDF", "pdf"), (0, b"MATLAB ", "matlab"), (0, b"#!", "script"), (0, b"PK", "zip"), (0, SHARD_MAGIC, "atlas"),
 )  # fmt: skip
 ZIPS = (".npz", ".pt", ".pth", ".ckpt", ".xlsx")  # zip archives that have another name
-NAMED = {  # files that describe the folder they lie in
+NAMED = {  # files that describe their folder
     "index.json": "MosaicML or LitData shards", "state.json": "a Hugging Face dataset", "dataset_info.json": "a Hugging Face dataset",
     "dataset_dict.json": "a Hugging Face dataset", "meta.json": "a dataset of torch-atlas-ds (version 1)",
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a dataset tells those who choose an order for it: what is stored together, what that costs, and a name for its rows. No reading of values."""
+"""How the rows of a dataset are stored, as far as an order depends on it: chunks, their cost, and a name for the rows. It reads no values."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from atlas_ds.dataset.manifest import Manifest, roots_digest
 
 
 def fingerprint(manifest: Manifest, rows: range | np.ndarray) -> str:
-    """A short name of these rows of the dataset: another one if a row is added, changed or moved. Metadata and splits do not count."""
-    whole = roots_digest(manifest.shards)[:16]
+    """Returns a short name of these rows, which changes if a row is added, changed or moved. Metadata and splits are ignored."""
+    dataset = roots_digest(manifest.shards)[:16]
     if isinstance(rows, range):
-        return whole if rows == range(manifest.rows) else f"{whole}:{rows.start}:{rows.stop}:{rows.step}"
-    return f"{whole}:{_core.hash64(np.ascontiguousarray(rows).tobytes()):016x}"
+        return dataset if rows == range(manifest.rows) else f"{dataset}:{rows.start}:{rows.stop}:{rows.step}"
+    return f"{dataset}:{_core.hash64(np.ascontiguousarray(rows).tobytes()):016x}"
 
 
 def decodes_blocks(shard_set: _core.ShardSet, projection: _core.Projection, row: int) -> bool:
-    """Whether a row costs the decoding of a block: some column is compressed by whole pages. Looks at the shard of a row."""
+    """Whether reading a row decodes a block, because a column is compressed per page. Looks at the shard of a row."""
     return shard_set.block_rows(projection, row).rows_per_block > 0
 
 
@@ -29,9 +29,9 @@ def chunk_bytes(shard_set: _core.ShardSet, projection: _core.Projection, row: in
 
 
 def chunk_rows(shard_set: _core.ShardSet, projection: _core.Projection, shards: list[int], rows: range | np.ndarray) -> tuple[int, int] | np.ndarray:
-    """Rows of what is stored (and decoded) together: blocks, for rows of the shard_set in their order; else (rows, 256). Opens every shard.
+    """Returns the rows of each chunk, which is stored and decoded together: blocks, if rows is a range without gaps; else (rows, 256).
 
-    shards: rows of each.
+    Opens every shard. shards: rows of each.
     """
     if not isinstance(rows, range) or rows.step != 1 or len(rows) == 0:
         return len(rows), 256
@@ -47,7 +47,7 @@ def chunk_rows(shard_set: _core.ShardSet, projection: _core.Projection, shards: 
 
 
 def smallest_block(shard_set: _core.ShardSet, projection: _core.Projection, k: int) -> int:
-    """Rows per block in shard k: of the columns that are decoded by whole blocks, or else of all."""
+    """Rows per block in shard k: of the columns that are decoded per block, or else of all."""
     groups = [blocks.rows_per_block for blocks in shard_set.groups_of(projection, k).values()]
     coded = shard_set.block_rows(projection, shard_set.first_row(k)).rows_per_block
     return max(1, coded or min(groups))

@@ -1,4 +1,4 @@
-"""The manifest: what a dataset consists of, as canonical JSON that carries its own hash. Reads and writes atlas.json, nothing else."""
+"""The manifest: the content of a dataset, as canonical JSON with its own hash. How one is published is in commit.py."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import rfc8785
 
 from atlas_ds import _core
-from atlas_ds.dataset.metadata import MAX_DEPTH, MOST_WHOLE
+from atlas_ds.dataset.metadata import MAX_DEPTH, MAX_INTEGER
 from atlas_ds.dataset.names import MANIFEST, parse_shard_name
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, UnsupportedError
 from atlas_ds.schema.schema import Schema, schema_from_json
@@ -23,8 +23,8 @@ from atlas_ds.store.regular import read_regular
 ROOT = re.compile(r"[0-9a-f]{16}")
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 HASH_MEMBER = re.compile(rb',"hash":"([0-9a-f]{32})"')
-MOST_BYTES = 256 << 20  # of a manifest: two million shards
-MOST_VALUES = 1 << 24  # in its JSON, each of which takes some 60 bytes of memory at least
+MAX_BYTES = 256 << 20  # of a manifest: two million shards
+MAX_VALUES = 1 << 24  # in its JSON, each of which takes some 60 bytes of memory at least
 Ranges = tuple[tuple[int, int], ...]
 
 
@@ -57,8 +57,8 @@ class Manifest:
         plain: bytes = rfc8785.dumps(body)
         check_size(plain, MANIFEST)
         member = b',"hash":"' + digest(plain).encode() + b'"'
-        cut = plain.index(b',"icc":' if self.icc else b',"metadata":')  # "features" is a list of plain names: the member, not a text that looks like it
-        return plain[:cut] + member + plain[cut:]
+        at = plain.index(b',"icc":' if self.icc else b',"metadata":')  # "features" is a list of plain names: the member, not a text that looks like it
+        return plain[:at] + member + plain[at:]
 
 
 def digest(data: bytes) -> str:
@@ -68,13 +68,13 @@ def digest(data: bytes) -> str:
 
 def read_manifest(path: Path) -> Manifest:
     """Reads and checks a manifest; errors name the file and the rule."""
-    return parse_manifest(read_regular(path, MOST_BYTES), str(path))
+    return parse_manifest(read_regular(path, MAX_BYTES), str(path))
 
 
 def parse_manifest(data: bytes, where: str) -> Manifest:
     found = HASH_MEMBER.search(data)
     if found is None:
-        raise CorruptError(f"{where}: manifest: member hash is missing; the file was cut or edited: restore it, or run `atlas-ds repair`")
+        raise CorruptError(f"{where}: manifest: member hash is missing; the file was truncated or edited: restore it, or run `atlas-ds repair`")
     if digest(data[: found.start()] + data[found.end() :]) != found[1].decode():
         why = "the file was edited or damaged: restore it, or run `atlas-ds repair`"
         raise CorruptError(f"{where}: manifest: hash does not match (byte {found.start()}): {why}")
@@ -82,14 +82,14 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
 
 
 def parse_members(data: bytes, where: str) -> Manifest:
-    """A manifest whatever its hash says: for a repairer."""
+    """Parses a manifest without checking its hash: for repair."""
     check_size(data, where)
     try:
         body = load_json(data)
     except RecursionError as cause:
         raise LimitError(f"{where}: manifest: nested too deep") from cause
     except MemoryError as cause:
-        raise LimitError(f"{where}: manifest: takes more memory than there is") from cause
+        raise LimitError(f"{where}: manifest: needs more memory than is available") from cause
     except ValueError as cause:
         raise CorruptError(f"{where}: manifest: not JSON: {brief(cause)}") from cause
     if not isinstance(body, dict) or body.get("atlas") != 2:
@@ -106,16 +106,15 @@ def parse_members(data: bytes, where: str) -> Manifest:
 
 
 def check_size(data: bytes, where: str) -> None:
-    """LimitError for a manifest that would take too much memory as Python's values. Read and write agree on it."""
+    """LimitError for a manifest that would need too much memory as Python values. It is checked when reading and writing."""
     values = data.count(b",") + data.count(b"[") + data.count(b"{")
-    if len(data) > MOST_BYTES or values > MOST_VALUES:
-        most = f"at most {MOST_BYTES:,} bytes and {MOST_VALUES:,} values can be read: make fewer, larger shards, fewer splits, or less metadata"
+    if len(data) > MAX_BYTES or values > MAX_VALUES:
+        most = f"at most {MAX_BYTES:,} bytes and {MAX_VALUES:,} values can be read: make fewer, larger shards, fewer splits, or less metadata"
         raise LimitError(f"{where}: manifest: {len(data):,} bytes, up to {values:,} values; {most}")
 
 
 def load_json(data: bytes) -> Any:
-    """What a file's JSON says, ValueError where two readers could read two things: UTF-8 only, no NaN or infinity, no name twice, no half of a
-    surrogate pair."""
+    """Parses JSON; ValueError where readers could differ: UTF-8 only, no NaN or infinity, no name twice, no lone surrogate."""
     text = data.decode("utf-8")
     body = json.loads(text, object_pairs_hook=once, parse_constant=no_constant)
     if SURROGATE.search(text) is not None:
@@ -147,19 +146,19 @@ def _from_json(body: dict[str, Any], where: str) -> Manifest:
         if not isinstance(name, str) or (named := parse_shard_name(name)) is None:
             raise CorruptError(f"{where}: manifest: shard {number}: path {str(name)[:80]!r} is not a shard's name")
         if name in names:
-            raise CorruptError(f"{where}: manifest: shard {number}: path {name!r} is there twice")
+            raise CorruptError(f"{where}: manifest: shard {number}: path {name!r} appears twice")
         names.add(name)
         if not isinstance(root, str) or ROOT.fullmatch(root) is None:
             raise CorruptError(f"{where}: manifest: shard {number}: root is not 16 hex digits")
         if root != named.root:
             raise CorruptError(f"{where}: manifest: shard {number}: root is not that of its name {name!r}")
         numbers = item["rows"], item["bytes"], item["tail"]
-        if not all(type(n) is int and 0 <= n <= MOST_WHOLE for n in numbers):
+        if not all(type(n) is int and 0 <= n <= MAX_INTEGER for n in numbers):
             raise CorruptError(f"{where}: manifest: shard {number}: rows, bytes or tail is not a whole number")
         shards.append(ShardInfo(name, *numbers, root))
     total = sum(shard.rows for shard in shards)
-    if type(body["rows"]) is not int or body["rows"] != total or total > MOST_WHOLE:
-        raise CorruptError(f"{where}: manifest: rows is {brief(body['rows'])}, the shards have {total}; at most {MOST_WHOLE} are possible")
+    if type(body["rows"]) is not int or body["rows"] != total or total > MAX_INTEGER:
+        raise CorruptError(f"{where}: manifest: rows is {brief(body['rows'])}, the shards have {total}; at most {MAX_INTEGER} are possible")
     if not isinstance(body["splits"], dict):
         raise CorruptError(f"{where}: manifest: splits is not an object")
     splits = {name: tuple((a, b) for a, b in parts) for name, parts in body["splits"].items()}
@@ -178,7 +177,7 @@ def _from_json(body: dict[str, Any], where: str) -> Manifest:
 
 
 def check_metadata(metadata: dict[str, Any], where: str) -> None:
-    """That a writer could have written it: one that appends must write it again."""
+    """Checks that a writer could have written the metadata: one that appends must write it again."""
     waiting: list[tuple[Any, int]] = [(metadata, 0)]
     while waiting:
         value, depth = waiting.pop()
@@ -186,10 +185,10 @@ def check_metadata(metadata: dict[str, Any], where: str) -> None:
             if depth > MAX_DEPTH:
                 raise LimitError(f"{where}: manifest: metadata is nested deeper than {MAX_DEPTH}")
             waiting += [(inner, depth + 1) for inner in (value.values() if isinstance(value, dict) else value)]
-        elif isinstance(value, int | float) and not -MOST_WHOLE <= value <= MOST_WHOLE and (isinstance(value, int) or not isfinite(value)):
+        elif isinstance(value, int | float) and not -MAX_INTEGER <= value <= MAX_INTEGER and (isinstance(value, int) or not isfinite(value)):
             raise CorruptError(f"{where}: manifest: metadata has the number {brief(value)}, which JSON cannot hold exactly")
 
 
 def roots_digest(shards: Sequence[ShardInfo]) -> str:
-    """A name for the rows of some shards, by the roots of the shards, each of which vouches for every byte of its own."""
+    """Returns a digest of the rows of shards, from their roots, each of which is a hash over all bytes of the shard."""
     return digest(b"".join(bytes.fromhex(shard.root) + shard.rows.to_bytes(8, "little") for shard in shards))

@@ -1,4 +1,4 @@
-"""Metadata as users give it: checked and copied when it is given, as the JSON that a manifest can hold. Knows no files."""
+"""Checks and copies the metadata of users, when it is passed, as JSON that a manifest can hold. It opens no file."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 
 from atlas_ds.errors import SchemaError
 
-MOST_WHOLE = (1 << 53) - 1  # of JSON's numbers, as RFC 8785 has them; also the most rows of a dataset
+MAX_INTEGER = (1 << 53) - 1  # of JSON's numbers, as RFC 8785 has them; also the most rows of a dataset
 MAX_DEPTH = 64
 
 
 def checked_metadata(metadata: Any) -> dict[str, Any]:
-    """A copy that a manifest can hold. SchemaError names the place and what to do. NumPy's numbers become Python's; tuples become lists."""
+    """Returns a copy that a manifest can hold. NumPy numbers become Python numbers; tuples become lists. SchemaError names place and cure."""
     if not isinstance(metadata, Mapping):
-        raise SchemaError(f"metadata must be a dict with str keys, got {_told(metadata)}")
+        raise SchemaError(f"metadata must be a dict with str keys, got {_described(metadata)}")
     copy: dict[str, Any] = _checked(metadata, "metadata", 0)
     return copy
 
@@ -32,7 +32,7 @@ def _checked(value: Any, place: str, depth: int) -> Any:
     if isinstance(value, str):
         return _text(value, place)
     if isinstance(value, int):
-        if abs(value) > MOST_WHOLE:
+        if abs(value) > MAX_INTEGER:
             raise SchemaError(f"{place} is {int(value)}: JSON numbers are exact up to 2^53 - 1 only; store it as str")
         return int(value)
     if isinstance(value, float):
@@ -44,15 +44,15 @@ def _checked(value: Any, place: str, depth: int) -> Any:
     if isinstance(value, list | tuple):
         return [_checked(inner, f"{place}[{number}]", depth + 1) for number, inner in enumerate(value)]
     cure = "; give .tolist()" if hasattr(value, "tolist") else ""
-    raise SchemaError(f"{place} is {_told(value)}, which JSON cannot hold: str, int, float, bool, None, lists and dicts can be stored{cure}")
+    raise SchemaError(f"{place} is {_described(value)}, which JSON cannot hold: str, int, float, bool, None, lists and dicts can be stored{cure}")
 
 
 def _plain(value: Any, place: str) -> Any:
-    """A NumPy number as Python's, where that is the same number."""
+    """Returns a NumPy number as a Python number, if it is the same number."""
     plain = value.item()
     if isinstance(plain, bool | int | float | str) and (plain == value or plain != plain):
         return plain
-    raise SchemaError(f"{place} is {_told(value)}, which JSON cannot hold exactly; store it as str")
+    raise SchemaError(f"{place} is {_described(value)}, which JSON cannot hold exactly; store it as str")
 
 
 def _key(key: Any, place: str) -> str:
@@ -69,6 +69,6 @@ def _text(value: str, place: str) -> str:
     return str(value)
 
 
-def _told(value: Any) -> str:
+def _described(value: Any) -> str:
     text = repr(value)
     return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"

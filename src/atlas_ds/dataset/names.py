@@ -77,12 +77,12 @@ def is_journal(name: str) -> bool:
 
 
 def resembles_journal(name: str) -> bool:
-    """Whether a name is a journal's, or so like one that its folder is best described as a writer's."""
+    """Whether a name is a journal's, or similar enough to say that a writer uses the folder."""
     return name.startswith(_JOURNAL) and name.endswith(".json")
 
 
 def journals_in(folder: Path) -> Iterator[Path]:
-    """The journals in a folder, by name. Other files with similar names belong to somebody else."""
+    """The journals in a folder, by name. Other files with similar names are ignored."""
     return (path for path in sorted(folder.glob(f"{_JOURNAL}*.json")) if is_journal(path.name))
 
 
@@ -97,7 +97,7 @@ def parse_part_name(name: str) -> int | None:
 
 
 def is_of_writer(name: str) -> bool:
-    """Whether a writer names its files so: other files in its folder belong to somebody else."""
+    """Whether the name is one that writers give to files. Others in a part's folder are never removed."""
     return is_shard_name(name) or name in (MANIFEST, PART_DONE) or is_lock(name) or is_journal(name) or is_temporary(name)
 
 

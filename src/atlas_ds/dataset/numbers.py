@@ -1,4 +1,4 @@
-"""The dtypes of an example's numbers, for with_format: a Python number does not say whether it was int8 or uint64, its column does."""
+"""Restores the dtypes of the numbers of an example, for with_format: a Python number does not say whether its column is int8 or uint64."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EXACT = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32",
 
 @dataclass(frozen=True, slots=True)
 class Dtypes:
-    """Gives the numbers of an example that was just made the dtype of their column."""
+    """Converts the numbers of an example to the dtypes of their columns, in place."""
 
     tree: Tree | np.dtype[Any]
 
@@ -38,7 +38,7 @@ class Dtypes:
 
 
 def dtypes_of(schema: Schema) -> Dtypes | None:
-    """None where the schema has no numbers."""
+    """Returns None if the schema has no numbers."""
     tree = tree_of(schema.fields, by_number=schema.container in ("tuple", "list"))
     if not tree:
         return None
@@ -57,7 +57,7 @@ def tree_of(fields: tuple[Field, ...], *, by_number: bool = False) -> dict[Any, 
 
 
 def is_doubtful(field: Field) -> bool:
-    """Whether torch's default_collate may not take the values of a column, or not as they are."""
+    """Whether torch's default_collate may reject or change values of a column."""
     if field.nullable:
         return True
     if isinstance(field.type, Struct):

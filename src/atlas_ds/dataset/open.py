@@ -30,7 +30,7 @@ VERIFY = {mode.name.lower(): mode for mode in _core.Verify}
 
 @dataclass(frozen=True, slots=True)
 class OpenOptions:
-    """What a dataset was opened with: enough to open it again in another process."""
+    """How a dataset was opened: enough to open it again in another process."""
 
     path: str
     columns: tuple[str, ...] | None
@@ -43,7 +43,7 @@ class OpenOptions:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Which rows a dataset had: those of so many shards, by their roots. It goes with a pickled dataset."""
+    """Identifies the rows of a dataset: the digest of the roots of so many shards. It is part of a pickled dataset."""
 
     shards: int
     rows: int
@@ -55,7 +55,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Handle:
-    """A dataset's parts once it is open; shared by all views of it."""
+    """An open dataset; shared by all views of it."""
 
     options: OpenOptions
     manifest: Manifest
@@ -72,7 +72,7 @@ def open_dataset(options: OpenOptions) -> Handle:
 
 
 def reopen_dataset(options: OpenOptions, expected: Identity) -> Handle:
-    """The dataset with the rows it had when it was pickled. DatasetChanged where they are not there any more."""
+    """Opens a dataset with the rows it had when it was pickled. DatasetChanged if they no longer exist."""
     path = Path(options.path)
     was = f"it had {expected} when it was pickled"
     try:
@@ -95,7 +95,7 @@ def identity_of(shards: Sequence[ShardInfo]) -> Identity:
 
 
 def first_shards(manifest: Manifest, count: int) -> Manifest:
-    """What the manifest was before shards were appended to the first ones: splits lose the later rows, and are dropped where nothing is left."""
+    """Returns the manifest before shards were appended to the first ones: splits lose the later rows, and are dropped if they become empty."""
     if count >= len(manifest.shards):
         return manifest
     shards = manifest.shards[:count]
@@ -109,7 +109,7 @@ def first_shards(manifest: Manifest, count: int) -> Manifest:
 
 
 def find_manifest(path: Path) -> Manifest:
-    """The manifest of the dataset at a path; of a single shard file, one that names it."""
+    """Returns the manifest of the dataset at a path; for a single shard file, one that names it."""
     if path.is_dir():
         try:
             return read_manifest(path / MANIFEST)
@@ -120,13 +120,13 @@ def find_manifest(path: Path) -> Manifest:
 
 
 def no_manifest(folder: Path) -> NotADataset:
-    """The error of a folder without a manifest: it says what the folder is, as far as that can be told."""
+    """Returns the error for a folder without a manifest, which says what the folder is, if that can be detected."""
     why = strange_folder(folder)
-    return NotADataset(f"{folder}: no dataset is there ({MANIFEST} is missing)" + (f"; {why}" if why else ""))
+    return NotADataset(f"{folder}: not an Atlas dataset: {MANIFEST} not found" + (f"; {why}" if why else ""))
 
 
 def refuse_stranger(path: Path) -> None:
-    """NotADataset where nothing is at a path, or a file that is no shard; folders pass."""
+    """NotADataset if the path does not exist, or is a file that is not a shard; folders pass."""
     if not path.exists():
         raise NotADataset(f"{path}: {missing(path)}")
     why = None if path.is_dir() else stranger(path)
@@ -135,7 +135,7 @@ def refuse_stranger(path: Path) -> None:
 
 
 def dataset_path(path: Any) -> Path:
-    """What a user gives as a dataset: an absolute path, of the folder where somebody named the manifest in it."""
+    """Returns the absolute path of a dataset, also if the user named the manifest in its folder."""
     wrong = not_a_path(path)
     if wrong is not None:
         raise TypeError(wrong)
@@ -144,7 +144,7 @@ def dataset_path(path: Any) -> Path:
 
 
 def open_manifest(options: OpenOptions, manifest: Manifest) -> Handle:
-    """The dataset that a manifest describes. No shard is opened yet."""
+    """Opens the dataset of a manifest. No shard is opened yet."""
     path = Path(options.path)
     files = Files(path, manifest, not path.is_dir())
     schema = select_columns(manifest.schema, options.columns)
@@ -156,7 +156,7 @@ def open_manifest(options: OpenOptions, manifest: Manifest) -> Handle:
 
 
 def manifest_of_file(path: Path) -> Manifest:
-    """A single shard file, as a dataset of one."""
+    """Returns the manifest of a dataset of one shard file."""
     shard = open_shard(path)
     info = ShardInfo(path.name, shard.rows, shard.size, shard.size - shard.footer_offset, f"{shard.root:016x}")
     return Manifest(shard_schema(shard), (info,))

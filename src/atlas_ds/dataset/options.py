@@ -58,7 +58,7 @@ class StorageOptions:
     access: Access
 
     def to_json(self) -> dict[str, Any]:
-        """By the names that users give them, so that an error can say which differ."""
+        """By the names of the users' options, so that an error can say which differ."""
         return {
             "shard_size": self.shard_rows if self.shard_bytes is None else f"{self.shard_bytes}B",
             "block_size": self.block_rows if self.block_bytes is None else f"{self.block_bytes}B",
@@ -69,10 +69,10 @@ class StorageOptions:
         }
 
     def check_names(self, names: Sequence[str]) -> None:
-        """ValueError if compression= names what is no column."""
+        """ValueError if compression= names something that is not a column."""
         unknown = set(self.compression) - set(names) if isinstance(self.compression, dict) else ()
         if unknown:
-            raise ValueError(f"compression names {sorted(unknown)[0]!r}, which is no column; the columns are {', '.join(names)} (or give schema=)")
+            raise ValueError(f"compression names {sorted(unknown)[0]!r}, which is not a column; the columns are {', '.join(names)} (or give schema=)")
 
     def of_shards(self, schema: Schema) -> Options:
         self.check_names(schema.names)
@@ -115,7 +115,7 @@ def checked_compression(compression: Any) -> CodecName | dict[str, CodecName]:
 
 
 def whole_number(value: Any, name: str, least: int, most: int) -> int:
-    """An int within bounds; TypeError for anything else that compares like one."""
+    """Returns an int within bounds; TypeError for anything else that compares like one."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise TypeError(f"{name}={value!r}: give an int from {least} to {most}")
     number: int = value.__index__()
@@ -125,7 +125,7 @@ def whole_number(value: Any, name: str, least: int, most: int) -> int:
 
 
 def checked_workers(workers: Any) -> int:
-    """Encoding threads; None: the cores."""
+    """Returns the number of encoding threads; None: one per core."""
     return max(1, os.cpu_count() or 1) if workers is None else whole_number(workers, "workers", 0, 1024)
 
 

@@ -1,5 +1,7 @@
-"""Where a writer's shards go: takes a folder, or says who has it; keeps count of what is finished; publishes it, leaves it for another to resume, or takes
-it away. Knows no examples."""
+"""The folder of a writer: acquires it, keeps track of finished shards, then publishes them, leaves them to a writer that resumes, or removes them.
+
+It knows no examples.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from atlas_ds.dataset.commit import read_standing, shard_names
+from atlas_ds.dataset.commit import read_current, shard_names
 from atlas_ds.dataset.journal import (
     HEAD_BYTES,
-    Found,
+    FoundJournal,
     Head,
     Journal,
     damaged,
@@ -29,7 +31,7 @@ from atlas_ds.dataset.journal import (
 )
 from atlas_ds.dataset.manifest import Manifest, digest, parse_manifest, roots_digest
 from atlas_ds.dataset.names import MANIFEST, SUFFIX, ordinal_of, shard_label, shard_name
-from atlas_ds.dataset.resuming import check_together, whole_shards
+from atlas_ds.dataset.resuming import check_resumable, intact_shards
 from atlas_ds.errors import AtlasError, CommitConflict, CorruptError, DatasetChanged
 from atlas_ds.schema.schema import Schema, schema_from_json
 from atlas_ds.shard.info import ShardInfo, ShardTarget
@@ -39,11 +41,15 @@ from atlas_ds.store.owner import new_token, this_process
 from atlas_ds.store.regular import READ, is_regular, open_regular
 from atlas_ds.text import printable
 
-RESUME = "go on with resume=True (writer.position tells how many examples are safe), or begin again with overwrite=True"
+RESUME = "continue with resume=True (writer.position is the number of examples that are safe), or start over with overwrite=True"
 
 
 class Output:
-    """A folder that a writer has taken. done: its finished shards by split; base: the manifest that it adds to; schema: that of what it resumes."""
+    """The folder that a writer has acquired.
+
+    done: finished shards by split. base: the manifest that is added to. current: the bytes of the current manifest. schema: of the shards that
+    are resumed.
+    """
 
     def __init__(self, folder: Path, mode: str, resume: bool, options: dict[str, Any], progress: bool) -> None:
         self.folder, self.mode, self.pid = folder, mode, os.getpid()
@@ -51,7 +57,7 @@ class Output:
         self.base: Manifest | None = None
         self.schema: Schema | None = None
         self.journal: Journal
-        self._mine: set[str] = set()  # names of shards that this writer, or the one that it resumes, has made
+        self._mine: set[str] = set()  # names of shards of this writer, and of the one that it resumes
         self._data: bytes | None = None  # of the manifest that is to be published
         self._schema_noted = False
         if folder.is_file():
@@ -61,7 +67,7 @@ class Output:
             folder.mkdir(parents=True, exist_ok=True)
         try:
             with locked(folder):
-                stopped = self._take(resume, options)
+                stopped = self._acquire(resume, options)
         except BaseException:
             if self._made_folder:
                 remove_folder(folder)
@@ -75,28 +81,29 @@ class Output:
         """Rows in finished shards."""
         return sum(info.rows for infos in self.done.values() for info in infos)
 
-    # --- taking the folder ---
+    # --- acquiring the folder ---
 
-    def _take(self, resume: bool, options: dict[str, Any]) -> Found | None:
-        """Under the lock. Returns the journal that is resumed, if one is."""
-        self.standing = read_standing(self.folder)
+    def _acquire(self, resume: bool, options: dict[str, Any]) -> FoundJournal | None:
+        """Call it under the lock. Returns the journal that is resumed, if one is."""
+        self.current = read_current(self.folder)
         found = journals(self.folder)
         alone = self.mode != "append" or resume
-        if self.standing is not None and self.mode == "create" and not resume:
-            raise FileExistsError(f"{self.folder}: a dataset is there: pass append=True to add to it, overwrite=True to replace it, or choose another folder")
+        if self.current is not None and self.mode == "create" and not resume:
+            cure = "pass append=True to add to it, overwrite=True to replace it, or choose another folder"
+            raise FileExistsError(f"{self.folder}: a dataset already exists; {cure}")
         refuse_busy(self.folder, found, alone=alone)
-        if self.standing is None and has_strangers(self.folder):
+        if self.current is None and has_strangers(self.folder):
             raise FileExistsError(f"{self.folder}: the folder has other files and no dataset: choose a new or empty folder")
         found = self._without_published(found)
         stopped = self._choose(found) if resume else None
-        if resume and stopped is None and self.standing is not None:
+        if resume and stopped is None and self.current is not None:
             self.mode = "append"
         if stopped is not None:
             assert stopped.head is not None
             self.mode = stopped.head.mode
         self._read_base()
         if stopped is not None:
-            self._take_over(stopped, options)
+            self._adopt(stopped, options)
         kept = named_twice(self.folder, found)
         for one in found:
             if one is not stopped and not one.at_work and (self.mode != "append" or not one.shards):
@@ -107,46 +114,46 @@ class Output:
             self.journal = Journal(self.folder, self._head)
         return stopped
 
-    def _without_published(self, found: Sequence[Found]) -> list[Found]:
-        """Takes away the journals that say nothing: of writers that were stopped after they had published, or before they had begun."""
+    def _without_published(self, found: Sequence[FoundJournal]) -> list[FoundJournal]:
+        """Removes journals that are no longer needed: of writers that were stopped after they published, or before they began."""
         try:
-            published = {shard.path for shard in parse_manifest(self.standing, "").shards} if self.standing is not None else set()
-        except AtlasError:  # nobody can say what it named
+            published = {shard.path for shard in parse_manifest(self.current, "").shards} if self.current is not None else set()
+        except AtlasError:  # the shards that it named are unknown
             return list(found)
         kept = []
         for one in found:
             names = {info.path for _, info in one.shards}
-            replaces = one.head is not None and one.head.mode == "overwrite" and self.standing is not None and one.head.base == digest(self.standing)
+            replaces = one.head is not None and one.head.mode == "overwrite" and self.current is not None and one.head.base == digest(self.current)
             if one.head is None or (names and names <= published and not one.at_work and not replaces):
                 sweep(self.folder, one, published.__contains__)
             else:
                 kept.append(one)
         return kept
 
-    def _choose(self, found: Sequence[Found]) -> Found | None:
-        """The journal to resume: that with finished shards, else any."""
+    def _choose(self, found: Sequence[FoundJournal]) -> FoundJournal | None:
+        """Returns the journal to resume: the one with finished shards, else any."""
         chosen = [one for one in found if one.shards] or list(found[-1:])
         if len(chosen) > 1:
             names = ", ".join(f"{one.path.name} ({sum(info.rows for _, info in one.shards):,} rows)" for one in chosen)
-            raise AtlasError(f"{self.folder}: several writers were stopped here, and only one can be resumed: {names}; move the others' journals away")
+            raise AtlasError(f"{self.folder}: several writers were stopped here, and only one can be resumed: {names}; move the journals of the others away")
         return chosen[0] if chosen else None
 
     def _read_base(self) -> None:
-        """What stands there, where it is added to."""
-        if self.mode == "append" and self.standing is not None:
-            self.base = parse_manifest(self.standing, str(self.folder / MANIFEST))
+        """Reads the dataset that is added to."""
+        if self.mode == "append" and self.current is not None:
+            self.base = parse_manifest(self.current, str(self.folder / MANIFEST))
             self._old = {shard.path for shard in self.base.shards}
         else:
-            self._old = shard_names(self.folder, self.standing)
+            self._old = shard_names(self.folder, self.current)
 
     def _base_mark(self) -> str | None:
-        """What a resumed writer must find again: the shards that it adds to, or the manifest that it replaces."""
+        """Identifies what a resumed writer must find unchanged: the shards that it adds to, or the manifest that it replaces."""
         if self.mode == "append":
             return f"{len(self.base.shards)}:{roots_digest(self.base.shards)}" if self.base is not None else None
-        return digest(self.standing) if self.standing is not None else None
+        return digest(self.current) if self.current is not None else None
 
     def _has(self, mark: str | None) -> bool:
-        """Whether what _base_mark told is still there; others may have appended to it."""
+        """Whether what a mark of _base_mark identifies still exists; others may have appended to it."""
         if self.mode != "append" or mark is None:
             return self.mode == "append" or mark == self._base_mark()
         count, _, shards = mark.partition(":")
@@ -154,14 +161,14 @@ class Output:
 
     # --- resuming ---
 
-    def _take_over(self, stopped: Found, options: dict[str, Any]) -> None:
-        """Makes a stopped writer's journal this one's, if they go together."""
-        check_together(self.folder, stopped, options)
+    def _adopt(self, stopped: FoundJournal, options: dict[str, Any]) -> None:
+        """Makes the journal of a stopped writer the one of this writer, if their options agree."""
+        check_resumable(self.folder, stopped, options)
         head = stopped.head
         assert head is not None
         if not self._has(head.base):
             raise CommitConflict(
-                f"{self.folder}: the dataset was replaced since the writer to be resumed was stopped: write again without resume; "
+                f"{self.folder}: the dataset was replaced after the writer to be resumed was stopped: write again without resume; "
                 f"the rows that it finished are in the shards that {stopped.path.name} names, which can be opened one by one"
             )
         if self.base is not None and not self._old.isdisjoint(info.path for _, info in stopped.shards):
@@ -171,10 +178,10 @@ class Output:
         remove_temporary(self.folder, head.token)
         self._mine = {info.path for _, info in stopped.shards}
 
-    def _keep_finished(self, stopped: Found, progress: bool) -> None:
-        """Checks what the stopped writer had finished, without keeping others waiting: that may take as long as reading it does."""
+    def _keep_finished(self, stopped: FoundJournal, progress: bool) -> None:
+        """Verifies the finished shards of the stopped writer, without the lock: it may take as long as reading them."""
         try:
-            kept = whole_shards(self.folder, stopped, progress)
+            kept = intact_shards(self.folder, stopped, progress)
             self.schema = schema_from_json(stopped.schema, where=str(stopped.path)) if kept else None
             if len(kept) < len(stopped.shards) or not kept:
                 with locked(self.folder):
@@ -221,24 +228,24 @@ class Output:
         self._schema_noted = True
 
     def note_shard(self, split: str | None, info: ShardInfo) -> None:
-        """A shard is whole and is about to get its name."""
+        """Notes a complete shard that is about to be renamed into place."""
         self._mine.add(info.path)
         self.journal.note(shard_line(split, info))
 
     def add_shard(self, split: str | None, info: ShardInfo) -> None:
-        """A shard has its name."""
+        """Adds a published shard."""
         self.done[split].append(info)
         self.journal.sync()
 
     # --- the end ---
 
     def publish(self, make: Callable[[Manifest | None], Manifest]) -> None:
-        """Publishes the manifest that make gives for what is added to, in one step. A newer manifest is added to as well, where it can be."""
+        """Atomically publishes make(base), where base is the manifest that is added to, or a newer one if it can be added to."""
         with locked(self.folder):
             self._check_files()
-            now = read_standing(self.folder)
-            if now != self.standing:
-                self.base, self.standing = self._newer(now), now
+            now = read_current(self.folder)
+            if now != self.current:
+                self.base, self.current = self._newer(now), now
             self._data = make(self.base).dumps()
             write_file(self.folder, MANIFEST, self._data, self.journal.head.token)
             if self.mode == "overwrite":
@@ -246,30 +253,31 @@ class Output:
             self.journal.remove()
 
     def _check_files(self) -> None:
-        """DatasetChanged if the folder, or a shard in it, was taken away from this writer."""
+        """DatasetChanged if the folder, or a shard in it, was removed while the writer was open."""
         if not self.is_own:
-            raise DatasetChanged(f"{self.folder}: the folder was removed or replaced while it was written to: nothing is published; write the dataset again")
+            why = "the folder was removed or replaced while it was written to, so nothing was published"
+            raise DatasetChanged(f"{self.folder}: {why}: write the dataset again")
         for info in (info for infos in self.done.values() for info in infos):
             if not is_regular(self.folder / info.path, info.bytes):
-                raise DatasetChanged(f"{self.folder / info.path}: this finished shard was removed or changed meanwhile: write again with resume=True")
+                raise DatasetChanged(f"{self.folder / info.path}: this finished shard was removed or changed by somebody else: write again with resume=True")
 
     def _newer(self, now: bytes | None) -> Manifest:
-        """What another writer published meanwhile, if this one's shards can follow it."""
+        """Returns the manifest that another writer published, if the shards of this one can be appended to it."""
         if self.mode != "append" or now is None:
-            what = "took the dataset away" if now is None else "published what this one would replace"
-            raise CommitConflict(f"{self.folder / MANIFEST}: another writer {what} while this one was writing: look at what is there now, then write again")
+            what = "removed the dataset" if now is None else "published what this one would replace"
+            raise CommitConflict(f"{self.folder / MANIFEST}: another writer {what} while this one was writing: inspect the current dataset, then write again")
         return parse_manifest(now, str(self.folder / MANIFEST))
 
     @property
     def is_published(self) -> bool:
-        """Whether readers see the manifest that publish was to write, even if it failed."""
+        """Whether readers see the manifest of publish, even if publish failed."""
         try:
-            return self._data is not None and read_standing(self.folder) == self._data
+            return self._data is not None and read_current(self.folder) == self._data
         except OSError:
             return False
 
-    def give_up(self) -> None:
-        """Lets others have the folder, and takes nothing away that a later writer could resume."""
+    def release(self) -> None:
+        """Releases the folder to others. Shards that a later writer can resume with are kept."""
         if self.rows and not self.is_published:
             self.journal.leave()
         elif self.is_own:
@@ -278,14 +286,14 @@ class Output:
             remove_folder(self.folder)
 
     def leave(self) -> None:
-        """Gives the folder up: finished shards stay for another writer to resume; where there are none, nothing stays."""
+        """Releases the folder: finished shards are kept for a writer that resumes; without any, everything is removed."""
         if self.rows:
             self.journal.leave()
         else:
             self.discard()
 
     def discard(self) -> None:
-        """Takes away what was written, and gives the folder up."""
+        """Removes what was written, and releases the folder."""
         try:
             with contextlib.suppress(FileNotFoundError), locked(self.folder):
                 if self.is_own:
@@ -299,7 +307,7 @@ class Output:
 
     @property
     def is_own(self) -> bool:
-        """Whether the journal is still this writer's: one that was left may be another's by now."""
+        """Whether the journal still belongs to this writer: another may have resumed it."""
         try:
             with open(open_regular(self.journal.path, READ | os.O_NOFOLLOW), "rb") as file:
                 return self.journal.head.token.encode() in file.readline(HEAD_BYTES)
@@ -308,12 +316,12 @@ class Output:
 
 
 def has_strangers(folder: Path) -> bool:
-    """Whether a folder has files that no writer made: a new dataset is not put among them."""
+    """Whether a folder has files that no writer made: no new dataset is written there."""
     return any(item.name[0] != "." and item.suffix != SUFFIX for item in folder.iterdir())
 
 
-def said_with(error: BaseException, text: str) -> None:
-    """Adds to the words of an error, which stays the same one."""
+def append_to_message(error: BaseException, text: str) -> None:
+    """Appends to the message of an error, in place."""
     if isinstance(error, OSError) and error.errno is not None:
         reword(error, f"{error.strerror}; {text}")
     elif isinstance(error, AtlasError) and len(error.args) == 1:

@@ -1,4 +1,4 @@
-"""merge_parts: the parts that several writers wrote, joined to one dataset."""
+"""merge_parts: merges the parts that several writers wrote into one dataset."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from atlas_ds.dataset.commit import read_standing, shard_names
+from atlas_ds.dataset.commit import read_current, shard_names
 from atlas_ds.dataset.journal import Journal, journals, refuse_busy, remove_shards
 from atlas_ds.dataset.manifest import Manifest, Ranges, parse_manifest
 from atlas_ds.dataset.metadata import checked_metadata
@@ -27,7 +27,7 @@ Parts = list[tuple[Path, Manifest]]
 
 
 def part_folder(root: Path, part: int) -> Path:
-    """Where a part is written. CorruptError where a link would lead the writer elsewhere."""
+    """Returns the folder of a part. CorruptError if it is a link, which would lead the writer elsewhere."""
     check_parts(root)
     folder = root / PARTS / part_name(part)
     if folder.is_symlink():
@@ -38,11 +38,11 @@ def part_folder(root: Path, part: int) -> Path:
 def merge_parts(
     root: str | os.PathLike[str], *, overwrite: bool = False, metadata: dict[str, Any] | None = None, count: int | None = None
 ) -> None:
-    """Joins the parts that AtlasDatasetWriter(root, part=k) wrote into one dataset, in the order of their numbers.
+    """Merges the parts that AtlasDatasetWriter(root, part=k) wrote into one dataset, in the order of their numbers.
 
-    Parts must be numbered 0, 1, 2, ... without a gap, and have equal schemas (give one explicit schema= to all writers). count: how many there must
-    be, so that a last one that is missing is noticed, too. The same parts give the same bytes. FileNotFoundError names parts that are missing or were
-    never finished, WriterBusy a writer that is still at work.
+    Parts must be numbered 0, 1, 2, ... without a gap, and have equal schemas (pass one explicit schema= to all writers). count: the number of
+    parts, to detect that the last one is missing. overwrite, metadata: as AtlasDatasetWriter has them; None keeps the metadata of part 0. The
+    same parts result in the same bytes. FileNotFoundError names parts that are missing or were never finished, WriterBusy an active writer.
     """
     path = local_path(root, "root")
     metadata = None if metadata is None else checked_metadata(metadata)
@@ -50,29 +50,29 @@ def merge_parts(
 
 
 def merge(path: Path, overwrite: bool, metadata: dict[str, Any] | None, count: int | None, own: Journal | None = None) -> None:
-    """merge_parts; own: the journal of who holds the folder for it."""
+    """See merge_parts. own: the journal of the caller, if it holds the folder exclusively."""
     folders = numbered(path, count)
     with locked(path):
         refuse_busy(path, [one for one in journals(path) if own is None or one.path != own.path], alone=True)
-        standing = read_standing(path)
-        if standing is not None and not overwrite:
-            raise FileExistsError(f"{path}: a dataset is there: pass overwrite=True to replace it")
-        old = shard_names(path, standing)
+        current = read_current(path)
+        if current is not None and not overwrite:
+            raise FileExistsError(f"{path}: a dataset already exists; pass overwrite=True to replace it")
+        old = shard_names(path, current)
         for aside in path.glob(f"{PARTS_ASIDE}*"):
             remove_parts(aside)
         manifest = join(path, read_parts(folders), metadata)
         if numbered(path, count) != folders:
-            raise WriterBusy(f"{path}: a part was added while the parts were joined: wait until all are written, then join them again")
+            raise WriterBusy(f"{path}: a part was added while the parts were merged: wait until all are written, then merge them again")
         write_file(path, MANIFEST, manifest.dumps())
         aside = path / f"{PARTS_ASIDE}{new_token()}"
-        os.rename(path / PARTS, aside)  # in one step: parts that are half removed must not be joined again
+        os.rename(path / PARTS, aside)  # atomically: parts that are partly removed must not be merged again
         if not remove_parts(aside) and not (path / PARTS).exists():
-            os.rename(aside, path / PARTS)  # what is in it is not ours
+            os.rename(aside, path / PARTS)  # it holds files that no writer made
         remove_shards(path, old - {info.path for info in manifest.shards})
 
 
 def check_parts(path: Path) -> None:
-    """CorruptError where the folder of parts is a link, or no folder: it would be written to, and emptied."""
+    """CorruptError if the folder of parts is a link, or not a folder: it would be written to, and emptied."""
     if os.path.lexists(path / PARTS) and not is_folder(path / PARTS):
         raise not_folder(path / PARTS)
 
@@ -82,7 +82,7 @@ def not_folder(path: Path) -> CorruptError:
 
 
 def remove_parts(folder: Path) -> bool:
-    """Removes a folder of parts: what writers made in it, and no other file. Whether nothing is left."""
+    """Removes a folder of parts: the files that writers made, and no others. Returns whether nothing is left."""
     for inner in sorted(folder.iterdir()) if is_folder(folder) else ():
         if parse_part_name(inner.name) is not None:
             remove_part(inner)
@@ -92,7 +92,7 @@ def remove_parts(folder: Path) -> bool:
 
 
 def remove_part(folder: Path) -> None:
-    """Removes the folder of one part; where a file is in it that no writer made, that stays, and the folder."""
+    """Removes the folder of one part. A file that no writer made is kept, and so is the folder then."""
     for file in folder.iterdir() if is_folder(folder) else ():
         if is_of_writer(file.name):
             remove_regular(file)
@@ -101,7 +101,7 @@ def remove_part(folder: Path) -> None:
 
 
 def numbered(path: Path, count: int | None) -> list[Path]:
-    """The folders of the parts, in the order of their numbers. FileNotFoundError if one is missing."""
+    """Returns the folders of the parts, in the order of their numbers. FileNotFoundError if one is missing."""
     check_parts(path)
     found = {}
     for folder in (path / PARTS).iterdir() if is_folder(path / PARTS) else ():
@@ -111,39 +111,39 @@ def numbered(path: Path, count: int | None) -> list[Path]:
                 raise not_folder(folder)
             found[number] = folder
     if not found:
-        raise FileNotFoundError(f"{path}: no parts are there: write them with AtlasDatasetWriter({str(path)!r}, part=0), part=1, ...")
+        raise FileNotFoundError(f"{path}: no parts found: write them with AtlasDatasetWriter({str(path)!r}, part=0), part=1, ...")
     wanted = max(found) + 1 if count is None else count
     missing = [number for number in range(min(wanted, len(found) + 10)) if number not in found]
     if missing:
         what = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
         raise FileNotFoundError(
-            f"{path}: of parts 0 to {wanted - 1} these are missing: {what}; write them (one without rows: give its writer schema=), "
+            f"{path}: of parts 0 to {wanted - 1} these are missing: {what}; write them (an empty one with schema=), "
             "or number the parts without a gap"
         )
     if len(found) > wanted:
-        raise ValueError(f"{path}: count={wanted}, but {len(found)} parts are there, up to {max(found)}: remove what does not belong, or give their count")
+        raise ValueError(f"{path}: count={wanted}, but {len(found)} parts exist, up to {max(found)}: remove what does not belong, or give their count")
     return [found[number] for number in range(wanted)]
 
 
 def read_parts(folders: Sequence[Path]) -> Parts:
-    """The parts' manifests, which have one schema."""
+    """Returns the manifests of the parts, which have one schema."""
     parts: Parts = []
     for folder in folders:
         refuse_busy(folder, journals(folder), alone=True)
-        data = read_standing(folder)
+        data = read_current(folder)
         if data is None:
             raise FileNotFoundError(f"{folder}: this part was never finished: run its writer again, with resume=True or from its start")
         parts.append((folder, parse_manifest(data, str(folder / MANIFEST))))
     schema = parts[0][1].schema
     for folder, manifest in parts:
         if manifest.schema != schema:
-            why = "the schema of this part is not that of the first: give all writers the same schema="
+            why = "the schema of this part differs from that of the first: pass the same schema= to all writers"
             raise SchemaError(f"{folder}: {why}\n{manifest.schema}\nfirst: {schema}")
     return parts
 
 
 def join(path: Path, parts: Parts, metadata: dict[str, Any] | None) -> Manifest:
-    """Gives the parts' shards names in the dataset's folder too, and makes its manifest."""
+    """Links the shards of the parts into the folder of the dataset, and returns its manifest."""
     first = parts[0][1]
     shards: list[ShardInfo] = []
     splits: dict[str, Ranges] = {}

@@ -1,4 +1,4 @@
-"""What a stopped writer left, before another goes on with it: whether they go together, and which of its shards are intact. Changes no file."""
+"""Checks what a stopped writer left before another one resumes: whether their options agree, and which shards are intact. It changes no file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import rfc8785
 
-from atlas_ds.dataset.journal import Found, damaged
+from atlas_ds.dataset.journal import FoundJournal, damaged
 from atlas_ds.dataset.manifest import brief
 from atlas_ds.dataset.names import ordinal_of
 from atlas_ds.errors import CorruptError
@@ -19,15 +19,15 @@ from atlas_ds.shard.open import open_shard
 from atlas_ds.shard.verify import verify_shard
 
 
-def check_together(folder: Path, stopped: Found, options: dict[str, Any]) -> None:
-    """ValueError if a writer with these options cannot go on; CorruptError if the journal names what cannot be."""
+def check_resumable(folder: Path, stopped: FoundJournal, options: dict[str, Any]) -> None:
+    """ValueError if a writer with these options cannot resume; CorruptError if the journal is inconsistent."""
     assert stopped.head is not None
     was = stopped.head.options
     differ = [name for name in options if was.get(name) != options[name]]
     if differ:
         given = ", ".join(f"{name}={brief(was.get(name))}" for name in differ)
         now = ", ".join(f"{name}={options[name]!r}" for name in differ)
-        raise ValueError(f"{stopped.path}: the writer to be resumed was given {given}, this one {now}: give the same, or begin again with overwrite=True")
+        raise ValueError(f"{stopped.path}: the stopped writer was given {given}, this one {now}: pass the same, or start over with overwrite=True")
     check_order(stopped)
     shards = stopped.shards
     if len({info.path for _, info in shards}) != len(shards):
@@ -36,8 +36,8 @@ def check_together(folder: Path, stopped: Found, options: dict[str, Any]) -> Non
         raise damaged(stopped.path, 1, "is followed by shards without their schema")
 
 
-def check_order(stopped: Found) -> None:
-    """CorruptError unless shards follow each other as a writer makes them: by number, without a gap where there are no splits."""
+def check_order(stopped: FoundJournal) -> None:
+    """CorruptError unless shards are in the order of a writer: by number, without a gap if there are no splits."""
     assert stopped.head is not None
     numbers: dict[str | None, list[int]] = {split: [] for split in stopped.streams}
     for split, info in stopped.shards:
@@ -54,8 +54,11 @@ def check_order(stopped: Found) -> None:
         raise damaged(stopped.path, 1, f"is followed by shards {plain[:10]}, which do not follow each other from number {stopped.head.first}")
 
 
-def whole_shards(folder: Path, stopped: Found, progress: bool) -> list[tuple[str | None, ShardInfo]]:
-    """The finished shards that can be kept: of each split those before the first that is missing or damaged, which a warning names. Reads every byte."""
+def intact_shards(folder: Path, stopped: FoundJournal, progress: bool) -> list[tuple[str | None, ShardInfo]]:
+    """Returns the finished shards that can be kept: of each split those before the first missing or damaged one, which a warning names.
+
+    Reads every byte.
+    """
     kept, broken, shards = [], set(), stopped.shards
     schema_json = rfc8785.dumps(schema_from_json(stopped.schema, where=str(stopped.path)).to_json()) if shards else b""
     with Progress(sum(info.bytes for _, info in shards), "checking finished shards", "bytes", progress) as bar:
@@ -67,8 +70,8 @@ def whole_shards(folder: Path, stopped: Found, progress: bool) -> list[tuple[str
                 verify_shard(folder / info.path, advance=bar.advance)
             except (CorruptError, OSError) as error:
                 broken.add(split)
-                if number + 1 < len(shards) or not isinstance(error, FileNotFoundError):  # the last was noted just before it got its name
-                    why = f"resume goes on before a finished shard that is missing or damaged: {error}"
+                if number + 1 < len(shards) or not isinstance(error, FileNotFoundError):  # the last was noted just before it was renamed into place
+                    why = f"resuming before a finished shard that is missing or damaged: {error}"
                     warnings.warn(f"{folder}: {why}", RuntimeWarning, stacklevel=5)
                 continue
             compare(folder, stopped, info, schema_json)
@@ -77,13 +80,13 @@ def whole_shards(folder: Path, stopped: Found, progress: bool) -> list[tuple[str
 
 
 def need_file(path: Path) -> None:
-    """CorruptError for a link: a writer makes files."""
+    """CorruptError for a link: writers make files."""
     if path.is_symlink():
         raise CorruptError(f"{path}: is a link, which no writer made")
 
 
-def compare(folder: Path, stopped: Found, info: ShardInfo, schema_json: bytes) -> None:
-    """CorruptError unless the journal and an intact shard say the same."""
+def compare(folder: Path, stopped: FoundJournal, info: ShardInfo, schema_json: bytes) -> None:
+    """CorruptError unless the journal and an intact shard agree."""
     shard = open_shard(folder / info.path)
     if shard.schema_json != schema_json:
         cure = "move the shard and the journal away, or write again"

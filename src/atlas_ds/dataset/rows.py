@@ -9,12 +9,11 @@ from atlas_ds.dataset.open import Handle
 from atlas_ds.errors import LimitError
 from atlas_ds.text import listed
 
-CONFIRMED = 1 << 22  # rows of which an array (32 MB) is made on the word of the manifest alone
+CONFIRMED = 1 << 22  # rows up to which an array (32 MB) is made before shards confirm them
 
 
 def confirm(handle: Handle, ranges: Ranges) -> None:
-    """Before an array of many row numbers is made: opens the shards that hold these rows, so that their footers are compared with what the manifest
-    claims."""
+    """Opens the shards of these rows, so that their footers are compared with the manifest, before an array of many row numbers is made."""
     if sum(stop - start for start, stop in ranges) <= CONFIRMED:
         return
     ends = np.cumsum([shard.rows for shard in handle.manifest.shards])
@@ -27,7 +26,7 @@ def confirm(handle: Handle, ranges: Ranges) -> None:
 
 
 def rows_of(ranges: Ranges, where: str) -> np.ndarray:
-    """The rows of several ranges, in their order."""
+    """Returns the rows of several ranges, in order."""
     starts, stops = np.array(ranges, np.int64).reshape(-1, 2).T
     lengths = stops - starts
     total = int(lengths.sum())
@@ -35,7 +34,7 @@ def rows_of(ranges: Ranges, where: str) -> np.ndarray:
         return np.repeat(starts - (np.cumsum(lengths) - lengths), lengths) + np.arange(total)
     except MemoryError:
         what = f"{total:,} rows in {len(ranges):,} ranges"
-        raise LimitError(f"{where}: {what}: their numbers take more memory than there is; read a slice of the dataset") from None
+        raise LimitError(f"{where}: {what}: their numbers need more memory than is available; read a slice of the dataset") from None
 
 
 def rows_of_split(handle: Handle, split: str | None) -> range | np.ndarray:

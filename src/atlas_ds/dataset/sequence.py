@@ -1,4 +1,4 @@
-"""What datasets, views, concats and tars have in common: take and split, what a notebook shows of them, and what to use for what they do not have."""
+"""The common part of datasets, views, concats and tars: take and split, how a notebook shows them, and errors for names of other libraries."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ INSTEAD = {
     "batched": BATCHES,
     "batches": BATCHES,
     "dataloader": BATCHES,
-    "repeat": "a Loader gives one epoch for each for loop; atlas.Mix repeats a small dataset",
+    "repeat": "a Loader runs one epoch for each for loop; atlas.Mix repeats a small dataset",
     "prefetch": "atlas.Loader(ds, prefetch=...) reads ahead",
-    "cache": "the system keeps files that were read in memory; nothing has to be asked for",
+    "cache": "the system keeps files that were read in memory; no option is needed",
     "concatenate": "atlas.concat([ds, other])",
     "rename_column": COLUMNS,
     "rename_columns": COLUMNS,
@@ -99,11 +99,11 @@ def columns_of(dataset: Any) -> tuple[str, ...]:
 
 
 class Views:
-    """take and split of anything that has len() and select(), and good errors for the rest. A base class without state."""
+    """Adds take and split to anything with len() and select(), and helpful errors for the rest. A base class without state."""
 
     __slots__ = ()
     _lacks: ClassVar[Mapping[str, str]] = {}
-    """What a class does not have that another of these classes has -> why."""
+    """Attributes that only other classes of this kind have -> why."""
     _hidden: ClassVar[frozenset[str]] = frozenset(("shard_set", "projection", "convert", "rows", "rows_at"))
     """Names without an underscore that are not for users."""
 
@@ -123,16 +123,16 @@ class Views:
         raise NotImplementedError
 
     def _confirm_all(self) -> None:
-        """Called before an array of the numbers of all rows is made. A dataset asks its shards whether they have them."""
+        """Called before an array of the numbers of all rows is made. A dataset checks that its shards have them."""
 
     @overload
     def split(self, parts: Mapping[Any, float], *, seed: int | None = None, stratify: Any = None) -> dict[Any, Self]: ...
     @overload
     def split(self, parts: float | Sequence[float], *, seed: int | None = None, stratify: Any = None) -> list[Self]: ...
     def split(self, parts: Any = ..., *more: Any, seed: int | None = None, stratify: Any = None, **others: Any) -> Any:
-        """Views that share out all rows: split(0.8) gives [80 %, the rest], split([0.8, 0.1, 0.1]) three, split({"train": 0.8, "test": 0.2}) a dict.
+        """Splits all rows into views: split(0.8) returns [80 %, the rest], split([0.8, 0.1, 0.1]) three, split({"train": 0.8, "test": 0.2}) a dict.
 
-        The numbers are fractions that add up to 1, or counts that add up to len. seed: rows go to the parts at random, always the same; None: in order,
+        The numbers are fractions that sum to 1, or counts that sum to len. seed: rows go to the parts at random, always the same; None: in order,
         with a warning if the rows are sorted by class. stratify: a column (or a label for each row); each part gets the same share of each class.
         """
         if parts is ... or more or others:
@@ -144,7 +144,7 @@ class Views:
             if column is not None:
                 warnings.warn(
                     f"the rows are sorted by {column!r}, and split() without a seed cuts them in order: the parts will not have the same classes. Pass seed=0 "
-                    f"to split at random, or stratify={column!r} for the same share of each class in every part. (ds[:n] and ds[n:] cut without a warning.)",
+                    f"to split at random, or stratify={column!r} for the same share of each class in every part. (ds[:n] and ds[n:] split without a warning.)",
                     stacklevel=2,
                 )
         views = [self.select(slice(part.start, part.stop) if isinstance(part, range) else part) for part in found]
@@ -164,7 +164,7 @@ class Views:
         return sorted(name for name in dir(type(self)) if name[0] != "_" and name not in self._hidden and hasattr(type(self), name))
 
     def __getattr__(self, name: str) -> Any:
-        """Only asked for names that are not there: says what to use."""
+        """Called for missing names only: says what to use."""
         if name[0] != "_" and name != "schema" and name in columns_of(self):
             raise AttributeError(f'a column is not an attribute: ds.column("{name}") reads it, ds[0]["{name}"] is that of one row', name=name)
         if name in self._lacks:

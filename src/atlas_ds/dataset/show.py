@@ -1,4 +1,4 @@
-"""How a dataset looks: the few columns that a repr names, and the first rows as the table that notebooks show. Bounded, escaped, and never an error."""
+"""Shows a dataset: the columns in a repr, and the first rows as a table in notebooks. Bounded, escaped, and never an error."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def columns_text(schema: Schema, most: int = 8) -> str:
 
 
 def html_of(dataset: Any, title: str = "") -> str:
-    """The first rows of a dataset. Of one behind a network only what it says of itself: nothing is read there because somebody looked."""
+    """The first rows of a dataset as HTML. Of a remote one only its repr: showing it reads nothing over the network."""
     head = f"<div><code>{escape(printable(title or repr(dataset), 1000))}</code></div>"
     if getattr(dataset, "_is_remote", False):
         return f"{head}<div>(rows lie behind a network and are not read to be shown)</div>"

@@ -1,4 +1,4 @@
-"""Whether the rows of a dataset are sorted by class, so that parts cut in order would have different classes. A sample is looked at, never more."""
+"""Detects rows that are sorted by class, so that parts split in order would have different classes. It reads a sample, never more."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from atlas_ds.errors import AtlasError
 from atlas_ds.schema.types import Scalar, Word
 
 NAMES = ("label", "class", "target", "y", "cls")
-"""Columns that are looked at where no ICC is recorded, whatever their case; cls is the label's name in tars of WebDataset."""
+"""Columns that are checked if no ICC is recorded, in any case; cls is the name of the label in tars of WebDataset."""
 SAMPLE = 1000  # rows
 FEW = 6  # rows, below which an order says nothing
 BINS = 16
-ALIKE = 0.1  # an ICC up to which rows are as good as shuffled
-APART = 0.25  # of 1: how much of a part's classes would have to be others, for it to have the classes of all
-SURE = 5.0  # standard deviations of what chance does
+ALIKE = 0.1  # an ICC up to which rows count as shuffled
+APART = 0.25  # share of a part's rows that would need another class for it to have the classes of all
+SURE = 5.0  # standard deviations beyond chance
 
 
 def sorted_column(dataset: Any, ends: np.ndarray) -> str | None:
-    """The column by which the rows are sorted, so that parts that end at these rows have other classes each; None where none is, or where
-    nobody can say without reading over a network."""
+    """The column by which the rows are sorted, so that parts that end at these rows have different classes; None if there is none, or if
+    finding out needs the network."""
     if len(dataset) < FEW:
         return None
     recorded = recorded_icc(dataset)
@@ -36,17 +36,17 @@ def sorted_column(dataset: Any, ends: np.ndarray) -> str | None:
 
 
 def may_look(dataset: Any) -> bool:
-    """Whether rows may be read for a warning: not if that would ask a server."""
+    """Whether rows may be read for a warning: not over a network."""
     return not getattr(dataset, "_is_remote", False)
 
 
 def recorded_icc(dataset: Any) -> dict[str, float]:
-    """The ICC of columns, where it speaks of these rows: it was measured in the order that is stored."""
+    """The recorded ICC of columns, if it is valid for these rows: it was measured in the stored order."""
     return (getattr(dataset, "icc", None) or {}) if isinstance(getattr(dataset, "rows", None), range) else {}
 
 
 def class_column(dataset: Any) -> str | None:
-    """The column that is called as classes are; None if there is none, or its values are not numbers or text."""
+    """The column with a usual name of class labels; None if there is none, or its values are not numbers or text."""
     schema = getattr(dataset, "schema", None)
     if schema is None or schema.container not in ("dict", "dataclass"):
         return None
@@ -60,11 +60,11 @@ def names_of(dataset: Any) -> tuple[str, ...]:
 
 
 def looks_sorted(dataset: Any, name: str, ends: np.ndarray) -> bool:
-    """Whether a column says so, in rows that are spread evenly over the dataset."""
+    """Whether a sample of rows, spread evenly, is sorted by this column."""
     at = np.linspace(0, len(dataset) - 1, min(len(dataset), SAMPLE)).astype(np.int64)
     try:
         codes, classes = numbered(dataset._columns(at, [name])[name])
-    except (AtlasError, OSError):  # damage is reported where the rows are read; here it only means that nobody can say
+    except (AtlasError, OSError):  # damage is reported when the rows are read; here it means that the answer is unknown
         return False
     if classes > len(codes) // 8:
         codes, classes = binned(codes, classes)
@@ -72,17 +72,17 @@ def looks_sorted(dataset: Any, name: str, ends: np.ndarray) -> bool:
 
 
 def binned(codes: np.ndarray, classes: int) -> tuple[np.ndarray, int]:
-    """Many classes as few: those whose values follow each other together."""
+    """Reduces many classes to few: neighbouring values become one class."""
     return numbered(codes * min(BINS, max(1, len(codes) // 2)) // classes)
 
 
 def in_pieces(codes: np.ndarray, classes: int) -> bool:
-    """Whether the rows of each class lie together."""
+    """Whether the rows of each class are contiguous."""
     return classes <= len(codes) // 2 and int((codes[1:] != codes[:-1]).sum()) == classes - 1
 
 
 def differ(codes: np.ndarray, part: np.ndarray) -> bool:
-    """Whether a part has other classes than all rows have, and that is not chance (a chi-squared test)."""
+    """Whether the classes of a part differ from those of all rows by more than chance (a chi-squared test)."""
     table = np.zeros((int(part.max()) + 1, int(codes.max()) + 1))
     np.add.at(table, (part, codes), 1)
     table = table[table.sum(1) > 0]

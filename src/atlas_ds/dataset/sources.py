@@ -1,4 +1,4 @@
-"""What extend and add_batch are given, as examples or as columns: tables and data sets of other libraries, none of which is imported."""
+"""Converts the arguments of extend and add_batch to examples or columns: tables and datasets of other libraries, none of which is imported."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from atlas_ds.dataset.columns import as_column, count_rows, row_of
 from atlas_ds.errors import SchemaError
 from atlas_ds.schema.describe import describe
 
-TABLE_ROWS = 1024  # of a table that are made Python values at a time
+TABLE_ROWS = 1024  # of a table that are converted to Python values at a time
 
 
 def as_examples(examples: Any) -> Iterator[Any]:
-    """The examples that extend() adds: of an iterable, a map-style data set, a dict of columns, a table of pyarrow or polars. SchemaError for others."""
+    """Returns the examples of an iterable, a map-style dataset, a dict of columns, or a table of pyarrow or polars. SchemaError for others."""
     if isinstance(examples, Mapping):
         return _rows_of_columns(examples)
     if isinstance(examples, str | bytes | bytearray):
@@ -27,14 +27,14 @@ def as_examples(examples: Any) -> Iterator[Any]:
         except TypeError as cause:  # an array of no dimensions, a class
             raise SchemaError(f"extend expects many examples, got {describe(examples)}: {cause}") from cause
     if hasattr(examples, "__getitem__") and hasattr(examples, "__len__"):
-        return (examples[i] for i in range(len(examples)))  # a map-style data set, which ends nowhere by itself
+        return (examples[i] for i in range(len(examples)))  # a map-style dataset, whose iteration would not end
     if hasattr(examples, "__getitem__"):
         raise SchemaError(f"extend cannot tell how many examples {describe(examples)} has: give it a __len__ or an __iter__, or a generator over it")
     raise SchemaError(f"extend expects many examples (an iterable, a data set, a table), got {describe(examples)}: for one, use add_example")
 
 
 def as_columns(columns: Any) -> Iterator[Any]:
-    """What add_batch() adds, batch after batch: columns as they are; of a table of pyarrow or polars a dict of columns for some rows at a time."""
+    """Returns batches of columns: columns unchanged; of a table of pyarrow or polars a dict of columns for some rows at a time."""
     kind = _library(columns)
     if kind == "pyarrow" and hasattr(columns, "schema"):
         return ({name: batch.column(i).to_pylist() for i, name in enumerate(_names(batch))} for batch in _arrow_batches(columns))
@@ -74,9 +74,9 @@ def _refuse_frames(value: Any, call: str) -> None:
     kind, name = _library(value), type(value).__name__
     if kind == "pandas" and name == "DataFrame":
         cure = 'give pyarrow.Table.from_pandas(df, preserve_index=False), or extend(df.to_dict("records"))'
-        raise SchemaError(f"{call} does not take a pandas DataFrame: {cure}")
+        raise SchemaError(f"{call} does not accept a pandas DataFrame: {cure}")
     if kind == "polars" and name == "LazyFrame":
-        raise SchemaError(f"{call} does not take a polars LazyFrame: give frame.collect()")
+        raise SchemaError(f"{call} does not accept a polars LazyFrame: give frame.collect()")
     if kind == "atlas_ds" and call == "add_batch" and hasattr(value, "batch"):
         raise SchemaError("add_batch expects columns, got a dataset: use extend(dataset), or add_batch(dataset.batch(rows))")
 

@@ -1,4 +1,4 @@
-"""Arguments of other libraries that users give to AtlasDataset: what to use here. For error messages."""
+"""Arguments of other libraries that users pass to AtlasDataset, and what to use here. For error messages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from atlas_ds.text import closest, printable
 KNOWN = ("path", "columns", "split", "verify", "io", "copy", "cache_bytes", "decode")
 MAP = "use ds.map(function), or Loader(ds, transform_example=function)"
 BATCHES = "give it to a Loader: atlas.Loader(ds, batch_size=64, shuffle=True, seed=0)"
-REMOTE = "a dataset is read where it lies; copy it to a folder of this machine first, or use atlas.open_tar for tars behind URLs"
+REMOTE = "a dataset is read from a local folder; copy it to one first, or use atlas.open_tar for tars behind URLs"
 SPLIT = 'use split="train" or split="test", as the writer named them (ds.splits)'
 IN_MEMORY = "leave it out: the system keeps files that were read in memory"
 INSTEAD = {
@@ -52,7 +52,7 @@ INSTEAD = {
 
 
 def unknown_argument(name: str) -> TypeError:
-    """The error of an argument that AtlasDataset does not have."""
+    """Returns the error for an argument that AtlasDataset does not have."""
     like = closest(name, KNOWN)
     cure = INSTEAD.get(name) or (f"did you mean {' or '.join(f'{one}=' for one in like)}?" if like else f"the arguments are {', '.join(KNOWN)}")
     return TypeError(f"AtlasDataset has no argument {printable(name, 60)!r}: {cure}")

@@ -1,4 +1,4 @@
-"""How many rows, and which, the parts of a split have: by fractions, counts or names, in order or at random, and with the same share of each class."""
+"""Computes the rows of each part of a split: by fractions, counts or names, in order or at random, optionally with equal shares of each class."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from atlas_ds.schema.ragged import Ragged
 
 Parts = float | Sequence[float] | Mapping[Any, float]
 Positions = range | np.ndarray
-TOO_MANY = 100  # classes, where every other row has one of its own: those are no classes
+TOO_MANY = 100  # classes, if half of the rows have one of their own: then they are not classes
 
 
 SPELLED = {
-    "train_size": "the first number: ds.split(0.8) gives [80 %, the rest]",
-    "test_size": "the share of the first part: ds.split(0.8, seed=0) gives [80 %, the rest]",
+    "train_size": "the first number: ds.split(0.8) returns [80 %, the rest]",
+    "test_size": "the share of the first part: ds.split(0.8, seed=0) returns [80 %, the rest]",
     "fractions": "the numbers come first: ds.split([0.8, 0.2])",
     "lengths": "the numbers come first: ds.split([0.8, 0.2])",
     "sizes": "the numbers come first: ds.split([0.8, 0.2])",
-    "shuffle": "seed=0 splits at random; without a seed the parts are cut in order",
-    "random": "seed=0 splits at random; without a seed the parts are cut in order",
+    "shuffle": "seed=0 splits at random; without a seed the rows are split in order",
+    "random": "seed=0 splits at random; without a seed the rows are split in order",
     "random_state": "seed=, a whole number",
     "generator": "seed=, a whole number",
     "rng": "seed=, a whole number",
@@ -35,7 +35,7 @@ SPELLED = {
 
 
 def misspelled(parts: Any, more: Sequence[Any], others: Mapping[str, Any]) -> TypeError:
-    """The error of a split that was called as other libraries' are."""
+    """Returns the error of a split that was called like that of another library."""
     name = next((name for name in others if name in SPELLED), None)
     if name is not None:
         return TypeError(f"split has no {name}=; use {SPELLED[name]}")
@@ -58,8 +58,8 @@ def parts_of(dataset: Any, wanted: Parts, seed: int | None, stratify: Any) -> li
         return split_rows(range(count), numbers, seed)
     split_rows(range(count), numbers, None)  # for its checks
     codes, classes = classes_of(labels_of(dataset, stratify), stratify)
-    whole = all(isinstance(number, int) for number in numbers) and sum(numbers) == count
-    fractions = np.array(numbers, np.float64) / (max(1, count) if whole else 1.0)
+    counts = all(isinstance(number, int) for number in numbers) and sum(numbers) == count
+    fractions = np.array(numbers, np.float64) / (max(1, count) if counts else 1.0)
     return stratified(codes, classes, fractions, seed)
 
 
@@ -69,7 +69,7 @@ def names_of(wanted: Parts) -> list[Any] | None:
 
 
 def numbers_of(wanted: Parts, count: int) -> list[float]:
-    """A number for each part. One number alone is the first of two parts."""
+    """Returns a number for each part. A single number is the first of two parts."""
     if isinstance(wanted, str):
         raise TypeError(f"split({wanted!r}): give fractions, such as 0.8; a split that the writer named is opened: AtlasDataset(path, split={wanted!r})")
     if isinstance(wanted, Mapping):
@@ -105,13 +105,13 @@ def checked_seed(seed: Any) -> int:
 
 
 def labels_of(dataset: Any, stratify: Any) -> Any:
-    """One label for each row: a column by its name, or what the user gives."""
+    """Returns one label for each row: a column by its name, or the argument itself."""
     if isinstance(stratify, str):
         if not hasattr(dataset, "column"):
             raise TypeError(f"stratify={stratify!r}: a {type(dataset).__name__} has no columns to read: give a sequence with a label for each row")
         if dataset.schema.container == "value":
             return dataset.column(stratify)
-        dataset.schema[stratify]  # KeyError with the names that there are
+        dataset.schema[stratify]  # KeyError with the existing names
         columns = dataset._columns(slice(None), [stratify])
         return columns[stratify] if isinstance(columns, dict) else columns[0]
     if isinstance(stratify, Sequence | np.ndarray) or hasattr(stratify, "__array__"):
@@ -122,13 +122,13 @@ def labels_of(dataset: Any, stratify: Any) -> Any:
 
 
 def classes_of(labels: Any, what: Any) -> tuple[np.ndarray, int]:
-    """(a number from 0 on for each label, how many there are). The order of the numbers is that of the labels, where these have one."""
-    named = f"column {what!r}" if isinstance(what, str) else "what stratify= gives"
+    """Returns (a number from 0 on for each label, how many there are). The numbers have the order of the labels, if these have one."""
+    named = f"column {what!r}" if isinstance(what, str) else "stratify="
     if isinstance(labels, Ragged | Mapping) or (isinstance(labels, np.ndarray) and labels.ndim != 1):
-        raise TypeError(f"{named} has not one value per row that could be a class; give a column of numbers or text")
+        raise TypeError(f"{named} does not have one value per row that could be a class; give a column of numbers or text")
     codes, classes = numbered(labels, named)
     if classes > max(TOO_MANY, len(codes) // 2):
-        raise ValueError(f"{named} has {classes:,} different values in {len(codes):,} rows: those are no classes to keep in proportion")
+        raise ValueError(f"{named} has {classes:,} different values in {len(codes):,} rows: these are not classes that can be kept in proportion")
     return codes, classes
 
 
@@ -162,7 +162,7 @@ def stratified(codes: np.ndarray, classes: int, fractions: np.ndarray, seed: int
 def apportioned(sizes: np.ndarray, fractions: np.ndarray) -> np.ndarray:
     """Rows of each class in each part, (classes, parts): each the exact share rounded down or up, and every part as large as its share of all rows.
 
-    What is left over by rounding down goes to the part that is furthest behind; the last differences are moved along chains of classes.
+    Rows left over by rounding down go to the part that is furthest behind; the last differences are moved along chains of classes.
     """
     exact = np.round(sizes[:, None] * fractions, 9)
     counts: np.ndarray = np.floor(exact).astype(np.int64)

@@ -1,6 +1,6 @@
-"""What a path holds where no Atlas dataset is, and which call reads that. For error messages; it reads no data. The kinds of files are in kinds.py.
+"""Describes a path that is not an Atlas dataset, and names the call that reads it. For error messages. The kinds of files are in kinds.py.
 
-Only the head of a regular file is looked at, and a bounded number of names of a folder, so that a pipe or a huge folder is answered quickly.
+It reads only the first bytes of a regular file, and a bounded number of names of a folder, so that a pipe or a huge folder is described quickly.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from atlas_ds.store.temporary import is_temporary
 from atlas_ds.text import closest, named, printable, quoted
 
 HEAD = 1024
-MOST_NAMES = 1000  # of a folder that are looked at
-MOST_FOLDERS = 20  # of the folders in it
+MAX_NAMES = 1000  # of a folder that are read
+MAX_FOLDERS = 20  # of the folders in it
 
 
 def stranger(path: Path) -> str | None:
-    """What a file is and which call reads it; None for an Atlas shard, whole or damaged."""
+    """Says what a file is and which call reads it; None for an Atlas shard, intact or damaged."""
     mode = os.stat(path).st_mode
     if not stat.S_ISREG(mode):
         return f"is {REGULAR_OR.get(stat.S_IFMT(mode), 'not a regular file')}, which is never opened; give the folder of a dataset"
@@ -40,19 +40,18 @@ def stranger(path: Path) -> str | None:
     if resembles_journal(path.name):
         return journal(path.parent)
     if b'"atlas":2' in head and head.startswith(b"{"):
-        return f"is a manifest, but is not called {MANIFEST}; give its name back to it, beside its shards, and open the folder: {said(OPEN, path.parent)}"
+        return f"is a manifest, but is not called {MANIFEST}; rename it back, beside its shards, and open the folder: {call_of(OPEN, path.parent)}"
     if path.name in NAMED:
-        whole = KINDS["json"].one
-        return f"is {whole} that describes a folder of {NAMED[path.name]}: {said(CONVERT, path.parent)}"
+        return f"is {KINDS['json'].one} that describes a folder of {NAMED[path.name]}: {call_of(CONVERT, path.parent)}"
     if kind is not None:
-        return f"is {KINDS[kind].one}, not an Atlas dataset: {said(KINDS[kind].call, path)}"
+        return f"is {KINDS[kind].one}, not an Atlas dataset: {call_of(KINDS[kind].call, path)}"
     return unknown(head)
 
 
 def journal(folder: Path) -> str:
     if (folder / MANIFEST).is_file():
-        return f"is the journal of a writer; the dataset is its folder: {said(OPEN, folder)}"
-    return "is the journal of a writer, which is at work in this folder or was stopped: resume=True continues with its finished shards"
+        return f"is the journal of a writer; the dataset is its folder: {call_of(OPEN, folder)}"
+    return "is the journal of a writer, which is active in this folder, or was stopped: resume=True continues with its finished shards"
 
 
 def unknown(head: bytes) -> str:
@@ -77,21 +76,21 @@ def head_of(path: Path) -> bytes:
 
 
 def names_in(folder: Path) -> tuple[list[str], list[str]]:
-    """(files, folders) of a folder by name, sorted; at most MOST_NAMES of them. Nothing where it cannot be read."""
+    """(files, folders) of a folder by name, sorted; at most MAX_NAMES of them. Nothing where it cannot be read."""
     files: list[str] = []
     folders: list[str] = []
     try:
         with os.scandir(folder) as entries:
-            for entry in islice(entries, MOST_NAMES):
+            for entry in islice(entries, MAX_NAMES):
                 (folders if entry.is_dir() else files).append(entry.name)
-    except OSError:  # it is only asked for a hint; the error to come says that no dataset is there
+    except OSError:  # it is only a hint; the caller raises an error anyway
         return [], []
     files = [name for name in files if not is_lock(name) and not is_tar_index(name)]
     return sorted(files), sorted(folders)
 
 
 def strange_folder(folder: Path) -> str:
-    """What a folder without a manifest is, and which call reads it; empty where nobody can say."""
+    """Says what a folder without a manifest is, and which call reads it; empty if unknown."""
     files, folders = names_in(folder)
     if not files and not folders:
         return "the folder is empty; is it the right one? atlas.AtlasDatasetWriter writes a dataset there"
@@ -101,7 +100,7 @@ def strange_folder(folder: Path) -> str:
             return why
     kinds = Counter(kind for kind in map(by_name, files) if kind is not None)
     open_at = folder
-    for inner in folders[:MOST_FOLDERS]:
+    for inner in folders[:MAX_FOLDERS]:
         below, deeper = names_in(folder / inner)
         below += [name for one in deeper[:3] for name in names_in(folder / inner / one)[0]]
         found = Counter(kind for kind in map(by_name, below) if kind is not None)
@@ -111,29 +110,29 @@ def strange_folder(folder: Path) -> str:
     if not kinds:
         return ""
     kind = KINDS[kinds.most_common(1)[0][0]]
-    return f"it holds {kind.many}: {said(kind.call_many or kind.call, folder, open_at)}"
+    return f"it holds {kind.many}: {call_of(kind.call_many or kind.call, folder, open_at)}"
 
 
 def marked(folder: Path, files: list[str], folders: list[str]) -> str | None:
-    """Of folders that one file gives away."""
-    have, inner = set(files), folders[:MOST_FOLDERS]
+    """Describes folders that are recognized by one file."""
+    have, inner = set(files), folders[:MAX_FOLDERS]
     if "meta.json" in have:
         trusting = "`atlas-ds convert --trust-pickle {word} NEW` makes a new dataset of it"
-        return f"it looks like a dataset of torch-atlas-ds (version 1): {said(trusting, folder)}"
+        return f"it looks like a dataset of torch-atlas-ds (version 1): {call_of(trusting, folder)}"
     if any(resembles_journal(name) or is_temporary(name) for name in files):
-        return "a writer is at work here, or was stopped: resume=True goes on with its finished shards"
+        return "a writer is active here, or was stopped: resume=True continues with its finished shards"
     if PARTS in folders:
-        return f"it holds parts of a dataset that have not been joined: {said('atlas.merge_parts({code})', folder)}"
+        return f"it holds parts of a dataset that are not merged: {call_of('atlas.merge_parts({code})', folder)}"
     if any(name.endswith(SUFFIX) for name in files):
-        return f"shards are there: {said('`atlas-ds repair {word}`', folder)} makes a new manifest"
+        return f"it holds shards: {call_of('`atlas-ds repair {word}`', folder)} makes a new manifest"
     if "dataset_dict.json" in have or {"state.json", "dataset_info.json"} <= have:
-        return f"it is a Hugging Face dataset, written by save_to_disk: {said(CONVERT, folder)}"
+        return f"it is a Hugging Face dataset, written by save_to_disk: {call_of(CONVERT, folder)}"
     index = next((path for path in (folder / "index.json", *(folder / one / "index.json" for one in inner)) if path.is_file()), None)
     if index is not None:
         head = head_of(index)
         what = "LitData" if b'"chunks"' in head else "MosaicML Streaming (MDS)" if b'"shards"' in head else None
         if what is not None:
-            return f"it is a dataset of {what}: {said(CONVERT, folder)}"
+            return f"it is a dataset of {what}: {call_of(CONVERT, folder)}"
     if "data.mdb" in have:
         return f"it is {KINDS['lmdb'].one}: {KINDS['lmdb'].call}"
     if have & {".zarray", ".zgroup", "zarr.json"}:
@@ -142,7 +141,7 @@ def marked(folder: Path, files: list[str], folders: list[str]) -> str | None:
 
 
 def datasets_inside(folder: Path, files: list[str], folders: list[str]) -> str | None:
-    """Of a folder whose folders are datasets."""
+    """Describes a folder whose folders are datasets."""
     found = [name for name in folders if (folder / name / MANIFEST).is_file()]
     if not found:
         return None
@@ -154,23 +153,24 @@ def datasets_inside(folder: Path, files: list[str], folders: list[str]) -> str |
 
 def inside_a_dataset(folder: Path, files: list[str], folders: list[str]) -> str | None:
     if (folder.parent / MANIFEST).is_file():
-        return f"the folder around it is a dataset: {said(OPEN, folder.parent)}"
+        return f"the folder around it is a dataset: {call_of(OPEN, folder.parent)}"
     return None
 
 
-# --- paths that lead nowhere ---
+# --- paths that do not exist ---
 
 
 def missing(path: Path) -> str:
-    """What is wrong with a path at which nothing is, and names that are like it."""
+    """Says what is wrong with a path that does not exist, and names similar ones."""
     if path.is_symlink():
-        return f"is a link to {named(os.readlink(path))}, and nothing is there"
+        return f"is a link to {named(os.readlink(path))}, which does not exist"
     parent = path.parent
     if (parent / MANIFEST).is_file():
         splits = splits_of(parent)
         if path.name in splits:
             return f"no such folder or file; {quoted(path.name)} is a split: atlas.AtlasDataset({quoted(str(parent))}, split={quoted(path.name)})"
-        return f"no such folder or file; the folder around it is a dataset: {said(OPEN, parent)}" + (f"; its splits are {', '.join(splits)}" if splits else "")
+        its_splits = f"; its splits are {', '.join(splits)}" if splits else ""
+        return f"no such folder or file; the folder around it is a dataset: {call_of(OPEN, parent)}{its_splits}"
     while not parent.exists():
         path, parent = parent, parent.parent
     if not parent.is_dir():
@@ -183,15 +183,15 @@ def missing(path: Path) -> str:
 
 
 def splits_of(folder: Path) -> list[str]:
-    """The splits that a manifest names, as far as it can be read."""
+    """Returns the splits of a manifest, as far as it can be read."""
     try:
         return [printable(name, 40) for name in list(read_manifest(folder / MANIFEST).splits)[:20]]
-    except (AtlasError, OSError):  # this is for a hint
+    except (AtlasError, OSError):  # it is only a hint
         return []
 
 
-def said(call: str, path: Path, in_code: Path | None = None) -> str:
-    """A call with the path in it. in_code: the path for calls in Python, where it is another than a command's."""
+def call_of(call: str, path: Path, in_code: Path | None = None) -> str:
+    """Returns a call with the path in it. in_code: the path for calls in Python, if it differs from that of a command."""
     return call.format(code=quoted(str(path if in_code is None else in_code)), word=shlex.quote(printable(str(path), 4096)))
 
 
@@ -199,7 +199,7 @@ def said(call: str, path: Path, in_code: Path | None = None) -> str:
 
 
 def not_a_path(value: Any) -> str | None:
-    """What to do with something that was given as a path; None if it may be one."""
+    """Says what to do with a value that is not a path; None if it may be one."""
     if isinstance(value, str | bytes | os.PathLike):
         return None
     kind = type(value)

@@ -1,4 +1,4 @@
-"""Verifies a whole dataset: its manifest, its shards, and that they agree. What the bytes of a shard must be is said in shard/verify.py."""
+"""Verifies a dataset: its manifest, its shards, and that they agree. A single shard is verified in shard/verify.py."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from atlas_ds.text import printable
 
 @dataclass(slots=True)
 class Report:
-    """What verify found. damages: (file, what and where)."""
+    """The findings of verify. damages: (file, what and where)."""
 
     shards: int = 0
     rows: int = 0
@@ -31,7 +31,7 @@ class Report:
 
 
 def verify(path: str | os.PathLike[str], *, fast: bool = False, progress: bool = True) -> Report:
-    """Checks every byte of a dataset, or of one shard file; fast: manifests, trailers, footers and headers only. Never raises for damage."""
+    """Verifies every byte of a dataset, or of one shard file. fast: manifest, trailers, footers and headers only. Damage is reported, not raised."""
     target = dataset_path(path)
     report = Report()
     refuse_stranger(target)

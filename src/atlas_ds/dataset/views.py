@@ -1,4 +1,4 @@
-"""Index arithmetic of views: from what a user puts in brackets to rows. No reading."""
+"""Index arithmetic of views: from the index in brackets to rows. It reads nothing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def positions(indices: Any, count: int) -> np.ndarray:
     if isinstance(indices, tuple) and any(isinstance(part, str | slice | None) or part is Ellipsis for part in indices):
         raise TypeError("ds[row, column]: give the row alone, then the column of the example: ds[0]['name']; ds.batch(rows, columns=[...]) reads both")
     if isinstance(indices, int | np.integer) and not isinstance(indices, bool):
-        raise TypeError(f"a list of rows is asked for, not one: [{indices}] (ds[{indices}] reads one example)")
+        raise TypeError(f"expected a list of rows, not one: [{indices}] (ds[{indices}] reads one example)")
     array = np.asarray(indices)
     if array.dtype == np.bool_:
         if array.shape != (count,):
@@ -55,7 +55,7 @@ def index_rows(rows: range | np.ndarray, key: Any) -> range | np.ndarray:
 
 
 def split_rows(rows: range | np.ndarray, fractions: Sequence[float], seed: int | None) -> list[range | np.ndarray]:
-    """Rows in parts of the given fractions (which add up to 1) or counts (which add up to the rows)."""
+    """Splits rows by fractions (which sum to 1) or counts (which sum to the number of rows)."""
     count = len(rows)
     if not fractions or any(part < 0 for part in fractions):
         raise ValueError(f"fractions {list(fractions)!r} must be positive, and at least one")
@@ -64,7 +64,7 @@ def split_rows(rows: range | np.ndarray, fractions: Sequence[float], seed: int |
     elif abs(sum(fractions) - 1) < 1e-9:
         ends = np.round(np.cumsum([0.0, *fractions]) * count).astype(np.int64)
     else:
-        raise ValueError(f"fractions {list(fractions)!r} must add up to 1, or whole counts to {count}; their sum is {sum(fractions):.12g}")
+        raise ValueError(f"fractions {list(fractions)!r} must sum to 1, or be counts that sum to {count}; their sum is {sum(fractions):.12g}")
     pairs = pairwise(ends)
     if seed is None:
         return [index_rows(rows, slice(int(a), int(b))) for a, b in pairs]

@@ -1,4 +1,4 @@
-"""What goes to torch's DataLoader and its worker processes. Knows no torch; what default_collate takes is said in schema/tensors.py."""
+"""Prepares examples for torch's DataLoader and its worker processes. It does not import torch itself."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from atlas_ds.schema.tensors import for_default_collate, meets_default_collate
 
 
 def views_as_bytes() -> None:
-    """From here on a memoryview is pickled and deep-copied as bytes.
+    """Registers memoryview to be pickled and deep-copied as bytes, from now on.
 
-    Without that, a worker's queue drops a batch that holds one (as copy=False gives for bytes and media), and the loop waits for it for ever.
+    Otherwise the queue of a worker drops a batch that holds one (which copy=False returns for bytes and media), and the loop waits forever.
     """
     copyreg.pickle(memoryview, bytes_of)  # type: ignore[arg-type]
 
@@ -23,9 +23,9 @@ def bytes_of(view: memoryview) -> tuple[type[bytes], tuple[bytes]]:
 
 
 def for_data_loader(examples: list[Any], doubtful: Callable[[], bool]) -> list[Any]:
-    """The examples that a __getitems__ returns: as they are, unless torch's DataLoader asks and will give them to default_collate.
+    """Returns the examples of a __getitems__: unchanged, unless torch's DataLoader calls it and passes them to default_collate.
 
-    doubtful: whether they may have values that it cannot take, changes or refuses without a word about the column.
+    doubtful: whether there may be values that default_collate changes, or rejects without naming the column.
     """
     if "torch.utils.data" not in sys.modules or not examples:
         return examples

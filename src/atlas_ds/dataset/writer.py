@@ -1,4 +1,4 @@
-"""AtlasDatasetWriter: examples in, a dataset out. How a shard is made is the shard room's business, where it goes is output.py's."""
+"""AtlasDatasetWriter: writes examples to a dataset. Shards are written in the shard room; their folder is managed in output.py."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import os
 import warnings
 import weakref
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Never, Self
 
 from atlas_ds.dataset.columns import first_rows, slice_leaves, to_leaf_arrays
 from atlas_ds.dataset.commit import appended
-from atlas_ds.dataset.first import MAX_ROWS, FirstExamples
+from atlas_ds.dataset.first import MAX_ROWS, FirstExamples, untyped_columns, valid_columns
 from atlas_ds.dataset.manifest import Manifest
 from atlas_ds.dataset.metadata import checked_metadata
 from atlas_ds.dataset.options import (
@@ -26,17 +25,17 @@ from atlas_ds.dataset.options import (
     checked_split,
     checked_workers,
 )
-from atlas_ds.dataset.output import RESUME, Output, said_with
+from atlas_ds.dataset.output import RESUME, Output, append_to_message
 from atlas_ds.dataset.parts import part_folder
 from atlas_ds.dataset.sources import as_columns, as_examples
+from atlas_ds.dataset.states import State, error_of
 from atlas_ds.dataset.unclosed import release_unclosed, track
-from atlas_ds.errors import AtlasError, CommitConflict, LimitError, SchemaError
+from atlas_ds.errors import AtlasError, LimitError, SchemaError
 from atlas_ds.progress import Progress
 from atlas_ds.schema.infer import infer_schema
 from atlas_ds.schema.schema import Schema, make_schema
-from atlas_ds.schema.types import Word
 from atlas_ds.shard.encoders import Encoders
-from atlas_ds.shard.icc import check_columns, check_names, combined_icc
+from atlas_ds.shard.icc import check_columns, check_names
 from atlas_ds.shard.info import ShardInfo
 from atlas_ds.shard.open import open_shard
 from atlas_ds.shard.plan import Access
@@ -45,15 +44,16 @@ from atlas_ds.store.paths import local_path
 
 
 class AtlasDatasetWriter:
-    """Writes examples to a dataset folder. Use it in a with block: success publishes, an exception publishes nothing.
+    """Writes examples to a dataset folder. Use it in a with block: success publishes the dataset atomically, an exception publishes nothing.
 
-    path: the dataset's folder. shard_size, block_size: numbers of examples, or bytes before compression ("256MiB"); block_size None
+    path: the folder of the dataset. shard_size, block_size: numbers of examples, or bytes before compression ("256MiB"); block_size None
     is 64KiB, or 1MiB with access="scan". schema: inferred from the first examples if None. compression: "auto", "none", "lz4", "zstd", or a
-    dict by column. level: of zstd. dictionary: "shared" by all shards, one per "shard", or None. access: "random" keeps every row O(1);
-    "scan" compresses whole pages, smaller and slower at random. append adds to a dataset, overwrite replaces it, resume goes on after the last
-    whole shard of a writer that was killed (see position). workers: encoding threads, default the cores. part: write part number k of a dataset
-    that several processes write; merge_parts(path) joins them. icc: columns of numbers, bools or text whose likeness in neighbouring rows is measured
-    (ds.icc); None: when appending, those of the dataset, else none.
+    dict by column. level: of zstd. dictionary: "shared" by all shards, one per "shard", or None. access: with "random" a row is read without
+    decoding its neighbours; "scan" compresses complete pages, which are smaller and slower to read at random. append: adds to a dataset.
+    overwrite: replaces one. resume: continues after the last intact shard of a writer that was killed (see position). workers: encoding
+    threads, default one per core. part: number of the part that this process writes, of a dataset that several processes write;
+    merge_parts(path) merges them. progress: shows a bar. metadata: a dict that can be stored as JSON. icc: columns of numbers, bools or text
+    for which the likeness of neighbouring rows is measured (ds.icc); None: those of the dataset when appending, else none.
     """
 
     def __init__(
@@ -89,35 +89,35 @@ class AtlasDatasetWriter:
         self._first = FirstExamples()
         self._streams: dict[str | None, ShardWriter] = {}
         self._dictionaries: dict[int, bytes] = {}
-        self._state = "open"
+        self._state: State = "open"
         folder = self.path if number is None else part_folder(self.path, number)
         mode = "append" if append else "overwrite" if overwrite else "create"
         self._output = Output(folder, mode, resume, self._options.to_json() | {"icc": None if icc is None else list(self._icc or ())}, progress)
         try:
-            self._go_on(resume)
+            self._resume_or_append(resume)
             self.position = self._output.rows
             self._encoders = Encoders(threads)
             self._progress = Progress(None, "writing", "examples", progress)
             self._progress.__enter__()
         except BaseException:
-            self._output.give_up()
+            self._output.release()
             raise
         self._unclosed = weakref.finalize(self, release_unclosed, self._output, self._streams, self._encoders)
         track(self)
 
-    def _go_on(self, resume: bool) -> None:
-        """Takes over what stands in the folder, or what a stopped writer had finished."""
+    def _resume_or_append(self, resume: bool) -> None:
+        """Adopts schema, dictionaries and ICC columns of the dataset that is added to, or of the shards that are resumed."""
         output = self._output
         if output.base is not None:
-            self._take_schema(output.base.schema, "the dataset")
-            self._take_icc(output.base)
+            self._adopt_schema(output.base.schema, "the dataset")
+            self._adopt_icc(output.base)
             if output.base.shards:
-                self._take_dictionaries(output.base.shards[-1])
+                self._adopt_dictionaries(output.base.shards[-1])
         if output.resumed and output.schema is not None:
-            self._take_schema(output.schema, "the finished shards")
+            self._adopt_schema(output.schema, "the finished shards")
             finished = [info for infos in output.done.values() for info in infos]
-            self._take_dictionaries(finished[0])
-        if resume and not output.resumed and output.standing is not None:
+            self._adopt_dictionaries(finished[0])
+        if resume and not output.resumed and output.current is not None:
             self._state = "finished"
 
     # --- life ---
@@ -132,18 +132,16 @@ class AtlasDatasetWriter:
             self.abort()
 
     def close(self) -> None:
-        """Writes what is left and publishes everything in one step. A second call does nothing.
+        """Writes what is left and publishes everything atomically. A second call does nothing.
 
-        If it fails, nothing is published, and finished shards stay: another writer goes on with resume=True. CommitConflict: another writer published
-        something that this one's rows cannot be added to.
+        If it fails, nothing is published, and finished shards are kept: another writer can continue with resume=True. CommitConflict: another
+        writer published a dataset that these rows cannot be added to.
         """
-        if self._state == "forked":
+        if self._state in ("forked", "failed"):
             self._refuse()
         if self._state == "finished":
             self._end("closed")
-            self._output.give_up()
-        if self._state == "failed":
-            self._refuse()
+            self._output.release()
         if self._state != "open":
             return
         try:
@@ -160,51 +158,42 @@ class AtlasDatasetWriter:
         self._end("closed")
 
     def abort(self) -> None:
-        """Publishes nothing and takes away what was written. A second call does nothing."""
+        """Publishes nothing and removes what was written. A second call does nothing."""
         if self._state in ("open", "failed", "finished"):
             self._stop()
             self._output.discard()
             self._end("aborted")
 
     def _fail(self, error: BaseException) -> None:
-        """After an error of the system, or of close: finished shards stay, and the error says so."""
+        """Ends this writer after an error of the system, or of close: finished shards are kept, and the error says so."""
         if self._output.is_published:
-            self._end("closed")  # it is visible, though perhaps not durable: its shards must stay
-            self._output.give_up()
+            self._end("closed")  # readers see it, though it may not be synced to disk: its shards must be kept
+            self._output.release()
             return
         self._stop()
-        rows, shards = self._output.rows, sum(map(len, self._output.done.values()))
-        kept = rows and self._output.is_own
+        rows, shards, is_own = self._output.rows, sum(map(len, self._output.done.values())), self._output.is_own
         try:
             self._output.leave()
         except OSError as other:
             error.add_note(f"what was written could not be removed: {other}")
         self._end("failed")
-        if kept:
-            said_with(error, f"{self._output.folder} keeps {rows:,} rows in {shards:,} finished shards: {RESUME}")
+        if rows and is_own:
+            append_to_message(error, f"{self._output.folder} keeps {rows:,} rows in {shards:,} finished shards: {RESUME}")
 
     def _stop(self) -> None:
-        """Ends the threads, and takes away what has no name yet."""
+        """Ends the threads, and removes unpublished shards."""
         self._encoders.close()
         for stream in self._streams.values():
             stream.abort()
 
-    def _end(self, state: str) -> None:
+    def _end(self, state: State) -> None:
         self._state = state
         self._unclosed.detach()
         self._progress.__exit__(None, None, None)
 
-    def _refuse(self) -> None:
-        """Says why nothing can be written any more."""
-        if self._state == "finished":
-            raise FileExistsError(f"{self.path}: resume=True finds nothing to resume, the dataset is finished: pass append=True to add to it")
-        if self._state == "forked":
-            raise RuntimeError(f"{self.path}: the writer belongs to the process that this one was forked from: open one here (part= for several processes)")
-        if self._state == "failed":
-            lost = "an error, or Ctrl-C, came while a shard was written, and its rows are lost"
-            raise AtlasError(f"{self.path}: {lost}; {f'finished shards stay: {RESUME}' if self._output.rows else 'write the dataset anew'}")
-        cure = "open another with append=True to add to the dataset" if self._state == "closed" else "open another"
-        raise ValueError(f"{self.path}: the writer is {self._state}; {cure}")
+    def _refuse(self) -> Never:
+        """Raises the error of a writer that is not open."""
+        raise error_of(self._state, self.path, self._output.rows)
 
     def _forked(self) -> None:
         """In a forked process, which has none of the threads of its parent's writer, and must not write to its files."""
@@ -212,22 +201,22 @@ class AtlasDatasetWriter:
             self._state = "forked"
         self._output.journal.close()  # its lock stays with the parent, and ends with it
 
-    def _take_schema(self, schema: Schema, of: str) -> None:
+    def _adopt_schema(self, schema: Schema, of: str) -> None:
         if self._schema is not None and self._schema != schema:
-            raise SchemaError(f"{self.path}: schema= is not the schema of {of} that stands there:\n{schema}")
+            raise SchemaError(f"{self.path}: schema= differs from the schema of {of}:\n{schema}")
         self._schema = schema
         self._options.check_names(schema.names)
 
-    def _take_icc(self, base: Manifest) -> None:
+    def _adopt_icc(self, base: Manifest) -> None:
         if self._icc is None:
             self._icc = tuple(base.icc)
         check_columns(self._icc, base.schema)
         lacking = [name for name in self._icc if name not in base.icc]
         if lacking and base.shards:
-            raise ValueError(f"{self.path}: icc={lacking}: the rows that stand there were written without it: write the dataset anew")
+            raise ValueError(f"{self.path}: icc={lacking}: the existing rows were written without it: write the dataset again")
 
-    def _take_dictionaries(self, info: ShardInfo) -> None:
-        """Goes on with the dictionaries that the dataset's shards already carry."""
+    def _adopt_dictionaries(self, info: ShardInfo) -> None:
+        """Reuses the dictionaries of existing shards."""
         if self._options.dictionary != "shared":
             return
         shard = open_shard(self._output.folder / info.path)
@@ -240,7 +229,7 @@ class AtlasDatasetWriter:
 
     @property
     def positions(self) -> dict[str | None, int]:
-        """Of each split ({None: ...} without splits): its rows in finished shards. What is safe, and to be skipped, after resume=True."""
+        """For each split ({None: ...} without splits) its rows in finished shards: these are safe, and to be skipped after resume=True."""
         return {split: sum(info.rows for info in infos) for split, infos in self._output.done.items()}
 
     def __repr__(self) -> str:
@@ -249,8 +238,8 @@ class AtlasDatasetWriter:
     def add_example(self, example: Any, *, split: str | None = None) -> None:
         """Adds one example: a dict, tuple, list, dataclass instance or single value, the same kind each time. split: "train", say.
 
-        Its values are taken when it is given: a buffer may be used again. SchemaError (or LimitError, for a value that is too large) names the
-        example's number (from 0), the column, what was expected and what came; the writer stays usable.
+        Its values are copied: a buffer may be reused. SchemaError (or LimitError, for a value that is too large) names the number of the
+        example (from 0), the column, what was expected and what it got; the writer remains usable.
         """
         if self._state != "open":
             self._refuse()
@@ -260,9 +249,7 @@ class AtlasDatasetWriter:
             self._add(example, split)
 
     def _add(self, example: Any, split: str | None) -> None:
-        stream = self._streams.get(split)
-        if stream is None:
-            stream = self._stream(split)
+        stream = self._streams.get(split) or self._stream(split)
         try:
             stream.add(example)
         except BaseException as error:
@@ -273,7 +260,7 @@ class AtlasDatasetWriter:
             self._progress.advance(1024)
 
     def _not_added(self, error: BaseException, stream: ShardWriter, what: str) -> None:
-        """What an error while rows were added means: a refused example is named; a failed shard is the end of this writer."""
+        """Handles an error while rows were added: names a rejected example; ends this writer if a shard failed."""
         if stream.failed:
             if isinstance(error, OSError | MemoryError | AtlasError):
                 self._fail(error)
@@ -283,7 +270,7 @@ class AtlasDatasetWriter:
             self._forget_unused(stream)
 
     def _forget_unused(self, stream: ShardWriter) -> None:
-        """A split whose first example was refused was never named."""
+        """Removes a split whose first example was rejected."""
         for split, other in list(self._streams.items()):
             if other is stream and not stream.builder.rows and not self._output.done.get(split):
                 del self._streams[split]
@@ -295,14 +282,14 @@ class AtlasDatasetWriter:
             self.add_example(example, split=split)
 
     def add_batch(self, columns: Any, *, split: str | None = None) -> None:
-        """Adds rows given as columns: an example whose values are arrays with a leading row axis, or lists, all of one length."""
+        """Adds rows as columns: an example whose values are arrays with a leading row axis, or lists, all of one length."""
         if self._state != "open":
             self._refuse()
         for batch in as_columns(columns):
             self._add_batch(batch, split)
 
     def _add_batch(self, columns: Any, split: str | None) -> None:
-        """All rows of a batch are taken apart before the first is added, so that a batch that is refused leaves no trace."""
+        """Converts all rows of a batch before the first is added, so that none of a rejected batch is written."""
         name = self._check_split(split)
         schema = self._schema if self._schema is not None else self._first.schema() if self._first else infer_schema(first_rows(columns, MAX_ROWS))
         if self._schema is None and not self._first:
@@ -354,16 +341,14 @@ class AtlasDatasetWriter:
         if not first:
             self._options.check_names(schema.names)
             check_names(self._icc or (), schema)
-        values = example if isinstance(example, tuple | list) else [example]
-        by_name = example if isinstance(example, dict) else dict(zip(schema.names, values, strict=False))
-        check_columns([name for name in self._icc or () if by_name.get(name) is not None], schema)
+        check_columns(valid_columns(self._icc or (), example, schema), schema)
 
     def _fix_schema(self) -> None:
         """Infers the schema from the first examples, and writes them: it is the schema of all that follow."""
         if not self._first:
             return
         self._schema = schema = self._first.schema()
-        unknown = [name for name in self._icc or () if schema[name].type == Word("object")]  # only None so far
+        unknown = untyped_columns(self._icc or (), schema)
         if unknown:
             why = f"all {len(self._first):,} first examples have None there: it is not measured"
             warnings.warn(f"{self.path}: icc={unknown}: {why}", RuntimeWarning, stacklevel=4)
@@ -377,7 +362,7 @@ class AtlasDatasetWriter:
                 raise
 
     def _check_names(self, schema: Schema) -> None:
-        """That icc= and compression= name columns."""
+        """Checks that icc= and compression= name columns."""
         check_columns(self._icc or (), schema)
         self._options.check_names(schema.names)
 
@@ -408,13 +393,7 @@ class AtlasDatasetWriter:
     # --- what is published ---
 
     def _manifest(self, base: Manifest | None) -> Manifest:
-        """What is published where base stands."""
+        """Returns the manifest to publish. base: the current one, or None."""
         assert self._schema is not None
-        if base is not None and (base.schema != self._schema or (base.shards and not set(self._icc or ()) <= set(base.icc))):
-            why = "another writer published while this one was writing, with other columns (or icc=) than these rows have"
-            raise CommitConflict(f"{self._output.folder}: {why}:\n{base.schema}\nthese rows: {self._schema}")
-        manifest = appended(base, self._schema, self._output.done, self._metadata)
-        if not self._icc:
-            return manifest
-        files = [self._output.folder / shard.path for shard in manifest.shards]
-        return replace(manifest, icc=combined_icc(files, self._icc, self._schema))
+        output = self._output
+        return appended(output.folder, base, self._schema, output.done, metadata=self._metadata, icc=self._icc or ())

@@ -1,1 +1,1 @@
-"""Datasets made from datasets: in another order, or from what is left of a damaged one. It reads and writes through the rooms below."""
+"""Makes datasets from datasets: in another order, or from the intact rows of a damaged one."""

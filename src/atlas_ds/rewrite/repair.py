@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from atlas_ds import _core
-from atlas_ds.dataset.commit import commit, read_standing
-from atlas_ds.dataset.manifest import MOST_BYTES, Manifest, Ranges, parse_manifest, parse_members, read_manifest
+from atlas_ds.dataset.commit import commit, read_current
+from atlas_ds.dataset.manifest import MAX_BYTES, Manifest, Ranges, parse_manifest, parse_members, read_manifest
 from atlas_ds.dataset.names import MANIFEST, SUFFIX, shard_files
 from atlas_ds.dataset.open import dataset_path, refuse_stranger
 from atlas_ds.dataset.writer import AtlasDatasetWriter
@@ -29,8 +29,11 @@ from atlas_ds.text import printable
 
 @dataclass(slots=True)
 class RepairReport:
-    """What repair saved. shards: (file, rows kept, rows lost or -1 if nobody knows, reason); manifest: what was wrong with it, if anything was;
-    splits_dropped: (name, reason)."""
+    """What repair saved.
+
+    shards: (file, rows kept, rows lost or -1 if unknown, "intact" or what is wrong). manifest: what is wrong with it, or empty.
+    splits_dropped: (name, reason).
+    """
 
     rows_kept: int = 0
     rows_lost: int = 0
@@ -39,17 +42,17 @@ class RepairReport:
     splits_dropped: list[tuple[str, str]] = field(default_factory=list)
 
     def __repr__(self) -> str:
-        damaged = sum(reason != "whole" for _, _, _, reason in self.shards)
+        damaged = sum(reason != "intact" for _, _, _, reason in self.shards)
         manifest = f", manifest: {printable(self.manifest, 200)}" if self.manifest else ""
         dropped = f", splits_dropped={[printable(name, 40) for name, _ in self.splits_dropped[:8]]}" if self.splits_dropped else ""
         return f"RepairReport(rows_kept={self.rows_kept}, rows_lost={self.rows_lost}, {damaged} of {len(self.shards)} shards damaged{manifest}{dropped})"
 
 
 def repair(path: str | os.PathLike[str], *, output: str | os.PathLike[str] | None = None, progress: bool = True) -> RepairReport:
-    """Writes what is whole of a damaged dataset (or shard file) to a new one; the damaged files stay as they are.
+    """Copies the intact rows of a damaged dataset (or shard file) to a new dataset; the damaged files are not changed.
 
-    output: the new dataset's folder, default "<path>-repaired". Rows keep their order; how many are lost is reported, per file. A split is kept
-    if all shards with rows of it are whole.
+    output: folder of the new dataset, default "<path>-repaired". Rows keep their order; the report says how many are lost, per file. A split is
+    kept if all shards with rows of it are intact.
     """
     source = dataset_path(path)
     refuse_stranger(source)
@@ -61,11 +64,11 @@ def repair(path: str | os.PathLike[str], *, output: str | os.PathLike[str] | Non
         manifest, report.manifest = find_manifest(source)
         files = find_files(source, manifest, trusted=not report.manifest)
     if not files or not source.exists():
-        raise FileNotFoundError(f"{source}: no shards are there")
+        raise FileNotFoundError(f"{source}: no shards found")
     known = {shard.path: shard.rows for shard in manifest.shards} if manifest else {}
     schema = next((found for found in map(find_schema, files) if found is not None), None)
     if schema is None:
-        raise AtlasError(f"{source}: no file has a readable schema: nothing can be saved")
+        raise AtlasError(f"{source}: no file has a readable schema: nothing can be repaired")
     icc = list(manifest.icc) if manifest and not report.manifest else []
     with (
         tempfile.TemporaryDirectory(prefix="atlas-repair-") as scratch,
@@ -73,8 +76,8 @@ def repair(path: str | os.PathLike[str], *, output: str | os.PathLike[str] | Non
         Progress(None, "repairing", "rows", progress) as bar,
     ):
         for file in files:
-            kept, reason = save_rows(file, Path(scratch) / f"cut{SUFFIX}", writer, bar)
-            lost = known[file.name] - kept if file.name in known else (0 if reason == "whole" else -1)
+            kept, reason = save_rows(file, Path(scratch) / f"salvaged{SUFFIX}", writer, bar)
+            lost = known[file.name] - kept if file.name in known else (0 if reason == "intact" else -1)
             report.rows_kept += kept
             report.rows_lost += max(lost, 0)
             report.shards.append((str(file), kept, lost, reason))
@@ -84,24 +87,24 @@ def repair(path: str | os.PathLike[str], *, output: str | os.PathLike[str] | Non
 
 
 def find_manifest(folder: Path) -> tuple[Manifest | None, str]:
-    """A dataset's manifest as far as it can be read, and what is wrong with it ("" if nothing is)."""
+    """Returns the manifest of a dataset as far as it can be read, and what is wrong with it ("" if nothing is)."""
     where = str(folder / MANIFEST)
     wrong = ""
     try:
-        data = read_regular(folder / MANIFEST, MOST_BYTES)
+        data = read_regular(folder / MANIFEST, MAX_BYTES)
         try:
             return parse_manifest(data, where), wrong
         except AtlasError as error:
             wrong = str(error)
         manifest = parse_members(data, where)
         manifest.dumps()  # JSON that was damaged may hold what a manifest cannot
-        return manifest, f"{wrong}; metadata and splits are taken as they stand"
+        return manifest, f"{wrong}; metadata and splits are taken as they are"
     except (AtlasError, OSError, ValueError) as error:
         return None, f"{wrong or error}; metadata and splits are lost"
 
 
 def find_files(folder: Path, manifest: Manifest | None, *, trusted: bool) -> list[Path]:
-    """The shards that the manifest names; where it is damaged and names one that is not there, all that can be found."""
+    """Returns the shards that the manifest names; all shards in the folder, if it is damaged and a file that it names is missing."""
     named = [folder / shard.path for shard in manifest.shards] if manifest else []
     if manifest and (trusted or all(file.exists() for file in named)):
         return named
@@ -109,7 +112,7 @@ def find_files(folder: Path, manifest: Manifest | None, *, trusted: bool) -> lis
 
 
 def save_splits(target: Path, manifest: Manifest, report: RepairReport) -> None:
-    """Gives the repaired dataset the splits whose rows are all there; the report says what became of the others."""
+    """Adds the splits whose rows are all kept to the repaired dataset; reports the others."""
     starts, row = {}, 0
     for file, kept, lost, _ in report.shards:
         if lost == 0:
@@ -121,18 +124,18 @@ def save_splits(target: Path, manifest: Manifest, report: RepairReport) -> None:
         try:
             moved = [piece for part in parts for piece in move_range(part, manifest, firsts, starts)]
         except KeyError as missing:
-            report.splits_dropped.append((name, f"{missing.args[0]} was not kept whole"))
+            report.splits_dropped.append((name, f"{missing.args[0]} was not kept intact"))
             continue
         if moved == sorted(moved):
             splits[name] = tuple(moved)
         else:
             report.splits_dropped.append((name, "its shards are in another order"))
-    standing = read_standing(target)
-    commit(target, replace(read_manifest(target / MANIFEST), splits=splits), expected=standing)
+    current = read_current(target)
+    commit(target, replace(read_manifest(target / MANIFEST), splits=splits), expected=current)
 
 
 def move_range(part: tuple[int, int], manifest: Manifest, firsts: list[int], starts: dict[str, int]) -> list[tuple[int, int]]:
-    """A range of rows, shard by shard, where those shards begin now. firsts: where they began."""
+    """Returns a range of rows as ranges of the new dataset, shard by shard. starts: where shards begin now. firsts: where they began."""
     pieces: list[tuple[int, int]] = []
     for k in range(max(0, bisect_right(firsts, part[0]) - 1), min(len(manifest.shards), bisect_left(firsts, part[1]))):
         first, last = max(part[0], firsts[k]), min(part[1], firsts[k + 1])
@@ -151,16 +154,16 @@ def find_schema(file: Path) -> object:
         pass
     try:
         with tempfile.TemporaryDirectory(prefix="atlas-repair-") as scratch:
-            cut = Path(scratch) / f"cut{SUFFIX}"
-            salvage(file, cut)
-            return shard_schema(open_shard(cut, cut=True))
+            salvaged = Path(scratch) / f"salvaged{SUFFIX}"
+            salvage(file, salvaged)
+            return shard_schema(open_shard(salvaged, truncated=True))
     except (AtlasError, OSError, ValueError):
         return None
 
 
 def save_rows(file: Path, scratch: Path, writer: AtlasDatasetWriter, bar: Progress) -> tuple[int, str]:
-    """Copies the rows of a file that can be read; (rows, "whole" or what was wrong)."""
-    reason = "whole"
+    """Copies the readable rows of a file; returns (rows, "intact" or what is wrong)."""
+    reason = "intact"
     try:
         verify_shard(file)
         shard = open_shard(file)
@@ -168,7 +171,7 @@ def save_rows(file: Path, scratch: Path, writer: AtlasDatasetWriter, bar: Progre
         reason = str(error)
         try:
             salvage(file, scratch)
-            shard = open_shard(scratch, cut=True)
+            shard = open_shard(scratch, truncated=True)
         except (AtlasError, OSError, ValueError) as worse:
             return 0, str(worse)
     schema = shard_schema(shard)

@@ -1,7 +1,7 @@
-"""shuffle: a dataset written anew in a random order, in bounded memory. For data whose neighbours are alike; docs/order.md has the order.
+"""shuffle: writes a dataset again in a random order, in bounded memory. For data whose neighbours are alike; docs/order.md defines the order.
 
-Rows that do not fit in memory are dealt before they are ordered: windows of the source, one after another, go to a temporary dataset, each
-with its rows put in the order of their buckets, a bucket being a run of places in the result. Then bucket after bucket is gathered.
+Rows that do not fit into memory are sorted in two passes. The first writes windows of the source to a temporary dataset, each with its rows in
+the order of their buckets; a bucket is a range of places in the result. The second reads bucket after bucket.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from atlas_ds.store.paths import local_path
 Rows = npt.NDArray[np.int64]
 Along = Callable[[Permutation, int, int], Rows]
 ROW_BYTES, LEAF_BYTES = 200, 100  # that an example costs as Python objects, beside its values
-MOST_RUNS = 1 << 30  # times splits: bytes of a shard_set
+MAX_RUNS = 1 << 30  # runs times splits: bytes of a table
 INDEX_BYTES = 64  # that a row costs in arrays of row numbers
 SCRATCH_SHARD = 256 << 20
-TABLE_ROWS = 65_536  # up to here a permutation is a shard_set, and looking one number up is going through it
+TABLE_ROWS = 65_536  # up to here a permutation is a table, and inverting it costs as much as looking one number up
 
 
 def shuffle(
@@ -46,12 +46,12 @@ def shuffle(
     progress: bool = True,
     **options: Unpack[WriterOptions],
 ) -> None:
-    """Writes the rows of the dataset `src` as the dataset `dst`, in a random order that `seed` names: the same seed, the same bytes.
+    """Writes the rows of the dataset `src` as the dataset `dst`, in a random order that `seed` determines: the same seed, the same bytes.
 
-    Schema, metadata and splits stay; rows that are in the same splits (or in none) change places with each other only. The columns of
-    ds.icc are measured again. memory: of rows and row numbers; the writer's buffers, some 80 MB with shards of 256MiB, come on top. Data
-    larger than that is written twice, first uncompressed to a hidden folder beside dst, removed at the end. The other options are
-    AtlasDatasetWriter's. An error or Ctrl-C leaves dst as it was.
+    Schema, metadata and splits are kept; rows change places only with rows in the same splits (or in none). The columns of ds.icc are
+    measured again. memory: of rows and row numbers; the writer's buffers, some 80 MB with shards of 256MiB, are not included. Data larger
+    than that is written twice, first uncompressed to a hidden folder beside dst, which is removed at the end. The other options are those of
+    AtlasDatasetWriter. An error or Ctrl-C leaves dst as it was.
     """
     refuse_unknown("shuffle", options)
     _, budget = parse_size(memory, "memory")
@@ -89,7 +89,7 @@ class ShuffleWriter(AtlasDatasetWriter):
 
 
 class Shuffle:
-    """Which row of the source stands at which place: rows that are in the same splits are one part, and each part is permuted.
+    """Maps places in the result to rows of the source: rows in the same splits are one part, and each part is permuted.
 
     Parts are numbered by their first row. Row number i of a part goes to where row number j is, i = Permutation(rows of the part; keys.PLACES,
     seed, part)[j].
@@ -98,8 +98,8 @@ class Shuffle:
     def __init__(self, rows: int, splits: Mapping[str, Ranges], seed: int) -> None:
         edges = {0, rows, *(edge for ranges in splits.values() for pair in ranges for edge in pair)}
         self._starts = np.array(sorted(edges), np.int64)  # of runs of rows that are in the same splits, and the end
-        if (len(self._starts) - 1) * len(splits) > MOST_RUNS:
-            raise LimitError(f"{len(splits):,} splits cut the rows into {len(self._starts) - 1:,} runs, more than shuffle can tell apart: drop splits first")
+        if (len(self._starts) - 1) * len(splits) > MAX_RUNS:
+            raise LimitError(f"{len(splits):,} splits divide the rows into {len(self._starts) - 1:,} runs, more than shuffle can tell apart: drop splits first")
         inside = np.zeros((len(self._starts) - 1, len(splits)), np.bool_)
         for number, ranges in enumerate(splits.values()):
             for start, stop in ranges:
@@ -118,11 +118,11 @@ class Shuffle:
             self._permutations.append(Permutation(int(ends[-1]), keys.PLACES, seed, part))
 
     def take(self, start: int, count: int) -> Rows:
-        """The rows of the source at places start, start + 1, ..."""
+        """Returns the rows of the source at places start, start + 1, ..."""
         return self._map(start, count, Permutation.take)
 
     def find(self, start: int, count: int) -> Rows:
-        """The places of the source's rows start, start + 1, ..."""
+        """Returns the places of the source's rows start, start + 1, ..."""
         return self._map(start, count, places_of)
 
     def _map(self, start: int, count: int, along: Along) -> Rows:
@@ -165,14 +165,14 @@ def windows(rows: int, window: int) -> Iterator[tuple[int, int]]:
 
 
 def copy(source: Handle, rows: Rows, writer: AtlasDatasetWriter, batch: int, bar: Progress) -> None:
-    """Adds rows of the source in the order given."""
+    """Writes rows of the source in this order."""
     for start, count in windows(len(rows), batch):
         writer.extend(source.shard_set.examples(source.projection, rows[start : start + count]))
         bar.advance(count)
 
 
 def deal(source: Handle, order: Shuffle, scratch: Path, window: int, batch: int, shard_size: str, workers: int | None, bar: Progress) -> None:
-    """Writes the source window by window, each with the rows of its first bucket in front; rows of one bucket stay in order."""
+    """Writes the source window by window, each sorted by bucket; rows of one bucket keep their order."""
     schema, rows = source.manifest.schema, source.manifest.rows
     with AtlasDatasetWriter(scratch, shard_size, schema=schema, compression="none", dictionary=None, workers=workers) as writer:
         for start, count in windows(rows, window):
@@ -181,9 +181,9 @@ def deal(source: Handle, order: Shuffle, scratch: Path, window: int, batch: int,
 
 
 def gather(scratch: Handle, order: Shuffle, writer: AtlasDatasetWriter, window: int, batch: int, bar: Progress) -> None:
-    """Adds what was dealt, bucket by bucket, in order. A bucket has as many rows as a window."""
+    """Writes the rows of the temporary dataset bucket by bucket, in order. A bucket has as many rows as a window."""
     rows = scratch.manifest.rows
-    done = np.zeros(-(-rows // window), np.int64)  # rows of each window that belong to earlier buckets: they stand in front of this one's
+    done = np.zeros(-(-rows // window), np.int64)  # rows of each window that belong to earlier buckets, which come before those of this one
     for start, count in windows(rows, window):
         wanted = order.take(start, count)
         by_row = np.argsort(wanted)

@@ -1,4 +1,4 @@
-"""One file: how it is planned, written, opened, verified and repaired. Knows schemas and bytes, not datasets."""
+"""One shard file: planned, written, opened, verified and salvaged. It knows schemas and bytes, not datasets."""
 
 from atlas_ds.shard.verify import verify_shard
 

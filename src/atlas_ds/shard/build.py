@@ -1,4 +1,4 @@
-"""One shard under construction: its blocks and pages, from the plan until its file has its name."""
+"""One shard under construction: its blocks and pages, from the plan until its file is published."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from atlas_ds._core.records import DictionaryEntry, IndexEntry, LeafSpec, PageSp
 from atlas_ds.shard.encoders import Encoders
 from atlas_ds.shard.icc import IccAccumulator
 from atlas_ds.shard.info import ShardInfo, ShardTarget
-from atlas_ds.shard.plan import MAX_BLOCK_BYTES, Options, StoragePlan, per_value_level
+from atlas_ds.shard.plan import MAX_BLOCK_BYTES, Options, StoragePlan, value_level
 from atlas_ds.store.local import NewFile
 
 BLOCK_OVERFLOW = 64  # a block of more than this many targets closes the shard: the rows changed since it was planned
 PENDING_BYTES = 32 << 20  # bytes of blocks that wait for an encoder at most
-JOINT_BYTES = 1 << 20  # of blocks that have nothing to compress, which are hashed together: a thread's turn would cost more than one of them
+JOINT_BYTES = 1 << 20  # of blocks without compression, which are hashed in one task: switching threads costs more than one of them
 MAX_JOINT_BLOCKS = 256  # such blocks, where they are small
 
 
 @dataclass(slots=True)
 class _Pending:
-    """A block that an encoder has, or some that have nothing to compress and are hashed together, when they are many or another comes behind."""
+    """A block that is being encoded, or several without compression that are hashed in one task, once they are many or another block follows."""
 
     size: int
     encoding: Future[list[_core.Block]] | None
@@ -40,7 +40,7 @@ class _Pending:
 
 
 class ShardBuild:
-    """A shard between its plan and its name."""
+    """A shard that is planned and not yet published."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class ShardBuild:
         plan: StoragePlan,
         options: Options,
         encoders: Encoders,
-        tallies: list[IccAccumulator],
+        accumulators: list[IccAccumulator],
     ) -> None:
         self._builder = builder
         self._plan = plan
@@ -58,7 +58,7 @@ class ShardBuild:
         self._target = target
         self._ordinal = target.ordinal()
         self._encoders = encoders
-        self._tallies = tallies
+        self._accumulators = accumulators
         self._pending: deque[_Pending] = deque()
         self._pending_bytes = 0
         self.cut_bytes = 0
@@ -79,7 +79,7 @@ class ShardBuild:
                     kind=LeafKind.FIXED if page.leaf.fixed else LeafKind.VARIABLE,
                     group=page.group,
                     dictionary=page.dictionary,
-                    flags=(LeafFlags.NULLABLE if page.leaf.nullable else 0) | (LeafFlags.PAGE_CODED if page.whole else 0),
+                    flags=(LeafFlags.NULLABLE if page.leaf.nullable else 0) | (LeafFlags.PAGE_CODED if page.per_page else 0),
                     width=page.leaf.width,
                 )
                 for page in plan.pages
@@ -87,7 +87,7 @@ class ShardBuild:
             list(plan.rows),
             schema_json,
         )
-        handles = [_core.Dictionary(data, per_value_level(options.level)) for data in plan.dictionaries]
+        handles = [_core.Dictionary(data, value_level(options.level)) for data in plan.dictionaries]
         specs: list[PageSpec] = []
         first: list[int] = []
         for group in plan.groups:
@@ -95,8 +95,8 @@ class ShardBuild:
             for position in group:
                 page = plan.pages[position]
                 handle = handles[page.dictionary - 1] if page.dictionary else None
-                level = per_value_level(options.level) if page.per_value else options.level
-                specs.append(PageSpec(page.leaf, page.codec, page.per_value, page.whole, True, level, page.dictionary, handle))
+                level = value_level(options.level) if page.per_value else options.level
+                specs.append(PageSpec(page.leaf, page.codec, page.per_value, page.per_page, True, level, page.dictionary, handle))
         self._pages = _core.PageSpecs(specs, first)
         self._file = NewFile(target.folder, target.label(self._ordinal), target.mark)
         try:
@@ -127,21 +127,21 @@ class ShardBuild:
         return hash
 
     def cut_ready(self) -> bool:
-        """Cuts whole blocks; True if some group outgrew its block, so that the shard must end here."""
-        self._cut_in_order(whole=True)
+        """Cuts full blocks; returns True if a group outgrew its block, so that the shard must end here."""
+        self._cut_in_order(full=True)
         return any(self._builder.is_full(group) for group in range(len(self._plan.groups)))
 
-    def _cut_in_order(self, *, whole: bool) -> None:
-        """Cuts the blocks of all groups in the order of their last rows, so that a file that is cut keeps whole rows. whole: full blocks only."""
+    def _cut_in_order(self, *, full: bool) -> None:
+        """Cuts the blocks of all groups in the order of their last rows, so that a truncated file keeps complete rows. full: only full blocks."""
         waiting, done = [self._builder.group_rows(group) for group in range(len(self._plan.rows))], list(self._builder.cut_rows)
-        for tally in self._tallies:
-            position = next(k for k, page in enumerate(self._plan.pages) if page.leaf.id == tally.field.leaves[0])
+        for accumulator in self._accumulators:
+            position = next(k for k, page in enumerate(self._plan.pages) if page.leaf.id == accumulator.field.leaves[0])
             group = self._plan.pages[position].group
-            if waiting[group] >= self._plan.rows[group] or not whole:
-                tally.take(self._builder.leaf_columns[position], done[group])
+            if waiting[group] >= self._plan.rows[group] or not full:
+                accumulator.add_rows(self._builder.leaf_columns[position], done[group])
         while True:
             steps = [min(most, rows) for most, rows in zip(self._plan.rows, waiting, strict=True)]
-            ready = [(done[g] + step, g) for g, step in enumerate(steps) if step and (step == self._plan.rows[g] or not whole)]
+            ready = [(done[g] + step, g) for g, step in enumerate(steps) if step and (step == self._plan.rows[g] or not full)]
             if not ready:
                 break
             _, group = min(ready)
@@ -193,12 +193,12 @@ class ShardBuild:
 
     def _finish(self) -> ShardInfo:
         rows = self._builder.rows
-        self._cut_in_order(whole=False)
+        self._cut_in_order(full=False)
         while self._pending:
             self._write_next()
         notes: dict[str, Any] = {"columns": [s.to_json(page.leaf.path, page.why) for s, page in zip(self._stats, self._plan.pages, strict=True)]}
-        if self._tallies:
-            notes["icc"] = {tally.field.name: tally.finish() for tally in self._tallies}
+        if self._accumulators:
+            notes["icc"] = {accumulator.field.name: accumulator.finish() for accumulator in self._accumulators}
         stats = json.dumps(notes, sort_keys=True)
         index = [entry for group in self._index for entry in group]
         body = _core.footer_bytes(self._header, rows, self._raw, self._digest.finish(), self._layout, self._dictionaries, index, stats.encode())
@@ -209,7 +209,7 @@ class ShardBuild:
         name = self._target.name(self._ordinal, root_text)
         info = ShardInfo(name, rows, self._file.size, self._file.size - offset, root_text)
         self._target.before_publish(info)
-        self._file.publish(name)  # over a file of an earlier run: the name says that the bytes are the same, but that one may be damaged
+        self._file.publish(name)  # replaces a file of an earlier run, which has the same bytes by its name but may be damaged
         return info
 
     def abort(self) -> None:
@@ -220,7 +220,7 @@ class ShardBuild:
 
 
 class _LeafStats:
-    """What was written of one leaf."""
+    """Statistics of one leaf: what was written of it."""
 
     __slots__ = ("codecs", "layouts", "per_value", "raw", "stored")
 

@@ -8,7 +8,7 @@ from atlas_ds import _core
 
 
 class Encoders:
-    """Threads that encode blocks; results come back in the order they were asked for."""
+    """Threads that encode blocks; results come back in the order they were requested for."""
 
     def __init__(self, workers: int) -> None:
         self._pool = ThreadPoolExecutor(workers, "atlas-encode") if workers > 0 else None

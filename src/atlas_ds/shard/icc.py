@@ -1,6 +1,6 @@
-"""How alike neighbours are: the intraclass correlation of a column within chunks of CHUNK_ROWS consecutive rows of a shard.
+"""The intraclass correlation (ICC) of a column within chunks of CHUNK_ROWS consecutive rows of a shard: how alike neighbouring rows are.
 
-Of every shard the sums are kept (FORMAT.md, section 13); sums of shards add up, so a whole dataset needs no second look at its rows.
+Every shard stores its sums (FORMAT.md, section 13); those of several shards can be added, so a dataset is measured without reading its rows again.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from atlas_ds.shard.open import open_shard
 from atlas_ds.text import printable
 
 CHUNK_ROWS = 256
-MOST_CLASSES = 1000  # different values up to which a column is one of classes
-HASH_CLASSES = 1024  # what texts of more different values are dealt to
-MOST_SUM = 1 << 53  # of what a shard's notes say
-MOST_REAL = 1e300
-HUGE = 1e140  # numbers from here on do not count: their squares would not add up
+MAX_CLASSES = 1000  # different values up to which a column is one of classes
+HASH_CLASSES = 1024  # buckets of texts with more different values
+MAX_SUM = 1 << 53  # of an integer in the notes of a shard
+MAX_REAL = 1e300
+HUGE = 1e140  # numbers from here on are ignored: the sum of their squares would overflow
 
 
 @dataclass(slots=True)
@@ -47,13 +47,13 @@ class Sums:
     hashed: dict[str, Any] | None = None
 
     def add(self, more: Sums) -> None:
-        """Puts the sums of other chunks to these."""
+        """Adds the sums of other chunks."""
         rows = self.rows + more.rows
         if self.numbers and more.numbers and more.rows:
             apart = more.numbers[0] - self.numbers[0]
             between = self.numbers[1] + more.numbers[1] + apart * apart * (self.rows / rows) * more.rows
             self.numbers = [self.numbers[0] + apart * (more.rows / rows), between, self.numbers[2] + more.numbers[2]]
-        self.classes = both_classes(self.classes, more.classes, MOST_CLASSES)
+        self.classes = both_classes(self.classes, more.classes, MAX_CLASSES)
         self.hashed = both_classes(self.hashed, more.hashed, HASH_CLASSES)
         self.rows, self.chunks, self.squares = rows, self.chunks + more.chunks, self.squares + more.squares
 
@@ -72,7 +72,7 @@ class Sums:
         elif self.numbers:
             _, between, within = self.numbers
         else:
-            return 0.0  # sums of shards that do not go together
+            return 0.0  # the sums of the shards are of different kinds
         mean_between, mean_within = between / (self.chunks - 1), within / (self.rows - self.chunks)
         k0 = (self.rows - self.squares / self.rows) / (self.chunks - 1)
         whole = mean_between + (k0 - 1) * mean_within
@@ -80,7 +80,7 @@ class Sums:
 
 
 def both_classes(one: dict[str, Any] | None, more: dict[str, Any] | None, most: int) -> dict[str, Any] | None:
-    """The second's counts added to the first; None where one has none, or together they have more than `most` classes."""
+    """Adds the second's counts to the first; None where one has none, or both together have more than `most` classes."""
     if one is None or more is None:
         return None
     counts = one["counts"]
@@ -113,14 +113,14 @@ def is_text(field: Field) -> bool:
 
 
 def check_names(names: Sequence[str], schema: Schema) -> None:
-    """SchemaError if a column is not there."""
+    """SchemaError if a column does not exist."""
     for name in names:
         if name not in schema.names:
             raise SchemaError(f"icc: no column {name!r}; the columns are {', '.join(schema.names)}")
 
 
 def check_columns(names: Sequence[str], schema: Schema) -> None:
-    """SchemaError if a column is not there, or is no number, bool or text."""
+    """SchemaError if a column does not exist, or is not a number, bool or text."""
     check_names(names, schema)
     for name in names:
         field = schema[name]
@@ -129,11 +129,11 @@ def check_columns(names: Sequence[str], schema: Schema) -> None:
 
 
 class IccAccumulator:
-    """Takes the values of one column of a shard as they come, and adds them up chunk by chunk."""
+    """Accumulates the sums of one column of a shard, chunk by chunk, as its rows arrive."""
 
     def __init__(self, field: Field) -> None:
         self.field = field
-        self._seen = 0  # rows of the shard that were taken
+        self._seen = 0  # rows of the shard that were added
         self._rest = np.empty(0)  # values of the chunk that is not full yet, and which of them are nulls
         self._rest_nulls = np.empty(0, np.bool_)
         self._sums = sums_of(np.empty(0, self._dtype), field)
@@ -142,8 +142,8 @@ class IccAccumulator:
     def _dtype(self) -> np.dtype[Any]:
         return np.dtype(np.uint64) if is_text(self.field) else SCALARS[str(self.field.type)]
 
-    def take(self, column: _core.Column, first_row: int) -> None:
-        """The rows that wait in the column, the first of which is first_row of the shard; those seen before are skipped."""
+    def add_rows(self, column: _core.Column, first_row: int) -> None:
+        """Adds the rows that wait in the column, the first of which is first_row of the shard; skips those added before."""
         data, lengths = column.sample(column.rows)
         skip = self._seen - first_row
         if is_text(self.field):
@@ -170,15 +170,17 @@ class IccAccumulator:
         self._sums.add(sums_of(values, self.field))
 
     def finish(self) -> dict[str, Any]:
-        """The sums, ready for JSON, once all rows were taken."""
+        """Returns the sums, ready for JSON, after all rows were added."""
         if len(self._rest):
             self._add_chunk(self._rest, self._rest_nulls)
         return asdict(self._sums)
 
 
 def combined_icc(paths: Iterable[Path], names: Sequence[str], schema: Schema) -> dict[str, float]:
-    """The ICC of columns over the rows of several shards, from their sums. A column of which a shard has no sums, or some that no writer makes, is
-    left out with a warning: they are notes, and rows do not depend on them."""
+    """Returns the ICC of columns over the rows of several shards, from their sums.
+
+    A column without valid sums in some shard is left out with a warning: the sums are informational.
+    """
     totals: dict[str, Sums] = {}
     lacking: dict[str, Path] = {}
     for path in paths:
@@ -202,19 +204,19 @@ def checked_sums(data: Any, field: Field) -> Sums | None:
     if not isinstance(data, dict) or data.keys() != {"rows", "chunks", "squares", "numbers", "classes", "hashed"}:
         return None
     whole = [data[name] for name in ("rows", "chunks", "squares")]
-    if not all(type(number) is int and 0 <= number < MOST_SUM for number in whole) or not whole[1] <= whole[0] <= whole[2] <= CHUNK_ROWS * whole[0]:
+    if not all(type(number) is int and 0 <= number < MAX_SUM for number in whole) or not whole[1] <= whole[0] <= whole[2] <= CHUNK_ROWS * whole[0]:
         return None
     numbers = data["numbers"]
     if numbers is not None and not (isinstance(numbers, list) and len(numbers) == 3 and all(map(is_finite, numbers))):
         return None
-    if not is_classes(data["classes"], MOST_CLASSES) or not is_classes(data["hashed"], HASH_CLASSES):
+    if not is_classes(data["classes"], MAX_CLASSES) or not is_classes(data["hashed"], HASH_CLASSES):
         return None
     needed = "hashed" if is_text(field) else "classes" if field.type == Scalar("bool") else "numbers"
     return Sums(**data) if data[needed] is not None else None
 
 
 def is_finite(number: Any) -> bool:
-    return type(number) in (int, float) and abs(number) < MOST_REAL
+    return type(number) in (int, float) and abs(number) < MAX_REAL
 
 
 def is_classes(data: Any, most: int) -> bool:
@@ -222,4 +224,4 @@ def is_classes(data: Any, most: int) -> bool:
         return True
     if not isinstance(data, dict) or data.keys() != {"agree", "counts"} or not is_finite(data["agree"]) or not isinstance(data["counts"], dict):
         return False
-    return len(data["counts"]) <= most and all(type(count) is int and 0 <= count < MOST_SUM for count in data["counts"].values())
+    return len(data["counts"]) <= most and all(type(count) is int and 0 <= count < MAX_SUM for count in data["counts"].values())

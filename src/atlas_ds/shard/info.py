@@ -1,4 +1,4 @@
-"""What a finished shard is to its dataset, and where shards go. No bytes are read or written here."""
+"""Describes a finished shard, and the place that shards are written to. Nothing is read or written here."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class ShardInfo:
 
 @dataclass(frozen=True, slots=True)
 class ShardTarget:
-    """Where the shards of a sequence of rows go, how their files are named, and who is told.
+    """The place that the shards of a sequence of rows are written to, the names of their files, and callbacks.
 
     mark: of the names of temporary files. ordinal: returns the number of the next shard. label: begins the name of its file. name: the
-    whole name, once its root is known. before_publish, after_publish: called around the rename.
+    complete name, once its root is known. before_publish, after_publish: called around the rename.
     """
 
     folder: Path

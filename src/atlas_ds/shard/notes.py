@@ -1,4 +1,4 @@
-"""The writer's notes in a shard: what each column costs, and sums for the ICC. They are informational."""
+"""The writer's notes in a shard: the size of each column, and sums for the ICC. They are informational: reading rows does not need them."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from typing import Any
 from atlas_ds import _core
 from atlas_ds.schema.schema import MAX_LEAVES
 
-MOST_STATS = 64 << 20  # bytes of the writer's notes
-MOST_NOTES = 1 << 22  # values in them
-MOST_NAMES = 64  # of layouts, or of codecs
+MAX_STATS = 64 << 20  # bytes of the writer's notes
+MAX_NOTES = 1 << 22  # values in them
+MAX_NAMES = 64  # of layouts, or of codecs
 
 
 def shard_stats(shard: _core.Shard) -> dict[str, Any]:
-    """The writer's notes: "columns", a list of what each leaf costs, and "icc", an object. They are informational: what is not as a writer makes it
-    is left out."""
+    """Returns the writer's notes: "columns", a list of the sizes of each leaf, and "icc", an object. What no writer makes is left out."""
     try:
         data = shard.stats_json
-        stats = json.loads(data) if 0 < len(data) <= MOST_STATS and data.count(b",") <= MOST_NOTES else {}
+        stats = json.loads(data) if 0 < len(data) <= MAX_STATS and data.count(b",") <= MAX_NOTES else {}
     except (ValueError, RecursionError, MemoryError):
         stats = {}
     columns, icc = (stats.get("columns"), stats.get("icc")) if isinstance(stats, dict) else (None, None)
@@ -32,7 +31,7 @@ def is_leaf_note(leaf: Any) -> bool:
     if not is_count(leaf.get("raw_bytes")) or not is_count(leaf.get("stored_bytes")):
         return False
     counts = leaf.get("layouts"), leaf.get("codecs")
-    return all(isinstance(one, dict) and len(one) <= MOST_NAMES and all(map(is_count, one.values())) for one in counts)
+    return all(isinstance(one, dict) and len(one) <= MAX_NAMES and all(map(is_count, one.values())) for one in counts)
 
 
 def is_count(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Opens one shard file. Turns the system's errors into ones that name the file and say what to do."""
+"""Opens one shard file. Errors name the file and say what to do."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from atlas_ds.schema.schema import Schema, schema_from_json
 from atlas_ds.schema.types import Field, Struct
 from atlas_ds.store.span import AnonymousSpan, open_mapped
 
-SURE_TAIL = 16 << 20  # of a file's end, that is read because a manifest says that it is the footer
-MOST_TAIL = MAX_FOOTER_BYTES + (1 << 20)  # that a footer and a trailer can have
+MAX_TRUSTED_TAIL = 16 << 20  # bytes at the end of a file that are read because the manifest says that they are the footer
+MAX_TAIL = MAX_FOOTER_BYTES + (1 << 20)  # that a footer and a trailer can have
 
 
-def open_shard(path: Path, *, span: AnonymousSpan | None = None, cut: bool = False) -> _core.Shard:
-    """A shard over the mapped file, or over an anonymous span whose ends have been filled."""
+def open_shard(path: Path, *, span: AnonymousSpan | None = None, truncated: bool = False) -> _core.Shard:
+    """Opens a shard over the mapped file, or over an anonymous span into which its header and footer were read. truncated: salvage wrote it."""
     try:
         if span is None:
-            return _core.Shard(open_mapped(path), str(path), cut=cut)
-        return _core.Shard(span.memory, str(path), fill=span.fill, cut=cut)
+            return _core.Shard(open_mapped(path), str(path), cut=truncated)
+        return _core.Shard(span.memory, str(path), fill=span.fill, cut=truncated)
     except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: the file is not there") from None
+        raise FileNotFoundError(f"{path}: file not found") from None
     except ValueError as cause:
         if isinstance(cause, AtlasError):
             raise
@@ -32,7 +32,7 @@ def open_shard(path: Path, *, span: AnonymousSpan | None = None, cut: bool = Fal
 
 
 def open_anonymous(path: Path, tail: int | None) -> tuple[_core.Shard, AnonymousSpan]:
-    """The shard over anonymous memory into which header and footer have been read. tail: bytes of the footer part, if known."""
+    """Opens a shard over anonymous memory, into which it reads header and footer. tail: bytes from the footer to the end, if known."""
     try:
         span = AnonymousSpan(path)
     except ValueError as cause:
@@ -40,12 +40,12 @@ def open_anonymous(path: Path, tail: int | None) -> tuple[_core.Shard, Anonymous
             raise
         raise TruncatedError(f"{path}: the file is empty (byte 0)") from None
     span.fill(0, min(HEADER_BYTES, span.size))
-    if tail is None or not TRAILER_BYTES <= tail <= min(span.size, SURE_TAIL):
+    if tail is None or not TRAILER_BYTES <= tail <= min(span.size, MAX_TRUSTED_TAIL):
         end = min(TRAILER_BYTES, span.size)
         span.fill(span.size - end, end)
         offset = int.from_bytes(span.memory[span.size - end : span.size - end + 8], "little")
         tail = span.size - offset if HEADER_BYTES <= offset < span.size else span.size
-        tail = min(tail, MOST_TAIL)  # a longer one is refused by what it says itself
+        tail = min(tail, MAX_TAIL)  # the footer itself says that a longer one is invalid
     span.fill(span.size - tail, tail)
     return open_shard(path, span=span), span
 
@@ -69,7 +69,7 @@ def shard_schema(shard: _core.Shard) -> Schema:
 
 
 def presence_leaves(fields: tuple[Field, ...]) -> Iterator[int]:
-    """Ids of the leaves that say whether a nullable struct is there."""
+    """Ids of the leaves that say whether a nullable struct is present."""
     for field in fields:
         if isinstance(field.type, Struct):
             yield from field.leaves

@@ -1,6 +1,6 @@
-"""How a shard will be stored, decided from a sample of its rows: groups, rows per block, codecs, dictionaries.
+"""Plans how a shard is stored, from a sample of its rows: groups, rows per block, codecs, dictionaries.
 
-A pure function of the sample and the options: same rows, same plan. The reasons are kept as words, for `atlas-ds info`.
+A pure function of the sample and the options: same rows, same plan. It records its reasons as text, for `atlas-ds info`.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from atlas_ds.schema.types import MAX_PAGE, Leaf
 CODECS = {codec.name.lower(): codec for codec in Codec}
 Access = Literal["random", "scan"]
 CodecName = Literal["auto", "none", "lz4", "zstd"]
-BULKY = 256  # mean bytes of a value from which a column is stored apart, so that reading the small ones never touches it
-HOT_SPAN = 8 << 20  # bytes of bulky rows that a block of small columns spans at most: a cut file keeps whole rows
-PER_VALUE_LEAST = 64  # mean bytes of a value from which it pays to compress each on its own
-DICTIONARY_MOST = 384 << 10
+BULKY = 256  # mean bytes of a value from which a column has a group of its own, so that reading the small ones never touches it
+HOT_SPAN = 8 << 20  # most bytes of bulky rows next to a block of small columns: then a truncated file keeps complete rows
+MIN_VALUE_BYTES = 64  # mean bytes of a value from which compressing each value pays
+MAX_DICTIONARY_BYTES = 384 << 10
 TRAIN_BYTES = 8 << 20  # of the sample, evenly spread
 DICTIONARY_VALUE = 16 << 10  # mean bytes of a value up to which a dictionary can help
 TRIAL_BYTES = 1 << 20
-PER_VALUE_LEVELS = 2  # values compressed one by one take this many zstd levels more: smaller, as fast to read, and only the writer pays
+VALUE_LEVELS = 2  # added to the zstd level of values that are compressed one by one: smaller, as fast to read, slower to write
 MAX_BLOCK_BYTES = base.MAX_BLOCK_BYTES // 2  # of a block's pages: half of the format's limit, since sizes are those of a sample
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user asked for. codec: of each leaf position, a number, or None for automatic."""
+    """What the user requested for. codec: of each leaf position, a number, or None for automatic."""
 
     codecs: tuple[int | None, ...]
     level: int
@@ -45,13 +45,16 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """How the pages of one leaf are written, and why."""
+    """How the pages of one leaf are written, and why.
+
+    per_value: each value is compressed by itself. per_page: each page is. dictionary: number of a dictionary, 0 for none.
+    """
 
     leaf: Leaf
     group: int
     codec: int
     per_value: bool
-    whole: bool
+    per_page: bool
     dictionary: int
     why: str
 
@@ -76,18 +79,18 @@ def make_plan(columns: Sequence[_core.Column], options: Options, known: dict[int
     pages = []
     for position, column in enumerate(columns):
         group = next(k for k, members in enumerate(groups) if position in members)
-        codec, per_value, whole, dictionary, why = choose(column, means[position], rows[group], options, position, known, encoder)
+        codec, per_value, per_page, dictionary, why = choose(column, means[position], rows[group], options, position, known, encoder)
         number = 0
         if dictionary and (dictionary in dictionaries or len(dictionaries) < MAX_DICTIONARIES):
             if dictionary not in dictionaries:
                 dictionaries.append(dictionary)
             number = dictionaries.index(dictionary) + 1
-        pages.append(Page(column.leaf, group, codec, per_value, whole, number, why))
+        pages.append(Page(column.leaf, group, codec, per_value, per_page, number, why))
     return StoragePlan(tuple(groups), tuple(rows), tuple(pages), tuple(dictionaries))
 
 
 def make_groups(means: Sequence[float]) -> list[tuple[int, ...]]:
-    """The small columns together, each bulky one apart (the least bulky join the small ones if there are too many)."""
+    """One group of all small columns, and one for each bulky column (the least bulky join the small ones if there are too many)."""
     bulky = [i for i, mean in enumerate(means) if mean >= BULKY]
     if len(bulky) > MAX_GROUPS - 1:
         bulky = sorted(sorted(bulky, key=lambda i: (-means[i], i))[: MAX_GROUPS - 1])
@@ -112,7 +115,7 @@ def rows_per_block(group: tuple[int, ...], means: Sequence[float], columns: Sequ
 
 
 def most_rows(group: tuple[int, ...], means: Sequence[float], columns: Sequence[_core.Column]) -> int:
-    """Rows of a block of which each page, and all together, stay within what readers take. Where values vary: half of that, on the average."""
+    """Most rows of a block so that each page, and all together, stay within the limits of readers; half of that where values vary in size."""
     most = MAX_BLOCK_ROWS
     total = 0.0
     for i in group:
@@ -126,43 +129,43 @@ def most_rows(group: tuple[int, ...], means: Sequence[float], columns: Sequence[
 def choose(
     column: _core.Column, mean: float, rows: int, options: Options, position: int, known: dict[int, bytes], encoder: _core.Encoder
 ) -> tuple[int, bool, bool, bytes, str]:
-    """(codec, per_value, whole, dictionary, why) of a leaf."""
-    asked = options.codecs[position]
+    """(codec, per_value, per_page, dictionary, why) of a leaf."""
+    requested = options.codecs[position]
     leaf: Leaf = column.leaf
-    if asked == Codec.NONE:
-        return Codec.NONE, False, False, b"", "no codec: asked for"
-    codec = Codec.ZSTD if asked is None else asked
+    if requested == Codec.NONE:
+        return Codec.NONE, False, False, b"", "no codec: requested for"
+    codec = Codec.ZSTD if requested is None else requested
     stop = min(column.rows, max(rows, int(TRIAL_BYTES / max(mean, 1))))
     if options.access == "scan":
-        return choose_whole(column, codec, rows, stop, options, encoder, asked)
+        return choose_per_page(column, codec, rows, stop, options, encoder, requested)
     if leaf.fixed:
         return Codec.NONE, False, False, b"", "values of constant width stay in place, so that a random row costs no decoding"
-    if mean < PER_VALUE_LEAST:
+    if mean < MIN_VALUE_BYTES:
         return Codec.NONE, False, False, b"", f"values of {mean:.0f} bytes are too short to compress one by one"
-    return choose_per_value(column, mean, codec, stop, options, known, encoder, asked)
+    return choose_per_value(column, mean, codec, stop, options, known, encoder, requested)
 
 
-def choose_whole(
-    column: _core.Column, codec: int, rows: int, stop: int, options: Options, encoder: _core.Encoder, asked: int | None
+def choose_per_page(
+    column: _core.Column, codec: int, rows: int, stop: int, options: Options, encoder: _core.Encoder, requested: int | None
 ) -> tuple[int, bool, bool, bytes, str]:
     raw = stored = 0
     spec = PageSpec(column.leaf, codec, per_value=False, whole=True, light=True, level=options.level)
     for start in range(0, stop, rows):
         page = _core.trial(column, start, min(start + rows, stop), encoder, spec)
         raw, stored = raw + page.raw, stored + page.stored
-    if asked is None and stored > raw - raw // 8:
+    if requested is None and stored > raw - raw // 8:
         return Codec.NONE, False, False, b"", f"a codec saves {saved(raw, stored)} on a sample, less than 12.5 %"
     return codec, False, True, b"", f"whole pages: {saved(raw, stored)} saved on a sample"
 
 
 def choose_per_value(
-    column: _core.Column, mean: float, codec: int, stop: int, options: Options, known: dict[int, bytes], encoder: _core.Encoder, asked: int | None
+    column: _core.Column, mean: float, codec: int, stop: int, options: Options, known: dict[int, bytes], encoder: _core.Encoder, requested: int | None
 ) -> tuple[int, bool, bool, bytes, str]:
     leaf: Leaf = column.leaf
     start = column.rows - min(column.rows // 4, int(TRIAL_BYTES / max(mean, 1)))  # held out: not trained on
     if start == column.rows:
         start = 0
-    spec = PageSpec(leaf, codec, per_value=True, whole=False, light=True, level=per_value_level(options.level))
+    spec = PageSpec(leaf, codec, per_value=True, whole=False, light=True, level=value_level(options.level))
     raw, plain, layout = _core.trial(column, start, column.rows, encoder, spec)
     if layout in (Layout.CONST, Layout.ENUM):
         return codec, True, False, known.get(leaf.id, b""), "values repeat: stored once, by number"
@@ -175,20 +178,20 @@ def choose_per_value(
         share = len(dictionary) * raw / max(column.size, 1)
         if packed + share <= plain - plain / 8 or (leaf.id in known and packed <= plain - plain / 8):
             return codec, True, False, dictionary, f"value by value with a dictionary: {saved(raw, packed)} saved on rows that it was not trained on"
-    if asked is None and plain > raw - raw // 8:
+    if requested is None and plain > raw - raw // 8:
         return Codec.NONE, False, False, b"", f"a codec saves {saved(raw, plain)} on a sample, less than 12.5 %"
     return codec, True, False, b"", f"value by value: {saved(raw, plain)} saved on a sample"
 
 
-def per_value_level(level: int) -> int:
+def value_level(level: int) -> int:
     """The zstd level of values that are compressed one by one."""
-    return min(level + PER_VALUE_LEVELS, max(level, 19))
+    return min(level + VALUE_LEVELS, max(level, 19))
 
 
 def train(column: _core.Column, stop: int, mean: float) -> bytes:
     """A dictionary from the values before row stop."""
     data, lengths = column.sample(stop)
-    capacity = min(DICTIONARY_MOST, len(data) // 20)
+    capacity = min(MAX_DICTIONARY_BYTES, len(data) // 20)
     if capacity < 1024 or stop < 16:
         return b""
     step = -(-len(data) // TRAIN_BYTES)

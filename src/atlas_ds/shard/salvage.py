@@ -1,4 +1,4 @@
-"""Saves what is intact of a truncated shard: finds the chunks that are complete, and writes them with a new footer."""
+"""Salvages a truncated shard: finds the complete chunks and writes them with a new footer."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from atlas_ds.store.span import open_mapped
 
 
 def salvage(path: Path, target: Path) -> tuple[int, str]:
-    """Writes the whole chunks of a cut shard, with a new footer, to target; returns (rows that all groups have, why it was cut).
+    """Writes the complete chunks of a truncated shard, with a new footer, to target; returns (rows that all groups have, what was lost).
 
-    The result opens with cut=True: last blocks may hold more rows than the footer says.
+    The result is opened with truncated=True: last blocks may hold more rows than the footer says.
     """
     memory = open_mapped(path)
     nonce, chunks, end = _core.good_chunks(memory, str(path))
@@ -44,7 +44,7 @@ def salvage(path: Path, target: Path) -> tuple[int, str]:
 
 
 def complete_rows(blocks: dict[int, tuple[BlockFound, IndexEntry]], per: int) -> int:
-    """Rows from 0 on that blocks of a group hold without a gap."""
+    """How many rows, from row 0 on, the blocks of a group hold without a gap."""
     row = 0
     while row in blocks:
         rows = blocks[row][0].rows

@@ -1,4 +1,4 @@
-"""Verifies one shard: every byte, and what the core does not know of its values."""
+"""Verifies one shard: every byte, and the rules of values that the core does not check."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def verify_shard(path: str | os.PathLike[str], *, fast: bool = False, advance: C
 
 
 def verify_values(shard: _core.Shard, schema: Schema) -> None:
-    """What the core does not know: text is UTF-8, objects are MessagePack, shapes match, bools are 0 or 1, nulls are whole."""
+    """Checks what the core does not: text is UTF-8, objects are MessagePack, shapes match, bools are 0 or 1, columns agree on nulls."""
     fields = tuple(field for field in schema.fields if needs_values(field))
     if not fields or shard.rows == 0:
         return
@@ -57,7 +57,7 @@ def verify_values(shard: _core.Shard, schema: Schema) -> None:
 
 
 def as_leaf(leaf: Leaf) -> Field:
-    """A leaf as a column of its own, so that its bytes can be looked at."""
+    """A leaf as a column of its own, so that its bytes can be checked."""
     return Field(str(leaf.id), Array("uint8", (leaf.width,)) if leaf.fixed else Word("bytes"), nullable=True, leaves=(leaf.id,))
 
 
@@ -67,12 +67,12 @@ def needs_leaves(field: Field) -> bool:
 
 
 def check_nulls(leaves: dict[str, Any], fields: tuple[Field, ...], path: str) -> None:
-    """Where the first leaf of a field is null the others are; where a struct is absent its leaves are zero or empty."""
+    """Checks that all leaves of a field are null in the same rows, and that the leaves of an absent struct are zero or empty."""
     for field in fields:
         own = [leaves[str(id)] for id in field.leaves]
         nulls = [is_null(column) for column in own if column is own[0] or np.size(column)]  # a shape of 0 bytes says nothing
         if any((other != nulls[0]).any() for other in nulls[1:]):
-            raise CorruptError(f"{path}: column {field.name!r}: one of its leaves is null, another is not")
+            raise CorruptError(f"{path}: column {field.name!r}: its physical columns disagree on which rows are null")
         if not isinstance(field.type, Struct):
             continue
         if field.leaves:

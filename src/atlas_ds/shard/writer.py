@@ -1,4 +1,4 @@
-"""Writes the shards of one sequence of rows, one after another. Knows files and plans; manifests are the dataset's business."""
+"""Writes the shards of one sequence of rows, one after another. It knows files and plans, not manifests."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from atlas_ds.shard.icc import IccAccumulator
 from atlas_ds.shard.info import ShardTarget
 from atlas_ds.shard.plan import Options, make_plan
 
-SAMPLE_BYTES = 20 << 20  # rows of this many bytes are waited for before a shard is planned
+SAMPLE_BYTES = 20 << 20  # of rows that are collected before a shard is planned
 MAX_BLOCKS = 32 << 20  # of a shard: their index must fit into the footer, which may take 1 GiB
 
 
 class ShardWriter:
-    """Rows in, shards out. shard_bytes, shard_rows: a shard ends there; one of them is None."""
+    """Writes rows to shards. shard_bytes, shard_rows: a shard ends there; one of them is None."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class ShardWriter:
         self._failed = False
 
     def add(self, example: Any) -> None:
-        """One example; SchemaError and LimitError leave the writer as it was."""
+        """Adds one example. SchemaError and LimitError leave the writer unchanged."""
         self._check()
         state = self.builder.append(example)
         if state == RowState.NO_ROOM:
@@ -64,7 +64,7 @@ class ShardWriter:
             self._advance(state)
 
     def add_columns(self, leaf_arrays: list[Any], count: int) -> None:
-        """count rows at once, as _core.RowBuilder.append_columns takes them."""
+        """Adds `count` rows, in the form of _core.RowBuilder.append_columns."""
         self._check()
         state = self.builder.append_columns(leaf_arrays, count)
         if state == RowState.NO_ROOM:
@@ -74,7 +74,7 @@ class ShardWriter:
             self._advance(state)
 
     def _add_in_parts(self, leaf_arrays: list[Any], count: int) -> None:
-        """Rows of which a block cannot hold all: half by half, and the last one in a shard of its own."""
+        """Adds rows that do not fit into one block: half by half, at last one row in a shard of its own."""
         if count == 1:
             self.finish_shard()
             self.add_columns(leaf_arrays, 1)
@@ -91,16 +91,16 @@ class ShardWriter:
 
     def _check(self) -> None:
         if self._failed:
-            raise AtlasError(f"{self._target.folder}: an error, or Ctrl-C, came while a shard was written, and its rows are lost; write the dataset anew")
+            raise AtlasError(f"{self._target.folder}: writing a shard was interrupted and its rows were lost; write the dataset again")
 
     @property
     def failed(self) -> bool:
-        """Whether rows that were taken are lost, so that nothing more can be written."""
+        """Whether accepted rows were lost, so that nothing more can be written."""
         return self._failed
 
     @contextmanager
-    def _whole(self) -> Iterator[None]:
-        """What is done with rows that were taken is done whole, or this writer can do nothing more: some may be lost by then."""
+    def _all_or_fail(self) -> Iterator[None]:
+        """Marks this writer as failed if an error interrupts what is done with accepted rows: some of them may be lost."""
         try:
             yield
         except BaseException:
@@ -109,10 +109,10 @@ class ShardWriter:
             raise
 
     def _advance(self, state: int) -> None:
-        with self._whole():
-            self._take(state)
+        with self._all_or_fail():
+            self._cut_and_finish(state)
 
-    def _take(self, state: int) -> None:
+    def _cut_and_finish(self, state: int) -> None:
         if self._open is None and (state == RowState.PLANNABLE or self.builder.rows == self._shard_rows):
             self._begin()
         if self._open is not None:
@@ -129,13 +129,13 @@ class ShardWriter:
         for page in plan.pages:
             if page.dictionary and not self._per_shard:
                 self._known.setdefault(page.leaf.id, plan.dictionaries[page.dictionary - 1])
-        tallies = [IccAccumulator(self._schema[name]) for name in self._icc]
-        self._open = ShardBuild(self._target, self._schema_json, self.builder, plan, self._options, self._encoders, tallies)
+        accumulators = [IccAccumulator(self._schema[name]) for name in self._icc]
+        self._open = ShardBuild(self._target, self._schema_json, self.builder, plan, self._options, self._encoders, accumulators)
 
     def finish_shard(self) -> None:
-        """Ends the shard that is being written, if it has rows."""
+        """Finishes the current shard, if it has rows."""
         self._check()
-        with self._whole():
+        with self._all_or_fail():
             self._finish_shard()
 
     def _finish_shard(self) -> None:
@@ -150,7 +150,7 @@ class ShardWriter:
         self._target.after_publish(info)
 
     def abort(self) -> None:
-        """Takes away what has no name yet."""
+        """Removes the unpublished shard."""
         if self._open is not None:
             self._open.abort()
             self._open = None

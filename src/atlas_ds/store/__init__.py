@@ -1,1 +1,1 @@
-"""Bytes by name: files published whole, spans of memory filled from them. Knows no Atlas format."""
+"""Bytes by name: files that are published atomically, and spans of memory that are filled from them. It knows no Atlas format."""

@@ -1,4 +1,4 @@
-"""Several new files take their names together: an error or Ctrl-C on the way leaves the folder as it was. One file alone is local.py's."""
+"""Publishes several files atomically: an error or Ctrl-C on the way leaves the folder as it was. Single files are published in local.py."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from atlas_ds.store.local import NewFile, sync_folder
 from atlas_ds.store.temporary import temporary_name
 
 
-def publish_together(folder: Path, files: Sequence[tuple[NewFile, str]], standing: Sequence[Path]) -> list[Path]:
-    """Gives each file its name; of those standing before, what has no new file goes. Returns the new files' paths.
+def publish_atomically(folder: Path, files: Sequence[tuple[NewFile, str]], existing: Sequence[Path]) -> list[Path]:
+    """Renames each new file into place and removes the existing files that no new one replaces. Returns the paths of the new files.
 
-    A process killed within these renames leaves whole files, old and new, and hidden second names of the old ones.
+    If the process is killed during these renames, complete files remain, old and new, with hidden links to the old ones.
     """
-    kept = [(folder / temporary_name(f"old-{path.name}"), path) for path in standing]
+    kept = [(folder / temporary_name(f"old-{path.name}"), path) for path in existing]
     targets = [folder / name for _, name in files]
     try:
         for hidden, path in kept:
@@ -23,7 +23,7 @@ def publish_together(folder: Path, files: Sequence[tuple[NewFile, str]], standin
             os.link(path, hidden)
         for file, name in files:
             file.publish(name)
-        for path in standing:
+        for path in existing:
             if path not in targets:
                 path.unlink()
         sync_folder(folder)

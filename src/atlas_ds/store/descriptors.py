@@ -1,6 +1,6 @@
-"""Files opened for reading, and the few descriptors of them that stay open: a process may have 1,024 (ulimit -n), and a dataset has any number of files.
+"""Files opened for reading, few of which keep a descriptor: a process may have 1,024 (ulimit -n), and a dataset has any number of files.
 
-No locks: each step on the table of open descriptors is one call that is atomic by itself, so a fork at any moment leaves a table that works.
+There are no locks: each operation on the table of open descriptors is one atomic call, so a fork at any moment leaves a consistent table.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from typing import Any, Protocol, TypeVar
 from atlas_ds.errors import DatasetChanged
 from atlas_ds.store.regular import open_regular
 
-MOST = 64
-FEWEST = 4
-END_BYTES = 64  # at a file's end, by which it is told from another one
+MAX_OPEN = 64
+MIN_OPEN = 4
+END_BYTES = 64  # at the end of a file, which distinguish it from another one
 FULL = (errno.EMFILE, errno.ENFILE)
 T = TypeVar("T")
 
 
 class Cache(Protocol):
-    """Something that keeps descriptors open and can do without them."""
+    """Something that keeps descriptors open and can close them when they are needed elsewhere."""
 
     def close_all(self) -> None: ...
 
 
 class Descriptor:
-    """An open descriptor. It is closed when nobody holds it any more, so that who reads through it is not disturbed by who makes room."""
+    """An open descriptor. It is closed with its last reference, so that a reader keeps it while others make room."""
 
     __slots__ = ("fd",)
 
@@ -49,25 +49,25 @@ _caches: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def share(most: int, part: int) -> int:
-    """How many descriptors may stay open: a part of what the process may have, and at most `most`."""
+    """How many descriptors may stay open: 1/part of the limit of the process, and at most `most`."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return most if soft == resource.RLIM_INFINITY else min(most, max(FEWEST, soft // part))
+    return most if soft == resource.RLIM_INFINITY else min(most, max(MIN_OPEN, soft // part))
 
 
 def add_cache(cache: Cache) -> None:
-    """Has a cache emptied when the process has no descriptor left."""
+    """Registers a cache that is emptied when the process has no descriptor left."""
     _caches.add(cache)
 
 
 def close_all() -> None:
-    """Closes every descriptor that is only kept for the next time."""
+    """Closes every descriptor that is kept only for later use."""
     _open.clear()
     for cache in list(_caches):
         cache.close_all()
 
 
 def with_room(call: Callable[[], T], path: str | os.PathLike[str]) -> T:
-    """What call() returns, which opens a file. Where no descriptor is left, those that are only kept are closed, and it is called once more."""
+    """Returns call(), which opens a file. If no descriptor is left, closes those that are kept only for later use and calls it once more."""
     try:
         return call()
     except OSError as error:
@@ -77,7 +77,7 @@ def with_room(call: Callable[[], T], path: str | os.PathLike[str]) -> T:
 
 
 def once_more(call: Callable[[], T], path: str | os.PathLike[str]) -> T:
-    """What call() returns when there is as much room as can be made."""
+    """Returns call(), after as many descriptors as possible were closed."""
     close_all()
     try:
         return call()
@@ -93,7 +93,7 @@ def no_descriptor(error: OSError, path: str | os.PathLike[str]) -> OSError:
 
 
 def open_to_read(path: str | os.PathLike[str]) -> int:
-    """A new descriptor of a regular file, which the caller closes. CorruptError: a pipe, a device or a folder is there."""
+    """A new descriptor of a regular file, which the caller closes. CorruptError for a pipe, a device or a folder."""
     try:
         return open_regular(path)
     except OSError as error:
@@ -103,15 +103,17 @@ def open_to_read(path: str | os.PathLike[str]) -> int:
 
 
 class ReadFile:
-    """A file that is read at random. Its descriptor stays open while few others are in use, and is opened again by path when it is needed; the file
-    must be the same then. ValueError: it is empty."""
+    """A file that is read at random. Its descriptor stays open while few others are in use, and is reopened by path when it is needed.
+
+    DatasetChanged if the file is another one by then. ValueError if it is empty.
+    """
 
     __slots__ = ("__weakref__", "_end", "_most", "_number", "_seen", "path", "size")
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._number = next(_numbers)
-        self._most = share(MOST, 8)
+        self._most = share(MAX_OPEN, 8)
         found = Descriptor(open_to_read(path))
         self._seen = self._look(found)
         self.size = self._seen.st_size
@@ -121,14 +123,14 @@ class ReadFile:
         self._keep(found)
 
     def read_into(self, view: memoryview, offset: int) -> int:
-        """Reads once; the bytes read, 0 at the end of the file. OSError names the file, the byte and the cause."""
+        """Reads once; returns the number of bytes read, 0 at the end of the file. OSError names the file, the byte and the cause."""
         held = _open.get(self._number)
         if held is None:
             held = self._open_again()
         else:
             try:
                 _open.move_to_end(self._number)
-            except KeyError:  # another thread made room meanwhile
+            except KeyError:  # another thread has closed it to make room
                 _open[self._number] = held
         try:
             return os.preadv(held.fd, [view], offset)

@@ -1,4 +1,4 @@
-"""Files of the local system: written under a temporary name, made durable, then given their name. Nothing half-written is ever visible."""
+"""Files on a local disk: written under a temporary name, synced to disk, then renamed into place. A half-written file is never visible."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Protocol
 from atlas_ds.errors import AtlasError
 from atlas_ds.store.temporary import temporary_name
 
-TOGETHER = 1 << 20  # bytes that are written with one call
-MOST_PIECES = 256  # that one call takes: IOV_MAX is 1,024
-AHEAD = 8 << 20  # bytes after which the system is asked to begin to write, so that the disk works meanwhile and fsync has less to wait for
+WRITE_BUFFER_BYTES = 1 << 20  # that are collected for one call of writev
+MAX_BUFFERS = 256  # of one call of writev: IOV_MAX is 1,024
+WRITEBACK_BYTES = 8 << 20  # after which the system is asked to start writing to disk, so that fsync has less to wait for
 SYNC_FILE_RANGE_WRITE = 2  # linux/fs.h
 LIBC = ctypes.CDLL(None)
 CURES = {
@@ -31,7 +31,7 @@ CURES = {
 
 @contextlib.contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Errors of the system name the path and say what to do about them; they stay the errors they are."""
+    """Adds the path, and what to do, to the system's errors; their type does not change."""
     try:
         yield
     except OSError as error:
@@ -50,7 +50,7 @@ def explain(error: OSError, path: Path) -> None:
 
 
 def reword(error: OSError, words: str) -> None:
-    """Other words for an error of the system, which stays what it is, through a pickle too."""
+    """Replaces the text of a system error, whose type and number do not change, even when it is pickled."""
     error.strerror = words
     error.args = (error.errno, words)
 
@@ -62,13 +62,15 @@ class Bytes(Protocol):
 
 
 class NewFile:
-    """A file on its way to a name: write, then publish or discard. After a write or fsync that failed it is discarded, and refuses all else: another
-    may have its temporary name by then."""
+    """A file that has no name yet: write, then publish or discard. It is discarded when a write or fsync fails.
 
-    __slots__ = ("_begun", "_fd", "_folder", "_queue", "_queued", "_state", "path", "size")
+    After that every call fails, because another file may have its temporary name.
+    """
+
+    __slots__ = ("_fd", "_folder", "_queue", "_queued", "_state", "_writeback", "path", "size")
 
     def __init__(self, folder: Path, label: str, mark: str | None = None) -> None:
-        """mark: tells by its name whose file it is, where that is known otherwise; None: this process's."""
+        """mark: identifies the owner of the file in its temporary name; None: this process."""
         self._folder = folder
         self._fd = -1
         for attempt in range(1000):
@@ -79,27 +81,27 @@ class NewFile:
                 break
             except FileExistsError:
                 continue
-            except KeyboardInterrupt:  # raised after the file was made: nobody else knows of it
+            except KeyboardInterrupt:  # raised after the file was created: nothing else refers to it
                 path.unlink(missing_ok=True)
                 raise
         else:
-            raise FileExistsError(f"{folder}: a thousand temporary files of this process are there")
+            raise FileExistsError(f"{folder}: a thousand temporary files of this process already exist")
         self.path = path
-        self._state = "open"  # then "settled", "published" or "discarded"
+        self._state = "open"  # then "finished", "published" or "discarded"
         self.size = 0
         self._queue: list[memoryview] = []
         self._queued = 0
-        self._begun = 0  # bytes that the system was asked to write to the disk
+        self._writeback = 0  # bytes whose writeback was started
 
     def write(self, data: Bytes) -> None:
-        """All of data, at the end; it must not be changed any more: what is small waits for more of it."""
+        """Appends data, which must not be changed afterwards: small pieces are collected before they are written."""
         if self._state != "open":
-            raise ValueError(f"{self.path}: is {self._state}; nothing can be written any more")
+            raise ValueError(f"{self.path}: is already {self._state}; cannot write")
         view = memoryview(data).cast("B")
         self._queue.append(view)
         self._queued += len(view)
         self.size += len(view)
-        if self._queued >= TOGETHER or len(self._queue) == MOST_PIECES:
+        if self._queued >= WRITE_BUFFER_BYTES or len(self._queue) == MAX_BUFFERS:
             self._flush()
 
     def _flush(self) -> None:
@@ -108,18 +110,18 @@ class NewFile:
             with explained(self.path):
                 write_all(self._fd, queue, self.path)
         except BaseException:
-            self.discard()  # nobody knows what of it was written
+            self.discard()  # how much of it was written is unknown
             raise
-        if self.size - self._begun >= AHEAD:
-            begin_to_write(self._fd, self._begun, self.size - self._begun)
-            self._begun = self.size
+        if self.size - self._writeback >= WRITEBACK_BYTES:
+            start_writeback(self._fd, self._writeback, self.size - self._writeback)
+            self._writeback = self.size
 
-    def settle(self) -> None:
-        """Makes the bytes durable and closes the file, which keeps its temporary name: publish may come much later."""
-        if self._state == "settled":
+    def finish(self) -> None:
+        """Syncs the bytes to disk and closes the file, which keeps its temporary name until publish, perhaps much later."""
+        if self._state == "finished":
             return
         if self._state != "open":
-            raise ValueError(f"{self.path}: is {self._state}; write it anew")
+            raise ValueError(f"{self.path}: is already {self._state}; write the file again")
         try:
             self._flush()
             with explained(self.path):
@@ -128,12 +130,12 @@ class NewFile:
             self.discard()
             raise
         self._close()
-        self._state = "settled"
+        self._state = "finished"
 
     def publish(self, name: str) -> Path:
-        """Makes the bytes durable and gives them their name, at once even where another file has it."""
+        """Fsyncs, then atomically renames, replacing an existing file."""
         target = self._folder / name
-        self.settle()
+        self.finish()
         with explained(target):
             os.replace(self.path, target)
         self._state = "published"
@@ -141,7 +143,7 @@ class NewFile:
         return target
 
     def discard(self) -> None:
-        """Takes the file away, if it has no name yet."""
+        """Removes the file, unless it is published."""
         if self._state in ("published", "discarded"):
             return
         self._state = "discarded"
@@ -160,23 +162,22 @@ def write_all(fd: int, pieces: list[memoryview], path: Path) -> None:
     while pieces:
         done = os.writev(fd, pieces)
         if done == 0 and any(map(len, pieces)):
-            raise OSError(f"{path}: the system took none of {sum(map(len, pieces))} bytes")
+            raise OSError(f"{path}: the system wrote none of {sum(map(len, pieces))} bytes")
         while pieces and done >= len(pieces[0]):
             done -= len(pieces.pop(0))
         if done:
             pieces[0] = pieces[0][done:]
 
 
-def begin_to_write(fd: int, start: int, size: int) -> None:
-    """Has the system write a range to the disk, and waits for nothing. Nothing depends on it, and where it cannot be done it is not: fsync tells
-    of errors."""
+def start_writeback(fd: int, start: int, size: int) -> None:
+    """Asks the system to write a range to disk, without waiting. It is only a hint: fsync reports errors."""
     call = getattr(LIBC, "sync_file_range", None)
     if call is not None:
         call(fd, ctypes.c_int64(start), ctypes.c_int64(size), ctypes.c_uint(SYNC_FILE_RANGE_WRITE))
 
 
 def sync_folder(folder: Path) -> None:
-    """Makes names in a folder durable."""
+    """Syncs the names in a folder to disk."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
@@ -185,7 +186,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_file(folder: Path, name: str, data: Bytes, mark: str | None = None) -> Path:
-    """One file, whole or not at all. mark: as NewFile has it."""
+    """Writes a file atomically. mark: see NewFile."""
     file = NewFile(folder, name, mark)
     try:
         file.write(data)
@@ -196,7 +197,7 @@ def write_file(folder: Path, name: str, data: Bytes, mark: str | None = None) ->
 
 
 def link_file(source: Path, target: Path) -> None:
-    """A second name for a file, at once even where another file has it."""
+    """Atomically makes a hard link to a file, replacing an existing one."""
     step = target.with_name(temporary_name(target.name))
     with explained(target):
         step.unlink(missing_ok=True)
@@ -206,8 +207,8 @@ def link_file(source: Path, target: Path) -> None:
 
 
 def refuse_overlap(src: Path, dst: Path) -> None:
-    """AtlasError if what is made of src at dst would fall upon src."""
-    source, target = Path(os.path.realpath(src)), Path(os.path.realpath(dst))  # resolve() raises for a link to itself
+    """AtlasError if writing dst would overwrite src, or files in it."""
+    source, target = Path(os.path.realpath(src)), Path(os.path.realpath(dst))  # Path.resolve() raises for a link to itself
     if source == target:
         raise AtlasError(f"{dst}: source and destination are the same; write to another folder")
     if source.is_dir() and target.is_relative_to(source):

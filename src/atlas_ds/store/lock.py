@@ -1,5 +1,7 @@
-"""One process at a time in a folder, and signs that a process is at work there. By flock where the file system has it, else by files whose owner is
-known. Knows no Atlas format."""
+"""Locks on folders, and locks that show that a process is active. By flock where the file system has it, else by files that name their owner.
+
+It knows no Atlas format.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,11 @@ from atlas_ds.store.owner import has_ended, is_near, new_token, owner_from_json,
 from atlas_ds.store.regular import open_regular, read_regular
 
 LOCK = ".atlas.lock"
-OPEN = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW  # never through a link: a stranger may have put it there
-HELD = ".atlas.lock-held"  # where there is no flock: it exists while somebody is inside
+OPEN = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW  # never through a link, which may lead anywhere
+HELD = ".atlas.lock-held"  # where there is no flock: it exists while the lock is held
 NO_LOCKS = frozenset((errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL))
-MOST_BYTES = 1 << 16  # of such a file
-PATIENCE = 120.0  # seconds to wait for another's turn where there is no flock: it takes milliseconds
+MAX_BYTES = 1 << 16  # of HELD
+TIMEOUT = 120.0  # seconds to wait for the lock where there is no flock: it is held for milliseconds
 NETWORK = ("nfs", "lustre", "cifs", "smb", "ceph", "gpfs", "glusterfs", "fuse", "9p", "virtiofs", "beegfs", "afs", "orangefs", "pvfs")
 
 
@@ -32,7 +34,7 @@ def is_lock(name: str) -> bool:
 
 
 def try_flock(fd: int) -> bool | None:
-    """Takes the lock of an open file: True; False if another has it; None if the file system has no locks."""
+    """Tries to lock an open file: True if it did, False if another process holds the lock, None if the file system has no locks."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -56,8 +58,8 @@ def is_flocked(path: Path) -> bool | None:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """One process (and thread) at a time, for a moment: the files that tell who is at work are read and changed, and a manifest is replaced."""
-    fd = _take_lock(folder)
+    """Holds the lock of a folder, for a short time: while journals are read and changed, or a manifest is replaced. One thread at a time."""
+    fd = _acquire_lock(folder)
     try:
         if fd is not None:
             yield
@@ -67,13 +69,13 @@ def locked(folder: Path) -> Iterator[None]:
     finally:
         if fd is not None:
             try:
-                fcntl.flock(fd, fcntl.LOCK_UN)  # a process that was forked meanwhile has the file too, and would keep the lock
+                fcntl.flock(fd, fcntl.LOCK_UN)  # a process that was forked in between has the file too, and would keep the lock
             finally:
                 os.close(fd)
 
 
-def _take_lock(folder: Path) -> int | None:
-    """The locked file; None if there are no locks. The kernel drops the lock with its holder."""
+def _acquire_lock(folder: Path) -> int | None:
+    """Locks the file of the folder and returns its descriptor; None if the file system has no locks. The kernel drops the lock when its holder ends."""
     while True:
         with explained(folder / LOCK):
             fd = open_regular(folder / LOCK, OPEN | os.O_CREAT)
@@ -90,7 +92,7 @@ def _take_lock(folder: Path) -> int | None:
         except BaseException:
             os.close(fd)
             raise
-        os.close(fd)  # it was removed meanwhile, with a folder that was given up
+        os.close(fd)  # it was removed in between, with a folder that its writer released
 
 
 def _same_file(fd: int, path: Path) -> bool:
@@ -104,11 +106,12 @@ def _same_file(fd: int, path: Path) -> bool:
 def _held(folder: Path) -> Iterator[None]:
     path = folder / HELD
     mark = json.dumps(this_process().to_json() | {"token": new_token()}).encode()
-    deadline, pause = time.monotonic() + PATIENCE, 0.001
+    deadline, pause = time.monotonic() + TIMEOUT, 0.001
     while not _create_whole(path, mark):
         _break_if_ended(path)
         if time.monotonic() > deadline:
-            raise WriterBusy(f"{path}: another writer has been inside for {PATIENCE:.0f} s, which takes milliseconds; if its process is gone, delete this file")
+            why = f"another writer has held this lock for {TIMEOUT:.0f} s, which takes milliseconds"
+            raise WriterBusy(f"{path}: {why}; if its process is gone, delete this file")
         time.sleep(pause)
         pause = min(2 * pause, 0.05)
     try:
@@ -118,7 +121,7 @@ def _held(folder: Path) -> Iterator[None]:
 
 
 def _create_whole(path: Path, data: bytes) -> bool:
-    """Makes a file with its bytes, in one step; False if one is there."""
+    """Atomically creates a file with its bytes; False if it exists already."""
     step = path.with_name(f"{path.name}-{new_token()}")
     with explained(path):
         fd = os.open(step, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
@@ -135,9 +138,9 @@ def _create_whole(path: Path, data: bytes) -> bool:
 
 
 def _break_if_ended(path: Path) -> None:
-    """Takes away the sign of a process that ended inside."""
+    """Removes the lock of a process that ended while it held it."""
     try:
-        judged = read_regular(path, MOST_BYTES, follow=False)
+        judged = read_regular(path, MAX_BYTES, follow=False)
     except FileNotFoundError:
         return
     try:
@@ -153,14 +156,14 @@ def _break_if_ended(path: Path) -> None:
         os.rename(path, aside)
     except FileNotFoundError:
         return
-    if read_regular(aside, MOST_BYTES, follow=False) != judged:  # somebody else broke it first, and another came in: that one's sign goes back
+    if read_regular(aside, MAX_BYTES, follow=False) != judged:  # another process broke it first and a third one acquired it: restore its lock
         with contextlib.suppress(FileExistsError):
             os.link(aside, path)
     os.unlink(aside)
 
 
 def remove_folder(folder: Path) -> None:
-    """Takes away a folder in which nothing is left but its lock; leaves any other as it is."""
+    """Removes a folder that holds nothing but its lock; leaves any other as it is."""
     with contextlib.suppress(FileNotFoundError):
         if set(os.listdir(folder)) <= {LOCK, HELD}:
             with locked(folder):
@@ -171,12 +174,12 @@ def remove_folder(folder: Path) -> None:
 
 
 def reaches_all(path: Path) -> bool:
-    """Whether flock on this file system is one for all machines that may write there: that of a local disk is, for no other machine can."""
+    """Whether flock works across all machines that may write to this file system: on a local disk it does, because no other machine can."""
     return not _kind_of(path).startswith(NETWORK)
 
 
 def _kind_of(path: Path) -> str:
-    """The type of the file system that a path lies on; "fuse" if it cannot be told."""
+    """The type of the file system of a path; "fuse" if it is unknown."""
     best, kind = -1, "fuse"
     where = os.path.realpath(path)
     try:

@@ -1,4 +1,4 @@
-"""Which process this is and where it runs, and whether another one has certainly ended. Knows processes, not files."""
+"""Identifies this process and where it runs, and tells whether another one has certainly ended. It knows processes, not files."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from typing import Any
 
 from atlas_ds.text import printable
 
-MOST_PIDS = 1 << 22  # of Linux
-LONGEST = 256  # characters of a name that another machine gave
+MAX_PID = 1 << 22  # of Linux
+MAX_NAME = 256  # characters of a name that another machine gave
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A process. started: its start in clock ticks since the boot (0: unknown), so that a reused number is not taken for it; boot: of the
-    machine's kernel; space: of process numbers, which containers of one machine do not share; since: when it took what it owns, UTC."""
+    """A process.
+
+    started: its start in clock ticks since boot (0: unknown), to detect a reused process number. boot: id of the kernel's boot. space: PID
+    namespace, which containers of one machine do not share. since: when it acquired what it owns, UTC.
+    """
 
     pid: int
     started: int
@@ -39,8 +42,8 @@ def owner_from_json(data: Any) -> Owner:
     kinds = {"pid": int, "started": int, "host": str, "boot": str, "space": str, "since": str}
     if not isinstance(data, dict) or data.keys() != kinds.keys() or not all(type(data[name]) is kind for name, kind in kinds.items()):
         raise ValueError("not the description of a process")
-    if not (1 <= data["pid"] <= MOST_PIDS and 0 <= data["started"] < 1 << 63) or any(kind is str and len(data[name]) > LONGEST for name, kind in kinds.items()):
-        raise ValueError("a process that cannot be")
+    if not (1 <= data["pid"] <= MAX_PID and 0 <= data["started"] < 1 << 63) or any(kind is str and len(data[name]) > MAX_NAME for name, kind in kinds.items()):
+        raise ValueError("not a possible process")
     return Owner(**data)
 
 
@@ -56,18 +59,18 @@ def _here() -> tuple[str, str]:
         with open("/proc/sys/kernel/random/boot_id") as file:
             boot = file.read().strip()
         space = os.readlink("/proc/self/ns/pid")
-    except OSError:  # not Linux: the host's name has to do
+    except OSError:  # not Linux: only the host's name is known
         boot, space = "", ""
     return boot, space
 
 
 def start_of(pid: int) -> int:
-    """When a process of this machine started, in clock ticks since the boot; 0 if it cannot be told."""
+    """When a process of this machine started, in clock ticks since boot; 0 if unknown."""
     return _look_up(pid)[1]
 
 
 def _look_up(pid: int) -> tuple[str, int]:
-    """(state, start) of a process as Linux tells them; ("", 0) if it does not."""
+    """(state, start) of a process, from /proc; ("", 0) if they are unknown."""
     try:
         with open(f"/proc/{'self' if pid == os.getpid() else pid}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
@@ -77,17 +80,17 @@ def _look_up(pid: int) -> tuple[str, int]:
 
 
 def new_token() -> str:
-    """16 hex digits that nobody else has drawn."""
+    """16 random hex digits."""
     return os.urandom(8).hex()
 
 
 def here_mark() -> str:
-    """Eight hex digits that stand for this machine since its boot, and its space of process numbers."""
+    """Eight hex digits that identify this machine since its boot, and its PID namespace."""
     return f"{zlib.crc32(repr((os.uname().nodename, *_here())).encode()):08x}"
 
 
 def is_near(owner: Owner) -> bool:
-    """Whether its process number means the same here."""
+    """Whether its process number is valid here: same machine, boot and PID namespace."""
     return (owner.host, owner.boot, owner.space) == (os.uname().nodename, *_here())
 
 

@@ -1,4 +1,4 @@
-"""Paths as users give them: absolute, ~ expanded, URLs refused. Does not look at what is there."""
+"""Paths as users write them: made absolute, with ~ expanded; URLs are refused. It does not look at the files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TAR = re.compile(r"\.(tar(\.(gz|bz2|xz|zst|zstd|lz4))?|tgz|tzst)$")
 
 
 def local_path(path: str | os.PathLike[str], what: str = "path") -> Path:
-    """An absolute path of this machine, which a later chdir does not move. UnsupportedError for a URL, ValueError for an empty path."""
+    """Returns an absolute path of this machine, which a later chdir does not change. UnsupportedError for a URL, ValueError for an empty path."""
     try:
         text = os.fsdecode(path)
     except TypeError:
@@ -36,5 +36,5 @@ def cure_of_url(url: str) -> str:
     if scheme.lower() == "hf":
         return "fetch it with the datasets library, and write it with atlas.import_huggingface(data, path)"
     if TAR.search(rest.partition("?")[0].lower()):
-        return f"atlas.open_tar({scheme + '://' + rest!r}) reads a tar where it lies"
+        return f"atlas.open_tar({scheme + '://' + rest!r}) reads a tar in place"
     return "copy it to a folder of this machine, or mount it, and give that folder"

@@ -1,5 +1,7 @@
-"""Regular files only: opened, read and removed by names that data, or a stranger, may have chosen. A pipe or a device in a file's place is an error at
-once, not a wait; what is deleted is never a link's target."""
+"""Opens, reads and removes regular files whose names come from data. A pipe or a device is an immediate error, never a wait.
+
+The target of a link is never deleted.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from pathlib import Path
 from atlas_ds.errors import CorruptError, LimitError
 
 READ = os.O_RDONLY | os.O_CLOEXEC
-CAREFUL = os.O_NONBLOCK | os.O_NOCTTY  # a pipe without a writer does not make us wait, a terminal does not become ours
+CAREFUL = os.O_NONBLOCK | os.O_NOCTTY  # do not wait for the writer of a pipe, do not acquire a terminal
 KINDS = {
     stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFLNK: "a link",
     stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
@@ -20,7 +22,7 @@ Name = str | os.PathLike[str]
 
 
 def open_regular(path: Name, flags: int = READ) -> int:
-    """A descriptor of a regular file, which the caller closes. NotRegular: something else is there; with O_NOFOLLOW also a link."""
+    """A descriptor of a regular file, which the caller closes. NotRegular for anything else; with O_NOFOLLOW also for a link."""
     mode = (0o666,) if flags & os.O_CREAT else ()
     try:
         fd = os.open(path, flags | CAREFUL, *mode)
@@ -45,7 +47,7 @@ def open_regular(path: Name, flags: int = READ) -> int:
 
 
 class NotRegular(CorruptError):
-    """Something else is in the place of a regular file."""
+    """The path is not a regular file."""
 
 
 def not_regular(path: Name, mode: int) -> NotRegular:
@@ -70,7 +72,7 @@ def read_regular(path: Name, limit: int, *, follow: bool = True) -> bytes:
 
 
 def is_regular(path: Name, size: int | None = None) -> bool:
-    """Whether a regular file, not a link to one, is there; with `size`, one of so many bytes."""
+    """Whether the path is a regular file, not a link to one; with `size`, of that many bytes."""
     try:
         found = os.lstat(path)
     except (OSError, ValueError):
@@ -79,7 +81,7 @@ def is_regular(path: Name, size: int | None = None) -> bool:
 
 
 def is_folder(path: Name) -> bool:
-    """Whether a folder, not a link to one, is there."""
+    """Whether the path is a folder, not a link to one."""
     try:
         return stat.S_ISDIR(os.lstat(path).st_mode)
     except (OSError, ValueError):
@@ -87,6 +89,6 @@ def is_folder(path: Name) -> bool:
 
 
 def remove_regular(path: Path, size: int | None = None) -> None:
-    """Removes a regular file (of so many bytes); leaves anything else as it is: no writer made that."""
+    """Removes a regular file (of `size` bytes); leaves anything else, which no writer made."""
     if is_regular(path, size):
         path.unlink(missing_ok=True)

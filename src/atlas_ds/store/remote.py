@@ -1,7 +1,7 @@
-"""Files behind URLs (http, s3, gs, azure), through obstore, which only this file imports. Bytes by name; it knows no format.
+"""Files behind URLs (http, s3, gs, azure), through obstore, which only this file imports. It knows no format.
 
-Credentials come from where each service's tools look: the environment, its files, the machine's role. Without allow_http nothing is asked for or
-fetched but through TLS: not by a URL, an endpoint of the environment, or a redirect.
+Credentials come from where each service's tools look: the environment, configuration files, the machine's role. Without allow_http every connection
+uses TLS, also those of an endpoint from the environment, or of a redirect.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ class RemoteFile:
     allow_http: bool = False
 
     def open(self) -> io.BufferedReader:
-        """Its bytes, once, from the first on."""
+        """Returns its bytes as a file that is read once, forward."""
         obstore, store, name = store_for(self.url, self.allow_http)
         with wrapped_errors(self.url):
             chunks = obstore.get(store, name).stream(min_chunk_size=CHUNK)
         return io.BufferedReader(Chunks(iter(chunks), self), 1 << 16)
 
     def read(self, start: int, size: int) -> bytes:
-        """A range of its bytes, in one request. TruncatedError where the server has fewer now."""
+        """Returns a range of its bytes, in one request. TruncatedError if the server has fewer now."""
         obstore, store, name = store_for(self.url, self.allow_http)
         with wrapped_errors(self.url):
             data = bytes(obstore.get_range(store, name, start=start, length=size))
         if len(data) != size:
-            raise TruncatedError(f"{self.url}: byte {start}: {size:,} bytes were asked for, {len(data):,} came; has the file changed?")
+            raise TruncatedError(f"{self.url}: byte {start}: requested {size:,} bytes, got {len(data):,}; has the file changed?")
         return data
 
 
 def look_up(url: str, allow_http: bool = False) -> RemoteFile:
-    """Asks the server for a file's size and version. FileNotFoundError if it is not there; other refusals are AtlasError.
+    """Asks the server for the size and version of a file. FileNotFoundError if it does not exist; other refusals are AtlasError.
 
     allow_http: whether the connection may be without TLS."""
     obstore, store, name = store_for(url, allow_http)
@@ -75,7 +75,7 @@ def store_for(url: str, allow_http: bool) -> tuple[ModuleType, Any, str]:
 
 
 class wrapped_errors:
-    """Says which URL it was, in one line, where obstore fails."""
+    """Names the URL, in one line, in errors of obstore."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -87,7 +87,7 @@ class wrapped_errors:
             return
         why = str(error).split("\n", 1)[0]
         if isinstance(error, FileNotFoundError):
-            raise FileNotFoundError(f"{self._url}: not there: {why}") from error
+            raise FileNotFoundError(f"{self._url}: not found: {why}") from error
         if any(words in why for words in NOT_ALLOWED):
             cure = "perhaps its endpoint or a redirect is http without TLS; if you trust the network, pass allow_http=True (--allow-http)"
             raise AtlasError(f"{self._url}: cannot be read: {why}; {cure}") from error
@@ -95,7 +95,7 @@ class wrapped_errors:
 
 
 class Chunks(io.RawIOBase):
-    """Pieces of a download, as a file that is read forward."""
+    """The chunks of a download, as a file that is read forward."""
 
     def __init__(self, chunks: Iterator[Any], file: RemoteFile) -> None:
         self._chunks, self._file = chunks, file

@@ -1,4 +1,4 @@
-"""Spans: memory that stands for a whole file. A mapped one is filled by the kernel; an anonymous one by whoever needs its bytes.
+"""Spans: memory as large as a file. The kernel fills a mapped one; an anonymous one is filled by fill() before its bytes are used.
 
 Neither keeps a descriptor of its own: a dataset may have any number of files.
 """
@@ -16,7 +16,7 @@ from atlas_ds.store.descriptors import ReadFile, open_to_read
 
 
 def open_mapped(path: Path) -> Mapping:
-    """The file in memory, read-only; the kernel reads pages as they are touched. ValueError: it is empty."""
+    """Maps a file read-only; the kernel reads pages as they are touched. ValueError if it is empty."""
     fd = open_to_read(path)
     try:
         size = os.fstat(fd).st_size
@@ -30,7 +30,7 @@ def open_mapped(path: Path) -> Mapping:
 
 
 def not_mapped(error: OSError, path: Path) -> OSError:
-    """Names the file, and what to do."""
+    """The error with the file's name, and what to do."""
     cure = {
         errno.ENOMEM: "raise the limit of mappings (sysctl vm.max_map_count) or of address space (ulimit -v), or make fewer, larger shards",
         errno.ENODEV: 'this file system cannot map files: open the dataset with io="pread"',
@@ -39,7 +39,7 @@ def not_mapped(error: OSError, path: Path) -> OSError:
 
 
 class AnonymousSpan:
-    """Memory as long as the file, empty until fill() reads a range into it; release() gives whole pages back."""
+    """Memory as long as the file, empty until fill() reads a range into it; release() returns pages to the system."""
 
     __slots__ = ("_file", "memory", "path", "size")
 
@@ -59,12 +59,12 @@ class AnonymousSpan:
             done = self._file.read_into(view, offset)
             if done == 0:
                 was = f"it was {self.size} bytes long when it was opened"
-                raise DatasetChanged(f"{self.path}: the file ends at byte {offset}, {was}; it was cut or replaced: open the dataset again")
+                raise DatasetChanged(f"{self.path}: the file ends at byte {offset}, {was}; it was truncated or replaced: open the dataset again")
             offset += done
             view = view[done:]
 
     def release(self, offset: int, size: int) -> None:
-        """Gives the pages that lie wholly inside the range back to the system; they read as zero afterwards."""
+        """Returns the pages that lie entirely inside the range to the system; they read as zero afterwards."""
         start = -(-offset // mmap.PAGESIZE) * mmap.PAGESIZE
         end = (offset + size) // mmap.PAGESIZE * mmap.PAGESIZE
         if end > start:

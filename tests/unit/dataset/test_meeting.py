@@ -254,7 +254,7 @@ def test_columns_that_do_not_fit(tmp_path):
     one.extend({"x": i} for i in range(25))
     two.extend({"x": i / 2} for i in range(25))
     one.close()
-    with pytest.raises(errors.CommitConflict, match=r"other columns.*(?s:.*)keeps 25 rows in 3 finished shards: go on with resume=True") as caught:
+    with pytest.raises(errors.CommitConflict, match=r"other columns.*(?s:.*)keeps 25 rows in 3 finished shards: continue with resume=True") as caught:
         two.close()
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
     assert [row["x"] for row in AtlasDataset(path)] == list(range(25))
@@ -270,7 +270,7 @@ def test_a_dataset_that_was_taken_away_or_replaced(tmp_path, monkeypatch):
     one = writer(path, append=True)
     one.extend(range(25))
     (path / "atlas.json").unlink()
-    with pytest.raises(errors.CommitConflict, match="took the dataset away"):
+    with pytest.raises(errors.CommitConflict, match="removed the dataset"):
         one.close()
     path = write(tmp_path / "e", range(5), schema=int)
     two = writer(path, overwrite=True)
@@ -357,7 +357,7 @@ os.kill(os.getpid(), 9)
 def test_a_writer_that_is_collected_warns(tmp_path, finished):
     one = writer(tmp_path / "d")
     one.extend(range(25 if finished else 5))
-    with pytest.warns(ResourceWarning, match="never closed.*20 rows in finished shards stay: go on with resume=True" if finished else "never closed, so nothing was published. Use"):
+    with pytest.warns(ResourceWarning, match="never closed.*20 rows in finished shards are kept: continue with resume=True" if finished else "never closed, so nothing was published. Use"):
         del one
         gc.collect()
     with writer(tmp_path / "d", resume=True) as other:
@@ -369,7 +369,7 @@ def test_a_writer_that_is_collected_warns(tmp_path, finished):
 def test_at_the_end_of_the_program(tmp_path):
     code = "import sys; import atlas_ds as a; w = a.AtlasDatasetWriter(sys.argv[1], shard_size=100); w.extend({'y': i} for i in range(5000))"
     done = subprocess.run([sys.executable, "-W", "always", "-c", code, tmp_path / "d"], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
-    assert done.returncode == 0 and "ResourceWarning" in done.stderr and "rows in finished shards stay" in done.stderr
+    assert done.returncode == 0 and "ResourceWarning" in done.stderr and "rows in finished shards are kept" in done.stderr
     with AtlasDatasetWriter(tmp_path / "d", shard_size=100, resume=True) as other:
         assert other.position >= 4900
 
@@ -414,7 +414,7 @@ def test_counted_parts(tmp_path):
         write(tmp_path / "d", [k], part=k, schema=int)
     with pytest.raises(FileNotFoundError, match="of parts 0 to 2 these are missing: 2"):
         merge_parts(tmp_path / "d", count=3)
-    with pytest.raises(ValueError, match="count=1, but 2 parts are there"):
+    with pytest.raises(ValueError, match="count=1, but 2 parts exist"):
         merge_parts(tmp_path / "d", count=1)
     merge_parts(tmp_path / "d", count=2)
     assert list(AtlasDataset(tmp_path / "d")) == [0, 1]
@@ -450,7 +450,7 @@ def test_parts_that_were_half_removed(tmp_path, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(parts, "remove_part", interrupted)
         merge_parts(tmp_path / "d")
-    with pytest.raises(FileNotFoundError, match="no parts are there"):
+    with pytest.raises(FileNotFoundError, match="no parts found"):
         merge_parts(tmp_path / "d", overwrite=True)
     assert list(AtlasDataset(tmp_path / "d")) == list(range(40))
     write(tmp_path / "d", [1], part=0, schema=int)

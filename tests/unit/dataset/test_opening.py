@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from atlas_ds import AtlasDataset, AtlasDatasetWriter, Loader, concat, merge_parts
-from atlas_ds.dataset.commit import commit, read_standing
+from atlas_ds.dataset.commit import commit, read_current
 from atlas_ds.dataset.manifest import read_manifest
 from atlas_ds.errors import CorruptError, DatasetChanged
 from atlas_ds.store import descriptors
@@ -152,7 +152,7 @@ def change_metadata_only(path):
     manifest.metadata["note"] = "new"
     manifest.splits["first"] = ((0, 10),)
     manifest.icc["y"] = 0.5
-    commit(path, manifest, expected=read_standing(path))
+    commit(path, manifest, expected=read_current(path))
 
 
 def move_away_and_back(path):
@@ -239,7 +239,7 @@ def test_a_dataset_that_is_replaced_while_open(path, change, io):
     ds = AtlasDataset(path, io=io)
     assert ds[0]["y"] == 0
     change(path)
-    told = rf"^{path}/atlas\.json: the dataset was replaced after it was opened: shard 5, 00005-\w+\.atlas, is not in it any more; open it again$"
+    told = rf"^{path}/atlas\.json: the dataset was replaced after it was opened: shard 5, 00005-\w+\.atlas, is no longer in it; open it again$"
     for read in (lambda: ds[55], lambda: ds.batch([55, 0]), lambda: list(ds[50:])):
         with pytest.raises(DatasetChanged, match=told):
             read()
@@ -264,7 +264,7 @@ def test_a_file_that_is_missing_in_a_dataset(path, io):
     gone = path / ds.shards[5].path
     data = gone.read_bytes()
     gone.unlink()
-    with pytest.raises(FileNotFoundError, match=rf"^{gone}: the file is not there, and atlas\.json names it; restore it, or .* atlas-ds repair {path}$") as caught:
+    with pytest.raises(FileNotFoundError, match=rf"^{gone}: file not found, but atlas\.json names it; restore it, or .* atlas-ds repair {path}$") as caught:
         ds[55]
     assert not isinstance(caught.value, DatasetChanged)
     assert ds[5]["y"] == 5
@@ -286,7 +286,7 @@ def test_a_file_that_vanishes_between_two_blocks(path):
     assert ds[50]["y"] == 50
     overwrite(path)
     descriptors.close_all()
-    with pytest.raises(DatasetChanged, match=r"shard 5, .* is not in it any more"):
+    with pytest.raises(DatasetChanged, match=r"shard 5, .* is no longer in it"):
         ds[55]
     shutil.rmtree(path)
     with pytest.raises(DatasetChanged, match="was removed after it was opened"):
@@ -412,7 +412,7 @@ def test_where_no_descriptor_is_left(tmp_path):
 @pytest.mark.parametrize("name", [".writing-abc123.json", ".tmp-00000-1-0"])
 def test_a_folder_in_which_somebody_writes(tmp_path, name):
     (tmp_path / name).touch()
-    with pytest.raises(FileNotFoundError, match="a writer is at work here, or was stopped: resume=True goes on with its finished shards"):
+    with pytest.raises(FileNotFoundError, match="a writer is active here, or was stopped: resume=True continues with its finished shards"):
         AtlasDataset(tmp_path)
     os.unlink(tmp_path / name)
     with pytest.raises(FileNotFoundError) as caught:

@@ -121,7 +121,7 @@ FOLDERS = [
     (["meta.json"], "torch-atlas-ds (version 1)", "`atlas-ds convert --trust-pickle {path} NEW`"),
     (["finch/1.jpg", "wren/2.jpg", "README.md"], "image, audio or video files", "`atlas-ds convert {path} NEW`"),
     (["data.mdb", "lock.mdb"], "an LMDB database", "lmdb"),
-    (["00000-0123456789abcdef.atlas"], "shards are there", "`atlas-ds repair {path}`"),
+    (["00000-0123456789abcdef.atlas"], "it holds shards", "`atlas-ds repair {path}`"),
     (["zarr.json", "c/0"], "a Zarr array", "zarr"),
     ([], "the folder is empty", "AtlasDatasetWriter"),
 ]

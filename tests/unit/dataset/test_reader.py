@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from atlas_ds import AtlasDataset, Media, Ragged, errors
-from atlas_ds.dataset.commit import commit, read_standing
+from atlas_ds.dataset.commit import commit, read_current
 from atlas_ds.dataset.manifest import read_manifest
 from support import fd_count, rich_rows, same, write
 
@@ -332,7 +332,7 @@ def test_wrong_options(rich, options):
 def test_paths_that_are_none(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such folder"):
         AtlasDataset(tmp_path / "nope")
-    with pytest.raises(FileNotFoundError, match="no dataset is there"):
+    with pytest.raises(FileNotFoundError, match=r"not an Atlas dataset: atlas\.json not found"):
         AtlasDataset(tmp_path)
     (tmp_path / "x.atlas").write_bytes(b"")
     with pytest.raises(errors.TruncatedError):
@@ -387,5 +387,5 @@ def test_a_split_of_no_ranges(tmp_path):
     path = write(tmp_path / "d", range(5))
     manifest = read_manifest(path / "atlas.json")
     manifest.splits["none"] = ()
-    commit(path, manifest, expected=read_standing(path))
+    commit(path, manifest, expected=read_current(path))
     assert list(AtlasDataset(path, split="none")) == [] and AtlasDataset(path).splits == {"none": 0}

@@ -53,7 +53,7 @@ def test_a_failing_close_loses_nothing(tmp_path, monkeypatch, code):
     writer.extend(range(25))
     with monkeypatch.context() as patch:
         fail_at(patch, "replace", lambda source, target: str(target).endswith("atlas.json"), getattr(errno, code))
-        with pytest.raises(OSError, match="keeps 25 rows in 3 finished shards: go on with resume=True") as caught:
+        with pytest.raises(OSError, match="keeps 25 rows in 3 finished shards: continue with resume=True") as caught:
             writer.close()
     assert caught.value.errno == getattr(errno, code) and caught.value.filename == str(tmp_path / "d" / "atlas.json")
     cure = {"ENOSPC": "the disk is full: make room", "EDQUOT": "quota", "EIO": ""}[code]

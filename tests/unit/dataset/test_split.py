@@ -74,8 +74,8 @@ def test_a_dict_gives_a_dict(trees):
 @pytest.mark.parametrize(
     ("parts", "error", "words"),
     [
-        ([0.7, 0.2], ValueError, "must add up to 1, or whole counts to 240; their sum is 0.9"), ([100, 100], ValueError, "their sum is 200"),
-        ({"a": 0.5}, ValueError, "must add up to 1"), ({}, ValueError, "at least one"), ([1.5, -0.5], ValueError, "positive"), ([float("nan")], ValueError, "add up"),
+        ([0.7, 0.2], ValueError, "must sum to 1, or be counts that sum to 240; their sum is 0.9"), ([100, 100], ValueError, "their sum is 200"),
+        ({"a": 0.5}, ValueError, "must sum to 1"), ({}, ValueError, "at least one"), ([1.5, -0.5], ValueError, "positive"), ([float("nan")], ValueError, "sum to 1"),
         (1.5, ValueError, "between 0 and 1"), (1.0, ValueError, "between 0 and 1"), (-3, ValueError, "0 to 240"), (241, ValueError, "0 to 240"),
         ("train", TypeError, "AtlasDataset\\(path, split='train'\\)"), ({"a": "0.5", "b": 0.5}, TypeError, "'0.5' for 'a' is not a number"),
         (True, TypeError, "not a number"), (None, TypeError, "not a number"), ([0.5, None], TypeError, "not a number"),

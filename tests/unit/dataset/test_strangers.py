@@ -351,7 +351,7 @@ def test_metadata_that_a_writer_could_not_write(tmp_path, text, kind):
 
 def test_a_manifest_with_too_many_values(tmp_path, monkeypatch):
     path = write(tmp_path / "d", range(5))
-    monkeypatch.setattr(manifests, "MOST_VALUES", 100)
+    monkeypatch.setattr(manifests, "MAX_VALUES", 100)
     sealed(path, lambda body: body.update(metadata={"a": [0] * 100}))
     with pytest.raises(errors.LimitError, match=r"at most .* 100 values"):
         AtlasDataset(path)

@@ -12,7 +12,7 @@ import pytest
 
 import atlas_ds as atlas
 from atlas_ds import AtlasDataset, AtlasDatasetWriter, errors
-from atlas_ds.dataset.commit import commit, read_standing
+from atlas_ds.dataset.commit import commit, read_current
 from atlas_ds.dataset.manifest import read_manifest
 from atlas_ds.order import Permutation, keys
 from atlas_ds.rewrite import shuffle as room
@@ -65,7 +65,7 @@ def test_containers(tmp_path, container):
 
 def with_splits(path, rows, splits):
     write(path, range(rows), schema="int64", shard_size=37)
-    standing, manifest = read_standing(path), read_manifest(path / "atlas.json")
+    standing, manifest = read_current(path), read_manifest(path / "atlas.json")
     manifest.splits.update(splits)
     commit(path, manifest, expected=standing)
     return path
@@ -236,6 +236,6 @@ def test_cli(tmp_path, capsys):
     out = AtlasDataset(Path(tmp_path / "out"))
     assert len(out.shards) == 4 and out.column("value").tolist() == Permutation(100, keys.PLACES, 5, 0).take(0, 100).tolist()
     assert main(["shuffle", str(source), str(tmp_path / "out"), "--json"]) == 1
-    assert "a dataset is there" in capsys.readouterr().err
+    assert "a dataset already exists" in capsys.readouterr().err
     assert main(["shuffle", str(source), str(tmp_path / "out"), "--overwrite", "--json"]) == 0
     assert '"rows": 100, "seed": 0' in capsys.readouterr().out

@@ -1,10 +1,10 @@
-"""publish_together: several names change at once, or none does."""
+"""publish_atomically: several names change at once, or none does."""
 
 import os
 
 import pytest
 
-from atlas_ds.store.atomic import publish_together
+from atlas_ds.store.atomic import publish_atomically
 from atlas_ds.store.local import NewFile
 
 
@@ -24,7 +24,7 @@ def new(folder, **files):
 def test_new_replaced_and_gone(tmp_path):
     for name in ("a", "b", "stranger"):
         (tmp_path / name).write_bytes(b"old")
-    paths = publish_together(tmp_path, new(tmp_path, a=b"new a", c=b"new c"), [tmp_path / "a", tmp_path / "b"])
+    paths = publish_atomically(tmp_path, new(tmp_path, a=b"new a", c=b"new c"), [tmp_path / "a", tmp_path / "b"])
     assert paths == [tmp_path / "a", tmp_path / "c"]
     assert content(tmp_path) == {"a": b"new a", "c": b"new c", "stranger": b"old"}
 
@@ -45,16 +45,16 @@ def test_a_failed_name_brings_back_all(tmp_path, monkeypatch, fails_at):
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", failing)
         with pytest.raises(OSError, match="now"):
-            publish_together(tmp_path, files, [tmp_path / "a", tmp_path / "b"])
+            publish_atomically(tmp_path, files, [tmp_path / "a", tmp_path / "b"])
     assert content(tmp_path) == before
 
 
-def test_settled_files_hold_no_descriptor(tmp_path):
+def test_finished_files_hold_no_descriptor(tmp_path):
     before = len(os.listdir("/proc/self/fd"))
     files = new(tmp_path, **{f"f{i}": b"x" for i in range(20)})
     for file, _ in files:
-        file.settle()
-        file.settle()
+        file.finish()
+        file.finish()
     assert len(os.listdir("/proc/self/fd")) == before
-    publish_together(tmp_path, files, [])
+    publish_atomically(tmp_path, files, [])
     assert len(content(tmp_path)) == 20

@@ -36,13 +36,13 @@ def test_few_stay_open_and_all_are_read(files):
     opened = [ReadFile(path) for path in files]
     for k in [*range(200), *range(199, -1, -1), *range(0, 200, 7)]:
         assert read(opened[k], 9, 990 + k) == content(k)[-10:-1]
-        assert fd_count() - before <= descriptors.MOST
+        assert fd_count() - before <= descriptors.MAX_OPEN
     del opened
     assert fd_count() == before
 
 
 def test_the_last_used_stay_open(files, monkeypatch):
-    monkeypatch.setattr(descriptors, "MOST", 4)
+    monkeypatch.setattr(descriptors, "MAX_OPEN", 4)
     opened = [ReadFile(path) for path in files[:6]]
     for k in (0, 1, 2, 3, 0, 4):
         read(opened[k])

@@ -96,9 +96,9 @@ def test_short_writes_are_continued(tmp_path, monkeypatch):
     assert file.publish("y").read_bytes() == b"abcdefghi"
 
 
-@pytest.mark.parametrize(("together", "count"), [(0, 1000), (10, 250), (local.TOGETHER, 4)])
+@pytest.mark.parametrize(("together", "count"), [(0, 1000), (10, 250), (local.WRITE_BUFFER_BYTES, 4)])
 def test_small_writes_wait_for_each_other(tmp_path, monkeypatch, calls, together, count):
-    monkeypatch.setattr(local, "TOGETHER", together)
+    monkeypatch.setattr(local, "WRITE_BUFFER_BYTES", together)
     file = NewFile(tmp_path, "x")
     for number in range(1000):
         file.write(b"%03d" % number)
@@ -112,11 +112,11 @@ def test_after_a_failed_write_it_is_gone(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(local.os, "writev", lambda fd, pieces: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
         with pytest.raises(OSError, match="full"):
-            file.write(bytes(local.TOGETHER))
+            file.write(bytes(local.WRITE_BUFFER_BYTES))
     assert os.listdir(tmp_path) == []
     other = NewFile(tmp_path, "x")  # which has the same temporary name
     other.write(b"half")
-    for refused in (lambda: file.write(b"x"), lambda: file.publish("y"), file.settle):
+    for refused in (lambda: file.write(b"x"), lambda: file.publish("y"), file.finish):
         with pytest.raises(ValueError, match="is discarded"):
             refused()
     file.discard()
@@ -125,25 +125,25 @@ def test_after_a_failed_write_it_is_gone(tmp_path, monkeypatch):
     other.discard()
     with pytest.raises(ValueError, match="is published"):
         other.write(b"more")
-    later.settle()
-    with pytest.raises(ValueError, match="is settled"):
+    later.finish()
+    with pytest.raises(ValueError, match="is already finished; cannot write"):
         later.write(b"more")
     assert later.publish("z").read_bytes() == b""
 
 
 def test_the_disk_begins_before_the_end(tmp_path, monkeypatch):
     begun = []
-    monkeypatch.setattr(local, "begin_to_write", lambda fd, start, size: begun.append((start, size)))
+    monkeypatch.setattr(local, "start_writeback", lambda fd, start, size: begun.append((start, size)))
     file = NewFile(tmp_path, "x")
     for _ in range(20):
         file.write(bytes(1 << 20))
-    assert begun == [(0, local.AHEAD), (local.AHEAD, local.AHEAD)]
+    assert begun == [(0, local.WRITEBACK_BYTES), (local.WRITEBACK_BYTES, local.WRITEBACK_BYTES)]
     assert file.publish("x").stat().st_size == 20 << 20
 
 
 def test_a_write_that_takes_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(local.os, "writev", lambda fd, pieces: 0)
-    with pytest.raises(OSError, match="took none of 3 bytes"):
+    with pytest.raises(OSError, match="wrote none of 3 bytes"):
         write_file(tmp_path, "x", b"abc")
     assert os.listdir(tmp_path) == []
 

@@ -59,7 +59,7 @@ def test_an_error_inside_lets_others_in(tmp_path, locks):
 def test_what_is_no_file_is_an_error_at_once(tmp_path, monkeypatch, name):
     """Nor is a link followed: the file that it leads to stays as it is, or unmade."""
     if name == lock.HELD:
-        monkeypatch.setattr(lock, "_take_lock", lambda folder: None)
+        monkeypatch.setattr(lock, "_acquire_lock", lambda folder: None)
     (tmp_path / "mine").write_text("{}")
     for make in (os.mkfifo, os.mkdir, lambda path: os.symlink(tmp_path / "mine", path), lambda path: os.symlink("/dev/zero", path), lambda path: os.symlink(tmp_path / "new", path)):
         make(tmp_path / name)
@@ -75,11 +75,11 @@ ODD_OWNERS = ["", "3", "[]", "[" * 60_000, "{}", '{"pid":' + "9" * 5000 + "}", '
 @pytest.mark.parametrize("text", [*ODD_OWNERS, *({"pid": 1 << 40}, {"pid": -1}, {"pid": 0}, {"started": 10**30}, {"host": "h" * 300}, {"pid": True}, {"more": 1})], ids=lambda text: str(text)[:12])
 def test_a_sign_that_no_process_left_is_nobodys(tmp_path, monkeypatch, text):
     """It is waited for, and stays."""
-    monkeypatch.setattr(lock, "_take_lock", lambda folder: None)
-    monkeypatch.setattr(lock, "PATIENCE", 0.05)
+    monkeypatch.setattr(lock, "_acquire_lock", lambda folder: None)
+    monkeypatch.setattr(lock, "TIMEOUT", 0.05)
     data = text.encode() if isinstance(text, str) else json.dumps(this_process().to_json() | {"token": "0" * 16} | text).encode()
     (tmp_path / lock.HELD).write_bytes(data)
-    with pytest.raises(errors.WriterBusy, match="another writer has been inside"), lock.locked(tmp_path):
+    with pytest.raises(errors.WriterBusy, match="another writer has held this lock"), lock.locked(tmp_path):
         pass
     assert (tmp_path / lock.HELD).read_bytes() == data
 
@@ -89,7 +89,7 @@ def test_a_name_of_a_process_steers_no_terminal():
 
 
 def test_the_sign_of_a_process_that_ended_is_broken(tmp_path, monkeypatch):
-    monkeypatch.setattr(lock, "_take_lock", lambda folder: None)
+    monkeypatch.setattr(lock, "_acquire_lock", lambda folder: None)
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     sign = replace(this_process(), pid=gone.pid, started=1).to_json() | {"token": "a"}
@@ -102,8 +102,8 @@ def test_the_sign_of_a_process_that_ended_is_broken(tmp_path, monkeypatch):
 @pytest.mark.parametrize("change", [{}, {"host": "elsewhere"}, {"boot": "another"}], ids=["alive", "host", "boot"])
 def test_the_sign_of_another_is_respected(tmp_path, monkeypatch, change):
     """Of one that is alive, or may be: whether a process of another machine has ended cannot be told."""
-    monkeypatch.setattr(lock, "_take_lock", lambda folder: None)
-    monkeypatch.setattr(lock, "PATIENCE", 0.05)
+    monkeypatch.setattr(lock, "_acquire_lock", lambda folder: None)
+    monkeypatch.setattr(lock, "TIMEOUT", 0.05)
     number = {} if not change else {"pid": 1 << 22, "started": 5}
     sign = json.dumps(replace(this_process(), **number, **change).to_json() | {"token": "a"})
     (tmp_path / lock.HELD).write_text(sign)

@@ -23,14 +23,14 @@ from atlas_ds.store.paths import local_path
 BATCH_ROWS = 1024
 
 
-def import_huggingface(data: Any, dst: str | os.PathLike[str], **options: Unpack[ConvertOptions]) -> Converted:
+def import_huggingface(data: Any, dst: str | os.PathLike[str], *, progress: bool = True, **options: Unpack[ConvertOptions]) -> Converted:
     """Writes a datasets.Dataset, an IterableDataset, or a DatasetDict of either, whose keys become splits, as the dataset `dst`.
 
     `options` are those of `convert`, without `source_format`. Any error, Ctrl-C too, leaves `dst` as it was. Columns of pictures and sound keep
     their encoded bytes; where there is only a path, the file is read from there.
     """
     refuse_unknown("import_huggingface", options, ConvertOptions)
-    return convert_source(_source(data), local_path(dst, "dst"), **options)
+    return convert_source(_source(data), local_path(dst, "dst"), progress=progress, **options)
 
 
 def to_huggingface(ds: AtlasDataset, *, columns: Sequence[str] | None = None, file: str | os.PathLike[str] | None = None) -> Any:

@@ -10,7 +10,7 @@ from atlas_ds.bridge.compression.writing import PACKERS
 from atlas_ds.bridge.tar.header import archive_end, is_plain, member_header, padding
 from atlas_ds.bridge.webdataset.pattern import Pattern
 from atlas_ds.errors import LimitError, SchemaError
-from atlas_ds.store.atomic import publish_together
+from atlas_ds.store.atomic import publish_atomically
 from atlas_ds.store.local import NewFile
 
 HELD = 1 << 20  # bytes gathered before they are given to the system
@@ -76,7 +76,7 @@ class ShardsOut:
             except BaseException:
                 file.discard()
                 raise
-        paths = publish_together(self._pattern.folder, files, standing)
+        paths = publish_atomically(self._pattern.folder, files, standing)
         return paths[: len(self.shards)], sum(shard.file.size for shard in self.shards)
 
     def discard(self) -> None:
@@ -104,7 +104,7 @@ class ShardsOut:
         self._flush()
         file = self.shards[-1].file
         file.write(self._packer.flush())
-        file.settle()
+        file.finish()
 
     def _flush(self) -> None:
         self.shards[-1].file.write(self._packer.compress(b"".join(self._parts)))

@@ -19,7 +19,7 @@ from atlas_ds.bridge.webdataset.samples import KEY, Rules, Sample, Tally, sample
 from atlas_ds.bridge.webdataset.urls import is_remote
 from atlas_ds.dataset.kinds import KINDS
 from atlas_ds.dataset.kinds import kind_of as file_kind_of
-from atlas_ds.dataset.strangers import HEAD, head_of, said
+from atlas_ds.dataset.strangers import HEAD, call_of, head_of
 from atlas_ds.errors import CorruptError, LimitError, SchemaError, TruncatedError, UnsupportedError
 from atlas_ds.schema.infer import infer_schema
 from atlas_ds.schema.media import Media, decode_image, sniff
@@ -64,7 +64,7 @@ def not_a_tar(name: str, allow_http: bool) -> str | None:
     if kind in ("tar", "packed"):
         return None
     if kind is not None:
-        return f"is {KINDS[kind].one}, not a tar" + ("; give the tars" if is_remote(name) else f": {said(KINDS[kind].call, Path(name))}")
+        return f"is {KINDS[kind].one}, not a tar" + ("; give the tars" if is_remote(name) else f": {call_of(KINDS[kind].call, Path(name))}")
     text = "" if b"\0" in head else head.decode("utf-8", "replace").strip()
     if not text:
         return None
