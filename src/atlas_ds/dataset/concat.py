@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Never, SupportsIndex, TypeVar, overload
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from atlas_ds.dataset.common import common_schema, widened
 from atlas_ds.dataset.convert import Format
 from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.dataset.images import Decode
+from atlas_ds.dataset.map_style import ExampleT, SupportsRows
 from atlas_ds.dataset.place import place_of
 from atlas_ds.dataset.selection import as_names, select_columns
 from atlas_ds.dataset.sequence import Views
@@ -23,8 +24,10 @@ from atlas_ds.errors import SchemaError
 from atlas_ds.schema.batches import join
 from atlas_ds.schema.schema import Schema
 
+T = TypeVar("T")
 
-def concat(datasets: Sequence[Any], *others: Any) -> Concat:
+
+def concat(datasets: Iterable[SupportsRows[T]], *others: Never) -> Concat[T]:
     """One sequence of the examples of several datasets (or views), in that order.
 
     They must have the same columns; SchemaError names those that differ. What may differ: the order of columns, whether a value may be
@@ -56,8 +59,8 @@ def checked_list(datasets: Any, others: tuple[Any, ...]) -> list[Any]:
     return list(datasets)
 
 
-class Concat(Views):
-    """Several datasets as one sequence, and views of it. It has the attributes of an AtlasDataset, except those that only a folder has."""
+class Concat(Views[ExampleT]):
+    """Datasets one after another, and views of that. It has what an AtlasDataset has, except what only a folder can have."""
 
     _lacks = {  # noqa: RUF012  # never changed
         "splits": "a concat has no named splits: [ds.splits for ds in concat.datasets]",
@@ -85,6 +88,10 @@ class Concat(Views):
     def __len__(self) -> int:
         return len(self.rows)
 
+    @overload
+    def __getitem__(self, key: int | np.integer[Any]) -> ExampleT: ...
+    @overload
+    def __getitem__(self, key: slice | Sequence[SupportsIndex] | np.ndarray) -> Concat[ExampleT]: ...
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, int | np.integer) and not isinstance(key, bool):
             k, row = self._find(int(key))
@@ -171,23 +178,23 @@ class Concat(Views):
 
     # --- views ---
 
-    def select(self, indices: Any) -> Concat:
+    def select(self, indices: Any) -> Concat[ExampleT]:
         """A view of some rows: ints, a slice or a bool mask. The same as ds[indices]."""
         return Concat(self.datasets, index_rows(self.rows, indices), self._common)
 
-    def map(self, function: Callable[[Any], Any]) -> Concat:
+    def map(self, function: Callable[[ExampleT], T]) -> Concat[T]:
         """A view whose examples pass through function (a picklable one, if worker processes are to be spawned)."""
         return self._each("map", function)
 
-    def with_format(self, format: Format) -> Concat:
-        """A view whose examples and batches come as "python" (as they were written), "numpy" or "torch"."""
+    def with_format(self, format: Format) -> Concat[ExampleT]:
+        """A view whose examples and batches come as "python" (as they were given), "numpy" or "torch"."""
         return self._each("with_format", format)
 
-    def raw(self) -> Concat:
-        """A view of the same rows as they were written: no map, no format, images encoded."""
+    def raw(self) -> Concat[Any]:
+        """A view of the same rows as the writers were given them: no map, no format, pictures encoded."""
         return self._each("raw")
 
-    def _each(self, method: str, *arguments: Any) -> Concat:
+    def _each(self, method: str, *arguments: Any) -> Concat[Any]:
         lacking = next((k for k, dataset in enumerate(self.datasets) if not hasattr(dataset, method)), None)
         if lacking is not None:
             raise TypeError(f"dataset {lacking} of the concat, a {type(self.datasets[lacking]).__name__}, has no {method}()")
@@ -195,7 +202,7 @@ class Concat(Views):
 
     # --- reading ---
 
-    def __getitems__(self, indices: Sequence[int]) -> list[Any]:
+    def __getitems__(self, indices: Sequence[int]) -> list[ExampleT]:
         return for_data_loader(self._examples(indices, own_bytes=True), self._doubtful)
 
     def _doubtful(self) -> bool:
@@ -249,7 +256,7 @@ class Concat(Views):
             parts.append(columns_at(self.datasets[k], rows, columns, schema))
         return join(parts, np.argsort(np.concatenate(wheres), kind="stable"))
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[ExampleT]:
         if isinstance(self.rows, range) and self.rows == range(self.total):
             for dataset in self.datasets:
                 yield from dataset

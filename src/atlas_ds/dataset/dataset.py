@@ -6,7 +6,7 @@ import operator
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Never, Self
+from typing import TYPE_CHECKING, Any, Literal, Never, Self, SupportsIndex, TypeVar, overload
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from atlas_ds import _core
 from atlas_ds.dataset import layout
 from atlas_ds.dataset.convert import Chain, Format, make_convert
 from atlas_ds.dataset.images import Decode, image_decoder
+from atlas_ds.dataset.map_style import ExampleT
 from atlas_ds.dataset.numbers import is_doubtful
 from atlas_ds.dataset.open import VERIFY, Handle, Identity, Io, OpenOptions, Verify, dataset_path, open_dataset, reopen_dataset
 from atlas_ds.dataset.place import add_note
@@ -31,8 +32,10 @@ from atlas_ds.schema.schema import Schema
 from atlas_ds.shard.info import ShardInfo
 from atlas_ds.shard.notes import shard_stats
 
+T = TypeVar("T")
 
-class AtlasDataset(_core.Rows, Views):
+
+class AtlasDataset(_core.Rows, Views[ExampleT]):
     """A dataset: ds[i], ds[10:20], ds[[3, 1]], ds[mask], len, iteration, ds.batch(rows), ds.column(name).
 
     path: the folder of a dataset, or one .atlas file. columns: names to read, default all. split: a named split. verify: when hashes are checked,
@@ -83,8 +86,8 @@ class AtlasDataset(_core.Rows, Views):
         if pictures is not None and type(self) is AtlasDataset:
             self.__class__ = Decoding
 
-    def _view(self, rows: range | np.ndarray) -> AtlasDataset:
-        view = AtlasDataset.__new__(AtlasDataset)
+    def _view(self, rows: range | np.ndarray) -> AtlasDataset[ExampleT]:
+        view: AtlasDataset[ExampleT] = AtlasDataset.__new__(AtlasDataset)
         view._setup(self._state, rows, self._format, self._function)
         return view
 
@@ -153,8 +156,8 @@ class AtlasDataset(_core.Rows, Views):
         return len(self) > 0 and layout.decodes_blocks(self.shard_set, self._all_columns(), int(self.rows[0]))
 
     @property
-    def default_shuffle(self) -> str:
-        """The best shuffle for how the rows are stored: "window" if complete blocks are decoded, else "exact"."""
+    def default_shuffle(self) -> Literal["exact", "window"]:
+        """The shuffle that suits how the rows are stored: "window" if blocks are decoded as a whole, else "exact"."""
         return "window" if self.decodes_blocks else "exact"
 
     @property
@@ -189,12 +192,20 @@ class AtlasDataset(_core.Rows, Views):
 
     # --- reading ---
 
+    if TYPE_CHECKING:  # at run time it is the core's, which costs less than any Python method
+
+        @overload
+        def __getitem__(self, key: int | np.integer[Any], /) -> ExampleT: ...
+        @overload
+        def __getitem__(self, key: slice | Sequence[SupportsIndex] | np.ndarray, /) -> AtlasDataset[ExampleT]: ...
+        def __getitem__(self, key: Any, /) -> Any: ...
+
     def _select(self, key: Any) -> Any:
         if hasattr(key, "__index__") and not isinstance(key, bool) and getattr(key, "ndim", 0) == 0:
             return self[operator.index(key)]
         return self._view(index_rows(self.rows, key))
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[ExampleT]:
         """Examples in order, read in larger pieces than ds[i] does."""
         rows, convert = self.rows, self.convert
         if len(rows) == 0:
@@ -224,7 +235,7 @@ class AtlasDataset(_core.Rows, Views):
         end = first + max((rows[stop - 1] + 1 - first) // per, (rows[start] - first) // per + 1) * per - rows.start
         return min(max(end, start + 1), len(rows))
 
-    def __getitems__(self, indices: Sequence[int]) -> list[Any]:
+    def __getitems__(self, indices: Sequence[int]) -> list[ExampleT]:
         """Returns the examples at several positions, for torch's DataLoader. Bytes are bytes here, also with copy=False: worker processes
         cannot send views."""
         return for_data_loader(self._examples(indices, own_bytes=True), self._doubtful)
@@ -312,21 +323,21 @@ class AtlasDataset(_core.Rows, Views):
 
     # --- views ---
 
-    def select(self, indices: Any) -> AtlasDataset:
+    def select(self, indices: Any) -> AtlasDataset[ExampleT]:
         """A view of some rows: ints, a slice or a bool mask. The same as ds[indices]."""
         return self._view(index_rows(self.rows, indices))
 
-    def map(self, function: Callable[[Any], Any]) -> AtlasDataset:
+    def map(self, function: Callable[[ExampleT], T]) -> AtlasDataset[T]:
         """A view whose examples pass through function (a picklable one, if worker processes are to be spawned)."""
         if not callable(function):
             raise TypeError(f"map({function!r:.80}): give a function of an example")
         before = self._function
-        view = self._view(self.rows)
+        view: AtlasDataset[Any] = self._view(self.rows)
         view._setup(self._state, self.rows, self._format, function if before is None else Chain(before, function))
         return view
 
-    def with_format(self, format: Format) -> AtlasDataset:
-        """A view whose examples and batches come as "python" (as they were written), "numpy" or "torch"."""
+    def with_format(self, format: Format) -> AtlasDataset[ExampleT]:
+        """A view whose examples and batches come as "python" (as they were given), "numpy" or "torch"."""
         if format not in ("python", "numpy", "torch"):
             raise ValueError(f"format must be 'python', 'numpy' or 'torch', not {format!r}")
         if format == "torch":
@@ -337,9 +348,9 @@ class AtlasDataset(_core.Rows, Views):
         view._setup(self._state, self.rows, format, self._function)
         return view
 
-    def raw(self) -> AtlasDataset:
-        """A view of the same rows as they were written: no map, no format, images encoded."""
-        view = AtlasDataset.__new__(AtlasDataset)
+    def raw(self) -> AtlasDataset[Any]:
+        """A view of the same rows as the writer was given them: no map, no format, pictures encoded."""
+        view: AtlasDataset[Any] = AtlasDataset.__new__(AtlasDataset)
         view._setup(replace(self._state, options=replace(self._state.options, decode=None)), self.rows, "python", None)
         return view
 
@@ -355,7 +366,7 @@ class AtlasDataset(_core.Rows, Views):
         return reopen, (self._state.options, self._state.identity(), self.rows, self._format, self._function)
 
 
-class Decoding(AtlasDataset):
+class Decoding(AtlasDataset[ExampleT]):
     """A dataset whose pictures are decoded: its ds[i] adds the row to errors. A class of its own, because the core answers ds[i] without
     telling anybody the row, and the step in between would cost datasets that decode nothing."""
 

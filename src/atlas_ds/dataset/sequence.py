@@ -5,14 +5,16 @@ from __future__ import annotations
 import operator
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NoReturn, Self, SupportsIndex, overload
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, SupportsIndex, TypeVar, overload
 
 import numpy as np
 
+from atlas_ds.dataset.map_style import ExampleT, MapStyle
 from atlas_ds.dataset.show import html_of
 from atlas_ds.dataset.sortedness import sorted_column
 from atlas_ds.dataset.split import misspelled, names_of, parts_of
 
+Name = TypeVar("Name")
 COLUMNS = 'the columns are chosen with AtlasDataset(path, columns=["..."]); ds.map(function) changes examples'
 ARROW = "atlas.to_huggingface(ds) makes a datasets.Dataset, which has it; or import pandas; pandas.DataFrame(ds.batch(slice(None)))"
 WRITE = "a dataset that is open cannot be changed: atlas.AtlasDatasetWriter(path, append=True) adds rows"
@@ -98,7 +100,7 @@ def columns_of(dataset: Any) -> tuple[str, ...]:
     return getattr(getattr(dataset, "schema", None), "names", ())
 
 
-class Views:
+class Views(MapStyle[ExampleT]):
     """Adds take and split to anything with len() and select(), and helpful errors for the rest. A base class without state."""
 
     __slots__ = ()
@@ -126,7 +128,7 @@ class Views:
         """Called before an array of the numbers of all rows is made. A dataset checks that its shards have them."""
 
     @overload
-    def split(self, parts: Mapping[Any, float], *, seed: int | None = None, stratify: Any = None) -> dict[Any, Self]: ...
+    def split(self, parts: Mapping[Name, float], *, seed: int | None = None, stratify: Any = None) -> dict[Name, Self]: ...
     @overload
     def split(self, parts: float | Sequence[float], *, seed: int | None = None, stratify: Any = None) -> list[Self]: ...
     def split(self, parts: Any = ..., *more: Any, seed: int | None = None, stratify: Any = None, **others: Any) -> Any:
@@ -163,12 +165,14 @@ class Views:
         """What is public; dir(type(ds)) has all."""
         return sorted(name for name in dir(type(self)) if name[0] != "_" and name not in self._hidden and hasattr(type(self), name))
 
-    def __getattr__(self, name: str) -> Any:
-        """Called for missing names only: says what to use."""
-        if name[0] != "_" and name != "schema" and name in columns_of(self):
-            raise AttributeError(f'a column is not an attribute: ds.column("{name}") reads it, ds[0]["{name}"] is that of one row', name=name)
-        if name in self._lacks:
-            raise AttributeError(f"a {type(self).__name__} has no {name}: {self._lacks[name]}", name=name)
-        if name in INSTEAD:
-            raise AttributeError(f"a dataset has no {name}; use instead: {INSTEAD[name]}", name=name)
-        return object.__getattribute__(self, name)  # the usual error; of a property that failed, its own
+    if not TYPE_CHECKING:  # a checker is to refuse names that are not there
+
+        def __getattr__(self, name: str) -> Any:
+            """Called for missing names only: says what to use."""
+            if name[0] != "_" and name != "schema" and name in columns_of(self):
+                raise AttributeError(f'a column is not an attribute: ds.column("{name}") reads it, ds[0]["{name}"] is that of one row', name=name)
+            if name in self._lacks:
+                raise AttributeError(f"a {type(self).__name__} has no {name}: {self._lacks[name]}", name=name)
+            if name in INSTEAD:
+                raise AttributeError(f"a dataset has no {name}; use instead: {INSTEAD[name]}", name=name)
+            return object.__getattribute__(self, name)  # the usual error; of a property that failed, its own

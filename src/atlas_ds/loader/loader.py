@@ -17,6 +17,7 @@ from atlas_ds.loader.collate import as_numpy
 from atlas_ds.loader.fetch import Examples, columns_of, plain
 from atlas_ds.loader.mix import Mix
 from atlas_ds.loader.pipeline import Failure
+from atlas_ds.loader.processes import StartMethod
 from atlas_ds.loader.run import EpochConfig, EpochRun
 from atlas_ds.loader.spellings import DataLoaderOptions, understood
 from atlas_ds.loader.stats import Stats
@@ -85,7 +86,7 @@ class Loader:
         transform_example: Callable[..., Any] | None = None,
         collate_fn: Callable[[Sequence[Any]], Any] | None = None,
         transform_processes: int = 0,
-        start_method: str | None = None,
+        start_method: StartMethod | None = None,
         seeded: bool = False,
         num_threads: int | None = None,
         prefetch: int | str = "64MB",
@@ -108,7 +109,7 @@ class Loader:
             raise ValueError(f"on_error={on_error!r}: 'raise', 'skip' or 'replace'")
         if not timeout > 0:
             raise ValueError(f"timeout={timeout!r}: seconds above 0, or math.inf to wait without end (what 0 means to a DataLoader)")
-        if transform_processes and start_method not in ("forkserver", "spawn"):
+        if transform_processes and start_method not in get_args(StartMethod):
             raise ValueError(f"start_method={start_method!r}: 'forkserver' or 'spawn'; a fork of a process with threads may hang")
         check_dataset(dataset)
         for name, function in (("transform", transform), ("transform_example", transform_example), ("collate_fn", collate_fn)):

@@ -7,6 +7,7 @@ from typing import Any, Never, SupportsIndex
 
 from atlas_ds import _core
 from atlas_ds.dataset.concat import Concat
+from atlas_ds.dataset.map_style import MapStyle
 from atlas_ds.dataset.show import html_of
 from atlas_ds.order import keys
 from atlas_ds.order.mixed import Parts, segments_of
@@ -41,7 +42,7 @@ def check_arguments(parts: Any, others: Mapping[str, Any]) -> None:
             raise TypeError(f"Mix: the weight of part {number} is {printable(repr(part[1]), 60)}; give whole numbers: 7 and 3 for 0.7 and 0.3")
 
 
-class Mix:
+class Mix(MapStyle[Any]):
     """Datasets mixed by whole weights, for `Loader(mix, ...)` or `Sampler(mix, ...)`.
 
         mix = atlas.Mix([(web, 5), (books, 3)], seed=0)

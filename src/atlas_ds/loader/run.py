@@ -15,7 +15,7 @@ from atlas_ds.dataset.place import add_note, place_of
 from atlas_ds.errors import LoaderTimeout
 from atlas_ds.loader.fetch import Chunked, Examples, Fetch, Seeds, cut
 from atlas_ds.loader.pipeline import Failure, Pipeline
-from atlas_ds.loader.processes import ProcessDied, Processes
+from atlas_ds.loader.processes import ProcessDied, Processes, StartMethod
 from atlas_ds.loader.stats import Stats
 from atlas_ds.order import EpochPlan, Window
 from atlas_ds.schema.batches import size_of
@@ -45,7 +45,7 @@ class EpochConfig:
     on_error: str
     threads: int
     processes: int
-    start_method: str
+    start_method: StartMethod
     prefetch: int
     timeout: float
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from atlas_ds.bridge.arrow.features import array_mark, features_json
 from atlas_ds.bridge.arrow.own import KEY, arrow_type, object_type, to_column
@@ -18,6 +18,7 @@ from atlas_ds.schema.types import Field, Media
 from atlas_ds.store.local import NewFile, refuse_overlap
 from atlas_ds.store.paths import local_path
 
+ParquetCodec = Literal["zstd", "snappy", "gzip", "brotli", "lz4", "none"]
 BATCH_ROWS = 1024
 BATCH_BYTES = 64 << 20  # of rows in memory at a time; fewer rows than BATCH_ROWS where they are large
 
@@ -40,7 +41,7 @@ def export_parquet(
     *,
     columns: Sequence[str] | None = None,
     row_group_size: int = 64 * BATCH_ROWS,
-    compression: str = "zstd",
+    compression: ParquetCodec = "zstd",
     overwrite: bool = False,
 ) -> Path:
     """Writes the rows of a dataset or view as one Parquet file: whole or not at all. Returns its path.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, SupportsIndex, TypeVar, overload
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from atlas_ds.bridge.webdataset.index import TarIndex, Version, index_of
 from atlas_ds.bridge.webdataset.samples import KEY, Duplicates, Interleaved, Rules
 from atlas_ds.bridge.webdataset.urls import Sources, expand, is_remote
 from atlas_ds.dataset.convert import Chain
+from atlas_ds.dataset.images import Decode
+from atlas_ds.dataset.map_style import ExampleT
 from atlas_ds.dataset.open import Io
 from atlas_ds.dataset.place import add_note
 from atlas_ds.dataset.sequence import Views
@@ -35,6 +37,7 @@ from atlas_ds.text import count, printable
 
 OPEN_FILES = 256
 Columns = tuple[tuple[str, int], ...]
+T = TypeVar("T")
 Wrong = tuple[int, str]  # byte, and what is wrong there
 
 
@@ -55,7 +58,7 @@ def open_tar(
     sources: Sources,
     *,
     fields: Sequence[str] | None = None,
-    decode: bool | str | Sequence[str] = False,
+    decode: bool | Decode | Sequence[str] = False,
     interleaved: Interleaved = "error",
     duplicates: Duplicates = "error",
     keep_case: bool = False,
@@ -227,7 +230,7 @@ class Mapped:
             raise
 
 
-class TarDataset(Views):
+class TarDataset(Views[ExampleT]):
     """Samples of tars: ds[i], ds[10:20], ds[[3, 1]], ds[mask], len, iteration. An example is a dict: __key__, and each field's value or None.
 
     Safe in threads, and in processes started by fork, forkserver or spawn; pickles small: another process opens it again.
@@ -242,7 +245,7 @@ class TarDataset(Views):
     ) -> None:
         """read: an example by its row in the tars; function: what it passes through."""
         self._opened, self._read, self._function = opened, read, function
-        self._example = read if function is None else Mapped(read, function, opened)
+        self._example: Callable[[int], Any] = read if function is None else Mapped(read, function, opened)
         self._rows = range(opened.starts[-1]) if rows is None else rows
 
     _lacks = LACKS
@@ -264,6 +267,10 @@ class TarDataset(Views):
     def __len__(self) -> int:
         return len(self._rows)
 
+    @overload
+    def __getitem__(self, key: int | np.integer[Any]) -> ExampleT: ...
+    @overload
+    def __getitem__(self, key: slice | Sequence[SupportsIndex] | np.ndarray) -> TarDataset[ExampleT]: ...
     def __getitem__(self, key: Any) -> Any:
         if type(key) is int or (not isinstance(key, bool) and hasattr(key, "__index__") and getattr(key, "ndim", 0) == 0):
             try:
@@ -275,15 +282,15 @@ class TarDataset(Views):
             raise TypeError(f"ds[{key!r}]: rows are numbers, slices, lists or masks; a field is open_tar(..., fields=[{key!r}])")
         return self.select(key)
 
-    def select(self, indices: Any) -> TarDataset:
+    def select(self, indices: Any) -> TarDataset[ExampleT]:
         """A view of some rows: ints, a slice or a bool mask. The same as ds[indices]."""
         return TarDataset(self._opened, self._read, index_rows(self._rows, indices), self._function)
 
-    def map(self, function: Callable[[Any], Any]) -> TarDataset:
+    def map(self, function: Callable[[ExampleT], T]) -> TarDataset[T]:
         """A view whose examples pass through function (a picklable one, if worker processes are to be spawned)."""
         return TarDataset(self._opened, self._read, self._rows, function if self._function is None else Chain(self._function, function))
 
-    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, object]]:
+    def __getitems__(self, indices: Sequence[int]) -> list[ExampleT]:
         """The examples at several positions: what torch's DataLoader asks for."""
         rows = index_rows(self._rows, positions(indices, len(self)))
         return for_data_loader([self._example(row) for row in np.asarray(rows).tolist()], lambda: True)
@@ -291,7 +298,7 @@ class TarDataset(Views):
     def _place_of(self, row: int) -> str:
         return self._opened.place_of(int(self._rows[row]))
 
-    def __iter__(self) -> Iterator[dict[str, object]]:
+    def __iter__(self) -> Iterator[ExampleT]:
         for row in self._rows:
             yield self._example(int(row))
 
