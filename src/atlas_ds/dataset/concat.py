@@ -28,11 +28,21 @@ T = TypeVar("T")
 
 
 def concat(datasets: Iterable[SupportsRows[T]], *others: Never) -> Concat[T]:
-    """One sequence of the examples of several datasets (or views), in that order.
+    """Joins several datasets or views one after another, as one sequence.
 
-    They must have the same columns; SchemaError names those that differ. What may differ: the order of columns, whether a value may be
-    absent, the media type, and the shape of arrays (a batch has them as Ragged). Where a dataset passes through map(), only `batch`
-    asks for that: what map returns is not known.
+    They must have the same columns. What may differ: the order of columns, whether a value may be
+    absent, the media type, and the shape of arrays (then a batch has a `Ragged`). Where a dataset
+    passes through `map`, the columns are compared when `batch` is called.
+
+    Parameters
+    ----------
+    datasets
+        Datasets, views, concats, or anything with `len()` and `[i]`.
+
+    Raises
+    ------
+    SchemaError
+        The columns differ; the text names them.
     """
     if others or not isinstance(datasets, list | tuple):
         datasets = checked_list(datasets, others)
@@ -60,7 +70,16 @@ def checked_list(datasets: Any, others: tuple[Any, ...]) -> list[Any]:
 
 
 class Concat(Views[ExampleT]):
-    """Datasets one after another, and views of that. It has what an AtlasDataset has, except what only a folder can have."""
+    """Several datasets one after another, and views of that; made by `atlas.concat`.
+
+    It has what an AtlasDataset has, except what belongs to one folder: `path`, `shards`, `splits`,
+    `icc`, and what says how it is shuffled.
+
+    Attributes
+    ----------
+    datasets
+        The datasets that were joined.
+    """
 
     _lacks = {  # noqa: RUF012  # never changed
         "splits": "a concat has no named splits: [ds.splits for ds in concat.datasets]",
@@ -93,6 +112,13 @@ class Concat(Views[ExampleT]):
     @overload
     def __getitem__(self, key: slice | Sequence[SupportsIndex] | np.ndarray) -> Concat[ExampleT]: ...
     def __getitem__(self, key: Any) -> Any:
+        """Returns one example, or a view of some rows.
+
+        Parameters
+        ----------
+        key
+            A row number, a slice, a list or array of row numbers, or a bool mask.
+        """
         if isinstance(key, int | np.integer) and not isinstance(key, bool):
             k, row = self._find(int(key))
             return self.datasets[k][row]
@@ -115,7 +141,7 @@ class Concat(Views[ExampleT]):
 
     @property
     def schema(self) -> Schema:
-        """The columns that all datasets have."""
+        """The columns that all datasets have; an AttributeError where they differ."""
         if isinstance(self._common, Schema):
             return self._common
         why = "its datasets differ: " + str(self._common) if self._common is not None else "not all of its datasets are Atlas datasets"
@@ -123,19 +149,19 @@ class Concat(Views[ExampleT]):
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """The metadata= of the writers, if it is the same for all."""
+        """The metadata, if it is the same for all datasets; else an AttributeError."""
         metadata: dict[str, Any] = self._shared("metadata")
         return metadata
 
     @property
     def decode(self) -> Decode | None:
-        """How images are decoded, if it is the same for all."""
+        """What `decode=` was, if it is the same for all."""
         decode: Decode | None = self._shared("decode")
         return decode
 
     @property
     def function(self) -> Callable[[Any], Any] | None:
-        """The function of map(), if it is the same for all."""
+        """What `map` was given, if it is the same for all."""
         function: Callable[[Any], Any] | None = self._shared("function")
         return function
 
@@ -168,7 +194,7 @@ class Concat(Views[ExampleT]):
         return sum(size * float(dataset.row_bytes) for size, dataset in zip(sizes, self.datasets, strict=True) if size) / max(1, sum(sizes))
 
     def stats(self) -> dict[str, Any]:
-        """Statistics as of a dataset, summed over all folders. Opens every shard."""
+        """Adds up `AtlasDataset.stats` of the folders that the rows lie in. Opens every shard."""
         by_path = {getattr(dataset, "path", k): dataset for k, dataset in enumerate(self.datasets)}
         return summed_stats([dataset.stats() for dataset in by_path.values()])
 
@@ -179,19 +205,30 @@ class Concat(Views[ExampleT]):
     # --- views ---
 
     def select(self, indices: Any) -> Concat[ExampleT]:
-        """A view of some rows: ints, a slice or a bool mask. The same as ds[indices]."""
         return Concat(self.datasets, index_rows(self.rows, indices), self._common)
 
     def map(self, function: Callable[[ExampleT], T]) -> Concat[T]:
-        """A view whose examples pass through function (a picklable one, if worker processes are to be spawned)."""
+        """Returns a view whose examples pass through a function, one by one, when they are read.
+
+        Parameters
+        ----------
+        function
+            A function of an example; picklable if worker processes are spawned.
+        """
         return self._each("map", function)
 
     def with_format(self, format: Format) -> Concat[ExampleT]:
-        """A view whose examples and batches come as "python" (as they were given), "numpy" or "torch"."""
+        """Returns a view whose examples and batches come in another form.
+
+        Parameters
+        ----------
+        format
+            As for `AtlasDataset.with_format`.
+        """
         return self._each("with_format", format)
 
     def raw(self) -> Concat[Any]:
-        """A view of the same rows as the writers were given them: no map, no format, pictures encoded."""
+        """Returns a view without `map` and format, and with images encoded."""
         return self._each("raw")
 
     def _each(self, method: str, *arguments: Any) -> Concat[Any]:
@@ -228,7 +265,20 @@ class Concat(Views[ExampleT]):
             yield k, where, rows[where] - self._starts[k]
 
     def batch(self, indices: Any, columns: Sequence[str] | None = None) -> Any:
-        """Columns of the rows at indices, in the form common to all datasets. with_format("torch") is applied if all have it."""
+        """Reads columns of several rows at once, in the form that all datasets share.
+
+        Parameters
+        ----------
+        indices
+            Row numbers, a slice or a bool mask.
+        columns
+            Names of the columns to read; None: all.
+
+        Raises
+        ------
+        SchemaError
+            The datasets have no columns in common form.
+        """
         batch = self._columns(indices, columns)
         if formats_of(self) != {"torch"}:
             return list(batch) if columns_in_lists(self) else batch
@@ -238,7 +288,13 @@ class Concat(Views[ExampleT]):
         return list(batch) if columns_in_lists(self) else batch
 
     def column(self, name: str) -> Any:
-        """A complete column, as batch returns it."""
+        """Reads one complete column, as `batch` returns it.
+
+        Parameters
+        ----------
+        name
+            The column's name.
+        """
         schema = self.schema
         if schema.container == "value":
             return self.batch(slice(None))

@@ -1,13 +1,14 @@
-"""What a type checker takes a dataset for. At run time there is only this: a base class without state that can be written as MapStyle[T].
+"""What a type checker takes a dataset for. At run time it is a base class without state.
 
-The stub beside this file (map_style.pyi) makes it a torch.utils.data.Dataset, so that DataLoader(ds) is accepted; torch is not imported.
+The stub map_style.pyi makes it a torch.utils.data.Dataset, so that checkers accept DataLoader(ds);
+torch is not imported. Like other generic classes it can be written as MapStyle[T].
 """
 
 from types import GenericAlias
 from typing import Any, Protocol, TypeVar
 
 ExampleT = TypeVar("ExampleT", covariant=True)
-"""What an example is. Checkers see a default, dict[str, Any], which typing has only from Python 3.13 on."""
+"""What an example is. The stub gives it a default, dict[str, Any], as typing can from 3.13 on."""
 
 
 class MapStyle:

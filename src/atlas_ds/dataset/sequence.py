@@ -110,7 +110,13 @@ class Views(MapStyle[ExampleT]):
     """Names without an underscore that are not for users."""
 
     def take(self, n: SupportsIndex) -> Self:
-        """A view of the first n rows; of all, where there are fewer."""
+        """Returns a view of the first rows.
+
+        Parameters
+        ----------
+        n
+            How many; all rows if there are fewer.
+        """
         if isinstance(n, bool) or not hasattr(n, "__index__"):
             raise TypeError(f"take({n!r:.80}): give a number of rows; ds.select(rows) takes a list of them")
         count = operator.index(n)
@@ -119,6 +125,13 @@ class Views(MapStyle[ExampleT]):
         return self.select(slice(0, count))
 
     def select(self, indices: Any) -> Self:
+        """Returns a view of some rows, the same as `ds[indices]`.
+
+        Parameters
+        ----------
+        indices
+            Row numbers, a slice or a bool mask.
+        """
         raise NotImplementedError
 
     def __len__(self) -> int:
@@ -132,10 +145,23 @@ class Views(MapStyle[ExampleT]):
     @overload
     def split(self, parts: float | Sequence[float], *, seed: int | None = None, stratify: Any = None) -> list[Self]: ...
     def split(self, parts: Any = ..., *more: Any, seed: int | None = None, stratify: Any = None, **others: Any) -> Any:
-        """Splits all rows into views: split(0.8) returns [80 %, the rest], split([0.8, 0.1, 0.1]) three, split({"train": 0.8, "test": 0.2}) a dict.
+        """Divides all rows among several views.
 
-        The numbers are fractions that sum to 1, or counts that sum to len. seed: rows go to the parts at random, always the same; None: in order,
-        with a warning if the rows are sorted by class. stratify: a column (or a label for each row); each part gets the same share of each class.
+        Parameters
+        ----------
+        parts
+            A fraction (or count) of the first of two parts, a list of fractions that add up to 1
+            (or of counts that add up to the number of rows), or a dict of names to these.
+        seed
+            Rows go to the parts at random, for one seed always the same way. None: in order, with a
+            warning if the rows are sorted by class.
+        stratify
+            A column, or a label for each row: each part gets the same share of each class.
+
+        Returns
+        -------
+        list or dict
+            Views in the order of `parts`; a dict of them if `parts` is one.
         """
         if parts is ... or more or others:
             raise misspelled(parts, more, others)

@@ -24,9 +24,24 @@ BATCH_BYTES = 64 << 20  # of rows in memory at a time; fewer rows than BATCH_ROW
 
 
 def to_arrow(ds: AtlasDataset, *, columns: Sequence[str] | None = None) -> Any:
-    """The rows of a dataset or view as a pyarrow.RecordBatchReader; `.read_all()` makes a Table of it.
+    """Returns the rows of a dataset or view as Arrow batches.
 
-    `columns`: those to take; None: all. SchemaError names the column that Arrow cannot hold.
+    Parameters
+    ----------
+    ds
+        A dataset or view without `map`.
+    columns
+        Names of the columns; None: all.
+
+    Returns
+    -------
+    pyarrow.RecordBatchReader
+        Reads the rows as they are asked for; its `.read_all()` makes a Table.
+
+    Raises
+    ------
+    SchemaError
+        Arrow cannot hold a column; the text names it.
     """
     _want_dataset(ds)
     pa = _pyarrow()
@@ -44,10 +59,36 @@ def export_parquet(
     compression: ParquetCodec = "zstd",
     overwrite: bool = False,
 ) -> Path:
-    """Writes the rows of a dataset or view as one Parquet file: whole or not at all. Returns its path.
+    """Writes a dataset or view as one Parquet file, atomically.
 
-    `columns`: those to take; None: all. `row_group_size`: rows of a group, what other readers read at a time. `compression`: "zstd", "snappy", "gzip",
-    "brotli", "lz4" or "none". SchemaError names the column that Parquet cannot hold, and nothing is written.
+    It needs pyarrow: `pip install 'atlas-ds[tables]'`.
+
+    Parameters
+    ----------
+    ds
+        A dataset or view without `map`.
+    path
+        The file.
+    columns
+        Names of the columns; None: all.
+    row_group_size
+        Rows of a group, which other readers read at a time.
+    compression
+        The codec of the file.
+    overwrite
+        Replace a file that exists.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    SchemaError
+        Parquet cannot hold a column; the text names it, and nothing is written.
+    FileExistsError
+        The file exists, and `overwrite` was not given.
     """
     _want_dataset(ds)
     target = local_path(path)
