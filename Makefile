@@ -3,8 +3,8 @@
 #   make test-core, test-data, test-loader, test-bridge, test-attacks, test-face: a part of the tests
 #   make campaign  the long tests, then fuzzing                 make fuzz      fuzz the C core (clang)
 #   make bench     the benchmark table (its own .venv-bench)    make lint      ruff, mypy --strict, C warnings
-#   make clean     remove what was built and installed here
-.PHONY: demo test campaign fuzz bench lint build clean test-core test-data test-loader test-bridge test-attacks test-face
+#   make reference docs/reference.md, from the docstrings       make clean     remove what was built and installed here
+.PHONY: demo test campaign fuzz bench lint reference build clean test-core test-data test-loader test-bridge test-attacks test-face
 
 PYTHON ?= python3
 CC ?= gcc
@@ -49,6 +49,9 @@ lint: build
 	for file in csrc/*.c; do $(CC) $(CFLAGS_STRICT) -O2 -c -o /dev/null $$file || exit 1; done
 	$(PY) -m ruff check .
 	$(PY) -m mypy
+
+reference:
+	$(PYTHON) tools/reference.py
 
 campaign: build
 	$(PY) -m pytest -m campaign

@@ -1,4 +1,9 @@
-"""The errors Atlas raises. Each names file, place and rule; each pickles; each is also the built-in error a caller would expect."""
+"""The errors Atlas raises. Each names the file, the place and the rule.
+
+Each can be pickled, and each is also the built-in error that a caller would expect. Missing files
+raise `FileNotFoundError`, a dataset that is in the way raises `FileExistsError`, wrong arguments
+raise `ValueError` or `TypeError`.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +16,10 @@ __all__ = [
 
 
 class AtlasError(Exception):
-    """Base of every error of Atlas.
+    """Base of all errors of Atlas.
 
-    A message may hold names that come from a file: str() of it has no character that would steer a terminal. args hold it as it is.
+    A message may hold names that come from a file: `str()` of it has no character that would steer
+    a terminal. `args` hold it as it is. `lines`: of an error about several things, a line for each.
     """
 
     lines: tuple[str, ...] = ()
@@ -24,7 +30,7 @@ class AtlasError(Exception):
 
 
 class CorruptError(AtlasError, ValueError):
-    """Bytes break a rule of FORMAT.md or do not match their hash."""
+    """Bytes break a rule of the format or do not match their checksum."""
 
 
 class TruncatedError(CorruptError):
@@ -32,7 +38,10 @@ class TruncatedError(CorruptError):
 
 
 class NotADataset(AtlasError, FileNotFoundError):
-    """No Atlas dataset is at the path: nothing is there, or something else; the text says what, and which call reads it."""
+    """No dataset is at the path.
+
+    Nothing is there, or something else: then the text says what it is and which call reads it.
+    """
 
 
 class UnsupportedError(AtlasError, NotImplementedError):
@@ -48,16 +57,16 @@ class SchemaError(AtlasError, TypeError):
 
 
 class CommitConflict(AtlasError):
-    """Another writer published first, and what it published cannot be combined with what this one wrote."""
+    """Another writer published first, and these rows cannot be added to what it published."""
 
 
 class WriterBusy(AtlasError, FileExistsError):
-    """Another writer is at work on the same path."""
+    """Another writer uses the path; the text names its process, its host and since when."""
 
 
 class DatasetChanged(AtlasError, OSError):
-    """The dataset was replaced, or its files were removed, after it was opened or pickled."""
+    """The dataset was replaced, or files of it were removed, after it was opened or pickled."""
 
 
 class LoaderTimeout(AtlasError, TimeoutError):
-    """No batch was finished for too long; the text holds the stacks of all threads."""
+    """No batch was finished for `timeout` seconds; the text has the stacks of all threads."""

@@ -1,4 +1,13 @@
-"""The types of columns, as users name them: atlas.types.array("uint8", (28, 28)), .tensor, .media, .struct, .nullable."""
+"""The types of columns, as users write them: `atlas.types.array("uint8", (28, 28))`.
+
+A type in a schema is one of these, or
+
+- `"bool"`, `"int8"` to `"int64"`, `"uint8"` to `"uint64"`, `"float16"`, `"bfloat16"`, `"float32"`,
+  `"float64"`, `"complex64"`, `"complex128"`: one number. `int`, `float`, `bool` and NumPy dtypes
+  mean theirs
+- `"str"`, `"bytes"`, `"object"`: text, bytes, any MessagePack value
+- a dict of names to types: a struct
+"""
 
 from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.types import Array, Field, Media, Scalar, Struct, Tensor, Word, array, media, nullable, struct, tensor

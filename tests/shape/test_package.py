@@ -33,7 +33,7 @@ SMOKE = (
 SHIPPED = (
     "FORMAT.md", "LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml", "setup.py", "csrc/atlas.h", "csrc/layout.h", "csrc/page.c",
     "src/atlas_ds/_core/read.pyx", "src/atlas_ds/_core/read.pyi", "src/atlas_ds/_core/batch.pxi", "src/atlas_ds/_core/c.pxd", "src/atlas_ds/_core/helper.h", "src/atlas_ds/_tar.pyx",
-    "src/atlas_ds/_tar.pyi", "src/atlas_ds/py.typed", "tests/shape/test_package.py",
+    "src/atlas_ds/_tar.pyi", "src/atlas_ds/dataset/map_style.pyi", "src/atlas_ds/py.typed", "tests/shape/test_package.py",
     "tests/reference/reader.py", "docs/reference.md",
 )  # fmt: skip
 GENERATED = ("base.c", "nodes.c", "order.c", "read.c", "write.c", "_tar.c")  # by Cython
@@ -58,7 +58,7 @@ def test_metadata() -> None:
     project = PROJECT["project"]
     assert project["name"] == "atlas-ds" and project["license"] == "Apache-2.0" and project["requires-python"] == ">=3.11"
     assert {re.match(r"[\w-]+", need)[0] for need in project["dependencies"]} == {"numpy", "msgpack", "rfc8785"}  # type: ignore[index]
-    assert all(re.fullmatch(r"\w+==[\d.]+", tool) for tool in project["optional-dependencies"]["lint"]), "one version of each tool"
+    assert all(re.fullmatch(r"[\w-]+==[\d.]+", tool) for tool in project["optional-dependencies"]["lint"]), "one version of each tool"
     assert project["scripts"]["atlas-ds"] == "atlas_ds.cli:main"
     assert "Apache License" in (ROOT / "LICENSE").read_text()[:200]
 
@@ -165,7 +165,7 @@ def test_wheel_is_manylinux(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    assert {"atlas_ds/py.typed", "atlas_ds/_core/read.pyi", "atlas_ds/_tar.pyi"} <= names
+    assert {"atlas_ds/py.typed", "atlas_ds/_core/read.pyi", "atlas_ds/_tar.pyi", "atlas_ds/dataset/map_style.pyi"} <= names
     assert not [name for name in names if name.endswith((".pyx", ".pxd", ".pxi", ".c", ".h")) or name.startswith("tests")]
     tools = built / "tools/bin"
     run(tools / "auditwheel", "repair", "-w", built / "repaired", wheel, PATH=f"{tools}{os.pathsep}{os.environ['PATH']}")

@@ -27,11 +27,31 @@ from atlas_ds.text import count
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """What a conversion did, or would do (dry_run). `rows` counts those written by it, not those appended to; None where only reading tells.
+    """What a conversion did, or with `dry_run` would do.
 
-    notes: sentences about what was chosen or changed. left_out: files that were not read, each with its reason. skipped: examples that were left out
-    (on_error="skip"), each with its place and cause, a damaged file in one line for all of its own; lost: how many rows that were. why: the rule that
-    made the source this format. columns: their types, where they were known before the first example.
+    Attributes
+    ----------
+    path
+        The dataset's folder.
+    format
+        What the source is, such as "parquet".
+    rows
+        Rows written by this conversion, without those appended to; None where only reading tells.
+    seconds
+        How long it took.
+    notes
+        Sentences about what was chosen or changed.
+    left_out
+        Files that were not read, each with the reason.
+    skipped
+        Examples that were left out (`on_error="skip"`), each with place and cause; a damaged file
+        in one line for all of its own.
+    why
+        The rule that detected the format.
+    columns
+        The types of the columns, where they were known before the first example.
+    lost
+        How many rows `skipped` stands for.
     """
 
     path: Path
@@ -75,18 +95,60 @@ def convert(
     missing: Missing = "error",
     **writing: Unpack[WriterOptions],
 ) -> Converted:
-    """Writes the examples of `src`, a path or what `choose` made of one, as the dataset `dst`. Any error, Ctrl-C too, leaves `dst` as it was.
+    """Writes the examples of a source as a dataset, as `atlas-ds convert` does.
 
-    source_format: overrides detection (names in `detect.FORMATS`); tars are read as import_webdataset does. split: puts all rows into one split,
-    whatever splits the source has. on_error: "raise" names all examples that cannot be converted and writes nothing; "skip" leaves them out and
-    lists them in the report. encoding: of text files (default: UTF-8 or UTF-16, by their first bytes), and of the names in tars (default: UTF-8).
-    media: {"image": "path"} reads the files that column "path" names, as column "image". keep_names: store each file's name as a column; None:
-    where the files are media.
-    follow_links: read what links name outside of `src`. max_expansion: how many times its own size a compressed file may expand.
-    dry_run: look at the source and report; write nothing. trust_pickle, missing: see `import_atlas_v1`.
-    The other options are AtlasDatasetWriter's.
+    See docs/guide/convert.md. Tars are read as `import_webdataset` does. Any error, Ctrl-C too,
+    leaves `dst` as it was.
 
-    Raises an AtlasError that names file and place for a source that is damaged, not understood, or holds what a dataset cannot.
+    Parameters
+    ----------
+    src
+        A file, a folder or tars.
+    dst
+        The dataset's folder.
+    source_format
+        Overrides detection: a name from `atlas-ds convert --help`.
+    append
+        Add to the dataset that exists.
+    split
+        Put all rows into this split, whatever splits the source has.
+    icc
+        As for AtlasDatasetWriter.
+    progress
+        Show progress on stderr.
+    on_error
+        "raise" names all examples that cannot be converted, and writes nothing; "skip" leaves them
+        out and lists them in the report.
+    encoding
+        Of text files; None: UTF-8 or UTF-16, by their first bytes. Of the names in tars; None:
+        UTF-8.
+    media
+        `{"image": "path"}` reads the files that column "path" names, as column "image".
+    keep_names
+        Store each file's name as a column. None: where the files are media.
+    follow_links
+        Read what links name outside of `src`.
+    max_expansion
+        How many times its own size a compressed file may expand.
+    dry_run
+        Look at the source and report; write nothing.
+    trust_pickle
+        As for `import_atlas_v1`.
+    missing
+        As for `import_atlas_v1`.
+    writing
+        As for AtlasDatasetWriter.
+
+    Returns
+    -------
+    Converted
+        A report.
+
+    Raises
+    ------
+    AtlasError
+        The source is damaged, not understood, or holds what a dataset cannot; the text names file
+        and place.
     """
     refuse_unknown("convert", writing)
     dst = local_path(dst, "dst")
@@ -197,10 +259,29 @@ def import_atlas_v1(
     progress: bool = True,
     **options: Unpack[ConvertOptions],
 ) -> Converted:
-    """`convert` for a dataset of torch-atlas-ds (version 1), or for the folder of one shard of it.
+    """Converts a dataset of torch-atlas-ds (version 1), or the folder of one shard of it.
 
-    trust_pickle: its examples are pickles, and reading a pickle can run any program that its writer put there; without True nothing is read.
-    missing: shards that the folder lacks are an "error", or "skip": their rows are left out and later rows move up.
+    See docs/guide/from-torch-atlas-ds.md.
+
+    Parameters
+    ----------
+    src
+        The dataset's folder, or one shard's.
+    dst
+        The folder of the new dataset.
+    trust_pickle
+        Its examples are pickles, and reading a pickle can run any program that its writer put
+        there: without True nothing is read.
+    missing
+        Shards that are not there: "error", or "skip": their rows are left out and later rows move
+        up.
+    options
+        As for `convert`.
+
+    Returns
+    -------
+    Converted
+        A report.
     """
     refuse_unknown("import_atlas_v1", options, ConvertOptions)
     return convert(src, dst, source_format="atlas-v1", trust_pickle=trust_pickle, missing=missing, progress=progress, **options)

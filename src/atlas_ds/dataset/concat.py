@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Never, SupportsIndex, TypeVar, overload
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from atlas_ds.dataset.common import common_schema, widened
 from atlas_ds.dataset.convert import Format
 from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.dataset.images import Decode
+from atlas_ds.dataset.map_style import ExampleT, SupportsRows
 from atlas_ds.dataset.place import place_of
 from atlas_ds.dataset.selection import as_names, select_columns
 from atlas_ds.dataset.sequence import Views
@@ -24,13 +25,25 @@ from atlas_ds.schema.batches import join
 from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.tensors import to_torch
 
+T = TypeVar("T")
 
-def concat(datasets: Sequence[Any], *others: Any) -> Concat:
-    """One sequence of the examples of several datasets (or views), in that order.
 
-    They must have the same columns; SchemaError names those that differ. What may differ: the order of columns, whether a value may be
-    absent, the media type, and the shape of arrays (a batch has them as Ragged). Where a dataset passes through map(), only `batch`
-    asks for that: what map returns is not known.
+def concat(datasets: Iterable[SupportsRows[T]], *others: Never) -> Concat[T]:
+    """Joins several datasets or views one after another, as one sequence.
+
+    They must have the same columns. What may differ: the order of columns, whether a value may be
+    absent, the media type, and the shape of arrays (then a batch has a `Ragged`). Where a dataset
+    passes through `map`, the columns are compared when `batch` is called.
+
+    Parameters
+    ----------
+    datasets
+        Datasets, views, concats, or anything with `len()` and `[i]`.
+
+    Raises
+    ------
+    SchemaError
+        The columns differ; the text names them.
     """
     if others or not isinstance(datasets, list | tuple):
         datasets = checked_list(datasets, others)
@@ -57,8 +70,17 @@ def checked_list(datasets: Any, others: tuple[Any, ...]) -> list[Any]:
     return list(datasets)
 
 
-class Concat(Views):
-    """Several datasets as one sequence, and views of it. It has the attributes of an AtlasDataset, except those that only a folder has."""
+class Concat(Views[ExampleT]):
+    """Several datasets one after another, and views of that; made by `atlas.concat`.
+
+    It has what an AtlasDataset has, except what belongs to one folder: `path`, `shards`, `splits`,
+    `icc`, and what says how it is shuffled.
+
+    Attributes
+    ----------
+    datasets
+        The datasets that were joined.
+    """
 
     _lacks = {  # noqa: RUF012  # never changed
         "splits": "a concat has no named splits: [ds.splits for ds in concat.datasets]",
@@ -86,7 +108,18 @@ class Concat(Views):
     def __len__(self) -> int:
         return len(self.rows)
 
+    @overload
+    def __getitem__(self, key: int | np.integer[Any]) -> ExampleT: ...
+    @overload
+    def __getitem__(self, key: slice | Sequence[SupportsIndex] | np.ndarray) -> Concat[ExampleT]: ...
     def __getitem__(self, key: Any) -> Any:
+        """Returns one example, or a view of some rows.
+
+        Parameters
+        ----------
+        key
+            A row number, a slice, a list or array of row numbers, or a bool mask.
+        """
         if isinstance(key, int | np.integer) and not isinstance(key, bool):
             k, row = self._find(int(key))
             return self.datasets[k][row]
@@ -109,7 +142,7 @@ class Concat(Views):
 
     @property
     def schema(self) -> Schema:
-        """The columns that all datasets have."""
+        """The columns that all datasets have; an AttributeError where they differ."""
         if isinstance(self._common, Schema):
             return self._common
         why = "its datasets differ: " + str(self._common) if self._common is not None else "not all of its datasets are Atlas datasets"
@@ -117,19 +150,19 @@ class Concat(Views):
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """The metadata= of the writers, if it is the same for all."""
+        """The metadata, if it is the same for all datasets; else an AttributeError."""
         metadata: dict[str, Any] = self._shared("metadata")
         return metadata
 
     @property
     def decode(self) -> Decode | None:
-        """How images are decoded, if it is the same for all."""
+        """What `decode=` was, if it is the same for all."""
         decode: Decode | None = self._shared("decode")
         return decode
 
     @property
     def function(self) -> Callable[[Any], Any] | None:
-        """The function of map(), if it is the same for all."""
+        """What `map` was given, if it is the same for all."""
         function: Callable[[Any], Any] | None = self._shared("function")
         return function
 
@@ -162,7 +195,7 @@ class Concat(Views):
         return sum(size * float(dataset.row_bytes) for size, dataset in zip(sizes, self.datasets, strict=True) if size) / max(1, sum(sizes))
 
     def stats(self) -> dict[str, Any]:
-        """Statistics as of a dataset, summed over all folders. Opens every shard."""
+        """Adds up `AtlasDataset.stats` of the folders that the rows lie in. Opens every shard."""
         by_path = {getattr(dataset, "path", k): dataset for k, dataset in enumerate(self.datasets)}
         return summed_stats([dataset.stats() for dataset in by_path.values()])
 
@@ -172,23 +205,34 @@ class Concat(Views):
 
     # --- views ---
 
-    def select(self, indices: Any) -> Concat:
-        """A view of some rows: ints, a slice or a bool mask. The same as ds[indices]."""
+    def select(self, indices: Any) -> Concat[ExampleT]:
         return Concat(self.datasets, index_rows(self.rows, indices), self._common)
 
-    def map(self, function: Callable[[Any], Any]) -> Concat:
-        """A view whose examples pass through function (a picklable one, if worker processes are to be spawned)."""
+    def map(self, function: Callable[[ExampleT], T]) -> Concat[T]:
+        """Returns a view whose examples pass through a function, one by one, when they are read.
+
+        Parameters
+        ----------
+        function
+            A function of an example; picklable if worker processes are spawned.
+        """
         return self._each("map", function)
 
-    def with_format(self, format: Format) -> Concat:
-        """A view whose examples and batches come as "python" (as they were written), "numpy" or "torch"."""
+    def with_format(self, format: Format) -> Concat[ExampleT]:
+        """Returns a view whose examples and batches come in another form.
+
+        Parameters
+        ----------
+        format
+            As for `AtlasDataset.with_format`.
+        """
         return self._each("with_format", format)
 
-    def raw(self) -> Concat:
-        """A view of the same rows as they were written: no map, no format, images encoded."""
+    def raw(self) -> Concat[Any]:
+        """Returns a view without `map` and format, and with images encoded."""
         return self._each("raw")
 
-    def _each(self, method: str, *arguments: Any) -> Concat:
+    def _each(self, method: str, *arguments: Any) -> Concat[Any]:
         lacking = next((k for k, dataset in enumerate(self.datasets) if not hasattr(dataset, method)), None)
         if lacking is not None:
             raise TypeError(f"dataset {lacking} of the concat, a {type(self.datasets[lacking]).__name__}, has no {method}()")
@@ -196,7 +240,7 @@ class Concat(Views):
 
     # --- reading ---
 
-    def __getitems__(self, indices: Sequence[int]) -> list[Any]:
+    def __getitems__(self, indices: Sequence[int]) -> list[ExampleT]:
         return for_data_loader(self._examples(indices, own_bytes=True), self._doubtful)
 
     def _doubtful(self) -> bool:
@@ -222,7 +266,20 @@ class Concat(Views):
             yield k, where, rows[where] - self._starts[k]
 
     def batch(self, indices: Any, columns: Sequence[str] | None = None) -> Any:
-        """Columns of the rows at indices, in the form common to all datasets. with_format("torch") is applied if all have it."""
+        """Reads columns of several rows at once, in the form that all datasets share.
+
+        Parameters
+        ----------
+        indices
+            Row numbers, a slice or a bool mask.
+        columns
+            Names of the columns to read; None: all.
+
+        Raises
+        ------
+        SchemaError
+            The datasets have no columns in common form.
+        """
         batch = self._columns(indices, columns)
         if formats_of(self) != {"torch"}:
             return list(batch) if columns_in_lists(self) else batch
@@ -230,7 +287,13 @@ class Concat(Views):
         return list(batch) if columns_in_lists(self) else batch
 
     def column(self, name: str) -> Any:
-        """A complete column, as batch returns it."""
+        """Reads one complete column, as `batch` returns it.
+
+        Parameters
+        ----------
+        name
+            The column's name.
+        """
         schema = self.schema
         if schema.container == "value":
             return self.batch(slice(None))
@@ -248,7 +311,7 @@ class Concat(Views):
             parts.append(columns_at(self.datasets[k], rows, columns, schema))
         return join(parts, np.argsort(np.concatenate(wheres), kind="stable"))
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[ExampleT]:
         if isinstance(self.rows, range) and self.rows == range(self.total):
             for dataset in self.datasets:
                 yield from dataset

@@ -6,7 +6,7 @@ import operator
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Never, Self
+from typing import TYPE_CHECKING, Any, Literal, Never, Self, SupportsIndex, TypeVar, overload
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from atlas_ds import _core
 from atlas_ds.dataset import layout
 from atlas_ds.dataset.convert import Chain, Format, make_convert
 from atlas_ds.dataset.images import Decode, image_decoder
+from atlas_ds.dataset.map_style import ExampleT
 from atlas_ds.dataset.numbers import is_doubtful
 from atlas_ds.dataset.open import VERIFY, Handle, Identity, Io, OpenOptions, Verify, dataset_path, open_dataset, reopen_dataset
 from atlas_ds.dataset.place import add_note
@@ -32,18 +33,49 @@ from atlas_ds.schema.tensors import need_torch, to_torch
 from atlas_ds.shard.info import ShardInfo
 from atlas_ds.shard.notes import shard_stats
 
+T = TypeVar("T")
 
-class AtlasDataset(_core.Rows, Views):
-    """A dataset: ds[i], ds[10:20], ds[[3, 1]], ds[mask], len, iteration, ds.batch(rows), ds.column(name).
 
-    path: the folder of a dataset, or one .atlas file. columns: names to read, default all. split: a named split. verify: when hashes are checked,
-    the "first" time a page is used, "always", or "never" (bounds always are). io: "mmap" (the kernel's page cache) or "pread" (for file systems
-    where mapping is slow or unsafe; keeps at most cache_bytes of blocks). copy: whether arrays and bytes are writable copies, or (False) read-only
-    views of the file. decode: ds[i], iteration and a Loader return images decoded, as "pil", "numpy" or "torch"; batch and column return them
-    encoded, and audio and video stay encoded. None: all media stay encoded.
+class AtlasDataset(_core.Rows, Views[ExampleT]):
+    """A dataset opened for reading: one row, a view of some rows, or columns of many rows at once.
 
-    Safe in threads, and in processes started by fork, forkserver or spawn. A pickle is small: the other process opens the dataset again and sees
-    the same rows, or raises DatasetChanged.
+    Opening reads the manifest only; each shard is opened when a row of it is first needed, and
+    closed when the last view of it is gone. `len(ds)` is the number of rows. Reading is safe from
+    several threads, and in processes started by fork, forkserver or spawn. A pickled dataset holds
+    its path, its row numbers and which shards they are of: unpickled, it has the same rows, also
+    after an append, or raises `DatasetChanged`.
+
+    Type checkers take an example for a `dict[str, Any]`; annotate `AtlasDataset[tuple[str, int]]`
+    for another.
+
+    Parameters
+    ----------
+    path
+        The dataset's folder (or the `atlas.json` in it), or one `.atlas` file. `~` is expanded.
+    columns
+        Names of the columns to read; None: all.
+    split
+        A named split; None: all rows.
+    verify
+        When checksums are compared: the "first" time a page is used, "always", or "never". Bounds
+        are always checked.
+    io
+        "mmap" reads through the kernel's page cache. "pread" is for file systems where mapping is
+        slow or unsafe.
+    copy
+        True: arrays and bytes are writable copies. False: where possible, views of the file.
+    cache_bytes
+        With `io="pread"`: the most bytes of blocks that are kept in memory. Default: 64 MiB.
+    decode
+        Images are decoded in `ds[i]`, iteration and a Loader: see docs/guide/read.md#images. In
+        `batch` and `column` they stay encoded; audio and video always do. None: all media stay
+        encoded.
+
+    Raises
+    ------
+    NotADataset, KeyError
+        No dataset is at `path` (the text says what is, and which call reads it), or it has no such
+        column or split.
     """
 
     _state: Handle
@@ -82,8 +114,8 @@ class AtlasDataset(_core.Rows, Views):
         pictures = None if mode is None else image_decoder(handle.projection.schema, mode)
         self._bind(handle.shard_set, handle.projection, rows, make_convert(handle.projection.schema, format, function, pictures))
 
-    def _view(self, rows: range | np.ndarray) -> AtlasDataset:
-        view = AtlasDataset.__new__(AtlasDataset)
+    def _view(self, rows: range | np.ndarray) -> AtlasDataset[ExampleT]:
+        view: AtlasDataset[ExampleT] = AtlasDataset.__new__(AtlasDataset)
         view._setup(self._state, rows, self._format, self._function)
         return view
 
@@ -96,7 +128,7 @@ class AtlasDataset(_core.Rows, Views):
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """The metadata= of the writer."""
+        """The JSON object that the writer was given as `metadata=`."""
         return self._state.manifest.metadata
 
     @property
@@ -106,20 +138,32 @@ class AtlasDataset(_core.Rows, Views):
 
     @property
     def icc(self) -> dict[str, float]:
-        """For each column of the writer's icc=: how alike neighbouring rows of the complete dataset are, 0 (shuffled) to 1 (sorted)."""
+        """How alike neighbouring rows are, of the columns the writer was given as `icc=`.
+
+        0.0 is shuffled, 1.0 is sorted; always of the complete dataset. FORMAT.md#13-manifest has
+        the formula.
+        """
         return dict(self._state.manifest.icc)
 
     @property
     def shards(self) -> tuple[ShardInfo, ...]:
-        """The files, in row order."""
+        """The files in row order: `path`, `rows`, `bytes`, `tail` (of the footer) and `root`."""
         return self._state.manifest.shards
 
     @property
     def path(self) -> str:
+        """The absolute path."""
         return self._state.options.path
 
     def stats(self) -> dict[str, Any]:
-        """Sizes on disk, and per column its raw and stored bytes, page layouts, codec and the reason for it. Opens every shard."""
+        """Measures what the complete dataset takes on disk, in bytes, and why. Opens every shard.
+
+        Returns
+        -------
+        dict
+            `{"rows", "bytes", "raw_bytes", "columns": {name: {"raw_bytes", "stored_bytes",
+            "layouts", "codec", "codecs", "why"}}}`
+        """
         columns: dict[str, dict[str, Any]] = {}
         raw = 0
         for k in range(len(self.shards)):
@@ -143,26 +187,39 @@ class AtlasDataset(_core.Rows, Views):
 
     @property
     def fingerprint(self) -> str:
-        """A short name of these rows, independent of the path; it changes if a row is added, changed or moved."""
+        """A short name of these rows: another one if a row is added, changed or moved.
+
+        It does not depend on where the dataset lies, nor on its metadata and splits.
+        """
         return layout.fingerprint(self._state.manifest, self.rows)
 
     @property
     def decodes_blocks(self) -> bool:
-        """Whether reading one row decodes a complete block (access="scan"), so that an order should read neighbouring rows together."""
+        """Whether reading one row decodes a complete block, as with `access="scan"`."""
         return len(self) > 0 and layout.decodes_blocks(self.shard_set, self._all_columns(), int(self.rows[0]))
 
     @property
-    def default_shuffle(self) -> str:
-        """The best shuffle for how the rows are stored: "window" if complete blocks are decoded, else "exact"."""
+    def default_shuffle(self) -> Literal["exact", "window"]:
+        """What `shuffle=True` means here: "window" if `decodes_blocks`, else "exact"."""
         return "window" if self.decodes_blocks else "exact"
 
     @property
     def chunk_bytes(self) -> float | None:
-        """Mean bytes of a chunk (see chunk_rows), decoded, if a reader of windows has to keep them in memory, else None."""
+        """Mean bytes of a chunk, if a reader of windows must hold it decoded, else None.
+
+        The default of `window=` is as many chunks as fit into 256 MiB.
+        """
         return layout.chunk_bytes(self.shard_set, self._all_columns(), int(self.rows[0])) if self.decodes_blocks else None
 
     def chunk_rows(self) -> tuple[int, int] | np.ndarray:
-        """Rows of each chunk, whose rows are stored together: (rows, rows per chunk), or an int64 array. Opens every shard."""
+        """Tells how many rows each run has that is stored together. Opens every shard.
+
+        Returns
+        -------
+        tuple or array
+            `(rows, rows per chunk)` where all chunks but the last have as many, else an int64 array
+            with the rows of each.
+        """
         return layout.chunk_rows(self.shard_set, self._all_columns(), [shard.rows for shard in self.shards], self.rows)
 
     @property
@@ -175,12 +232,12 @@ class AtlasDataset(_core.Rows, Views):
 
     @property
     def decode(self) -> Decode | None:
-        """How images are decoded: "pil", "numpy", "torch", or None: not at all."""
+        """What `decode=` was."""
         return self._state.options.decode
 
     @property
     def function(self) -> Callable[[Any], Any] | None:
-        """The function of map(), if this view was made by it."""
+        """What `map` was given if this is a view made by it, else None."""
         return self._function
 
     def _all_columns(self) -> _core.Projection:
@@ -188,13 +245,38 @@ class AtlasDataset(_core.Rows, Views):
 
     # --- reading ---
 
+    if TYPE_CHECKING:  # at run time it is the core's, which costs less than any Python method
+
+        @overload
+        def __getitem__(self, key: int | np.integer[Any], /) -> ExampleT: ...
+        @overload
+        def __getitem__(self, key: slice | Sequence[SupportsIndex] | np.ndarray, /) -> AtlasDataset[ExampleT]: ...
+        def __getitem__(self, key: Any, /) -> Any:
+            """Returns one example, or a view of some rows.
+
+            An example has the form the writer was given (a dataclass comes as a dict). A view reads
+            nothing.
+
+            Parameters
+            ----------
+            key
+                A row number (negative: from the end), a slice, a list or array of row numbers, or a
+                bool mask of `len(ds)`.
+
+            Raises
+            ------
+            IndexError, CorruptError, DatasetChanged
+                There is no such row, it is damaged, or the dataset was replaced after it was
+                opened.
+            """
+
     def _select(self, key: Any) -> Any:
         if hasattr(key, "__index__") and not isinstance(key, bool) and getattr(key, "ndim", 0) == 0:
             return self[operator.index(key)]
         return self._view(index_rows(self.rows, key))
 
-    def __iter__(self) -> Iterator[Any]:
-        """Examples in order, read in larger pieces than ds[i] does."""
+    def __iter__(self) -> Iterator[ExampleT]:
+        """Yields the examples in order; faster than a loop of `ds[i]`."""
         rows, convert = self.rows, self.convert
         if len(rows) == 0:
             return
@@ -223,7 +305,7 @@ class AtlasDataset(_core.Rows, Views):
         end = first + max((rows[stop - 1] + 1 - first) // per, (rows[start] - first) // per + 1) * per - rows.start
         return min(max(end, start + 1), len(rows))
 
-    def __getitems__(self, indices: Sequence[int]) -> list[Any]:
+    def __getitems__(self, indices: Sequence[int]) -> list[ExampleT]:
         """Returns the examples at several positions, for torch's DataLoader. Bytes are bytes here, also with copy=False: worker processes
         cannot send views."""
         return for_data_loader(self._examples(indices, own_bytes=True), self._doubtful)
@@ -276,11 +358,31 @@ class AtlasDataset(_core.Rows, Views):
             confirm(self._state, ((min(rows[0], rows[-1]), max(rows[0], rows[-1]) + 1),))
 
     def batch(self, indices: Any, columns: Sequence[str] | None = None, out: dict[str, np.ndarray] | None = None) -> Any:
-        """Columns of the rows at indices (ints, negative too; a slice or bool mask; repeats allowed), shaped as an example is.
+        """Reads columns of several rows at once, in the form of an example.
 
-        A fixed column is an array (len(indices), ...), masked where null if nullable; str, bytes, media and objects are lists; tensors a Ragged.
-        columns: names to read. out: {"name" or "struct.name": array} to fill instead of new arrays: of columns of numbers or arrays that
-        are not nullable (nor bfloat16). Maps are not applied; with_format("torch") is.
+        Maps are not applied; `with_format("torch")` is. Media stay encoded.
+
+        Parameters
+        ----------
+        indices
+            Row numbers (negative ones and repeats are allowed), a slice, or a bool mask.
+        columns
+            Names of the columns to read; None: all.
+        out
+            `{"name" or "struct.name": array}` to fill: of numbers or arrays, neither nullable nor
+            bfloat16.
+
+        Returns
+        -------
+        dict, tuple, list or column
+            A column of constant width is an array of shape `(len(indices), ...)`, a masked array
+            where it is nullable; strings, bytes, media and objects are lists; tensors are a
+            `Ragged`.
+
+        Raises
+        ------
+        IndexError, KeyError
+            There is no such row, or no such column.
         """
         projection = self.projection if columns is None else self._projection(as_names(columns))
         if out is not None:
@@ -301,7 +403,13 @@ class AtlasDataset(_core.Rows, Views):
         return _core.Projection(schema if columns is None else select_columns(self.schema, columns), {leaf.id: i for i, leaf in enumerate(schema.leaves)})
 
     def column(self, name: str) -> Any:
-        """A complete column, as batch returns it."""
+        """Reads one complete column, as `batch` returns it.
+
+        Parameters
+        ----------
+        name
+            The column's name; any name where examples are single values.
+        """
         if self.schema.container == "value":
             return self.batch(slice(None))
         field = self.schema[name]
@@ -310,21 +418,34 @@ class AtlasDataset(_core.Rows, Views):
 
     # --- views ---
 
-    def select(self, indices: Any) -> AtlasDataset:
-        """A view of some rows: ints, a slice or a bool mask. The same as ds[indices]."""
+    def select(self, indices: Any) -> AtlasDataset[ExampleT]:
         return self._view(index_rows(self.rows, indices))
 
-    def map(self, function: Callable[[Any], Any]) -> AtlasDataset:
-        """A view whose examples pass through function (a picklable one, if worker processes are to be spawned)."""
+    def map(self, function: Callable[[ExampleT], T]) -> AtlasDataset[T]:
+        """Returns a view whose examples pass through a function, one by one, when they are read.
+
+        Parameters
+        ----------
+        function
+            A function of an example; picklable if processes are spawned. Its errors get a note with
+            the row.
+        """
         if not callable(function):
             raise TypeError(f"map({function!r:.80}): give a function of an example")
         before = self._function
-        view = self._view(self.rows)
+        view: AtlasDataset[Any] = self._view(self.rows)
         view._setup(self._state, self.rows, self._format, function if before is None else Chain(before, function))
         return view
 
-    def with_format(self, format: Format) -> AtlasDataset:
-        """A view whose examples and batches come as "python" (as they were written), "numpy" or "torch"."""
+    def with_format(self, format: Format) -> AtlasDataset[ExampleT]:
+        """Returns a view whose examples and batches come in another form.
+
+        Parameters
+        ----------
+        format
+            "python": as written. "numpy": numbers as NumPy scalars. "torch": numbers and arrays as
+            tensors, in `batch`, too.
+        """
         if format not in ("python", "numpy", "torch"):
             raise ValueError(f"format must be 'python', 'numpy' or 'torch', not {format!r}")
         if format == "torch":
@@ -333,9 +454,9 @@ class AtlasDataset(_core.Rows, Views):
         view._setup(self._state, self.rows, format, self._function)
         return view
 
-    def raw(self) -> AtlasDataset:
-        """A view of the same rows as they were written: no map, no format, images encoded."""
-        view = AtlasDataset.__new__(AtlasDataset)
+    def raw(self) -> AtlasDataset[Any]:
+        """Returns a view without `map` and format, and with images encoded."""
+        view: AtlasDataset[Any] = AtlasDataset.__new__(AtlasDataset)
         view._setup(replace(self._state, options=replace(self._state.options, decode=None)), self.rows, "python", None)
         return view
 

@@ -38,11 +38,31 @@ def part_folder(root: Path, part: int) -> Path:
 def merge_parts(
     root: str | os.PathLike[str], *, overwrite: bool = False, metadata: dict[str, Any] | None = None, count: int | None = None
 ) -> None:
-    """Merges the parts that AtlasDatasetWriter(root, part=k) wrote into one dataset, in the order of their numbers.
+    """Joins the parts that writers with `part=` wrote, in the order of their numbers.
 
-    Parts must be numbered 0, 1, 2, ... without a gap, and have equal schemas (pass one explicit schema= to all writers). count: the number of
-    parts, to detect that the last one is missing. overwrite, metadata: as AtlasDatasetWriter has them; None keeps the metadata of part 0. The
-    same parts result in the same bytes. FileNotFoundError names parts that are missing or were never finished, WriterBusy an active writer.
+    The parts must have equal schemas: give one explicit `schema=` to all writers. The same parts
+    give the same bytes.
+
+    Parameters
+    ----------
+    root
+        The path that the writers were given.
+    overwrite
+        Replace a dataset that exists.
+    metadata
+        Any JSON object; None: what the parts have.
+    count
+        How many parts there must be, so that a missing last one is noticed, too. None: 0, 1, 2, ...
+        without a gap.
+
+    Raises
+    ------
+    FileNotFoundError
+        Parts are missing or were never finished; the text names them.
+    WriterBusy
+        A writer still works on a part.
+    FileExistsError
+        A dataset already exists at `root`.
     """
     path = local_path(root, "root")
     metadata = None if metadata is None else checked_metadata(metadata)

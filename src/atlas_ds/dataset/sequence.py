@@ -5,14 +5,16 @@ from __future__ import annotations
 import operator
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NoReturn, Self, SupportsIndex, overload
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, SupportsIndex, TypeVar, overload
 
 import numpy as np
 
+from atlas_ds.dataset.map_style import ExampleT, MapStyle
 from atlas_ds.dataset.show import html_of
 from atlas_ds.dataset.sortedness import sorted_column
 from atlas_ds.dataset.split import misspelled, names_of, parts_of
 
+Name = TypeVar("Name")
 COLUMNS = 'the columns are chosen with AtlasDataset(path, columns=["..."]); ds.map(function) changes examples'
 ARROW = "atlas.to_huggingface(ds) makes a datasets.Dataset, which has it; or import pandas; pandas.DataFrame(ds.batch(slice(None)))"
 WRITE = "a dataset that is open cannot be changed: atlas.AtlasDatasetWriter(path, append=True) adds rows"
@@ -98,7 +100,7 @@ def columns_of(dataset: Any) -> tuple[str, ...]:
     return getattr(getattr(dataset, "schema", None), "names", ())
 
 
-class Views:
+class Views(MapStyle[ExampleT]):
     """Adds take and split to anything with len() and select(), and helpful errors for the rest. A base class without state."""
 
     __slots__ = ()
@@ -108,7 +110,13 @@ class Views:
     """Names without an underscore that are not for users."""
 
     def take(self, n: SupportsIndex) -> Self:
-        """A view of the first n rows; of all, where there are fewer."""
+        """Returns a view of the first rows.
+
+        Parameters
+        ----------
+        n
+            How many; all rows if there are fewer.
+        """
         if isinstance(n, bool) or not hasattr(n, "__index__"):
             raise TypeError(f"take({n!r:.80}): give a number of rows; ds.select(rows) takes a list of them")
         count = operator.index(n)
@@ -117,6 +125,13 @@ class Views:
         return self.select(slice(0, count))
 
     def select(self, indices: Any) -> Self:
+        """Returns a view of some rows, the same as `ds[indices]`.
+
+        Parameters
+        ----------
+        indices
+            Row numbers, a slice or a bool mask.
+        """
         raise NotImplementedError
 
     def __len__(self) -> int:
@@ -126,14 +141,27 @@ class Views:
         """Called before an array of the numbers of all rows is made. A dataset checks that its shards have them."""
 
     @overload
-    def split(self, parts: Mapping[Any, float], *, seed: int | None = None, stratify: Any = None) -> dict[Any, Self]: ...
+    def split(self, parts: Mapping[Name, float], *, seed: int | None = None, stratify: Any = None) -> dict[Name, Self]: ...
     @overload
     def split(self, parts: float | Sequence[float], *, seed: int | None = None, stratify: Any = None) -> list[Self]: ...
     def split(self, parts: Any = ..., *more: Any, seed: int | None = None, stratify: Any = None, **others: Any) -> Any:
-        """Splits all rows into views: split(0.8) returns [80 %, the rest], split([0.8, 0.1, 0.1]) three, split({"train": 0.8, "test": 0.2}) a dict.
+        """Divides all rows among several views.
 
-        The numbers are fractions that sum to 1, or counts that sum to len. seed: rows go to the parts at random, always the same; None: in order,
-        with a warning if the rows are sorted by class. stratify: a column (or a label for each row); each part gets the same share of each class.
+        Parameters
+        ----------
+        parts
+            A fraction (or count) of the first of two parts, a list of fractions that add up to 1
+            (or of counts that add up to the number of rows), or a dict of names to these.
+        seed
+            Rows go to the parts at random, for one seed always the same way. None: in order, with a
+            warning if the rows are sorted by class.
+        stratify
+            A column, or a label for each row: each part gets the same share of each class.
+
+        Returns
+        -------
+        list or dict
+            Views in the order of `parts`; a dict of them if `parts` is one.
         """
         if parts is ... or more or others:
             raise misspelled(parts, more, others)
@@ -163,12 +191,14 @@ class Views:
         """What is public; dir(type(ds)) has all."""
         return sorted(name for name in dir(type(self)) if name[0] != "_" and name not in self._hidden and hasattr(type(self), name))
 
-    def __getattr__(self, name: str) -> Any:
-        """Called for missing names only: says what to use."""
-        if name[0] != "_" and name != "schema" and name in columns_of(self):
-            raise AttributeError(f'a column is not an attribute: ds.column("{name}") reads it, ds[0]["{name}"] is that of one row', name=name)
-        if name in self._lacks:
-            raise AttributeError(f"a {type(self).__name__} has no {name}: {self._lacks[name]}", name=name)
-        if name in INSTEAD:
-            raise AttributeError(f"a dataset has no {name}; use instead: {INSTEAD[name]}", name=name)
-        return object.__getattribute__(self, name)  # the usual error; of a property that failed, its own
+    if not TYPE_CHECKING:  # a checker is to refuse names that are not there
+
+        def __getattr__(self, name: str) -> Any:
+            """Called for missing names only: says what to use."""
+            if name[0] != "_" and name != "schema" and name in columns_of(self):
+                raise AttributeError(f'a column is not an attribute: ds.column("{name}") reads it, ds[0]["{name}"] is that of one row', name=name)
+            if name in self._lacks:
+                raise AttributeError(f"a {type(self).__name__} has no {name}: {self._lacks[name]}", name=name)
+            if name in INSTEAD:
+                raise AttributeError(f"a dataset has no {name}; use instead: {INSTEAD[name]}", name=name)
+            return object.__getattribute__(self, name)  # the usual error; of a property that failed, its own

@@ -18,7 +18,15 @@ from atlas_ds.text import printable
 
 @dataclass(slots=True)
 class Report:
-    """The findings of verify. damages: (file, what and where)."""
+    """What `verify` found.
+
+    Attributes
+    ----------
+    shards, rows, bytes
+        What was checked.
+    damages
+        A pair for each damage: the file, and what is wrong and where.
+    """
 
     shards: int = 0
     rows: int = 0
@@ -31,7 +39,27 @@ class Report:
 
 
 def verify(path: str | os.PathLike[str], *, fast: bool = False, progress: bool = True) -> Report:
-    """Verifies every byte of a dataset, or of one shard file. fast: manifest, trailers, footers and headers only. Damage is reported, not raised."""
+    """Checks every byte of a dataset, or of one shard file. It does not raise for damage.
+
+    Parameters
+    ----------
+    path
+        The dataset's folder, or one `.atlas` file.
+    fast
+        Check manifests, trailers, footers and headers only.
+    progress
+        Show progress on stderr.
+
+    Returns
+    -------
+    Report
+        With `shards`, `rows`, `bytes` and `damages`.
+
+    Raises
+    ------
+    NotADataset
+        No dataset is at `path`.
+    """
     target = dataset_path(path)
     report = Report()
     refuse_stranger(target)

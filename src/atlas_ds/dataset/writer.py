@@ -44,16 +44,64 @@ from atlas_ds.store.paths import local_path
 
 
 class AtlasDatasetWriter:
-    """Writes examples to a dataset folder. Use it in a with block: success publishes the dataset atomically, an exception publishes nothing.
+    """Writes examples to a dataset's folder; used in a `with` block.
 
-    path: the folder of the dataset. shard_size, block_size: numbers of examples, or bytes before compression ("256MiB"); block_size None
-    is 64KiB, or 1MiB with access="scan". schema: inferred from the first examples if None. compression: "auto", "none", "lz4", "zstd", or a
-    dict by column. level: of zstd. dictionary: "shared" by all shards, one per "shard", or None. access: with "random" a row is read without
-    decoding its neighbours; "scan" compresses complete pages, which are smaller and slower to read at random. append: adds to a dataset.
-    overwrite: replaces one. resume: continues after the last intact shard of a writer that was killed (see position). workers: encoding
-    threads, default one per core. part: number of the part that this process writes, of a dataset that several processes write;
-    merge_parts(path) merges them. progress: shows a bar. metadata: a dict that can be stored as JSON. icc: columns of numbers, bools or text
-    for which the likeness of neighbouring rows is measured (ds.icc); None: those of the dataset when appending, else none.
+    At its end the dataset is published atomically. An exception that leaves it publishes nothing
+    (see `abort`). After an error of the system, such as a full disk, finished shards stay for
+    `resume=True`; so they do if a writer is collected without `close` or `abort`, with a
+    `ResourceWarning`. One thread at a time may use a writer; processes use one each, with `part=`
+    or `append=True`. A forked child cannot use its parent's.
+
+    Parameters
+    ----------
+    path
+        The dataset's folder; made if it does not exist. `~` is expanded; URLs are refused.
+    shard_size, block_size
+        Of a file, and of a block in it: a number of examples, or bytes before compression such as
+        "256MiB". `block_size=None` is "64KiB", or "1MiB" with `access="scan"`.
+    schema
+        A dict of column to type, a tuple or list of types, a type, or a `Schema`. None: inferred.
+    compression
+        "auto", "none", "lz4", "zstd", or a dict of column to one of these.
+    level
+        The level of zstd, 1 to 22.
+    dictionary
+        "shared": one per column for all files. "shard": one per file. None: none.
+    access
+        "scan" compresses complete pages, which is smaller, and slower for single rows than
+        "random": see docs/guide/sizes-and-codecs.md#access.
+    append
+        Add to the dataset that exists. Several may do so at a time:
+        docs/guide/write.md#concurrent-writers.
+    overwrite
+        Replace the dataset that exists, at the moment of `close`.
+    resume
+        Continue after a writer that was killed or failed, with the same options: see `position`.
+    workers
+        Threads that encode. None: as many as cores. 0: none, the caller's thread encodes.
+    part
+        Write part number `part`, from 0, of several that `merge_parts` joins.
+    progress
+        Show progress on stderr, as suits a terminal, a notebook or a log.
+    metadata
+        Any JSON object, copied at once; NumPy's numbers become Python's. None: when appending, that
+        of the dataset.
+    icc
+        Columns (ints, floats, bools, `str`) whose likeness in neighbouring rows is measured. None:
+        those of the dataset that is appended to.
+
+    Raises
+    ------
+    FileExistsError, WriterBusy
+        A dataset already exists at `path` and none of `append`, `overwrite` and `resume` was given,
+        or another writer uses it.
+
+    Attributes
+    ----------
+    path
+        The dataset's folder.
+    position
+        Examples added so far. `resume=True` starts at those in finished shards: skip so many.
     """
 
     def __init__(
@@ -134,8 +182,13 @@ class AtlasDatasetWriter:
     def close(self) -> None:
         """Writes what is left and publishes everything atomically. A second call does nothing.
 
-        If it fails, nothing is published, and finished shards are kept: another writer can continue with resume=True. CommitConflict: another
-        writer published a dataset that these rows cannot be added to.
+        If it fails, nothing is published, and finished shards stay: another writer continues with
+        `resume=True`.
+
+        Raises
+        ------
+        CommitConflict
+            Another writer published first, and these rows cannot be added to what it published.
         """
         if self._state in ("forked", "failed"):
             self._refuse()
@@ -229,17 +282,27 @@ class AtlasDatasetWriter:
 
     @property
     def positions(self) -> dict[str | None, int]:
-        """For each split ({None: ...} without splits) its rows in finished shards: these are safe, and to be skipped after resume=True."""
+        """Rows in finished shards, by split (or None): to be skipped after `resume=True`."""
         return {split: sum(info.rows for info in infos) for split, infos in self._output.done.items()}
 
     def __repr__(self) -> str:
         return f"AtlasDatasetWriter({str(self.path)!r}, {self._state}, {self.position:,} examples)"
 
     def add_example(self, example: Any, *, split: str | None = None) -> None:
-        """Adds one example: a dict, tuple, list, dataclass instance or single value, the same kind each time. split: "train", say.
+        """Adds one example. Its values are copied at the call, so a buffer may be used again.
 
-        Its values are copied: a buffer may be reused. SchemaError (or LimitError, for a value that is too large) names the number of the
-        example (from 0), the column, what was expected and what it got; the writer remains usable.
+        Parameters
+        ----------
+        example
+            A dict, tuple, list, dataclass instance or single value, the same kind each time.
+        split
+            The split it belongs to, such as "train"; given with every example or with none.
+
+        Raises
+        ------
+        SchemaError, LimitError
+            It does not fit, or a value is too large. The text names the example (from 0), the
+            column, what was expected and what came; the writer stays usable.
         """
         if self._state != "open":
             self._refuse()
@@ -277,12 +340,28 @@ class AtlasDatasetWriter:
                 self._output.done.pop(split, None)
 
     def extend(self, examples: Iterable[Any], *, split: str | None = None) -> None:
-        """Adds every example of an iterable."""
+        """Adds every example of an iterable. Where one does not fit, those before it were added.
+
+        Parameters
+        ----------
+        examples
+            The examples.
+        split
+            The split they belong to.
+        """
         for example in as_examples(examples):
             self.add_example(example, split=split)
 
     def add_batch(self, columns: Any, *, split: str | None = None) -> None:
-        """Adds rows as columns: an example whose values are arrays with a leading row axis, or lists, all of one length."""
+        """Adds rows given as columns. A batch that does not fit adds nothing.
+
+        Parameters
+        ----------
+        columns
+            An example whose values are arrays with a leading row axis, or lists, all of one length.
+        split
+            The split they belong to.
+        """
         if self._state != "open":
             self._refuse()
         for batch in as_columns(columns):

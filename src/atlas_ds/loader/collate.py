@@ -13,10 +13,22 @@ from atlas_ds.schema.tensors import result_to_torch
 
 
 def collate(examples: Sequence[Any]) -> Any:
-    """A batch of examples, for DataLoader(dataset, collate_fn=atlas.collate): what `Loader` makes of them.
+    """Makes a batch of examples for torch's DataLoader, as `Loader` does.
 
-    Numbers and arrays of one shape become tensors of the same dtype. Everything else becomes a list: text, bytes, media, dates, objects,
-    arrays of different shapes (a list of tensors), and columns in which a value is None.
+    `DataLoader(ds, collate_fn=atlas.collate)` uses it. Numbers and arrays of one shape become
+    tensors of the same dtype. Everything else becomes a list: strings, bytes, media, dates,
+    objects, arrays of different shapes (a list of tensors), and columns in which a value is None.
+    See docs/guide/torch.md#which-columns-make-a-batch.
+
+    Parameters
+    ----------
+    examples
+        The examples of a batch.
+
+    Returns
+    -------
+    dict, tuple or column
+        In the form of an example.
     """
     return result_to_torch(join_examples(examples))
 

@@ -16,6 +16,7 @@ from atlas_ds.loader.collate import as_numpy
 from atlas_ds.loader.fetch import Examples, columns_of, is_columnar
 from atlas_ds.loader.mix import Mix
 from atlas_ds.loader.pipeline import Failure
+from atlas_ds.loader.processes import StartMethod
 from atlas_ds.loader.run import EpochConfig, EpochRun
 from atlas_ds.loader.spellings import DataLoaderOptions, understood
 from atlas_ds.loader.stats import Stats
@@ -37,35 +38,98 @@ FORMATS = get_args(BatchFormat)
 
 
 class Loader:
-    """Batches of a dataset for training: shuffled exactly, each row once an epoch, read ahead by threads, resumable at any batch.
+    """Batches of a dataset for training: each row once an epoch, resumable at any batch.
 
         loader = atlas.Loader(ds, batch_size=256, shuffle=True, seed=0)
         for epoch in range(10):
             for batch in loader:
-                ...                                  # save loader.state_dict() whenever you save the model
-        loader.load_state_dict(state)                # goes on after the last batch that was given out
+                ...                          # save loader.state_dict() whenever you save the model
+        loader.load_state_dict(state)        # resumes after the last batch returned
 
-    dataset: an AtlasDataset, a view, a concat, a Mix, or anything with `len()` and `[i]`. A batch has the shape of an example: a dict of
-    columns, a tuple of columns, one column. batch_size / global_batch_size, shuffle, seed, substream, rank, world_size, last_batch, lanes, window:
-    as for `Sampler`, which makes the order. last_batch="pad": each batch has a bool column "mask", False where a row repeats.
+    docs/guide/train.md shows how to use it. A batch has the form of an example: a dict of columns,
+    a tuple of columns, one column. Iterating again is the next epoch; a loop left by `break` begins
+    its epoch again, unless a state is loaded. `Sampler` makes the order, threads read ahead. One
+    thread at a time may iterate; threads of its own end with the loop, or with `close`.
 
-    transform(batch): called for each batch of NumPy columns, in the loader's threads, before tensors are made.
-    transform_example(example): called for each example; the results are put together by collate_fn(list), by default arrays of
-    one shape and numbers are stacked, the rest is a list.
-    transform_processes: so many processes read and transform examples (start_method "forkserver" or "spawn"), for transforms that hold
-    the GIL. seeded: transforms get a second argument, a numpy Generator that depends on (seed, epoch, row) only; for transform(batch)
-    row is the first of the batch.
+    Arguments as torch's `DataLoader` spells them are understood where they mean the same:
+    `num_workers` (`num_threads`), `drop_last` (`last_batch="drop"` or "short"),
+    `multiprocessing_context` (`start_method`), `persistent_workers`, `in_order`; for its other
+    arguments a `TypeError` names what to use.
 
-    num_threads: default the cores, at most 8. 0: all is done by the loop itself. prefetch: bytes ("64MiB") that may lie ready or in work.
-    format: "torch" or "numpy". pin_memory: tensors in page-locked memory, where there is an accelerator.
-    on_error: a bad sample (damaged bytes, an error in transform_example) raises; or "skip": the batch is shorter; or "replace": another
-    row of the batch takes its place. Positions are consumed all the same, and `stats().skips` tells which. A process that dies or hangs
-    raises always. An empty batch (last_batch="short", or all skipped) has the columns of row 0; a collate_fn of yours gets an empty list.
-    Arguments as torch's DataLoader spells them (num_workers, drop_last, ...) are taken where they mean the same.
-    timeout: seconds that the loop waits while nothing is finished; then LoaderTimeout, with the stacks of all threads (not with
-    num_threads=0, where the loop itself is what hangs). progress: a bar.
+    Parameters
+    ----------
+    dataset
+        An AtlasDataset, a view, a concat, a Mix, or anything with `len()` and `[i]`.
+    batch_size
+        Rows of this rank in a step. Give this or `global_batch_size`.
+    global_batch_size
+        Rows of all ranks together in a step, which the ranks must divide.
+    shuffle
+        "exact": all rows at random. "window": chunks at random, rows at random within windows of
+        them. False: in order. True: what the dataset advises.
+    seed
+        From 0 to 2^64 - 1.
+    rank, world_size
+        Ints, or "auto": from `torch.distributed` if it is initialised, else from `RANK` and
+        `WORLD_SIZE`. No process group is made.
+    last_batch
+        A last step that is not full: "drop" (what None means) leaves it out, "short" divides it
+        evenly among the ranks, "pad" fills it with the epoch's first rows; then each batch has a
+        bool column "mask", False where a row repeats.
+    lanes, window
+        Of `shuffle="window"`: see docs/order.md#orders. None: 192 lanes, and windows of 32 chunks,
+        or fewer where they have to be held decoded.
+    substream
+        From 0 to 2^64 - 1. Two orders of one dataset and seed that differ in it are independent.
+    transform
+        A function of each batch of NumPy columns, called in the loader's threads, before tensors
+        are made.
+    transform_example
+        A function of each example.
+    collate_fn
+        A function that makes a batch of a list of examples. None: arrays of one shape and numbers
+        are stacked, the rest are lists. For an empty batch it gets an empty list.
+    transform_processes
+        Processes that read and transform examples, for transforms that hold the GIL; 0: threads do.
+    start_method
+        Of these processes. None: "forkserver".
+    seeded
+        Transforms get a second argument, a `numpy.random.Generator` that depends on seed, epoch and
+        row only; for `transform(batch)` row is the first of the batch.
+    num_threads
+        Threads that read ahead. None: the cores, at most 8. 0: the loop itself reads.
+    prefetch
+        Bytes that may be ready or in work, such as "64MiB".
+    format
+        "torch": tensors. "numpy": arrays.
+    pin_memory
+        Tensors in page-locked memory, where there is an accelerator.
+    on_error
+        A bad sample (damaged bytes, an error in `transform_example`): "raise"; "skip": the batch is
+        shorter; "replace": another row of the batch takes its place. The position advances all the
+        same, and `stats().skips` tells which. A process that dies or hangs always raises. An empty
+        batch (all rows skipped, or `last_batch="short"`) has the columns of row 0.
+    timeout
+        Seconds that the loop waits while nothing is finished. Not with `num_threads=0`, where the
+        loop itself is what hangs.
+    progress
+        Show progress on stderr: one line in a terminal or a notebook, a line now and then in a log,
+        nothing for short work.
 
-    Iterating again is the next epoch; a loop left by `break` begins its epoch anew, unless a state is loaded.
+    Raises
+    ------
+    LoaderTimeout
+        While iterating: no batch was finished for `timeout` seconds; the text has the stacks of all
+        threads.
+    TypeError, ValueError
+        An argument is wrong; the text says what to write instead.
+
+    Attributes
+    ----------
+    dataset
+        What the loader was given.
+    sampler
+        The `Sampler` that makes the order.
     """
 
     def __init__(
@@ -86,7 +150,7 @@ class Loader:
         transform_example: Callable[..., Any] | None = None,
         collate_fn: Callable[[Sequence[Any]], Any] | None = None,
         transform_processes: int = 0,
-        start_method: str | None = None,
+        start_method: StartMethod | None = None,
         seeded: bool = False,
         num_threads: int | None = None,
         prefetch: int | str = "64MiB",
@@ -109,7 +173,7 @@ class Loader:
             raise ValueError(f"on_error={on_error!r}: 'raise', 'skip' or 'replace'")
         if not timeout > 0:
             raise ValueError(f"timeout={timeout!r}: seconds above 0, or math.inf to wait without end (what 0 means to a DataLoader)")
-        if transform_processes and start_method not in ("forkserver", "spawn"):
+        if transform_processes and start_method not in get_args(StartMethod):
             raise ValueError(f"start_method={start_method!r}: 'forkserver' or 'spawn'; a fork of a process with threads may hang")
         check_dataset(dataset)
         for name, function in (("transform", transform), ("transform_example", transform_example), ("collate_fn", collate_fn)):
@@ -190,10 +254,11 @@ class Loader:
     # --- iteration ---
 
     def __len__(self) -> int:
-        """Batches that the next `iter()` gives; the same on all ranks."""
+        """The number of batches of the next `iter()`; the same on all ranks."""
         return len(self.sampler)
 
     def __iter__(self) -> Iterator[Any]:
+        """Yields the batches of one epoch, or of what is left of it."""
         plan = self.sampler.plan()
         last = self._stats
         stats = self._stats = Stats(quality=last.quality, quality_is_worst=last.quality_is_worst, by_example=last.by_example)
@@ -258,29 +323,72 @@ class Loader:
         return self.sampler.epoch
 
     def set_epoch(self, epoch: SupportsIndex) -> None:
-        """The epoch of the next `iter()`; the one that is up keeps the position of a loaded state."""
+        """Chooses the epoch of the next `iter()`.
+
+        The one that is next anyway keeps the position of a loaded state.
+
+        Parameters
+        ----------
+        epoch
+            From 0.
+        """
         self.sampler.set_epoch(epoch)
 
     def state_dict(self) -> dict[str, Any]:
-        """Where training stands: after the last batch that was given out, whatever was read ahead. JSON below 400 bytes."""
+        """Returns where training stands: after the last batch returned, whatever was read ahead.
+
+        Returns
+        -------
+        dict
+            Strings, ints, False and None; below 400 bytes as JSON.
+        """
         if self._now is not None:
             self.sampler.consumed(*self._now)
         return self.sampler.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """The next `iter()` goes on after the state, with any number of ranks and threads. ValueError if it is of another order."""
+        """Resumes: the next `iter()` continues after the state.
+
+        The number of ranks and threads may differ.
+
+        Parameters
+        ----------
+        state
+            What `state_dict` returned.
+
+        Raises
+        ------
+        ValueError
+            The state is of another order.
+        """
         self.sampler.load_state_dict(state)
         self._now = None
 
     def reweight(self, weights: Sequence[SupportsIndex]) -> None:
-        """Of a Mix: other weights from here on. Leave the loop, call this, iterate again: it goes on after the last batch given out."""
+        """Changes the weights of a Mix from here on.
+
+        Leave the loop, call this, iterate again: it resumes after the last batch returned.
+
+        Parameters
+        ----------
+        weights
+            Whole numbers, one for each dataset.
+        """
         if self._now is not None:
             self.sampler.consumed(*self._now)
             self._now = None
         self.sampler.reweight(weights)
 
     def stats(self) -> Stats:
-        """Where the time of the current epoch (or the last one) went; `print(loader.stats())` says it in words."""
+        """Returns where the time of the current epoch (or the last one) went.
+
+        `print(loader.stats())` says it in words.
+
+        Returns
+        -------
+        Stats
+            Numbers, listed below.
+        """
         return self._stats
 
 

@@ -7,6 +7,7 @@ from typing import Any, Never, SupportsIndex
 
 from atlas_ds import _core
 from atlas_ds.dataset.concat import Concat
+from atlas_ds.dataset.map_style import MapStyle
 from atlas_ds.dataset.show import html_of
 from atlas_ds.order import keys
 from atlas_ds.order.mixed import Parts, segments_of
@@ -41,20 +42,43 @@ def check_arguments(parts: Any, others: Mapping[str, Any]) -> None:
             raise TypeError(f"Mix: the weight of part {number} is {printable(repr(part[1]), 60)}; give whole numbers: 7 and 3 for 0.7 and 0.3")
 
 
-class Mix:
-    """Datasets mixed by whole weights, for `Loader(mix, ...)` or `Sampler(mix, ...)`.
+class Mix(MapStyle[Any]):
+    """Several datasets in exact proportions, for `Loader(mix, ...)` and `Sampler(mix, ...)`.
 
         mix = atlas.Mix([(web, 5), (books, 3)], seed=0)
         for batch in atlas.Loader(mix, batch_size=256): ...
 
-    In every T = sum(weights) positions, counted from the beginning, dataset i has exactly weights[i] rows, at places that depend on the
-    seed. Each dataset is read in its own shuffled order, and begins its next epoch when it is through. A resumed run goes on at
-    the same row of each. The same dataset twice gets two orders.
+    In every `sum(weights)` positions, counted from the beginning, dataset i has exactly
+    `weights[i]` rows, at places that depend on the seed; docs/order.md specifies which. Each
+    dataset is read in its own shuffled order, and begins its next epoch when it is through. A
+    resumed run continues at the same row of each. The same dataset twice gets two orders.
+    `len(mix)` is the rows of an epoch. See docs/guide/train.md#several-datasets.
 
-    parts: (dataset, weight) pairs; weights are ints >= 0 that add up to at most 65,536. The datasets must have the same columns, as for `concat`.
-    shuffle: True (what suits each dataset), "exact", "window" or False (as they are stored). length: rows of an epoch of the mix; by
-    default as many as all datasets have together. all: the datasets one after another, by whose row numbers the order speaks. Weights
-    are changed by `Loader.reweight`, and a state remembers when.
+    Parameters
+    ----------
+    parts
+        Pairs of a dataset and a weight. Weights are whole numbers from 0 that add up to at most
+        65,536. The datasets must have the same columns, as for `concat`.
+    seed
+        Of the mix and of the orders of its datasets.
+    shuffle
+        Of each dataset: True (what suits it), "exact", "window", or False (as it is stored).
+    length
+        Rows of an epoch. None: as many as all datasets have together.
+
+    Raises
+    ------
+    ValueError
+        A dataset is empty, or the weights do not add up to 1 to 65,536.
+
+    Attributes
+    ----------
+    datasets
+        The datasets.
+    all
+        The datasets one after another, by whose row numbers the order speaks.
+    seed
+        What was given.
     """
 
     def __init__(
@@ -95,17 +119,25 @@ class Mix:
 
     @property
     def weights(self) -> tuple[int, ...]:
-        """As they were given."""
+        """As they were given; `Loader.reweight` changes them for a run."""
         return self.segments[0][1]
 
     def order_source(self) -> OrderSource:
-        """What Sampler asks: a source that makes its own order."""
+        """Returns what a Sampler asks of a mix: a source that makes its own order."""
         names = "|".join([*(source.fingerprint for source in self._parts.sources), str(self._parts.shuffle), str(len(self))])
         name = f"mix:{_core.hash64(names.encode()):016x}"
         return OrderSource(len(self), name, ChunksOf(self, len(self)), "mix", make=self._parts.order, seed=self.seed, mix=self.segments)
 
     def batch(self, rows: Any, columns: Sequence[str] | None = None) -> Any:
-        """Columns of some rows of `all`: row r of a dataset comes after the rows of the datasets before it."""
+        """Reads columns of some rows of `all`.
+
+        Parameters
+        ----------
+        rows
+            Row r of a dataset has the number r plus the rows of the datasets before it.
+        columns
+            Names of the columns to read; None: all.
+        """
         return self.all.batch(rows, columns)
 
     def __getitems__(self, rows: Sequence[int]) -> list[Any]:

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler, recv_handle, send_handle
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from atlas_ds.dataset.place import add_note
 from atlas_ds.errors import LoaderTimeout
 from atlas_ds.loader.pipeline import dump
 from atlas_ds.schema.examples import like
+
+StartMethod = Literal["forkserver", "spawn"]
+"""How processes are started: never by fork, since a fork of a process with threads may hang."""
 
 
 class ProcessDied(RuntimeError):
@@ -46,7 +49,7 @@ class Processes:
     start_method: "forkserver" or "spawn"; the fetch (dataset, functions) is pickled once for each process.
     """
 
-    def __init__(self, fetch: Callable[[Any], Any], count: int, *, start_method: str, timeout: float) -> None:
+    def __init__(self, fetch: Callable[[Any], Any], count: int, *, start_method: StartMethod, timeout: float) -> None:
         context = multiprocessing.get_context(start_method)
         try:
             ForkingPickler.dumps(fetch)

@@ -16,7 +16,7 @@ from atlas_ds.dataset.place import add_note, place_of
 from atlas_ds.errors import LoaderTimeout
 from atlas_ds.loader.fetch import Chunked, Examples, Fetch, Seeds, split_batch
 from atlas_ds.loader.pipeline import Failure, Pipeline
-from atlas_ds.loader.processes import ProcessDied, Processes
+from atlas_ds.loader.processes import ProcessDied, Processes, StartMethod
 from atlas_ds.loader.stats import Stats
 from atlas_ds.order import EpochPlan, Window
 from atlas_ds.schema.batches import size_of
@@ -46,7 +46,7 @@ class EpochConfig:
     on_error: str
     threads: int
     processes: int
-    start_method: str
+    start_method: StartMethod
     prefetch: int
     timeout: float
 

@@ -9,37 +9,61 @@ from atlas_ds.sizes import format_size
 
 @dataclass(slots=True)
 class Stats:
-    """Times in seconds. reading and transforming are summed over threads; waiting and consumer are of the training loop."""
+    """Where the time of an epoch went; `print` says it in words.
+
+    docs/guide/train.md#is-the-loader-fast-enough tells how to read it. `reading` and `transforming`
+    are summed over threads; `waiting` and `consumer` are the loop's own, one after another.
+
+    Attributes
+    ----------
+    batches, rows, bytes
+        What the loop was given so far.
+    seconds
+        Since the first batch was asked for.
+    waiting
+        Seconds in which the loop waited for a batch.
+    consumer
+        Seconds in which the loop had a batch.
+    reading
+        Seconds in which threads read and decoded, and ran `transform_example` and `collate_fn`.
+    transforming
+        Seconds in which threads ran `transform`, made tensors and pinned them.
+    by_example
+        Whether examples are read one by one, so that `reading` has transforms in it.
+    threads
+        How many threads read.
+    most_bytes
+        The most bytes that were ready at any time.
+    quality
+        Of a window order: the variance of a batch's mean relative to a true shuffle's; 1 is best.
+        docs/order.md has the formula.
+    quality_is_worst
+        No ICC is recorded: `quality` is what sorted data would have.
+    skipped
+        How many bad samples there were.
+    skips
+        The row and the error of the first 1,000 of them.
+    """
 
     batches: int = 0
     rows: int = 0
     bytes: int = 0
     seconds: float = 0.0
-    """since the first batch was requested"""
     waiting: float = 0.0
-    """the loop waited for a batch"""
     consumer: float = 0.0
-    """the loop had a batch"""
     reading: float = 0.0
-    """threads read and decoded, and ran transform_example and collate_fn"""
     transforming: float = 0.0
-    """threads ran transform, made tensors and pinned memory"""
     by_example: bool = False
-    """examples are read one by one, so `reading` includes transforms"""
     threads: int = 0
     most_bytes: int = 0
-    """largest size of the batches that were ready at one time"""
     quality: float | None = None
-    """D of a window order: the variance of a batch mean relative to that under a true shuffle; 1 is best"""
     quality_is_worst: bool = False
-    """no ICC is recorded: D is the value for sorted data"""
     skipped: int = 0
     skips: list[tuple[int, str]] = field(default_factory=list)
-    """(row, error) of the first 1,000 bad samples"""
 
     @property
     def bottleneck(self) -> str:
-        """ "consumer", "reading" or "transforming"."""
+        """What to make faster: "consumer", "reading" or "transforming"."""
         if self.waiting <= 0.1 * (self.waiting + self.consumer):
             return "consumer"
         return "reading" if self.reading >= self.transforming else "transforming"

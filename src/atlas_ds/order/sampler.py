@@ -16,29 +16,57 @@ from atlas_ds.order.state import check_same, from_dict
 
 
 class Sampler:
-    """Batches of row numbers, exactly once per epoch, the same global batches for any number of ranks, resumed at any step.
+    """Batches of row numbers: each row once an epoch, resumable at any step.
 
         sampler = Sampler(ds, batch_size=256, seed=1, rank="auto", world_size="auto")
         loader = torch.utils.data.DataLoader(ds, batch_sampler=sampler, num_workers=8)
 
-    dataset: a number of rows or an object with `len()`; see `source_of` for what else it may say about itself.
-    batch_size: rows of this rank in a step; global_batch_size: of all ranks together, which the ranks must divide. Give one.
-    shuffle: "exact" (a permutation of all rows), "window" (chunks in random order, rows within windows of them), False, or True for
-    the dataset's advice. seed, substream: any int in [0, 2^64); two samplers of one dataset that differ in substream are independent.
-    lanes, window: of shuffle="window", defaults 192 and 32.
-    rank, world_size: ints, or "auto": from torch.distributed if it is initialised, else RANK and WORLD_SIZE; no process group is made.
-    last_batch: what to do with a last step that is not full. "drop": it is left out. "short": it is dealt evenly; with fewer rows than ranks
-    some ranks get an empty batch, so that every rank has the same number of steps. "pad": it is filled up with the epoch's first rows.
-    Lists cannot mark these: a `EpochPlan` or the Loader gives a mask.
+    The order is that of `Loader`, as lists of row numbers, for torch's DataLoader or a loop of your
+    own; the global batches are the same for any number of ranks. It reads no data and needs no
+    torch. `len(sampler)` is the number of steps of the next `iter()`. One thread at a time may
+    iterate.
 
-    Every `iter()` begins at the same place: the start of the epoch, or the position of the state that was loaded. So a loop left by
-    `break`, or a look at the first batch, leaves the next `iter()` where it was; to go on from a break, load `state_dict()`. Once an
-    iterator has come to its end, the next epoch is up, from its start. `set_epoch` to the epoch that is up changes nothing (the
-    position of a loaded state stays); to another one, its start is up. `len()` is the number of steps the next `iter()` gives.
+    Every `iter()` begins at the same place: the start of the epoch, or the position of the state
+    that was loaded. So a loop left by `break` leaves the next `iter()` where it was; to resume
+    after a break, load `state_dict()`. Once an iterator has come to its end, the next `iter()`
+    starts the next epoch.
 
-    `state_dict()` counts what was yielded. DataLoader workers run ahead of training: there it counts what was handed to them, unless
-    the loader keeps the states of batches apart, as StatefulDataLoader and Loader do. A state saved at the last step leaves 0 steps of
-    its epoch; saved after the loop, the next epoch. Batch size, ranks and last_batch may differ when it is loaded.
+    Parameters
+    ----------
+    dataset
+        A number of rows, or an object with `len()` and, if it has them, `fingerprint`,
+        `default_shuffle`, `chunk_rows()` and `chunk_bytes`, as of an AtlasDataset; or a Mix.
+    batch_size
+        Rows of this rank in a step. Give this or `global_batch_size`.
+    global_batch_size
+        Rows of all ranks together in a step, which the ranks must divide.
+    shuffle
+        "exact": all rows at random. "window": chunks at random, rows at random within windows of
+        them. False: in order. True: what the dataset advises.
+    seed
+        From 0 to 2^64 - 1.
+    rank, world_size
+        Ints, or "auto": from `torch.distributed` if it is initialised, else from `RANK` and
+        `WORLD_SIZE`. No process group is made.
+    last_batch
+        A last step that is not full: "drop" leaves it out. "short" divides it evenly among the
+        ranks; some get an empty batch if it has fewer rows than ranks. "pad" fills it with the
+        epoch's first rows, which a list cannot mark (`plan` can).
+    lanes, window
+        Of `shuffle="window"`: see docs/order.md#orders. None: 192 lanes, and windows of 32 chunks,
+        or fewer where they have to be held decoded.
+    substream
+        From 0 to 2^64 - 1. Two orders of one dataset and seed that differ in it are independent.
+
+    Raises
+    ------
+    ValueError
+        An argument is out of range, or the ranks do not divide `global_batch_size`.
+
+    Attributes
+    ----------
+    rank, world_size
+        As ints.
     """
 
     def __init__(
@@ -85,9 +113,11 @@ class Sampler:
         return f"Sampler({described(self)}, epoch {self.epoch})"
 
     def __len__(self) -> int:
+        """The number of steps of the next `iter()`; the same on all ranks."""
         return steps_left(self._source.rows, self._base.position, self._base.batch, self._base.last_batch)
 
     def __iter__(self) -> Iterator[list[int]]:
+        """Yields the row numbers of this rank, a list for each step."""
         return self._batches(self.plan())
 
     def _batches(self, plan: EpochPlan) -> Iterator[list[int]]:
@@ -98,41 +128,109 @@ class Sampler:
         self.finished(plan)
 
     def plan(self) -> EpochPlan:
-        """What the next `iter()` gives, without iterating; position and state go back to its beginning.
+        """Returns the rest of the epoch as arrays, for code that iterates by itself.
 
-        A loop over a plan reports to `consumed` and `finished`, as `__iter__` does.
+        Position and state go back to its beginning. Code that uses a plan reports what it used by
+        `consumed`, and the end by `finished`.
+
+        Returns
+        -------
+        EpochPlan
+            With `steps`; `rows(step)`: int64 row numbers of shape (n,), and where the step is
+            padded a bool array of that shape, False where a row repeats, else None; and
+            `state(steps)`.
         """
         self._now = self._base
         return EpochPlan(order_of(self._source, self._base), self._base, self.rank, self.world_size)
 
     def consumed(self, plan: EpochPlan, steps: int) -> None:
-        """The first `steps` steps of the plan were handed out. Nothing changes if the sampler has gone on to another place since."""
+        """Reports that the first steps of a plan were handed out.
+
+        Nothing changes if the sampler has moved to another place since.
+
+        Parameters
+        ----------
+        plan
+            What `plan` returned.
+        steps
+            How many steps.
+        """
         if plan.begin is self._base:
             self._now = plan.state(steps)
 
     def finished(self, plan: EpochPlan) -> None:
-        """The plan came to its end: the next epoch is up."""
+        """Reports that a plan came to its end: the next `iter()` starts the next epoch.
+
+        Parameters
+        ----------
+        plan
+            What `plan` returned.
+        """
         if plan.begin is self._base:
             self._base = self._now = self._base.at_epoch(self._base.epoch + 1)
 
     def set_epoch(self, epoch: SupportsIndex) -> None:
-        """The epoch of the next `iter()`; the epoch that is up keeps its position."""
+        """Chooses the epoch of the next `iter()`.
+
+        The one that is next anyway keeps the position of a loaded state.
+
+        Parameters
+        ----------
+        epoch
+            From 0.
+        """
         if keys.word("epoch", epoch) != self._base.epoch:
             self._base = self._now = self._base.at_epoch(keys.word("epoch", epoch))
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the run stands: see `OrderState`; as JSON below 400 bytes."""
+        """Returns the position of the run, after what was handed out.
+
+        DataLoader workers run ahead of training: there it counts what was handed to them, unless
+        the loader keeps the state of each batch, as StatefulDataLoader and Loader do. A state saved
+        at the last step leaves 0 steps of its epoch; saved after the loop, it is at the next epoch.
+
+        Returns
+        -------
+        dict
+            Strings, ints, False and None; below 400 bytes as JSON. docs/order.md specifies it.
+        """
         return self._now.to_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """The next `iter()` goes on where the state was saved. ValueError that names both values if it is of another order."""
+        """Resumes: the next `iter()` continues where the state was saved.
+
+        Batch size, ranks and `last_batch` may differ.
+
+        Parameters
+        ----------
+        state
+            What `state_dict` returned.
+
+        Raises
+        ------
+        ValueError
+            The state is of another order; the text names both values.
+        """
         loaded = from_dict(state)
         check_same(loaded, self._base, self._source.rows)
         mix = None if loaded.mix is None else from_segments(loaded.seed, loaded.mix).segments
         self._base = self._now = replace(self._base, epoch=loaded.epoch, position=loaded.position, mix=mix)
 
     def reweight(self, weights: Sequence[SupportsIndex]) -> None:
-        """Of a mix: other weights from here on. The next `iter()` goes on after what was yielded, and every later state knows of it."""
+        """Changes the weights of a Mix from here on.
+
+        The next `iter()` continues after what was handed out; later states know of it.
+
+        Parameters
+        ----------
+        weights
+            Whole numbers, one for each dataset.
+
+        Raises
+        ------
+        ValueError
+            The dataset is not a Mix, or the weights are not one for each dataset.
+        """
         now = self._now
         if now.mix is None:
             raise ValueError("weights are of a Mix; this is one dataset")

@@ -29,10 +29,19 @@ from atlas_ds.text import printable
 
 @dataclass(slots=True)
 class RepairReport:
-    """What repair saved.
+    """What `repair` saved.
 
-    shards: (file, rows kept, rows lost or -1 if unknown, "intact" or what is wrong). manifest: what is wrong with it, or empty.
-    splits_dropped: (name, reason).
+    Attributes
+    ----------
+    rows_kept, rows_lost
+        Rows of the new dataset, and rows that are lost as far as that is known.
+    shards
+        Of each file: its name, rows kept, rows lost (-1: unknown), and the reason ("whole" if it is
+        intact).
+    manifest
+        What was wrong with the manifest; "" if nothing was.
+    splits_dropped
+        A pair for each split that could not be kept: its name and the reason.
     """
 
     rows_kept: int = 0
@@ -49,10 +58,29 @@ class RepairReport:
 
 
 def repair(path: str | os.PathLike[str], *, output: str | os.PathLike[str] | None = None, progress: bool = True) -> RepairReport:
-    """Copies the intact rows of a damaged dataset (or shard file) to a new dataset; the damaged files are not changed.
+    """Copies the intact rows of a damaged dataset, or shard file, to a new dataset.
 
-    output: folder of the new dataset, default "<path>-repaired". Rows keep their order; the report says how many are lost, per file. A split is
-    kept if all shards with rows of it are intact.
+    The damaged files stay as they are. Rows keep their order. A split is kept if all shards with
+    rows of it are intact.
+
+    Parameters
+    ----------
+    path
+        The dataset's folder, or one `.atlas` file.
+    output
+        The new dataset's folder. None: `PATH-repaired`.
+    progress
+        Show progress on stderr.
+
+    Returns
+    -------
+    RepairReport
+        What was kept and what was lost, per file.
+
+    Raises
+    ------
+    AtlasError
+        No file has a readable schema: nothing can be saved.
     """
     source = dataset_path(path)
     refuse_stranger(source)

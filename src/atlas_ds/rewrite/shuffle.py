@@ -46,12 +46,34 @@ def shuffle(
     progress: bool = True,
     **options: Unpack[WriterOptions],
 ) -> None:
-    """Writes the rows of the dataset `src` as the dataset `dst`, in a random order that `seed` determines: the same seed, the same bytes.
+    """Writes the rows of a dataset as another one, in a random order.
 
-    Schema, metadata and splits are kept; rows change places only with rows in the same splits (or in none). The columns of ds.icc are
-    measured again. memory: of rows and row numbers; the writer's buffers, some 80 MB with shards of 256MiB, are not included. Data larger
-    than that is written twice, first uncompressed to a hidden folder beside dst, which is removed at the end. The other options are those of
-    AtlasDatasetWriter. An error or Ctrl-C leaves dst as it was.
+    The same seed gives the same bytes: see docs/guide/shuffle.md. Schema, metadata and splits stay;
+    rows that are in the same splits (or in none) change places with each other only. The columns of
+    `ds.icc` are measured again. Data larger than `memory` is written twice, first uncompressed to a
+    hidden folder beside `dst`, which is removed at the end. An error or Ctrl-C leaves `dst` as it
+    was.
+
+    Parameters
+    ----------
+    src
+        The dataset to read.
+    dst
+        The folder of the new dataset.
+    seed
+        Names the order. From 0 to 2^64 - 1.
+    memory
+        Bytes of rows and row numbers held at a time, such as "1GiB"; the writer's buffers, some 80
+        MB with shards of 256MiB, come on top.
+    progress
+        Show progress on stderr.
+    options
+        As for AtlasDatasetWriter.
+
+    Raises
+    ------
+    FileExistsError
+        A dataset already exists at `dst`, and `overwrite` was not given.
     """
     refuse_unknown("shuffle", options)
     _, budget = parse_size(memory, "memory")

@@ -13,7 +13,7 @@ import re
 import stat
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from atlas_ds.errors import AtlasError, LimitError, SchemaError
 from atlas_ds.schema.describe import describe
@@ -51,14 +51,37 @@ QUICKTIME = (b"moov", b"mdat", b"wide", b"free", b"skip")  # the first atom of o
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Media:
-    """An encoded image, audio or video. data: bytes (a memoryview where copy=False); type: its media type."""
+    """An encoded image, audio or video: its bytes and what they are.
+
+    Parameters
+    ----------
+    data
+        The encoded bytes; a memoryview with `copy=False`.
+    type
+        The media type, such as "image/jpeg".
+    """
 
     data: bytes | memoryview
     type: str
 
-    def decode(self, format: str = "numpy") -> Any:
-        """An image, decoded: "numpy" (uint8, height x width [x channels]), "pil" or "torch" (channels x height x width). Needs Pillow
-        (pip install atlas-ds[images])."""
+    def decode(self, format: Literal["numpy", "pil", "torch"] = "numpy") -> Any:
+        """Decodes an image.
+
+        It needs Pillow: `pip install 'atlas-ds[images]'`. See docs/guide/read.md#images.
+
+        Parameters
+        ----------
+        format
+            "numpy": a uint8 array, height x width x channels, or height x width of a grey image.
+            "torch": a tensor, channels x height x width. "pil": a PIL image.
+
+        Raises
+        ------
+        SchemaError
+            It is audio or video, which Atlas does not decode.
+        CorruptError
+            The bytes are not a complete image.
+        """
         if not self.type.startswith("image/"):
             raise SchemaError(
                 f"{self.type} cannot be decoded here: take .data and give it to a library for audio or video"

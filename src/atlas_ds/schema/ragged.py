@@ -10,9 +10,21 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Ragged:
-    """Arrays of different length in one batch: row i is values[offsets[i]:offsets[i + 1]], reshaped to shapes[i] if there are shapes.
+    """Arrays of different lengths in one batch.
 
-    values: (total,) of the column's dtype; offsets: (rows + 1,) int64; mask: (rows,) bool, True where null, or None.
+    `ragged[i]` is row i, or None where `mask[i]`; `len(ragged)` is the number of rows. Row i is
+    `values[offsets[i]:offsets[i + 1]]`, reshaped to `shapes[i]` if there are shapes.
+
+    Parameters
+    ----------
+    values
+        Of shape (total,), of the column's dtype.
+    offsets
+        Of shape (rows + 1,), int64.
+    shapes
+        The shape of each row; None if all have one dimension.
+    mask
+        Of shape (rows,), bool, True where null; None if nothing is null.
     """
 
     values: np.ndarray
@@ -27,6 +39,13 @@ class Ragged:
         return f"Ragged({len(self)} rows, {self.values.size:,} values of {self.values.dtype})"
 
     def __getitem__(self, i: int) -> np.ndarray | None:
+        """Returns one row.
+
+        Parameters
+        ----------
+        i
+            Its number; negative: from the end.
+        """
         if not -len(self) <= i < len(self):
             raise IndexError(f"row {i} is out of range for {len(self)} rows")
         i %= len(self)

@@ -41,7 +41,19 @@ MAX_SCHEMA = 1 << 22  # bytes of its JSON
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The fields of an example and the container they come in."""
+    """The columns of an example and the form they come in. `schema["name"]` is a `Field`.
+
+    Usually made from a dict, tuple or list of types that a writer is given as `schema=`.
+
+    Parameters
+    ----------
+    fields
+        The columns, in order; made by `atlas.types`.
+    container
+        "dict", "tuple", "list", "dataclass", or "value" for examples that are single values.
+    name
+        The name of a dataclass.
+    """
 
     fields: tuple[Field, ...]
     container: str = "dict"
@@ -49,14 +61,30 @@ class Schema:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The names of the columns."""
         return tuple(field.name for field in self.fields)
 
     @property
     def leaves(self) -> tuple[Leaf, ...]:
-        """Physical columns, in the order of the leaf table."""
+        """Physical columns in the order of the leaf table.
+
+        `id`, `path`, `fixed`, `width`, `element`, `signed` and `nullable` of each.
+        """
         return tuple(walk_leaves(self.fields))
 
     def __getitem__(self, name: str) -> Field:
+        """Returns one column.
+
+        Parameters
+        ----------
+        name
+            Its name.
+
+        Raises
+        ------
+        KeyError
+            There is none; the text names those that exist.
+        """
         for field in self.fields:
             if field.name == name:
                 return field
@@ -73,6 +101,7 @@ class Schema:
         return f"{self.container}\n  " + "\n  ".join(lines)
 
     def to_json(self) -> dict[str, Any]:
+        """Returns the schema as a JSON object, as a manifest holds it: see FORMAT.md."""
         out: dict[str, Any] = {"container": self.container, "fields": [_field_json(field) for field in self.fields]}
         if self.name is not None:
             out["name"] = self.name

@@ -33,7 +33,14 @@ MAX_PAGE = MAX_VALUE + 128
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """One number: bool, int8..int64, uint8..uint64, float16/32/64, bfloat16, complex64/128."""
+    """One number.
+
+    Parameters
+    ----------
+    dtype
+        "bool", "int8" to "int64", "uint8" to "uint64", "float16", "bfloat16", "float32", "float64",
+        "complex64" or "complex128".
+    """
 
     dtype: str
 
@@ -43,7 +50,13 @@ class Scalar:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A value of any length: "str" (UTF-8), "bytes", or "object" (MessagePack: lists, maps, datetimes)."""
+    """A value of any length.
+
+    Parameters
+    ----------
+    kind
+        "str" (UTF-8), "bytes", or "object" (any MessagePack value: lists, maps, datetimes).
+    """
 
     kind: str
 
@@ -53,7 +66,15 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """An array of constant dtype and shape."""
+    """An array of constant dtype and shape.
+
+    Parameters
+    ----------
+    dtype
+        As for `Scalar`.
+    shape
+        The length of each dimension.
+    """
 
     dtype: str
     shape: tuple[int, ...]
@@ -64,7 +85,15 @@ class Array:
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """An array of constant dtype whose shape differs by example; ndim None: its number of dimensions too."""
+    """An array of constant dtype whose shape differs by example.
+
+    Parameters
+    ----------
+    dtype
+        As for `Scalar`.
+    ndim
+        The number of dimensions; None: it differs, too.
+    """
 
     dtype: str
     ndim: int | None = None
@@ -75,7 +104,13 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """An encoded image, audio or video; type: its media type ("image/jpeg"), None where it differs by example."""
+    """An encoded image, audio or video.
+
+    Parameters
+    ----------
+    type
+        The media type, such as "image/jpeg"; None: it differs by example.
+    """
 
     type: str | None = None
 
@@ -85,7 +120,13 @@ class Media:
 
 @dataclass(frozen=True, slots=True)
 class Struct:
-    """A dict whose keys are the same in every example."""
+    """A dict whose keys are the same in every example.
+
+    Parameters
+    ----------
+    fields
+        The values, in order.
+    """
 
     fields: tuple[Field, ...]
 
@@ -98,7 +139,21 @@ Type = Scalar | Word | Array | Tensor | Media | Struct
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A named place in an example. numpy: a scalar is given back as a NumPy scalar. leaves: permanent leaf ids, once numbered."""
+    """A named value of an example.
+
+    Parameters
+    ----------
+    name
+        The key.
+    type
+        A `Scalar`, `Word`, `Array`, `Tensor`, `Media` or `Struct`.
+    nullable
+        Whether None is allowed.
+    numpy
+        Whether a number is returned as a NumPy scalar.
+    leaves
+        Ids of the physical columns, once numbered.
+    """
 
     name: str
     type: Type
@@ -121,27 +176,75 @@ class Leaf:
 
 
 def array(dtype: str | np.dtype[Any], shape: tuple[int, ...] | list[int]) -> Array:
-    """An array of one dtype and shape, such as ``array("uint8", (28, 28))``."""
+    """Makes the type of an array of one dtype and shape, such as `array("uint8", (28, 28))`.
+
+    Parameters
+    ----------
+    dtype
+        The dtype, or its name.
+    shape
+        The length of each dimension.
+
+    Raises
+    ------
+    SchemaError
+        The dtype cannot be stored.
+    """
     return Array(dtype_name(dtype), tuple(index(n) for n in shape))
 
 
 def tensor(dtype: str | np.dtype[Any], ndim: int | None = None) -> Tensor:
-    """An array whose shape differs by example."""
+    """Makes the type of an array whose shape differs by example, such as `tensor("float32", 2)`.
+
+    Parameters
+    ----------
+    dtype
+        The dtype, or its name.
+    ndim
+        The number of dimensions; None: it differs, too.
+
+    Raises
+    ------
+    SchemaError
+        The dtype cannot be stored.
+    """
     return Tensor(dtype_name(dtype), ndim)
 
 
 def media(type: str | None = None) -> Media:
-    """Encoded media, such as ``media("image/jpeg")``."""
+    """Makes the type of encoded images, audio or video, such as `media("image/jpeg")`.
+
+    Parameters
+    ----------
+    type
+        The media type; None: it differs by example.
+    """
     return Media(type)
 
 
 def struct(fields: dict[str, Any]) -> Struct:
-    """A nested dict with constant keys: ``struct({"source": "str", "line": "int64"})``."""
+    """Makes the type of a dict with constant keys, such as `struct({"line": "int64"})`.
+
+    The dict itself means the same.
+
+    Parameters
+    ----------
+    fields
+        The type of each key.
+    """
     return Struct(tuple(make_field(name, spec) for name, spec in fields.items()))
 
 
 def nullable(spec: Any) -> Field:
-    """Allows None: ``schema={"caption": nullable("str")}``. None is one of the values of type "object" anyway."""
+    """Allows None, such as `{"caption": nullable("str")}`.
+
+    None is one of the values of type "object" anyway.
+
+    Parameters
+    ----------
+    spec
+        A type.
+    """
     field = make_field("", spec)
     return replace(field, nullable=field.type != Word("object"))
 

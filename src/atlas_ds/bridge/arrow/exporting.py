@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from atlas_ds.bridge.arrow.features import array_mark, features_json
 from atlas_ds.bridge.arrow.own import KEY, arrow_type, object_type, to_column
@@ -18,14 +18,30 @@ from atlas_ds.schema.types import Field, Media
 from atlas_ds.store.local import NewFile, refuse_overlap
 from atlas_ds.store.paths import local_path
 
+ParquetCodec = Literal["zstd", "snappy", "gzip", "brotli", "lz4", "none"]
 BATCH_ROWS = 1024
 BATCH_BYTES = 64 << 20  # of rows in memory at a time; fewer rows than BATCH_ROWS where they are large
 
 
 def to_arrow(ds: AtlasDataset, *, columns: Sequence[str] | None = None) -> Any:
-    """The rows of a dataset or view as a pyarrow.RecordBatchReader; `.read_all()` makes a Table of it.
+    """Returns the rows of a dataset or view as Arrow batches.
 
-    `columns`: those to take; None: all. SchemaError names the column that Arrow cannot hold.
+    Parameters
+    ----------
+    ds
+        A dataset or view without `map`.
+    columns
+        Names of the columns; None: all.
+
+    Returns
+    -------
+    pyarrow.RecordBatchReader
+        Reads the rows as they are asked for; its `.read_all()` makes a Table.
+
+    Raises
+    ------
+    SchemaError
+        Arrow cannot hold a column; the text names it.
     """
     _want_dataset(ds)
     pa = _pyarrow()
@@ -40,13 +56,39 @@ def export_parquet(
     *,
     columns: Sequence[str] | None = None,
     row_group_size: int = 64 * BATCH_ROWS,
-    compression: str = "zstd",
+    compression: ParquetCodec = "zstd",
     overwrite: bool = False,
 ) -> Path:
-    """Writes the rows of a dataset or view as one Parquet file: whole or not at all. Returns its path.
+    """Writes a dataset or view as one Parquet file, atomically.
 
-    `columns`: those to take; None: all. `row_group_size`: rows of a group, what other readers read at a time. `compression`: "zstd", "snappy", "gzip",
-    "brotli", "lz4" or "none". SchemaError names the column that Parquet cannot hold, and nothing is written.
+    It needs pyarrow: `pip install 'atlas-ds[tables]'`.
+
+    Parameters
+    ----------
+    ds
+        A dataset or view without `map`.
+    path
+        The file.
+    columns
+        Names of the columns; None: all.
+    row_group_size
+        Rows of a group, which other readers read at a time.
+    compression
+        The codec of the file.
+    overwrite
+        Replace a file that exists.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    SchemaError
+        Parquet cannot hold a column; the text names it, and nothing is written.
+    FileExistsError
+        The file exists, and `overwrite` was not given.
     """
     _want_dataset(ds)
     target = local_path(path)

@@ -24,17 +24,53 @@ BATCH_ROWS = 1024
 
 
 def import_huggingface(data: Any, dst: str | os.PathLike[str], *, progress: bool = True, **options: Unpack[ConvertOptions]) -> Converted:
-    """Writes a datasets.Dataset, an IterableDataset, or a DatasetDict of either, whose keys become splits, as the dataset `dst`.
+    """Writes an open Hugging Face dataset as an Atlas dataset.
 
-    `options` are those of `convert`, without `source_format`. Any error, Ctrl-C too, leaves `dst` as it was. Columns of pictures and sound keep
-    their encoded bytes; where there is only a path, the file is read from there.
+    See docs/guide/from-mds-litdata-huggingface.md#hugging-face-datasets. Columns of images and
+    audio keep their encoded bytes; where there is only a path, the file is read. Any error, Ctrl-C
+    too, leaves `dst` as it was.
+
+    Parameters
+    ----------
+    data
+        A `datasets.Dataset`, an `IterableDataset`, or a `DatasetDict` of either, whose keys become
+        splits.
+    dst
+        The dataset's folder.
+    options
+        As for `convert`.
+
+    Returns
+    -------
+    Converted
+        A report.
     """
     refuse_unknown("import_huggingface", options, ConvertOptions)
     return convert_source(_source(data), local_path(dst, "dst"), progress=progress, **options)
 
 
 def to_huggingface(ds: AtlasDataset, *, columns: Sequence[str] | None = None, file: str | os.PathLike[str] | None = None) -> Any:
-    """A datasets.Dataset of the rows of a dataset or view. In memory; or, with `file`, in that Arrow file, which is written first and then mapped."""
+    """Returns a `datasets.Dataset` of the rows of a dataset or view.
+
+    Parameters
+    ----------
+    ds
+        A dataset or view without `map`.
+    columns
+        Names of the columns; None: all.
+    file
+        An Arrow file, which is written first and then mapped. None: the rows are held in memory.
+
+    Returns
+    -------
+    datasets.Dataset
+        With the same columns.
+
+    Raises
+    ------
+    FileExistsError
+        `file` exists.
+    """
     datasets = _datasets()
     reader = to_arrow(ds, columns=columns)
     if file is None:

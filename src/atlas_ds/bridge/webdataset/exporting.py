@@ -40,7 +40,21 @@ _AS_DICT: Mapping[str, Callable[[Any], dict[str, Any]] | None] = MappingProxyTyp
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What an export did. bytes: of all shards. fields: column to the field (or fields, with commas) that it became."""
+    """What an export did.
+
+    Attributes
+    ----------
+    paths
+        The tars.
+    samples, bytes
+        How many, and the bytes of all tars.
+    fields
+        The field (or fields, with commas) that each column became.
+    notes
+        Sentences about what was chosen.
+    index
+        The index for wids, if one was written.
+    """
 
     paths: tuple[Path, ...]
     samples: int
@@ -70,17 +84,46 @@ def export_webdataset(
     index: bool = True,
     progress: bool = True,
 ) -> Exported:
-    """Writes the examples of `ds` (a dataset, a view or concat of some, or a path) as tars named by `pattern`, such as out/train-%06d.tar.
+    """Writes examples as tars that webdataset and wids read: see docs/guide/export.md.
 
-    A new shard begins, as webdataset's ShardWriter does it, once the last has `maxcount` samples or `maxsize` bytes of member data (without
-    headers): a shard is over maxsize by one sample at most. "GB" means 1024 ** 3 bytes here, as everywhere in Atlas. .tar.gz and .tar.zst compress.
+    A new tar begins, as with webdataset's ShardWriter, once the last has `maxcount` samples or
+    `maxsize` bytes: a tar is over `maxsize` by one sample at most. The tars appear together once
+    all are complete, or not at all. Their bytes depend on the examples and options only.
 
-    key: the column with the keys, or a function of an example; by default the column __key__ or key, else the row's number. __key__ becomes no
-    field, unless fields= names it.
-    fields: {"image": "jpg"} names a column's field, whose last part says how it is written; see docs/guide/export.md for what is done without.
-    index: also writes NAME.json, with which wids opens the shards.
+    Parameters
+    ----------
+    ds
+        A dataset, a view, a concat of some, or a path.
+    pattern
+        The names of the tars, such as `out/train-%06d.tar`; `.tar.gz` and `.tar.zst` compress.
+    maxcount
+        Samples of a tar, at most.
+    maxsize
+        Bytes of a tar's data without headers, such as "3GB", where "GB" means 1024 ** 3 as
+        everywhere in Atlas.
+    key
+        The column with the keys, or a function of an example. None: the column `__key__` or `key`,
+        else the row's number. `__key__` becomes no field, unless `fields` names it.
+    fields
+        `{"image": "jpg"}` names a column's field, whose last part says how it is written.
+    overwrite
+        Replace tars that exist.
+    index
+        Also write `NAME.json`, with which wids opens the tars.
+    progress
+        Show progress on stderr.
 
-    Files appear all at once when all are whole, or not at all. The bytes depend on the examples and options only.
+    Returns
+    -------
+    Exported
+        A report.
+
+    Raises
+    ------
+    FileExistsError
+        Tars of this pattern exist, and `overwrite` was not given.
+    SchemaError
+        A column has no form as a file.
     """
     if not isinstance(maxcount, int) or isinstance(maxcount, bool) or maxcount < 1:
         raise ValueError(f"maxcount={maxcount}: at least one sample")

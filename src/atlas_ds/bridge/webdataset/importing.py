@@ -43,8 +43,29 @@ STEP = 64  # samples between two looks at whether to stop
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What an import did, or would do (dry_run). fields: samples that have each; cases: files by extension that was not in lower case;
-    skipped: what was left out, by reason, and first: where it first was; left_out: each sample whose values cannot be stored, with place and cause."""
+    """What an import of tars did, or with `dry_run` would do.
+
+    Attributes
+    ----------
+    path
+        The dataset's folder.
+    tars, rows, files, bytes
+        What was read: tars, samples that became rows, members, and their bytes.
+    fields
+        How many samples have each field.
+    cases
+        Files by extension that was not in lower case.
+    skipped
+        How much was left out, by reason.
+    first
+        Where it first was, by reason.
+    seconds
+        How long it took.
+    format
+        "webdataset".
+    left_out
+        Samples whose values cannot be stored, each with place and cause.
+    """
 
     path: Path
     tars: int
@@ -120,24 +141,75 @@ def import_webdataset(
     dry_run: bool = False,
     **writing: Unpack[WriterOptions],
 ) -> Imported:
-    """Writes the samples of WebDataset tars as the dataset `dst`: a row per sample, `__key__` and a column per extension, None where a sample
-    lacks one. Any error, Ctrl-C too, leaves `dst` as it was.
+    """Writes the samples of WebDataset tars as a dataset: see docs/guide/from-webdataset.md.
 
-    sources: paths, URLs, "-" (standard input), brace expansions, `::` lists, folders of tars, or a list of such; plain or packed with gzip,
-    bzip2, xz, zstd or LZ4. fields: only these extensions. decode: False keeps a file's bytes (pictures, sound and film are Media, encoded as
-    they are); True, or a list of extensions, makes values of those that are safe (docs/guide/from-webdataset.md has the table). key_fn: name ->
-    (key, extension), or None to leave the file out. interleaved: a key that comes again after others is an "error", a sample of its own
-    ("separate"), or joined with the first ("merge", plain local tars only). duplicates: a field twice in a sample is an "error", or the "first"
-    or "last" counts. strict: a file without an extension is an error; else it is reported. keep_case: extensions are not lower-cased.
-    on_error="skip" leaves out samples whose values cannot be stored and lists them (Imported.left_out); "raise" names all of a group of tars at
-    once. Damage of a tar is always an error, since what it hides cannot be counted. encoding: of names. allow_http: URLs may be of http without
-    TLS. schema: types of some columns, where the first samples do not tell (decode). split: the split all rows belong to, or a mapping from each
-    tar to its split. resume: groups of tars that an import which failed or was killed had finished are not read again, and are kept if this one
-    fails. max_expansion: how many times its own size a packed tar, or a .npz in it, may expand. workers: groups of tars at the same time
-    (default: the cores, 4 at most); the result does not depend on it. dry_run: reads all headers and reports. The other options are
-    AtlasDatasetWriter's.
+    A row per sample, with `__key__` and a column per extension, None where a sample lacks one. Any
+    error, Ctrl-C too, leaves `dst` as it was. Damage of a tar is always an error, since what it
+    hides cannot be counted.
 
-    CorruptError, TruncatedError: file and byte of the damage. LimitError: bombs, sizes beyond limits. SchemaError: keys or fields that collide.
+    Parameters
+    ----------
+    sources
+        Paths, URLs, "-" (standard input), brace expansions, `::` lists, folders of tars, or a list
+        of these; plain or packed with gzip, bzip2, xz, zstd or LZ4.
+    dst
+        The dataset's folder.
+    fields
+        Only these extensions; None: all.
+    decode
+        False keeps a file's bytes (images, audio and video are Media, encoded as they are). True,
+        or a list of extensions, makes values of those that are safe; the guide has a table.
+    key_fn
+        A function of a member's name that returns (key, extension), or None to leave the file out.
+    interleaved
+        A key that comes again after others: an "error", a sample of its own ("separate"), or joined
+        with the first ("merge", plain local tars only).
+    duplicates
+        A field twice in a sample: an "error", or the "first" or the "last" counts.
+    strict
+        A file without an extension is an error; else it is reported.
+    keep_case
+        Extensions are not lower-cased.
+    on_error
+        Samples whose values cannot be stored: "raise" names all of a group of tars, "skip" leaves
+        them out and lists them in the report.
+    encoding
+        Of names.
+    allow_http
+        URLs may be of http without TLS.
+    schema
+        Types of some columns, where the first samples do not tell (`decode`).
+    split
+        The split all rows belong to, or a mapping from tars (paths, braces, folders, as in
+        `sources`) to their splits.
+    append
+        Add to the dataset that exists.
+    resume
+        Groups of tars that an import which failed or was killed had finished are not read again,
+        and are kept if this one fails.
+    max_expansion
+        How many times its own size a packed tar, or a `.npz` in it, may expand.
+    progress
+        Show progress on stderr.
+    dry_run
+        Read all headers and report; write nothing.
+    writing
+        As for AtlasDatasetWriter. `workers` is the number of groups of tars that are read at the
+        same time; None: the cores, at most 4. The result does not depend on it.
+
+    Returns
+    -------
+    Imported
+        A report.
+
+    Raises
+    ------
+    CorruptError, TruncatedError
+        A tar is damaged; the text names file and byte.
+    LimitError
+        A size is beyond a limit, or something expands too far.
+    SchemaError
+        Keys or fields collide.
     """
     start = time.monotonic()
     refuse_unknown("import_webdataset", writing)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, SupportsIndex, TypeVar, overload
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from atlas_ds.bridge.webdataset.index import TarIndex, Version, index_of
 from atlas_ds.bridge.webdataset.samples import KEY, Duplicates, Interleaved, Rules
 from atlas_ds.bridge.webdataset.urls import Sources, expand, is_remote
 from atlas_ds.dataset.convert import Chain
+from atlas_ds.dataset.images import Decode
+from atlas_ds.dataset.map_style import ExampleT
 from atlas_ds.dataset.open import Io
 from atlas_ds.dataset.place import add_note
 from atlas_ds.dataset.sequence import Views
@@ -35,6 +37,7 @@ from atlas_ds.text import count, printable
 
 OPEN_FILES = 256
 Columns = tuple[tuple[str, int], ...]
+T = TypeVar("T")
 Wrong = tuple[int, str]  # byte, and what is wrong there
 
 
@@ -55,7 +58,7 @@ def open_tar(
     sources: Sources,
     *,
     fields: Sequence[str] | None = None,
-    decode: bool | str | Sequence[str] = False,
+    decode: bool | Decode | Sequence[str] = False,
     interleaved: Interleaved = "error",
     duplicates: Duplicates = "error",
     keep_case: bool = False,
@@ -66,15 +69,47 @@ def open_tar(
     allow_http: bool = False,
     progress: bool = True,
 ) -> TarDataset:
-    """WebDataset tars as a map-style dataset: ds[i] is what import_webdataset would store as row i. Plain tars, local or behind URLs.
+    """Opens WebDataset tars where they lie: `ds[i]` is what `import_webdataset` stores as row i.
 
-    The first call walks through each tar once and keeps an index, an Atlas shard beside it (train.tar.atlas) or, where that cannot be written,
-    in the user's cache folder; `index` names another folder. A tar whose size or time of change (of a URL: ETag) is another than the index says
-    is walked through again; a change of a header while it is open is an error at the sample it concerns. decode: as for import_webdataset; "pil",
-    "numpy" or "torch" is True, and pictures come decoded. io: "mmap" (the kernel's page cache) or "pread" (for file systems where mapping is slow, or
-    where a tar may be cut while a sample of it is read). allow_http: URLs may be of http without TLS. The other options are import_webdataset's.
+    The first call walks through each tar once and keeps an index, an Atlas shard beside it
+    (`train.tar.atlas`) or, where that cannot be written, in the user's cache folder. A tar whose
+    size or modification time (of a URL: ETag) differs from its index is walked through again; a
+    header that changes while the tar is open is an error at the sample it concerns.
 
-    UnsupportedError: packed tars and sparse members, which cannot be read at random. CorruptError, TruncatedError: damage, with its byte.
+    Parameters
+    ----------
+    sources
+        Plain tars, local or behind URLs, as for `import_webdataset`.
+    fields
+        Only these extensions; None: all.
+    decode
+        As for `import_webdataset`; "pil", "numpy" or "torch" is True, and images are returned
+        decoded.
+    interleaved, duplicates, keep_case, encoding
+        As for `import_webdataset`.
+    index
+        The folder of the indexes; None: beside the tars.
+    io
+        "mmap" reads through the kernel's page cache. "pread" is for file systems where mapping is
+        slow, or where a tar may be truncated while a sample of it is read.
+    max_expansion
+        How many times its own size a `.npz` in it may expand.
+    allow_http
+        URLs may be of http without TLS.
+    progress
+        Show progress on stderr.
+
+    Returns
+    -------
+    TarDataset
+        A map-style dataset.
+
+    Raises
+    ------
+    UnsupportedError
+        A tar is packed, or has sparse members: these cannot be read at random.
+    CorruptError, TruncatedError
+        A tar is damaged; the text names the byte.
     """
     names = tuple(name if tars.is_stream(name) else os.path.abspath(name) for name in expand(sources, allow_http))
     if tars.STDIN in names:
@@ -227,10 +262,14 @@ class Mapped:
             raise
 
 
-class TarDataset(Views):
-    """Samples of tars: ds[i], ds[10:20], ds[[3, 1]], ds[mask], len, iteration. An example is a dict: __key__, and each field's value or None.
+class TarDataset(Views[ExampleT]):
+    """Samples of tars as a map-style dataset; made by `atlas.open_tar`.
 
-    Safe in threads, and in processes started by fork, forkserver or spawn; pickles small: another process opens it again.
+    An example is a dict: `__key__`, and each field's value or None. `len(ds)` and iteration are
+    those of a dataset.
+
+    Reading is safe from several threads, and in processes started by fork, forkserver or spawn. It
+    can be pickled: another process opens the tars again.
     """
 
     def __init__(
@@ -242,14 +281,14 @@ class TarDataset(Views):
     ) -> None:
         """read: an example by its row in the tars; function: what it passes through."""
         self._opened, self._read, self._function = opened, read, function
-        self._example = read if function is None else Mapped(read, function, opened)
+        self._example: Callable[[int], Any] = read if function is None else Mapped(read, function, opened)
         self._rows = range(opened.starts[-1]) if rows is None else rows
 
     _lacks = LACKS
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The fields of an example, without __key__."""
+        """The fields of an example, without `__key__`."""
         return self._opened.fields
 
     @property
@@ -264,7 +303,23 @@ class TarDataset(Views):
     def __len__(self) -> int:
         return len(self._rows)
 
+    @overload
+    def __getitem__(self, key: int | np.integer[Any]) -> ExampleT: ...
+    @overload
+    def __getitem__(self, key: slice | Sequence[SupportsIndex] | np.ndarray) -> TarDataset[ExampleT]: ...
     def __getitem__(self, key: Any) -> Any:
+        """Returns one example, or a view of some rows.
+
+        Parameters
+        ----------
+        key
+            A row number, a slice, a list or array of row numbers, or a bool mask.
+
+        Raises
+        ------
+        DatasetChanged, CorruptError, TruncatedError
+            The tar was changed, or is damaged.
+        """
         if type(key) is int or (not isinstance(key, bool) and hasattr(key, "__index__") and getattr(key, "ndim", 0) == 0):
             try:
                 row = self._rows[key]
@@ -275,15 +330,20 @@ class TarDataset(Views):
             raise TypeError(f"ds[{key!r}]: rows are numbers, slices, lists or masks; a field is open_tar(..., fields=[{key!r}])")
         return self.select(key)
 
-    def select(self, indices: Any) -> TarDataset:
-        """A view of some rows: ints, a slice or a bool mask. The same as ds[indices]."""
+    def select(self, indices: Any) -> TarDataset[ExampleT]:
         return TarDataset(self._opened, self._read, index_rows(self._rows, indices), self._function)
 
-    def map(self, function: Callable[[Any], Any]) -> TarDataset:
-        """A view whose examples pass through function (a picklable one, if worker processes are to be spawned)."""
+    def map(self, function: Callable[[ExampleT], T]) -> TarDataset[T]:
+        """Returns a view whose examples pass through a function, one by one, when they are read.
+
+        Parameters
+        ----------
+        function
+            A function of an example; picklable if worker processes are spawned.
+        """
         return TarDataset(self._opened, self._read, self._rows, function if self._function is None else Chain(self._function, function))
 
-    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, object]]:
+    def __getitems__(self, indices: Sequence[int]) -> list[ExampleT]:
         """The examples at several positions: what torch's DataLoader asks for."""
         rows = index_rows(self._rows, positions(indices, len(self)))
         return for_data_loader([self._example(row) for row in np.asarray(rows).tolist()], lambda: True)
@@ -291,7 +351,7 @@ class TarDataset(Views):
     def _place_of(self, row: int) -> str:
         return self._opened.place_of(int(self._rows[row]))
 
-    def __iter__(self) -> Iterator[dict[str, object]]:
+    def __iter__(self) -> Iterator[ExampleT]:
         for row in self._rows:
             yield self._example(int(row))
 
