@@ -1,4 +1,4 @@
-"""`atlas-ds info`: what a dataset holds and what it costs. It reads no row."""
+"""`atlas-ds info`: columns, sizes, codecs and splits of a dataset. It reads no rows."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from atlas_ds.text import count, listed, printable
 EXAMPLES = """\
 examples:
   atlas-ds info cars
-  atlas-ds info cars --shards              a line per shard, too
+  atlas-ds info cars --shards              also lists the shards
   atlas-ds info cars --json | jq .rows
 
-ratio is the size of the values over the size stored; why says what decided the codec
+"ratio" is the size of the values divided by their stored size; "why" is the reason for the codec.
 """
 
 
 def add_command(commands: Any) -> None:
     parser = subparser(commands, "info", "show columns, sizes, codecs and splits", EXAMPLES, run)
     add_dataset(parser)
-    parser.add_argument("--shards", action="store_true", help="list the shards")
+    parser.add_argument("--shards", action="store_true", help="also list the shards")
     add_json(parser)
 
 
@@ -53,7 +53,7 @@ def _facts(path: object, ds: Any) -> dict[str, Any]:
 
 
 def _column(field: Any, stats: dict[str, Any]) -> dict[str, Any]:
-    """A column's figures: the sum over what it is stored as ("boxes" is boxes.x and boxes.y); why is the largest part's."""
+    """Sums over the stored parts of a column (boxes.x and boxes.y of "boxes"); codec and why of the largest."""
     parts = {path: part for path, part in stats.items() if path == field.name or path.startswith(field.name + ".")}
     layouts: Counter[str] = Counter()
     for part in parts.values():
@@ -73,16 +73,17 @@ def _column(field: Any, stats: dict[str, Any]) -> dict[str, Any]:
 
 
 def _text(told: dict[str, Any], list_shards: bool) -> str:
-    whole = ratio(told["raw_bytes"], told["bytes"])
+    total = ratio(told["raw_bytes"], told["bytes"])
     lines = [
         printable(told["path"]),
         f"  {count(told['rows'], 'row')} in {count(len(told['shards']), 'shard')}",
-        f"  {size(told['raw_bytes'])} of values in {size(told['bytes'])} on disk, ratio {whole}",
+        f"  {size(told['raw_bytes'])} of values in {size(told['bytes'])} on disk, ratio {total}",
     ]
     if told["splits"]:
         lines.append("  splits: " + listed([f"{name} {rows:,}" for name, rows in told["splits"].items()], 50))
     if told["icc"]:
-        lines.append("  alike within 256 rows (icc, 0 to 1): " + listed([f"{name} {value:.2f}" for name, value in told["icc"].items()], 50))
+        values = [f"{name} {value:.2f}" for name, value in told["icc"].items()]
+        lines.append("  similarity of neighbouring rows (icc, 0 to 1): " + listed(values, 50))
     if told["metadata"]:
         text = json.dumps(told["metadata"], ensure_ascii=False)
         lines.append("  metadata: " + (text if len(text) <= 100 else text[:100] + "..."))
