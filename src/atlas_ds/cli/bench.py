@@ -94,8 +94,8 @@ def run(args: argparse.Namespace) -> int:
         plot(answers, args.plot, f"{args.dataset}: {count(rows, 'row')}")
     if args.json:
         sizes = {who.name: who.bytes for who in contenders}
-        told = {"path": str(args.dataset), "rows": rows, "bytes": sizes, "answers": [asdict(a) for a in answers]}
-        print(json.dumps(told | ({"loader": loaded.as_dict()} if loaded else {}) | {"notes": notes}))
+        facts = {"path": str(args.dataset), "rows": rows, "bytes": sizes, "answers": [asdict(a) for a in answers]}
+        print(json.dumps(facts | ({"loader": loaded.as_dict()} if loaded else {}) | {"notes": notes}))
     else:
         print(_text(args.dataset, rows, answers, contenders, notes))
         if loaded:

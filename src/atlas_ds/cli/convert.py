@@ -203,7 +203,7 @@ def run(args: argparse.Namespace) -> int:
             **reading(args),
             **common,
         )
-    tell(args, done)
+    print_report(args, done)
     return 0
 
 
@@ -281,12 +281,12 @@ def of_tars(args: argparse.Namespace, choice: bridge.Choice | None, common: dict
     )
 
 
-def tell(args: argparse.Namespace, done: bridge.Converted) -> None:
+def print_report(args: argparse.Namespace, done: bridge.Converted) -> None:
     stats = {"rows": 0, "bytes": 0, "raw_bytes": 0} if args.dry_run else AtlasDataset(args.dst).stats()
     if args.json:
-        told: dict[str, Any] = {"path": str(done.path), "format": done.format, "why": done.why, "rows": done.rows, "seconds": done.seconds}
-        told |= {"total_rows": stats["rows"], "bytes": stats["bytes"], "raw_bytes": stats["raw_bytes"], "columns": dict(done.columns)}
-        print(json.dumps(told | {"notes": list(done.notes), "left_out": list(done.left_out), "skipped": list(done.skipped), "lost": done.lost}))
+        facts: dict[str, Any] = {"path": str(done.path), "format": done.format, "why": done.why, "rows": done.rows, "seconds": done.seconds}
+        facts |= {"total_rows": stats["rows"], "bytes": stats["bytes"], "raw_bytes": stats["raw_bytes"], "columns": dict(done.columns)}
+        print(json.dumps(facts | {"notes": list(done.notes), "left_out": list(done.left_out), "skipped": list(done.skipped), "lost": done.lost}))
         return
     if args.dry_run:
         print(f"{printable(done.path)}: {'rows' if done.rows is None else count(done.rows, 'row')} from {done.format} would be written")
@@ -345,8 +345,8 @@ def export(args: argparse.Namespace, progress: bool) -> int:
         progress=progress,
     )
     if args.json:
-        told = {"paths": list(map(str, done.paths)), "format": bridge.TARS, "samples": done.samples, "bytes": done.bytes, "fields": dict(done.fields)}
-        print(json.dumps(told | {"notes": list(done.notes)}))
+        facts = {"paths": list(map(str, done.paths)), "format": bridge.TARS, "samples": done.samples, "bytes": done.bytes, "fields": dict(done.fields)}
+        print(json.dumps(facts | {"notes": list(done.notes)}))
         return 0
     names = f"{done.paths[0]} to {done.paths[-1].name}" if len(done.paths) > 1 else str(done.paths[0])
     print(f"{printable(names)}: {count(done.samples, 'sample')} in {duration(time.monotonic() - start)}, {size(done.bytes)}")

@@ -31,8 +31,8 @@ def add_command(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     ds = AtlasDataset(args.dataset)
-    told = _facts(args.dataset, ds)
-    print(json.dumps(told) if args.json else _text(told, args.shards))
+    facts = _facts(args.dataset, ds)
+    print(json.dumps(facts) if args.json else _text(facts, args.shards))
     return 0
 
 
@@ -72,23 +72,23 @@ def _column(field: Any, stats: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _text(told: dict[str, Any], list_shards: bool) -> str:
-    total = ratio(told["raw_bytes"], told["bytes"])
+def _text(facts: dict[str, Any], list_shards: bool) -> str:
+    total = ratio(facts["raw_bytes"], facts["bytes"])
     lines = [
-        printable(told["path"]),
-        f"  {count(told['rows'], 'row')} in {count(len(told['shards']), 'shard')}",
-        f"  {size(told['raw_bytes'])} of values in {size(told['bytes'])} on disk, ratio {total}",
+        printable(facts["path"]),
+        f"  {count(facts['rows'], 'row')} in {count(len(facts['shards']), 'shard')}",
+        f"  {size(facts['raw_bytes'])} of values in {size(facts['bytes'])} on disk, ratio {total}",
     ]
-    if told["splits"]:
-        lines.append("  splits: " + listed([f"{name} {rows:,}" for name, rows in told["splits"].items()], 50))
-    if told["icc"]:
-        values = [f"{name} {value:.2f}" for name, value in told["icc"].items()]
+    if facts["splits"]:
+        lines.append("  splits: " + listed([f"{name} {rows:,}" for name, rows in facts["splits"].items()], 50))
+    if facts["icc"]:
+        values = [f"{name} {value:.2f}" for name, value in facts["icc"].items()]
         lines.append("  similarity of neighbouring rows (icc, 0 to 1): " + listed(values, 50))
-    if told["metadata"]:
-        text = json.dumps(told["metadata"], ensure_ascii=False)
+    if facts["metadata"]:
+        text = json.dumps(facts["metadata"], ensure_ascii=False)
         lines.append("  metadata: " + (text if len(text) <= 100 else text[:100] + "..."))
     rows = [("column", "type", "values", "stored", "ratio", "pages", "codec", "why")]
-    for column in told["columns"]:
+    for column in facts["columns"]:
         raw, stored = column["raw_bytes"], column["stored_bytes"]
         pages = " ".join(f"{layout} {n:,}" for layout, n in column["layouts"].items())
         kind = column["type"] + (" or None" if column["nullable"] else "")
@@ -96,6 +96,6 @@ def _text(told: dict[str, Any], list_shards: bool) -> str:
                      column["codec"], column["why"]))  # fmt: skip
     lines += ["", table(rows, right=(2, 3, 4))]
     if list_shards:
-        shards = [("shard", "rows", "bytes")] + [(s["path"], f"{s['rows']:,}", size(s["bytes"])) for s in told["shards"]]
+        shards = [("shard", "rows", "bytes")] + [(s["path"], f"{s['rows']:,}", size(s["bytes"])) for s in facts["shards"]]
         lines += ["", table(shards, right=(1, 2))]
     return "\n".join(lines)

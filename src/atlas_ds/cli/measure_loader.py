@@ -28,8 +28,8 @@ class LoaderAnswer:
     notes: list[str]
 
     def as_dict(self) -> dict[str, Any]:
-        told = asdict(self.stats) | {"bottleneck": self.stats.bottleneck}
-        return {"format": self.format, "of_bare": self.of_bare, "stats": told, "words": str(self.stats)}
+        facts = asdict(self.stats) | {"bottleneck": self.stats.bottleneck}
+        return {"format": self.format, "of_bare": self.of_bare, "stats": facts, "words": str(self.stats)}
 
     def __str__(self) -> str:
         speed = f"{self.of_bare:.2f}x as fast as a plain loop of ds.batch"

@@ -41,9 +41,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         shards = [{"path": str(p), "kept": kept, "lost": lost if lost >= 0 else None, "reason": why}
                   for p, kept, lost, why in report.shards]  # fmt: skip
-        told = {"path": str(output), "rows_kept": report.rows_kept, "rows_lost": report.rows_lost, "rows_lost_known": not unsure}
+        facts = {"path": str(output), "rows_kept": report.rows_kept, "rows_lost": report.rows_lost, "rows_lost_known": not unsure}
         dropped = [{"name": name, "reason": why} for name, why in report.splits_dropped]
-        print(json.dumps(told | {"shards": shards, "manifest": report.manifest, "splits_dropped": dropped}))
+        print(json.dumps(facts | {"shards": shards, "manifest": report.manifest, "splits_dropped": dropped}))
         return 1 if report.rows_lost or unsure else 0
     rows = [
         (Path(path).name, f"{kept:,}", f"{lost:,}" if lost >= 0 else "?", str(why).replace(f"{path}: ", ""))

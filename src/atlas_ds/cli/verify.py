@@ -40,9 +40,9 @@ def run(args: argparse.Namespace) -> int:
     seconds = time.monotonic() - start
     damages = [(str(path), message if str(path) in message else f"{path}: {message}") for path, message in report.damages]
     if args.json:
-        told = {"path": str(args.dataset), "shards": report.shards, "rows": report.rows, "bytes": report.bytes}
+        facts = {"path": str(args.dataset), "shards": report.shards, "rows": report.rows, "bytes": report.bytes}
         listed = [{"path": path, "message": message} for path, message in damages]
-        print(json.dumps(told | {"seconds": seconds, "intact": not damages, "damages": listed}))
+        print(json.dumps(facts | {"seconds": seconds, "intact": not damages, "damages": listed}))
         return 1 if damages else 0
     for _, message in damages:
         print(printable(message))
