@@ -1,4 +1,4 @@
-"""Joins result files of one machine into one, and writes from it the README's table, and the table and plot of docs/benchmarks.md.
+"""Joins result files of one machine, and writes the tables of README.md and docs/benchmarks.md and a plot.
 
     python -m benchmarks.summary benchmarks/results/2026-11-21.json [more.json to join in first ...]
 """
@@ -57,7 +57,7 @@ NAMES = {  # of peers, as the README calls them; others are called what the resu
     "parquet": "Parquet",
     "vortex": "Vortex",
 }
-ONLY_HERE = ("pickled-blocks", "pickled-blocks-dict")  # a layout written for this benchmark, not a format one can choose
+ONLY_HERE = ("pickled-blocks", "pickled-blocks-dict")  # a layout of this benchmark, not a format
 
 
 def join(target: Path, sources: list[Path]) -> dict[str, Any]:
@@ -80,7 +80,8 @@ def ratio(result: dict[str, Any], ours: str, peer: str) -> float:
 
 def best_peer(result: dict[str, Any], ours: str, without: Sequence[str] = ()) -> str | None:
     """The peer that is hardest to beat."""
-    peers = [peer for peer in result["rounds"] if not peer.startswith("atlas") and peer not in LIMITS and peer not in without]
+    others = [peer for peer in result["rounds"] if not peer.startswith("atlas")]
+    peers = [peer for peer in others if peer not in LIMITS and peer not in without]
     return min(peers, key=lambda peer: ratio(result, ours, peer), default=None)
 
 
@@ -160,12 +161,17 @@ def plot(body: dict[str, Any], target: Path) -> None:
 def tables(body: dict[str, Any], name: str) -> dict[Path, str]:
     """What stands between the marks of each page. name: of the results file."""
     machine = f"{body['machine'].get('cpu') or 'one machine'}, {body['machine'].get('cores') or '?'} cores"
-    short = f"Measured on {machine}, with the files in the page cache. Each cell has Atlas's result first, then the best other format's.\n\n{short_table(body)}"
-    long = (
-        f"Machine: {machine}. All figures, with the versions of the packages: [{name}](../benchmarks/results/{name}).\n\n"
+    short = (
+        f"Measured on {machine}, with the files in the page cache.\n"
+        "Each cell has Atlas's result first, then that of the best other format.\n\n"
+        f"{short_table(body)}"
+    )
+    complete = (
+        f"Machine: {machine}.\n"
+        f"All figures, with the versions of the packages: [{name}](../benchmarks/results/{name}).\n\n"
         f"{table(body)}\n\n![ds[i] and batches, all peers](benchmarks.png)"
     )
-    return {ROOT / "README.md": short, ROOT / "docs" / "benchmarks.md": long}
+    return {ROOT / "README.md": short, ROOT / "docs" / "benchmarks.md": complete}
 
 
 def between_marks(page: str) -> str:

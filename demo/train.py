@@ -1,7 +1,7 @@
-"""Fashion-MNIST through Atlas: write it, read it back at random, train a small network for one epoch, with a stop in its middle.
+"""Fashion-MNIST with Atlas: write it, read it in random order, and train a small network for one epoch, with a stop in the middle.
 
-    make demo                                   installs the pictures, then runs this
-    python demo/train.py --source FOLDER        FOLDER has train-images-idx3-ubyte.gz and its three siblings
+    make demo                                   installs the images, then runs this
+    python demo/train.py --source FOLDER        FOLDER has train-images-idx3-ubyte.gz and the other three files
 """
 
 import argparse
@@ -20,7 +20,7 @@ import atlas_ds as atlas
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """One IDX file, the format the pictures come in: a header of 4 bytes per axis, then the values."""
+    """Reads an IDX file: a header with 4 bytes per axis, then the values."""
     data = gzip.decompress(path.read_bytes())
     axes = data[3]
     shape = np.frombuffer(data, ">u4", axes, 4)
@@ -28,7 +28,7 @@ def read_idx(path: Path) -> np.ndarray:
 
 
 def write(source: Path, path: Path, access: str) -> int:
-    """Writes both splits; returns the bytes of the values."""
+    """Writes both splits; returns the number of bytes of the values."""
     raw = 0
     with atlas.AtlasDatasetWriter(path, access=access, overwrite=True) as writer:
         for split, name in (("train", "train"), ("test", "t10k")):
@@ -92,30 +92,30 @@ def main() -> None:
     start = time.perf_counter()
     for row in rows:
         train_set[row]
-    print(f"read    {len(rows) / (time.perf_counter() - start):,.0f} examples/s one by one, at random")
+    print(f"read    {len(rows) / (time.perf_counter() - start):,.0f} examples/s one by one, in random order")
     start = time.perf_counter()
     for at in range(0, len(rows), 256):
         train_set.batch(rows[at : at + 256])
-    print(f"batch   {len(rows) / (time.perf_counter() - start):,.0f} examples/s in batches of 256, at random")
+    print(f"batch   {len(rows) / (time.perf_counter() - start):,.0f} examples/s in batches of 256, in random order")
 
     start = time.perf_counter()
     for _ in atlas.Loader(train_set, batch_size=256):
         pass
-    print(f"load    {len(train_set) / (time.perf_counter() - start):,.0f} examples/s through Loader, shuffled, without training")
+    print(f"load    {len(train_set) / (time.perf_counter() - start):,.0f} examples/s from a shuffled Loader, without training")
 
     network = make_network()
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     loader = atlas.Loader(train_set, batch_size=256, last_batch="short")
     train(network, optimizer, loader, steps=100)
-    state = loader.state_dict()  # with a checkpoint, it would be saved beside the weights
-    print(f"stop    after 100 batches; the state is {len(json.dumps(state))} bytes")
+    state = loader.state_dict()  # in a checkpoint, save it with the weights
+    print(f"stop    after 100 batches; the state has {len(json.dumps(state))} bytes")
 
     loader = atlas.Loader(train_set, batch_size=256, last_batch="short")  # as after a crash
     loader.load_state_dict(state)
     print(f"resume  {len(loader)} batches of the epoch are left")
     train(network, optimizer, loader)
     print("train   " + str(loader.stats()).replace("\n", "\n        "))
-    print(f"test    {accuracy(network, atlas.Loader(test_set, batch_size=1000, shuffle=False)):.1%} of the test pictures recognised")
+    print(f"test    {accuracy(network, atlas.Loader(test_set, batch_size=1000, shuffle=False)):.1%} of the test images are classified correctly")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What README.md and docs/ show is run: every ```python block (in order, one namespace per file) and every `$ atlas-ds` line of a
 ```console block, in a folder where the fixtures below stand. A console line that must fail says so: `# exit code 1`.
-Blocks of other kinds (```sh, ```text) are not run. Also: links lead somewhere, and the reference names all that is public.
+Blocks of other kinds (```sh, ```text) are not run. Also: links lead somewhere, the reference names all that is public, and the benchmark
+tables are those of the results file.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 import pytest
 
 import atlas_ds
+from benchmarks import summary
 
 ROOT = Path(__file__).resolve().parents[2]
 NOT_OURS = ("decisions",)  # written when decided, never touched again
@@ -108,6 +110,29 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in LINK.findall(page.read_text()):
         if not re.match(r"https?://|mailto:|#", target):
             assert (page.parent / target.partition("#")[0]).exists(), f"{name(page)}: {target}"
+
+
+def test_links_within_pages_name_a_heading() -> None:
+    for page in PAGES:
+        for target in [] if page.name == "reference.md" else LINK.findall(page.read_text()):  # it is generated
+            path, _, anchor = target.partition("#")
+            other = (page.parent / path).resolve() if path else page
+            if anchor and not re.match(r"https?://", target) and other.suffix == ".md":
+                assert anchor in anchors(other), f"{name(page)}: {target}"
+
+
+def anchors(page: Path) -> set[str]:
+    """The headings of a page, as GitHub links to them."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_benchmark_tables_are_those_of_the_results() -> None:
+    found = re.search(r"benchmarks/results/([\w.-]+\.json)", summary.between_marks((ROOT / "docs" / "benchmarks.md").read_text()))
+    assert found
+    body = json.loads((ROOT / "benchmarks" / "results" / found[1]).read_text())
+    for page, text in summary.tables(body, found[1]).items():
+        assert summary.between_marks(page.read_text()) == text, f"{name(page)}: run python -m benchmarks.summary"
 
 
 def public_names() -> list[str]:

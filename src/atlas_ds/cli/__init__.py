@@ -1,6 +1,6 @@
-"""The command `atlas-ds`: parses, calls one command, turns errors into one line and an exit code. No work is done here.
+"""The command `atlas-ds`: parses the arguments, calls one command, and turns errors into one line and an exit code.
 
-Exit codes: 0 fine, 1 damage or failure, 2 wrong usage, 130 interrupted.
+Exit codes: 0 success, 1 failure or damage found, 2 wrong usage, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from atlas_ds.cli.text import one_line
 from atlas_ds.errors import AtlasError
 from atlas_ds.text import printable
 
-DEBUG = "ATLAS_DEBUG"  # in the environment: errors come with their traceback
+DEBUG = "ATLAS_DEBUG"  # environment variable: errors are shown with their traceback
 COMMANDS = (convert, shuffle, info, head, verify, repair, bench)
 
 EPILOG = """\
 examples:
-  atlas-ds convert photos/ photos-atlas       a folder, Parquet, CSV, JSON lines, .npy, .npz or MNIST files
-  atlas-ds shuffle photos-atlas mixed         the same rows in a random order
-  atlas-ds info photos-atlas                  columns, sizes, codecs and why they were chosen
-  atlas-ds head -n 3 photos-atlas             the first examples, in brief
-  atlas-ds verify photos-atlas                every byte against its checksum
-  atlas-ds COMMAND --help                     options and examples of one command
+  atlas-ds convert photos/ photos-atlas       convert a folder of images; also tables, arrays, tars
+  atlas-ds info photos-atlas                  show columns, sizes and codecs
+  atlas-ds head -n 3 photos-atlas             print the first three examples
+  atlas-ds shuffle photos-atlas shuffled      write the same rows in random order
+  atlas-ds verify photos-atlas                check every byte against its checksum
+  atlas-ds COMMAND --help                     show options and examples of a command
 
-exit codes: 0 fine, 1 damage or failure, 2 wrong usage, 130 interrupted
-ATLAS_DEBUG=1 in the environment shows the traceback of an error
+exit codes: 0 success, 1 failure or damage found, 2 wrong usage, 130 interrupted
+Set ATLAS_DEBUG=1 in the environment to see the traceback of an error.
 """
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse, with wrong usage told in one line like every other error."""
+    """An argparse parser that reports wrong usage in one line, like every other error."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"atlas-ds: error: {printable(message)}; see: {self.prog} --help\n")
@@ -46,7 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser with all commands; each command adds its own part."""
     parser = _Parser(
         prog="atlas-ds",
-        description="Makes, shows, checks and mends Atlas datasets.",
+        description="Create, inspect, verify and repair Atlas datasets.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -58,7 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command line (default: that of the process) and returns its exit code."""
+    """Runs a command line (by default that of the process) and returns the exit code."""
     try:
         args = build_parser().parse_args(argv)
     except SystemExit as stop:  # --help, --version and wrong usage
@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(code)
     except KeyboardInterrupt:
         return _fail("interrupted; nothing was published", 130)
-    except BrokenPipeError:  # `atlas-ds head | head -1`: the reader has seen enough
+    except BrokenPipeError:  # `atlas-ds head | head -1`: nobody reads the rest
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (AtlasError, OSError, ValueError, TypeError, LookupError) as error:
@@ -80,10 +80,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(str(error).split("\n")[0], 1, lines) if lines else _fail(one_line(error), 1)
     except MemoryError:
         return _fail("out of memory; use a smaller --shard-size or fewer rows", 1)
-    except Exception as error:  # a fault of this package or of one it uses: told in one line too, with the way to see all of it
+    except Exception as error:  # a bug of this package or of one it uses
         if DEBUG in os.environ:
             raise
-        return _fail(f"unexpected {type(error).__name__}: {one_line(error)}; this is a bug: run again with {DEBUG}=1 to see where, and report it", 1)
+        return _fail(
+            f"unexpected {type(error).__name__}: {one_line(error)}; this is a bug; please report it with the "
+            f"traceback, which {DEBUG}=1 in the environment shows",
+            1,
+        )
 
 
 def _fail(message: str, code: int, lines: Sequence[str] = ()) -> int:

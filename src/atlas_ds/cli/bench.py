@@ -1,4 +1,4 @@
-"""`atlas-ds bench`: how quickly this dataset answers here, alone or beside other formats. Timing is measure.py's."""
+"""`atlas-ds bench`: how fast a dataset is read, alone or compared with other formats. measure.py does the timing."""
 
 from __future__ import annotations
 
@@ -27,29 +27,44 @@ from atlas_ds.text import count, printable
 EXAMPLES = f"""\
 examples:
   atlas-ds bench cars
-  atlas-ds bench cars --loader                    is the Loader as quick as the dataset is, and where does its time go?
+  atlas-ds bench cars --loader
   atlas-ds bench cars --rows 20000 --compare lmdb,hf,h5py
   atlas-ds bench cars --compare all --plot bench.png --json > bench.json
 
-peers: {", ".join(PEERS)}
-A peer that is not installed is named and left out. The peers get the same examples in a temporary folder and are
-measured in the same run, in turns. Files are in the page cache: this measures formats, not disks.
+formats for --compare: {", ".join(PEERS)}
+The other formats get the same examples in a temporary folder and are measured in turn with Atlas. A format that is
+not installed is named and left out. All files are in the page cache, so this compares formats, not disks.
 
---loader adds a shuffled epoch of atlas_ds.Loader with its defaults, beside a loop of ds.batch that knows the rows before
-and reads nothing ahead. "time / atlas" of that loop is the Loader's part of its speed: near 1.00x, the Loader costs
-nothing; above, its threads gain. What takes the time then is the work in your own loop, or transforms.
+--loader also measures a shuffled epoch of atlas_ds.Loader with its default settings, and a plain loop that calls
+ds.batch with the same rows and does not prefetch. The "time / atlas" of the plain loop tells what the Loader adds:
+near 1.00x it costs nothing; above 1.00x its threads make it faster.
 """
 
 
 def add_command(commands: Any) -> None:
-    parser = subparser(commands, "bench", "measure how quickly a dataset is read here", EXAMPLES, run)
+    parser = subparser(commands, "bench", "measure how fast a dataset is read", EXAMPLES, run)
     add_dataset(parser)
-    parser.add_argument("--rows", type=positive, help="use the first so many rows (with --compare: 10000 by default)")
-    parser.add_argument("--seconds", type=_seconds, default=2.0, help="time per question and format (default: %(default)s)")
-    parser.add_argument("--rounds", type=positive, default=5, help="turns that time is split into (default: %(default)s)")
-    parser.add_argument("--loader", action="store_true", help="measure the Loader too, against a bare loop of ds.batch")
-    parser.add_argument("--compare", type=_peers, default=(), metavar="PEER,...", help="other formats, or all")
-    parser.add_argument("--plot", type=Path, metavar="PNG", help="draw the answers (needs matplotlib)")
+    parser.add_argument(
+        "--rows", metavar="N", type=positive,
+        help="use only the first N rows (default: all; 10000 with --compare)",
+    )
+    parser.add_argument(
+        "--seconds", metavar="S", type=_seconds, default=2.0,
+        help="seconds per question and format (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--rounds", metavar="N", type=positive, default=5,
+        help="rounds that this time is divided into (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--loader", action="store_true",
+        help="also measure the Loader against a plain loop of ds.batch",
+    )
+    parser.add_argument(
+        "--compare", type=_peers, default=(), metavar="FORMAT,...",
+        help="other formats to compare with, or all",
+    )
+    parser.add_argument("--plot", type=Path, metavar="PNG", help="write a plot of the results (needs matplotlib)")
     add_json(parser)
 
 
@@ -60,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     limit = args.rows or (10_000 if args.compare else len(ds))
     rows = min(len(ds), limit)
     if rows == 0:
-        raise AtlasError(f"{args.dataset}: has no rows; nothing to measure")
+        raise AtlasError(f"{args.dataset}: the dataset has no rows; there is nothing to measure")
     notes: list[str] = []
     with ExitStack() as stack:
         on_disk = ds.stats()["bytes"] * rows // len(ds)
@@ -80,8 +95,8 @@ def run(args: argparse.Namespace) -> int:
         plot(answers, args.plot, f"{args.dataset}: {count(rows, 'row')}")
     if args.json:
         sizes = {who.name: who.bytes for who in contenders}
-        told = {"path": str(args.dataset), "rows": rows, "bytes": sizes, "answers": [asdict(a) for a in answers]}
-        print(json.dumps(told | ({"loader": loaded.as_dict()} if loaded else {}) | {"notes": notes}))
+        facts = {"path": str(args.dataset), "rows": rows, "bytes": sizes, "answers": [asdict(a) for a in answers]}
+        print(json.dumps(facts | ({"loader": loaded.as_dict()} if loaded else {}) | {"notes": notes}))
     else:
         print(_text(args.dataset, rows, answers, contenders, notes))
         if loaded:
@@ -95,7 +110,7 @@ def _open_atlas(path: Path) -> Reader:
 
 
 def _write_peers(ds: Any, rows: int, names: tuple[str, ...], folder: Path, notes: list[str]) -> list[Contender]:
-    """The installed peers, each holding the first rows; what is missing or cannot hold them goes into the notes."""
+    """Writes the first rows with each peer. One that is missing, or cannot store these examples, is noted instead."""
     examples = [_as_dict(ds[i]) for i in range(rows)]
     written = []
     for name in names:
@@ -109,8 +124,8 @@ def _write_peers(ds: Any, rows: int, names: tuple[str, ...], folder: Path, notes
             reader = opener()
             reader.get(rows - 1)
             reader.close()
-        except Exception as error:  # a peer's own error of any kind must not end the measurement of the others
-            notes.append(f"{name} left out: it cannot hold these examples: {type(error).__name__}: {str(error)[:200]}")
+        except Exception as error:  # an error of one peer must not end the measurement of the others
+            notes.append(f"{name} left out: it cannot store these examples: {type(error).__name__}: {str(error)[:200]}")
             continue
         written.append(Contender(name, opener, sum(f.stat().st_size for f in place.rglob("*") if f.is_file())))
     return written
@@ -141,9 +156,12 @@ def _text(path: Path, rows: int, answers: list[Answer], contenders: list[Contend
 
 def _peers(text: str) -> tuple[str, ...]:
     names = tuple(PEERS) if text == "all" else tuple(dict.fromkeys(text.split(",")))
-    strangers = [name for name in names if name not in PEERS]
-    if strangers:
-        raise argparse.ArgumentTypeError(f"{strangers[0]!r} is no peer; choose from {', '.join(PEERS)}, or all")
+    unknown = [name for name in names if name not in PEERS]
+    if unknown:
+        raise argparse.ArgumentTypeError(
+            f"{unknown[0]!r} is not a known format; choose from {', '.join(PEERS)}, or "
+            f"all"
+        )
     return names
 
 

@@ -1,4 +1,4 @@
-"""`atlas-ds head`: a few examples, in brief. For whole values use AtlasDataset in Python."""
+"""`atlas-ds head`: prints a few examples with shortened values. For complete values use AtlasDataset in Python."""
 
 from __future__ import annotations
 
@@ -16,17 +16,22 @@ EXAMPLES = """\
 examples:
   atlas-ds head cars
   atlas-ds head cars -n 3 --start 1000 --columns label,caption
-  atlas-ds head cars --split test --json          one JSON object per line
+  atlas-ds head cars --split test --json          prints one JSON object per line
+
+Long values are shortened.
 """
 
 
 def add_command(commands: Any) -> None:
-    parser = subparser(commands, "head", "print some examples in brief", EXAMPLES, run)
+    parser = subparser(commands, "head", "print the first examples", EXAMPLES, run)
     add_dataset(parser)
-    parser.add_argument("-n", type=positive, default=5, help="how many (default: %(default)s)")
-    parser.add_argument("--start", type=int, default=0, help="the first row; negative counts from the end")
-    parser.add_argument("--columns", help="only these, separated by commas")
-    parser.add_argument("--split", help="only rows of this split")
+    parser.add_argument("-n", metavar="N", type=positive, default=5, help="number of examples (default: %(default)s)")
+    parser.add_argument(
+        "--start", metavar="ROW", type=int, default=0,
+        help="the first row (default: 0); a negative number counts from the end",
+    )
+    parser.add_argument("--columns", metavar="COLUMN,...", help="print only these columns, separated by commas")
+    parser.add_argument("--split", metavar="NAME", help="print only rows of this split")
     add_json(parser)
 
 
@@ -48,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _fields(example: object) -> Iterator[tuple[str, object]]:
-    """Name and value whatever the container: a dict, a dataclass, a tuple, or one value."""
+    """Names and values of an example: a dict, a dataclass, a tuple, or one value."""
     if isinstance(example, Mapping):
         yield from example.items()
     elif hasattr(example, "__dataclass_fields__") and not hasattr(example, "data"):

@@ -1,4 +1,4 @@
-"""`atlas-ds info`: what a dataset holds and what it costs. It reads no row."""
+"""`atlas-ds info`: columns, sizes, codecs and splits of a dataset. It reads no rows."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from atlas_ds.text import count, listed, printable
 EXAMPLES = """\
 examples:
   atlas-ds info cars
-  atlas-ds info cars --shards              a line per shard, too
+  atlas-ds info cars --shards              also lists the shards
   atlas-ds info cars --json | jq .rows
 
-ratio is the size of the values over the size stored; why says what decided the codec
+"ratio" is the size of the values divided by their stored size; "why" is the reason for the codec.
 """
 
 
 def add_command(commands: Any) -> None:
     parser = subparser(commands, "info", "show columns, sizes, codecs and splits", EXAMPLES, run)
     add_dataset(parser)
-    parser.add_argument("--shards", action="store_true", help="list the shards")
+    parser.add_argument("--shards", action="store_true", help="also list the shards")
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     ds = AtlasDataset(args.dataset)
-    told = _facts(args.dataset, ds)
-    print(json.dumps(told) if args.json else _text(told, args.shards))
+    facts = _facts(args.dataset, ds)
+    print(json.dumps(facts) if args.json else _text(facts, args.shards))
     return 0
 
 
@@ -54,7 +54,7 @@ def _facts(path: object, ds: Any) -> dict[str, Any]:
 
 
 def _column(field: Any, stats: dict[str, Any]) -> dict[str, Any]:
-    """A column's figures: the sum over what it is stored as ("boxes" is boxes.x and boxes.y); why is the largest part's."""
+    """Sums over the stored parts of a column (boxes.x and boxes.y of "boxes"); codec and why of the largest."""
     parts = {path: part for path, part in stats.items() if path == field.name or path.startswith(field.name + ".")}
     layouts: Counter[str] = Counter()
     for part in parts.values():
@@ -73,22 +73,23 @@ def _column(field: Any, stats: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _text(told: dict[str, Any], list_shards: bool) -> str:
-    whole = ratio(told["raw_bytes"], told["bytes"])
+def _text(facts: dict[str, Any], list_shards: bool) -> str:
+    total = ratio(facts["raw_bytes"], facts["bytes"])
     lines = [
-        printable(told["path"]),
-        f"  {count(told['rows'], 'row')} in {count(len(told['shards']), 'shard')}",
-        f"  {format_size(told['raw_bytes'])} of values in {format_size(told['bytes'])} on disk, ratio {whole}",
+        printable(facts["path"]),
+        f"  {count(facts['rows'], 'row')} in {count(len(facts['shards']), 'shard')}",
+        f"  {format_size(facts['raw_bytes'])} of values in {format_size(facts['bytes'])} on disk, ratio {total}",
     ]
-    if told["splits"]:
-        lines.append("  splits: " + listed([f"{name} {rows:,}" for name, rows in told["splits"].items()], 50))
-    if told["icc"]:
-        lines.append("  alike within 256 rows (icc, 0 to 1): " + listed([f"{name} {value:.2f}" for name, value in told["icc"].items()], 50))
-    if told["metadata"]:
-        text = json.dumps(told["metadata"], ensure_ascii=False)
+    if facts["splits"]:
+        lines.append("  splits: " + listed([f"{name} {rows:,}" for name, rows in facts["splits"].items()], 50))
+    if facts["icc"]:
+        values = [f"{name} {value:.2f}" for name, value in facts["icc"].items()]
+        lines.append("  similarity of neighbouring rows (icc, 0 to 1): " + listed(values, 50))
+    if facts["metadata"]:
+        text = json.dumps(facts["metadata"], ensure_ascii=False)
         lines.append("  metadata: " + (text if len(text) <= 100 else text[:100] + "..."))
     rows = [("column", "type", "values", "stored", "ratio", "pages", "codec", "why")]
-    for column in told["columns"]:
+    for column in facts["columns"]:
         raw, stored = column["raw_bytes"], column["stored_bytes"]
         pages = " ".join(f"{layout} {n:,}" for layout, n in column["layouts"].items())
         kind = column["type"] + (" or None" if column["nullable"] else "")
@@ -96,6 +97,6 @@ def _text(told: dict[str, Any], list_shards: bool) -> str:
                      column["codec"], column["why"]))  # fmt: skip
     lines += ["", table(rows, right=(2, 3, 4))]
     if list_shards:
-        shards = [("shard", "rows", "bytes")] + [(s["path"], f"{s['rows']:,}", format_size(s["bytes"])) for s in told["shards"]]
+        shards = [("shard", "rows", "bytes")] + [(s["path"], f"{s['rows']:,}", format_size(s["bytes"])) for s in facts["shards"]]
         lines += ["", table(shards, right=(1, 2))]
     return "\n".join(lines)

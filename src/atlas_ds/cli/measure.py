@@ -1,9 +1,9 @@
-"""Times the same questions on several contenders, in interleaved rounds. It prints nothing and knows no peer.
+"""Times the same questions on several contenders, in interleaved rounds. It prints nothing and does not know the peers.
 
-Every round asks every question of every contender, starting with another contender each time, so that a busy moment
-of the machine hits all alike. p50 and p99 are over all operations; rates and ratios are medians over the rounds. Where
-a contender reads ahead, most steps cost nothing and some a lot, so for batches, epochs and scans the ratio is of mean
-times; for the questions about a single row it is of medians.
+Every round asks every question of every contender, starting with another contender each time, so that
+a busy moment of the machine affects all of them. p50 and p99 are over all operations; rates and ratios are
+medians over the rounds. If a contender prefetches, most steps take no time and a few take long, so for batches,
+epochs and scans the ratio is one of mean times; for single rows it is one of medians.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MIN_OPERATIONS = 3
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """An opened dataset, whatever the format. `batch` and `scan` deliver what a training loop would take."""
+    """An open dataset of any format. `batch` and `scan` return what a training loop would use."""
 
     get: Callable[[int], object]
     batch: Callable[[Sequence[int]], object]
@@ -86,7 +86,7 @@ def _answer(name: str, per: int, who: str, first: str, times: dict[tuple[str, st
 
 
 def _timed(operations: Iterator[Callable[[], object]], seconds: float) -> list[float]:
-    """Seconds of each operation until the time is over, the first few in any case."""
+    """Seconds of each operation until the time is over; at least a few."""
     clock = time.perf_counter
     taken: list[float] = []
     end = clock() + seconds
@@ -140,13 +140,13 @@ def _ask_batches(who: Contender, batches: Iterator[list[int]], seconds: float) -
 
 
 def ask_stream(who: Contender, rows: int, seconds: float, seed: int) -> list[float]:
-    """Times what `scan` yields, one after another; it never ends."""
+    """Times each item that `scan` yields; the scan must not end."""
     reader = who.open()
     stream = reader.scan()
     held: list[object] = [None]
 
     def operation() -> None:
-        held[0] = next(stream)  # until the next one is here, as by a training loop
+        held[0] = next(stream)  # until the next one has arrived, as in a training loop
 
     taken = _timed(itertools.repeat(operation), seconds)
     reader.close()

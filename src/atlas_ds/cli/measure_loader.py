@@ -1,4 +1,4 @@
-"""`atlas-ds bench --loader`: the Loader's shuffled epoch beside a bare loop of `ds.batch` over rows in the same order. It prints nothing."""
+"""`atlas-ds bench --loader`: times a shuffled epoch of the Loader, and a plain loop of `ds.batch`. It prints nothing."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.loader.loader import BatchFormat, Loader
 from atlas_ds.loader.stats import Stats
 
-BARE = "bare ds.batch"
-MOST_STEPS = 4096
+BARE = "plain ds.batch"
+MAX_STEPS = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class LoaderAnswer:
-    """`of_bare`: the Loader's speed as a part of the bare loop's. `stats` are of the last epoch that was measured."""
+    """`of_bare`: the Loader's speed divided by the plain loop's. `stats` are of the last epoch that was measured."""
 
     answers: list[Answer]
     format: str
@@ -28,16 +28,17 @@ class LoaderAnswer:
     notes: list[str]
 
     def as_dict(self) -> dict[str, Any]:
-        told = asdict(self.stats) | {"bottleneck": self.stats.bottleneck}
-        return {"format": self.format, "of_bare": self.of_bare, "stats": told, "words": str(self.stats)}
+        facts = asdict(self.stats) | {"bottleneck": self.stats.bottleneck}
+        return {"format": self.format, "of_bare": self.of_bare, "stats": facts, "words": str(self.stats)}
 
     def __str__(self) -> str:
-        first = f"The Loader (format={self.format!r}) is {self.of_bare:.2f}x as quick as a bare loop of ds.batch. In its last epoch here:"
+        speed = f"{self.of_bare:.2f}x as fast as a plain loop of ds.batch"
+        first = f"The Loader (format={self.format!r}) is {speed}. Its last epoch:"
         return "\n  ".join([first, *str(self.stats).splitlines()])
 
 
 def measure_loader(dataset: AtlasDataset, seconds: float, rounds: int, tick: Callable[[], object]) -> LoaderAnswer:
-    """The Loader with its defaults; batches of BATCH rows, or of all where there are fewer. `tick` is called twice a round."""
+    """Measures the Loader with its defaults, in batches of at most BATCH rows. `tick` is called twice per round."""
     size = min(BATCH, len(dataset))
     loader, format, notes = make_loader(dataset, size)
 
@@ -47,7 +48,7 @@ def measure_loader(dataset: AtlasDataset, seconds: float, rounds: int, tick: Cal
 
     def bare() -> Reader:
         plan = loader.sampler.plan()
-        indices = [plan.rows(step)[0] for step in range(min(plan.steps, MOST_STEPS))]
+        indices = [plan.rows(step)[0] for step in range(min(plan.steps, MAX_STEPS))]
         return Reader(dataset.__getitem__, dataset.batch, lambda: map(dataset.batch, itertools.cycle(indices)))
 
     question: Question = (f"Loader's epoch, by {size}", size, ask_stream)
@@ -57,7 +58,7 @@ def measure_loader(dataset: AtlasDataset, seconds: float, rounds: int, tick: Cal
 
 
 def make_loader(dataset: AtlasDataset, size: int) -> tuple[Loader, str, list[str]]:
-    """With tensors, or with arrays where tensors are not to be had; its format, and what is to be said about it."""
+    """A Loader of tensors, or of arrays if tensors do not work here; its format, and notes to print."""
     notes: list[str] = []
     format: BatchFormat = "torch"
     with warnings.catch_warnings(record=True) as caught:
@@ -67,6 +68,6 @@ def make_loader(dataset: AtlasDataset, size: int) -> tuple[Loader, str, list[str
             next(iter(loader))
         except (ImportError, TypeError) as error:
             format = "numpy"
-            notes.append(f"Loader: format='numpy', for 'torch' does not work here: {error}")
+            notes.append(f"Loader: measured with format='numpy', because 'torch' does not work here: {error}")
             loader = Loader(dataset, batch_size=size, seed=SEED, format=format)
     return loader, format, notes + list(dict.fromkeys(f"Loader: {warning.message}" for warning in caught))

@@ -1,4 +1,4 @@
-"""What the commands' parsers share: a subparser that teaches, with examples under the options."""
+"""What the commands' parsers share: subparsers with examples, and common options."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Run = Callable[[argparse.Namespace], int]
 
 
 def subparser(commands: Any, name: str, summary: str, examples: str, run: Run) -> argparse.ArgumentParser:
-    """Adds a command: `summary` is its line in the list, `examples` the end of its help."""
+    """Adds a command. `summary`: its line in the list of commands. `examples`: the end of its help."""
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
         help=summary,
@@ -25,38 +25,51 @@ def subparser(commands: Any, name: str, summary: str, examples: str, run: Run) -
 
 
 def add_dataset(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("dataset", type=Path, help="the dataset's folder, or one .atlas file")
+    parser.add_argument("dataset", metavar="DATASET", type=Path, help="the dataset's folder, or one .atlas file")
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def positive(text: str) -> int:
-    """A whole number from 1 on, for argparse."""
+    """A positive integer, for argparse."""
     try:
         number = int(text.replace("_", ""))
     except ValueError:
         number = 0
     if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer")
     return number
 
 
 def add_storage(parser: argparse.ArgumentParser) -> None:
-    """How the new dataset is stored: the writer's options."""
-    parser.add_argument("--shard-size", default="256MiB", help="bytes or examples of a shard (default: %(default)s)")
-    parser.add_argument("--block-size", help="bytes or examples of a block (default: 64KiB, or 1MiB with --access scan)")
+    """Options of the writer: how the new dataset is stored."""
+    parser.add_argument(
+        "--shard-size", metavar="SIZE", default="256MiB",
+        help="size of a shard before compression, in bytes or examples (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--block-size", metavar="SIZE",
+        help="size of a block before compression, in bytes or examples (default: 64KiB, or 1MiB with --access scan)",
+    )
     parser.add_argument(
         "--compression", action="append", metavar="CODEC", type=_codec,
-        help="auto, none, lz4 or zstd (default: auto); COLUMN=CODEC for one column, may be repeated",
+        help="auto, none, lz4 or zstd (default: auto); COLUMN=CODEC sets it for one column and may be repeated",
     )  # fmt: skip
-    parser.add_argument("--access", choices=("random", "scan"), default="random", help="how it will be read (default: random)")
-    parser.add_argument("--workers", type=positive, help="threads that compress (default: as many as cores)")
+    parser.add_argument(
+        "--access", choices=("random", "scan"), default="random",
+        help="optimize for reading in random order or for sequential scans, which also compresses more "
+        "(default: random)",
+    )
+    parser.add_argument(
+        "--workers", metavar="N", type=positive,
+        help="number of threads that compress (default: one per core)",
+    )
 
 
 def storage(args: argparse.Namespace) -> dict[str, Any]:
-    """What add_storage asked for, as the writer takes it."""
+    """The options of add_storage, as arguments of the writer."""
     return {
         "shard_size": _size(args.shard_size),
         "block_size": _size(args.block_size) if args.block_size else None,
@@ -73,7 +86,7 @@ def _size(text: str) -> int | str:
 def _codec(text: str) -> tuple[str, str]:
     column, _, codec = text.rpartition("=")
     if codec not in CODECS:
-        raise argparse.ArgumentTypeError(f"{codec!r} is no codec; choose from {', '.join(CODECS)}")
+        raise argparse.ArgumentTypeError(f"{codec!r} is not a codec; choose from {', '.join(CODECS)}")
     return column, codec
 
 
@@ -81,5 +94,5 @@ def _compression(choices: list[tuple[str, str]]) -> str | dict[str, str]:
     columns = {column: codec for column, codec in choices if column}
     general = [codec for column, codec in choices if not column]
     if columns and general:
-        raise ValueError("--compression: give one codec for all columns, or COLUMN=CODEC for some (the others are auto)")
+        raise ValueError("--compression: pass one codec for all columns, or COLUMN=CODEC for some of them")
     return columns or (general[-1] if general else "auto")

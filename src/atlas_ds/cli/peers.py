@@ -1,7 +1,7 @@
-"""Other formats for `atlas-ds bench --compare`: each writes the same examples and reads them back its usual way.
+"""Other formats for `atlas-ds bench --compare`. Each writes the same examples and reads them in its usual way.
 
-Peers without columns (lmdb, arrayrecord, bagz) store an example as one pickle, the quickest they can get: they are
-written and read here only, in a temporary folder. Each library is imported only when its peer is asked for.
+Peers without columns (lmdb, arrayrecord, bagz) store an example as one pickle, which is fastest for them. They are
+written and read only here, in a temporary folder. A library is imported only when its peer is used.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Example = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """`module` is what must be importable, `pip` what to install for it."""
+    """`module`: what must be importable. `pip`: the package that provides it."""
 
     module: str
     pip: str
@@ -32,7 +32,7 @@ class Peer:
 
 
 def installed(peer: Peer) -> bool:
-    """True if the peer's library can be imported; nothing is imported to tell."""
+    """Whether the peer's library can be imported; it is not imported to find out."""
     try:
         return find_spec(peer.module) is not None
     except ModuleNotFoundError:
@@ -40,7 +40,7 @@ def installed(peer: Peer) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """Media as bytes: what any other format would be given."""
+    """Media as bytes, as other formats would store it."""
     return value.data if hasattr(value, "type") and hasattr(value, "data") and not isinstance(value, np.ndarray) else value
 
 
@@ -53,7 +53,7 @@ def _packed(examples: Sequence[Example]) -> Iterator[bytes]:
 
 
 def _by_rows(get: Callable[[int], object], rows: int, close: Callable[[], object] = lambda: None) -> Reader:
-    """A reader for formats that know single rows only."""
+    """A reader for formats that can only read single rows."""
     return Reader(get, lambda idx: [get(i) for i in idx], lambda: (get(i) for i in range(rows)), close)
 
 

@@ -1,4 +1,4 @@
-"""Draws the answers of `atlas-ds bench` as bars. The only place that imports matplotlib."""
+"""Draws the results of `atlas-ds bench` as bars. The only file that imports matplotlib."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from atlas_ds.errors import AtlasError
 
 
 def check_matplotlib() -> None:
-    """Fails before the measuring rather than after it."""
+    """Raises an error before the measurement, rather than after it."""
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
@@ -18,7 +18,7 @@ def check_matplotlib() -> None:
 
 
 def plot(answers: Sequence[Answer], path: Path, title: str) -> None:
-    """One panel per question, one bar per contender (mean, a line up to p99), a logarithmic axis; less is better."""
+    """A panel per question, a bar per contender (mean, with a line up to p99), logarithmic. Less is better."""
     from matplotlib.figure import Figure
 
     questions = list(dict.fromkeys(answer.question for answer in answers))

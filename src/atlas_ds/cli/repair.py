@@ -1,4 +1,4 @@
-"""`atlas-ds repair`: keeps every row that can be proved whole, and says how many are lost."""
+"""`atlas-ds repair`: copies every row that is verified as intact to a new dataset, and says how many are lost."""
 
 from __future__ import annotations
 
@@ -14,19 +14,22 @@ from atlas_ds.text import count, printable
 
 EXAMPLES = """\
 examples:
-  atlas-ds verify cars                      first look what is wrong
-  atlas-ds repair cars                      writes what is whole to cars-repaired
+  atlas-ds verify cars                      shows what is damaged
+  atlas-ds repair cars                      writes the intact rows to cars-repaired
   atlas-ds repair cars --output /data/saved
 
-The damaged dataset is left as it is. Rows keep their order, splits of which nothing is lost stay splits.
-exit code 0 if no row was lost, 1 if some were (the rest is saved and whole)
+The damaged dataset is not changed. Rows keep their order. Splits without lost rows are kept.
+exit code: 0 if no row was lost, 1 if some were (the others are saved)
 """
 
 
 def add_command(commands: Any) -> None:
-    parser = subparser(commands, "repair", "save what is whole of a damaged dataset", EXAMPLES, run)
+    parser = subparser(commands, "repair", "copy the intact rows of a damaged dataset to a new one", EXAMPLES, run)
     add_dataset(parser)
-    parser.add_argument("--output", type=Path, help="where to write the result (default: DATASET-repaired)")
+    parser.add_argument(
+        "--output", metavar="FOLDER", type=Path,
+        help="folder of the new dataset (default: DATASET-repaired)",
+    )
     add_json(parser)
 
 
@@ -34,13 +37,13 @@ def run(args: argparse.Namespace) -> int:
     source = args.dataset.resolve()
     output = args.output or source.with_name(source.stem + "-repaired")
     report = repair(args.dataset, output=output, progress=not args.json)
-    unsure = any(lost < 0 for _, _, lost, _ in report.shards)  # a file no manifest names: nobody knows its rows
+    unsure = any(lost < 0 for _, _, lost, _ in report.shards)  # its number of rows is unknown
     if args.json:
         shards = [{"path": str(p), "kept": kept, "lost": lost if lost >= 0 else None, "reason": why}
                   for p, kept, lost, why in report.shards]  # fmt: skip
-        told = {"path": str(output), "rows_kept": report.rows_kept, "rows_lost": report.rows_lost, "rows_lost_known": not unsure}
+        facts = {"path": str(output), "rows_kept": report.rows_kept, "rows_lost": report.rows_lost, "rows_lost_known": not unsure}
         dropped = [{"name": name, "reason": why} for name, why in report.splits_dropped]
-        print(json.dumps(told | {"shards": shards, "manifest": report.manifest, "splits_dropped": dropped}))
+        print(json.dumps(facts | {"shards": shards, "manifest": report.manifest, "splits_dropped": dropped}))
         return 1 if report.rows_lost or unsure else 0
     rows = [
         (Path(path).name, f"{kept:,}", f"{lost:,}" if lost >= 0 else "?", str(why).replace(f"{path}: ", ""))
@@ -52,5 +55,8 @@ def run(args: argparse.Namespace) -> int:
     for name, why in report.splits_dropped:
         print(f"split {name!r} is dropped: {printable(why)}")
     lost = f"{'at least ' if unsure else ''}{count(report.rows_lost, 'row')} lost"
-    print(f"{printable(output)}: {count(report.rows_kept, 'row')} saved, {lost}; {printable(args.dataset)} is left as it was")
+    print(
+        f"{printable(output)}: {count(report.rows_kept, 'row')} saved, {lost}; {printable(args.dataset)} was "
+        f"not changed"
+    )
     return 1 if report.rows_lost or unsure else 0

@@ -1,6 +1,6 @@
-"""Where the commands' output leaves the program: nothing that comes from data steers a terminal, and no encoding of the terminal is an error.
+"""Output of the commands. Text from data cannot control the terminal; what it cannot encode is not an error.
 
-A line feed passes, for the commands print lines: names of data that stand within a line go through printable() before.
+Line feeds are printed, because the commands print lines: names within a line must go through printable() first.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from atlas_ds.text import encodable, printable
 
 
 class Screen(io.TextIOBase):
-    """A text stream over another, which gets what is fit to print there."""
+    """A text stream that passes only printable text on to another stream."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -44,7 +44,7 @@ class Screen(io.TextIOBase):
 
 @contextlib.contextmanager
 def on_screen() -> Iterator[None]:
-    """Standard output is a Screen, and warnings are one line each."""
+    """Makes standard output a Screen, and prints each warning as one line."""
     before = warnings.formatwarning
     with contextlib.redirect_stdout(Screen(sys.stdout)):
         warnings.formatwarning = lambda message, *place: f"atlas-ds: warning: {printable(message)}\n"
@@ -55,6 +55,6 @@ def on_screen() -> Iterator[None]:
 
 
 def complain(message: str, lines: Sequence[str] = ()) -> None:
-    """A line on standard error, and others below it, indented, so that no name in them looks like a line of its own."""
+    """Prints an error on standard error. Further lines are indented, so that a name cannot look like a line."""
     text = "\n  ".join(printable(line) for line in (f"atlas-ds: error: {message}", *lines))
     sys.stderr.write(encodable(f"{text}\n", sys.stderr.encoding))

@@ -1,4 +1,4 @@
-"""`atlas-ds shuffle`: a dataset written anew in a random order. The work is in loader; this only parses, calls and prints."""
+"""`atlas-ds shuffle`: writes the rows of a dataset in random order. It parses, calls shuffle() and prints."""
 
 from __future__ import annotations
 
@@ -16,25 +16,31 @@ from atlas_ds.text import count, printable
 
 EXAMPLES = """\
 examples:
-  atlas-ds shuffle sorted mixed
-  atlas-ds shuffle sorted mixed --seed 7 --memory 32GiB
-  atlas-ds shuffle logs mixed-logs --access scan
+  atlas-ds shuffle cars cars-shuffled
+  atlas-ds shuffle cars cars-shuffled --seed 7 --memory 32GiB
+  atlas-ds shuffle logs logs-shuffled --access scan
 
-The same seed gives the same bytes, whatever --memory is. Rows stay in their splits.
-Data of more than --memory is written twice, first uncompressed to a hidden folder beside DST.
-Ctrl-C or an error leaves the destination as it was.
+The same seed writes the same bytes, whatever --memory is. Rows stay in their splits.
+If the values do not fit in --memory, they are first copied, uncompressed, to a hidden folder beside DST.
+An error or Ctrl-C leaves the destination unchanged.
 """
 
 
 def add_command(commands: Any) -> None:
-    parser = subparser(commands, "shuffle", "write a dataset anew in a random order", EXAMPLES, run)
+    parser = subparser(commands, "shuffle", "write the rows of a dataset in random order", EXAMPLES, run)
     parser.add_argument("src", metavar="SRC", type=Path, help="the dataset's folder, or one .atlas file")
-    parser.add_argument("dst", metavar="DST", type=Path, help="the new dataset's folder")
-    parser.add_argument("--seed", type=int, default=0, help="names the order: 0 to 2^64 - 1 (default: %(default)s)")
-    parser.add_argument("--memory", default="1GiB", help="bytes of rows to hold at a time (default: %(default)s)")
+    parser.add_argument("dst", metavar="DST", type=Path, help="the folder of the new dataset")
+    parser.add_argument(
+        "--seed", metavar="N", type=int, default=0,
+        help="seed of the order, 0 to 2^64 - 1 (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--memory", metavar="SIZE", default="1GiB",
+        help="how many bytes of rows to hold in memory (default: %(default)s)",
+    )
     add_storage(parser)
-    parser.add_argument("--overwrite", action="store_true", help="replace a dataset at DST")
-    parser.add_argument("--quiet", action="store_true", help="no progress line")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing dataset at DST")
+    parser.add_argument("--quiet", action="store_true", help="do not show progress")
     add_json(parser)
 
 

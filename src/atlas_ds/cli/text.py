@@ -1,4 +1,4 @@
-"""How the commands write for people: ratios, times, aligned tables, values in brief. No dataset is touched here."""
+"""Text for people: ratios, aligned tables, shortened values. It does not read datasets."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from atlas_ds.schema.media import sniff
 from atlas_ds.sizes import format_size
 from atlas_ds.text import printable
 
-TEXT_CUT = 100
-LINE_CUT = 4000
+MAX_TEXT = 100
+MAX_LINE = 4000
 FEW_VALUES = 6
 
 
@@ -22,7 +22,7 @@ def ratio(raw: int | float, stored: int | float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time in the unit that fits it: 850 ns, 1.6 us, 45 ms, 3.2 s, 4:05 min."""
+    """A time in a suitable unit: 850 ns, 1.6 us, 45 ms, 3.2 s, 4:05 min."""
     for limit, scale, unit in ((1e-6, 1e9, "ns"), (1e-3, 1e6, "us"), (1.0, 1e3, "ms"), (100.0, 1.0, "s")):
         if seconds < limit:
             return f"{seconds * scale:.3g} {unit}"
@@ -30,7 +30,7 @@ def duration(seconds: float) -> str:
 
 
 def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
-    """Lines with columns aligned; `right` names the columns that are numbers. The first row is the heading."""
+    """Aligned columns; the first row is the heading. `right`: numbers of the columns aligned to the right."""
     rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = []
@@ -41,9 +41,9 @@ def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """An error's message without line breaks, not longer than a screen; a bare KeyError or OSError made readable."""
+    """An error's message as one line of limited length."""
     text = whole_line(error)
-    return text if len(text) <= LINE_CUT else f"{text[:LINE_CUT]}..."
+    return text if len(text) <= MAX_LINE else f"{text[:MAX_LINE]}..."
 
 
 def whole_line(error: BaseException) -> str:
@@ -55,21 +55,21 @@ def whole_line(error: BaseException) -> str:
 
 
 def brief(value: object) -> str:
-    """A value on one line: long text cut, arrays as dtype, shape and a few values, bytes as length and kind."""
+    """A value on one line: truncated text; dtype, shape and a few values of arrays; length and kind of bytes."""
     shown = brief_json(value)
     if isinstance(value, np.ndarray):
         return f"{value.dtype} {'x'.join(map(str, value.shape)) or 'scalar'} {_few(value)}"
     if isinstance(shown, dict) and "bytes" in shown and not isinstance(value, Mapping):
         return f"{format_size(len(_data(value) or b''))} of {shown['type'] or 'bytes'}"
     if isinstance(value, str):
-        text = json.dumps(value[:TEXT_CUT], ensure_ascii=False)
-        return text if len(value) <= TEXT_CUT else f"{text[:-1]}...\" ({len(value):,} characters)"
+        text = json.dumps(value[:MAX_TEXT], ensure_ascii=False)
+        return text if len(value) <= MAX_TEXT else f"{text[:-1]}...\" ({len(value):,} characters)"
     text = json.dumps(shown, ensure_ascii=False) if not isinstance(value, np.generic) else str(value)
-    return text if len(text) <= 2 * TEXT_CUT else f"{text[: 2 * TEXT_CUT]}..."
+    return text if len(text) <= 2 * MAX_TEXT else f"{text[: 2 * MAX_TEXT]}..."
 
 
 def brief_json(value: object) -> object:
-    """The same for machines: JSON, with arrays and bytes described instead of dumped."""
+    """The same as a JSON value: arrays and bytes are described instead of printed."""
     if isinstance(value, np.ndarray):
         values = [str(v) if value.dtype.kind == "c" else v for v in value.ravel()[:FEW_VALUES].tolist()]
         return {"dtype": str(value.dtype), "shape": list(value.shape), "values": [brief_json(v) for v in values]}

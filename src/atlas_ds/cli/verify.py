@@ -1,4 +1,4 @@
-"""`atlas-ds verify`: every byte of a dataset or a shard against its checksums. It changes nothing."""
+"""`atlas-ds verify`: checks every byte of a dataset or a shard against its checksums. It changes nothing."""
 
 from __future__ import annotations
 
@@ -15,19 +15,23 @@ from atlas_ds.text import count, printable
 
 EXAMPLES = """\
 examples:
-  atlas-ds verify cars                      every byte: checksums, decoding, padding, digests
-  atlas-ds verify cars --fast               manifest, headers and footers; no value is read
+  atlas-ds verify cars                      checks checksums, decoding, padding and digests
+  atlas-ds verify cars --fast               checks the manifest, headers and footers only
   atlas-ds verify cars/00000-3f9a0c11d2e4b567.atlas
-  atlas-ds verify cars --json || alert
+  atlas-ds verify cars --json || echo damaged
 
-exit code 1 if anything is damaged; what can be saved, `atlas-ds repair` saves
+exit code: 0 if everything is intact, 1 if anything is damaged
+`atlas-ds repair` copies the intact rows of a damaged dataset to a new one.
 """
 
 
 def add_command(commands: Any) -> None:
     parser = subparser(commands, "verify", "check every byte against its checksum", EXAMPLES, run)
     add_dataset(parser)
-    parser.add_argument("--fast", action="store_true", help="check manifest, headers and footers only; damage inside values stays unseen")
+    parser.add_argument(
+        "--fast", action="store_true",
+        help="check only the manifest, headers and footers; damage inside values is not found",
+    )
     add_json(parser)
 
 
@@ -37,9 +41,9 @@ def run(args: argparse.Namespace) -> int:
     seconds = time.monotonic() - start
     damages = [(str(path), message if str(path) in message else f"{path}: {message}") for path, message in report.damages]
     if args.json:
-        told = {"path": str(args.dataset), "shards": report.shards, "rows": report.rows, "bytes": report.bytes}
+        facts = {"path": str(args.dataset), "shards": report.shards, "rows": report.rows, "bytes": report.bytes}
         listed = [{"path": path, "message": message} for path, message in damages]
-        print(json.dumps(told | {"seconds": seconds, "whole": not damages, "damages": listed}))
+        print(json.dumps(facts | {"seconds": seconds, "intact": not damages, "damages": listed}))
         return 1 if damages else 0
     for _, message in damages:
         print(printable(message))
@@ -48,5 +52,5 @@ def run(args: argparse.Namespace) -> int:
     if damages:
         print(f"{place}: DAMAGED, {count(len(damages), 'finding')} ({checked}); try: atlas-ds repair {place}")
         return 1
-    print(f"{place}: whole ({checked}{', values not read' if args.fast else ''})")
+    print(f"{place}: intact ({checked}{', values not read' if args.fast else ''})")
     return 0

@@ -46,11 +46,11 @@ def test_loader(cli, cars):
     """Beside a bare loop; where tensors are not to be had, with arrays, and it is said."""
     code, out, err = cli("bench", cars, *QUICK, "--loader")
     assert code == 0 and not [line for line in err.splitlines() if not line.startswith("measuring  ")]  # which it shows where that takes long
-    assert "Loader's epoch, by 256" in out and "bare ds.batch" in out and "time / atlas" in out
-    assert "x as quick as a bare loop" in out and "bottleneck: " in out
+    assert "Loader's epoch, by 256" in out and "plain ds.batch" in out and "time / atlas" in out
+    assert "x as fast as a plain loop" in out and "bottleneck: " in out
     told = json.loads(cli("bench", cars, *QUICK, "--loader", "--json")[1])
     mine, bare = told["answers"][-2:]
-    assert (mine["contender"], mine["ratio"], bare["contender"]) == ("atlas", 1, "bare ds.batch")
+    assert (mine["contender"], mine["ratio"], bare["contender"]) == ("atlas", 1, "plain ds.batch")
     assert told["loader"]["of_bare"] == bare["ratio"] and told["loader"]["stats"]["batches"] > 0
     assert "loader" not in json.loads(cli("bench", cars, *QUICK, "--json")[1])
 
@@ -75,7 +75,7 @@ def test_loader_beside_a_peer(cli, cars):
     if not installed(PEERS["parquet"]):
         pytest.skip("pip install pyarrow")
     code, out, _ = cli("bench", cars, *QUICK, "--compare", "parquet", "--loader", "--rows", "300")
-    assert code == 0 and "bare ds.batch" in out and "parquet" in out
+    assert code == 0 and "plain ds.batch" in out and "parquet" in out
 
 
 @pytest.mark.parametrize("name", sorted(PEERS))

@@ -61,7 +61,7 @@ def test_options_of_reading(cli, birds, tmp_path):
     ("src", "dst", "words"),
     [
         ("new", "birds", "the order is SRC, then DST: atlas-ds convert"),
-        ("owls-atlas", "birds", "if {birds} is what you want to read"),
+        ("owls-atlas", "birds", "if you want to read {birds}"),
         ("birds", "file", "is a file; a dataset is a folder"),
         ("birds", "birds", "the same"),
         ("birds", "owls-atlas", "--append adds to it"),
