@@ -45,7 +45,8 @@ HOMES = {
     "simplejpeg": {"schema/pictures.py"},
     "pyarrow": {  # as a source and target of rows (types, files, export), for codecs nobody else has, and as a format to compare with
         *(f"bridge/arrow/{name}.py" for name in (
-            "converting", "errors", "exporting", "features", "files", "huggingface", "merge", "own", "parquet", "plain", "tables", "types", "values",
+            "converting", "errors", "exported_types", "exporting", "features", "files", "huggingface", "merge", "numpy_lists", "parquet",
+            "python_values", "tables", "types",
         )),
         "bridge/compression/blocks.py",
         "cli/peers.py",
@@ -134,7 +135,7 @@ def test_exceptions_are_still_needed() -> None:
 BRIDGE = (
     ("compression",),
     ("source", "opening"),
-    ("refusals", "values"),
+    ("refusals", "numpy_lists"),
     ("parts", "atlas", "tar", "atlas_v1"),
     ("files", "webdataset"),
     (

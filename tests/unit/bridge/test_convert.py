@@ -23,10 +23,10 @@ def table(path, text="a,b\n1,x\n2,y\n"):
         (b"\x89HDF\r\n\x1a\n", "HDF5"),
         (b"[1, 2]", "JSON array"),
         (b"just words", "neither a table nor JSON lines of objects; if each line is a row, in Python: writer.extend"),
-        (b"\1\2\3\0\4", "no format known"),
+        (b"\1\2\3\0\4", "not a known format"),
         (b"\x28\xb5\x2f\xfdxxx", "zstd"),
         (b"\0" * 257 + b"ustar" + b"\0" * 250, "tar"),
-        (pickle.dumps({"a": 1}), "no format known"),
+        (pickle.dumps({"a": 1}), "not a known format"),
     ],
 )
 def test_strangers(tmp_path, data, words):
@@ -39,7 +39,7 @@ def test_strangers(tmp_path, data, words):
 def test_paths_that_cannot_be(tmp_path):
     with pytest.raises(AtlasError, match="no such file"):
         open_source(tmp_path / "none")
-    with pytest.raises(AtlasError, match="no format that can be read"):
+    with pytest.raises(AtlasError, match="not a format that can be read"):
         open_source(table(tmp_path / "t.csv"), "xml")
     with pytest.raises(AtlasError, match="name the file"):
         open_source(tmp_path, "npz")

@@ -1,4 +1,5 @@
-"""Reads Parquet files batch by batch through pyarrow (an extra, imported where it is needed). What its columns become is types.py's."""
+"""Reads Parquet files batch by batch through pyarrow (an extra, imported where it is needed).
+types.py converts the columns."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from typing import Any
 from atlas_ds.bridge.arrow.converting import is_numbers
 from atlas_ds.bridge.arrow.errors import arrow_errors, pyarrow
 from atlas_ds.bridge.arrow.merge import check_schema
-from atlas_ds.bridge.arrow.plain import bare
+from atlas_ds.bridge.arrow.python_values import bare
 from atlas_ds.bridge.arrow.tables import Look, arrow_table, nulls_of
 from atlas_ds.bridge.files.table import Table
 from atlas_ds.bridge.opening import read_head
@@ -31,7 +32,7 @@ def read_parquet_table(paths: Sequence[Path], options: ReadOptions) -> Table:
 
 
 def _open(path: Path) -> Any:
-    """The file, once it is known to be a regular one. For use inside of arrow_errors."""
+    """Opens the file after checking that it is a regular one. For use inside arrow_errors."""
     import pyarrow.parquet as pq
 
     head = read_head(path, 4)
@@ -51,8 +52,9 @@ def _look(path: Path, bar: Progress) -> Look:
 
 
 def _nulls_by_reading(file: Any, schema: Any, bar: Progress) -> tuple[set[str], set[str]]:
-    """Columns with nulls, and with nulls inside of lists of numbers. Not by statistics: these count empty lists, and damaged ones abort the process
-    inside of pyarrow (26.0), where reading gives an error."""
+    """Columns with nulls, and with nulls inside lists of numbers. Statistics are not used: they
+    count empty lists, and damaged ones abort the process inside pyarrow (26.0), whereas reading
+    raises an error."""
     nulls, holes = set[str](), set[str]()
     lists = {column.name for column in schema if is_numbers(bare(column.type))}
     unknown = [column.name for column in schema if column.nullable or column.name in lists]
@@ -70,7 +72,7 @@ def _nulls_by_reading(file: Any, schema: Any, bar: Progress) -> tuple[set[str], 
 
 
 def first_rows(path: Path, count: int) -> list[dict[str, Any]]:
-    """Some rows of a file, as Python's values, for a look at what it is about."""
+    """The first rows of a file as Python values."""
     batch = next(_batches(path), None)
     with arrow_errors(path, BROKEN):
         return [] if batch is None else batch.slice(0, count).to_pylist()
