@@ -135,8 +135,8 @@ def test_exceptions_are_still_needed() -> None:
 BRIDGE = (
     ("compression",),
     ("source", "opening"),
-    ("refusals", "numpy_lists"),
-    ("parts", "atlas", "tar", "atlas_v1"),
+    ("refusals", "values"),
+    ("parallel_parts", "atlas", "tar", "atlas_v1"),
     ("files", "webdataset"),
     (
         "arrow.values", "arrow.own", "arrow.features", "arrow.errors", "arrow.plain", "arrow.merge", "arrow.converting", "arrow.types", "arrow.tables",

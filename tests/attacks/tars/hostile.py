@@ -331,7 +331,7 @@ def field_twice() -> bytes:
     return member(b"a.txt", b"1") + member(b"a.TXT", b"2") + END
 
 
-@refused("SchemaError", "comes again")
+@refused("SchemaError", "occurs again")
 def keys_interleaved() -> bytes:
     """a, b, a: two samples or three?"""
     return member(b"a.txt", b"1") + member(b"b.txt", b"2") + member(b"a.bin", b"3") + END

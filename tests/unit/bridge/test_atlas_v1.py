@@ -369,7 +369,7 @@ def test_detection_is_by_content(tmp_path):
     src = write_v1(tmp_path / "v1", rows(4))
     (src / "meta.json").write_text("{")
     assert detect(src) == "atlas-v1"
-    with pytest.raises(AtlasError, match="name the folder"):
+    with pytest.raises(AtlasError, match="give the folder"):
         open_source(src / "meta.json", "atlas-v1")
 
 

@@ -41,9 +41,9 @@ def test_paths_that_cannot_be(tmp_path):
         open_source(tmp_path / "none")
     with pytest.raises(AtlasError, match="not a format that can be read"):
         open_source(table(tmp_path / "t.csv"), "xml")
-    with pytest.raises(AtlasError, match="name the file"):
+    with pytest.raises(AtlasError, match="give the file"):
         open_source(tmp_path, "npz")
-    with pytest.raises(AtlasError, match="name the folder"):
+    with pytest.raises(AtlasError, match="give the folder"):
         open_source(tmp_path / "t.csv", "samples")
 
 
@@ -108,7 +108,7 @@ def test_source_that_shrinks(tmp_path, monkeypatch):
         "atlas_ds.bridge.conversion.open_choice", lambda *_: bridge.Source("csv", lambda: iter([({"a": 1}, None)]), 2)
     )
     (tmp_path / "t").write_text("a,b\n1,2\n")
-    with pytest.raises(AtlasError, match="gave 1 rows, but 2"):
+    with pytest.raises(AtlasError, match="returned 1 rows, but 2"):
         convert(tmp_path / "t", tmp_path / "out")
     assert not (tmp_path / "out" / "atlas.json").exists()
 

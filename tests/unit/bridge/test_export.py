@@ -173,7 +173,7 @@ def test_fields_given(make, tmp_path, jpeg):
         ({"label": ""}, r"empty"),
         ({"label": "__cls"}, r"'__'"),
         ({"label": "x", "data": "x"}, r"'label' and 'data' would both be the field 'x'"),
-        ({"nobody": "x"}, r"'nobody', which is no column"),
+        ({"nobody": "x"}, r"'nobody', which is not a column"),
     ):
         with pytest.raises(SchemaError, match=words):
             export_webdataset(ds, tmp_path / "b.tar", fields=fields)
@@ -194,7 +194,7 @@ def test_keys(make, tmp_path):
     assert keys(2, key="key", fields={"__key__": "name.txt"}) == (["b0", "b1", "b2"], ["__key__", "n", "x"])
     assert keys(3, key="n", fields={"__key__": "name.txt"}) == (["5", "6", "7"], ["__key__", "key", "x"])
     assert keys(4, key=lambda row: f"k{row['x']}", fields={"__key__": "name.txt"})[0] == ["k0", "k1", "k2"]
-    for key, words in (("nobody", r"no column"), (lambda row: 1.5, r"row 0: the key is a float"), (lambda row: None, r"row 0: the key is a NoneType")):
+    for key, words in (("nobody", r"not a column"), (lambda row: 1.5, r"row 0: the key is a float"), (lambda row: None, r"row 0: the key is a NoneType")):
         with pytest.raises(SchemaError, match=words):
             export_webdataset(ds, tmp_path / "b.tar", key=key, fields={"__key__": "name.txt"})
     only = make([{"key": "a"}], name="only")

@@ -70,7 +70,7 @@ def test_damage_inside_a_shard(tmp_path, data, kind, words):
         ({"column_encodings": ["int", "ndarray:object"]}, CorruptError, "column 's': 'object' is not a dtype"),
         ({"column_encodings": ["int", "ndarray:int8:2,x"]}, CorruptError, "is not a dtype and shape"),
         ({"column_encodings": ["int8", "str"]}, CorruptError, "column 'n': its size is 8, but int8 has 1"),
-        ({"column_names": ["n", "n"]}, CorruptError, "a name of its own"),
+        ({"column_names": ["n", "n"]}, CorruptError, "a unique name"),
         ({"format": "json"}, UnsupportedError, "'json' version 2"),
         ({"version": 3}, UnsupportedError, "'mds' version 3"),
         ({"samples": -1}, CorruptError, "samples is -1"),
@@ -152,7 +152,7 @@ def test_dtypes_that_differ(tmp_path):
     [
         ("ndarray:int16", bytes([2 << 2, 2, 2]) + bytes(7), "int16 2x2 has 7 bytes"),
         ("ndarray:int16", bytes([63 << 2, 2, 2]), "63 dimensions in 3 bytes"),
-        ("ndarray", b"\x07\x04\x01\0", "no dtype"),
+        ("ndarray", b"\x07\x04\x01\0", "not a dtype"),
         ("pil", struct.pack("<3I", 2, 2, 3) + b"RGB" + bytes(11), "2 x 2 in RGB has 11 bytes"),
         ("pil", struct.pack("<3I", 2, 2, 900) + b"RGB", "mode"),
         ("pil", struct.pack("<3I", 1, 1, 1) + b"F" + bytes(4), "mode 'F'"),

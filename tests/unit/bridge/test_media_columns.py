@@ -78,7 +78,7 @@ def test_links_out_are_followed_where_it_is_said(folder):
 
 @pytest.mark.parametrize(
     ("media", "words"),
-    [({"shot": "path"}, "no column 'path' for --media shot=path; its columns are n, file"), ({"n": "file"}, "a column 'n' already"), ({"s": "n"}, "holds int64")],
+    [({"shot": "path"}, "no column 'path' for --media shot=path; its columns are n, file"), ({"n": "file"}, "already has a column 'n'"), ({"s": "n"}, "has the type int64")],
 )
 def test_columns_that_are_not_there(folder, media, words):
     read(folder, ["in.gif"])

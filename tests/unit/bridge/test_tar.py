@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from atlas_ds._tar import MappedFile, header_hash, plain_header
 from atlas_ds.bridge.tar import archive as tar_module
+from atlas_ds.bridge.tar import opening as tar_opening
 from atlas_ds.bridge.tar.archive import Member, Tar
 from atlas_ds.bridge.tar.opening import open_tar_file, tar_of
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, TruncatedError, UnsupportedError
@@ -259,9 +260,9 @@ def test_large_reads_of_a_mapped_file_are_calls(tmp_path: Path, monkeypatch: pyt
 
 def test_what_cannot_be_mapped_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = write_tar(tmp_path / "t.tar", MEMBERS, tarfile.GNU_FORMAT)
-    monkeypatch.setattr(tar_module, "map_file", lambda file, size: file)
-    with open_tar_file(path, whole=True) as tar:
+    monkeypatch.setattr(tar_opening, "map_file", lambda file, size: file)
+    with open_tar_file(path, sequential=True) as tar:
         assert [(member.name, tar.read()) for member in tar] == MEMBERS
     monkeypatch.undo()
-    with open_tar_file(path, whole=True) as tar:
+    with open_tar_file(path, sequential=True) as tar:
         assert [(member.name, tar.read()) for member in tar] == MEMBERS

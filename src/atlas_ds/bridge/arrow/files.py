@@ -50,8 +50,8 @@ def _look(path: Path) -> Look:
                 if name in wrapped:
                     column.validate(full=True)  # the next lines use its offsets and indices
                 found = nulls_of(column)
-                nulls |= {name} if found[0] else set()
-                holes |= {name} if found[1] else set()
+                nulls |= {name} if found.in_column else set()
+                holes |= {name} if found.in_lists else set()
     return Look(path, schema, rows, nulls, holes)
 
 

@@ -11,7 +11,7 @@ from atlas_ds.bridge.arrow.converting import is_numbers
 from atlas_ds.bridge.arrow.errors import arrow_errors, pyarrow
 from atlas_ds.bridge.arrow.merge import check_schema
 from atlas_ds.bridge.arrow.python_values import bare
-from atlas_ds.bridge.arrow.tables import Look, arrow_table, nulls_of
+from atlas_ds.bridge.arrow.tables import Look, Nulls, arrow_table, nulls_of
 from atlas_ds.bridge.files.table import Table
 from atlas_ds.bridge.opening import read_head
 from atlas_ds.bridge.source import ReadOptions
@@ -65,9 +65,9 @@ def _nulls_by_reading(file: Any, schema: Any, bar: Progress) -> tuple[set[str], 
         for batch in file.iter_batches(batch_size=BATCH_ROWS, row_groups=[group], columns=unknown):
             bar.advance(batch.num_rows)
             for name in unknown:
-                found = nulls_of(batch.column(name)) if name in batch.schema.names else (True, name in lists)
-                nulls |= {name} if found[0] else set()
-                holes |= {name} if found[1] else set()
+                found = nulls_of(batch.column(name)) if name in batch.schema.names else Nulls(True, name in lists)
+                nulls |= {name} if found.in_column else set()
+                holes |= {name} if found.in_lists else set()
     return nulls, holes
 
 

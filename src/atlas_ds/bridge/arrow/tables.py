@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from atlas_ds.bridge.arrow.converting import is_numbers
 from atlas_ds.bridge.arrow.merge import check_schema, merge_features, merge_own, merge_schemas
@@ -67,8 +67,15 @@ def _merged_notes(schema: Any, looks: Sequence[Look]) -> Iterator[str]:
             yield f"{column.name}: {' and '.join(sorted(kinds))} in different files, read as {bare(column.type)}"
 
 
-def nulls_of(array: Any) -> tuple[bool, bool]:
+class Nulls(NamedTuple):
+    """in_column: the column has nulls. in_lists: there are nulls inside its lists of numbers."""
+
+    in_column: bool
+    in_lists: bool
+
+
+def nulls_of(array: Any) -> Nulls:
     """Whether a column has nulls, and whether there are nulls inside its lists of numbers."""
     plain = bare_array(array)
     hole = is_numbers(plain.type) and bool(plain.flatten().null_count)
-    return bool(plain.null_count), hole
+    return Nulls(bool(plain.null_count), hole)

@@ -14,10 +14,20 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from atlas_ds.bridge.files.roles import PACKED
 
-Parts = dict[PurePosixPath, tuple[str, str]]
+
+class SampleName(NamedTuple):
+    """The two parts of a file's name. key: includes the folder; extension: in lower case, "" if
+    there is none."""
+
+    key: str
+    extension: str
+
+
+Parts = dict[PurePosixPath, SampleName]
 _WORD = re.compile(r"(?!v[0-9]+$)[a-z][a-z0-9_-]*", re.IGNORECASE)
 
 
@@ -44,17 +54,17 @@ def _inner(file: PurePosixPath, parts: list[str]) -> Iterator[tuple[str, str]]:
         yield str(file)[:end], parts[at]
 
 
-def _split(file: PurePosixPath, parts: list[str], plain: set[str], having: dict[str, set[str]]) -> tuple[str, str]:
+def _split(file: PurePosixPath, parts: list[str], plain: set[str], having: dict[str, set[str]]) -> SampleName:
     name = str(file)
     if len(parts) == 1 or not parts[-1]:
-        return name, ""
+        return SampleName(name, "")
     key = name[: -len(parts[-1]) - 1]
     packed = parts[-1].lower() in PACKED
     for before, word in _inner(file, parts):
         if not (packed or len(having[word]) > 1 or before in plain):
             break
         key, packed = before, False
-    return key, name[len(key) + 1 :].lower()
+    return SampleName(key, name[len(key) + 1 :].lower())
 
 
 def differs_from_first_dot(parts: Parts) -> PurePosixPath | None:

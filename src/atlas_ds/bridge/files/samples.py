@@ -107,7 +107,7 @@ def group(folder: Folder) -> Grouped:
     strangers |= _odd(parts, keys, strangers)
     strangers |= {name: f"the same file as {kept}, by a link" for name, kept in _links_to_samples(folder, parts, keys)}
     if len(strangers) == len(parts):
-        strangers = {file: reason for file, reason in strangers.items() if not parts[file][1]}
+        strangers = {file: reason for file, reason in strangers.items() if not parts[file].extension}
     samples: dict[str, Fields] = {}
     for file, (key, extension) in parts.items():
         if file in strangers:
@@ -134,16 +134,16 @@ def _links_to_samples(folder: Folder, parts: Parts, keys: Mapping[str, int]) -> 
     """Links that are samples of one file, to files in a sample of several files; each with the
     name in that sample."""
     for names in folder.same:
-        kept = next((name for name in names if name in parts and keys[parts[name][0]] > 1), None)
+        kept = next((name for name in names if name in parts and keys[parts[name].key] > 1), None)
         if kept is not None:
-            yield from ((name, kept) for name in names if name in parts and keys[parts[name][0]] == 1)
+            yield from ((name, kept) for name in names if name in parts and keys[parts[name].key] == 1)
 
 
 def _odd(parts: Parts, keys: Counter[str], strangers: Mapping[PurePosixPath, str]) -> dict[PurePosixPath, str]:
     """Single files that do not fit: most others are samples of several files, or media, and no
     such sample has the extension."""
     files = {file: extension for file, (key, extension) in parts.items() if file not in strangers}
-    paired = {file: extension for file, extension in files.items() if keys[parts[file][0]] > 1}
+    paired = {file: extension for file, extension in files.items() if keys[parts[file].key] > 1}
     if 2 * len(paired) > len(files):
         common = set(paired.values())
         return {file: f"no sample has its name, nor a .{extension}" for file, extension in files.items() if extension not in common and not is_media(file)}
@@ -183,6 +183,6 @@ def _notes(samples: Mapping[str, Fields], extensions: list[str], parts: Parts, p
             yield f"{missing:,} of {len(samples):,} samples have no .{extension} file: None there"
     odd = differs_from_first_dot(parts)
     if odd is not None:
-        yield f"names with several dots: {odd} is the .{parts[odd][1]} of {parts[odd][0]!r} (in a tar, the key ends at the first dot)"
+        yield f"names with several dots: {odd} is the .{parts[odd].extension} of {parts[odd].key!r} (in a tar, the key ends at the first dot)"
     if extensions == ["npy"]:
         yield "each .npy is one example; for arrays whose rows are the examples: numpy.savez('all.npz', x=x, y=y), then convert that"

@@ -41,7 +41,7 @@ class Seen:
 
     def paired(self, files: list[PurePosixPath]) -> list[PurePosixPath]:
         """The files that share their key with another file."""
-        return [file for file in files if self.partners[self.parts[file][0]] > 1]
+        return [file for file in files if self.partners[self.parts[file].key] > 1]
 
 
 def look_at(folder: Folder) -> Seen:
@@ -56,7 +56,7 @@ def look_at(folder: Folder) -> Seen:
     papers = set(kinds["papers"])
     parts = split_names(file for file in folder.files if file not in papers)
     partners = Counter(key for key, _ in parts.values())
-    jsons = [file for file in kinds["others"] if extension_of(file) == "json" and (partners[parts[file][0]] == 1 or not kinds["media"])]
+    jsons = [file for file in kinds["others"] if extension_of(file) == "json" and (partners[parts[file].key] == 1 or not kinds["media"])]
     if jsons and all(file not in folder.trouble and is_json_table(folder, file) for file in jsons[:MAX_OPENED]):
         found = set(jsons)
         kinds["tables"] = sorted(kinds["tables"] + jsons)

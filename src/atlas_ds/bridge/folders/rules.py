@@ -124,7 +124,7 @@ def _tables(seen: Seen) -> tuple[str, str] | None:
 def _table_of_media(seen: Seen) -> tuple[str, str] | None:
     """Never chooses a format: SchemaError if the information in a table about the media would be
     lost."""
-    tables = [file for file in seen.tables if seen.partners[seen.parts[file][0]] < 2]
+    tables = [file for file in seen.tables if seen.partners[seen.parts[file].key] < 2]
     if not (seen.media and tables):
         return None
     naming = find_naming(seen.folder, tables[:MAX_OPENED], seen.media)

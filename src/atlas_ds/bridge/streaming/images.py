@@ -4,6 +4,7 @@ ones. It decodes no images."""
 from __future__ import annotations
 
 import struct
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,14 +27,23 @@ def raw_image(data: bytes) -> np.ndarray:
     return np.frombuffer(pixels, np.uint8).reshape(shape)
 
 
-def raw_parts(data: bytes) -> tuple[int, int, str, bytes]:
-    """Width, height, mode and pixels of a raw image."""
+class RawImage(NamedTuple):
+    """mode: Pillow's name of the pixel format."""
+
+    width: int
+    height: int
+    mode: str
+    pixels: bytes
+
+
+def raw_parts(data: bytes) -> RawImage:
+    """The parts of a raw image."""
     if len(data) < 12:
         raise ValueError(f"{len(data)} bytes are too few for the head of a raw image")
     width, height, length = struct.unpack_from("<3I", data)
     if 12 + length > len(data):
         raise ValueError(f"the mode of a raw image ends at byte {12 + length:,} of {len(data):,}")
-    return width, height, data[12 : 12 + length].decode("utf-8"), data[12 + length :]
+    return RawImage(width, height, data[12 : 12 + length].decode("utf-8"), data[12 + length :])
 
 
 def sized_parts(data: bytes, start: int) -> list[bytes]:

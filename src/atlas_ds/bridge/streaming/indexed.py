@@ -7,7 +7,7 @@ mds.py and litdata.py interpret the index and the files.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from atlas_ds.bridge.opening import Missing, check_inside, map_bytes, read_json, unreadable
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError, TruncatedError
@@ -16,6 +16,14 @@ INDEX = "index.json"
 MAX_NUMBER = 1 << 53  # of a count or a size in it
 KINDS = {"shards": "mds", "chunks": "litdata"}  # the list in an index -> the kind
 Index = dict[str, Any]
+
+
+class IndexedFolder(NamedTuple):
+    """A folder with its index. split: the folder's name, if it is one of several."""
+
+    path: Path
+    split: str | None
+    content: Index
 
 
 def indexed_kind(folder: Path) -> str | None:
@@ -30,7 +38,7 @@ def indexed_kind(folder: Path) -> str | None:
     return kinds.pop() if len(kinds) == 1 else None
 
 
-def indexed_folders(folder: Path, member: str, follow_links: bool) -> list[tuple[Path, str | None, Index]]:
+def indexed_folders(folder: Path, member: str, follow_links: bool) -> list[IndexedFolder]:
     """The folder and its index, or those of each folder in it with its name as the split;
     `member` is the list that an index must have."""
     if not folder.is_dir():  # the index itself was given
@@ -49,7 +57,7 @@ def indexed_folders(folder: Path, member: str, follow_links: bool) -> list[tuple
             raise CorruptError(f"{place}: not an object with a list {member!r}; restore the file, or give another --from")
         if not all(isinstance(item, dict) for item in index[member]):
             raise CorruptError(f"{place}: {member}: every member must be an object; restore the file")
-        out.append((inner, split, index))
+        out.append(IndexedFolder(inner, split, index))
     return out
 
 

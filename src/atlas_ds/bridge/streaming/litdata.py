@@ -18,7 +18,7 @@ from atlas_ds.bridge.arrow.files import ipc_rows
 from atlas_ds.bridge.opening import inner_path
 from atlas_ds.bridge.source import DEFAULTS, Example, ReadOptions, Refused, Row, Source
 from atlas_ds.bridge.streaming.encoding import Column, decode_parts, infer_dtypes, notes_of
-from atlas_ds.bridge.streaming.indexed import INDEX, Index, indexed_folders, names, number
+from atlas_ds.bridge.streaming.indexed import INDEX, Index, IndexedFolder, indexed_folders, names, number
 from atlas_ds.bridge.streaming.litdata_chunks import Chunk, arrow_tail, chunk_data, chunk_items
 from atlas_ds.bridge.streaming.litdata_tree import Node, build, build_spec, inner_lists, leaf_names, optional_columns, parse_tree, typed_schema
 from atlas_ds.bridge.streaming.litdata_values import encoding_of
@@ -87,7 +87,7 @@ def _columns(config: Config, chunks: Sequence[Chunk], place: str) -> tuple[Colum
     return infer_dtypes(columns, (leaves for chunk in chunks for leaves in _items(chunk, chunk_data(chunk), columns, config)))
 
 
-def _one_config(folders: list[tuple[Path, str | None, Index]]) -> tuple[Config, str]:
+def _one_config(folders: list[IndexedFolder]) -> tuple[Config, str]:
     found = [(_config(index.get("config"), f"{folder / INDEX}"), f"{folder / INDEX}") for folder, _, index in folders]
     for config, place in found:
         if config != found[0][0]:

@@ -1,4 +1,5 @@
-"""Opens tars: local files and streams, compressed or not. archive.py iterates over their members."""
+"""Opens tars: local files and streams, compressed or not. archive.py iterates over their
+members."""
 
 from __future__ import annotations
 

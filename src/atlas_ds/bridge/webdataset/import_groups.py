@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from itertools import chain
 from threading import Event, Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 from atlas_ds.bridge.parallel_parts import Stopped
 from atlas_ds.bridge.refusals import MAX_LINES, Refusals, at_place
@@ -39,9 +39,18 @@ class Job:
     advance: Callable[[int], None]
 
 
+class Content(NamedTuple):
+    """What the tars hold. started: the first stream, which continues after its first samples,
+    heads."""
+
+    tally: Tally
+    started: dict[str, tuple[Tally, Iterator[Sample[bytes]]]]
+    heads: list[Sample[bytes]]
+
+
 def look(
     names: Sequence[str], rules: Rules, progress: bool, dry_run: bool, stack: ExitStack
-) -> tuple[Tally, dict[str, tuple[Tally, Iterator[Sample[bytes]]]], list[Sample[bytes]]]:
+) -> Content:
     """The content of the tars from their headers, and the first samples of the first stream,
     which is read on from there later."""
     total = Tally()
@@ -60,7 +69,7 @@ def look(
     if total.samples == 0:
         left = "; ".join(f"left out: {count:,} ({reason}), the first is {total.first[reason]}" for reason, count in total.skipped.items())
         raise SchemaError(f"{names[0]}: no sample in {count(len(names), 'tar')}; {left or 'no files in it'}")
-    return total, started, head
+    return Content(total, started, head)
 
 
 def group(names: Sequence[str], size: int) -> list[list[str]]:

@@ -16,7 +16,7 @@ from array import array
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,7 +32,16 @@ from atlas_ds.store.local import sync_folder
 
 VERSION = 3
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR)
-Version = tuple[int, int | str]  # size, and time of change or version
+
+
+class Version(NamedTuple):
+    """What identifies the content of a tar. changed: modification time in nanoseconds, or the
+    ETag of a URL."""
+
+    size: int
+    changed: int | str
+
+
 SUFFIX = ".atlas"
 READ = ("key", "members")  # the columns needed to read a sample
 
@@ -54,7 +63,7 @@ def index_of(name: str, rules: Rules, folder: Path | None) -> TarIndex:
     """The stored index of a tar, or a new one. folder: where indexes are kept; None: next to the
     tar."""
     _, size, changed = identity(name, rules.allow_http)
-    version = size, changed
+    version = Version(size, changed)
     about = json.dumps([VERSION, version, rules.interleaved, rules.duplicates, rules.keep_case, rules.encoding])
     for place in places(name, folder):
         found = stored(place, about, version)

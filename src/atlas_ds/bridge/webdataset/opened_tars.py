@@ -1,5 +1,5 @@
-"""Opened tars for random access: the samples of a tar by their index, from a local file or a URL, and
-the errors for tars that have changed.
+"""Opened tars for random access: the samples of a tar by their index, from a local file or a URL,
+and the errors for tars that have changed.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class OpenTars:
         self.empty: dict[str, object] = dict.fromkeys((KEY, *self.fields))
         self.media = [field for field, convert in self.converts.items() if convert is tars.as_media]
         self.values = [(field, convert) for field, convert in self.converts.items() if convert is not tars.as_media]
-        self.larger_than_memory = sum(one.version[0] for one in self.indexes) > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+        self.larger_than_memory = sum(one.version.size for one in self.indexes) > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
     def reader(self) -> Callable[[int], dict[str, Any]]:
         """A function that returns the sample of a row."""
@@ -96,8 +96,8 @@ class OpenTars:
         columns = tuple((field, index.fields.index(field)) for field in self.fields if field in index.fields)
         what = index.rows, columns, self.empty
         if is_remote(name):
-            return partial(remote_sample, look_up(name, self.opening.rules.allow_http), index.version[0], *what)
-        return TarReader(open_unchanged(name, index.version), index.version[0], self.opening.mapped, self.larger_than_memory, *what)
+            return partial(remote_sample, look_up(name, self.opening.rules.allow_http), index.version.size, *what)
+        return TarReader(open_unchanged(name, index.version), index.version.size, self.opening.mapped, self.larger_than_memory, *what)
 
     def fail(self, number: int, byte: int, why: str | OSError) -> NoReturn:
         name = self.opening.names[number]
@@ -118,8 +118,8 @@ def open_unchanged(name: str, version: Version) -> int:
     except FileNotFoundError:
         raise removed(name) from None
     state = os.fstat(fd)
-    now = state.st_size, state.st_mtime_ns
-    if now == version or now[0] < version[0]:
+    now = Version(state.st_size, state.st_mtime_ns)
+    if now == version or now.size < version.size:
         return fd
     os.close(fd)
     raise changed(name, version, now)
@@ -130,7 +130,7 @@ def removed(name: str) -> DatasetChanged:
 
 
 def changed(name: str, then: Version, now: Version) -> DatasetChanged:
-    had = f"{then[0]:,} bytes and time or version {then[1]} when it was opened, and has {now[0]:,} bytes and {now[1]} now"
+    had = f"{then.size:,} bytes and time or version {then.changed} when it was opened, and has {now.size:,} bytes and {now.changed} now"
     return DatasetChanged(f"{name}: the tar was changed: it had {had}; open it again")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Generator, Iterable, Iterator,
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from atlas_ds.bridge.compression.reading import MAX_EXPANSION
 from atlas_ds.bridge.opening import unreadable
@@ -235,12 +235,20 @@ def first_values(names: Sequence[str], heads: Sequence[Sample[bytes]], rules: Ru
     return seen
 
 
-def first_samples(name: str, rules: Rules, count: int) -> tuple[Tally, list[Sample[bytes]], Generator[Sample[bytes], None, None]]:
-    """The beginning of a stream: the tally, the samples, and the iterator over the rest, which
-    also continues the tally."""
+class Beginning(NamedTuple):
+    """The first samples of a stream. rest: the iterator over the other samples, which also
+    continues the tally."""
+
+    tally: Tally
+    samples: list[Sample[bytes]]
+    rest: Generator[Sample[bytes], None, None]
+
+
+def first_samples(name: str, rules: Rules, count: int) -> Beginning:
+    """Reads the first samples of a stream."""
     tally = Tally()
     rest = read_samples(name, rules, tally)
-    return tally, list(islice(rest, count)), rest
+    return Beginning(tally, list(islice(rest, count)), rest)
 
 
 def wrap(kind: Any, count: int, total: int | None) -> Any:
