@@ -139,7 +139,7 @@ BRIDGE = (
     ("parallel_parts", "atlas", "tar", "atlas_v1"),
     ("files", "webdataset"),
     (
-        "arrow.values", "arrow.own", "arrow.features", "arrow.errors", "arrow.plain", "arrow.merge", "arrow.converting", "arrow.types", "arrow.tables",
+        "arrow.numpy_lists", "arrow.exported_types", "arrow.features", "arrow.errors", "arrow.python_values", "arrow.merge", "arrow.converting", "arrow.types", "arrow.tables",
         "arrow.files", "arrow.parquet", "arrow.exporting",
     ),
     ("streaming", "files.tables"),
