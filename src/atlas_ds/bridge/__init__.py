@@ -1,5 +1,6 @@
-"""Other people's formats: told apart by `detect`, turned into Atlas datasets by `convert`; and back, by what is called export or to. One folder per
-family of formats; a reader gives a Source (source.py), and what none of them knows is in conversion.py and parts.py."""
+"""Other formats: `detect` recognizes them, `convert` turns them into Atlas datasets, and the
+functions called export_ or to_ write them. One folder per family of formats. A reader returns a
+Source (source.py); what all readers share is in conversion.py and parallel_parts.py."""
 
 from atlas_ds.bridge.arrow.exporting import export_parquet, to_arrow
 from atlas_ds.bridge.arrow.huggingface import import_huggingface, to_huggingface

@@ -1,4 +1,5 @@
-"""Reads an Atlas dataset as a source, to write it again with other sizes, codecs or column order. Not a copy tool."""
+"""Reads an Atlas dataset as a source, to rewrite it with other sizes, codecs or column order. To
+copy a dataset, copy its files."""
 
 from __future__ import annotations
 
@@ -9,12 +10,13 @@ from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Refused, Row, Source
 from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, UnsupportedError
 
-PIECE = 256  # rows that are tried one by one
-LOST = (CorruptError, LimitError, UnsupportedError, FileNotFoundError)  # the last: a shard that is not there
+PIECE = 256  # rows that are read one by one after damage
+LOST = (CorruptError, LimitError, UnsupportedError, FileNotFoundError)  # the last: a missing shard
 
 
 def read_atlas(path: Path, options: ReadOptions = DEFAULTS) -> Source:
-    """All rows of a dataset with its schema, metadata and splits; split by split where there are splits."""
+    """All rows of a dataset with its schema, metadata and splits; split by split if it has
+    splits."""
     ds = AtlasDataset(path)
     if ds.splits and sum(ds.splits.values()) != len(ds):
         raise UnsupportedError(
@@ -32,7 +34,8 @@ def read_atlas(path: Path, options: ReadOptions = DEFAULTS) -> Source:
 
 
 def rows_of(ds: AtlasDataset, split: str | None) -> Iterator[Row]:
-    """The rows in order, many at a time. Where that meets damage, row by row to the end of the piece: only rows that need the damaged bytes are lost."""
+    """The rows in order, many at a time. After damage the next PIECE rows are read one by one,
+    so that only rows of damaged bytes are lost."""
     at = 0
     while at < len(ds):
         try:

@@ -1,4 +1,5 @@
-"""Copies the examples of a source into an Atlas dataset: all of them, or none. It knows no format itself."""
+"""Copies the examples of a source into an Atlas dataset: all of them, or none. It is independent
+of formats."""
 
 from __future__ import annotations
 
@@ -201,15 +202,16 @@ def convert_source(
         with Progress(source.total, "converting", "rows", progress) as bar:
             read = write_examples(source, writer, split, refusals, bar, skip=on_error == "skip")
         if source.total is not None and read != source.total:
-            raise AtlasError(f"{dst}: {source.format} gave {read:,} rows, but {source.total:,} were announced; did it change meanwhile?")
+            raise AtlasError(f"{dst}: {source.format} returned {read:,} rows, but {source.total:,} were expected; was it changed during the conversion?")
         if refusals.errors and (on_error == "raise" or refusals.count == read):
             raise refusals.as_error(read)
     return report(dst, source, read - refusals.count, time.monotonic() - start, tuple(refusals.lines), refusals.count)
 
 
 def write_examples(source: Source, writer: AtlasDatasetWriter, split: str | None, refusals: Refusals, bar: Progress, *, skip: bool) -> int:
-    """Adds the examples of a source, and collects those that are refused; how many were read. After the first refusal nothing more is written, unless
-    such examples are to be skipped: the rest is read only to name all that is wrong."""
+    """Adds the examples of a source, collects the refused ones, and returns how many were read.
+    After the first refusal nothing more is written unless skip is set: the rest is read only to
+    report every error."""
     read = 0
     for example, own_split in source.examples():
         if isinstance(example, Refused):
@@ -234,14 +236,15 @@ def report(dst: Path, source: Source, rows: int | None, seconds: float, skipped:
 
 
 def import_tars(sources: Choice | Sequence[str], dst: str | Path, *, split: str | None = None, **options: Any) -> Converted:
-    """`convert` for tars: those of a choice, whose names may say splits, or all that are named. options: of import_webdataset."""
+    """`convert` for tars: those of a choice, whose names may give splits, or a list of them.
+    options: of import_webdataset."""
     tars, left_out = tars_of(sources) if isinstance(sources, Choice) else ({}, ())
-    told = import_webdataset(sources if not isinstance(sources, Choice) else list(tars), dst, split=split or tars or None, **options)
+    done = import_webdataset(sources if not isinstance(sources, Choice) else list(tars), dst, split=split or tars or None, **options)
     splits = Counter(name for name in tars.values() if name and not split)
     note = ("splits by name: " + ", ".join(f"{name} ({count(number, 'tar')})" for name, number in splits.items()),) if splits else ()
     why = sources.why if isinstance(sources, Choice) else ""
     return Converted(
-        told.path, told.format, told.rows, told.seconds, (*told.notes, *note, *left_out_note(left_out)), left_out, told.left_out, why, lost=told.lost
+        done.path, done.format, done.rows, done.seconds, (*done.notes, *note, *left_out_note(left_out)), left_out, done.left_out, why, lost=done.lost
     )
 
 
@@ -288,14 +291,14 @@ def import_atlas_v1(
 
 
 def _appended_metadata(dst: Path, source: Source) -> dict[str, object]:
-    """Both metadata together. Labels that would change their meaning are refused."""
+    """The metadata of both. Labels whose meaning would change are an error."""
     if not dst.exists():
         return dict(source.metadata)
-    standing = dict(AtlasDataset(dst).metadata or {})
+    existing = dict(AtlasDataset(dst).metadata or {})
     for name, value in source.metadata.items():
-        if standing.get(name, value) != value:
+        if existing.get(name, value) != value:
             raise SchemaError(
-                f"{dst}: metadata[{name!r}] is {standing[name]!r}, but the rows to append have {value!r};"
-                " make them agree, or convert into a dataset of its own"
+                f"{dst}: metadata[{name!r}] is {existing[name]!r}, but the rows to append have {value!r};"
+                " make them equal, or convert into a separate dataset"
             )
-    return standing | dict(source.metadata)
+    return existing | dict(source.metadata)

@@ -1,4 +1,5 @@
-"""Says what a path holds, why, and which reader is for it: files by their first bytes, folders by the rules of folders/rules.py. It converts nothing."""
+"""Detects the format of a path and selects its reader: files by their first bytes, folders by
+the rules of folders/rules.py. It converts nothing."""
 
 from __future__ import annotations
 
@@ -39,15 +40,16 @@ OfFolder = Callable[[Folder, ReadOptions], Source]
 
 
 def _saved_or_tables(folder: Folder, options: ReadOptions) -> Source:
-    """What save_to_disk wrote has a list of its files; other folders have only names."""
+    """A folder written by save_to_disk has a list of its files; in other folders the names
+    decide."""
     return read_table(folder.root, options, format="arrow") if is_arrow_folder(folder.root) else read_table_folder(folder, options, format="arrow")
 
 
 def _only_file(folder: Folder, options: ReadOptions, *, format: str, reader: OfPath) -> Source:
-    """An array that is alone in its folder."""
+    """An array that is the only one in its folder."""
     files = [file for file in folder.files if extension_of(file) == format]
     if len(files) != 1:
-        raise AtlasError(f"{folder.root}: a folder with {len(files)} .{format} files, but {format} is read from a single file; name the file")
+        raise AtlasError(f"{folder.root}: a folder with {len(files)} .{format} files, but {format} is read from a single file; give the file")
     left_out = tuple(f"{file}: not .{format}" for file in folder.files if file != files[0])
     return replace(reader(folder.path(files[0]), options), left_out=left_out)
 
@@ -56,21 +58,22 @@ FILES: Mapping[str, OfPath] = MappingProxyType(
     {name: partial(read_table, format=name) for name in ("parquet", "arrow", "csv", "jsonl")}
     | {"npy": read_npy, "npz": read_npz, "idx": read_idx, "mds": read_mds, "litdata": read_litdata, "atlas": read_atlas}
 )
-"""What reads a file. An index of mds or litdata stands for its folder."""
+"""The readers of files. An index of mds or litdata is read as its folder."""
 FOLDERS: Mapping[str, OfFolder] = MappingProxyType(
     {"classes": read_classes, "samples": read_samples, "imagefolder": read_imagefolder, "arrow": _saved_or_tables}
     | {name: partial(read_table_folder, format=name) for name in ("parquet", "csv", "jsonl")}
     | {"npy": partial(_only_file, format="npy", reader=read_npy), "npz": partial(_only_file, format="npz", reader=read_npz)}
 )
-"""What reads the files of a folder as they are listed."""
+"""The readers of folders whose files are listed first."""
 WHOLE_FOLDERS: Mapping[str, OfPath] = MappingProxyType(
     {"idx": read_idx, "mds": read_mds, "litdata": read_litdata, "atlas": read_atlas, "atlas-v1": read_atlas_v1}
 )
-"""What reads a folder by the index it has."""
+"""The readers of folders that have an index."""
 READ = tuple(dict.fromkeys((*FOLDERS, *FILES, *WHOLE_FOLDERS)))
 TARS = "webdataset"
 FORMATS = (*READ, TARS)
-"""All that can be converted; tars are read by import_webdataset, since they may be many."""
+"""All formats that can be converted. Tars are read by import_webdataset, since there may be
+many."""
 OPTIONS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "encoding": frozenset(("csv", "jsonl", "samples", "imagefolder", TARS)),
@@ -82,12 +85,12 @@ OPTIONS: Mapping[str, frozenset[str]] = MappingProxyType(
         "missing": frozenset(("atlas-v1",)),
     }
 )
-"""Which formats each of ReadOptions says something to. To others it must have its default."""
+"""The formats that each of ReadOptions applies to. For others it must have its default."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A path with the format it has and the reason. folder: its files, where the format needs them listed."""
+    """A path with its format and the reason. folder: its files, if the format needs them listed."""
 
     path: Path
     format: str
@@ -96,10 +99,11 @@ class Choice:
 
 
 def choose(src: str | Path, source_format: str | None = None, options: ReadOptions = DEFAULTS) -> Choice:
-    """The format of `src`, by its content unless it is given, and why. AtlasError says what was seen where none fits, or where it takes a person."""
+    """The format of `src`, detected from its content unless it is given, and the reason.
+    AtlasError if none fits, or if the user must choose."""
     path = local_path(src, "src")
     if source_format is not None and source_format not in FORMATS:
-        raise AtlasError(f"{source_format!r} is no format that can be read; choose from {', '.join(FORMATS)}")
+        raise AtlasError(f"{source_format!r} is not a format that can be read; choose from {', '.join(FORMATS)}")
     try:
         path.stat()
     except FileNotFoundError:
@@ -133,7 +137,7 @@ def _choose_file(path: Path, given: str | None, options: ReadOptions) -> Choice:
     if given is None:
         return Choice(path, *format_of_file(path, options))
     if given not in FILES and given != TARS:
-        raise AtlasError(f"{path}: a file, but {given} is read from a folder; name the folder")
+        raise AtlasError(f"{path}: a file, but {given} is read from a folder; give the folder")
     return Choice(path, given, "as --from says")
 
 
@@ -143,12 +147,13 @@ def detect(src: str | Path) -> str:
 
 
 def open_source(src: str | Path, source_format: str | None = None, options: ReadOptions = DEFAULTS) -> Source:
-    """The reader's source for `src`; the format is detected unless it is given. An option that says nothing to the format is refused."""
+    """The source of `src`; the format is detected unless it is given. An option that does not
+    apply to the format is an error."""
     return open_choice(choose(src, source_format, options), options)
 
 
 def open_choice(choice: Choice, options: ReadOptions = DEFAULTS) -> Source:
-    """The source of what was chosen, with the reason and what the listing found."""
+    """The source of a choice, with the reason and the notes of the listing."""
     if choice.format == TARS:
         raise AtlasError(f"{choice.path}: WebDataset tars; use convert or import_webdataset, which read many")
     folder = choice.folder
@@ -161,7 +166,7 @@ def open_choice(choice: Choice, options: ReadOptions = DEFAULTS) -> Source:
 
 
 def left_out_note(left_out: Sequence[str]) -> tuple[str, ...]:
-    """The sentence that names the first files that are left out."""
+    """The note that names the first files that are left out."""
     if not left_out:
         return ()
     more = f"; and {len(left_out) - NAMED:,} more" if len(left_out) > NAMED else ""
@@ -169,13 +174,14 @@ def left_out_note(left_out: Sequence[str]) -> tuple[str, ...]:
 
 
 def tars_of(choice: Choice) -> tuple[dict[str, str | None], tuple[str, ...]]:
-    """The tars of a choice, each with its split, and what is left out beside them. Splits are folders, or words of the names of all tars."""
+    """The tars of a choice, each with its split, and the files left out. Splits are folders, or
+    words in the names of all tars."""
     folder = choice.folder
     if folder is None:
         return {str(choice.path): None}, ()
     found = [file for file in folder.files if is_tar(file)]
     if not found:
-        raise AtlasError(f"{folder.root}: a folder without .tar files; name the files")
+        raise AtlasError(f"{folder.root}: a folder without .tar files; give the files")
     for file in found:
         if file in folder.trouble:
             raise folder.trouble[file]
@@ -191,7 +197,7 @@ def tars_of(choice: Choice) -> tuple[dict[str, str | None], tuple[str, ...]]:
 
 
 def check_options(path: Path, name: str, options: ReadOptions) -> None:
-    """AtlasError for an option that says nothing to the format."""
+    """AtlasError for an option that does not apply to the format."""
     for option, formats in OPTIONS.items():
         if name not in formats and getattr(options, option) != getattr(DEFAULTS, option):
             flag = "--" + option.replace("_", "-")

@@ -1,4 +1,5 @@
-"""Says what a file is by its first bytes, and what to do with one that is not read. Folders are the business of folders/rules.py."""
+"""Detects a file's format by its first bytes, and says what to do about files that are not read.
+Folders are recognized by folders/rules.py."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from atlas_ds.bridge.files.roles import extension_of, is_tar, table_format
 from atlas_ds.bridge.opening import POINTER, POINTER_HINT, open_binary, unreadable
 from atlas_ds.bridge.source import ReadOptions
 from atlas_ds.bridge.streaming.indexed import indexed_kind
-from atlas_ds.bridge.tar.archive import BLOCK, is_header
+from atlas_ds.bridge.tar.checksum import BLOCK, is_header
 from atlas_ds.bridge.values.media import kind_of
 from atlas_ds.dataset.kinds import SHARD_MAGIC
 from atlas_ds.dataset.names import MANIFEST
@@ -34,7 +35,7 @@ KNOWN: tuple[tuple[str, Test, str], ...] = (
 STRANGERS: tuple[tuple[bytes, str], ...] = (
     (b"\x89HDF", "HDF5; write rows with h5py and AtlasDatasetWriter"),
     (POINTER, POINTER_HINT),
-    (b"%PDF", "PDF; no table, and not media"),
+    (b"%PDF", "PDF; neither a table nor media"),
     (b"SQLite format 3\0", "an SQLite database; export a table as CSV, or write its rows with AtlasDatasetWriter"),
     (b"FEA1", "Feather, version 1; write it again with pyarrow.feather.write_feather (version 2)"),
     (b"Obj\x01", "Avro; write it as Parquet"),
@@ -50,7 +51,7 @@ OFFICE = (".xlsx", ".docx", ".pptx", ".ods", ".xlsm")
 
 
 def format_of_file(path: Path, options: ReadOptions) -> tuple[str, str]:
-    """Format and reason; UnsupportedError says what a file is that is not read."""
+    """Format and reason. UnsupportedError names the kind of a file that is not read."""
     _refuse_index(path)
     if holds_tar(path):
         return "webdataset", "a tar"
@@ -68,32 +69,33 @@ def format_of_file(path: Path, options: ReadOptions) -> tuple[str, str]:
         raise UnsupportedError(f"{path}: {_zip(path, head, suffix)}")
     if kind_of(suffix[1:]) and sniff(head):
         kind = kind_of(suffix[1:])
-        way = "convert the folder it lies in: a folder per class (cat/1.jpg), or files of one base name (1.jpg, 1.json)"
+        way = "convert the folder it is in: a folder per class (cat/1.jpg), or files of one base name (1.jpg, 1.json)"
         raise UnsupportedError(f"{path}: one {kind} file; {way}")
     if (packed := packing(head)) is not None:
-        raise UnsupportedError(f"{path}: compressed with {NAMES[packed]}, and no tar inside; unpack it first")
+        raise UnsupportedError(f"{path}: compressed with {NAMES[packed]}, and not a tar inside; unpack it first")
     return _text(path, head, suffix, options)
 
 
 def _refuse_index(path: Path) -> None:
-    """A file that stands for its folder."""
+    """UnsupportedError for the index file of a dataset: its folder is to be given."""
     what = "an Atlas dataset" if path.name == MANIFEST else None
     if path.name == "index.json":
         what = {"mds": "MosaicML Streaming", "litdata": "LitData"}.get(indexed_kind(path.parent) or "")
     if what:
-        raise UnsupportedError(f"{path}: the index of {what}; name its folder: {path.parent}")
+        raise UnsupportedError(f"{path}: the index of {what}; give its folder: {path.parent}")
 
 
 def _zip(path: Path, head: bytes, suffix: str) -> str:
     if suffix in OFFICE:
         return "an Office file; save the table as CSV"
     if suffix in (".pt", ".pth", ".ckpt") or b"/data.pkl" in head:
-        return "a checkpoint of PyTorch, no dataset; write its examples with AtlasDatasetWriter"
+        return "a PyTorch checkpoint, not a dataset; write its examples with AtlasDatasetWriter"
     return f"a zip archive; unpack it first (unzip {path.name} -d {path.stem}), and convert the folder"
 
 
 def holds_tar(path: Path) -> bool:
-    """Whether a file is a tar, packed or not: its first block is a header with the right checksum, or an end mark."""
+    """Whether a file is a tar, compressed or not: its first block is a header with the right
+    checksum, or an end mark."""
     try:
         with open_binary(path) as inner:
             return is_header(inner.read(BLOCK))
@@ -105,10 +107,10 @@ def holds_tar(path: Path) -> bool:
 
 def _text(path: Path, head: bytes, suffix: str, options: ReadOptions) -> tuple[str, str]:
     text = _decoded(head, options.encoding)
-    if text is None and is_tar(PurePosixPath(path.name)):  # an empty one, or one whose first header is damaged: its reader says where
+    if text is None and is_tar(PurePosixPath(path.name)):  # empty, or its first header is damaged: the reader of tars reports where
         return "webdataset", "called like a tar"
     if text is None:
-        raise UnsupportedError(f"{path}: begins with {head[:8].hex(' ')}, which is no format known here; {_advice()}")
+        raise UnsupportedError(f"{path}: begins with {head[:8].hex(' ')}, which is not a known format; {_advice()}")
     text = text.lstrip("\ufeff \t\r\n")
     if text.startswith("{"):
         return "jsonl", "it begins with {"
@@ -129,7 +131,8 @@ def _text(path: Path, head: bytes, suffix: str, options: ReadOptions) -> tuple[s
 
 
 def _decoded(head: bytes, given: str | None) -> str | None:
-    """The first bytes as text; None for what is no text. Numbers of two bytes each look like UTF-16, but for their control characters."""
+    """The first bytes as text; None if they are not text. Numbers of two bytes each look like
+    UTF-16, except for their control characters."""
     encoding = given or find_encoding(head)
     text = head.decode(encoding, "replace")
     guessed = given is None and encoding in ("utf-16-le", "utf-16-be")

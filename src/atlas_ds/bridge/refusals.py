@@ -1,4 +1,5 @@
-"""Examples that cannot be converted: collected, and told all at once as one error, or as lines of a report."""
+"""Collects the examples that cannot be converted, and reports them all in one error, or as lines
+of a report."""
 
 from __future__ import annotations
 
@@ -7,18 +8,19 @@ import re
 from atlas_ds.errors import AtlasError, LimitError, SchemaError
 
 _NUMBER = re.compile(r"^example \d+: ")
-SHOWN = 10  # in an error; a report has them all
-MOST = 100_000  # lines kept of a report
+SHOWN = 10  # in an error; a report lists all
+MAX_LINES = 100_000  # kept for a report
 
 
 def at_place(error: SchemaError | LimitError, place: str, cure: str = "") -> AtlasError:
-    """The same error, with where the example comes from instead of the writer's number of it."""
+    """The same error, with the example's place in the source instead of the writer's example
+    number."""
     return type(error)(f"{place}: {_NUMBER.sub('', str(error))}{cure}")
 
 
 class Refusals:
-    """What was refused so far, in order. `lines` has a sentence for each, with its place and cause; `count` counts examples, of which a damaged file
-    may have many."""
+    """The refused examples so far, in order. `lines` has a sentence for each, with place and
+    cause. `count` counts examples: a damaged file may lose many at once."""
 
     def __init__(self) -> None:
         self.first: AtlasError | None = None
@@ -29,11 +31,11 @@ class Refusals:
         self.first = self.first or error
         self.count += rows
         self.errors += 1
-        if len(self.lines) < MOST:
+        if len(self.lines) < MAX_LINES:
             self.lines.append(str(error) if rows == 1 else f"{error} ({rows:,} examples)")
 
     def as_error(self, total: int) -> AtlasError:
-        """One error for all of them, of the first one's type; with what leaves them out."""
+        """One error for all, of the type of the first, with the option that skips such examples."""
         assert self.first is not None
         cure = "to leave such examples out: --skip-errors, or on_error='skip' in Python"
         if self.errors == 1:

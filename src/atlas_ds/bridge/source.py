@@ -1,6 +1,8 @@
-"""What a reader hands to `convert`: the examples of another format, to be read as often as wanted; and what the caller may ask of a reader.
+"""What a reader returns to `convert`: the examples of another format, which can be read repeatedly;
+and the options of readers.
 
-Not a reader: each format has a file of its own. Not a writer either: `convert` gives the examples to Atlas. Files are opened by opening.py.
+Each format has a reader in a file of its own. `convert` passes the examples to Atlas. Files are
+opened by opening.py.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ Missing = Literal["error", "skip"]
 
 
 class Refused(NamedTuple):
-    """In the place of an example that cannot be read, or of all those of a damaged file, where the reader can go on behind them. The error names
-    file and place."""
+    """Takes the place of an example that cannot be read, or of all examples of a damaged file,
+    if the reader can continue after them. The error names file and place."""
 
     error: AtlasError
     rows: int = 1
@@ -30,12 +32,14 @@ Row = tuple[Example | Refused, str | None]  # an example and the split it belong
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """What a caller may say about reading a source. Each reader takes what concerns it; detect.OPTIONS says which that is.
+    """Options of reading a source. detect.OPTIONS lists which formats each option applies to.
 
-    encoding: of text files; None finds UTF-8 and UTF-16 by their first bytes. media: new column -> column of file names, whose files are read.
-    keep_names: whether the file's name becomes a column; None: where the files are media. follow_links: read what links name outside the source.
-    max_expansion: how many times its own size a compressed file may expand. trust_pickle, missing: see `import_atlas_v1`.
-    on_error: what `convert` does about Refused, for readers to whom it makes a difference. progress: show how far a first pass is.
+    encoding: of text files; None detects UTF-8 and UTF-16 by their first bytes. media: new column
+    -> column of file names, whose files are read. keep_names: whether the file's name becomes a
+    column; None: if the files are media. follow_links: read files that links name outside the
+    source. max_expansion: how many times its own size a compressed file may expand. trust_pickle,
+    missing: see `import_atlas_v1`. on_error: what `convert` does about Refused, for readers that
+    depend on it. progress: show the progress of a first pass.
     """
 
     encoding: str | None = None
@@ -56,10 +60,12 @@ DEFAULTS = ReadOptions()
 class Source:
     """Examples in a fixed order. `examples()` starts a new pass and may be called again.
 
-    `total` counts the rows, refused ones too; None where only reading tells. `schema` is given where the source knows its types better than
-    inference would. `notes` are sentences for the person who converts: what was chosen or changed. `left_out` names files that are not read, each
-    with its reason. `why` says which rule made the source this format. `place` says where a row (from 0) comes from, for errors about its
-    values; None where the row's number says it all. `refused` names the examples that are known, before any is read, to be refused.
+    `total` counts the rows, including refused ones; None if it is only known after reading.
+    `schema` is set if the source knows its types better than inference would. `notes` are sentences
+    for the user: what was chosen or changed. `left_out` names files that are not read, each with
+    its reason. `why` is the rule by which this format was chosen. `place` returns where a row (from
+    0) comes from, for errors about its values; None if the row's number is enough. `refused` names
+    the examples that are known to be refused before any is read.
     """
 
     format: str

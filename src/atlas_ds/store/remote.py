@@ -1,7 +1,9 @@
-"""Files behind URLs (http, s3, gs, azure), through obstore, which only this file imports. It knows no format.
+"""Files at URLs (http, s3, gs, azure), read through obstore, which only this file imports. It reads
+bytes by name and is independent of formats.
 
-Credentials come from where each service's tools look: the environment, configuration files, the machine's role. Without allow_http every connection
-uses TLS, also those of an endpoint from the environment, or of a redirect.
+Credentials come from where each service's own tools look: the environment, their files, the
+machine's role. Without allow_http every request uses TLS: for URLs, for endpoints set in the
+environment, and for redirects.
 """
 
 from __future__ import annotations
@@ -15,12 +17,13 @@ from typing import Any
 from atlas_ds.errors import AtlasError, TruncatedError
 
 CHUNK = 4 << 20
-NOT_ALLOWED = ("builder error", "error following redirect")  # what obstore says where a connection would be without TLS
+NOT_ALLOWED = ("builder error", "error following redirect")  # obstore's messages if a connection would be without TLS
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """A file as a server described it. version: its ETag, or else the time it was last changed."""
+    """A file as the server described it. version: its ETag, or else its time of last
+    modification."""
 
     url: str
     size: int
@@ -28,26 +31,28 @@ class RemoteFile:
     allow_http: bool = False
 
     def open(self) -> io.BufferedReader:
-        """Returns its bytes as a file that is read once, forward."""
+        """A stream of its bytes from the beginning."""
         obstore, store, name = store_for(self.url, self.allow_http)
         with wrapped_errors(self.url):
             chunks = obstore.get(store, name).stream(min_chunk_size=CHUNK)
         return io.BufferedReader(Chunks(iter(chunks), self), 1 << 16)
 
     def read(self, start: int, size: int) -> bytes:
-        """Returns a range of its bytes, in one request. TruncatedError if the server has fewer now."""
+        """A range of its bytes, in one request. TruncatedError if the server returns fewer."""
         obstore, store, name = store_for(self.url, self.allow_http)
         with wrapped_errors(self.url):
             data = bytes(obstore.get_range(store, name, start=start, length=size))
         if len(data) != size:
-            raise TruncatedError(f"{self.url}: byte {start}: requested {size:,} bytes, got {len(data):,}; has the file changed?")
+            raise TruncatedError(f"{self.url}: byte {start}: {size:,} bytes were requested, {len(data):,} received; has the file changed?")
         return data
 
 
 def look_up(url: str, allow_http: bool = False) -> RemoteFile:
-    """Asks the server for the size and version of a file. FileNotFoundError if it does not exist; other refusals are AtlasError.
+    """Requests a file's size and version from the server. FileNotFoundError if it does not exist;
+    AtlasError for any other failure.
 
-    allow_http: whether the connection may be without TLS."""
+    allow_http: whether the connection may be without TLS.
+    """
     obstore, store, name = store_for(url, allow_http)
     with wrapped_errors(url):
         meta = obstore.head(store, name)
@@ -55,10 +60,10 @@ def look_up(url: str, allow_http: bool = False) -> RemoteFile:
 
 
 def check_scheme(url: str, allow_http: bool) -> None:
-    """AtlasError for a URL of http without TLS, unless that is allowed."""
+    """AtlasError for an http URL without TLS, unless allow_http is set."""
     if not allow_http and url[:5].lower() == "http:":
-        why = "whoever is on the way can read and change what is fetched"
-        raise AtlasError(f"{url}: http is not protected (no TLS): {why}; write https://, or pass allow_http=True (--allow-http) if you trust the network")
+        why = "anyone on the network path can read and change the data"
+        raise AtlasError(f"{url}: http is not encrypted (no TLS): {why}; write https://, or pass allow_http=True (--allow-http) if you trust the network")
 
 
 def store_for(url: str, allow_http: bool) -> tuple[ModuleType, Any, str]:
@@ -75,7 +80,7 @@ def store_for(url: str, allow_http: bool) -> tuple[ModuleType, Any, str]:
 
 
 class wrapped_errors:
-    """Names the URL, in one line, in errors of obstore."""
+    """Turns errors of obstore into one-line errors that name the URL."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -95,12 +100,12 @@ class wrapped_errors:
 
 
 class Chunks(io.RawIOBase):
-    """The chunks of a download, as a file that is read forward."""
+    """The chunks of a download, as a file that is read sequentially."""
 
     def __init__(self, chunks: Iterator[Any], file: RemoteFile) -> None:
         self._chunks, self._file = chunks, file
         self._rest = memoryview(b"")
-        self._given = 0
+        self._returned = 0
 
     def readable(self) -> bool:
         return True
@@ -110,13 +115,14 @@ class Chunks(io.RawIOBase):
             with wrapped_errors(self._file.url):
                 chunk = next(self._chunks, None)
             if chunk is None:
-                if self._given != self._file.size:
-                    raise TruncatedError(f"{self._file.url}: byte {self._given}: the download ended early, of {self._file.size:,} bytes; try again")
+                if self._returned != self._file.size:
+                    where = f"{self._file.url}: byte {self._returned}"
+                    raise TruncatedError(f"{where}: the download ended early; the file has {self._file.size:,} bytes; try again")
                 return 0
             self._rest = memoryview(chunk)
         size = min(len(buffer), len(self._rest))
         buffer[:size] = self._rest[:size]
         self._rest = self._rest[size:]
-        self._given += size
+        self._returned += size
         return size
 

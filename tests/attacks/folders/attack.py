@@ -27,7 +27,7 @@ from unittest import mock
 import numpy as np
 
 import atlas_ds as atlas
-from atlas_ds.bridge import parts as bridge_parts
+from atlas_ds.bridge import parallel_parts
 from atlas_ds.bridge.webdataset.index import write as write_index
 from atlas_ds.cli import main
 from atlas_ds.errors import AtlasError
@@ -234,7 +234,7 @@ def with_tars(path: Path) -> None:
                 info = tarfile.TarInfo(f"{number}{k}.txt")
                 info.size = 3
                 tar.addfile(info, io.BytesIO(b"abc"))
-    with mock.patch.object(bridge_parts, "merge", side_effect=InterruptedError), contextlib.suppress(InterruptedError):
+    with mock.patch.object(parallel_parts, "merge", side_effect=InterruptedError), contextlib.suppress(InterruptedError):
         import_tars(path)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from atlas_ds.bridge.tar.archive import tar_of
+from atlas_ds.bridge.tar.opening import tar_of
 from atlas_ds.bridge.webdataset.samples import Rules, Tally, samples
 
 END = bytes(1024)

@@ -43,13 +43,13 @@ def refused(error: str, match: str) -> Callable[[Callable[[], bytes]], Callable[
 # --- ends ---
 
 
-@refused("CorruptError", "behind the end")
+@refused("CorruptError", "after the end")
 def two_archives_joined_by_cat() -> bytes:
     """The second one is lost to whoever stops at the first end mark."""
     return (GOOD + END) * 2
 
 
-@refused("CorruptError", "behind the end")
+@refused("CorruptError", "after the end")
 def garbage_behind_the_end() -> bytes:
     """Bytes that are no part of any member."""
     return GOOD + END + bytes(512) + b"garbage"
@@ -73,7 +73,7 @@ def endless_padding() -> bytes:
     return GOOD + bytes(17 << 20)
 
 
-@refused("CorruptError", "no member behind it")
+@refused("CorruptError", "without a member after it")
 def extended_header_at_the_end() -> bytes:
     """Its member was cut away."""
     return GOOD + pax((b"path", b"c.txt")) + END
@@ -256,7 +256,7 @@ def two_names() -> bytes:
     return member(b"@", b"good.txt\0", b"L") + pax((b"path", b"evil.txt")) + member() + END
 
 
-@refused("CorruptError", "goes on behind its size")
+@refused("CorruptError", "continues after its size")
 def name_longer_than_its_size() -> bytes:
     """tarfile reads a GNU long name up to its first zero, GNU tar as many bytes as its header says. Found by mutation."""
     return block(b"@", 6, b"L") + padded(b"evil.txt.png\0") + member() + END
@@ -331,7 +331,7 @@ def field_twice() -> bytes:
     return member(b"a.txt", b"1") + member(b"a.TXT", b"2") + END
 
 
-@refused("SchemaError", "comes again")
+@refused("SchemaError", "occurs again")
 def keys_interleaved() -> bytes:
     """a, b, a: two samples or three?"""
     return member(b"a.txt", b"1") + member(b"b.txt", b"2") + member(b"a.bin", b"3") + END

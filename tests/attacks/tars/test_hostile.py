@@ -103,7 +103,7 @@ def test_duplicates_and_interleaved_keys_under_each_policy() -> None:
     apart = {"interleaved": "separate"}
     assert read(data, **apart) == [("a", {"txt": b"1"}), ("b", {"txt": b"2"}), ("a", {"txt": b"3", "bin": b"4"})]
     for duplicates in ("first", "last"):
-        with pytest.raises(errors.SchemaError, match="comes again"):
+        with pytest.raises(errors.SchemaError, match="occurs again"):
             read(data, duplicates=duplicates)
     twice = member(b"a.txt", b"1") + member(b"a.TXT", b"2") + END
     assert read(twice, duplicates="first") == [("a", {"txt": b"1"})]

@@ -116,7 +116,7 @@ def test_idx_errors(tmp_path, make_idx):
     with pytest.raises(SchemaError, match="3 images"):
         open_source(tmp_path / "mnist")
     labels.unlink()
-    with pytest.raises(SchemaError, match=r"t10k-images.*no partner"):
+    with pytest.raises(SchemaError, match=r"t10k-images.*no counterpart"):
         open_source(tmp_path / "mnist")
     whole = make_idx(np.zeros((3, 2), np.uint8))
     for data, error in ((whole[:-1], TruncatedError), (whole + b"x", CorruptError), (whole[:6], TruncatedError)):

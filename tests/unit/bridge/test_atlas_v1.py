@@ -112,7 +112,7 @@ def test_missing_shards(tmp_path):
         imported(tmp_path, src)
     got, done = imported(tmp_path, src, missing="skip")
     assert same(got, rows(10) + rows(10, 20) + rows(10, 40)) and done.rows == 30
-    assert done.notes == ("2 missing shards left out, 20 of 50 rows: shard 1 (rows 10 to 19), 3 (rows 30 to 39); the rows behind them move up",)
+    assert done.notes == ("2 missing shards left out, 20 of 50 rows: shard 1 (rows 10 to 19), 3 (rows 30 to 39); the rows after them move up",)
     with pytest.raises(ValueError, match="missing='fill'"):
         imported(tmp_path, src, missing="fill")
 
@@ -249,7 +249,7 @@ DAMAGES = {
     "dictionary empty": (
         lambda s: (meta_of(s / "0", compression_strategy=3), (s / "0" / "zstd_dict.bin").write_bytes(b"\x37\xa4\x30\xec" + bytes(20))), CorruptError, "/0",
     ),
-    "not zstd": (lambda s: (s / "0" / "data.bin").write_bytes(bytes((s / "0" / "data.bin").stat().st_size)), CorruptError, "0: block 0: not one whole zstd"),
+    "not zstd": (lambda s: (s / "0" / "data.bin").write_bytes(bytes((s / "0" / "data.bin").stat().st_size)), CorruptError, "0: block 0: not one complete zstd"),
 }  # fmt: skip
 
 
@@ -280,8 +280,8 @@ def press(data, **options):
 
 
 BLOCKS = {
-    "two frames": (lambda data: press(data) * 2, CorruptError, "not one whole zstd frame"),
-    "cut": (lambda data: press(data)[:-3], CorruptError, "not one whole zstd frame"),
+    "two frames": (lambda data: press(data) * 2, CorruptError, "not one complete zstd frame"),
+    "cut": (lambda data: press(data)[:-3], CorruptError, "not one complete zstd frame"),
     "no list": (lambda data: press(pickle.dumps({"a": 1})), CorruptError, "holds a dict, not a list"),
     "too few": (lambda data: press(pickle.dumps(rows(3))), CorruptError, "holds 3 examples, but .* leave 4"),
     "no pickle": (lambda data: press(b"nonsense"), CorruptError, "cannot be unpickled"),
@@ -305,7 +305,7 @@ def test_frames_without_their_size(tmp_path, monkeypatch):
     frame(lambda data: press(data, write_content_size=False))(tmp_path / "0")
     assert same(imported(tmp_path, tmp_path / "0")[0], rows(4))
     monkeypatch.setattr(v1_files, "MAX_BLOCK", 300)
-    with pytest.raises(CorruptError, match="block 0: not one whole zstd frame"):
+    with pytest.raises(CorruptError, match="block 0: not one complete zstd frame"):
         imported(tmp_path, tmp_path / "0", overwrite=True)
 
 
@@ -369,7 +369,7 @@ def test_detection_is_by_content(tmp_path):
     src = write_v1(tmp_path / "v1", rows(4))
     (src / "meta.json").write_text("{")
     assert detect(src) == "atlas-v1"
-    with pytest.raises(AtlasError, match="name the folder"):
+    with pytest.raises(AtlasError, match="give the folder"):
         open_source(src / "meta.json", "atlas-v1")
 
 

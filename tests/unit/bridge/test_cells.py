@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from atlas_ds.bridge.files.cells import PARSE, Column, is_whole
+from atlas_ds.bridge.files.cell_types import PARSE, Column, is_integer
 
 KINDS = [
     ("int", ["0", "12", "-7"]),
@@ -117,4 +117,4 @@ def test_reasons_name_cell_and_line():
 
 
 def test_is_whole():
-    assert is_whole("0") and is_whole("-5") and is_whole(str(2**63 - 1)) and not is_whole(str(2**63)) and not is_whole("")
+    assert is_integer("0") and is_integer("-5") and is_integer(str(2**63 - 1)) and not is_integer(str(2**63)) and not is_integer("")

@@ -23,10 +23,10 @@ def table(path, text="a,b\n1,x\n2,y\n"):
         (b"\x89HDF\r\n\x1a\n", "HDF5"),
         (b"[1, 2]", "JSON array"),
         (b"just words", "neither a table nor JSON lines of objects; if each line is a row, in Python: writer.extend"),
-        (b"\1\2\3\0\4", "no format known"),
+        (b"\1\2\3\0\4", "not a known format"),
         (b"\x28\xb5\x2f\xfdxxx", "zstd"),
         (b"\0" * 257 + b"ustar" + b"\0" * 250, "tar"),
-        (pickle.dumps({"a": 1}), "no format known"),
+        (pickle.dumps({"a": 1}), "not a known format"),
     ],
 )
 def test_strangers(tmp_path, data, words):
@@ -39,11 +39,11 @@ def test_strangers(tmp_path, data, words):
 def test_paths_that_cannot_be(tmp_path):
     with pytest.raises(AtlasError, match="no such file"):
         open_source(tmp_path / "none")
-    with pytest.raises(AtlasError, match="no format that can be read"):
+    with pytest.raises(AtlasError, match="not a format that can be read"):
         open_source(table(tmp_path / "t.csv"), "xml")
-    with pytest.raises(AtlasError, match="name the file"):
+    with pytest.raises(AtlasError, match="give the file"):
         open_source(tmp_path, "npz")
-    with pytest.raises(AtlasError, match="name the folder"):
+    with pytest.raises(AtlasError, match="give the folder"):
         open_source(tmp_path / "t.csv", "samples")
 
 
@@ -108,7 +108,7 @@ def test_source_that_shrinks(tmp_path, monkeypatch):
         "atlas_ds.bridge.conversion.open_choice", lambda *_: bridge.Source("csv", lambda: iter([({"a": 1}, None)]), 2)
     )
     (tmp_path / "t").write_text("a,b\n1,2\n")
-    with pytest.raises(AtlasError, match="gave 1 rows, but 2"):
+    with pytest.raises(AtlasError, match="returned 1 rows, but 2"):
         convert(tmp_path / "t", tmp_path / "out")
     assert not (tmp_path / "out" / "atlas.json").exists()
 

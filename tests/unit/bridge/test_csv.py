@@ -40,7 +40,7 @@ def test_index_column(path):
     [
         ("p,q,p\n1,2,3\n", "columns 1 and 3 are both called 'p'"),
         ("p,,q\n1,2,3\n", "column 2 has no name"),
-        ("p,q,\n1,2,\n", "column 3 has no name.*off the ends"),
+        ("p,q,\n1,2,\n", "column 3 has no name.*at the end of every line"),
         (",index\n1,2\n", "column 1 has no name"),
         ("1,1\n2,3\n", "both called '1'.*header line, add one"),
         ('p,"q\n1,2\n', "line 1: the header: a quote"),
@@ -156,7 +156,7 @@ def test_notes_say_why_a_column_is_text(path):
     ],
 )
 def test_numbers_in_the_first_line_are_noted(path, header, words):
-    notes = [note for note in source(path, header + "\n4,x\n").notes if "taken for the header" in note]
+    notes = [note for note in source(path, header + "\n4,x\n").notes if "used as the header" in note]
     assert len(notes) == (words is not None) and (words is None or words in notes[0])
 
 
@@ -170,7 +170,7 @@ def test_a_doubled_number_may_be_no_header(path, header):
 def test_a_first_cell_that_looks_like_a_number_is_noted(path, cell):
     found = source(path, f"p,q\n{cell},x\n8,y\n")
     assert [row["p"] for row, _ in found.examples()] == [cell, "8"]
-    assert any(note.startswith(f"p: text, because of {cell!r} (t.csv, line 2), which as a number") for note in found.notes)
+    assert any(note.startswith(f"p: text, because of {cell!r} (t.csv, line 2), which would not be written back unchanged as a number") for note in found.notes)
     assert not any(note.startswith("q:") for note in found.notes)
 
 
@@ -183,7 +183,7 @@ def test_reasons_say_what_the_cell_is(path):
 def test_spaces_of_names_are_noted(path):
     found = source(path, "p, q\n1, x\n")
     assert list(found.examples()) == [({"p": 1, " q": " x"}, None)]
-    assert "names of columns keep their spaces: ' q'; so do cells" in found.notes
+    assert "names of columns keep their spaces: ' q'; cells also do" in found.notes
 
 
 def test_many_columns_are_counted(path):

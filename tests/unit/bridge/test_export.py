@@ -165,7 +165,7 @@ def test_fields_given(make, tmp_path, jpeg):
     done = export_webdataset(ds, tmp_path / "a.tar", fields={"image": "jpg", "label": "cls", "data": "ten"})
     assert [name for name, _ in members(*done.paths)] == ["000000000.jpg", "000000000.cls", "000000000.ten"]
     for fields, words in (
-        ({"label": "txt"}, r"row 0: column 'label': int 3 is no text"),
+        ({"label": "txt"}, r"row 0: column 'label': int 3 is not text"),
         ({"image": "json"}, r"row 0: column 'image'"),
         ({"label": "jpg"}, r"row 0: column 'label'"),
         ({"label": "L.cls"}, r"column 'label', field 'L.cls': .*lower case"),
@@ -173,7 +173,7 @@ def test_fields_given(make, tmp_path, jpeg):
         ({"label": ""}, r"empty"),
         ({"label": "__cls"}, r"'__'"),
         ({"label": "x", "data": "x"}, r"'label' and 'data' would both be the field 'x'"),
-        ({"nobody": "x"}, r"'nobody', which is no column"),
+        ({"nobody": "x"}, r"'nobody', which is not a column"),
     ):
         with pytest.raises(SchemaError, match=words):
             export_webdataset(ds, tmp_path / "b.tar", fields=fields)
@@ -194,7 +194,7 @@ def test_keys(make, tmp_path):
     assert keys(2, key="key", fields={"__key__": "name.txt"}) == (["b0", "b1", "b2"], ["__key__", "n", "x"])
     assert keys(3, key="n", fields={"__key__": "name.txt"}) == (["5", "6", "7"], ["__key__", "key", "x"])
     assert keys(4, key=lambda row: f"k{row['x']}", fields={"__key__": "name.txt"})[0] == ["k0", "k1", "k2"]
-    for key, words in (("nobody", r"no column"), (lambda row: 1.5, r"row 0: the key is a float"), (lambda row: None, r"row 0: the key is a NoneType")):
+    for key, words in (("nobody", r"not a column"), (lambda row: 1.5, r"row 0: the key is a float"), (lambda row: None, r"row 0: the key is a NoneType")):
         with pytest.raises(SchemaError, match=words):
             export_webdataset(ds, tmp_path / "b.tar", key=key, fields={"__key__": "name.txt"})
     only = make([{"key": "a"}], name="only")
@@ -218,7 +218,7 @@ def test_allowed_keys(key):
 
 def test_key_twice_in_a_shard(make, tmp_path):
     ds = make([{"key": key, "x": 1} for key in ("a", "b", "a")])
-    with pytest.raises(SchemaError, match=r"row 2: key 'a': it is there already in a-0.tar"):
+    with pytest.raises(SchemaError, match=r"row 2: key 'a': it is already in a-0.tar"):
         export_webdataset(ds, tmp_path / "a-%d.tar")
     done = export_webdataset(ds, tmp_path / "a-%d.tar", maxcount=2)
     assert [name for name, _ in members(*done.paths)] == ["a.x.cls", "b.x.cls", "a.x.cls"]
@@ -291,7 +291,7 @@ def test_cuts_are_webdatasets(make, tmp_path):
 def test_a_pattern_for_one_file(numbers, tmp_path):
     with pytest.raises(AtlasError, match=r"10 samples do not fit in one file of maxcount=9"):
         export_webdataset(numbers, tmp_path / "a.tar", maxcount=9)
-    with pytest.raises(LimitError, match=r"the pattern names one file"):
+    with pytest.raises(LimitError, match=r"the pattern is for one file"):
         export_webdataset(numbers, tmp_path / "a.tar", maxsize=10)
     assert visible(tmp_path) == ["ds"]
 
@@ -373,7 +373,7 @@ def test_standing_shards(numbers, make, tmp_path):
     (out / "a-x.tar").write_bytes(b"not ours")
     (out / "a-07.tar").write_bytes(b"not ours")
     before = {path.name: path.read_bytes() for path in out.iterdir()}
-    with pytest.raises(FileExistsError, match=r"a-0.tar: is there already"):
+    with pytest.raises(FileExistsError, match=r"a-0.tar: already exists"):
         export_webdataset(numbers, out / "a-%d.tar")
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     done = export_webdataset(numbers, out / "a-%d.tar", maxcount=6, overwrite=True)
@@ -385,7 +385,7 @@ def test_standing_shards(numbers, make, tmp_path):
 
 def test_a_json_that_is_no_index_stays(numbers, tmp_path):
     (tmp_path / "a.json").write_text("{}")
-    with pytest.raises(AtlasError, match=r"a.json: is where the index goes, but is no index"):
+    with pytest.raises(AtlasError, match=r"a.json: has the name of the index, but is not an index"):
         export_webdataset(numbers, tmp_path / "a-%d.tar", overwrite=True)
     export_webdataset(numbers, tmp_path / "a-%d.tar", index=False)
     export_webdataset(numbers, tmp_path / "a-%d.tar", index=False, overwrite=True)

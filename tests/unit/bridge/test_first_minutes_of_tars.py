@@ -58,7 +58,7 @@ def test_names_in_another_encoding(tmp_path: Path):
     assert main(["convert", "--quiet", "--encoding", "cp1252", str(path), str(tmp_path / "b")]) == 0
     for name in ("a", "b"):
         assert AtlasDataset(tmp_path / name).column("__key__") == ["küse", "zürich"]
-    with pytest.raises(AtlasError, match=r"encoding='latn' \(--encoding\): no encoding"):
+    with pytest.raises(AtlasError, match=r"encoding='latn' \(--encoding\): not a text encoding"):
         open_tar(path, encoding="latn", progress=False)
 
 
@@ -87,12 +87,12 @@ def test_what_is_no_tar_says_what_it_is(tmp_path: Path, content: bytes, said: st
 
 def test_convert_of_tars_that_hold_nothing_or_are_damaged(tmp_path: Path):
     write_tar(tmp_path / "empty.tar", [])
-    with pytest.raises(SchemaError, match="no sample in 1 tar; no file is in there"):
+    with pytest.raises(SchemaError, match="no sample in 1 tar; no files in it"):
         convert(tmp_path / "empty.tar", tmp_path / "d", progress=False)
     data = bytearray(tar_bytes([("a.txt", b"1")]))
     data[0] ^= 1
     (tmp_path / "bad.tar").write_bytes(data)
-    with pytest.raises(CorruptError, match="byte 0: no header of a member"):
+    with pytest.raises(CorruptError, match="byte 0: not a member's header"):
         convert(tmp_path / "bad.tar", tmp_path / "d", progress=False)
 
 
@@ -110,12 +110,12 @@ def test_folders_without_tars_of_their_own(tmp_path: Path):
     for name in ("train", "val"):
         (tmp_path / "t" / name).mkdir(parents=True)
         write_tar(tmp_path / "t" / name / "0.tar", [("a.txt", b"1")])
-    with pytest.raises(AtlasError, match=r'the tars are in its folders: name them, \[".*train", ".*val"\]'):
+    with pytest.raises(AtlasError, match=r'the tars are in its folders: give these, \[".*train", ".*val"\]'):
         open_tar(tmp_path / "t", progress=False)
     with pytest.raises(NotADataset, match=rf'open_tar\("{tmp_path}/t/train"\).*convert {tmp_path}/t NEW'):
         AtlasDataset(tmp_path / "t")
     convert(tmp_path / "t", tmp_path / "d", progress=False)
-    with pytest.raises(AtlasError, match=r"is an Atlas dataset already: atlas\.AtlasDataset"):
+    with pytest.raises(AtlasError, match=r"is already an Atlas dataset: atlas\.AtlasDataset"):
         open_tar(tmp_path / "d", progress=False)
     with pytest.raises(AtlasError, match=r"no such file or folder.*write \{000000\.\.000099\}"):
         convert(tmp_path / "t" / "*.tar", tmp_path / "e", progress=False)

@@ -68,8 +68,8 @@ def test_shapes_that_are_refused(path, text, words):
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ('{"p": 1, "p": 2}', "the key 'p' stands twice"),
-        ('{"p": 1, "q": {"r": 1, "r": 1}}', "the key 'r' stands twice"),
+        ('{"p": 1, "p": 2}', "the key 'p' occurs twice"),
+        ('{"p": 1, "q": {"r": 1, "r": 1}}', "the key 'r' occurs twice"),
         ('{"p": 2e308}', "too large for a float64"),
         ('{"p": 1, "q": [-2e308]}', "too large for a float64"),
         ('{"p": ' + "9" * 5000 + "}", "thousands of digits"),
@@ -77,7 +77,7 @@ def test_shapes_that_are_refused(path, text, words):
         ('{"p": 1', "line 2, column 8"),
         ("[1, 2]", "but an array"),
         ("null", "but null"),
-        ('"p"', "but a text"),
+        ('"p"', "but a string"),
         ("7", "but a number"),
         ('{"p": ' + "[" * 99_999 + "]" * 99_999 + "}", "nested too deeply"),
     ],
@@ -90,7 +90,7 @@ def test_wrong_rows_are_refused_and_the_rest_read(path, line, words):
 def test_wrong_items_of_an_array(path):
     rows = read(path, '[{"p": 1},\n{"p": 1, "p": 2},\n4,\n{"p": %s},\n{"p": 3}]' % ("9" * 5000))
     assert rows[0] == {"p": 1} and rows[4] == {"p": 3}
-    assert "line 2: the key 'p'" in rows[1] and "line 3: not a JSON object" in rows[2] and "line 4: a whole number" in rows[3]
+    assert "line 2: the key 'p'" in rows[1] and "line 3: not a JSON object" in rows[2] and "line 4: an integer" in rows[3]
 
 
 def test_bytes_that_are_not_utf8(path):
@@ -137,7 +137,7 @@ def test_all_rows_wrong(path, tmp_path):
     with pytest.raises(CorruptError, match=r"(?s)2 of 2 .*line 1.*line 2"):
         convert(path, tmp_path / "out", source_format="jsonl")
     path.write_text('{"p": 1, "p": 1}\n')
-    with pytest.raises(SchemaError, match="stands twice"):
+    with pytest.raises(SchemaError, match="occurs twice"):
         convert(path, tmp_path / "out", source_format="jsonl")
 
 
@@ -166,7 +166,7 @@ def test_rows_under_a_key_name_the_file(tmp_path):
 def test_one_object_is_one_row_and_noted(tmp_path, name, value, words):
     found = source(tmp_path / name, json.dumps(value))
     assert [row for row, _ in found.examples()] == (value if isinstance(value, list) else [value])
-    notes = [note for note in found.notes if "one object, and so one row" in note]
+    notes = [note for note in found.notes if "one object, so one row" in note]
     assert len(notes) == (words is not None) and (words is None or words in notes[0])
 
 
@@ -175,7 +175,7 @@ def test_one_object_is_one_row_and_noted(tmp_path, name, value, words):
     [
         ('{"p": 1},', "line 2, column 9: not JSON: a comma follows the object; remove it"),
         ('{"p": "cut of', "not JSON: "),
-        ('{"p": [1, 2', "not JSON: the line ends before the object does; was it cut off?"),
+        ('{"p": [1, 2', "not JSON: the line ends inside the object; is it truncated?"),
         ('{"p": 1} x', "not JSON: Extra data; correct it"),
         ('{"p": 1}{"p": 3}', "column 9: not JSON: another object on the same line"),
         ('{"p": None}', "written as Python prints it; write it with json.dumps"),
@@ -191,8 +191,8 @@ def test_what_is_wrong_with_a_line(path, line, words):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('[{"p": 1},\n{"p": 2},]', "line 2, column 10: not JSON: a comma stands before the ]; remove it"),
-        ('[{"p": 1},\n{"p": 2', "line 2, column 8: not JSON: the file ends before the array does; was it cut off?"),
+        ('[{"p": 1},\n{"p": 2},]', "line 2, column 10: not JSON: a comma before the ]; remove it"),
+        ('[{"p": 1},\n{"p": 2', "line 2, column 8: not JSON: the file ends inside the array; is it truncated?"),
         ('[{"p": 1} {"p": 2}]', "line 1, column 11: a comma or ] is missing"),
     ],
 )

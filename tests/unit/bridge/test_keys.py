@@ -4,7 +4,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from atlas_ds.bridge.files.keys import differs_from_first_dot, split_names
+from atlas_ds.bridge.files.sample_keys import differs_from_first_dot, split_names
 
 
 def cut(names):

@@ -25,7 +25,7 @@ def test_sorted_by_parts_and_litter_counted(tmp_path):
     make(tmp_path, "b/2", "b/1", "a.b/1", "a/1", ".git/HEAD", "a/._1", "a/.DS_Store", "__MACOSX/a/1", "thumbs.DB")
     folder = list_folder(tmp_path)
     assert list(map(str, folder.files)) == ["a/1", "a.b/1", "b/1", "b/2"]
-    assert folder.notes == ("5 hidden files or files of the system ignored (.*, __MACOSX, Thumbs.db, ...)",) and folder.left_out == ()
+    assert folder.notes == ("5 hidden or system files ignored (.*, __MACOSX, Thumbs.db, ...)",) and folder.left_out == ()
 
 
 def test_links_inside_are_read_under_their_own_names(tmp_path):

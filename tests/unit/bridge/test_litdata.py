@@ -54,7 +54,7 @@ def test_the_file_is_not_what_the_index_says(tmp_path):
     data = chunk_bytes(ITEMS)
     refused(write(tmp_path / "lit", data, entry={"chunk_bytes": len(data) + 1}), TruncatedError, r"chunk-0-0\.bin: byte 78: the file ends")
     refused(write(tmp_path / "lit", data, entry={"chunk_bytes": len(data) - 1}), CorruptError, "78 bytes, but the index says 77")
-    refused(write(tmp_path / "lit", data, entry={"filename": "gone.bin"}), AtlasError, "gone.bin: the index names it, but it is not there")
+    refused(write(tmp_path / "lit", data, entry={"filename": "gone.bin"}), AtlasError, "gone.bin: the index names it, but it does not exist")
     refused(write(tmp_path / "lit", data, entry={"filename": "/etc/passwd"}), CorruptError, "outside the folder")
 
 
@@ -70,7 +70,7 @@ def test_the_file_is_not_what_the_index_says(tmp_path):
         ({"item_loader": "TokensLoader"}, UnsupportedError, "tokens of format int, str"),
         ({"data_spec": "{"}, CorruptError, "data_spec is not JSON"),
         ({"data_spec": "[2, null]"}, UnsupportedError, "not of version 1"),
-        ({"data_spec": json.dumps([1, {"type": "my.Class", "context": "[]", "children_spec": [LEAF] * 2}])}, UnsupportedError, "samples hold a my.Class"),
+        ({"data_spec": json.dumps([1, {"type": "my.Class", "context": "[]", "children_spec": [LEAF] * 2}])}, UnsupportedError, "samples contain a my.Class"),
         ({"data_spec": spec("n", "n")}, CorruptError, "2 values for the keys n, n"),
     ],
 )
@@ -120,7 +120,7 @@ def test_rows_in_tables(tmp_path):
     table = pa.table({"n": [1, 2], "s": [None, "x"]})
     folder = made(table, {"n": "int", "s": {"type": "str", "optional": True}})
     assert rows(folder) == [{"n": 1, "s": None}, {"n": 2, "s": "x"}] and open_source(folder).schema["n"] == "int64"
-    refused(made(table, None), CorruptError, "types 'None' is no dict of columns")
+    refused(made(table, None), CorruptError, "types 'None' is not a dict of columns")
     refused(made(table, {"n": "int"}, items=3), CorruptError, "its table has 2 rows, but the index says 3")
     folder = made(table, {"n": "int"})
     data = bytearray((folder / "chunk-0-0.bin").read_bytes())

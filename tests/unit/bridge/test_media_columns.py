@@ -55,11 +55,11 @@ def test_files_become_media(folder, tmp_path, format):
         ("lost.gif", "lost.gif: no such file"),
         ("empty.gif", "empty.gif: byte 0: the file is empty"),
         ("text.gif", "text.gif: byte 0: begins with 6e 6f"),
-        ("../secret.gif", "not below the table's folder"),
-        ("pics/../../secret.gif", "not below the table's folder"),
-        ("/etc/hostname", "not below the table's folder"),
+        ("../secret.gif", "not inside the table's folder"),
+        ("pics/../../secret.gif", "not inside the table's folder"),
+        ("/etc/hostname", "not inside the table's folder"),
         ("https://host/a.gif", "a URL; fetch the files first"),
-        ("out.gif", "leads out of .*--follow-links"),
+        ("out.gif", "a link out of .*--follow-links"),
         ("pics", "a folder"),
         ("   ", "not a file name"),
     ],
@@ -78,7 +78,7 @@ def test_links_out_are_followed_where_it_is_said(folder):
 
 @pytest.mark.parametrize(
     ("media", "words"),
-    [({"shot": "path"}, "no column 'path' for --media shot=path; its columns are n, file"), ({"n": "file"}, "a column 'n' already"), ({"s": "n"}, "holds int64")],
+    [({"shot": "path"}, "no column 'path' for --media shot=path; its columns are n, file"), ({"n": "file"}, "already has a column 'n'"), ({"s": "n"}, "has the type int64")],
 )
 def test_columns_that_are_not_there(folder, media, words):
     read(folder, ["in.gif"])
@@ -99,6 +99,6 @@ def test_what_is_wrong_with_a_name(folder):
     names = [f"{folder}/pics/one.gif", "/elsewhere/one.gif", "pics\\one.gif", "lfs.gif"]
     found = [str(row.error) for row, _ in read(folder, names).examples()]
     assert found[0].endswith("an absolute path; names are relative to the table's folder: pics/one.gif")
-    assert "not below the table's folder" in found[1]
+    assert "not inside the table's folder" in found[1]
     assert found[2].endswith("no such file; write the names with / between folders, not with \\")
     assert found[3].endswith("lfs.gif: a Git LFS pointer, not the file itself; fetch the file with: git lfs pull")

@@ -9,8 +9,8 @@ from atlas_ds import AtlasDataset
 from atlas_ds.bridge.conversion import convert_source
 from atlas_ds.bridge.files.csv_table import read_csv_table
 from atlas_ds.bridge.files.listing import list_folder
+from atlas_ds.bridge.files.path_columns import NULL
 from atlas_ds.bridge.files.splits import split_of
-from atlas_ds.bridge.files.table_names import NULL
 from atlas_ds.bridge.files.tables import TableFile, read_table, read_tables, table_files
 from atlas_ds.bridge.folders.table_folder import read_table_folder
 from atlas_ds.bridge.source import ReadOptions, Refused
@@ -87,8 +87,8 @@ def test_hive_columns(tmp_path):
 @pytest.mark.parametrize(
     ("files", "words"),
     [
-        ({"v=1/a.csv": "v\n1\n"}, "a column 'v', and lies in a folder v="),
-        ({"y=1/a.csv": "v\n1\n", "b.csv": "v\n1\n"}, r"b\.csv: lies in no folder y=.*y=1/a\.csv"),
+        ({"v=1/a.csv": "v\n1\n"}, "a column 'v', and is in a folder v="),
+        ({"y=1/a.csv": "v\n1\n", "b.csv": "v\n1\n"}, r"b\.csv: is not in a folder y=.*y=1/a\.csv"),
         ({"a.csv": "v,w\n1,2\n", "b.csv": "v\n1\n"}, r"b\.csv: has no column 'w', but .*a\.csv has"),
         ({"a.csv": "v\n1\n", "b.csv": "v,w\n1,2\n"}, r"a\.csv: has no column 'w', but .*b\.csv has"),
         ({"a.csv": "v\n", "b.csv": "v\n"}, "no rows"),
@@ -128,7 +128,7 @@ def test_places_and_refused_rows_of_many_files(tmp_path):
 def test_files_are_read_in_the_order_given(tmp_path):
     make(tmp_path, {"a.jsonl": json.dumps({"p": 1}), "b.jsonl": json.dumps({"p": 2})})
     files = [TableFile(tmp_path / "b.jsonl", "two"), TableFile(tmp_path / "a.jsonl", "one", {"k": "v"})]
-    with pytest.raises(SchemaError, match="lies in no folder k="):
+    with pytest.raises(SchemaError, match="is not in a folder k="):
         read_tables(tmp_path, "jsonl", files)
     found = read_tables(tmp_path, "jsonl", [TableFile(file.path, file.split) for file in files])
     assert list(found.examples()) == [({"p": 2}, "two"), ({"p": 1}, "one")]

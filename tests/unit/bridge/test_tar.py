@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 
 from atlas_ds._tar import MappedFile, header_hash, plain_header
 from atlas_ds.bridge.tar import archive as tar_module
-from atlas_ds.bridge.tar.archive import Member, Tar, open_tar_file, tar_of
+from atlas_ds.bridge.tar import opening as tar_opening
+from atlas_ds.bridge.tar.archive import Member, Tar
+from atlas_ds.bridge.tar.opening import open_tar_file, tar_of
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, TruncatedError, UnsupportedError
 from tests.unit.bridge.tars import tar_bytes, write_tar
 
@@ -101,7 +103,7 @@ def test_data_is_given_once(tmp_path: Path) -> None:
     with open_tar_file(write_tar(tmp_path / "t.tar", MEMBERS)) as tar:
         next(iter(tar))
         tar.read()
-        with pytest.raises(AtlasError, match="was read already"):
+        with pytest.raises(AtlasError, match="has already been read"):
             tar.read()
 
 
@@ -137,9 +139,9 @@ def test_an_empty_archive_and_an_empty_file_differ() -> None:
 
 def test_errors_name_file_and_byte() -> None:
     data = tar_bytes(MEMBERS)
-    with pytest.raises(CorruptError, match=r"t\.tar: byte 1024: no header of a member"):
+    with pytest.raises(CorruptError, match=r"t\.tar: byte 1024: not a member's header"):
         walk(data[:1024] + b"#" + data[1025:])
-    with pytest.raises(CorruptError, match=r"perhaps a second one"):
+    with pytest.raises(CorruptError, match=r"perhaps a second archive"):
         walk(data + data)
     with pytest.raises(TruncatedError, match=r"byte 1600: the archive ends inside"):
         walk(data[:1600])
@@ -258,9 +260,9 @@ def test_large_reads_of_a_mapped_file_are_calls(tmp_path: Path, monkeypatch: pyt
 
 def test_what_cannot_be_mapped_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = write_tar(tmp_path / "t.tar", MEMBERS, tarfile.GNU_FORMAT)
-    monkeypatch.setattr(tar_module, "map_file", lambda file, size: file)
-    with open_tar_file(path, whole=True) as tar:
+    monkeypatch.setattr(tar_opening, "map_file", lambda file, size: file)
+    with open_tar_file(path, sequential=True) as tar:
         assert [(member.name, tar.read()) for member in tar] == MEMBERS
     monkeypatch.undo()
-    with open_tar_file(path, whole=True) as tar:
+    with open_tar_file(path, sequential=True) as tar:
         assert [(member.name, tar.read()) for member in tar] == MEMBERS

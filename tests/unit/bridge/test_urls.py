@@ -59,7 +59,7 @@ def test_limits_and_refusals() -> None:
     for bad in ("a-{x}.tar", "a-{0..5..0}.tar", "a-{0..5.tar", "", "a\0b"):
         with pytest.raises(AtlasError):
             expand(bad)
-    with pytest.raises(AtlasError, match="no tar was named"):
+    with pytest.raises(AtlasError, match="no tars were given"):
         expand([])
 
 

@@ -98,7 +98,7 @@ def test_back_to_tars(cli, tars, tmp_path):
     assert code == 0 and "b-000.tar to b-002.tar: 30 samples" in out and "txt -> txt" in out, err
     assert len(names(tmp_path / "back" / "b-002.tar")) == 12 and names(tmp_path / "back" / "b-000.tar")[:2] == ["0-00.txt", "0-00.cls"]
     code, _, err = cli("convert", tmp_path / "ds", tmp_path / "back" / "b-%03d.tar")
-    assert code == 1 and "is there already" in err
+    assert code == 1 and "already exists" in err
     code, out, _ = cli("convert", tmp_path / "ds", tmp_path / "back" / "b-%03d.tar", "--overwrite", "--fields", "cls", "--json")
     told = json.loads(out)
     assert told["samples"] == 30 and told["fields"] == {"cls": "cls"} and len(told["paths"]) == 1 and len(names(told["paths"][0])) == 30

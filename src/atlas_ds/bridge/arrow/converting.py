@@ -1,4 +1,5 @@
-"""How one column's Arrow arrays become the values of examples. What types these have is types.py's; both must agree."""
+"""Converts one column's Arrow arrays to the values of examples. types.py chooses their types;
+both must agree."""
 
 from __future__ import annotations
 
@@ -7,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from atlas_ds.bridge.arrow.plain import bare, bare_array, is_list, plain_values
-from atlas_ds.bridge.arrow.values import fixed_arrays, list_depth, shaped_arrays, stored, stored_array
+from atlas_ds.bridge.arrow.numpy_lists import fixed_arrays, list_depth, shaped_arrays, stored, stored_array
+from atlas_ds.bridge.arrow.python_values import bare, bare_array, is_list, plain_values
 from atlas_ds.bridge.opening import read_all
 from atlas_ds.errors import SchemaError, UnsupportedError
 from atlas_ds.schema.media import Media, sniff
@@ -16,7 +17,7 @@ from atlas_ds.schema.types import MAX_VALUE, SCALARS, Array
 
 Convert = Callable[[Any], list[Any]]
 Feature = dict[str, Any]
-MEDIA = ("Image", "Audio", "Video")  # the names that Hugging Face gives columns of {bytes, path}
+MEDIA = ("Image", "Audio", "Video")  # Hugging Face's names for columns of {bytes, path}
 
 
 def is_media(kind: Any, feature: Feature) -> bool:
@@ -27,7 +28,8 @@ def is_media(kind: Any, feature: Feature) -> bool:
 
 
 def array_of(kind: Any, feature: Feature) -> tuple[str, tuple[int | None, ...]] | None:
-    """dtype and shape of a column of arrays, as Hugging Face (Array2D ...) or Arrow (fixed_shape_tensor) says; None for any other column."""
+    """dtype and shape of a column of arrays, from Hugging Face (Array2D ...) or Arrow
+    (fixed_shape_tensor); None for any other column."""
     import pyarrow as pa
 
     if isinstance(kind, pa.FixedShapeTensorType) and sorted(kind.permutation or ()) == list(kind.permutation or ()):
@@ -45,7 +47,8 @@ def is_numbers(kind: Any) -> bool:
 
 
 def converter(column: Any, feature: Feature, *, read_files: bool, hole: bool) -> Convert:
-    """What makes values of the arrays of a column. hole: there are nulls inside of its lists."""
+    """A function that converts the arrays of a column to values. hole: there are nulls inside
+    its lists."""
     import pyarrow as pa
     import pyarrow.types as t
 
@@ -70,7 +73,7 @@ def _arrays(dtype: str, shape: tuple[int | None, ...], column: Any) -> list[Any]
 
 
 def _narrow(array: Any) -> list[object]:
-    """NumPy scalars, whose type says the width; a null is None."""
+    """NumPy scalars, which keep the width; a null is None."""
     values = list(array.fill_null(0).to_numpy(zero_copy_only=False)) if array.null_count else list(array.to_numpy())
     if array.null_count:
         valid = array.is_valid().to_pylist()

@@ -1,4 +1,5 @@
-"""Turns what pyarrow may raise into errors that name file and place; and says what to install where it is missing."""
+"""Turns errors of pyarrow into errors that name file and place, and says what to install if it
+is missing."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ def pyarrow(place: Path | str, format: str) -> Any:
 
 @contextmanager
 def arrow_errors(path: Path | str, what: str) -> Iterator[None]:
-    """Any error of reading the file `path` as an AtlasError; what: what it is not, as in "not a readable Parquet file"."""
+    """Turns any error of reading the file `path` into an AtlasError. what: the message, such as
+    "not a readable Parquet file"."""
     import pyarrow as pa
 
     try:
@@ -32,7 +34,7 @@ def arrow_errors(path: Path | str, what: str) -> Iterator[None]:
     except (pa.ArrowException, UnicodeDecodeError, OverflowError, MemoryError) as error:
         raise CorruptError(f"{path}: {what}: {_first_line(error)}; fetch or write the file again") from error
     except OSError as error:
-        if error.errno is None:  # Arrow's own complaint about bytes, not the system's about the file
+        if error.errno is None:  # an error of Arrow about the bytes, not of the system about the file
             raise CorruptError(f"{path}: {what}: {_first_line(error)}; fetch or write the file again") from error
         raise unreadable(path, error) from error
 

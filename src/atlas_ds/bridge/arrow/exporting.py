@@ -1,4 +1,5 @@
-"""Writes Atlas rows as Arrow batches or a Parquet file, through pyarrow (an extra). Types are own.py's, Hugging Face's marks features.py's."""
+"""Writes Atlas rows as Arrow batches or a Parquet file, through pyarrow (an extra).
+exported_types.py converts types; features.py writes Hugging Face's features."""
 
 from __future__ import annotations
 
@@ -9,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from atlas_ds.bridge.arrow.exported_types import KEY, arrow_type, object_type, to_column
 from atlas_ds.bridge.arrow.features import array_mark, features_json
-from atlas_ds.bridge.arrow.own import KEY, arrow_type, object_type, to_column
 from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.errors import SchemaError
 from atlas_ds.schema.schema import Schema
@@ -95,7 +96,7 @@ def export_parquet(
     if row_group_size < 1:
         raise ValueError(f"row_group_size={row_group_size}: 1 or more")
     if target.is_dir() or (target.exists() and not overwrite):
-        raise FileExistsError(f"{target}: is there already; give overwrite=True to replace a file, or another name")
+        raise FileExistsError(f"{target}: already exists; give overwrite=True to replace a file, or another name")
     refuse_overlap(Path(ds.path), target)
     reader = to_arrow(ds, columns=columns)
     file = NewFile(target.absolute().parent, target.name)
@@ -109,11 +110,11 @@ def export_parquet(
 
 def _want_dataset(ds: object) -> None:
     if not isinstance(ds, AtlasDataset):
-        raise TypeError(f"{type(ds).__name__}: an AtlasDataset or a view of one is wanted; write it as a dataset first")
+        raise TypeError(f"{type(ds).__name__}: an AtlasDataset or a view of one is needed; write it as a dataset first")
 
 
 def _write_parquet(reader: Any, path: Path, row_group_size: int, compression: str) -> None:
-    """Into a file that is there; whoever made it gives it its name."""
+    """Writes into an existing file; the caller renames it into place."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -166,7 +167,8 @@ def _arrow_schema(ds: AtlasDataset, fields: list[Field]) -> Any:
 
 
 def _object_types(ds: AtlasDataset, fields: list[Field]) -> dict[str, Any]:
-    """The Arrow types of "object" columns: those of all their values, which takes a pass over them."""
+    """The Arrow types of "object" columns: those of all their values, which takes a pass over
+    them."""
     import pyarrow as pa
 
     found: dict[str, Any] = {}
@@ -185,7 +187,7 @@ def _object_types(ds: AtlasDataset, fields: list[Field]) -> dict[str, Any]:
 
 
 def _first_media(ds: AtlasDataset, field: Field) -> str | None:
-    """The media type of the first value, for a column that does not say it."""
+    """The media type of the first value, for a column without one."""
     for (values,) in _rows(ds, [field], 1):
         if values[0] is not None:
             return str(values[0].type)

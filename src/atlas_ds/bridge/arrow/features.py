@@ -1,6 +1,7 @@
-"""What Hugging Face notes about columns, written for it: so that datasets.load_dataset("parquet", ...) shows pictures, labels and arrays.
+"""Writes Hugging Face's features of columns, so that datasets.load_dataset("parquet", ...) shows
+images, labels and arrays.
 
-Reading such notes is types.py's.
+types.py reads such features.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ MAX_ARRAY = 5  # Hugging Face has Array2D to Array5D
 
 
 def features_json(schema: Any, fields: Sequence[Field], media_types: Mapping[str, str | None], metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """The features of the columns of an Arrow schema. media_types: a type for each column of media that does not say one itself.
+    """The features of the columns of an Arrow schema. media_types: the type of each media column
+    whose field has none.
 
-    Hugging Face believes them only of columns that look exactly like its own, which all allow nulls.
+    Hugging Face uses them only for columns whose types are exactly its own, which all allow nulls.
     """
     labels = _labels(fields, metadata)
     return {
@@ -28,7 +30,8 @@ def features_json(schema: Any, fields: Sequence[Field], media_types: Mapping[str
 
 
 def array_mark(field: Field) -> dict[str, str] | None:
-    """What marks an Arrow column as Hugging Face's Array2D to Array5D: without it, it would take the lists for lists."""
+    """The metadata that marks an Arrow column as Hugging Face's Array2D to Array5D: without it,
+    the lists would be read as lists."""
     if not isinstance(field.type, Array) or not 2 <= len(field.type.shape) <= MAX_ARRAY:
         return None
     name = f"datasets.features.features.Array{len(field.type.shape)}DExtensionType"
@@ -36,14 +39,15 @@ def array_mark(field: Field) -> dict[str, str] | None:
 
 
 def _labels(fields: Sequence[Field], metadata: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The columns whose numbers are names, by metadata["classes"]: a dict by column, or a list for the column "label"."""
+    """The columns whose numbers are labels, by metadata["classes"]: a dict by column, or a list
+    for the column "label"."""
     classes = metadata.get("classes")
     by_column = classes if isinstance(classes, dict) else {"label": classes}
-    whole = {field.name for field in fields if field.type == Scalar("int64")}
+    integers = {field.name for field in fields if field.type == Scalar("int64")}
     return {
         name: {"names": names, "_type": "ClassLabel"}
         for name, names in by_column.items()
-        if name in whole and isinstance(names, list) and all(isinstance(item, str) for item in names)
+        if name in integers and isinstance(names, list) and all(isinstance(item, str) for item in names)
     }
 
 
@@ -61,7 +65,8 @@ def _feature(field: Field, kind: Any, media_type: str | None) -> Any:
 
 
 def _of_arrow(kind: Any) -> Any:
-    """The feature of a plain Arrow type. A list of one feature is a list of any length; that notation is older than the name List, and still read."""
+    """The feature of a plain Arrow type. A list of one feature means a list of any length; this
+    notation is older than List, and is still read."""
     import pyarrow.types as t
 
     if t.is_struct(kind):

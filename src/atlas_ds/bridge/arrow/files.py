@@ -1,6 +1,8 @@
-"""Reads Arrow's own files and streams, and the folders that Hugging Face's save_to_disk writes, through pyarrow (an extra).
+"""Reads Arrow's own files and streams, and the folders that Hugging Face's save_to_disk writes,
+through pyarrow (an extra).
 
-What the columns become is types.py's; Parquet is parquet.py's. Files are mapped, not read: a first pass looks only at their batches' heads.
+types.py converts the columns; parquet.py reads Parquet. Files are memory-mapped: the first pass
+reads only the headers of their batches.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import Any
 from atlas_ds.bridge.arrow.converting import is_numbers
 from atlas_ds.bridge.arrow.errors import arrow_errors, pyarrow
 from atlas_ds.bridge.arrow.merge import check_schema
-from atlas_ds.bridge.arrow.plain import bare
+from atlas_ds.bridge.arrow.python_values import bare
 from atlas_ds.bridge.arrow.tables import Look, arrow_table, nulls_of
 from atlas_ds.bridge.files.table import Table
 from atlas_ds.bridge.opening import inner_path, read_head, read_json
@@ -46,15 +48,15 @@ def _look(path: Path) -> Look:
                 if name in nulls and (name in holes or name not in lists):
                     continue
                 if name in wrapped:
-                    column.validate(full=True)  # what follows goes by its offsets and indices
+                    column.validate(full=True)  # the next lines use its offsets and indices
                 found = nulls_of(column)
-                nulls |= {name} if found[0] else set()
-                holes |= {name} if found[1] else set()
+                nulls |= {name} if found.in_column else set()
+                holes |= {name} if found.in_lists else set()
     return Look(path, schema, rows, nulls, holes)
 
 
 def first_rows(path: Path, count: int) -> list[dict[str, Any]]:
-    """Some rows of a file, as Python's values, for a look at what it is about."""
+    """The first rows of a file as Python values."""
     batch = next(_batches(path), None)
     with arrow_errors(path, BROKEN):
         return [] if batch is None else batch.slice(0, count).to_pylist()
@@ -66,7 +68,7 @@ def is_arrow_folder(folder: Path) -> bool:
 
 
 def ipc_rows(data: memoryview, count: int, place: str) -> Iterator[dict[str, Any]]:
-    """The rows of an Arrow file or stream that lies inside another file; there must be `count`."""
+    """The rows of an Arrow file or stream inside another file; there must be `count`."""
     pa = pyarrow(place, "Arrow")
     seen = 0
     with arrow_errors(place, "a damaged table of Arrow"):  # names of columns are not validated
@@ -89,7 +91,7 @@ def _batches_of(reader: Any) -> Iterator[Any]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[Any, Iterator[Any]]]:
-    """A file's schema, and its batches, which nothing has checked yet."""
+    """A file's schema and its batches, which are not validated yet."""
     pa = pyarrow(path, "Arrow")
     head = read_head(path, 6)
     with arrow_errors(path, BROKEN), pa.memory_map(str(path)) as source, _reader(pa, source, head) as reader:
@@ -97,7 +99,8 @@ def _opened(path: Path) -> Iterator[tuple[Any, Iterator[Any]]]:
 
 
 def _batches(path: Path) -> Iterator[Any]:
-    """The batches of a file. Every offset is checked before it is used, since a wrong one would be followed anywhere."""
+    """The batches of a file. Every offset is checked before it is used, since a wrong one would
+    be followed anywhere."""
     with _opened(path) as (_, batches):
         for batch in batches:
             batch.validate(full=True)
@@ -105,7 +108,8 @@ def _batches(path: Path) -> Iterator[Any]:
 
 
 def saved_files(folder: Path, follow_links: bool = False) -> Files:
-    """The files that save_to_disk of Hugging Face wrote into a folder, each with its split; none for any other folder."""
+    """The files that save_to_disk of Hugging Face wrote into a folder, each with its split; none
+    for any other folder."""
     if (folder / DICT).is_file():
         splits = _json(folder / DICT).get("splits")
         if not isinstance(splits, list):
@@ -115,7 +119,7 @@ def saved_files(folder: Path, follow_links: bool = False) -> Files:
     if (folder / STATE).is_file():
         state = _json(folder / STATE)
         if state.get("_indices_data_files"):
-            raise UnsupportedError(f"{folder / STATE}: rows chosen from other files; call flatten_indices() and save_to_disk again")
+            raise UnsupportedError(f"{folder / STATE}: rows selected from other files; call flatten_indices() and save_to_disk again")
         parts = state.get("_data_files")
         if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
             raise CorruptError(f"{folder / STATE}: no list of data files; restore the file")

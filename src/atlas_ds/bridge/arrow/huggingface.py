@@ -1,6 +1,8 @@
-"""Hugging Face datasets that are open in this process: into Atlas, and back (the package datasets is imported only here).
+"""Imports Hugging Face datasets that are open in this process, and exports to them (the package
+datasets is imported only here).
 
-Folders of save_to_disk and Parquet files need no datasets: files.py and parquet.py read them.
+Folders of save_to_disk and Parquet files do not need that package: files.py and parquet.py read
+them.
 """
 
 from __future__ import annotations
@@ -77,7 +79,7 @@ def to_huggingface(ds: AtlasDataset, *, columns: Sequence[str] | None = None, fi
         return datasets.Dataset(_in_memory(reader))
     target = local_path(file, "file")
     if target.exists():
-        raise FileExistsError(f"{target}: is there already; give another name, or remove it")
+        raise FileExistsError(f"{target}: already exists; give another name, or remove it")
     new = NewFile(target.absolute().parent, target.name)
     try:
         _write_stream(reader, new.path)
@@ -89,7 +91,7 @@ def to_huggingface(ds: AtlasDataset, *, columns: Sequence[str] | None = None, fi
 
 
 def _in_memory(reader: Any) -> Any:
-    """By way of Arrow's stream, which is where columns become what their marks say."""
+    """Goes through Arrow's stream format, which applies the columns' extension types."""
     import pyarrow as pa
     import pyarrow.ipc
 
@@ -118,7 +120,7 @@ def _datasets() -> Any:
 
 
 def _source(data: Any) -> Source:
-    """All parts one after another; the first one's columns are everybody's."""
+    """All parts one after another, with the columns of the first."""
     datasets = _datasets()
     parts: dict[str | None, Any] = dict(data) if isinstance(data, Mapping) else {None: data}
     for part in parts.values():
@@ -145,7 +147,8 @@ def _source(data: Any) -> Source:
 
 
 def _look(part: Any, datasets: Any) -> tuple[Any, set[str], int | None]:
-    """Schema, columns without a null, and rows. A stream tells its columns by its features, or by its first rows, and never whether there are nulls."""
+    """Schema, columns without a null, and number of rows. The columns of a stream come from its
+    features or its first rows; its nulls are unknown."""
     if isinstance(part, datasets.Dataset):
         table = part.data.table
         return part.features.arrow_schema, {name for name in table.column_names if not table.column(name).null_count}, len(part)

@@ -1,6 +1,8 @@
-"""One Arrow schema for files whose schemas differ harmlessly: in the order of columns, in width, in how texts and lists are stored.
+"""Merges the schemas of files that differ harmlessly: in the order of columns, in width, in the
+storage of texts and lists.
 
-A column that only some files have, and types that hold different things, are refused with both files and the cure.
+A column that only some files have, and types with different meanings, are errors that name both
+files and what to do.
 """
 
 from __future__ import annotations
@@ -12,24 +14,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from atlas_ds.bridge.arrow.own import own_fields
-from atlas_ds.bridge.arrow.plain import bare, is_list, is_text, plain_values
+from atlas_ds.bridge.arrow.exported_types import own_fields
+from atlas_ds.bridge.arrow.python_values import bare, is_list, is_text, plain_values
 from atlas_ds.bridge.files.table import check_width, one_lacks
 from atlas_ds.errors import SchemaError
 from atlas_ds.schema.types import Field
 
 Feature = dict[str, Any]
 MAX_DECIMAL = 76  # digits
-FLOAT_BITS = {16: 11, 32: 24, 64: 53}  # the whole numbers of so many bits that floats of these sizes hold
+FLOAT_BITS = {16: 11, 32: 24, 64: 53}  # floats of these sizes hold all integers of this many bits
 UNITS = ("s", "ms", "us", "ns")
 
 
 class Differ(Exception):
-    """Two types that do not go together. path: where inside of them."""
+    """Two types that cannot be merged."""
 
 
 def check_schema(path: Path | str, schema: Any) -> None:
-    """SchemaError for names that stand twice: the rows of Atlas are dicts."""
+    """SchemaError for duplicate names: the rows of Atlas are dicts."""
     names = schema.names
     if not names:
         raise SchemaError(f"{path}: no columns; nothing to convert")
@@ -67,7 +69,7 @@ def _check_inner(place: str, kind: Any) -> None:
 
 
 def merge_schemas(files: Sequence[tuple[Path, Any]]) -> Any:
-    """The schema of all files together, in the first one's order."""
+    """The merged schema of all files, in the first one's order."""
     import pyarrow as pa
 
     first, merged = files[0]
@@ -94,7 +96,8 @@ def _merge_field(files: Sequence[tuple[Path, Any]], path: Path, one: Any, other:
 
 
 def merge_types(one: Any, other: Any) -> Any:
-    """The narrowest type that holds the values of both exactly; whole numbers beside decimals are checked value by value when they are cast."""
+    """The narrowest type that holds the values of both exactly. Integers merged with decimals
+    are checked value by value when they are cast."""
     import pyarrow as pa
     import pyarrow.types as t
 
@@ -141,7 +144,7 @@ def _merge_numbers(a: Any, b: Any) -> Any:
     floats = {16: pa.float16(), 32: pa.float32(), 64: pa.float64()}
     if t.is_floating(a) or t.is_floating(b):
         bits = {size: [size if t.is_floating(kind) else FLOAT_BITS[size] + t.is_signed_integer(kind) - 1 for kind in (a, b)] for size in (16, 32)}
-        return floats[next((size for size in (16, 32) if all(kind.bit_width <= most for kind, most in zip((a, b), bits[size], strict=True))), 64)]
+        return floats[next((size for size in (16, 32) if all(kind.bit_width <= limit for kind, limit in zip((a, b), bits[size], strict=True))), 64)]
     signed = t.is_signed_integer(a) or t.is_signed_integer(b)
     need = max(kind.bit_width + (signed and not t.is_signed_integer(kind)) for kind in (a, b))
     for wanted in (8, 16, 32, 64):
@@ -191,7 +194,7 @@ def _finer(a: Any, b: Any) -> str:
 
 
 def fit(array: Any, kind: Any) -> Any:
-    """The array as one of the merged type. SchemaError for values that it does not hold exactly."""
+    """The array cast to the merged type. SchemaError for values that it cannot hold exactly."""
     import pyarrow as pa
     import pyarrow.types as t
 
@@ -209,7 +212,7 @@ def fit(array: Any, kind: Any) -> Any:
 
 
 def _has_views(kind: Any) -> bool:
-    """Whether lists inside of a type are views, which pyarrow's cast (26.0) silently makes empty."""
+    """Whether lists inside a type are views, which pyarrow's cast (26.0) silently makes empty."""
     import pyarrow.types as t
 
     kind = bare(kind)
@@ -221,15 +224,16 @@ def _has_views(kind: Any) -> bool:
 
 
 def merge_features(files: Sequence[tuple[Path, dict[str, Feature]]]) -> dict[str, Feature]:
-    """What Hugging Face notes about columns, of all files. Labels and kinds of media that differ are refused."""
+    """Hugging Face's features of the columns of all files. Labels and media kinds that differ
+    are an error."""
     merged: dict[str, Feature] = {}
     source: dict[str, Path] = {}
     for path, features in files:
         for name, feature in features.items():
-            standing = merged.setdefault(name, feature)
-            if _meaning(standing) != _meaning(feature):
+            known = merged.setdefault(name, feature)
+            if _meaning(known) != _meaning(feature):
                 raise SchemaError(
-                    f"{path}: column {name!r} is {_told(feature)}, but {_told(standing)} in {source[name]}; give both the same labels and type,"
+                    f"{path}: column {name!r} is {_shown(feature)}, but {_shown(known)} in {source[name]}; give both the same labels and type,"
                     " or convert them as two datasets"
                 )
             source.setdefault(name, path)
@@ -241,13 +245,13 @@ def _meaning(feature: Feature) -> tuple[object, object]:
     return (kind if kind in ("ClassLabel", "Image", "Audio", "Video") else "", feature.get("names"))
 
 
-def _told(feature: Feature) -> str:
+def _shown(feature: Feature) -> str:
     names = feature.get("names")
     return f"{feature.get('_type')} of {json.dumps(names)[:80]}" if names else str(feature.get("_type"))
 
 
 def merge_own(files: Sequence[tuple[Path, Any]]) -> dict[str, Field]:
-    """Columns that Atlas exported, as it noted them, where every file says the same."""
+    """The recorded Atlas fields of exported columns, if all files agree."""
     found = [(path, own_fields(schema, str(path))) for path, schema in files]
     first, merged = found[0]
     for path, fields in found[1:]:
@@ -259,5 +263,5 @@ def merge_own(files: Sequence[tuple[Path, Any]]) -> dict[str, Field]:
 
 
 def _same(field: Field) -> Field:
-    """A field without what may differ between files."""
+    """A field without the parts that may differ between files."""
     return replace(field, nullable=False, leaves=())

@@ -1,4 +1,5 @@
-"""Reads Parquet files batch by batch through pyarrow (an extra, imported where it is needed). What its columns become is types.py's."""
+"""Reads Parquet files batch by batch through pyarrow (an extra, imported where it is needed).
+types.py converts the columns."""
 
 from __future__ import annotations
 
@@ -9,8 +10,8 @@ from typing import Any
 from atlas_ds.bridge.arrow.converting import is_numbers
 from atlas_ds.bridge.arrow.errors import arrow_errors, pyarrow
 from atlas_ds.bridge.arrow.merge import check_schema
-from atlas_ds.bridge.arrow.plain import bare
-from atlas_ds.bridge.arrow.tables import Look, arrow_table, nulls_of
+from atlas_ds.bridge.arrow.python_values import bare
+from atlas_ds.bridge.arrow.tables import Look, Nulls, arrow_table, nulls_of
 from atlas_ds.bridge.files.table import Table
 from atlas_ds.bridge.opening import read_head
 from atlas_ds.bridge.source import ReadOptions
@@ -31,7 +32,7 @@ def read_parquet_table(paths: Sequence[Path], options: ReadOptions) -> Table:
 
 
 def _open(path: Path) -> Any:
-    """The file, once it is known to be a regular one. For use inside of arrow_errors."""
+    """Opens the file after checking that it is a regular one. For use inside arrow_errors."""
     import pyarrow.parquet as pq
 
     head = read_head(path, 4)
@@ -51,8 +52,9 @@ def _look(path: Path, bar: Progress) -> Look:
 
 
 def _nulls_by_reading(file: Any, schema: Any, bar: Progress) -> tuple[set[str], set[str]]:
-    """Columns with nulls, and with nulls inside of lists of numbers. Not by statistics: these count empty lists, and damaged ones abort the process
-    inside of pyarrow (26.0), where reading gives an error."""
+    """Columns with nulls, and with nulls inside lists of numbers. Statistics are not used: they
+    count empty lists, and damaged ones abort the process inside pyarrow (26.0), whereas reading
+    raises an error."""
     nulls, holes = set[str](), set[str]()
     lists = {column.name for column in schema if is_numbers(bare(column.type))}
     unknown = [column.name for column in schema if column.nullable or column.name in lists]
@@ -63,14 +65,14 @@ def _nulls_by_reading(file: Any, schema: Any, bar: Progress) -> tuple[set[str], 
         for batch in file.iter_batches(batch_size=BATCH_ROWS, row_groups=[group], columns=unknown):
             bar.advance(batch.num_rows)
             for name in unknown:
-                found = nulls_of(batch.column(name)) if name in batch.schema.names else (True, name in lists)
-                nulls |= {name} if found[0] else set()
-                holes |= {name} if found[1] else set()
+                found = nulls_of(batch.column(name)) if name in batch.schema.names else Nulls(True, name in lists)
+                nulls |= {name} if found.in_column else set()
+                holes |= {name} if found.in_lists else set()
     return nulls, holes
 
 
 def first_rows(path: Path, count: int) -> list[dict[str, Any]]:
-    """Some rows of a file, as Python's values, for a look at what it is about."""
+    """The first rows of a file as Python values."""
     batch = next(_batches(path), None)
     with arrow_errors(path, BROKEN):
         return [] if batch is None else batch.slice(0, count).to_pylist()

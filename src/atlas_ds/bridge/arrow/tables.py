@@ -1,26 +1,28 @@
-"""Makes one table of the batches of several files, Parquet's or Arrow's: merges their schemas and plans what their columns become."""
+"""Makes one table of the batches of several Parquet or Arrow files: merges their schemas and
+plans the conversion of their columns."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from atlas_ds.bridge.arrow.converting import is_numbers
 from atlas_ds.bridge.arrow.merge import check_schema, merge_features, merge_own, merge_schemas
-from atlas_ds.bridge.arrow.plain import bare, bare_array
+from atlas_ds.bridge.arrow.python_values import bare, bare_array
 from atlas_ds.bridge.arrow.types import features_of, plan
 from atlas_ds.bridge.files.table import Table
 from atlas_ds.bridge.source import Example, Refused
 from atlas_ds.errors import SchemaError
 
-SAME = (frozenset(("string", "large_string", "string_view")), frozenset(("binary", "large_binary", "binary_view")))  # for whoever reads values
+SAME = (frozenset(("string", "large_string", "string_view")), frozenset(("binary", "large_binary", "binary_view")))  # equal as values
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a first look at a file found. nulls: columns with a null. holes: those with nulls inside of lists of numbers."""
+    """The result of the first pass over a file. nulls: columns with a null. holes: columns with
+    nulls inside lists of numbers."""
 
     path: Path
     schema: Any
@@ -30,7 +32,8 @@ class Look:
 
 
 def arrow_table(looks: Sequence[Look], batches: Callable[[Path], Iterator[Any]]) -> Table:
-    """The rows of the files. batches: a new pass over one of them. Files without rows have no say in what the columns are."""
+    """The rows of the files. batches: starts a new pass over one of them. Files without rows do
+    not influence the columns."""
     for look in looks:
         check_schema(look.path, look.schema)
     filled = [look for look in looks if look.rows]
@@ -57,15 +60,22 @@ def arrow_table(looks: Sequence[Look], batches: Callable[[Path], Iterator[Any]])
 
 
 def _merged_notes(schema: Any, looks: Sequence[Look]) -> Iterator[str]:
-    """Which columns have other types than some file says."""
+    """Notes on columns whose types differ between files."""
     for column in schema:
         kinds = {str(bare(look.schema.field(column.name).type)) for look in looks} - {"null"}
         if len(kinds) > 1 and not any(alike.issuperset(kinds) for alike in SAME):
             yield f"{column.name}: {' and '.join(sorted(kinds))} in different files, read as {bare(column.type)}"
 
 
-def nulls_of(array: Any) -> tuple[bool, bool]:
-    """Whether a column has nulls, and whether nulls stand inside of its lists of numbers."""
+class Nulls(NamedTuple):
+    """in_column: the column has nulls. in_lists: there are nulls inside its lists of numbers."""
+
+    in_column: bool
+    in_lists: bool
+
+
+def nulls_of(array: Any) -> Nulls:
+    """Whether a column has nulls, and whether there are nulls inside its lists of numbers."""
     plain = bare_array(array)
     hole = is_numbers(plain.type) and bool(plain.flatten().null_count)
-    return bool(plain.null_count), hole
+    return Nulls(bool(plain.null_count), hole)

@@ -1,7 +1,9 @@
-"""What Atlas makes of Arrow's columns, wherever they come from: Parquet, Arrow's own files, Hugging Face. Opens no file of a table.
+"""Plans how Arrow columns become Atlas columns, for Parquet, Arrow files and Hugging Face. It opens
+no file of a table.
 
-NumPy scalars keep a column's width (float32 stays float32); lists of numbers become arrays; Hugging Face's Image, Audio and Video become media, its
-Array2D to Array5D arrays. How values are made is converting.py's; what Atlas itself exported is own.py's.
+NumPy scalars keep a column's width (float32 stays float32); lists of numbers become arrays; Hugging
+Face's Image, Audio and Video become media, its Array2D to Array5D arrays. converting.py makes the
+values; exported_types.py restores what Atlas exported.
 """
 
 from __future__ import annotations
@@ -13,15 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from atlas_ds.bridge.arrow.converting import Convert, Feature, array_of, converter, is_media, is_numbers
+from atlas_ds.bridge.arrow.exported_types import own_fields, restorer
 from atlas_ds.bridge.arrow.merge import check_schema, fit
-from atlas_ds.bridge.arrow.own import own_fields, restorer
-from atlas_ds.bridge.arrow.plain import bare, is_list, is_text, is_text_like
-from atlas_ds.bridge.arrow.values import stored_array
+from atlas_ds.bridge.arrow.numpy_lists import stored_array
+from atlas_ds.bridge.arrow.python_values import bare, is_list, is_text, is_text_like
 from atlas_ds.bridge.source import Example, Refused
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError
 from atlas_ds.schema.types import Field, array, make_field, media, nullable, struct, tensor
 
-ROWS = 1024  # of a batch that are converted at a time
+ROWS = 1024  # of a batch, converted at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,8 @@ class Plan:
     notes: tuple[str, ...]
 
     def rows(self, batch: Any, place: str = "", first: int = 0) -> Iterator[Example | Refused]:
-        """The examples of a batch. A row that cannot be one is refused, and the others read on. place, first: of its file, and the row it begins at."""
+        """The examples of a batch. A row that cannot be an example is Refused, and reading
+        continues. place, first: the file, and the batch's first row."""
         for start in range(0, batch.num_rows, ROWS):
             piece = batch.slice(start, ROWS)
             try:
@@ -80,8 +83,9 @@ def plan(
     own: Mapping[str, Field] | None = None,
     features: Mapping[str, Feature] | None = None,
 ) -> Plan:
-    """`full`: columns without a null. `holes`: those with nulls inside of lists. `read_files`: media that is only a path is read from there, else refused.
-    `own`, `features`: what Atlas and Hugging Face noted about the columns, where the schema itself does not say it."""
+    """`full`: columns without a null. `holes`: columns with nulls inside lists. `read_files`:
+    media with only a path is read from that file, else refused. `own`, `features`: what Atlas
+    and Hugging Face recorded about the columns, if it is not in the schema itself."""
     check_schema(place, schema)
     features = features_of(schema) if features is None else features
     own = own_fields(schema, str(place)) if own is None else own
@@ -106,7 +110,7 @@ def _of_storage(convert: Convert) -> Convert:
 
 
 def features_of(schema: Any) -> dict[str, Feature]:
-    """What Hugging Face notes about columns in a schema's metadata; empty if it did not write it."""
+    """Hugging Face's features of the columns, from a schema's metadata; empty if there are none."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
     except (KeyError, ValueError, TypeError, RecursionError):
@@ -117,14 +121,15 @@ def features_of(schema: Any) -> dict[str, Feature]:
 
 
 def _checked(feature: Feature) -> Feature:
-    """A feature, without names that are none."""
+    """A feature, without invalid names."""
     names = feature.get("names")
     right = isinstance(names, list) and all(isinstance(name, str) for name in names)
     return feature if right else {key: value for key, value in feature.items() if key != "names"}
 
 
 def _spec(kind: Any, feature: Feature, *, full: bool, hole: bool) -> object:
-    """The Atlas type of an Arrow type; "object" for what has no narrower one. It must agree with `converter`."""
+    """The Atlas type of an Arrow type; "object" if there is no narrower one. It must agree with
+    `converter`."""
     import pyarrow.types as t
 
     found = array_of(kind, feature)
@@ -160,7 +165,7 @@ def _plain_spec(kind: Any) -> str:
 
 
 def _nested_spec(column: Any) -> object:
-    """Inside a struct values are Python's: numbers of its width, lists stay lists."""
+    """Inside a struct, values are Python objects: numbers keep their width, lists stay lists."""
     import pyarrow.types as t
 
     kind = bare(column.type)
@@ -176,7 +181,7 @@ def _nested_spec(column: Any) -> object:
 
 
 def _notes(column: Any, feature: Feature, hole: bool) -> Iterator[str]:
-    """What changes when a column becomes Atlas's."""
+    """Notes on what the conversion of a column changes."""
     if array_of(column.type, feature) is not None:
         return
     if is_media(column.type, feature):
@@ -187,7 +192,7 @@ def _notes(column: Any, feature: Feature, hole: bool) -> Iterator[str]:
     if unknown and bare(column.type) == column.type:
         yield f"{column.name}: {unknown.decode(errors='replace')} is stored as {column.type}"
     if hole and is_numbers(bare(column.type)):
-        yield f"{column.name}: nulls stand inside of its lists, which arrays cannot hold; they are stored as lists"
+        yield f"{column.name}: there are nulls inside its lists, which arrays cannot hold; they are stored as lists"
     for name, kind in _inner_types(column.name, column.type):
         note = _note(kind)
         if note is not None:
@@ -195,7 +200,7 @@ def _notes(column: Any, feature: Feature, hole: bool) -> Iterator[str]:
 
 
 def _inner_types(name: str, kind: Any) -> Iterator[tuple[str, Any]]:
-    """A type and those inside of it, with the path to each."""
+    """A type and the types inside it, with the path to each."""
     import pyarrow.types as t
 
     yield name, kind
@@ -218,7 +223,7 @@ def _note(kind: Any) -> str | None:
     if is_text_like(plain):
         return f"{plain} becomes text, which Atlas has a type for"
     if t.is_map(plain):
-        return f"maps become {'dicts' if is_text(bare(plain.key_type)) else 'lists of [key, value], since the keys are no text'}"
+        return f"maps become {'dicts' if is_text(bare(plain.key_type)) else 'lists of [key, value], since the keys are not text'}"
     if t.is_interval(plain):
         return f"{plain} becomes a dict of months, days and nanoseconds"
     if t.is_timestamp(plain) and plain.tz not in (None, "UTC", "+00:00"):

@@ -1,1 +1,2 @@
-"""Datasets of torch-atlas-ds, version 1 of this package, which are pickles: only for those who trust where they come from."""
+"""Datasets of torch-atlas-ds, version 1 of this package. They are pickles: only for users who
+trust their origin."""

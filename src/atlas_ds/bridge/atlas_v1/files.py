@@ -1,6 +1,7 @@
-"""The files of a torch-atlas-ds dataset (version 1), checked, and its blocks as they were before compression.
+"""The checked files of a torch-atlas-ds dataset (version 1), and its decompressed blocks.
 
-Everything that can be known without unpickling is checked here. What is in a block is reader.py's: nothing in this file unpickles.
+Everything that can be checked without unpickling is checked here. reader.py reads the blocks:
+nothing in this file unpickles.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ from atlas_ds.errors import AtlasError, CorruptError, LimitError, TruncatedError
 NONE, PLAIN, SHARED, OWN = range(4)  # compression_strategy
 MAX_BLOCK = 4 << 30  # bytes of a block before compression: one block is held in memory at a time
 MAX_META = 64 << 20  # a meta.json is a few bytes per shard
-MAX_DICTIONARY = 1 << 30  # zstd's own have 112 KB
+MAX_DICTIONARY = 1 << 30  # those of zstd have 112 KB by default
 META, DATA, INDEX, DICTIONARY = "meta.json", "data.bin", "index.npy", "zstd_dict.bin"
 Decompress = Callable[[int, bytes], bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """A shard whose files fit together, or with the error that says why they do not. offsets: where each block begins, then the end; dictionary: what
-    its blocks need, if any."""
+    """A shard whose files are consistent, or with the error that says why they are not. offsets:
+    where each block begins, then the end; dictionary: the one that its blocks need, if any."""
 
     folder: Path
     rows: int
@@ -43,13 +44,13 @@ class Shard:
     error: AtlasError | None = None
 
     def rows_of(self, block: int) -> int:
-        """Examples that a block must hold: block_size, or in the last block what is left."""
+        """Examples that a block must have: block_size, or the remaining ones in the last block."""
         return min(self.block_size, self.rows - block * self.block_size)
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The shards that are there, in order, and those that are not as (number, rows)."""
+    """The existing shards in order, and the missing ones as (number, rows)."""
 
     shards: tuple[Shard, ...]
     missing: tuple[tuple[int, int], ...]
@@ -57,7 +58,8 @@ class Layout:
 
 
 def looks_like_v1(folder: Path) -> bool:
-    """Whether a folder is a dataset or a shard of version 1. Where its meta.json is damaged, the shards' files speak for it."""
+    """Whether a folder is a dataset or a shard of version 1. If its meta.json is damaged, the
+    shards' files decide."""
     if not (folder / META).is_file():
         return False
     try:
@@ -68,7 +70,8 @@ def looks_like_v1(folder: Path) -> bool:
 
 
 def read_layout(path: Path, *, follow_links: bool = False) -> Layout:
-    """All shards of a dataset, or of a single shard's folder, checked. Nothing is decompressed. follow_links: to files outside of the folder."""
+    """All shards of a dataset, or of a single shard's folder, checked. Nothing is decompressed.
+    follow_links: to files outside of the folder."""
     for file in (path / META, path / DICTIONARY):
         check_inside(path, file, follow_links)
     meta = read_meta(path)
@@ -80,7 +83,7 @@ def read_layout(path: Path, *, follow_links: bool = False) -> Layout:
     check_version(path, meta)
     sizes = meta.get("shard_sizes")
     if not isinstance(sizes, list) or not all(is_count(size) for size in sizes):
-        raise CorruptError(f"{path / META}: shard_sizes must be a list of whole numbers from 0 on; restore the file")
+        raise CorruptError(f"{path / META}: shard_sizes must be a list of integers of 0 or more; restore the file")
     folders = shard_folders(path, len(sizes))
     for file in (folder / name for folder in folders.values() for name in (META, DATA, INDEX, DICTIONARY)):
         check_inside(path, file, follow_links)
@@ -92,7 +95,8 @@ def read_layout(path: Path, *, follow_links: bool = False) -> Layout:
 
 
 def shard_or_error(folder: Path, root: Path, rows: int, number: int) -> Shard:
-    """A shard that must have so many rows. One that is damaged stands there with its error, if it has rows to lose."""
+    """A shard that must have this many rows. A damaged one is returned with its error if it has
+    rows to lose."""
     try:
         shard = read_shard(folder, root, read_meta(folder))
         if shard.rows != rows:
@@ -106,16 +110,18 @@ def shard_or_error(folder: Path, root: Path, rows: int, number: int) -> Shard:
 
 
 def shard_folders(path: Path, count: int) -> dict[int, Path]:
-    """The shards' folders by number. Padded or not: a writer that was killed at the very end left them unpadded."""
+    """The shards' folders by number, padded or not: a writer that was killed at the end left
+    them unpadded."""
     found: dict[int, Path] = {}
     for folder in sorted(path.iterdir()):
         if not (folder.is_dir() and folder.name.isascii() and folder.name.isdigit()):
             continue
         number = int(folder.name)
         if number in found:
-            raise CorruptError(f"{folder}: the same number as {found[number].name}, so it is not clear which is shard {number}; move one of them away")
+            raise CorruptError(f"{folder}: the same number as {found[number].name}, so it is unclear which is shard {number}; move one of them away")
         if number >= count:
-            raise CorruptError(f"{folder}: {path / META} lists {count} shards, 0 to {count - 1}; move the folder away, and import it by itself if it is whole")
+            cure = "move the folder away, and import it separately if it is intact"
+            raise CorruptError(f"{folder}: {path / META} lists {count} shards, 0 to {count - 1}; {cure}")
         found[number] = folder
     return found
 
@@ -125,7 +131,7 @@ def read_meta(folder: Path) -> dict[str, Any]:
     try:
         meta = read_json(file, MAX_META)
     except Missing:
-        what = "its writer was killed before the end; whole shard folders in it can be imported one by one" if folder.is_dir() else "check the path"
+        what = "its writer was killed before the end; intact shard folders in it can be imported one by one" if folder.is_dir() else "check the path"
         raise TruncatedError(f"{file}: is missing: {what}") from None
     if not isinstance(meta, dict):
         raise CorruptError(f"{file}: not a JSON object; restore the file")
@@ -143,13 +149,14 @@ def check_version(folder: Path, meta: dict[str, Any]) -> None:
 
 
 def read_shard(folder: Path, root: Path, meta: dict[str, Any]) -> Shard:
-    """One shard, all of its files checked against each other. root: where a shared dictionary lies."""
+    """One shard, with all its files checked against each other. root: the folder of a shared
+    dictionary."""
     check_version(folder, meta)
     rows, block_size = meta.get("stored_examples"), meta.get("block_size")
     if not isinstance(rows, int) or not is_count(rows):
-        raise CorruptError(f"{folder / META}: stored_examples is {rows!r}, not a whole number from 0 on; restore the file")
+        raise CorruptError(f"{folder / META}: stored_examples is {rows!r}, not an integer of 0 or more; restore the file")
     if not isinstance(block_size, int) or not is_count(block_size) or block_size == 0:
-        raise CorruptError(f"{folder / META}: block_size is {block_size!r}, not a whole number from 1 on; restore the file")
+        raise CorruptError(f"{folder / META}: block_size is {block_size!r}, not an integer of 1 or more; restore the file")
     strategy = strategy_of(folder, meta)
     offsets = read_index(folder, -(-rows // block_size))
     return Shard(folder, rows, block_size, strategy != NONE, offsets, read_dictionary(folder, root, strategy))
@@ -168,7 +175,8 @@ def strategy_of(folder: Path, meta: dict[str, Any]) -> int:
 
 
 def read_index(folder: Path, blocks: int) -> npt.NDArray[np.unsignedinteger[Any]]:
-    """The offsets of the blocks, mapped, once they are known to lie in order inside data.bin and to end with it."""
+    """The memory-mapped offsets of the blocks, checked to ascend and to end at the size of
+    data.bin."""
     file = folder / INDEX
     try:
         index = view_npy(map_bytes(file), str(file))
@@ -193,7 +201,7 @@ def read_index(folder: Path, blocks: int) -> npt.NDArray[np.unsignedinteger[Any]
 
 
 def size_of(data: Path) -> int:
-    """Bytes of data.bin; a shard without examples has none."""
+    """The size of data.bin; a shard without examples has no such file."""
     try:
         return data.stat().st_size
     except FileNotFoundError:
@@ -203,7 +211,8 @@ def size_of(data: Path) -> int:
 
 
 def read_dictionary(folder: Path, root: Path, strategy: int) -> bytes | None:
-    """The dictionary that a shard's blocks need. The other place is looked at too: a writer that was killed may have moved it already."""
+    """The dictionary that a shard's blocks need. The other folder is also searched: a killed
+    writer may already have moved it."""
     if strategy not in (SHARED, OWN):
         return None
     places = (root, folder) if strategy == SHARED else (folder, root)
@@ -214,7 +223,8 @@ def read_dictionary(folder: Path, root: Path, strategy: int) -> bytes | None:
 
 
 def blocks_of(shard: Shard, max_expansion: int = MAX_EXPANSION) -> Iterator[tuple[int, bytes | Refused]]:
-    """Each block's number and its bytes as they were before compression, one at a time; Refused where it cannot be decompressed."""
+    """Each block's number and its decompressed bytes, one at a time; Refused if it cannot be
+    decompressed."""
     if shard.rows == 0:
         return
     decompress = decompressor(shard, max_expansion)
@@ -227,7 +237,7 @@ def blocks_of(shard: Shard, max_expansion: int = MAX_EXPANSION) -> Iterator[tupl
                     raise LimitError(f"{shard.folder}: block {block}: {size:,} bytes, more than {MAX_BLOCK:,}")
                 data = file.read(size)
                 if len(data) != size:
-                    raise TruncatedError(f"{shard.folder / DATA}: block {block}: {len(data):,} of {size:,} bytes; did the file change meanwhile?")
+                    raise TruncatedError(f"{shard.folder / DATA}: block {block}: {len(data):,} of {size:,} bytes; was the file changed while it was read?")
                 yield block, _attempt(decompress, block, data, shard.rows_of(block))
     except OSError as error:
         raise unreadable(shard.folder / DATA, error) from error
@@ -259,13 +269,13 @@ def decompressor(shard: Shard, max_expansion: int) -> Decompress:
             if known and size > MAX_BLOCK:
                 raise LimitError(f"{place}: announces {size:,} bytes, more than {MAX_BLOCK:,}")
             if not known:  # torch-atlas-ds writes no such frames
-                most = min(MAX_BLOCK, max(FREE_BYTES, max_expansion * len(data)))
+                limit = min(MAX_BLOCK, max(FREE_BYTES, max_expansion * len(data)))
                 with context.stream_reader(data) as reader:
-                    size = len(reader.read(most + 1))
+                    size = len(reader.read(limit + 1))
             check_expansion(len(data), size, place, max_expansion)
             return bytes(context.decompress(data, max_output_size=0 if known else max(size, 1), allow_extra_data=False))
         except zstandard.ZstdError as error:
-            raise CorruptError(f"{place}: not one whole zstd frame of this shard: {error}; restore the shard") from error
+            raise CorruptError(f"{place}: not one complete zstd frame of this shard: {error}; restore the shard") from error
         except MemoryError:
             raise LimitError(f"{place}: does not fit into memory decompressed") from None
 

@@ -1,6 +1,8 @@
-"""Reads datasets of torch-atlas-ds (version 1), whose blocks are pickles, for those who say that they trust whoever wrote them.
+"""Reads datasets of torch-atlas-ds (version 1), whose blocks are pickles, for users who state that
+they trust the writer.
 
-The one file of the package that unpickles what others wrote, in one function, `unpickle`. The files' layout is files.py's.
+The only file of the package that unpickles foreign data, in one function, `unpickle`. files.py
+reads the files' layout.
 """
 
 from __future__ import annotations
@@ -21,16 +23,17 @@ MISSING = ("error", "skip")
 
 
 def read_atlas_v1(path: Path, options: ReadOptions = DEFAULTS) -> Source:
-    """The examples of a dataset or of one shard's folder, in order. All files are checked before the first example is unpickled.
+    """The examples of a dataset or of one shard's folder, in order. All files are checked before
+    the first example is unpickled.
 
-    missing: "skip" leaves out shards that are not there, so that later rows move up; "error" lists them.
+    missing: "skip" leaves out missing shards, so that later rows move up; "error" lists them.
     """
     if options.missing not in MISSING:
         raise ValueError(f"missing={options.missing!r}: 'error' or 'skip'")
     if not options.trust_pickle:
         raise AtlasError(
             f"{path}: a dataset of torch-atlas-ds (version 1). Its examples are pickles, and reading a pickle can run any program that its writer"
-            " put there. If you trust whoever wrote it, say so: --trust-pickle, or trust_pickle=True in Python"
+            " put there. If you trust the writer: --trust-pickle, or trust_pickle=True in Python"
         )
     layout = read_layout(path, follow_links=options.follow_links)
     if layout.missing and options.missing == "error":
@@ -42,7 +45,7 @@ def read_atlas_v1(path: Path, options: ReadOptions = DEFAULTS) -> Source:
     for shard in layout.shards:
         if shard.error is not None:
             damaged.add(shard.error, shard.rows)
-    if damaged.errors and options.on_error == "raise":  # said before anything is unpickled
+    if damaged.errors and options.on_error == "raise":  # before anything is unpickled
         raise damaged.as_error(layout.rows)
     if any(shard.compressed and shard.rows for shard in layout.shards):
         need_zstandard()
@@ -78,11 +81,12 @@ def notes(layout: Layout) -> tuple[str, ...]:
     if not layout.missing:
         return ()
     lost = sum(rows for _, rows in layout.missing)
-    return (f"{len(layout.missing)} missing shards left out, {lost:,} of {layout.rows:,} rows: shard {listed(layout)}; the rows behind them move up",)
+    return (f"{len(layout.missing)} missing shards left out, {lost:,} of {layout.rows:,} rows: shard {listed(layout)}; the rows after them move up",)
 
 
 def examples_of(shard: Shard, max_expansion: int) -> Iterator[Any]:
-    """The examples of a shard, a block at a time. A block that cannot be read loses its examples, a shard's file all that follow in it."""
+    """The examples of a shard, block by block. A block that cannot be read loses its examples;
+    damage of the shard's file loses all following ones."""
     if shard.error is not None:
         yield Refused(shard.error, shard.rows)
         return
@@ -91,7 +95,7 @@ def examples_of(shard: Shard, max_expansion: int) -> Iterator[Any]:
         for block, data in blocks_of(shard, max_expansion):
             place, rows, first = f"{shard.folder}: block {block}", shard.rows_of(block), block * shard.block_size
             found = data if isinstance(data, Refused) else examples_of_block(data, place, rows)
-            del data  # only the examples are held while they are used
+            del data  # only the examples stay in memory
             done += rows
             if isinstance(found, Refused):
                 yield found
@@ -115,7 +119,7 @@ def examples_of_block(data: bytes, place: str, rows: int) -> list[Any] | Refused
 
 
 def checked(example: Any, place: str) -> Any:
-    """The example, or Refused if it holds what has no NumPy form."""
+    """The example, or Refused if it has a value without a NumPy form."""
     try:
         check_tensors(example, place, "")
     except (SchemaError, LimitError) as error:
@@ -124,7 +128,8 @@ def checked(example: Any, place: str) -> Any:
 
 
 def unpickle(data: bytes, place: str) -> Any:
-    """What a pickle holds. Runs whatever its writer put there: called for trust_pickle=True only."""
+    """Unpickles the data. This runs any code that its writer put there; it is only called with
+    trust_pickle=True."""
     import pickle
 
     try:
@@ -133,12 +138,13 @@ def unpickle(data: bytes, place: str) -> Any:
         raise UnsupportedError(f"{place}: its examples need {error}; run this where the program that wrote them can be imported") from error
     except MemoryError:
         raise LimitError(f"{place}: its examples do not fit into memory, or it claims sizes that it does not have; restore the shard") from None
-    except Exception as error:  # it runs its writer's code, which may raise anything
+    except Exception as error:  # the pickle's code may raise anything
         raise CorruptError(f"{place}: cannot be unpickled: {type(error).__name__}: {error}; restore the shard") from error
 
 
 def check_tensors(value: Any, place: str, column: str) -> None:
-    """SchemaError for a tensor that has no NumPy form (sparse, quantized), which the writer would stumble over without saying where."""
+    """SchemaError for a tensor that has no NumPy form (sparse, quantized); the error of the
+    writer would not say where it is."""
     if isinstance(value, dict):
         for name, inner in value.items():
             check_tensors(inner, place, f"{column}.{name}" if column else str(name))

@@ -1,1 +1,2 @@
-"""Other people's compression, read and written. Atlas's own is in the C core."""
+"""Compression formats of other files, read and written. Atlas's own compression is in the C
+core."""

@@ -1,6 +1,7 @@
-"""Undoes the compression of somebody else's file, given how many bytes must come out. Atlas's own compression is the core's.
+"""Decompresses blocks of known size in other formats. Atlas's own compression is in the C core.
 
-gzip and bzip2 are Python's; zstd needs zstandard, brotli and snappy need pyarrow (extras, imported only where used).
+gzip and bzip2 are in Python; zstd needs zstandard, brotli and snappy need pyarrow (extras, imported
+only where used).
 """
 
 from __future__ import annotations
@@ -15,20 +16,21 @@ from atlas_ds.bridge.compression.reading import FREE_BYTES, MAX_EXPANSION
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, TruncatedError, UnsupportedError
 
 EXTRA = "pip install 'atlas-ds[streaming]'"
-MAX_UNPACKED = 1 << 34  # more is read into memory by nobody; both formats address 4 GiB a file
+MAX_UNPACKED = 1 << 34  # more would not fit into memory; both formats address 4 GiB per file
 
 
 def check_expansion(packed: int, size: int, place: str, max_expansion: int) -> None:
-    """LimitError where so many bytes are said to become so many more, as bombs do; before anything is allocated for them."""
+    """LimitError if the announced expansion is that of a decompression bomb. Checked before
+    anything is allocated."""
     if size > FREE_BYTES and size > max_expansion * packed:
         raise LimitError(
-            f"{place}: {packed:,} bytes are said to expand to {size:,}, more than {max_expansion} times as many; if you trust it, raise the limit:"
+            f"{place}: {packed:,} bytes would expand to {size:,}, more than {max_expansion} times as many; if you trust it, raise the limit:"
             f" --max-expansion {-(-size // max(packed, 1))}, or max_expansion= in Python"
         )
 
 
 def unpack(data: memoryview, algorithm: str, size: int, place: str, max_expansion: int = MAX_EXPANSION) -> bytes:
-    """`size` bytes, no more are ever made. `algorithm` may carry a level ("zstd:3")."""
+    """Exactly `size` bytes; more are never produced. `algorithm` may include a level ("zstd:3")."""
     name = algorithm.partition(":")[0]
     decode = _DECODERS.get(name)
     if decode is None:
@@ -38,19 +40,19 @@ def unpack(data: memoryview, algorithm: str, size: int, place: str, max_expansio
     check_expansion(len(data), size, place, max_expansion)
     out = decode(data, size, place)
     if len(out) != size:
-        raise CorruptError(f"{place}: {name} gives {'more than ' if len(out) > size else ''}{min(len(out), size):,} bytes, not {size:,}; fetch it again")
+        raise CorruptError(f"{place}: {name} returned {'more than ' if len(out) > size else ''}{min(len(out), size):,} bytes, not {size:,}; fetch it again")
     return out
 
 
 def zstd_size(data: memoryview, place: str) -> int:
-    """The bytes a zstd frame says it holds."""
+    """The size that a zstd frame announces."""
     zstandard = _zstandard(place)
     try:
-        size = int(zstandard.frame_content_size(bytes(data[:18])))  # a frame's head is 18 bytes at most
+        size = int(zstandard.frame_content_size(bytes(data[:18])))  # a frame's header has at most 18 bytes
     except zstandard.ZstdError as error:
         raise CorruptError(f"{place}: not a zstd frame: {error}; fetch the file again") from error
     if size < 0:
-        raise CorruptError(f"{place}: a zstd frame that does not say its size; write the dataset again")
+        raise CorruptError(f"{place}: a zstd frame that does not announce its size; write the dataset again")
     return size
 
 
@@ -79,7 +81,7 @@ def _gzip(data: memoryview, size: int, place: str) -> bytes:
     decoder = zlib.decompressobj(wbits=31)
     try:
         out = decoder.decompress(data, size + 1)
-        out += decoder.decompress(decoder.unconsumed_tail, 1)  # the checksum is looked at only at the end
+        out += decoder.decompress(decoder.unconsumed_tail, 1)  # the checksum is verified only at the end
     except zlib.error as error:
         raise CorruptError(f"{place}: damaged gzip: {error}; fetch the file again") from error
     return _ended(out, size, decoder.eof, f"{place}: gzip")
@@ -111,7 +113,7 @@ def _pyarrow(name: str, place: str) -> Any:
 def _brotli(data: memoryview, size: int, place: str) -> bytes:
     pa = _pyarrow("brotli", place)
     try:
-        with pa.CompressedInputStream(pa.BufferReader(pa.py_buffer(data)), "brotli") as stream:  # a Codec would fill up what is missing
+        with pa.CompressedInputStream(pa.BufferReader(pa.py_buffer(data)), "brotli") as stream:  # a Codec would pad missing bytes
             return bytes(stream.read(size + 1))
     except (pa.ArrowException, OSError) as error:
         raise CorruptError(f"{place}: damaged brotli: {error}; fetch the file again") from error
@@ -120,7 +122,7 @@ def _brotli(data: memoryview, size: int, place: str) -> bytes:
 def _snappy(data: memoryview, size: int, place: str) -> bytes:
     pa = _pyarrow("snappy", place)
     said = 0
-    for at, byte in enumerate(bytes(data[:5])):  # the first bytes say the size, seven bits each
+    for at, byte in enumerate(bytes(data[:5])):  # the first bytes are the size, seven bits each
         said |= (byte & 0x7F) << 7 * at
         if byte < 0x80:
             break

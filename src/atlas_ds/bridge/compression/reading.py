@@ -1,6 +1,7 @@
-"""Opens bytes whatever compresses them: told by magic, never by name; cuts, garbage behind the end and bombs are errors.
+"""Opens compressed files, detected by magic number and never by name. Truncation, garbage after the
+end and decompression bombs are errors.
 
-Reading goes forward only. zstd and LZ4 need the `tar` extra, which only this file imports.
+Files are read sequentially. zstd and LZ4 need the `tar` extra, which only this file imports.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from atlas_ds.errors import AtlasError, CorruptError, LimitError, TruncatedError
 from atlas_ds.sizes import format_binary
 
 CHUNK = 1 << 16
-FIRST_CHUNK = 1 << 10  # of a stream behind another: what a decoder does not want is copied
+FIRST_CHUNK = 1 << 10  # of a stream after another: unused bytes are copied
 FREE_BYTES = 16 << 20  # what any archive may expand to
-MAX_EXPANSION = 250  # beyond that, how many times its own size; gzip reaches 1,030 on zeros, images and text stay below 30
-MEMORY_LIMIT = 128 << 20  # of a decoder: `xz -9` asks for 65 MiB, `zstd --long` for 128
+MAX_EXPANSION = 250  # beyond that, how many times its own size; gzip reaches 1,030 for zeros, images and text stay below 30
+MEMORY_LIMIT = 128 << 20  # of a decoder: `xz -9` needs 65 MiB, `zstd --long` 128
 
 
 class Decoder(Protocol):
@@ -38,7 +39,7 @@ class Decoder(Protocol):
 
 
 class Gzip:
-    """zlib's decoder with the manners of the others."""
+    """zlib's decoder with the interface of the others."""
 
     def __init__(self) -> None:
         self._inner = zlib.decompressobj(31)
@@ -83,13 +84,14 @@ BZIP2 = re.compile(rb"BZh[1-9](1AY&SY|\x17\x72\x45\x38\x50\x90)")  # a tar may b
 
 
 def packing(head: bytes) -> bytes | None:
-    """The magic of what compresses these bytes, or None."""
+    """The magic number of the compression of these bytes, or None."""
     found = next((magic for magic in (*DECODERS, ZSTD) if head.startswith(magic)), None)
     return None if found == b"BZh" and BZIP2.match(head) is None else found
 
 
 def unpacked(file: IO[bytes], head: bytes, where: str, max_expansion: int = MAX_EXPANSION) -> IO[bytes] | None:
-    """The bytes behind a compressed file whose first bytes, `head`, were read from it already; None if it is not compressed."""
+    """The decompressed bytes of a file whose first bytes, `head`, have already been read; None
+    if it is not compressed."""
     magic = packing(head)
     if magic is None:
         return None
@@ -99,7 +101,7 @@ def unpacked(file: IO[bytes], head: bytes, where: str, max_expansion: int = MAX_
 
 
 def open_unpacked(file: IO[bytes], where: str, max_expansion: int = MAX_EXPANSION) -> IO[bytes]:
-    """A file that is read from its start, unpacked if it is packed."""
+    """A file from its start, decompressed if it is compressed."""
     inner = unpacked(file, file.read(MAGIC_BYTES), where, max_expansion)
     if inner is not None:
         return inner
@@ -108,7 +110,7 @@ def open_unpacked(file: IO[bytes], where: str, max_expansion: int = MAX_EXPANSIO
 
 
 class Counted:
-    """Compressed bytes, and how many were taken."""
+    """Compressed bytes, and how many were read."""
 
     def __init__(self, file: IO[bytes], head: bytes) -> None:
         self._file, self._buffer, self._at = file, head, 0
@@ -122,8 +124,8 @@ class Counted:
         self.taken += len(data)
         return data
 
-    def give_back(self, data: bytes) -> None:
-        """The last bytes that were taken, to be read again."""
+    def unread(self, data: bytes) -> None:
+        """Returns the last bytes that were read, to be read again."""
         self.taken -= len(data)
         if len(data) > self._at:
             self._buffer, self._at = data + self._buffer[self._at :], 0
@@ -132,7 +134,7 @@ class Counted:
 
 
 class Followed:
-    """Compressed bytes that a zstd decoder takes, with its frames."""
+    """Compressed bytes for a zstd decoder, which also tracks the frames."""
 
     def __init__(self, source: Counted) -> None:
         self._source, self.frames = source, Frames()
@@ -144,11 +146,11 @@ class Followed:
 
 
 class Limited(io.RawIOBase):
-    """Bytes out of a decoder, counted against the bytes that went in."""
+    """Decompressed bytes, compared with the number of compressed bytes."""
 
     def __init__(self, source: Counted, where: str, max_expansion: int) -> None:
-        self._source, self._where, self._most = source, where, max_expansion
-        self._given = 0
+        self._source, self._where, self._max_expansion = source, where, max_expansion
+        self._returned = 0
 
     def readable(self) -> bool:
         return True
@@ -156,11 +158,11 @@ class Limited(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         data = self.take(len(buffer))
         buffer[: len(data)] = data
-        self._given += len(data)
-        if self._given > FREE_BYTES and self._given > self._most * self._source.taken:
+        self._returned += len(data)
+        if self._returned > FREE_BYTES and self._returned > self._max_expansion * self._source.taken:
             raise LimitError(
-                f"{self._where}: byte {self._source.taken} of the compressed file: it expands more than {self._most} times, as bombs do;"
-                f" if you trust it, unpack it yourself, or raise the limit: --max-expansion {10 * self._most}, or max_expansion= in Python"
+                f"{self._where}: byte {self._source.taken} of the compressed file: it expands more than {self._max_expansion} times, like a decompression bomb;"
+                f" if you trust it, unpack it yourself, or raise the limit: --max-expansion {10 * self._max_expansion}, or max_expansion= in Python"
             )
         return len(data)
 
@@ -192,13 +194,14 @@ class Unpacked(Limited):
                 out = self._decoder.decompress(data, size)
             except (zlib.error, OSError, lzma.LZMAError, EOFError, RuntimeError, ValueError) as error:
                 if "memory" in str(error).lower():
-                    raise LimitError(f"{self._where}: unpacking asks for more than {format_binary(MEMORY_LIMIT)} of memory; unpack it yourself") from error
+                    raise LimitError(f"{self._where}: decompression needs more than {format_binary(MEMORY_LIMIT)} of memory; unpack it yourself") from error
                 raise self.damaged(error) from error
             if out:
                 return out
 
     def _next_stream(self) -> bool:
-        """Begins what follows a stream that ended: another one, zeros to the end (as tapes have), or nothing."""
+        """Begins what follows the end of a stream: another stream, zeros to the end (as on
+        tapes), or nothing."""
         rest = self._decoder.unused_data or b""
         while not rest.strip(b"\0"):
             more = self._source.read(CHUNK)
@@ -208,8 +211,8 @@ class Unpacked(Limited):
         if len(rest) < len(self._magic):
             rest += self._source.read(CHUNK)
         if not rest.startswith(self._magic):
-            raise CorruptError(f"{self._where}: byte {self._source.taken} of the compressed file: garbage after its end; cut it off or fetch it again")
-        self._source.give_back(rest)
+            raise CorruptError(f"{self._where}: byte {self._source.taken} of the compressed file: garbage after its end; remove it, or fetch the file again")
+        self._source.unread(rest)
         self._decoder, self._chunk = self._make(), FIRST_CHUNK
         return True
 
@@ -230,7 +233,7 @@ class Zstd(Limited):
             data: bytes = self._reader.read(size)
         except self._error as error:
             if "memory" in str(error).lower():
-                raise LimitError(f"{self._where}: unpacking asks for more than {format_binary(MEMORY_LIMIT)} of memory; unpack it yourself") from error
+                raise LimitError(f"{self._where}: decompression needs more than {format_binary(MEMORY_LIMIT)} of memory; unpack it yourself") from error
             raise self.damaged(error) from error
         if not data and not self._followed.frames.at_end:
             raise TruncatedError(f"{self._where}: byte {self._source.taken}: the compressed file ends too early, or in garbage; fetch it again")

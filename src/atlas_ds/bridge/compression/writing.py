@@ -1,6 +1,7 @@
-"""Compression of a whole file as it is written, without times or names, so that equal input is equal output of one version of a library.
+"""Compresses a file while it is written, without times or names, so that equal input has equal
+output with one version of a library.
 
-Writing only; the one file that imports zstandard for it.
+Only for writing; the only file that imports zstandard for that.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ ZSTD_LEVEL = 3
 
 
 class Packer(Protocol):
-    """Takes bytes, gives back those that are ready; flush gives the rest."""
+    """compress returns the compressed bytes that are ready; flush returns the rest."""
 
     def compress(self, data: bytes, /) -> bytes: ...
 
@@ -32,7 +33,7 @@ class _Plain:
 
 
 class _Gzip:
-    """Framed by hand: zlib's own header names the system it was made on."""
+    """Writes its own header: zlib's header contains the operating system."""
 
     def __init__(self) -> None:
         self._raw = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)

@@ -1,6 +1,7 @@
-"""Follows the frames of a zstd file while it is read (RFC 8878), to tell whether it ends where a frame ends. It unpacks nothing.
+"""Parses the frames of a zstd file while it is read (RFC 8878), to detect whether it ends at the
+end of a frame. It decompresses nothing.
 
-The decoder does not say: it gives what it has and takes a cut, or a few bytes of garbage, for the end.
+The decoder does not report this: it treats truncation, or a few bytes of garbage, as the end.
 """
 
 from __future__ import annotations
@@ -14,19 +15,19 @@ RLE = 1
 
 
 class Frames:
-    """Is fed with the file's bytes in pieces of any size."""
+    """Receives the file's bytes in pieces of any size."""
 
     def __init__(self) -> None:
         self._rest = b""
-        self._skip = 0  # bytes up to the next that matter
+        self._skip = 0  # bytes before the next field
         self._checksum = 0
-        self._wants = 0
+        self._needs = 0
         self._step: Callable[[bytes], int]
         self._expect(4, self._magic)
 
     @property
     def at_end(self) -> bool:
-        """Whether what was fed ends with a whole frame."""
+        """Whether the bytes so far end with a complete frame."""
         return self._step == self._magic and not self._skip and not self._rest
 
     def feed(self, data: bytes) -> None:
@@ -35,24 +36,24 @@ class Frames:
             jump = min(self._skip, len(data) - at)
             self._skip -= jump
             at += jump
-            if self._skip or len(data) - at < self._wants:
+            if self._skip or len(data) - at < self._needs:
                 self._rest = data[at:]
                 return
-            part = data[at : at + self._wants]
-            at += self._wants
+            part = data[at : at + self._needs]
+            at += self._needs
             self._skip = self._step(part)
 
-    def _expect(self, wants: int, step: Callable[[bytes], int]) -> None:
-        self._wants, self._step = wants, step
+    def _expect(self, needs: int, step: Callable[[bytes], int]) -> None:
+        self._needs, self._step = needs, step
 
-    # --- each step takes the bytes it wanted, says what comes next, and gives how many bytes lie before it ---
+    # --- each step parses the bytes it needs, sets the next step, and returns how many bytes to skip before it ---
 
     def _magic(self, part: bytes) -> int:
         if part == MAGIC:
             self._expect(1, self._descriptor)
         elif part[0] & 0xF0 == 0x50 and part[1:] == b"\x2a\x4d\x18":
             self._expect(4, self._skippable)
-        else:  # garbage: no end is ever reached
+        else:  # garbage: the end is never reached
             self._expect(1, self._garbage)
         return 0
 

@@ -1,1 +1,1 @@
-"""Plain files and folders of them: pictures, NumPy arrays, CSV, JSON lines, IDX."""
+"""Plain files and folders of files: images, NumPy arrays, CSV, JSON lines, IDX."""

@@ -1,6 +1,7 @@
-"""Reads NumPy's files: .npy, one example per row of the first axis, memory-mapped; .npz, one column per array.
+"""Reads NumPy files: .npy, one example per row of the first axis, memory-mapped; .npz, one column
+per array.
 
-Pickled (object) arrays are refused, always. Arrays inside a folder of samples are fields.py's.
+Pickled (object) arrays are always refused. Arrays in a folder of samples are read by fields.py.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ def read_npy(path: Path, options: ReadOptions = DEFAULTS) -> Source:
 
 
 def read_npz(path: Path, options: ReadOptions = DEFAULTS) -> Source:
-    """Rows across all arrays of the archive, which are held in memory: zip members cannot be memory-mapped."""
+    """Rows across all arrays of the archive, which are held in memory: zip members cannot be
+    memory-mapped."""
     columns: dict[str, Array] = {}
     try:
         with open_regular(path) as file:
@@ -43,7 +45,7 @@ def read_npz(path: Path, options: ReadOptions = DEFAULTS) -> Source:
     except MemoryError:
         raise LimitError(f"{path}: its arrays do not fit into memory; save them as .npy files, which are mapped") from None
     if not columns:
-        raise SchemaError(f"{path}: holds no array; nothing to convert")
+        raise SchemaError(f"{path}: has no arrays; nothing to convert")
     return _columns("npz", path, columns)
 
 
@@ -58,7 +60,7 @@ def _columns(kind: str, path: Path, columns: dict[str, Array]) -> Source:
     total = next(iter(lengths.values()))
     if total == 0:
         raise SchemaError(f"{path}: the arrays have no rows; nothing to convert")
-    if not any(array.size for array in columns.values()):  # a header alone could announce any number of such rows
+    if not any(array.size for array in columns.values()):  # a header alone can announce any number of such rows
         raise SchemaError(f"{path}: {total:,} rows without values; nothing to convert")
     texts = [name for name, array in columns.items() if array.dtype.kind == "U"]
     native = {name: array.dtype.newbyteorder("=") for name, array in columns.items()}
@@ -67,7 +69,7 @@ def _columns(kind: str, path: Path, columns: dict[str, Array]) -> Source:
         for row in range(total):
             wrong = next((name for name in texts if not _is_text(columns[name][row : row + 1])), None)
             if wrong is not None:
-                yield Refused(CorruptError(f"{path}: row {row}: {wrong} has a character above U+10FFFF, which no text has; write the file again")), None
+                yield Refused(CorruptError(f"{path}: row {row}: {wrong} has a character above U+10FFFF, which is not text; write the file again")), None
                 continue
             yield {name: _value(array[row], native[name]) for name, array in columns.items()}, None
 
@@ -75,13 +77,14 @@ def _columns(kind: str, path: Path, columns: dict[str, Array]) -> Source:
 
 
 def _is_text(array: Array) -> bool:
-    """NumPy looks at no character; a str made of such ones could not be read again."""
+    """NumPy does not check characters; a str with invalid ones could not be read back."""
     codes = np.ascontiguousarray(array, array.dtype.newbyteorder("=")).view(np.uint32)
     return int(codes.max(initial=0)) <= sys.maxunicode
 
 
 def _value(item: object, dtype: np.dtype[np.generic]) -> object:
-    """One row as Atlas takes it: own bytes in the machine's order; NumPy's text as str or bytes."""
+    """One row as Atlas accepts it: a copy in the machine's byte order; NumPy's text as str or
+    bytes."""
     if dtype.kind == "U" and isinstance(item, np.str_):
         return str(item)
     if dtype.kind == "S" and isinstance(item, np.bytes_):

@@ -1,6 +1,8 @@
-"""Reads a folder per class: root/cat/1.jpg -> {"image": media, "label": int, "file_name": "cat/1.jpg"}, the names in metadata["classes"].
+"""Reads a folder per class: root/cat/1.jpg -> {"image": media, "label": int, "file_name":
+"cat/1.jpg"}, the names in metadata["classes"].
 
-Above or below the classes, folders called train, val, test and so on are splits. What is not media in a class folder is left out and listed.
+Folders called train, val, test and so on, above or below the classes, are splits. Files that are
+not media in a class folder are left out and listed.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from atlas_ds.bridge.values.media import checked_media, kind_of
 from atlas_ds.errors import AtlasError, SchemaError
 from atlas_ds.schema.types import media
 
-OTHER = {True: "media, but in no class folder", False: "not an image, audio or video file"}  # whether a file that is left out is media -> why
+OTHER = {True: "media, but in no class folder", False: "not an image, audio or video file"}  # whether a file that is left out is media -> the reason
 FILE_NAME = "file_name"
 
 
@@ -30,7 +32,8 @@ class Layout(NamedTuple):
 
 
 def layout_of(files: Sequence[PurePosixPath]) -> Layout:
-    """The layout of media files; those directly at the top, or in a folder that holds all the classes, do not count."""
+    """The layout of media files. Files directly at the top, or in a folder that holds all the
+    classes, are ignored."""
     inner, skip = [file for file in files if len(file.parts) > 1], 0
     while deeper := _below_the_only(inner, skip):
         inner, skip = deeper, skip + 1
@@ -39,8 +42,8 @@ def layout_of(files: Sequence[PurePosixPath]) -> Layout:
 
 
 def _below_the_only(files: list[PurePosixPath], skip: int) -> list[PurePosixPath]:
-    """The files in the folders of the only folder at a level; none where it is itself a class or a split. A few files beside several such folders do
-    not make it a class."""
+    """The files in the folders of the only folder at a level; none if it is itself a class or a
+    split. A few files next to several such folders do not make it a class."""
     if len({file.parts[skip] for file in files}) != 1 or is_split(files[0].parts[skip]):
         return []
     deeper = [file for file in files if len(file.parts) > skip + 2]
@@ -49,7 +52,7 @@ def _below_the_only(files: list[PurePosixPath], skip: int) -> list[PurePosixPath
 
 
 def in_class(file: PurePosixPath, layout: Layout) -> bool:
-    """Whether a file lies in a class folder."""
+    """Whether a file is in a class folder."""
     return len(file.parts) > max(layout.label, layout.split or 0) + 1
 
 
@@ -59,7 +62,7 @@ def read_classes(folder: Folder, options: ReadOptions = DEFAULTS) -> Source:
     again = links_to_classes(folder, layout)
     files = [file for file in folder.files if is_media(file) and in_class(file, layout) and file not in again]
     if not files:
-        raise SchemaError(f"{folder.root}: no image, audio or video file lies in a class folder (cat/1.jpg); move the files into one, or use --from samples")
+        raise SchemaError(f"{folder.root}: no image, audio or video file is in a class folder (cat/1.jpg); move the files into one, or use --from samples")
     kept = set(files)
     left_out = [f"{file}: {reason_left_out(file, again, OTHER[is_media(file)])}" for file in folder.files if file not in kept]
     names = {file.parts[layout.label] for file in files}
@@ -90,8 +93,9 @@ def read_classes(folder: Folder, options: ReadOptions = DEFAULTS) -> Source:
 
 
 def links_to_classes(folder: Folder, layout: Layout) -> dict[PurePosixPath, PurePosixPath]:
-    """Names of files that have another name in a class folder: in one of the same split, where the name is itself in a class, since a link to a class
-    is no class of its own; in any, where it is in none. The name nearest to the top counts, then the file's own."""
+    """Names of files that have another name in a class folder: in one of the same split, where
+    the name is itself in a class, since a link to a class is no class of its own; in any, where
+    it is in none. The name nearest to the top counts, then the file's own."""
     out = {}
     for names in folder.same:
         first: dict[str, PurePosixPath] = {}

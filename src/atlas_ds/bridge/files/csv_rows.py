@@ -1,6 +1,8 @@
-"""Takes the rows of a CSV file (and of its kin with tabs, semicolons, bars) apart into cells. What the cells mean is cells.py's.
+"""Splits the rows of a CSV file (also with tabs, semicolons or bars) into cells. cell_types.py
+infers what the cells mean.
 
-A line that is wrong is refused and the rest read on, as far as what follows is certain.
+A malformed line is refused and reading continues, as long as it is certain where the next row
+begins.
 """
 
 from __future__ import annotations
@@ -21,14 +23,14 @@ from atlas_ds.sizes import format_binary
 
 DELIMITERS = (",", "\t", ";", "|")
 BATCH = 1024
-MOST_RESTARTS = 8  # after a quote that is never closed
+MAX_RESTARTS = 8  # after a quote that is never closed
 _SEP = re.compile(r"\ufeff?sep=(.)\r?\n?", re.IGNORECASE)  # Excel's own first line
 _QUOTED = re.compile(r'"[^"]*"')
 
 
 @dataclass(frozen=True, slots=True)
 class CsvFile:
-    """A file, its delimiter, its header, and the number of the line that the header ends at."""
+    """A file, its delimiter, its header, and the number of the header's last line."""
 
     text: TextFile
     delimiter: str
@@ -38,7 +40,7 @@ class CsvFile:
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """Some rows, each as long as the header, and the number of the line that each ends at."""
+    """Some rows, each as long as the header, and the number of each row's last line."""
 
     lines: list[int]
     rows: list[list[str]]
@@ -53,8 +55,9 @@ class BadRow:
 
 
 def open_csv(text: TextFile) -> CsvFile | None:
-    """The file with its header; None where it is empty."""
-    csv.field_size_limit(max(csv.field_size_limit(), min(MAX_CELL, sys.maxsize)))  # of the process; only ever raised, since 128 KiB is a page of text
+    """The file with its header; None if it is empty."""
+    # The limit is global to the process, so it is only raised. Its default of 128 KiB is too small for texts.
+    csv.field_size_limit(max(csv.field_size_limit(), min(MAX_CELL, sys.maxsize)))
     line = [0]
     try:
         with named_errors(text.path, line), text.open_lines() as file:
@@ -91,18 +94,19 @@ def careful(file: CsvFile, error: UnicodeDecodeError, line: int) -> CsvFile:
 
 
 def csv_batches(file: CsvFile) -> Iterator[Cells | BadRow]:
-    """The rows behind the header, in order, many at a time. Empty lines are skipped. UnicodeDecodeError where the file must be read with care."""
+    """The rows after the header, in order, many at a time. Empty lines are skipped.
+    UnicodeDecodeError if the file must be read as careful."""
     start = file.header_line
-    for _ in range(MOST_RESTARTS):
+    for _ in range(MAX_RESTARTS):
         opened_at = yield from _read_from(file, start)
         if opened_at is None:
             return
         start = opened_at
-    raise CorruptError(f"{file.text.path}: line {start}: {MOST_RESTARTS} quotes are never closed; correct the file")
+    raise CorruptError(f"{file.text.path}: line {start}: {MAX_RESTARTS} quotes are never closed; correct the file")
 
 
 def _read_from(file: CsvFile, start: int) -> Generator[Cells | BadRow, None, int | None]:
-    """Rows behind line `start`; ends with the line of a quote that is never closed, or None."""
+    """Rows after line `start`. Returns the line of a quote that is never closed, or None."""
     width, last = len(file.names), start
     line = [start]
     with named_errors(file.text.path, line), file.text.open_lines() as lines:

@@ -1,5 +1,6 @@
-"""Reads CSV files as one table in two passes: the first finds types over all rows, so that a decimal in the last row cannot break a column of
-whole numbers; the second gives the examples. Nothing but the standard library: a result that depended on whether pyarrow is installed would be none.
+"""Reads CSV files as one table in two passes. The first infers types from all rows, so that a
+decimal in the last row cannot break a column of integers; the second returns the examples. It uses
+only the standard library: the result must not depend on whether pyarrow is installed.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from atlas_ds.bridge.files.cells import PARSE, TYPES, Column, looks_like_number
+from atlas_ds.bridge.files.cell_types import PARSE, TYPES, Column, looks_like_number
 from atlas_ds.bridge.files.csv_rows import BadRow, CsvFile, careful, csv_batches, open_csv
 from atlas_ds.bridge.files.table import Table, check_width, one_lacks
 from atlas_ds.bridge.files.text_files import places_of, text_file
@@ -18,19 +19,20 @@ from atlas_ds.errors import AtlasError, CorruptError, SchemaError
 from atlas_ds.progress import Progress
 from atlas_ds.schema.types import nullable
 
-INDEX = "index"  # what a first column without a name is called, as pandas writes its index
+INDEX = "index"  # the name of a first column without one, which is how pandas writes its index
 
-_OTHER_DELIMITER = re.compile(r"::| +|[\^~:\x01]")  # that some write between cells
-MANY = 30  # columns; of more the notes say only how many
+_OTHER_DELIMITER = re.compile(r"::| +|[\^~:\x01]")  # separators that some programs write
+MANY = 30  # columns; if there are more, the notes only count them
 
 
 def read_csv_table(paths: Sequence[Path], options: ReadOptions) -> Table:
-    """The rows of files with a header line each. An empty cell is None; types are bool, int, float or str."""
+    """The rows of files with a header line. An empty cell is None; types are bool, int, float or
+    str."""
     if not paths:
         raise SchemaError("no CSV files; nothing to convert")
     files = {number: file for number, path in enumerate(paths) if (file := open_csv(text_file(path, options))) is not None}
     if not files:
-        raise SchemaError(f"{paths[0]}: empty, not even a header line; nothing to convert")
+        raise SchemaError(f"{paths[0]}: empty, without a header line; nothing to convert")
     headers = {number: _names(file) for number, file in files.items()}
     first, names = next(iter(headers.items()))
     orders = {number: _order(files[first].text.path, names, files[number].text.path, header) for number, header in headers.items()}
@@ -52,13 +54,13 @@ def read_csv_table(paths: Sequence[Path], options: ReadOptions) -> Table:
 
 
 def _spec(column: Column) -> object:
-    """The Atlas type of a column; one without any value is text."""
+    """The Atlas type of a column; a column without values is text."""
     spec = TYPES.get(column.kind, column.kind)
     return nullable(spec) if column.empty or column.kind == "null" else spec
 
 
 def _names(file: CsvFile) -> list[str]:
-    """The names of the columns, each one once."""
+    """The names of the columns, checked to be unique."""
     place = f"{file.text.path}: line {file.header_line}"
     names = list(file.names)
     first: dict[str, int] = {}
@@ -67,7 +69,7 @@ def _names(file: CsvFile) -> list[str]:
         names[0] = INDEX
     for number, name in enumerate(names, 1):
         if not name:
-            end = ", or take the delimiter off the ends of all lines" if number == len(names) else ""
+            end = ", or remove the delimiter at the end of every line" if number == len(names) else ""
             raise SchemaError(f"{place}: column {number} has no name; give it one in the header line{end}{hint}")
         if first.setdefault(name, number) < number:
             raise SchemaError(f"{place}: columns {first[name]} and {number} are both called {name!r}; rename one of them{hint}")
@@ -76,7 +78,8 @@ def _names(file: CsvFile) -> list[str]:
 
 
 def _order(first: Path, wanted: list[str], path: Path, ours: list[str]) -> list[int] | None:
-    """Where each column of the first file is in this one; None for the same order. Columns that only one of them has are refused."""
+    """Where each column of the first file is in this one; None if the order is the same. Columns
+    that only one of them has are an error."""
     if ours == wanted:
         return None
     places, known = {name: number for number, name in enumerate(ours)}, set(wanted)
@@ -89,7 +92,8 @@ def _order(first: Path, wanted: list[str], path: Path, ours: list[str]) -> list[
 
 
 def _infer(file: CsvFile, columns: Sequence[Column], order: list[int] | None, bar: Progress, seen: int = 0) -> tuple[CsvFile, int]:
-    """Takes the cells behind line `seen` into account; the file, to be read with care where its bytes are not all text, and the number of its rows."""
+    """Adds the cells after line `seen`. Returns the file, marked as careful if some bytes are
+    not text, and the number of its rows."""
     total, line = 0, max(seen, file.header_line)
     try:
         for batch in csv_batches(file):
@@ -122,7 +126,7 @@ def _rows(file: CsvFile, names: Sequence[str], columns: Sequence[Column], order:
     except AtlasError:
         raise
     except ValueError as error:
-        raise CorruptError(f"{file.text.path}: {error}; did it change while it was read? Convert again") from error
+        raise CorruptError(f"{file.text.path}: {error}; was it changed while it was read? Convert again") from error
 
 
 def _values(cells: Sequence[str], column: Column) -> Sequence[object]:
@@ -154,17 +158,17 @@ def _notes(kinds: dict[str, str], columns: Sequence[Column], files: Sequence[Csv
     number = next(filter(looks_like_number, first.names), None) if first.names[0] else None  # pandas numbers columns behind its index
     if number is not None:
         held = "only numbers" if all(map(looks_like_number, first.names)) else f"numbers such as {number!r}"
-        notes.append(f"line {first.header_line} is taken for the header, but holds {held}; if the file has no header line, add one")
+        notes.append(f"line {first.header_line} is used as the header, but holds {held}; if the file has no header line, add one")
     if len(first.names) == 1 and (found := _OTHER_DELIMITER.search(first.names[0])):
         notes.append(f"one column, {first.names[0][:40]!r}; if {found[0]!r} separates several, write a comma, tab, semicolon or bar instead")
     spaced = [name for name in first.names if name != name.strip()]
     if spaced:
-        notes.append(f"names of columns keep their spaces: {', '.join(map(repr, spaced[:MANY]))}; so do cells")
+        notes.append(f"names of columns keep their spaces: {', '.join(map(repr, spaced[:MANY]))}; cells also do")
     return tuple(notes)
 
 
 def _types(kinds: dict[str, str]) -> str:
-    """The columns and their types; of many columns how many have each type."""
+    """The columns and their types; for many columns, how many have each type."""
     found = ["int" if kind == "long" else kind for kind in kinds.values()]
     if len(found) <= MANY:
         return ", ".join(f"{name} {kind}" for name, kind in zip(kinds, found, strict=True))

@@ -1,4 +1,5 @@
-"""How the bytes of a text file are text: by its byte order mark, by the zero bytes of UTF-16, or as the caller says. It reads only the first bytes."""
+"""Detects the encoding of a text file: by its byte order mark, by the zero bytes of UTF-16, or
+as given. It reads only the first bytes."""
 
 from __future__ import annotations
 
@@ -12,19 +13,20 @@ from atlas_ds.bridge.source import ReadOptions
 from atlas_ds.errors import AtlasError
 
 HEAD = 512
-_MARKS = (  # UTF-32's begins as UTF-16's does
+_MARKS = (  # UTF-32 first: its mark begins like that of UTF-16
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
     (codecs.BOM_UTF8, "utf-8-sig"),
 )
-UTF8 = "utf-8-sig"  # takes the mark off where there is one
+UTF8 = "utf-8-sig"  # also removes a byte order mark
 _NOT_FOR_FILES = frozenset(("idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape"))
 
 
 def find_encoding(head: bytes) -> str:
-    """The encoding of a text that begins with these bytes: by its mark; UTF-16 without one by its zero bytes; else UTF-8."""
+    """The encoding of a text that begins with these bytes: by its mark; UTF-16 without a mark by
+    its zero bytes; else UTF-8."""
     for mark, name in _MARKS:
         if head.startswith(mark):
             return name
@@ -35,7 +37,7 @@ def find_encoding(head: bytes) -> str:
 
 
 def text_encoding(path: Path, options: ReadOptions) -> str:
-    """The encoding to read a file with: the caller's, or what its first bytes say."""
+    """The encoding to read a file with: the given one, or the one detected from its first bytes."""
     if options.encoding is not None:
         return known_encoding(options.encoding, path)
     with open_binary(path, options.max_expansion) as file:
@@ -43,7 +45,8 @@ def text_encoding(path: Path, options: ReadOptions) -> str:
 
 
 def known_encoding(name: str, path: Path) -> str:
-    """Python's name of the encoding of the file `path`. AtlasError for an encoding that Python does not know."""
+    """Python's name of the encoding of the file `path`. AtlasError for an encoding that Python
+    does not know."""
     try:
         found = codecs.lookup(name)
     except (LookupError, ValueError):  # ValueError: a zero byte in the name

@@ -1,4 +1,5 @@
-"""Reads one file of a sample by its extension, and says what type such a column has. Samples are samples.py's, the extensions values/by_extension.py's."""
+"""Reads one file of a sample by its extension, and infers the column's type. samples.py groups
+files; values/by_extension.py has the extensions."""
 
 from __future__ import annotations
 
@@ -16,11 +17,12 @@ from atlas_ds.errors import AtlasError, CorruptError, LimitError, SchemaError, U
 from atlas_ds.schema.types import MAX_VALUE, array, tensor
 
 _TEXTS = ("text", "json", "number")
-_WHOLE_FILES = (None, "npz", "tenbin")  # stay bytes: no column holds several arrays, and pickles are not read
+_WHOLE_FILES = (None, "npz", "tenbin")  # stay bytes: a column cannot hold several arrays, and pickles are not read
 
 
 def field_spec(paths: list[Path], extension: str) -> object:
-    """The Atlas type of the column these files make. Arrays are asked for dtype and shape, file by file."""
+    """The Atlas type of the column of these files. For arrays, dtype and shape of every file are
+    read."""
     kind = kind_name(extension)
     if kind == "npy":
         return _array_spec(paths)
@@ -28,18 +30,20 @@ def field_spec(paths: list[Path], extension: str) -> object:
 
 
 def read_field(path: Path, extension: str, encoding: str | None = None) -> object:
-    """The value of one file, by the last part of its extension ("seg.png" is a png). encoding: of text; None: UTF-8, or UTF-16 with a mark."""
+    """The value of one file, by the last part of its extension ("seg.png" is a png). encoding:
+    of text; None: UTF-8, or UTF-16 with a mark."""
     kind = kind_name(extension)
     if kind == "media":
         return checked_media(path)
-    data = read_all(path, 2 * MAX_VALUE)  # text of two bytes a character may become half as long
+    data = read_all(path, 2 * MAX_VALUE)  # text in UTF-16 may become half as long
     if kind in _TEXTS:
         data = _as_utf8(data, encoding, path)
     return data if kind in _WHOLE_FILES else decode_value(extension, data, str(path))
 
 
 def _as_utf8(data: bytes, encoding: str | None, path: Path) -> bytes:
-    """Text of another encoding as UTF-8, without a byte order mark; what cannot be decoded is refused."""
+    """Text of another encoding as UTF-8, without a byte order mark. CorruptError if it cannot be
+    decoded."""
     if encoding is None and data.startswith(BOM_UTF8):
         return data[len(BOM_UTF8) :]
     if encoding is None and data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
@@ -76,8 +80,8 @@ def _array_spec(paths: list[Path]) -> object:
 
 
 def _look_at_array(path: Path) -> np.ndarray[Any, Any]:
-    """Its dtype and shape; the values stay in the file."""
+    """The mapped array, for dtype and shape; the values stay in the file."""
     try:
         return view_npy(map_bytes(path), str(path))
-    except (UnsupportedError, LimitError) as error:  # to the one who converts a folder, a file of it that is to be made again
+    except (UnsupportedError, LimitError) as error:  # in a folder it is one file that must be written again
         raise CorruptError(str(error)) from error

@@ -1,7 +1,8 @@
 """Reads IDX files, the MNIST family's format, plain or gzipped: http://yann.lecun.com/exdb/mnist/
 
-A single file gives {"value": row}. A folder of images and labels gives {"image", "label"}, and several pairs
-(train-..., t10k-...) become splits. Files are paired by name and must agree in their counts.
+A single file has rows {"value": row}. A folder of images and labels has rows {"image", "label"};
+several pairs (train-..., t10k-...) become splits. Files are paired by name and must agree in their
+counts.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from atlas_ds.errors import AtlasError, CorruptError, LimitError, SchemaError, T
 
 DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 MAX_AXES = 8
-IDX_NAME = re.compile(r"[-.]idx\d-ubyte(\.gz)?$")  # the family's own names: what is called so and looks different is damaged, not left out
+IDX_NAME = re.compile(r"[-.]idx\d-ubyte(\.gz)?$")  # the usual names: a file with such a name and other content is damaged, not left out
 MAX_BYTES = 1 << 34  # the array is held in memory; 16 GiB is 5,000 times MNIST
 PIECE = 1 << 24
 SPLIT_OF = {"t10k": "test", "test": "test", "train": "train", "val": "val", "valid": "val", "extra": "extra"}
@@ -55,7 +56,8 @@ def read_idx(path: Path, options: ReadOptions = DEFAULTS) -> Source:
 
 
 def idx_files(folder: Path) -> list[Path]:
-    """The IDX files directly in a folder, sorted by name; a gzipped twin of a plain file is left out."""
+    """The IDX files directly in a folder, sorted by name; a gzipped copy of a plain file is left
+    out."""
     found = []
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or not path.is_file() or (path.suffix == ".gz" and path.with_suffix("").exists()):
@@ -83,7 +85,7 @@ def read_header(path: Path, max_expansion: int = MAX_EXPANSION) -> Header:
 
 
 def read_array(path: Path, max_expansion: int = MAX_EXPANSION) -> npt.NDArray[np.generic]:
-    """All of the file, checked to be exactly as long as its header says."""
+    """The complete array, after checking that the file is exactly as long as its header says."""
     header = read_header(path, max_expansion)
     start = 4 + 4 * len(header.shape)
     size = start + math.prod(header.shape) * header.dtype.itemsize
@@ -91,15 +93,15 @@ def read_array(path: Path, max_expansion: int = MAX_EXPANSION) -> npt.NDArray[np
         raise LimitError(f"{path}: byte 4: the shape {header.shape} needs {size:,} bytes; the limit is {MAX_BYTES:,}")
     data = _read(path, size + 1, max_expansion)
     if len(data) < size:
-        raise TruncatedError(f"{path}: byte {len(data):,}: the header promises {size:,} bytes; fetch the file again")
+        raise TruncatedError(f"{path}: byte {len(data):,}: the header announces {size:,} bytes; fetch the file again")
     if len(data) > size:
-        raise CorruptError(f"{path}: byte {size:,}: more bytes follow than the header promises; fetch the file again")
+        raise CorruptError(f"{path}: byte {size:,}: more bytes follow than the header announces; fetch the file again")
     array = np.frombuffer(data, header.dtype, offset=start).reshape(header.shape)
     return array.astype(header.dtype.newbyteorder("="), copy=False)
 
 
 def _read(path: Path, size: int, max_expansion: int) -> bytes:
-    """At most `size` bytes, in pieces: a crafted header must not make us ask for all of it at once."""
+    """At most `size` bytes, read in pieces: a crafted header must not cause one huge allocation."""
     pieces, left = [], size
     try:
         with open_binary(path, max_expansion) as file:
@@ -149,16 +151,16 @@ def _pair(folder: Path, files: list[Path]) -> dict[str, tuple[Path, Path]]:
     for path in files:
         word = re.search(r"images|labels", path.name)
         if word is None:
-            raise SchemaError(f"{path}: neither 'images' nor 'labels' in the name; rename it or convert it alone")
+            raise SchemaError(f"{path}: neither 'images' nor 'labels' in the name; rename it, or convert the file alone")
         side = images if word[0] == "images" else labels
         prefix = path.name[: word.start()].strip("-_.")
         if prefix in side:
             raise SchemaError(f"{path}: the same {word[0]} as {side[prefix].name}; remove one of them")
         side[prefix] = path
-    lonely = sorted(images.keys() ^ labels.keys())
-    if lonely or not images:
-        name = (images.get(lonely[0]) or labels[lonely[0]]) if lonely else folder
-        raise SchemaError(f"{name}: has no partner; images and labels are paired by the name before these words")
+    unpaired = sorted(images.keys() ^ labels.keys())
+    if unpaired or not images:
+        name = (images.get(unpaired[0]) or labels[unpaired[0]]) if unpaired else folder
+        raise SchemaError(f"{name}: has no counterpart; images and labels are paired by the part of the name before these words")
     if len(images) == 1:
         prefix = next(iter(images))
         return {"": (images[prefix], labels[prefix])}

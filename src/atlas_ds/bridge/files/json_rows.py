@@ -1,6 +1,8 @@
-"""Takes the objects of a JSON file out one by one: a line each, or the items of one array. What becomes of them is json_table.py's.
+"""Parses the objects of a JSON file one by one: lines, or the items of one array. json_table.py
+makes rows of them.
 
-Text is read as it is needed: of lines one at a time, of an array at most the largest item and a piece of PIECE bytes.
+Text is read as it is needed: one line at a time, or for an array the largest item and PIECE
+characters at most.
 """
 
 from __future__ import annotations
@@ -23,23 +25,23 @@ PIECE = 1 << 20
 MAX_ITEM = 1 << 30  # of an array, in characters
 _SPACE = re.compile(r"[ \t\r\n]*")
 _LIST_KEY = re.compile(r'"([^"\\]*)"\s*:\s*\[\s*\{')
-_INNER = 16  # the longest word that JSON's reader may find cut off, and then some
+_INNER = 16  # more than the longest token that may be truncated at the end of the text
 
 
 @dataclass(frozen=True, slots=True)
 class JsonFile:
-    """A file of JSON. array: one array of objects; else an object per line."""
+    """A JSON file. array: it is one array of objects; else it has an object per line."""
 
     text: TextFile
     array: bool
 
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object. SchemaError where it has one key twice, since a dict keeps only the last."""
+    """A JSON object. SchemaError if it has a key twice, since a dict keeps only the last."""
     found = dict(pairs)
     if len(found) != len(pairs):
         name = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-        raise SchemaError(f"the key {name!r} stands twice in one object; rename one of them")
+        raise SchemaError(f"the key {name!r} occurs twice in one object; rename one of them")
     return found
 
 
@@ -55,7 +57,8 @@ CAREFUL = json.JSONDecoder(object_pairs_hook=unique, parse_float=_finite)
 
 
 def open_json(text: TextFile) -> JsonFile | None:
-    """The file, and whether it is one array; None where it is empty. An object over many lines is refused, since it is no table."""
+    """The file, and whether it is one array; None if it is empty. An object over many lines is
+    an error, since it is not a table."""
     line = [0]
     try:
         return _open_json(text, line)
@@ -71,14 +74,14 @@ def _open_json(text: TextFile, line: list[int]) -> JsonFile | None:
             if not start:
                 continue
             if start.startswith("["):
-                return JsonFile(text, not (_is_whole(first) and file.readline(PIECE).lstrip().startswith("[")))
+                return JsonFile(text, not (_is_complete(first) and file.readline(PIECE).lstrip().startswith("[")))
             if start.startswith("{"):
                 _refuse_one_object(text, first, file.read(PIECE))
             return JsonFile(text, False)
     return None
 
 
-def _is_whole(line: str) -> bool:
+def _is_complete(line: str) -> bool:
     try:
         FAST.decode(line.lstrip("\ufeff"))
     except (ValueError, RecursionError):
@@ -87,43 +90,43 @@ def _is_whole(line: str) -> bool:
 
 
 def _refuse_one_object(text: TextFile, first: str, more: str) -> None:
-    """SchemaError for an object that is written over many lines: not a row, but a file of its own shape."""
+    """SchemaError for an object that is written over many lines: it is not a row."""
     second = next((line for line in more.splitlines() if line.strip()), "")
     if len(first) == PIECE and not first.endswith("\n"):
-        return  # one long line, of which only the beginning was read
-    if not second or _is_whole(first) or (_is_whole(second) and second.lstrip().startswith("{")):
+        return  # one long line; only its beginning was read
+    if not second or _is_complete(first) or (_is_complete(second) and second.lstrip().startswith("{")):
         return
     try:
         FAST.decode(first.lstrip("\ufeff"))
     except json.JSONDecodeError as error:
         if error.pos < len(first.rstrip()):
-            return  # wrong in its middle: a line that is refused as such
+            return  # an error in its middle: that line is refused
     except RecursionError:
         return
     names = f"{shlex.quote(text.path.name)} > {shlex.quote(_other_name(text.path))}"
-    if _goes_on(first + more):
+    if _continues(first + more):
         raise SchemaError(f"{text.path}: JSON objects over many lines each; write one object per line: jq -c . {names}")
     found = _LIST_KEY.search(first + more)
     if found is not None:
         raise SchemaError(
             f"{text.path}: one JSON object over many lines, with objects under its key {found[1]!r}; {rows_of_key(text.path, found[1])}"
         )
-    raise SchemaError(f"{text.path}: a JSON object over many lines, which is no table; write one object per line: jq -c . {names}")
+    raise SchemaError(f"{text.path}: a JSON object over many lines, which is not a table; write one object per line: jq -c . {names}")
 
 
 def rows_of_key(path: Path, key: str) -> str:
-    """How to make rows of the objects that a file holds under one key."""
+    """How to make rows of the objects that a file has under one key."""
     wanted, name, other = (shlex.quote(text) for text in (f".[{json.dumps(key)}][]", path.name, _other_name(path)))
-    return f"write these one per line: jq -c {wanted} {name} > {other} (or in Python: writer.extend(json.load(open({path.name!r}))[{key!r}]))"
+    return f"write these objects one per line: jq -c {wanted} {name} > {other} (or in Python: writer.extend(json.load(open({path.name!r}))[{key!r}]))"
 
 
 def _other_name(path: Path) -> str:
-    """A name for what is made of a file."""
+    """A name for the JSON lines made from a file."""
     return f"{path.stem}.jsonl" if path.suffix == ".json" else f"{path.stem}-lines.jsonl"
 
 
-def _goes_on(text: str) -> bool:
-    """Whether another object follows the first. False where the first is longer than the text."""
+def _continues(text: str) -> bool:
+    """Whether another object follows the first. False if the first is longer than the text."""
     try:
         end = FAST.raw_decode(text.lstrip("\ufeff \t\r\n"))[1]
     except (ValueError, RecursionError):
@@ -141,7 +144,7 @@ def json_lines(file: TextFile, line: list[int]) -> Iterator[str]:
 
 
 def refused_line(file: TextFile, text: str, error: Exception, place: str) -> Refused:
-    """What stands for a line or item that cannot be an example, with the reason."""
+    """A Refused for a line or item that cannot be an example, with the reason."""
     return Refused(bad_bytes(file, text, place) or _named(f"{file.path}: {place}", error))
 
 
@@ -153,14 +156,14 @@ def _named(place: str, error: Exception) -> AtlasError:
         return UnsupportedError(f"{place}: JSON nested too deeply; flatten it")
     if isinstance(error, AtlasError):
         return type(error)(f"{place}: {error}")
-    return LimitError(f"{place}: a whole number of thousands of digits; write it as text")  # the only other error of Python's reader
+    return LimitError(f"{place}: an integer of thousands of digits; write it as text")  # the only other error of Python's parser
 
 
 def _what(error: json.JSONDecodeError) -> str:
-    """What Python's reader complains of in one line, and what to do."""
+    """The error of Python's parser in one line, and what to do."""
     rest = error.doc[error.pos :].strip()
     if not rest:
-        return "the line ends before the object does; was it cut off?"
+        return "the line ends inside the object; is it truncated?"
     if error.msg == "Extra data" and rest == ",":
         return "a comma follows the object; remove it (lines have none between them)"
     if error.msg == "Extra data" and rest.startswith("{"):
@@ -171,17 +174,18 @@ def _what(error: json.JSONDecodeError) -> str:
 
 
 def not_an_object(value: object) -> SchemaError:
-    kind = {list: "an array", str: "a text", bool: "true or false", type(None): "null"}.get(type(value), "a number")
+    kind = {list: "an array", str: "a string", bool: "true or false", type(None): "null"}.get(type(value), "a number")
     return SchemaError(f'not a JSON object, but {kind}; every row is an object, such as {{"text": "..."}}')
 
 
 class ArrayItems:
-    """The items of an array that fills a file, decoded as the text comes. line: where the last item began."""
+    """The items of a file that is one array, decoded while the text is read. line: where the
+    last item began."""
 
     def __init__(self, file: TextFile, decoder: json.JSONDecoder) -> None:
         self._file, self._decoder = file, decoder
         self._text, self._at = "", 0
-        self._line, self._seen = 1, 0  # the line of what stands at _seen
+        self._line, self._seen = 1, 0  # the line of the text at _seen
         self._piece = PIECE
         self.line = [0]
 
@@ -214,15 +218,15 @@ class ArrayItems:
             try:
                 value, end = self._decoder.raw_decode(self._text, self._at)
             except json.JSONDecodeError as error:
-                cut_off = error.msg.startswith("Unterminated") or error.pos > len(self._text) - _INNER
-                if not (cut_off and self._more()):
+                truncated = error.msg.startswith("Unterminated") or error.pos > len(self._text) - _INNER
+                if not (truncated and self._more()):
                     raise self._wrong(f"not JSON: {self._what(error)}", error.pos) from error
                 continue
             except (AtlasError, ValueError, RecursionError) as error:
                 if isinstance(error, RecursionError) or not self._pass_over():
                     raise _named(f"{self._file.path}: {place}", error) from error
                 return Refused(_named(f"{self._file.path}: {place}", error))
-            if not isinstance(value, dict | list | str) and end == len(self._text) and self._more():  # a number may go on
+            if not isinstance(value, dict | list | str) and end == len(self._text) and self._more():  # a number may continue
                 continue
             raw, self._at = self._text[self._at : end] if self._file.careful else "", end
             wrong = bad_bytes(self._file, raw, place)
@@ -231,14 +235,14 @@ class ArrayItems:
             return value if isinstance(value, dict) else Refused(_named(f"{self._file.path}: {place}", not_an_object(value)))
 
     def _what(self, error: json.JSONDecodeError) -> str:
-        """What Python's reader complains of, as it looks in an array."""
+        """The error of Python's parser, as it occurs in an array."""
         rest = self._text[error.pos :].strip()
         if not rest:
-            return "the file ends before the array does; was it cut off?"
-        return "a comma stands before the ]; remove it" if rest == "]" else error.msg
+            return "the file ends inside the array; is it truncated?"
+        return "a comma before the ]; remove it" if rest == "]" else error.msg
 
     def _pass_over(self) -> bool:
-        """Steps over an item that is JSON, but cannot be an example."""
+        """Skips an item that is JSON, but cannot be an example."""
         while True:
             try:
                 self._at = json.JSONDecoder(parse_int=str).raw_decode(self._text, self._at)[1]
@@ -249,7 +253,7 @@ class ArrayItems:
                 return True
 
     def _more(self) -> bool:
-        """Reads on, twice as much each time it is not enough for one item."""
+        """Reads more text, twice as much each time that one item needs more."""
         more = self._source.read(self._piece)
         if len(self._text) - self._at > MAX_ITEM:
             raise LimitError(f"{self._file.path}: line {self.line[0]}: an item of more than {MAX_ITEM:,} characters; is a bracket never closed?")

@@ -1,5 +1,6 @@
-"""Reads JSON files as one table in two passes: the first finds keys and types over all rows and looks for what a dict would lose (a key that stands
-twice, a number that becomes infinite); the second gives the examples.
+"""Reads JSON files as one table in two passes. The first finds keys and types over all rows and
+looks for what a dict would lose (a key that occurs twice, a number that becomes infinite); the
+second returns the examples.
 """
 
 from __future__ import annotations
@@ -18,14 +19,15 @@ from atlas_ds.schema.types import nullable
 
 NONE = type(None)
 PLAIN = frozenset((str, int, float, bool, NONE))
-MOST_SHAPES = 1 << 12
+MAX_SHAPES = 1 << 12
 INFINITE = (float("inf"), float("-inf"))
-STEP = 1024  # rows between two looks at the bar
+STEP = 1024  # rows between two updates of the progress bar
 
 
 @dataclass(slots=True)
 class Keys:
-    """The keys of some rows, the types of their values, and how many rows have each. Rows with the same keys and types are counted together."""
+    """The keys of some rows, the types of their values, and how many rows have each. Rows with
+    equal keys and types share one count."""
 
     types: dict[str, set[type]] = field(default_factory=dict)
     seen: dict[str, int] = field(default_factory=dict)
@@ -33,19 +35,20 @@ class Keys:
     shapes: dict[tuple[tuple[str, ...], tuple[type, ...]], list[int]] = field(default_factory=dict)
 
     def shape_of(self, example: Example) -> list[int]:
-        """How many rows with these keys and types were counted, to be counted up, and what they hold: 0 for texts, whole numbers, true, false and
-        null only; 1 for floats, too; 2 for lists or objects."""
+        """The count of rows with these keys and types, which the caller increments, and what
+        they hold: 0 for only strings, integers, true, false and null; 1 if there are floats; 2
+        if there are lists or objects."""
         shape = tuple(example), tuple(map(type, example.values()))
         known = self.shapes.get(shape)
         if known is None:
-            if len(self.shapes) > MOST_SHAPES:
+            if len(self.shapes) > MAX_SHAPES:
                 self.fold()
             types = set(map(type, example.values()))
             known = self.shapes[shape] = [0, 2 if types - PLAIN else 1 if float in types else 0]
         return known
 
     def fold(self) -> None:
-        """Takes the shapes apart into keys."""
+        """Adds the counts of the shapes to their keys."""
         for (keys, kinds), (count, _) in self.shapes.items():
             self.rows += count
             for key, kind in zip(keys, kinds, strict=True) if count else ():  # 0: its rows were refused
@@ -55,8 +58,9 @@ class Keys:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """A file with what the first pass found. careful: some of its rows need the slow decoder, which refuses what the fast one loses."""
+class FirstPass:
+    """A file with the result of the first pass. careful: some of its rows need the slow decoder,
+    which refuses what the fast one would lose."""
 
     file: JsonFile | None
     count: int
@@ -65,7 +69,8 @@ class Opened:
 
 
 def read_json_table(paths: Sequence[Path], options: ReadOptions) -> Table:
-    """The rows of files with one JSON object per line, or with one array of objects. A key that a row lacks is None there."""
+    """The rows of files with one JSON object per line, or with one array of objects. A key that
+    a row lacks is None there."""
     with Progress(None, "finding types", "rows", options.progress) as bar:
         opened = [_first_pass(open_json(text_file(path, options)), bar) for path in paths]
     rows_of = {number: one for number, one in enumerate(opened) if one.count}
@@ -94,7 +99,8 @@ def read_json_table(paths: Sequence[Path], options: ReadOptions) -> Table:
 
 
 def _spec(types: set[type]) -> object:
-    """The Atlas type for the types a key's values have; "object", which holds any JSON, where they are mixed or nested."""
+    """The Atlas type of a key, given the types of its values; "object", which holds any JSON, if
+    they are mixed or nested."""
     values = types - {NONE}
     names = {bool: "bool", int: "int64", float: "float64", str: "str"}
     if values == {int, float}:
@@ -104,9 +110,9 @@ def _spec(types: set[type]) -> object:
     return nullable(spec) if NONE in types else spec
 
 
-def _first_pass(file: JsonFile | None, bar: Progress) -> Opened:
+def _first_pass(file: JsonFile | None, bar: Progress) -> FirstPass:
     if file is None:
-        return Opened(None, 0, False, Keys())
+        return FirstPass(None, 0, False, Keys())
     keys, total, refused, line = Keys(), 0, False, [0]
     try:
         found = ArrayItems(file.text, CAREFUL) if file.array else _checked_lines(file.text, keys, line)
@@ -121,12 +127,13 @@ def _first_pass(file: JsonFile | None, bar: Progress) -> Opened:
     except UnicodeDecodeError as error:
         return _first_pass(JsonFile(with_care(file.text, error, line[0]), file.array), bar)
     keys.fold()
-    return Opened(file, total, refused, keys)
+    return FirstPass(file, total, refused, keys)
 
 
 def _checked_lines(file: TextFile, keys: Keys, line: list[int]) -> Iterator[Example | Refused]:
-    """The objects of JSON lines, which are counted in `keys`. Rows of plain values with no more colons than keys cannot have a key twice; at the
-    first other one the slow decoder takes over."""
+    """The objects of JSON lines, which are counted in `keys`. Rows of plain values with no more
+    colons than keys cannot have a key twice. From the first other row on, the slow decoder is
+    used."""
     careful = False
     for text in json_lines(file, line):
         try:
@@ -152,7 +159,7 @@ def _not_a_row(file: TextFile, text: str, value: object, line: int) -> Refused:
     return refused_line(file, text, not_an_object(value), f"line {line}")
 
 
-def _rows(opened: Opened, keys: tuple[str, ...], decimal: tuple[str, ...]) -> Iterator[Example | Refused]:
+def _rows(opened: FirstPass, keys: tuple[str, ...], decimal: tuple[str, ...]) -> Iterator[Example | Refused]:
     file = opened.file
     assert file is not None
     line = [0]
@@ -168,7 +175,8 @@ def _rows(opened: Opened, keys: tuple[str, ...], decimal: tuple[str, ...]) -> It
 
 
 def objects(file: JsonFile, careful: bool = False, line: list[int] | None = None) -> Iterator[Example | Refused]:
-    """The rows of a file. careful: by the slow decoder, which refuses what the fast one loses. line: gets the number of the row's line."""
+    """The rows of a file. careful: by the slow decoder, which refuses what the fast one loses.
+    line: gets the number of the row's line."""
     line = [0] if line is None else line
     decoder = CAREFUL if careful else FAST
     if file.array:
@@ -206,8 +214,8 @@ def _lines(file: JsonFile) -> Iterator[int]:
         yield line[0]
 
 
-def _notes(paths: Sequence[Path], opened: Sequence[Opened], decimal: Sequence[str], kinds: dict[str, set[type]]) -> tuple[str, ...]:
-    notes = [f"{key}: whole numbers and decimals, all stored as decimals" for key in sorted(decimal)]
+def _notes(paths: Sequence[Path], opened: Sequence[FirstPass], decimal: Sequence[str], kinds: dict[str, set[type]]) -> tuple[str, ...]:
+    notes = [f"{key}: integers and decimals, all stored as decimals" for key in sorted(decimal)]
     for key in kinds:
         lacking = [path.name for path, one in zip(paths, opened, strict=True) if one.keys.rows and key not in one.keys.types]
         if lacking:
@@ -218,10 +226,11 @@ def _notes(paths: Sequence[Path], opened: Sequence[Opened], decimal: Sequence[st
     return tuple(notes)
 
 
-def _one_row(path: Path, one: Opened) -> tuple[str, ...]:
-    """What to know where a .json file is one object on one line, which may be a row, or hold all rows."""
+def _one_row(path: Path, one: FirstPass) -> tuple[str, ...]:
+    """A note about a .json file that is one object on one line, which may be a row, or hold all
+    rows."""
     if one.count > 1 or ".json" not in path.suffixes[-2:] or one.file is None or one.file.array:
         return ()
     lists = [key for key, types in one.keys.types.items() if types == {list}]
     cure = rows_of_key(path, lists[0]) if len(lists) == 1 else "write one object per line (pandas: orient='records', lines=True)"
-    return (f"{path.name}: one object, and so one row; if the rows are inside of it, {cure}",)
+    return (f"{path.name}: one object, so one row; if the rows are inside it, {cure}",)

@@ -1,8 +1,9 @@
-"""Lists a folder's files safely: regular files only, links only as far as they are allowed to lead. It opens nothing and knows no format.
+"""Lists the files of a folder safely: regular files only, and links only within the folder. It
+opens nothing and is independent of formats.
 
-A link inside the folder is read under its own name; names of one and the same file are in `same`. A link out of it is refused unless the
-caller follows links. Pipes, devices, sockets
-and broken links are never opened: they are in `trouble`, each with its error, and so are media files without a byte.
+A link inside the folder is read under its own name; names of the same file are in `same`. A link
+out of the folder is an error unless the caller follows links. Pipes, devices, sockets and broken
+links are never opened: they are in `trouble`, each with its error, and so are empty media files.
 """
 
 from __future__ import annotations
@@ -18,17 +19,17 @@ from atlas_ds.bridge.files.roles import is_litter, is_media, looks_like_data
 from atlas_ds.bridge.opening import not_regular, unreadable
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, SchemaError
 
-NAMED = 10  # files that an error names
-MAX_VISITS = 100  # of one folder through links; folders full of links to each other would multiply
+NAMED = 10  # files that an error lists
+MAX_VISITS = 100  # of one folder through links; folders that link to each other would multiply
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """What a folder holds. Names are relative to `root`, sorted by their parts.
+    """The content of a folder. Names are relative to `root`, sorted by their parts.
 
-    files: what may be read, those in `trouble` too. trouble: why one of them cannot be read. empty: folders without a visible file or folder.
-    left_out: what is never read, each with its reason. notes: sentences for the person who converts. same: names of one and the same file, its own
-    name first.
+    files: what may be read, including those in `trouble`. trouble: why one of them cannot be read.
+    empty: folders without a visible file or folder. left_out: what is never read, each with its
+    reason. notes: sentences for the user. same: names of the same file, its own name first.
     """
 
     root: Path
@@ -60,7 +61,7 @@ class _Walk:
 
 
 def list_folder(root: Path, *, follow_links: bool = False) -> Folder:
-    """All files below `root`. AtlasError for links that lead out of it, and for names that are not UTF-8."""
+    """All files below `root`. AtlasError for links out of it, and for names that are not UTF-8."""
     walk = _Walk(root, os.path.realpath(root), follow_links)
     todo = [(PurePosixPath(), walk.real_root, frozenset((walk.real_root,)))]
     while todo:
@@ -70,7 +71,7 @@ def list_folder(root: Path, *, follow_links: bool = False) -> Folder:
             raise LimitError(f"{root / folder}: links lead here more than {MAX_VISITS} times; remove the links, or convert the folders one by one")
         before = len(walk.files) + len(walk.left_out) + len(todo)
         for name, entry in _entries(walk, folder):
-            inner = _take(walk, folder / name, entry, real, above)
+            inner = _record(walk, folder / name, entry, real, above)
             if inner is not None:
                 todo.append((folder / name, inner, above | {inner}))
         if folder.parts and len(walk.files) + len(walk.left_out) + len(todo) == before:
@@ -85,10 +86,10 @@ def _own_first(real: str, names: list[PurePosixPath], root: str) -> tuple[PurePo
 
 
 def require_files(folder: Folder) -> None:
-    """SchemaError for a folder in which nothing can be an example."""
+    """SchemaError for a folder without files."""
     if not folder.files:
         left = f"; left out: {folder.left_out[0]}" if folder.left_out else ""
-        raise SchemaError(f"{folder.root}: the folder has no files (hidden ones do not count); nothing to convert{left}")
+        raise SchemaError(f"{folder.root}: the folder has no files (hidden ones are ignored); nothing to convert{left}")
 
 
 def _sorted(files: list[PurePosixPath]) -> tuple[PurePosixPath, ...]:
@@ -96,7 +97,7 @@ def _sorted(files: list[PurePosixPath]) -> tuple[PurePosixPath, ...]:
 
 
 def _entries(walk: _Walk, folder: PurePosixPath) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """The entries that count, in the order of their names."""
+    """The entries without litter, in the order of their names."""
     place = walk.root / folder
     try:
         with os.scandir(place) as found:
@@ -120,13 +121,13 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
-def _take(walk: _Walk, name: PurePosixPath, entry: os.DirEntry[str], above: str, chain: frozenset[str]) -> str | None:
-    """Notes a file; the real path of a folder that is to be listed."""
+def _record(walk: _Walk, name: PurePosixPath, entry: os.DirEntry[str], above: str, chain: frozenset[str]) -> str | None:
+    """Records a file. Returns the real path if the entry is a folder to be listed."""
     try:
         link = entry.is_symlink()
         mode = entry.stat()
     except FileNotFoundError:
-        _odd(walk, name, "a link to nothing", AtlasError(f"{walk.root / name}: {_aim(entry)}, which is not there; restore its target, or remove the link"))
+        _odd(walk, name, "a link to nothing", AtlasError(f"{walk.root / name}: {_target(entry)}, which does not exist; restore its target, or remove the link"))
         return None
     except OSError as problem:  # a link to itself
         _odd(walk, name, problem.strerror or "cannot be read", unreadable(walk.root / name, problem))
@@ -134,7 +135,7 @@ def _take(walk: _Walk, name: PurePosixPath, entry: os.DirEntry[str], above: str,
     real = os.path.realpath(entry.path) if link else os.path.join(above, entry.name)
     if link:
         if not stat.S_ISREG(mode.st_mode) and not stat.S_ISDIR(mode.st_mode):
-            link = False  # told of as what it leads to
+            link = False  # reported as its target
         elif not (walk.follow or _is_inside(real, walk.real_root)):
             walk.outside.append(f"{name} -> {os.readlink(entry.path)}")
             return None
@@ -155,7 +156,8 @@ def _take(walk: _Walk, name: PurePosixPath, entry: os.DirEntry[str], above: str,
 
 
 def _odd(walk: _Walk, name: PurePosixPath, what: str, error: AtlasError) -> None:
-    """Something that cannot be read: an example that is refused if it is called like data, else left out."""
+    """An entry that cannot be read: a refused example if it has a data file's name, else it is
+    left out."""
     if looks_like_data(name):
         walk.files.append(name)
         walk.trouble[name] = error
@@ -163,7 +165,7 @@ def _odd(walk: _Walk, name: PurePosixPath, what: str, error: AtlasError) -> None
         walk.left_out.append(f"{name}: {what}")
 
 
-def _aim(entry: os.DirEntry[str]) -> str:
+def _target(entry: os.DirEntry[str]) -> str:
     try:
         return f"a link to {os.readlink(entry.path)}"
     except OSError:
@@ -197,4 +199,4 @@ def _some(names: list[str]) -> str:
 
 def _notes(walk: _Walk) -> Iterator[str]:
     if walk.litter:
-        yield f"{walk.litter:,} hidden {'file or file' if walk.litter == 1 else 'files or files'} of the system ignored (.*, __MACOSX, Thumbs.db, ...)"
+        yield f"{walk.litter:,} hidden or system {'file' if walk.litter == 1 else 'files'} ignored (.*, __MACOSX, Thumbs.db, ...)"

@@ -1,4 +1,5 @@
-"""What a file is by its name: media, a table, an archive, an accompanying paper, litter. It opens nothing; contents decide elsewhere."""
+"""Classifies a file by its name: media, a table, an archive, a file about the data, litter. It
+opens nothing."""
 
 from __future__ import annotations
 
@@ -40,12 +41,14 @@ _ARCHIVES = frozenset(("zip", "7z", "rar"))
 
 
 def is_litter(name: str) -> bool:
-    """Hidden files and what systems and file managers leave behind: never data, never told of one by one."""
+    """Hidden files, and files that systems and file managers create: never data, and only
+    counted in reports."""
     return _LITTER.fullmatch(name) is not None or is_tar_index(name.lower())
 
 
 def extension_of(file: PurePosixPath) -> str:
-    """The last part of the name, in lower case; of a compressed table the one before: "csv" of a.CSV.gz."""
+    """The last part of the name, in lower case; for a compressed table the part before it: "csv"
+    for a.CSV.gz."""
     _, *parts = file.name.lower().split(".")
     if len(parts) > 1 and parts[-1] in PACKED:
         parts.pop()
@@ -57,13 +60,14 @@ def is_media(file: PurePosixPath) -> bool:
 
 
 def table_format(file: PurePosixPath) -> str | None:
-    """"parquet", "arrow", "csv" or "jsonl" for a file that is called like a table. JSON can be one, too; its content says so."""
+    """"parquet", "arrow", "csv" or "jsonl" for a file with a table's name. A .json file can also
+    be a table; that depends on its content."""
     name = _TABLE_OF.get(extension_of(file))
     return None if name in ("parquet", "arrow") and file.suffix[1:].lower() in PACKED else name
 
 
 def is_metadata(file: PurePosixPath) -> bool:
-    """Whether a table is called as that of an imagefolder is: metadata.csv, .jsonl or .parquet."""
+    """Whether a table has the name of an imagefolder's table: metadata.csv, .jsonl or .parquet."""
     return file.name.lower().partition(".")[0] == "metadata" and table_format(file) in ("csv", "jsonl", "parquet")
 
 
@@ -72,24 +76,27 @@ def is_tar(file: PurePosixPath) -> bool:
 
 
 def is_archive(file: PurePosixPath) -> bool:
-    """An archive that is not read: it is to be unpacked first."""
+    """An archive that is not read and must be unpacked first."""
     return file.suffix[1:].lower() in _ARCHIVES
 
 
 def is_paper(file: PurePosixPath) -> bool:
-    """A file about the data: README, LICENSE, _SUCCESS, checksums; at the top also lists of classes."""
+    """A file about the data: README, LICENSE, _SUCCESS, checksums; at the top also lists of
+    classes."""
     if is_media(file) or table_format(file) or is_tar(file):
         return False
     return _PAPERS.fullmatch(file.name) is not None or (len(file.parts) == 1 and _LISTS.fullmatch(file.name) is not None)
 
 
-def reason_left_out(file: PurePosixPath, again: Mapping[PurePosixPath, PurePosixPath], other: str) -> str:
-    """Why a file is left out. again: names by links of files that are read under another name. other: what to say of any other file."""
-    if file in again:
-        return f"the same file as {again[file]}, by a link"
+def reason_left_out(file: PurePosixPath, links: Mapping[PurePosixPath, PurePosixPath], other: str) -> str:
+    """Why a file is left out. links: names of links to files that are read under another name.
+    other: the reason for any other file."""
+    if file in links:
+        return f"the same file as {links[file]}, by a link"
     return "about the data" if is_paper(file) else other
 
 
 def looks_like_data(file: PurePosixPath) -> bool:
-    """Whether the name is that of an example's file: what is not read then is an example lost."""
+    """Whether the name is that of an example's file, so that a file which is not read is a lost
+    example."""
     return extension_of(file) in EXTENSIONS or table_format(file) is not None or is_tar(file)

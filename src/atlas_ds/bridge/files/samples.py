@@ -1,6 +1,8 @@
-"""Reads files of one base name as one sample: a.jpg a.json b.jpg b.json -> {"key": "a", "jpg": media, "json": object}, a column per extension.
+"""Reads files of one base name as one sample: a.jpg a.json b.jpg b.json -> {"key": "a", "jpg":
+media, "json": object}, a column per extension.
 
-keys.py says where a key ends. Files about the data, files without an extension, and a table that belongs to no sample are left out and listed.
+sample_keys.py decides where a key ends. Files about the data, files without an extension, and
+tables of no sample are left out and listed.
 """
 
 from __future__ import annotations
@@ -12,9 +14,9 @@ from typing import NamedTuple
 
 from atlas_ds.bridge.files.classes import FILE_NAME
 from atlas_ds.bridge.files.fields import field_spec, read_field
-from atlas_ds.bridge.files.keys import Parts, differs_from_first_dot, split_names
 from atlas_ds.bridge.files.listing import Folder
 from atlas_ds.bridge.files.roles import is_archive, is_media, is_paper, is_tar, table_format
+from atlas_ds.bridge.files.sample_keys import Parts, differs_from_first_dot, split_names
 from atlas_ds.bridge.files.split_folders import split_name, split_place
 from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Refused, Row, Source
 from atlas_ds.bridge.values.media import checked_media, kind_of
@@ -26,7 +28,7 @@ Fields = dict[str, PurePosixPath]  # of one sample: extension -> file
 
 
 class Grouped(NamedTuple):
-    """The samples of a folder by key, what is left out, and how the names were cut."""
+    """The samples of a folder by key, what is left out, and how the names were split."""
 
     samples: dict[str, Fields]
     left_out: list[str]
@@ -80,7 +82,8 @@ def _value(folder: Folder, file: PurePosixPath | None, extension: str, options: 
 
 
 def _one_column(samples: Mapping[str, Fields]) -> str | None:
-    """The column where each sample is one media file, of several extensions: a column for each would be None in most rows."""
+    """The one column if each sample is one media file, with several extensions: a column for
+    each would be None in most rows."""
     extensions = {extension for fields in samples.values() for extension in fields}
     if len(extensions) < 2 or any(len(fields) > 1 for fields in samples.values()):
         return None
@@ -94,9 +97,9 @@ def _named(fields: Fields) -> PurePosixPath:
 
 
 def group(folder: Folder) -> Grouped:
-    """The samples, whatever their files are; SchemaError where two files would be one field."""
+    """The samples of any files. SchemaError if two files would be one field."""
     papers = {file for file in folder.files if is_paper(file)}
-    if len(papers) == len(folder.files):  # a folder of texts that happen to be called so
+    if len(papers) == len(folder.files):  # a folder of texts that happen to have such names
         papers = set()
     parts = split_names(file for file in folder.files if file not in papers)
     keys = Counter(key for key, extension in parts.values() if extension)
@@ -104,7 +107,7 @@ def group(folder: Folder) -> Grouped:
     strangers |= _odd(parts, keys, strangers)
     strangers |= {name: f"the same file as {kept}, by a link" for name, kept in _links_to_samples(folder, parts, keys)}
     if len(strangers) == len(parts):
-        strangers = {file: reason for file, reason in strangers.items() if not parts[file][1]}
+        strangers = {file: reason for file, reason in strangers.items() if not parts[file].extension}
     samples: dict[str, Fields] = {}
     for file, (key, extension) in parts.items():
         if file in strangers:
@@ -117,7 +120,7 @@ def group(folder: Folder) -> Grouped:
 
 
 def _stranger(file: PurePosixPath, extension: str, partners: int) -> str | None:
-    """Why a file is no field of a sample."""
+    """Why a file is not a field of a sample."""
     if not extension:
         return "no extension"
     if partners > 1:
@@ -128,17 +131,19 @@ def _stranger(file: PurePosixPath, extension: str, partners: int) -> str | None:
 
 
 def _links_to_samples(folder: Folder, parts: Parts, keys: Mapping[str, int]) -> Iterator[tuple[PurePosixPath, PurePosixPath]]:
-    """Names on their own of files that are in a sample of several files; and the name there."""
+    """Links that are samples of one file, to files in a sample of several files; each with the
+    name in that sample."""
     for names in folder.same:
-        kept = next((name for name in names if name in parts and keys[parts[name][0]] > 1), None)
+        kept = next((name for name in names if name in parts and keys[parts[name].key] > 1), None)
         if kept is not None:
-            yield from ((name, kept) for name in names if name in parts and keys[parts[name][0]] == 1)
+            yield from ((name, kept) for name in names if name in parts and keys[parts[name].key] == 1)
 
 
 def _odd(parts: Parts, keys: Counter[str], strangers: Mapping[PurePosixPath, str]) -> dict[PurePosixPath, str]:
-    """Files on their own that fit in nowhere: most others are samples of several files, or media, and no such sample has the extension."""
+    """Single files that do not fit: most others are samples of several files, or media, and no
+    such sample has the extension."""
     files = {file: extension for file, (key, extension) in parts.items() if file not in strangers}
-    paired = {file: extension for file, extension in files.items() if keys[parts[file][0]] > 1}
+    paired = {file: extension for file, extension in files.items() if keys[parts[file].key] > 1}
     if 2 * len(paired) > len(files):
         common = set(paired.values())
         return {file: f"no sample has its name, nor a .{extension}" for file, extension in files.items() if extension not in common and not is_media(file)}
@@ -158,7 +163,7 @@ def _extensions(root: Path, samples: Mapping[str, Fields]) -> list[str]:
         )
     for name in ("key", FILE_NAME):
         if name in extensions:
-            raise SchemaError(f"{root}: files end in .{name}, but {name!r} is the column of the samples' names; rename them")
+            raise SchemaError(f"{root}: files end in .{name}, but {name!r} is the column of the samples' names; rename the files")
     return extensions
 
 
@@ -178,6 +183,6 @@ def _notes(samples: Mapping[str, Fields], extensions: list[str], parts: Parts, p
             yield f"{missing:,} of {len(samples):,} samples have no .{extension} file: None there"
     odd = differs_from_first_dot(parts)
     if odd is not None:
-        yield f"names with several dots: {odd} is the .{parts[odd][1]} of {parts[odd][0]!r} (in a tar, the key ends at the first dot)"
+        yield f"names with several dots: {odd} is the .{parts[odd].extension} of {parts[odd].key!r} (in a tar, the key ends at the first dot)"
     if extensions == ["npy"]:
         yield "each .npy is one example; for arrays whose rows are the examples: numpy.savez('all.npz', x=x, y=y), then convert that"

@@ -1,4 +1,5 @@
-"""Folders that are splits: train, Test, val2017, train-clean-100. What file names say is in splits.py. It opens nothing."""
+"""Folders that are splits: train, Test, val2017, train-clean-100. Splits in file names are in
+splits.py. It opens nothing."""
 
 from __future__ import annotations
 
@@ -12,18 +13,19 @@ _WORD = re.compile(r"([a-z]+)([0-9]*)([-_. ].*)?", re.IGNORECASE)
 
 
 def is_split(name: str) -> bool:
-    """Whether a folder's name is a split's."""
+    """Whether a folder's name is that of a split."""
     found = _WORD.fullmatch(name)
     return found is not None and found[1].lower() in SPLIT_NAMES
 
 
 def split_name(folder: str) -> str:
-    """The split that a folder is: its name, in lower case where it is one of SPLIT_NAMES."""
+    """The split of a folder: its name, in lower case if it is one of SPLIT_NAMES."""
     return folder.lower() if folder.lower() in SPLIT_NAMES else folder
 
 
 def split_place(files: Sequence[PurePosixPath]) -> int | None:
-    """Which part of all names is the split's folder: 0 (train/1.jpg), or deeper where one folder holds them all (data/train/1.jpg)."""
+    """Which part of all names is the split's folder: 0 (train/1.jpg), or deeper if one folder
+    holds all files (data/train/1.jpg)."""
     place = 0
     while files and all(len(file.parts) > place + 1 for file in files):
         names = {file.parts[place] for file in files}
@@ -36,7 +38,8 @@ def split_place(files: Sequence[PurePosixPath]) -> int | None:
 
 
 def split_level(files: Sequence[PurePosixPath], skip: int = 0) -> int | None:
-    """Which part of the names is the split: 0 (train/cat/1.jpg) or 1 (cat/train/1.jpg); None where there is none. skip: parts that do not count."""
+    """Which part of the names is the split: 0 (train/cat/1.jpg) or 1 (cat/train/1.jpg); None if
+    there is none. skip: leading parts to ignore."""
     if not files:
         return None
     for level in (0, 1):
@@ -48,7 +51,8 @@ def split_level(files: Sequence[PurePosixPath], skip: int = 0) -> int | None:
 
 
 def half_splits(names: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Names that are splits' and names that are not, where a person has to say what they are: two or more of the first, one of the second."""
+    """The names of splits and the other names, if the user must say what they are: two or more
+    of the first and one or more of the second."""
     ordered = sorted(names)
     splits = [name for name in ordered if is_split(name)]
     others = [name for name in ordered if not is_split(name)]

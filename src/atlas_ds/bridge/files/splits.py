@@ -1,4 +1,4 @@
-"""The names that say which split a file or folder belongs to: train, validation, test. It looks at names only."""
+"""The names by which a file belongs to a split: train, validation, test. It looks at names only."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ _BETWEEN = re.compile(r"[-_. ]+")
 
 
 def split_of(file: PurePosixPath) -> str | None:
-    """The split that a path says: by a folder called train, or by a file name like train-00000-of-00003.parquet, test_0.csv or cifar_train.csv.
+    """The split of a path: by a folder called train, or by a file name like
+    train-00000-of-00003.parquet, test_0.csv or cifar_train.csv.
 
-    Folders win over the file name, outer ones over inner ones. None where nothing says it, or where the file name says two.
+    Folders take precedence over the file name, outer folders over inner ones. None if there is no
+    such name, or if the file name has two.
     """
     for part in file.parts[:-1]:
         if part.lower() in SPLIT_NAMES:

@@ -1,5 +1,6 @@
-"""Reads many files of one format as one table: CSV, JSON, Parquet or Arrow. Columns are matched by name; splits and further columns come from names
-of files and folders (table_names.py), media from the files that a column names (media_columns.py).
+"""Reads many files of one format as one table: CSV, JSON, Parquet or Arrow. Columns are matched by
+name. Splits and more columns come from the names of files and folders (path_columns.py), media from
+the files that a column names (media_columns.py).
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from atlas_ds.bridge.arrow.parquet import read_parquet_table
 from atlas_ds.bridge.files.csv_table import read_csv_table
 from atlas_ds.bridge.files.json_table import read_json_table
 from atlas_ds.bridge.files.media_columns import MediaFiles, media_specs
+from atlas_ds.bridge.files.path_columns import TableFile, folder_columns, table_files
 from atlas_ds.bridge.files.table import Table
-from atlas_ds.bridge.files.table_names import TableFile, folder_columns, table_files
 from atlas_ds.bridge.opening import read_head, refuse_pointer
 from atlas_ds.bridge.source import DEFAULTS, Example, ReadOptions, Refused, Row, Source
 from atlas_ds.errors import SchemaError
@@ -31,7 +32,8 @@ FORMATS: Mapping[str, Callable[[Sequence[Path], ReadOptions], Table]] = MappingP
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """Files as one table, after the first pass over all of them. schema: with the columns that folders say; values: these, file by file."""
+    """Files as one table, after the first pass over all of them. schema: includes the columns
+    from folder names; values: those columns, file by file."""
 
     root: Path
     format: str
@@ -41,7 +43,7 @@ class Tables:
     values: Sequence[Mapping[str, object]]
 
     def rows(self, media: MediaFiles | None = None) -> Iterator[tuple[TableFile, Example | Refused]]:
-        """A new pass over the rows, each with the file it is in."""
+        """Starts a new pass over the rows, each with its file."""
         for number, file in enumerate(self.files):
             rows = self.table.rows(number)
             if self.values[number]:
@@ -53,15 +55,16 @@ class Tables:
 
 
 def read_table(path: Path, options: ReadOptions = DEFAULTS, *, format: str) -> Source:
-    """The table in one file; in the files of a folder that save_to_disk of Hugging Face wrote."""
+    """The table in one file, or in the files of a folder that Hugging Face's save_to_disk wrote."""
     files = [TableFile(*file) for file in saved_files(path, options.follow_links)] if path.is_dir() else [TableFile(path)]
     return read_tables(path if path.is_dir() else path.parent, format, files, options)
 
 
 def read_tables(root: Path, format: str, files: Sequence[TableFile], options: ReadOptions = DEFAULTS) -> Source:
-    """The rows of all files, one file after another, as one table. format: a key of FORMATS. root: files outside of it are not read.
+    """The rows of all files, one file after another, as one table. format: a key of FORMATS. root:
+    files outside of it are not read.
 
-    SchemaError names the column and both files where they do not go together.
+    SchemaError names the column and both files if they do not match.
     """
     return source_of(open_tables(root, format, files, options), options)
 
@@ -80,7 +83,7 @@ def open_tables(root: Path, format: str, files: Sequence[TableFile], options: Re
 
 
 def source_of(tables: Tables, options: ReadOptions) -> Source:
-    """The source of tables that are open. Of `options` it takes media and follow_links."""
+    """The source of open tables. Of `options` it uses media and follow_links."""
     table, schema = tables.table, {**tables.schema, **media_specs(tables.files[0].path, tables.schema, options.media)}
     media = MediaFiles(tables.root, options.media, tables.schema, options.follow_links) if options.media else None
 
@@ -100,7 +103,7 @@ def _with_values(rows: Iterator[Example | Refused], values: Mapping[str, object]
 
 
 def _place(table: Table) -> Callable[[int], str]:
-    """The place of a row of the whole table: its file, and where it is there."""
+    """The place of a row of the complete table: its file, and its place there."""
     ends = list(accumulate(table.counts))
 
     def place(row: int) -> str:

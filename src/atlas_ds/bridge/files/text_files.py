@@ -1,4 +1,5 @@
-"""Opens text files for the readers of CSV and JSON, and names file and line in what goes wrong while their bytes become text."""
+"""Opens text files for the readers of CSV and JSON, and names file and line in errors of
+decoding."""
 
 from __future__ import annotations
 
@@ -17,13 +18,14 @@ from atlas_ds.errors import CorruptError, LimitError
 from atlas_ds.sizes import format_binary
 
 PIECE = 1 << 16
-MAX_LINE = 1 << 29  # bytes; a value of a dataset has half of that at most
-_ESCAPED = re.compile("[\udc80-\udcff]")  # bytes that are no text, as surrogateescape leaves them
+MAX_LINE = 1 << 29  # bytes; a value in a dataset has at most half of that
+_ESCAPED = re.compile("[\udc80-\udcff]")  # bytes that are not text, as surrogateescape decodes them
 
 
 @dataclass(frozen=True, slots=True)
 class TextFile:
-    """A file, and how its bytes are text. careful: some are not, and the lines that have such bytes are refused one by one."""
+    """A file and its encoding. careful: some bytes are not text, and the lines with such bytes
+    are refused one by one."""
 
     path: Path
     encoding: str
@@ -35,7 +37,7 @@ class TextFile:
         return self._text(open_binary(self.path, self.max_expansion))
 
     def open_lines(self) -> IO[str]:
-        """The same, for whoever reads line by line. LimitError where a line is longer than MAX_LINE."""
+        """The same, for reading line by line. LimitError if a line is longer than MAX_LINE."""
         return self._text(io.BufferedReader(BoundedLines(open_binary(self.path, self.max_expansion), str(self.path)), PIECE))
 
     def _text(self, file: IO[bytes]) -> IO[str]:
@@ -43,7 +45,8 @@ class TextFile:
 
 
 class BoundedLines(io.RawIOBase):
-    """The bytes of a file, until a line is longer than MAX_LINE: a file without line ends would be held in memory as a whole."""
+    """The bytes of a file, with an error for a line longer than MAX_LINE: a file without line
+    ends would be read into memory completely."""
 
     def __init__(self, file: IO[bytes], where: str) -> None:
         self._file, self._where, self._open_line = file, where, 0
@@ -70,14 +73,15 @@ def text_file(path: Path, options: ReadOptions) -> TextFile:
 
 
 def with_care(file: TextFile, error: UnicodeDecodeError, line: int) -> TextFile:
-    """The same file, to be read line by line with care after an error. CorruptError where a wrong byte shifts all that follows."""
+    """The same file, marked as careful after an error. CorruptError if a wrong byte shifts all
+    that follows."""
     if file.careful or file.encoding.startswith(("utf-16", "utf-32", "utf-7")):
         raise CorruptError(f"{file.path}: after line {line}: not {file.encoding.upper()} ({error.reason}); save the file as UTF-8") from error
     return replace(file, careful=True)
 
 
 def bad_bytes(file: TextFile, text: str, place: str) -> CorruptError | None:
-    """The error for text that has bytes in it which its encoding does not know; None for right text."""
+    """The error for text with bytes that its encoding does not have; None for valid text."""
     if not file.careful or text.isascii():
         return None
     found = _ESCAPED.search(text)
@@ -95,7 +99,8 @@ def lines_of(first: int, last: int) -> str:
 
 @contextmanager
 def named_errors(path: Path, line: list[int]) -> Iterator[None]:
-    """Turns what reading a file may raise into errors that name it. line: a list with the number of lines read so far."""
+    """Turns errors of reading a file into errors that name it. line: a list with the number of
+    lines read so far."""
     place = f"{path}: after line"
     try:
         yield
@@ -106,13 +111,14 @@ def named_errors(path: Path, line: list[int]) -> Iterator[None]:
 
 
 class Places:
-    """Finds the line of a row again, by another pass over the file that goes on where the last question left it."""
+    """Finds the line of a row, by another pass over the file that continues from the last row
+    looked up."""
 
     def __init__(self, lines: Iterator[int]) -> None:
         self._lines, self._row, self._line = lines, -1, 0
 
     def find(self, row: int) -> int | None:
-        """The line of a row (from 0), or None for a row before the last one that was asked for."""
+        """The line of a row (from 0), or None for a row before the last one looked up."""
         while self._row < row:
             self._line = next(self._lines, self._line)
             self._row += 1
@@ -120,7 +126,8 @@ class Places:
 
 
 def places_of(paths: Mapping[int, Path], lines: Callable[[int], Iterator[int]]) -> Callable[[int, int], str]:
-    """What says the file and line of a row, given the number of its file and its own."""
+    """A function that returns file and line of a row, given the number of its file and its
+    number there."""
     found: dict[int, Places] = {}
 
     def place(number: int, row: int) -> str:

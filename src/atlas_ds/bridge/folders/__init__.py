@@ -1,1 +1,2 @@
-"""Folders of files: what a folder is (rules.py), and the readers that need tables as well as files."""
+"""Folders of files: which format a folder has (rules.py), and the readers that need both tables
+and files."""

@@ -1,7 +1,9 @@
-"""Reads Hugging Face's imagefolders and audiofolders: media, and tables called metadata whose column file_name says which file a row is of.
+"""Reads Hugging Face's imagefolders and audiofolders: media, and tables called metadata whose
+column file_name names the file of each row.
 
-metadata.csv, .jsonl or .parquet lies at the top, or in each split's or class's folder; names start from the table's own folder. Rows come in the
-table's order; a column x_file_name becomes a column x. Media that no row names are left out and listed.
+metadata.csv, .jsonl or .parquet is at the top, or in each split's or class's folder; names are
+relative to the table's folder. Rows keep the table's order; a column x_file_name becomes a column
+x. Media that no row names are left out and listed.
 """
 
 from __future__ import annotations
@@ -17,17 +19,17 @@ from atlas_ds.bridge.files.media_columns import MediaFiles
 from atlas_ds.bridge.files.roles import is_media, is_metadata, reason_left_out, table_format
 from atlas_ds.bridge.files.split_folders import split_name, split_place
 from atlas_ds.bridge.files.tables import TableFile, Tables, open_tables, source_of
-from atlas_ds.bridge.folders.naming import columns_of
+from atlas_ds.bridge.folders.media_tables import columns_of
 from atlas_ds.bridge.source import DEFAULTS, Example, ReadOptions, Refused, Row, Source
 from atlas_ds.bridge.values.media import kind_of
 from atlas_ds.errors import SchemaError
 
 SUFFIX = "_" + FILE_NAME
-OTHER = {True: "no row names it", False: "neither media nor metadata"}  # whether a file that is left out is media -> why
+OTHER = {True: "no row names it", False: "neither media nor metadata"}  # whether a file that is left out is media -> the reason
 
 
 def is_of_media(folder: Folder, file: PurePosixPath) -> bool:
-    """Whether such a table has a column of file names."""
+    """Whether a table has a column of file names."""
     return any(_new_column(name) is not None for name in columns_of(folder, file))
 
 
@@ -38,7 +40,7 @@ def _new_column(name: str) -> str | None:
 
 
 def read_imagefolder(folder: Folder, options: ReadOptions = DEFAULTS) -> Source:
-    """A row per row of the tables, with the media file it names."""
+    """One row for each row of the tables, with the media file it names."""
     metadata = [file for file in folder.files if is_metadata(file)]
     formats = sorted({str(table_format(file)) for file in metadata})
     if len(formats) != 1:
@@ -50,17 +52,17 @@ def read_imagefolder(folder: Folder, options: ReadOptions = DEFAULTS) -> Source:
     named = [file for file in folder.files if is_media(file)]
     columns = _media_columns(folder, metadata, named)
     tables = open_tables(folder.root, formats[0], [TableFile(folder.path(file)) for file in metadata], options)
-    told = [_base(folder, file) / str(row[name]) for file, row in tables.rows() if not isinstance(row, Refused) for name in _names_of(row, columns)]
-    return _joined(folder, tables, replace(options, media=columns), told, metadata)
+    named_files = [_base(folder, file) / str(row[name]) for file, row in tables.rows() if not isinstance(row, Refused) for name in _names_of(row, columns)]
+    return _joined(folder, tables, replace(options, media=columns), named_files, metadata)
 
 
 def _base(folder: Folder, file: TableFile) -> PurePosixPath:
-    """The folder of a table, from which the names in it start."""
+    """The folder of a table; names in the table are relative to it."""
     return PurePosixPath(file.path.parent.relative_to(folder.root))
 
 
 def _names_of(row: Example, columns: Mapping[str, str]) -> list[str]:
-    """The columns of file names that a row has a value in."""
+    """The columns of file names that have a value in a row."""
     return [name for name in columns.values() if row.get(name) is not None]
 
 
@@ -74,12 +76,13 @@ def _media_columns(folder: Folder, metadata: list[PurePosixPath], media: list[Pu
     return found
 
 
-def _joined(folder: Folder, tables: Tables, options: ReadOptions, told: list[PurePosixPath], metadata: list[PurePosixPath]) -> Source:
-    """The source with splits, names from the top of the folder, and labels where each class has a table of its own. told: the files that rows name."""
+def _joined(folder: Folder, tables: Tables, options: ReadOptions, named_files: list[PurePosixPath], metadata: list[PurePosixPath]) -> Source:
+    """The source with splits, names relative to the top folder, and labels if each class has its
+    own table. named_files: the files that rows name."""
     source = source_of(tables, options)
     media = MediaFiles(folder.root, options.media, tables.schema, options.follow_links)
     schema: dict[str, Any] = dict(source.schema) if isinstance(source.schema, Mapping) else {}
-    place = split_place(told)
+    place = split_place(named_files)
     level = 0 if place is None else place + 1
     labels = "label" not in schema and len(metadata) > 1 and all(len(file.parts) == level + 2 for file in metadata)
     classes = sorted({file.parts[level] for file in metadata}) if labels else []
@@ -105,16 +108,16 @@ def _joined(folder: Folder, tables: Tables, options: ReadOptions, told: list[Pur
     if labels:
         schema["label"] = "int64"
     readable = set(folder.files) - set(folder.trouble)
-    missing = [str(folder.trouble.get(file) or f"{folder.path(file)}: no such file, but a row names it") for file in told if file not in readable]
-    known = set(told) | set(metadata)
-    again = {name: kept for names in folder.same for kept in names if kept in known for name in names if name not in known}
-    left_out = [f"{file}: {reason_left_out(file, again, OTHER[is_media(file)])}" for file in folder.files if file not in known]
+    missing = [str(folder.trouble.get(file) or f"{folder.path(file)}: no such file, but a row names it") for file in named_files if file not in readable]
+    known = set(named_files) | set(metadata)
+    links = {name: kept for names in folder.same for kept in names if kept in known for name in names if name not in known}
+    left_out = [f"{file}: {reason_left_out(file, links, OTHER[is_media(file)])}" for file in folder.files if file not in known]
     meta = dict(source.metadata) | ({"classes": classes} if labels else {})
     notes = list(source.notes)
     if place is not None:
-        notes.append(f"splits by folder: {', '.join(sorted({split_name(file.parts[place]) for file in told}))}")
+        notes.append(f"splits by folder: {', '.join(sorted({split_name(file.parts[place]) for file in named_files}))}")
     if labels:
-        notes.append(f"a table per class folder: {len(classes)} classes, the label is the place of the name in metadata['classes']")
+        notes.append(f"a table per class folder: {len(classes)} classes, the label is the index of the name in metadata['classes']")
     return replace(
         source, format="imagefolder", examples=examples, schema=schema, metadata=meta, notes=tuple(notes), left_out=tuple(left_out), refused=tuple(missing)
     )

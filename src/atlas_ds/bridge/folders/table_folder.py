@@ -1,4 +1,5 @@
-"""Reads the tables of a folder as one table, through tables.py, and lists what is no table. Which files these are is decided by their names."""
+"""Reads the tables of a folder as one table, through tables.py, and lists the other files.
+Tables are recognized by their names."""
 
 from __future__ import annotations
 
@@ -22,15 +23,15 @@ def read_table_folder(folder: Folder, options: ReadOptions = DEFAULTS, *, format
     if format == "jsonl" and not files:
         files = [file for file in folder.files if extension_of(file) == "json" and not is_paper(file)]
     if not files:
-        raise SchemaError(f"{folder.root}: no {format} file here or in a folder of it; name the folder that has them, or another --from")
+        raise SchemaError(f"{folder.root}: no {format} file here or in a folder of it; give the folder that has them, or another --from")
     for file in files:
         if file in folder.trouble:
             raise folder.trouble[file]
-    again = {name: names[0] for names in folder.same for name in names[1:]}
-    files = [file for file in files if file not in again]
-    kept = set(files) | set(filter(is_media, folder.files) if options.media else ())  # media, since a row may read it
+    links = {name: names[0] for names in folder.same for name in names[1:]}
+    files = [file for file in files if file not in links]
+    kept = set(files) | set(filter(is_media, folder.files) if options.media else ())  # media that rows may name
     other = {True: NAMED, False: f"not {format}"}
-    left_out = [f"{file}: {reason_left_out(file, again, other[is_media(file)])}" for file in folder.files if file not in kept]
+    left_out = [f"{file}: {reason_left_out(file, links, other[is_media(file)])}" for file in folder.files if file not in kept]
     tables = table_files(folder.root, files)
     source = read_tables(folder.root, format, tables, options)
     notes = (*source.notes, *_notes(files, tables))
@@ -38,7 +39,7 @@ def read_table_folder(folder: Folder, options: ReadOptions = DEFAULTS, *, format
 
 
 def format_of_tables(folder: Folder) -> str | None:
-    """The format of the folder's tables, where they have one."""
+    """The format of the folder's tables, if they have the same."""
     formats = {table_format(file) for file in folder.files} - {None}
     return formats.pop() if len(formats) == 1 else None
 

@@ -1,1 +1,2 @@
-"""The shards of MosaicML Streaming (MDS) and LitData, read by their published formats, without their packages."""
+"""The shards of MosaicML Streaming (MDS) and LitData, read by their published formats, without
+their packages."""

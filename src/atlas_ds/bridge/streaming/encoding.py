@@ -1,4 +1,5 @@
-"""How the bytes of one column of somebody else's sample are read, and what Atlas type they become. The formats' tables are their own."""
+"""How the bytes of one column of a sample are decoded, and which Atlas type they become. MDS and
+LitData each have a table of encodings."""
 
 from __future__ import annotations
 
@@ -14,9 +15,10 @@ from atlas_ds.schema.types import tensor
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """spec: the Atlas type, None where only a sample tells. size: bytes of every value, None where they differ.
+    """spec: the Atlas type, None if only a sample shows it. size: bytes of every value, None if
+    they differ.
 
-    decode raises ValueError, in words that fit after "column 'x': ", where the bytes break a rule.
+    decode raises ValueError, with a text that fits after "column 'x': ", if the bytes are invalid.
     """
 
     spec: object | None
@@ -29,7 +31,7 @@ Column = tuple[str, Encoding]
 
 
 def decode_parts(data: bytes, start: int, sizes: Sequence[int], columns: Sequence[Column], place: str) -> list[object]:
-    """The values of a sample whose parts follow one another from `start` to its end."""
+    """The values of a sample whose parts follow each other from `start` to its end."""
     if start + sum(sizes) != len(data):
         kind = TruncatedError if start + sum(sizes) > len(data) else CorruptError
         raise kind(f"{place}: its columns add up to {start + sum(sizes):,} bytes, it has {len(data):,}; fetch the file again")
@@ -45,8 +47,9 @@ def decode_parts(data: bytes, start: int, sizes: Sequence[int], columns: Sequenc
     return values
 
 
-def settle(columns: Sequence[Column], samples: Iterator[list[object] | Refused]) -> tuple[Column, ...]:
-    """The columns; where only a sample tells the dtype, that of the first one that can be read, which the others must have, too."""
+def infer_dtypes(columns: Sequence[Column], samples: Iterator[list[object] | Refused]) -> tuple[Column, ...]:
+    """The columns. If only samples show a dtype, it is that of the first readable sample, and
+    all other samples must have the same."""
     if all(encoding.spec is not None for _, encoding in columns):
         return tuple(columns)
     values = first_good(samples)
@@ -56,7 +59,7 @@ def settle(columns: Sequence[Column], samples: Iterator[list[object] | Refused])
 
 
 def first_good(samples: Iterator[list[object] | Refused]) -> list[object]:
-    """The first sample that can be read; if none can, the error of the first."""
+    """The first sample that can be read. If there is none, the error of the first."""
     error: AtlasError | None = None
     for sample in samples:
         if not isinstance(sample, Refused):
@@ -79,5 +82,5 @@ def _of_dtype(encoding: Encoding, first: Any) -> Encoding:
 
 
 def notes_of(columns: Sequence[Column]) -> tuple[str, ...]:
-    """What to tell the person who converts, a sentence a column."""
+    """Notes for the user, one sentence per column."""
     return tuple(f"{name}: {encoding.note}" for name, encoding in columns if encoding.note)

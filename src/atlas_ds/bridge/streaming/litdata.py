@@ -1,7 +1,9 @@
-"""Reads the folders that LitData's optimize writes: https://lightning.ai/docs/overview/optimize-data
+"""Reads the folders that LitData's optimize writes:
+https://lightning.ai/docs/overview/optimize-data
 
-index.json names the chunks, the shape of a sample (data_spec) and the serializer of each leaf (data_format); an item is the sizes of its leaves, u32
-each, then the leaves. Chunk files are litdata_chunks.py's, values litdata_values.py's. Nothing is downloaded, decrypted or unpickled.
+index.json names the chunks, the shape of a sample (data_spec) and the serializer of each leaf
+(data_format); an item is the sizes of its leaves, u32 each, then the leaves. litdata_chunks.py
+reads chunk files, litdata_values.py values. Nothing is downloaded, decrypted or unpickled.
 """
 
 from __future__ import annotations
@@ -15,18 +17,18 @@ from typing import Any, cast
 from atlas_ds.bridge.arrow.files import ipc_rows
 from atlas_ds.bridge.opening import inner_path
 from atlas_ds.bridge.source import DEFAULTS, Example, ReadOptions, Refused, Row, Source
-from atlas_ds.bridge.streaming.encoding import Column, decode_parts, notes_of, settle
-from atlas_ds.bridge.streaming.indexed import INDEX, Index, indexed_folders, names, number
+from atlas_ds.bridge.streaming.encoding import Column, decode_parts, infer_dtypes, notes_of
+from atlas_ds.bridge.streaming.indexed import INDEX, Index, IndexedFolder, indexed_folders, names, number
 from atlas_ds.bridge.streaming.litdata_chunks import Chunk, arrow_tail, chunk_data, chunk_items
 from atlas_ds.bridge.streaming.litdata_tree import Node, build, build_spec, inner_lists, leaf_names, optional_columns, parse_tree, typed_schema
 from atlas_ds.bridge.streaming.litdata_values import encoding_of
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError, TruncatedError, UnsupportedError
 
 _LOADERS = {
-    "ParquetLoader": "indexes Parquet files; convert these: --from parquet",
+    "ParquetLoader": "indexes Parquet files; convert those: --from parquet",
     "TemporalArrayLoader": "holds LitData's windows of frames; write the frames as arrays, or read them with LitData and add them to an AtlasDatasetWriter",
 }
-_TOKENS = "rows are the arrays that were given to optimize; LitData cuts them into blocks only when it reads"
+_TOKENS = "rows are the arrays that were passed to optimize; LitData splits them into blocks only when reading"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +41,15 @@ class Config:
 
 
 def read_litdata(path: Path, options: ReadOptions = DEFAULTS) -> Source:
-    """Items of a folder with an index.json, or of a folder of such folders, which become splits."""
+    """The items of a folder with an index.json, or of a folder of such folders, which become
+    splits."""
     folders = indexed_folders(path, "chunks", options.follow_links)
     config, place = _one_config(folders)
     chunks = [chunk for folder, split, index in folders for chunk in _chunks(folder, split, index, options)]
     if not chunks:
         raise SchemaError(f"{path}: its chunks have no items; nothing to convert")
     plain, tabled = _look(chunks)
-    columns = _columns(config, plain, place) if plain else ()  # a table needs no serializers, whatever they are
+    columns = _columns(config, plain, place) if plain else ()  # tables do not use the serializers
     types = [index["config"].get("types") for _, _, index in folders]
     schema = typed_schema(types, config.tree.keys, place) if tabled else build_spec(config.tree, (encoding.spec for _, encoding in columns))
 
@@ -62,7 +65,8 @@ def read_litdata(path: Path, options: ReadOptions = DEFAULTS) -> Source:
 
 
 def _look(chunks: Sequence[Chunk]) -> tuple[list[Chunk], bool]:
-    """The chunks whose items are serialized, and whether others are tables. Damaged ones are neither, unless all are."""
+    """The chunks whose items are serialized, and whether others are tables. Damaged chunks are
+    neither; if all are damaged, the first error is raised."""
     plain, tables = [], 0
     error: AtlasError | None = None
     for chunk in chunks:
@@ -80,14 +84,14 @@ def _look(chunks: Sequence[Chunk]) -> tuple[list[Chunk], bool]:
 
 def _columns(config: Config, chunks: Sequence[Chunk], place: str) -> tuple[Column, ...]:
     columns = [(name, encoding_of(text, name, place)) for name, text in zip(leaf_names(config.tree), config.formats, strict=True)]
-    return settle(columns, (leaves for chunk in chunks for leaves in _items(chunk, chunk_data(chunk), columns, config)))
+    return infer_dtypes(columns, (leaves for chunk in chunks for leaves in _items(chunk, chunk_data(chunk), columns, config)))
 
 
-def _one_config(folders: list[tuple[Path, str | None, Index]]) -> tuple[Config, str]:
+def _one_config(folders: list[IndexedFolder]) -> tuple[Config, str]:
     found = [(_config(index.get("config"), f"{folder / INDEX}"), f"{folder / INDEX}") for folder, _, index in folders]
     for config, place in found:
         if config != found[0][0]:
-            raise SchemaError(f"{place}: its samples differ from those of {found[0][1]}; convert it on its own")
+            raise SchemaError(f"{place}: its samples differ from those of {found[0][1]}; convert it separately")
     return found[0]
 
 
@@ -117,13 +121,14 @@ def _chunks(folder: Path, split: str | None, index: Index, options: ReadOptions)
         path = inner_path(folder, item.get("filename"), place, follow_links=options.follow_links)
         size, items = number(item, "chunk_bytes", place), number(item, "chunk_size", place)
         if path.name.endswith(packed) and not path.exists():
-            path = path.with_name(path.name.removesuffix(packed) + ".bin")  # what LitData's reader leaves of it
+            path = path.with_name(path.name.removesuffix(packed) + ".bin")  # LitData's reader replaces the chunk by it
         if items:
             yield Chunk(path, size, items, split, zstd_items, options.max_expansion)
 
 
 def _rows(chunk: Chunk, columns: Sequence[Column], config: Config) -> Iterator[Any]:
-    """The rows of a chunk. Damage of the file loses all that follow, an item that cannot be decoded only itself."""
+    """The rows of a chunk. Damage of the file loses all following rows; an item that cannot be
+    decoded loses only itself."""
     done = 0
     try:
         data = chunk_data(chunk)
@@ -141,7 +146,8 @@ def _rows(chunk: Chunk, columns: Sequence[Column], config: Config) -> Iterator[A
 
 
 def _items(chunk: Chunk, data: memoryview, columns: Sequence[Column], config: Config) -> Iterator[list[object] | Refused]:
-    """The leaves of each item. Refused: an item that cannot be decoded, or all that follow where the chunk is damaged."""
+    """The leaves of each item. Refused: an item that cannot be decoded, or all following items
+    if the chunk is damaged."""
     at = 0
     try:
         for item in chunk_items(chunk, data):
@@ -167,5 +173,5 @@ def _leaves(item: bytes, columns: Sequence[Column], config: Config, place: str) 
 def _notes(config: Config, columns: Sequence[Column], types: list[object]) -> tuple[str, ...]:
     lists = tuple(f"{name}: a list of fixed length becomes a dict with the keys 0, 1, ..." for name in inner_lists(config.tree))
     gaps = sorted({name for found in types for name in optional_columns(found)})
-    filled = tuple(f"{name}: some rows had no value, and LitData stored a default in its place" for name in gaps)
+    filled = tuple(f"{name}: some rows had no value, and LitData stored a default instead" for name in gaps)
     return (*notes_of(columns), *lists, *filled, *((_TOKENS,) if config.tokens else ()))

@@ -1,7 +1,9 @@
-"""The chunk files of LitData: from a file to the bytes of its items, or to the rows of the Arrow table that some end with.
+"""The chunk files of LitData: returns the bytes of their items, or the Arrow table at the end of
+some.
 
-A chunk is [items: u32][offsets: u32 each, and the end][items]; it may be one zstd frame, hold one per item, or be a framed file:
-["LDFZ01"][version, flags: u16][items, rows per frame, frames: u32][offsets into the unpacked items][frame table][zstd frames].
+A chunk is [items: u32][offsets: u32 each, and the end][items]; it may be one zstd frame, hold one
+per item, or be a framed file: ["LDFZ01"][version, flags: u16][items, rows per frame, frames:
+u32][offsets into the unpacked items][frame table][zstd frames].
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ _FRAME = struct.Struct("<2IQ2I")
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A chunk as the index describes it. size: its bytes before it was compressed as a whole."""
+    """A chunk as described by the index. size: its bytes before the complete file was
+    compressed."""
 
     path: Path
     size: int
@@ -39,16 +42,17 @@ class Chunk:
 
 
 def chunk_data(chunk: Chunk) -> memoryview:
-    """The chunk's bytes, unpacked if the whole file is one zstd frame."""
+    """The chunk's bytes, decompressed if the complete file is one zstd frame."""
     data = file_bytes(chunk.path)
-    if data[:4] == ZSTD:  # no chunk begins so: it would have four billion items
+    if data[:4] == ZSTD:  # not a plain chunk: it would have four billion items
         return memoryview(unpack(data, "zstd", chunk.size, str(chunk.path), chunk.max_expansion))
     check_size(chunk.path, data, chunk.size)
     return data
 
 
 def arrow_tail(data: memoryview, path: Path) -> memoryview | None:
-    """The Arrow table at the end of a chunk, which then stands for all its items; None if there is none."""
+    """The Arrow table at the end of a chunk, which then replaces its items; None if there is
+    none."""
     if len(data) < 12 or data[-8:] != ARROW_TAIL:
         return None
     (size,) = struct.unpack_from("<I", data, len(data) - 12)
@@ -58,7 +62,8 @@ def arrow_tail(data: memoryview, path: Path) -> memoryview | None:
 
 
 def chunk_items(chunk: Chunk, data: memoryview) -> Iterator[bytes | Refused]:
-    """The bytes of each item, once all offsets are found good; Refused where they cannot be unpacked."""
+    """The bytes of each item, after all offsets are checked; Refused if they cannot be
+    decompressed."""
     if data[:8] == FRAMED:
         yield from _framed_items(chunk, data)
         return
@@ -75,7 +80,7 @@ def chunk_items(chunk: Chunk, data: memoryview) -> Iterator[bytes | Refused]:
 
 
 def _unpacked(chunk: Chunk, data: memoryview, place: str, items: int, size: int | None = None) -> bytes | Refused:
-    """What a zstd frame of so many items holds."""
+    """The content of a zstd frame of this many items."""
     try:
         return unpack(data, "zstd", zstd_size(data, place) if size is None else size, place, chunk.max_expansion)
     except AtlasError as error:

@@ -1,4 +1,5 @@
-"""The shape of LitData's samples: its data_spec as a tree of dicts, lists and leaves, and its types. No bytes are read here."""
+"""The structure of LitData's samples: its data_spec as a tree of dicts, lists and leaves, and
+its types. It reads no files."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ class Node:
 
 
 def parse_tree(text: object, place: str) -> Node:
-    """The tree of a data_spec, which is text of JSON: [1, node]."""
+    """The tree of a data_spec, which is JSON in a string: [1, node]."""
     try:
         version, root = json.loads(text) if isinstance(text, str) else (None, None)
     except (ValueError, TypeError, RecursionError) as error:
@@ -46,7 +47,7 @@ def _node(item: Any, place: str, depth: int) -> Node:
     if kind in _LISTS:
         return Node("tuple" if kind == _LISTS[1] else "list", tuple(map(str, range(len(children)))), children)
     if kind not in _DICTS:
-        raise UnsupportedError(f"{place}: samples hold a {kind}; dicts, lists and tuples are read; write it as one of these")
+        raise UnsupportedError(f"{place}: samples contain a {kind}; only dicts, lists and tuples are read; write it as one of these")
     keys = _keys(item.get("context"), place)
     if len(keys) != len(children) or len(set(keys)) < len(keys):
         raise CorruptError(f"{place}: data_spec has {len(children)} values for the keys {', '.join(keys)}; restore the file")
@@ -64,7 +65,8 @@ def _keys(context: object, place: str) -> tuple[str, ...]:
 
 
 def leaf_names(node: Node, prefix: str = "") -> Iterator[str]:
-    """The path of each leaf, in the order of data_format: "box.x"; "value" where a sample is one leaf."""
+    """The path of each leaf, in the order of data_format: "box.x"; "value" where a sample is one
+    leaf."""
     if node.kind == "leaf":
         yield prefix or "value"
     for key, child in zip(node.keys, node.children, strict=True):
@@ -72,7 +74,8 @@ def leaf_names(node: Node, prefix: str = "") -> Iterator[str]:
 
 
 def build(node: Node, leaves: Iterator[Any], *, top: bool = True) -> Any:
-    """Leaves put where the tree has them. Inside a sample a list is a dict with the keys "0", "1", ..., since its values have types of their own."""
+    """A sample made of its leaves. Inside a sample a list becomes a dict with the keys "0", "1",
+    ..., since each value has its own type."""
     if node.kind == "leaf":
         return next(leaves)
     values = [build(child, leaves, top=False) for child in node.children]
@@ -104,11 +107,12 @@ def inner_lists(node: Node, prefix: str = "") -> Iterator[str]:
 
 
 def typed_schema(types: Sequence[object], keys: Sequence[str], place: str) -> dict[str, object]:
-    """The Atlas schema of rows that lie as Arrow tables, by the types which LitData found in all rows of each folder. `keys`: the order of the first row's."""
+    """The Atlas schema of rows in Arrow tables, from the types that LitData found in all rows of
+    each folder. `keys`: the keys of the first row, in order."""
     columns: dict[str, list[object]] = {}
     for found in types:
         if not isinstance(found, dict) or not found:
-            raise CorruptError(f"{place}: types {str(found)[:60]!r} is no dict of columns, and the rows need them; restore the file")
+            raise CorruptError(f"{place}: types {str(found)[:60]!r} is not a dict of columns, which the rows need; restore the file")
         for name, kind in found.items():
             columns.setdefault(name, []).append(_typed(kind, 0))
     order = [*(key for key in keys if key in columns), *(name for name in columns if name not in keys)]
@@ -135,7 +139,7 @@ def _typed(kind: Any, depth: int) -> object:
 
 
 def optional_columns(types: object) -> Sequence[str]:
-    """The columns that some rows did not have."""
+    """The columns that some rows lack."""
     if not isinstance(types, dict):
         return ()
     return [str(name) for name, kind in types.items() if isinstance(kind, dict) and kind.get("optional")]

@@ -1,4 +1,5 @@
-"""The serializers of LitData: what Atlas type each becomes and how its bytes are read. Chunks and the index are litdata.py's."""
+"""The serializers of LitData: what Atlas type each becomes and how its bytes are read. Chunks
+and the index are litdata.py's."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from atlas_ds.bridge.streaming.encoding import Encoding
-from atlas_ds.bridge.streaming.pictures import PIL_NOTE, as_media, raw_picture, sized_parts
+from atlas_ds.bridge.streaming.images import PIL_NOTE, as_media, raw_image, sized_parts
 from atlas_ds.bridge.values.media import kind_of
 from atlas_ds.errors import UnsupportedError
 from atlas_ds.schema.types import media, nullable, tensor
@@ -31,7 +32,8 @@ _MEDIA = {"jpeg": "image/jpeg", "image": "image/jpeg", "tifffile": "image/tiff",
 
 
 def encoding_of(text: str, column: str, place: str) -> Encoding:
-    """The encoding of a leaf by its entry in data_format, such as "int", "no_header_numpy:9", "video:mp4"."""
+    """The encoding of a leaf by its entry in data_format, such as "int", "no_header_numpy:9",
+    "video:mp4"."""
     name, _, argument = text.partition(":")
     if name in _NEVER:
         raise UnsupportedError(f"{place}: column {column!r} {_NEVER[name]}")
@@ -61,7 +63,8 @@ def _flat_array(dtypes: tuple[str | None, ...], what: str, argument: str, column
 
 
 def _shaped_array(dtypes: tuple[str | None, ...], order: str, data: bytes) -> np.ndarray:
-    """[dtype: u32][dimensions: u32][extents: u32 each][values]; the head of torch's tensors is big-endian."""
+    """[dtype: u32][dimensions: u32][extents: u32 each][values]; the head of torch's tensors is
+    big-endian."""
     number, ndim = struct.unpack_from(f"{order}2I", data)
     name = dtypes[number] if number < len(dtypes) else None
     if name is None:
@@ -191,8 +194,8 @@ ENCODINGS: Mapping[str, Encoding] = MappingProxyType(
         "int": Encoding("int64", partial(_scalar, "<q")),
         "float": Encoding("float64", partial(_scalar, "<d")),
         "bytes": Encoding("bytes", bytes),
-        "pil": Encoding(tensor("uint8"), raw_picture, note=PIL_NOTE),
-        "jpeg_array": Encoding("object", lambda data: sized_parts(data, 0), note="a list of encoded pictures becomes a list of bytes"),
+        "pil": Encoding(tensor("uint8"), raw_image, note=PIL_NOTE),
+        "jpeg_array": Encoding("object", lambda data: sized_parts(data, 0), note="a list of encoded images becomes a list of bytes"),
         "numpy": Encoding(None, partial(_shaped_array, _NUMPY, "<")),
         "tensor": Encoding(None, partial(_shaped_array, _TORCH, ">")),
         "json": Encoding(nullable("object"), _nested),

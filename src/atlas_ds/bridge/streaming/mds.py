@@ -1,7 +1,8 @@
 """Reads MDS, the folders of MosaicML Streaming: https://docs.mosaicml.com/projects/streaming
 
-index.json names the shards; a shard is [samples: u32][offsets: u32 each, and the end][a copy of its part of the index][samples]; a sample is the
-sizes of its values that have no fixed size, u32 each, then the values. Encodings are mds_values.py's. Nothing is downloaded or unpickled.
+index.json names the shards; a shard is [samples: u32][offsets: u32 each, and the end][a copy of its
+part of the index][samples]; a sample is the sizes of its values that have no fixed size, u32 each,
+then the values. Encodings are in mds_values.py. Nothing is downloaded or unpickled.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 from atlas_ds.bridge.compression.blocks import EXTRA, unpack
 from atlas_ds.bridge.opening import inner_path
 from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Refused, Row, Source
-from atlas_ds.bridge.streaming.encoding import Column, decode_parts, notes_of, settle
+from atlas_ds.bridge.streaming.encoding import Column, decode_parts, infer_dtypes, notes_of
 from atlas_ds.bridge.streaming.indexed import INDEX, Index, file_bytes, indexed_folders, names, number
 from atlas_ds.bridge.streaming.mds_values import encoding_of
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError, TruncatedError, UnsupportedError
@@ -26,7 +27,7 @@ from atlas_ds.errors import AtlasError, CorruptError, SchemaError, TruncatedErro
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One file of a shard as the index describes it."""
+    """One file of a shard as described by the index."""
 
     path: Path
     size: int
@@ -35,7 +36,8 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """raw: the file as it is read. packed: its compressed form, which is read where the raw one is not there."""
+    """raw: the uncompressed file. packed: the compressed file, which is read if the raw one does
+    not exist."""
 
     raw: Part
     packed: Part | None
@@ -48,7 +50,8 @@ class Shard:
 
 
 def read_mds(path: Path, options: ReadOptions = DEFAULTS) -> Source:
-    """Samples of a folder with an index.json, or of a folder of such folders, which become splits."""
+    """The samples of a folder with an index.json, or of a folder of such folders, which become
+    splits."""
     folders = indexed_folders(path, "shards", options.follow_links)
     shards = [shard for folder, split, index in folders for shard in _shards(folder, split, index, options)]
     full = [shard for shard in shards if shard.samples]
@@ -56,9 +59,9 @@ def read_mds(path: Path, options: ReadOptions = DEFAULTS) -> Source:
         raise SchemaError(f"{path}: its shards have no samples; nothing to convert")
     for shard in full:
         if shard.encodings != full[0].encodings:
-            raise SchemaError(f"{shard.place}: its columns differ from those of {full[0].place}; convert it on its own")
+            raise SchemaError(f"{shard.place}: its columns differ from those of {full[0].place}; convert it separately")
     found = _columns(full[0])
-    columns = settle(found, (values for shard in full for values in _rows(shard, found, checked=False)))
+    columns = infer_dtypes(found, (values for shard in full for values in _rows(shard, found, checked=False)))
     keys = [name for name, _ in columns]
 
     def examples() -> Iterator[Row]:
@@ -81,7 +84,8 @@ def _columns(shard: Shard) -> list[Column]:
 
 
 def _rows(shard: Shard, columns: Sequence[Column], *, checked: bool) -> Iterator[list[object] | Refused]:
-    """The values of each sample. A file that is missing or damaged loses all its samples, a sample that cannot be decoded only itself."""
+    """The values of each sample. A missing or damaged file loses all its samples; a sample that
+    cannot be decoded loses only itself."""
     try:
         data, offsets = _samples(shard, checked=checked)
     except AtlasError as error:
@@ -105,7 +109,7 @@ def _shards(folder: Path, split: str | None, index: Index, options: ReadOptions)
         columns, encodings = names(item, "column_names", place), names(item, "column_encodings", place)
         sizes = item.get("column_sizes")
         if not columns or len(set(columns)) < len(columns) or not isinstance(sizes, list) or not len(columns) == len(encodings) == len(sizes):
-            raise CorruptError(f"{place}: every column needs a name of its own, an encoding and a size; restore the file")
+            raise CorruptError(f"{place}: every column needs a unique name, an encoding and a size; restore the file")
         raw = _part(folder, item, "raw_data", place, options)
         if raw is None:
             raise CorruptError(f"{place}: raw_data is missing; restore the file")
@@ -125,7 +129,8 @@ def _part(folder: Path, item: Index, name: str, place: str, options: ReadOptions
 
 
 def _samples(shard: Shard, *, checked: bool) -> tuple[memoryview, np.ndarray]:
-    """The shard's bytes, and where in them each sample begins, and the last ends, once all these offsets are found good."""
+    """The shard's bytes, and the checked offsets at which each sample begins and the last one
+    ends."""
     data, path = _shard_bytes(shard, checked=checked)
     head = 4 * (shard.samples + 2)
     if len(data) < head:

@@ -1,4 +1,5 @@
-"""The encodings of MosaicML's MDS: what Atlas type each becomes and how its bytes are read. Shards and the index are mds.py's."""
+"""The encodings of MosaicML's MDS: which Atlas type each becomes and how its bytes are decoded.
+Shards and the index are read by mds.py."""
 
 from __future__ import annotations
 
@@ -13,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from atlas_ds.bridge.streaming.encoding import Encoding
-from atlas_ds.bridge.streaming.pictures import PIL_NOTE, as_media, raw_parts, raw_picture, sized_parts
+from atlas_ds.bridge.streaming.images import PIL_NOTE, as_media, raw_image, raw_parts, sized_parts
 from atlas_ds.errors import CorruptError, UnsupportedError
 from atlas_ds.schema.types import Field, array, make_type, media, nullable, tensor
 
-# The byte that says an array's dtype: its width in bits, plus 1 if signed, plus 2 if a float.
+# The byte of an array's dtype: its width in bits, plus 1 if signed, plus 2 if a float.
 DTYPES: Mapping[int, str] = MappingProxyType(
     {8: "uint8", 9: "int8", 16: "uint16", 17: "int16", 18: "float16", 32: "uint32", 33: "int32", 34: "float32", 64: "uint64", 65: "int64", 66: "float64"}
 )
@@ -44,7 +45,7 @@ def _array_encoding(arguments: str, column: str, place: str) -> Encoding:
     except ValueError:
         shape = (0,)
     if (dtype and dtype not in SCALARS) or (shape is not None and min(shape) < 1):
-        raise CorruptError(f"{place}: column {column!r}: {arguments!r} is no dtype and shape of an array; restore the file")
+        raise CorruptError(f"{place}: column {column!r}: {arguments!r} is not a dtype and shape of an array; restore the file")
     if not dtype:
         return Encoding(None, dynamic_array)
     kind = np.dtype(dtype).newbyteorder("<")
@@ -58,9 +59,9 @@ def _fixed_array(dtype: np.dtype[Any], shape: tuple[int, ...], data: bytes) -> n
 
 
 def dynamic_array(data: bytes) -> np.ndarray:
-    """[dtype: u8] and the rest as `_shaped_array` has it."""
+    """[dtype: u8] and then the bytes of `_shaped_array`."""
     if not data or data[0] not in DTYPES:
-        raise ValueError(f"byte {data[:1].hex() or 'none'} is no dtype of an array")
+        raise ValueError(f"byte {data[:1].hex() or 'none'} is not a dtype of an array")
     return _shaped_array(np.dtype(DTYPES[data[0]]).newbyteorder("<"), data[1:])
 
 
@@ -83,7 +84,7 @@ def _number(dtype: np.dtype[Any], data: bytes) -> np.generic:
     return value
 
 
-def _whole(data: bytes) -> int:
+def _integer(data: bytes) -> int:
     return int(struct.unpack("<q", data)[0])
 
 
@@ -91,7 +92,7 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8")
 
 
-def _whole_text(data: bytes) -> int:
+def _integer_text(data: bytes) -> int:
     value = int(_text(data))
     if not -(1 << 63) <= value < 1 << 63:
         raise ValueError(f"{_text(data)[:40]} has more than 64 bits; write the column as str")
@@ -108,26 +109,26 @@ def _scalar(dtype: str) -> Encoding:
     return Encoding(Field("", make_type(dtype), numpy=True), partial(_number, kind), kind.itemsize)
 
 
-_LIST_NOTE = "a list of encoded pictures becomes a list of bytes"
+_LIST_NOTE = "a list of encoded images becomes a list of bytes"
 _ENCODED_LIST = Encoding("object", lambda data: sized_parts(data, 4), note=_LIST_NOTE)
 _JPEG_ARRAY = Encoding("object", lambda data: sized_parts(data, 0), note=_LIST_NOTE)
 ENCODINGS: Mapping[str, Encoding] = MappingProxyType(
     {
-        "int": Encoding("int64", _whole, 8),
+        "int": Encoding("int64", _integer, 8),
         **{name: _scalar(name) for name in SCALARS},
         "bytes": Encoding("bytes", bytes),
         "str": Encoding("str", _text),
-        "str_int": Encoding("int64", _whole_text),
+        "str_int": Encoding("int64", _integer_text),
         "str_float": Encoding("float64", lambda data: float(_text(data))),
         "str_decimal": Encoding("str", _text, note="decimal numbers become text, which keeps every digit"),
         "json": Encoding(nullable("object"), lambda data: json.loads(_text(data))),
         "jpeg": Encoding(media(), lambda data: as_media(data, "image/jpeg")),
         "png": Encoding(media(), lambda data: as_media(data, "image/png")),
-        "pil": Encoding(tensor("uint8"), raw_picture, note=PIL_NOTE),
+        "pil": Encoding(tensor("uint8"), raw_image, note=PIL_NOTE),
         "jpeg_array": _JPEG_ARRAY,
         "jpegarray": _JPEG_ARRAY,
         "list[jpeg]": _ENCODED_LIST,
         "list[png]": _ENCODED_LIST,
-        "list[pil]": Encoding("object", _raw_list, note="a list of raw pictures becomes a list of {width, height, mode, data}"),
+        "list[pil]": Encoding("object", _raw_list, note="a list of raw images becomes a list of {width, height, mode, data}"),
     }
 )

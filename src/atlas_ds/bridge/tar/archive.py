@@ -1,37 +1,33 @@
-"""Walks the members of a tar archive and misses none: whatever does not add up is an error that names the byte. Nothing is ever extracted.
+"""Iterates over all members of a tar archive: any inconsistency is an error that names the byte.
+Nothing is ever extracted.
 
-It reads V7, USTAR, GNU and PAX headers itself, because tarfile stops in silence where a header is damaged or the end is missing (see
-docs/decisions). What is in extended headers is pax.py's, and sparse members are sparse.py's.
+It reads V7, USTAR, GNU and PAX headers itself, because tarfile stops silently at a damaged header
+or a missing end (see docs/decisions). Extended headers are parsed by pax.py, sparse members by
+sparse.py.
 """
 
 from __future__ import annotations
 
 import codecs
-import io
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import suppress
 from typing import IO, NamedTuple, NoReturn
 
 from atlas_ds._tar import MappedFile, header_hash, plain_header
-from atlas_ds.bridge.compression.reading import MAGIC_BYTES, MAX_EXPANSION, unpacked
-from atlas_ds.bridge.opening import open_regular, unreadable
-from atlas_ds.bridge.tar.numbers import OCTAL, octal
+from atlas_ds.bridge.tar.checksum import BLOCK, is_sum
+from atlas_ds.bridge.tar.numbers import octal
 from atlas_ds.bridge.tar.pax import Extended, read_pax
 from atlas_ds.bridge.tar.sparse import MAX_SPARSE, Sparse, check, filled, from_pax, old_gnu
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, TruncatedError, UnsupportedError
 from atlas_ds.sizes import format_binary
 
-BLOCK = 512
 ZEROS = bytes(BLOCK)
-NOTHING = Extended()  # of a member without extended headers; never changed
-BUFFER = 1 << 14  # more would be read for nothing where large members are skipped
-PIECE = 1 << 20  # bytes read at once, so that a size that lies costs no memory
+NOTHING = Extended()  # for members without extended headers; never changed
+PIECE = 1 << 20  # bytes per read, so that a false size costs no memory
 MAX_PAX = 1 << 20  # bytes of one PAX header; real ones have a few hundred
 MAX_NAME = 1 << 16  # bytes of a name
 MAX_EXTENDED = 16  # extended headers before one member
-MAX_PADDING = 16 << 20  # zeros behind the end
+MAX_PADDING = 16 << 20  # zeros after the end
 GNU = b"ustar  \0"  # the magic of its headers
 ASCII_ENCODINGS = ("ascii", "utf-8", "iso8859-1", "iso8859-15", "cp1252", "koi8-r", "gb18030", "euc_jp", "euc_kr")
 FILES = b"\0" b"07"
@@ -40,8 +36,9 @@ UNSUPPORTED = {b"M": "the rest of a member of another volume", b"N": "an old lon
 
 
 class Member(NamedTuple):
-    """One entry. kind: "file", or what else it is. header, start: bytes in the (unpacked) archive where its last header and its data begin;
-    size: bytes of data as stored; hashed: the last header's header_hash. sparse: its map, if it is a sparse file."""
+    """One entry. kind: "file", or what else it is. header, start: bytes in the (unpacked)
+    archive where its last header and its data begin; size: bytes of data as stored; hashed: the
+    last header's header_hash. sparse: its map, if it is a sparse file."""
 
     name: str
     kind: str
@@ -53,21 +50,22 @@ class Member(NamedTuple):
 
 
 class Tar:
-    """The members of one archive, in order: `for member in tar: ... tar.read() ...`. read gives the data of the last member, once."""
+    """The members of one archive, in order: `for member in tar: ... tar.read() ...`. read gives
+    the data of the last member, once."""
 
     def __init__(self, file: IO[bytes] | MappedFile, where: str, *, size: int | None = None, encoding: str = "utf-8", packed: bool = False) -> None:
-        """file: unpacked bytes from the archive's first on; size: how many, where they can be sought in, None for a stream. packed: whether they
-        come out of a decoder."""
+        """file: the uncompressed archive from its first byte; size: its size if it is seekable,
+        None for a stream. packed: whether it is decompressed while it is read."""
         self.packed = packed
         self._file, self.where, self._size, self._encoding = file, where, size, encoding
-        self._ascii = is_ascii(encoding)  # whether names of ASCII characters are the same in it
+        self._ascii = is_ascii(encoding)  # whether ASCII names have the same bytes in it
         self._at = 0  # bytes read or skipped
         self._next = 0  # where the next header is
         self._member: Member | None = None
 
     @property
     def began(self) -> bool:
-        """Whether a member was found."""
+        """Whether a member has been found."""
         return self._member is not None
 
     # --- members ---
@@ -89,7 +87,7 @@ class Tar:
                 block = self._block("a header")
             if block == ZEROS:
                 if extended is not NOTHING:
-                    self._bad(self._at - BLOCK, "an extended header with no member behind it")
+                    self._bad(self._at - BLOCK, "an extended header without a member after it")
                 self._end()
                 return
             member = self._member = self._read_member(block, extended)
@@ -110,7 +108,7 @@ class Tar:
         size = octal(block[124:136], self.where, header + 124)
         size = size if extended.size is None else extended.size
         if kind in UNSUPPORTED:
-            raise UnsupportedError(self._says(header + 156, f"{name!r} is {UNSUPPORTED[kind]}, which is not read; write the archive anew"))
+            raise UnsupportedError(self._says(header + 156, f"{name!r} is {UNSUPPORTED[kind]}, which is not read; write the archive again"))
         if extended.sparse and kind not in FILES:
             self._bad(header + 156, f"{name!r} is of the type {kind!r}, with the map of a sparse file")
         if kind in OTHERS or (kind in FILES and name.endswith("/")):
@@ -120,7 +118,7 @@ class Tar:
         if kind == b"S" or extended.sparse:
             return self._sparse_member(block, extended, Member(name, "file", header, self._at, size, hashed))
         if kind not in FILES:
-            raise UnsupportedError(self._says(header + 156, f"{name!r} is of the unknown type {kind!r}; write the archive anew"))
+            raise UnsupportedError(self._says(header + 156, f"{name!r} is of the unknown type {kind!r}; write the archive again"))
         return Member(name, "file", header, self._at, size, hashed)
 
     def _sparse_member(self, block: bytes, extended: Extended, plain: Member) -> Member:
@@ -135,18 +133,18 @@ class Tar:
 
     def _check(self, block: bytes, header: int) -> None:
         if not is_sum(octal(block[148:156], self.where, header + 148), block):
-            self._bad(header, "no header of a member: its checksum is wrong")
+            self._bad(header, "not a member's header: its checksum is wrong")
 
     def _name(self, block: bytes, extended: Extended, header: int) -> str:
         if extended.long is not None and extended.path is not None and extended.long != extended.path:
-            self._bad(header, f"two names for one member, {extended.long[:80]!r} and {extended.path[:80]!r}, of which readers take one or the other")
+            self._bad(header, f"two names for one member, {extended.long[:80]!r} and {extended.path[:80]!r}; readers disagree on which to use")
         name = next((name for name in (extended.sparse_path, extended.path, extended.long) if name is not None), None)
         of_pax = name is not None and name is not extended.long
         if name is None:
             name = block[:100].split(b"\0", 1)[0]
             if block[345] and block[257:265] != GNU:  # which keeps times there
                 if block[257:263] != b"ustar\0":
-                    self._bad(header + 257, "a header of an unknown form, so that a part of the name may be one or not")
+                    self._bad(header + 257, "a header of an unknown format, so it is unclear which bytes are the name")
                 name = block[345:500].split(b"\0", 1)[0] + b"/" + name
         if not name:
             self._bad(header, "a member without a name")
@@ -157,7 +155,8 @@ class Tar:
         return self._decoded(name, header, of_pax)
 
     def _decoded(self, name: bytes, header: int, of_pax: bool) -> str:
-        """The name as text. Those of PAX are UTF-8 by its standard, whatever the encoding of the others is."""
+        """The name as text. PAX names are always UTF-8 by the standard; the encoding is for
+        other names."""
         if of_pax and self._encoding != "utf-8":
             with suppress(UnicodeDecodeError):
                 return name.decode()
@@ -185,19 +184,19 @@ class Tar:
         data = blocks[:size]
         if kind == b"L":
             if blocks[size:].strip(b"\0"):
-                self._bad(start + size, "a long name that goes on behind its size, so that readers take one or the other")
+                self._bad(start + size, "a long name that continues after its size, so readers disagree on the name")
             extended.long = data.rstrip(b"\0")
         elif kind in b"xXg":
             read_pax(extended, data, start, self.where, is_global=kind == b"g")
 
-    # --- bytes ---
+    # --- data ---
 
     def read(self) -> bytes:
-        """The data of the last member; of a sparse one with its holes filled."""
+        """The data of the last member; holes of a sparse member are filled with zeros."""
         member = self._member
         assert member is not None and member.kind == "file"
         if self._at != member.start:
-            raise AtlasError(self._says(member.start, f"the data of {member.name!r} was read already"))
+            raise AtlasError(self._says(member.start, f"the data of {member.name!r} has already been read"))
         data = self._take(member.size, repr(member.name))
         return data if member.sparse is None else filled(member.sparse, data, self._says(member.header, repr(member.name)))
 
@@ -206,7 +205,7 @@ class Tar:
         return self._size is not None
 
     def read_at(self, member: Member) -> bytes:
-        """The data of any member that came; only where the archive is seekable."""
+        """The data of any earlier member; only if the archive is seekable."""
         here, self._member = (self._next, self._member), member
         self._skip_to(member.start)
         self._next = member.start + -(-member.size // BLOCK) * BLOCK
@@ -244,17 +243,17 @@ class Tar:
             self._take(min(at - self._at, PIECE), "a member")
 
     def _end(self) -> None:
-        """Behind two blocks of zeros there may be more zeros, nothing else."""
+        """After two blocks of zeros there may be more zeros, but nothing else."""
         mark = self._at - BLOCK
         if self._block("its end mark") != ZEROS:
-            self._bad(mark, "one block of zeros, and then more: the end mark is two")
+            self._bad(mark, "one block of zeros, then other data: the end mark is two blocks")
         while data := self._file.read(PIECE):
             if data.count(0) != len(data):
                 at = self._at + len(data) - len(data.lstrip(b"\0"))
-                self._bad(at, "data behind the end of the archive, perhaps a second one: split them, or join them with `tar --concatenate`")
+                self._bad(at, "data after the end of the archive, perhaps a second archive: split them, or join them with `tar --concatenate`")
             self._at += len(data)
             if self._at - mark > MAX_PADDING:
-                raise LimitError(self._says(self._at, f"more than {format_binary(MAX_PADDING)} of zeros behind the end of the archive; cut them off"))
+                raise LimitError(self._says(self._at, f"more than {format_binary(MAX_PADDING)} of zeros after the end of the archive; remove them"))
         if self._at % BLOCK:
             raise TruncatedError(self._says(self._at, "the archive ends inside a block of zeros; fetch it again"))
 
@@ -262,77 +261,13 @@ class Tar:
         return f"{self.where}: byte {at}: {what}"
 
     def _bad(self, at: int, what: str) -> NoReturn:
-        raise CorruptError(self._says(at, f"{what}; fetch the archive again or write it anew"))
+        raise CorruptError(self._says(at, f"{what}; fetch the archive again or write it again"))
 
 
 def is_ascii(encoding: str) -> bool:
-    """Whether bytes below 128 are ASCII's characters in it, wherever they stand: not so in UTF-16, and in ISO-2022, which shifts."""
+    """Whether bytes below 128 are always ASCII characters in it. This is false for UTF-16, and
+    for ISO-2022, which has shift states."""
     try:
         return codecs.lookup(encoding).name in ASCII_ENCODINGS
     except LookupError:
         return False
-
-
-def is_sum(stored: int, block: bytes) -> bool:
-    """Whether a header's checksum is right: the sum of its bytes, its own field taken as blanks (POSIX pax, ustar interchange format); old tars
-    summed signed bytes. Adler-32's lower half is 1 + the sum modulo 65,521, exact for 256 bytes."""
-    total = (zlib.adler32(block[:148]) & 0xFFFF) + (zlib.adler32(block[156:334]) & 0xFFFF) + (zlib.adler32(block[334:]) & 0xFFFF) - 3 + 256
-    return stored == total or stored == total - 256 * sum(map((127).__lt__, block[:148] + block[156:]))
-
-
-def is_header(block: bytes) -> bool:
-    """Whether a file that begins with this block is a tar."""
-    digits = OCTAL.fullmatch(block[148:156])
-    return len(block) == BLOCK and digits is not None and is_sum(int(digits[1] or b"0", 8), block)
-
-
-@contextmanager
-def open_tar_file(
-    path: Path | str, *, encoding: str = "utf-8", whole: bool = False, max_expansion: int = MAX_EXPANSION
-) -> Iterator[Tar]:
-    """A local archive, packed or not, open while it is entered. whole: it will be read from its first byte to its last."""
-    with open_regular(Path(path), BUFFER) as file:
-        try:
-            tar = tar_of(file, str(path), encoding=encoding, seekable=True, whole=whole, max_expansion=max_expansion)
-        except OSError as error:
-            raise unreadable(path, error) from error
-        yield tar
-
-
-def tar_of(
-    file: IO[bytes], where: str, *, encoding: str = "utf-8", seekable: bool = False, whole: bool = False, max_expansion: int = MAX_EXPANSION
-) -> Tar:
-    """An archive that begins where the file stands; a stream unless it can be sought in."""
-    head = file.read(MAGIC_BYTES)
-    inner = unpacked(file, head, where, max_expansion)
-    if inner is not None:
-        return Tar(inner, where, encoding=encoding, packed=True)
-    if seekable:
-        size = file.seek(0, io.SEEK_END)
-        file.seek(0)
-        return Tar(map_file(file, size) if whole else file, where, size=size, encoding=encoding)
-    return Tar(io.BufferedReader(Behind(head, file), PIECE), where, encoding=encoding)
-
-
-def map_file(file: IO[bytes], size: int) -> IO[bytes] | MappedFile:
-    """The file in memory, to be read in order; itself where it cannot be mapped."""
-    try:
-        return MappedFile(file.fileno(), size)
-    except OSError:
-        return file
-
-
-class Behind(io.RawIOBase):
-    """A stream whose first bytes were read already."""
-
-    def __init__(self, head: bytes, file: IO[bytes]) -> None:
-        self._head, self._file = head, file
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        data = self._head or self._file.read(len(buffer)) or b""
-        part, self._head = data[: len(buffer)], data[len(buffer) :] if self._head else b""
-        buffer[: len(part)] = part
-        return len(part)

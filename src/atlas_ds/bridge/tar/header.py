@@ -1,6 +1,8 @@
-"""The bytes of a tar archive around its members' data: the same for the same members, on any machine. It reads nothing.
+"""The bytes of a tar archive around its members' data, identical for equal members on any machine.
+It reads nothing.
 
-tarfile makes such headers too, but takes ten times as long, which is most of the time of exporting small samples.
+tarfile makes the same headers, but takes ten times as long, which is most of the time of exporting
+small samples.
 """
 
 from __future__ import annotations
@@ -9,17 +11,18 @@ import tarfile
 
 BLOCK = 512
 MODE = 0o444
-_NAME = 100  # bytes a plain header has for the name
+_NAME = 100  # bytes of a plain header for the name
 _SIZES = 1 << 33  # of members whose size eleven octal digits can hold
 _AFTER_NAME = b"%07o\0" % MODE + b"0000000\0" * 2
 _MTIME = b"00000000000\0"
-_REST = (b"0" + bytes(100) + b"ustar\x0000").ljust(BLOCK - 156, b"\0")  # from the type on: a file, no link, no owner
-_SUM = sum(_AFTER_NAME + _MTIME + _REST) + 8 * ord(" ")  # the checksum's own place counts as spaces
+_REST = (b"0" + bytes(100) + b"ustar\x0000").ljust(BLOCK - 156, b"\0")  # from the type field on: a file, no link, no owner
+_SUM = sum(_AFTER_NAME + _MTIME + _REST) + 8 * ord(" ")  # the checksum field counts as spaces
 _PADDING = [bytes(-length % BLOCK) for length in range(BLOCK)]
 
 
 def member_header(name: str, size: int) -> bytes:
-    """A plain USTAR header; for names that are long or not ASCII, one in PAX form, which begins with a header of its own."""
+    """A plain USTAR header; for names that are long or not ASCII, one in PAX form, which begins
+    with a header of its own."""
     raw = name.encode()
     if len(raw) > _NAME or len(raw) != len(name) or size >= _SIZES:
         info = tarfile.TarInfo(name)
@@ -30,15 +33,16 @@ def member_header(name: str, size: int) -> bytes:
 
 
 def padding(size: int) -> bytes:
-    """The zeros after a member of so many bytes."""
+    """The zeros after a member of this many bytes."""
     return _PADDING[size % BLOCK]
 
 
 def archive_end(size: int) -> bytes:
-    """The zeros that end an archive of so many bytes: two blocks, then up to a whole record, as tar does."""
+    """The zeros at the end of an archive of this many bytes: two blocks, then padding to a
+    complete record, as tar does."""
     return bytes(2 * BLOCK + -(size + 2 * BLOCK) % tarfile.RECORDSIZE)
 
 
 def is_plain(name: str) -> bool:
-    """Whether readers that know nothing but plain headers (wids) see this name."""
+    """Whether readers that support only plain headers (wids) see this name."""
     return name.isascii() and len(name) <= _NAME

@@ -1,4 +1,4 @@
-"""What extended headers, PAX and GNU, say of the member behind them. It reads no archive."""
+"""The extended headers, PAX and GNU, which describe the member after them. It reads no archive."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ UTF8 = b"ISO-IR 10646 2000 UTF-8"
 
 @dataclass(slots=True)
 class Extended:
-    """long: the name in a GNU header; path, sparse_path, size: of PAX records; sparse: those of GNU.sparse; seen: types of the headers."""
+    """long: the name in a GNU header; path, sparse_path, size: from PAX records; sparse: the
+    GNU.sparse records; seen: types of the headers."""
 
     long: bytes | None = None
     path: bytes | None = None
@@ -28,30 +29,31 @@ class Extended:
 
 
 def records(data: bytes, start: int, where: str) -> Iterator[tuple[bytes, bytes]]:
-    """(key, value) of each record. start: where in the archive the data begin."""
+    """(key, value) of each record. start: the byte in the archive where the data begin."""
     at = count = 0
     while at < len(data):
         found = RECORD.match(data, at)
         end = at + int(found[1]) if found else 0
         key, equals, value = data[found.end() : end - 1].partition(b"=") if found else (b"", b"", b"")
         if not equals or not key or end > len(data) or data[end - 1] != 10:
-            raise CorruptError(f"{where}: byte {start + at}: a damaged PAX record; fetch the archive again or write it anew")
+            raise CorruptError(f"{where}: byte {start + at}: a damaged PAX record; fetch the archive again or write it again")
         count += 1
         if count > MAX_RECORDS:
-            raise LimitError(f"{where}: byte {start + at}: a PAX header of more than {MAX_RECORDS:,} records; write the archive anew")
+            raise LimitError(f"{where}: byte {start + at}: a PAX header of more than {MAX_RECORDS:,} records; write the archive again")
         yield key, value
         at = end
 
 
 def read_pax(extended: Extended, data: bytes, start: int, where: str, *, is_global: bool) -> None:
-    """Adds what the records of a header say. Of global ones nothing may concern name or size, which members could be changed by unseen."""
+    """Adds the records of a header. Global records must not set name or size: they would
+    silently change all members."""
     place = f"{where}: byte {start}"
     for key, value in records(data, start, where):
         is_sparse = key.startswith(PREFIX)
         if is_global and (is_sparse or key in (b"path", b"size")):
-            raise UnsupportedError(f"{place}: a global PAX header sets {key[:40].decode('latin-1')!r} of all members; write the archive anew")
+            raise UnsupportedError(f"{place}: a global PAX header sets {key[:40].decode('latin-1')!r} of all members; write the archive again")
         if key == b"hdrcharset" and value != UTF8:
-            raise UnsupportedError(f"{place}: names in the charset {value[:40]!r}; write the archive anew with UTF-8 names")
+            raise UnsupportedError(f"{place}: names in the charset {value[:40]!r}; write the archive again with UTF-8 names")
         if key == b"path":
             extended.path = value
         elif key == b"size":

@@ -1,1 +1,1 @@
-"""A value in a file of its own, told by the file's extension: bytes to values and back."""
+"""A value in a file of its own, by the file's extension: from bytes to values and back."""

@@ -1,6 +1,8 @@
-"""A value by its file name extension, both ways: the project's one table of extensions. Bytes in and out; it opens no file.
+"""Decodes and encodes values by file name extension: the project's only table of extensions. It
+works on bytes and opens no file.
 
-The last part of a dotted extension decides ("seg.png" is a png), in any case. What is not in the table is bytes, as they are.
+The last part of a dotted extension decides ("seg.png" is a png), in upper or lower case. Files with
+other extensions are bytes.
 """
 
 from __future__ import annotations
@@ -22,12 +24,13 @@ from atlas_ds.schema.describe import describe
 from atlas_ds.schema.media import Media, sniff
 from atlas_ds.schema.types import media
 
-_WHOLE = re.compile(r"[+-]?[0-9]+")
+_INTEGER = re.compile(r"[+-]?[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How values of some extensions are read and written. spec: the Atlas type of such a column; None where only the data tell."""
+    """How values of some extensions are read and written. spec: the Atlas type of such a column;
+    None if it depends on the data."""
 
     name: str
     spec: object
@@ -36,30 +39,33 @@ class Kind:
 
 
 def decode_value(extension: str, data: bytes, where: str, *, limit: int = MAX_UNPACKED, max_expansion: int = MAX_EXPANSION) -> object:
-    """The value that the bytes of such a file are. limit: bytes that an archive (.npz) may have once unpacked, and max_expansion how many times its
-    own size. Errors name `where`."""
+    """The value of a file's bytes. limit: the uncompressed size that an archive (.npz) may have;
+    max_expansion: how many times its own size it may expand. Errors name `where`."""
     kind = _kind(extension, where)
     return decode_npz(data, where, limit=limit, max_expansion=max_expansion) if kind.name == "npz" else kind.decode(data, where)
 
 
 def encode_value(extension: str, value: object, where: str) -> bytes:
-    """The bytes from which decode_value gives the value back; SchemaError where the extension cannot hold it."""
+    """The bytes from which decode_value returns the same value. SchemaError if the extension
+    cannot hold it."""
     return _kind(extension, where).encode(value, where)
 
 
 def encoder_of(extension: str, where: str) -> Callable[[object, str], bytes]:
-    """What encode_value does for one extension, for those who write many values: encode(value, where)."""
+    """encode_value for one extension, to write many values: encode(value, where)."""
     return _kind(extension, where).encode
 
 
 def value_spec(extension: str) -> object | None:
-    """The Atlas type of a column of such values; None where it takes a look at them (arrays) or where they are not read (pickles)."""
+    """The Atlas type of a column of such values; None if it depends on the values (arrays) or if
+    they are not read (pickles)."""
     last = last_part(extension)
     return None if last in REFUSED else EXTENSIONS.get(last, BYTES).spec
 
 
 def kind_name(extension: str) -> str | None:
-    """"text", "number", "json", "msgpack", "cbor", "npy", "npz", "tenbin", "media" or "bytes"; None for what is refused."""
+    """"text", "number", "json", "msgpack", "cbor", "npy", "npz", "tenbin", "media" or "bytes";
+    None for extensions that are refused."""
     last = last_part(extension)
     return None if last in REFUSED else EXTENSIONS.get(last, BYTES).name
 
@@ -71,14 +77,14 @@ def last_part(extension: str) -> str:
 def _kind(extension: str, where: str) -> Kind:
     last = last_part(extension)
     if last in REFUSED:
-        way = "name what is to be decoded, and it stays bytes (decode=[...], --decode EXT,EXT); or save it as npy, json or msgpack"
+        way = "list only other extensions to be decoded, so that it stays bytes (decode=[...], --decode EXT,EXT); or save it as npy, json or msgpack"
         raise UnsupportedError(f"{where}: .{last} is {REFUSED[last]}, which may run code when it is read; {way}")
     return EXTENSIONS.get(last, BYTES)
 
 
 def _encode_text(value: object, where: str) -> bytes:
     if not isinstance(value, str):
-        raise SchemaError(f"{where}: {describe(value)} is no text; give a str, or another extension")
+        raise SchemaError(f"{where}: {describe(value)} is not text; give a str, or another extension")
     try:
         return value.encode()
     except UnicodeEncodeError as error:
@@ -87,8 +93,8 @@ def _encode_text(value: object, where: str) -> bytes:
 
 def _decode_number(data: bytes, where: str) -> int:
     text = decode_text(data, where).strip()
-    if not _WHOLE.fullmatch(text):
-        raise CorruptError(f"{where}: a class or index file holds one whole number, this one {text[:40]!r}; correct it")
+    if not _INTEGER.fullmatch(text):
+        raise CorruptError(f"{where}: a class or index file holds one integer, but this one {text[:40]!r}; correct it")
     try:
         return int(text)
     except ValueError as error:  # Python's limit for digits
@@ -97,7 +103,7 @@ def _decode_number(data: bytes, where: str) -> int:
 
 def _encode_number(value: object, where: str) -> bytes:
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise SchemaError(f"{where}: {describe(value)} is no whole number; give another extension, such as json")
+        raise SchemaError(f"{where}: {describe(value)} is not an integer; give another extension, such as json")
     try:
         return b"%d" % int(value)
     except ValueError as error:
@@ -118,7 +124,7 @@ def _media_type(data: bytes, where: str, error: type[CorruptError] | type[Schema
     found = sniff(data)
     if found is None:
         begins = f"begins with {data[:8].hex(' ')}, which no known image, audio or video file does" if data else "the file is empty"
-        raise error(f"{where}: byte 0: {begins}; restore it, remove it, or give it another extension to have it as plain bytes")
+        raise error(f"{where}: byte 0: {begins}; restore it, remove it, or give it another extension to store it as plain bytes")
     return found
 
 

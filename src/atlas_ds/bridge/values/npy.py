@@ -1,4 +1,5 @@
-"""NumPy arrays as the bytes of a .npy or .npz, both ways; hostile bytes cost no more than they are long. Whole tables of rows are arrays.py's."""
+"""Decodes and encodes NumPy arrays as the bytes of a .npy or .npz. Hostile bytes cost no more
+than their length. files/arrays.py reads tables."""
 
 from __future__ import annotations
 
@@ -21,8 +22,8 @@ from atlas_ds.schema.describe import describe, to_numpy
 
 MAGIC = b"\x93NUMPY"
 MAX_HEADER = 10_000  # characters of a header that are parsed; numpy.load's own limit
-MAX_UNPACKED = 1 << 30  # bytes that a .npz may hold once unpacked: the largest value Atlas stores
-MAX_NAME = 60_000  # bytes of an array's name; a zip archive has two bytes for its length, and .npy is added
+MAX_UNPACKED = 1 << 30  # uncompressed bytes of a .npz: the largest value that Atlas stores
+MAX_NAME = 60_000  # bytes of an array's name; zip has two bytes for its length, and .npy is appended
 _LENGTH = {1: "<H", 2: "<I", 3: "<I"}  # of the header, by version
 _PICKLE = "an object array, which is a pickle and may run code; save numbers or text"
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, OverflowError, RuntimeError, LookupError, struct.error)
@@ -36,11 +37,12 @@ def decode_npy(data: bytes, where: str) -> Ndarray:
 
 
 def view_npy(data: bytes | memoryview, where: str) -> Ndarray:
-    """The array over these bytes, read-only and in the byte order they have. Nothing is allocated by what its header claims."""
+    """A read-only array over these bytes, in their byte order. Nothing is allocated because of
+    its header."""
     dtype, fortran, shape, start = _header(data, where)
     count = math.prod(shape)
     if dtype.itemsize == 0 and count:
-        raise UnsupportedError(f"{where}: .npy of {_short(count)} values of no bytes ({dtype}); save it with a dtype that has some")
+        raise UnsupportedError(f"{where}: .npy of {_short(count)} values of zero bytes ({dtype}); save it with another dtype")
     if len(data) - start != count * dtype.itemsize:
         raise CorruptError(
             f"{where}: byte {start}: .npy of {str(dtype)[:80]} {str(shape)[:80]} has {len(data) - start} bytes of values, not"
@@ -49,7 +51,7 @@ def view_npy(data: bytes | memoryview, where: str) -> Ndarray:
     try:
         flat = np.frombuffer(data, dtype, count, start) if count else np.empty(0, dtype)
         return flat.reshape(shape, order="F" if fortran else "C")
-    except (ValueError, OverflowError) as error:  # more dimensions than NumPy has, or a huge one beside one of 0
+    except (ValueError, OverflowError) as error:  # more dimensions than NumPy supports, or a huge one next to one of 0
         raise UnsupportedError(f"{where}: .npy of shape {str(shape)[:80]}: {error}") from error
 
 
@@ -73,7 +75,7 @@ def _header(data: bytes | memoryview, where: str) -> tuple[np.dtype[Any], bool, 
     try:
         return *_parse(bytes(data[first : first + length]).decode("utf-8" if data[6] == 3 else "latin-1")), first + length
     except (ValueError, TypeError, KeyError, IndexError, OverflowError, SyntaxError, MemoryError, RecursionError) as error:
-        raise CorruptError(f"{where}: byte {first}: the .npy header is not one: {error}; save it again with numpy.save") from error
+        raise CorruptError(f"{where}: byte {first}: the .npy header is invalid: {error}; save it again with numpy.save") from error
     except AtlasError as error:
         raise type(error)(f"{where}: {error}") from error
 
@@ -93,10 +95,11 @@ def _parse(text: str) -> tuple[np.dtype[Any], bool, tuple[int, ...]]:
 
 
 def encode_npy(value: object, where: str) -> bytes:
-    """An array, or one number as an array without dimensions; always little-endian and in C order, so that equal arrays are equal bytes."""
+    """An array, or one number as an array without dimensions. Always little-endian and in C
+    order, so that equal arrays have equal bytes."""
     given = to_numpy(value)
     if not isinstance(given, np.ndarray | np.generic | bool | int | float | complex) or np.ma.isMaskedArray(given):
-        raise SchemaError(f"{where}: {describe(value)} is no array; .npy holds arrays and numbers")
+        raise SchemaError(f"{where}: {describe(value)} is not an array; .npy holds arrays and numbers")
     array = np.asarray(given)
     if array.dtype.hasobject:
         raise SchemaError(f"{where}: {describe(value)} is an object array, which would be a pickle; give numbers or text")
@@ -106,12 +109,14 @@ def encode_npy(value: object, where: str) -> bytes:
 
 
 def decode_npz(data: bytes, where: str, *, limit: int = MAX_UNPACKED, max_expansion: int = MAX_EXPANSION) -> dict[str, Ndarray]:
-    """Name to array. limit: bytes that all arrays together may have once unpacked; max_expansion: how many times the archive's own size, too."""
+    """Name to array. limit: total bytes of all arrays after decompression; max_expansion: how
+    many times the archive's own size that may be."""
     return {name: decode_npy(member, f"{where}: member {name!r}") for name, member in npz_members(io.BytesIO(data), len(data), where, limit, max_expansion)}
 
 
 def npz_members(file: IO[bytes], size: int, where: str, limit: int | None, max_expansion: int) -> Iterator[tuple[str, bytes]]:
-    """Name and unpacked bytes of each member of an archive of `size` bytes, one at a time, once their sizes are known to be within the limits."""
+    """Name and decompressed bytes of each member of an archive of `size` bytes, one at a time,
+    after the sizes were checked against the limits."""
     seen: set[str] = set()
     name = "directory"
     try:
@@ -124,7 +129,7 @@ def npz_members(file: IO[bytes], size: int, where: str, limit: int | None, max_e
             for info in infos:
                 name = info.filename.removesuffix(".npy")
                 if name in seen or name == info.filename:
-                    raise CorruptError(f"{where}: member {info.filename!r}: twice, or no .npy; save it again with numpy.savez")
+                    raise CorruptError(f"{where}: member {info.filename!r}: twice, or not a .npy; save it again with numpy.savez")
                 if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                     raise UnsupportedError(f"{where}: member {info.filename!r}: encrypted or not deflated; save it again with numpy.savez")
                 seen.add(name)
@@ -136,9 +141,9 @@ def npz_members(file: IO[bytes], size: int, where: str, limit: int | None, max_e
 
 
 def encode_npz(value: object, where: str) -> bytes:
-    """A dict of name to array, not compressed; no times or names of this machine."""
+    """A dict of name to array, not compressed, without times or machine names."""
     if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
-        raise SchemaError(f"{where}: {describe(value)} is no dict of arrays; that is what .npz holds")
+        raise SchemaError(f"{where}: {describe(value)} is not a dict of arrays, which is what .npz holds")
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for name, array in value.items():
@@ -149,6 +154,6 @@ def encode_npz(value: object, where: str) -> bytes:
             if not good:
                 raise SchemaError(f"{where}: {name[:40]!r} cannot name an array of a .npz; use text without NUL, {MAX_NAME} bytes at most")
             info = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
-            info.create_system = 3  # said to be made on Unix, wherever it is made
+            info.create_system = 3  # always Unix, so that the bytes do not depend on the machine
             archive.writestr(info, encode_npy(array, f"{where}: array {name!r}"))
     return out.getvalue()

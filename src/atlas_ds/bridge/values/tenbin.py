@@ -1,7 +1,9 @@
-"""webdataset's .ten: a list of arrays as chunks, both ways. Chunk: 8 bytes of magic, int64 length, the bytes, padding to 64.
+"""Decodes and encodes webdataset's .ten: a list of arrays as chunks. Chunk: 8 bytes of magic, int64
+length, the bytes, padding to 64.
 
-Each array is two chunks. Its header is int64s: dtype as text in 8 bytes, a name in 8 bytes, ndim, the dims. Its data are in C order.
-All numbers are little-endian. Names are not kept: webdataset drops them, too.
+Each array is two chunks. Its header is int64s: dtype as text in 8 bytes, a name in 8 bytes, ndim,
+the dims. Its data are in C order. All numbers are little-endian. Names are not kept; webdataset
+drops them as well.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ MAGIC = b"~TenBin~"
 ALIGN = 64
 MAX_NDIM = 9
 CODES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")
-UNREADABLE = "u4"  # webdataset 1.0.2 misspells this dtype in its table and can neither write nor read it
+UNREADABLE = "u4"  # webdataset 1.0.2 misspells this dtype and can neither write nor read it
 Ndarray = np.ndarray[Any, Any]
 
 
@@ -40,7 +42,7 @@ def _chunks(data: bytes, where: str) -> list[tuple[int, int]]:
         (length,) = struct.unpack_from("<q", data, at + 8)
         end = at + 16 + -(-length // ALIGN) * ALIGN
         if length < 0 or end > len(data):
-            raise CorruptError(f"{where}: byte {at + 8}: a chunk of {length} bytes, but {len(data) - at - 16} are left; fetch or write it again")
+            raise CorruptError(f"{where}: byte {at + 8}: a chunk of {length} bytes, but only {len(data) - at - 16} remain; fetch or write it again")
         found.append((at + 16, length))
         at = end
     return found
@@ -49,7 +51,7 @@ def _chunks(data: bytes, where: str) -> list[tuple[int, int]]:
 def _array(data: bytes, header: tuple[int, int], body: tuple[int, int], where: str) -> Ndarray:
     at, length = header
     if length < 24 or length % 8:
-        raise CorruptError(f"{where}: byte {at}: a header of {length} bytes; three int64 at least are needed")
+        raise CorruptError(f"{where}: byte {at}: a header of {length} bytes; at least three int64 are needed")
     code = data[at : at + 8].rstrip(b"\0").decode("latin-1")
     (ndim,) = struct.unpack_from("<q", data, at + 16)
     if code not in CODES:
@@ -59,20 +61,21 @@ def _array(data: bytes, header: tuple[int, int], body: tuple[int, int], where: s
     shape = struct.unpack_from(f"<{ndim}q", data, at + 24)
     dtype = np.dtype("<" + code)
     if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != body[1]:
-        raise CorruptError(f"{where}: byte {at + 24}: shape {shape} of {code} does not need the {body[1]} bytes that are there")
+        raise CorruptError(f"{where}: byte {at + 24}: shape {shape} of {code} does not fit its {body[1]} bytes of data")
     flat = np.frombuffer(data, dtype, math.prod(shape), body[0]) if body[1] else np.empty(0, dtype)
     return flat.reshape(shape).astype(dtype.newbyteorder("="))
 
 
 def encode_tenbin(value: object, where: str) -> bytes:
-    """A list of arrays, or one array as a list of one. What webdataset could not read again is refused."""
+    """A list of arrays, or one array as a list of one. SchemaError for arrays that webdataset
+    could not read back."""
     given = value if isinstance(value, list | tuple) else [value]
     return b"".join(_encode(to_numpy(one), f"{where}: array {i}") for i, one in enumerate(given))
 
 
 def _encode(array: object, where: str) -> bytes:
     if not isinstance(array, np.ndarray) or np.ma.isMaskedArray(array):
-        raise SchemaError(f"{where}: {describe(array)} is no array; .ten holds a list of arrays")
+        raise SchemaError(f"{where}: {describe(array)} is not an array; .ten holds a list of arrays")
     code = array.dtype.newbyteorder("<").str[1:]
     if code not in CODES or code == UNREADABLE or not 1 <= array.ndim <= MAX_NDIM:
         raise SchemaError(

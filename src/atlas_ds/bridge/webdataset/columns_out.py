@@ -1,4 +1,5 @@
-"""Which member each column of a dataset becomes in a WebDataset tar: its field name, and how a value is written. It writes nothing itself."""
+"""Which member each column of a dataset becomes in a WebDataset tar: its field name, and how a
+value is written. It writes nothing itself."""
 
 from __future__ import annotations
 
@@ -13,12 +14,12 @@ from atlas_ds.schema.media import sniff
 from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.types import Array, Field, Media, Scalar, Struct, Tensor, Type, Word
 
-# What a type is called here, the extension it gets, and the kinds of by_extension.py that give it back where its own name asks for one.
+# A nature of types -> the extension it gets, and the kinds in by_extension.py that restore it if the column's own name is such an extension.
 NATURAL = {
     "text": ("txt", {"text"}),
-    "whole": ("cls", {"number"}),
+    "integer": ("cls", {"number"}),
     "tree": ("json", {"json", "msgpack", "cbor"}),
-    "packed": ("mp", {"msgpack", "cbor"}),  # a tree with bytes in it; of its extensions, the one that webdataset and wids decode
+    "packed": ("mp", {"msgpack", "cbor"}),  # a tree with bytes in it; this extension is decoded by both webdataset and wids
     "array": ("npy", {"npy"}),
     "arrays": ("npz", {"npz"}),
     "bytes": ("", {"bytes"}),
@@ -34,10 +35,12 @@ _MEDIA = {
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """field: the member's part after the key, None where it depends on a value's media type. nullable: None is no member.
+    """field: the member's name after the key, None if it depends on a value's media type. nullable:
+    None has no member.
 
-    given: the user named the field, so a value that does not fit is refused and not written some other way. raw: the value is a file's bytes, which
-    are written as they are, whatever the field is called: so a tar that was imported comes out again.
+    given: the user named the field, so a value that does not fit is an error. raw: the value is a
+    file's bytes, which are written unchanged under any field name, so that an imported tar is
+    exported unchanged.
     """
 
     name: str
@@ -50,7 +53,8 @@ class Column:
 def plan_columns(
     schemas: Iterable[Schema], skipped: Collection[str | None], fields: Mapping[str, str], packed: frozenset[str], where: str
 ) -> dict[str, Column]:
-    """The columns by name, over all datasets of a concat, which must agree. packed: those that JSON has turned out not to hold."""
+    """The columns by name, over all datasets of a concat, which must agree. packed: columns with
+    values that JSON cannot hold."""
     schemas = list(schemas)
     columns: dict[str, Column] = {}
     for schema in schemas:
@@ -58,27 +62,28 @@ def plan_columns(
             if field.name in skipped:
                 continue
             column = _column(field, fields.get(field.name), field.name in packed, where)
-            standing = columns.setdefault(field.name, column)
-            if standing.field != column.field:
+            known = columns.setdefault(field.name, column)
+            if known.field != column.field:
                 raise SchemaError(
-                    f"{where}: column {field.name!r} would be {standing.field or 'media'!r} and {column.field or 'media'!r}, since the datasets' types"
+                    f"{where}: column {field.name!r} would be {known.field or 'media'!r} and {column.field or 'media'!r}, since the datasets' types"
                     f' differ; say which: fields={{"{field.name}": ...}}'
                 )
             everywhere = all(field.name in other.names for other in schemas)
-            columns[field.name] = replace(standing, nullable=standing.nullable or column.nullable or not everywhere)
+            columns[field.name] = replace(known, nullable=known.nullable or column.nullable or not everywhere)
     if unknown := sorted(set(fields) - set(columns)):
-        raise SchemaError(f"{where}: fields= names {unknown[0]!r}, which is no column to write; the columns are {', '.join(columns)}")
+        raise SchemaError(f"{where}: fields= names {unknown[0]!r}, which is not a column to write; the columns are {', '.join(columns)}")
     taken: dict[str, str] = {}
     for column in columns.values():
         if column.field is not None:
             check_field(column.name, column.field, taken, where)
     if not columns:
-        raise SchemaError(f"{where}: the key is the only column, and a sample without a field does not exist in a tar; add a column")
+        raise SchemaError(f"{where}: the key is the only column, and a tar cannot hold a sample without a field; add a column")
     return columns
 
 
 def check_field(column: str, field: str, taken: dict[str, str], where: str) -> None:
-    """SchemaError if the field would not come back as it is, or is another column's. Notes it as taken."""
+    """SchemaError if the field cannot be read back unchanged, or belongs to another column.
+    Records it as taken."""
     if fault := field_fault(field):
         raise SchemaError(f"{where}: column {column!r}, field {field!r}: {fault}")
     other = taken.setdefault(field, column)
@@ -87,9 +92,9 @@ def check_field(column: str, field: str, taken: dict[str, str], where: str) -> N
 
 
 def media_field(column: str, value: object, where: str) -> str:
-    """The field for a column whose name says no media type: by what the value is."""
+    """The field of a column whose name is not a media extension: by the type of the value."""
     if not isinstance(value, MediaValue):
-        raise SchemaError(f"{where}: a {type(value).__name__}, where media was announced")
+        raise SchemaError(f"{where}: a {type(value).__name__}, where media was expected")
     known = _MEDIA.get(value.type) if sniff(value.data) else None
     return f"{column}.{known or 'bin'}"
 
@@ -121,7 +126,7 @@ def _nature(kind: Type, name: str, where: str) -> str:
         case Word():
             return "tree"
         case Scalar(dtype):
-            return "array" if dtype.startswith("complex") else "whole" if dtype.startswith(("int", "uint")) else "tree"
+            return "array" if dtype.startswith("complex") else "integer" if dtype.startswith(("int", "uint")) else "tree"
         case Array() | Tensor():
             return "array"
         case Media():
@@ -143,5 +148,6 @@ def _nature_of_struct(fields: tuple[Field, ...], name: str, where: str) -> str:
 
 
 def widened(field: Field) -> bool:
-    """Whether the column is bfloat16, which NumPy does not have: it is written as float32, which holds every value of it."""
+    """Whether the column is bfloat16, which NumPy does not have: it is written as float32, which
+    holds every value of it."""
     return isinstance(field.type, Array | Tensor) and field.type.dtype == "bfloat16"

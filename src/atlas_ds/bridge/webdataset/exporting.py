@@ -1,4 +1,5 @@
-"""Writes a dataset as WebDataset tars. Names are names_out.py's and columns_out.py's, values by_extension.py's, files shards_out.py's."""
+"""Exports a dataset as WebDataset tars. names_out.py and columns_out.py choose names,
+by_extension.py encodes values, shards_out.py writes files."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ from atlas_ds.sizes import parse_bytes
 from atlas_ds.store.local import refuse_overlap
 
 Dataset = AtlasDataset | Concat
-KEY_DIGITS = 9  # of a row number as a key; more where rows need more
+KEY_DIGITS = 9  # of a row number as a key; more if needed
 KEY_NAMES = ("__key__", "key")
 _AS_DICT: Mapping[str, Callable[[Any], dict[str, Any]] | None] = MappingProxyType(
     {
@@ -65,7 +66,8 @@ class Exported:
 
 
 class _NotJson(Exception):
-    """JSON cannot hold a value of this column exactly; not an error: the column is written as MessagePack instead."""
+    """JSON cannot hold a value of this column exactly. Not an error: the column is written as
+    MessagePack instead."""
 
     def __init__(self, column: str, row: int) -> None:
         super().__init__(column, row)
@@ -131,18 +133,18 @@ def export_webdataset(
         raise TypeError(f"fields={fields!r}: a dict from columns to extensions; AtlasDataset(path, columns=[...]) leaves columns out")
     source = _plain(AtlasDataset(ds) if isinstance(ds, str | os.PathLike) else ds)
     place = parse_pattern(os.fspath(pattern))
-    standing = _checked_place(source, place, maxcount, index, overwrite)
+    existing = _checked_place(source, place, maxcount, index, overwrite)
     packed: dict[str, int] = {}
     made = _make_folder(place.folder)
     try:
         while True:
             job = _Job(source, place, _key_column(source, key), key, dict(fields or {}), packed)
             try:
-                return job.run(standing, maxcount, parse_bytes(maxsize, "maxsize"), index, progress)
+                return job.run(existing, maxcount, parse_bytes(maxsize, "maxsize"), index, progress)
             except _NotJson as found:
                 packed[found.column] = found.row
     except BaseException:
-        with contextlib.suppress(OSError):  # somebody else's file is there by now
+        with contextlib.suppress(OSError):  # another program has put a file there
             for folder in made:
                 folder.rmdir()
         raise
@@ -157,9 +159,9 @@ class _Job:
     key_column: str | None
     key: str | Callable[[Any], str] | None
     fields: dict[str, str]
-    packed: dict[str, int]  # columns that JSON cannot hold: the row where that was seen
+    packed: dict[str, int]  # columns that JSON cannot hold -> the first such row
 
-    def run(self, standing: list[Path], maxcount: int, maxsize: int, index: bool, progress: bool) -> Exported:
+    def run(self, existing: list[Path], maxcount: int, maxsize: int, index: bool, progress: bool) -> Exported:
         schemas = [dataset.schema for dataset in _leaves(self.source)]
         skipped = {self.key_column} if self.key is None or KEY_NAMES[0] in self.fields else {self.key_column, KEY_NAMES[0]}
         columns = plan_columns(schemas, skipped, self.fields, frozenset(self.packed), str(self.place.folder / self.place.name(0)))
@@ -173,12 +175,12 @@ class _Job:
                     shards.add(row, name, members.of(row, example))
                     bar.advance(1)
             shards.finish()
-            paths, size = shards.publish(standing, index)
+            paths, size = shards.publish(existing, index)
         except BaseException:
             shards.discard()
             raise
         notes = self._notes(schemas, shards)
-        return Exported(tuple(paths), len(self.source), size, members.told(), notes, self.place.folder / self.place.index if index else None)
+        return Exported(tuple(paths), len(self.source), size, members.fields_by_column(), notes, self.place.folder / self.place.index if index else None)
 
     def _key(self, row: int, example: dict[str, Any]) -> str:
         if self.key_column is not None:
@@ -190,7 +192,7 @@ class _Job:
         if isinstance(found, int) and not isinstance(found, bool):
             found = str(found)
         if not isinstance(found, str):
-            raise SchemaError(f"row {row}: the key is a {type(found).__name__}, not text; give key= a column of text or a function that returns some")
+            raise SchemaError(f"row {row}: the key is a {type(found).__name__}, not text; give key= a column of text or a function that returns text")
         if fault := key_fault(found):
             raise SchemaError(f"row {row}: key {found!r}: {fault}")
         return found
@@ -209,7 +211,8 @@ class _Job:
 
 
 class _Members:
-    """Turns examples into (field, bytes). Fields that depend on a value's media type are named, and checked, when first seen."""
+    """Converts examples to (field, bytes). Fields that depend on a value's media type are chosen
+    and checked when first seen."""
 
     def __init__(self, columns: dict[str, Column]) -> None:
         self._taken = {column.field: name for name, column in columns.items() if column.field is not None}
@@ -231,11 +234,11 @@ class _Members:
                     raise _NotJson(name, row) from error
                 raise
         if not members:
-            raise SchemaError(f"row {row}: every column is None, and a sample without a member does not exist in a tar; leave the row out: ds.select")
+            raise SchemaError(f"row {row}: every column is None, and a tar cannot hold a sample without a member; leave the row out: ds.select")
         return members
 
-    def told(self) -> dict[str, str]:
-        """Column to its fields, in the order in which they were first seen."""
+    def fields_by_column(self) -> dict[str, str]:
+        """Column -> its fields, in the order in which they were first seen."""
         found: dict[str, list[str]] = {name: [] for name, _, _, _ in self._plan}
         for field, name in self._taken.items():
             found[name].append(field)
@@ -250,26 +253,27 @@ class _Members:
 
 
 def raw_bytes(value: Any, where: str) -> bytes:
-    """A file's bytes, of a bytes or a media column."""
+    """The bytes of a value in a bytes or media column."""
     return bytes(value.data) if isinstance(value, Media) else bytes(value)
 
 
 def _checked_place(source: Dataset, place: Pattern, maxcount: int, index: bool, overwrite: bool) -> list[Path]:
-    """What stands where the shards go; an error if it must stay, or if the place cannot take them."""
+    """The existing shards at the destination. An error if they must not be replaced, or if the
+    shards do not fit the pattern."""
     for dataset in _leaves(source):
         refuse_overlap(Path(dataset.path), place.folder / place.name(0))
-    standing = list(place.standing(index))
-    if standing and not overwrite:
-        raise FileExistsError(f"{standing[0]}: is there already: pass overwrite=True to replace all shards of this name, or choose another name")
+    existing = list(place.existing(index))
+    if existing and not overwrite:
+        raise FileExistsError(f"{existing[0]}: already exists: pass overwrite=True to replace all shards of this name, or choose another name")
     if place.digits is None and len(source) > maxcount:
         name = place.folder / place.name(0)
         raise AtlasError(f"{name}: {len(source):,} samples do not fit in one file of maxcount={maxcount:,}; put a number such as %06d into the name")
     place.clean()
-    return standing
+    return existing
 
 
 def _plain(ds: Dataset) -> Dataset:
-    """The same rows with values as they were given to the writer."""
+    """The same rows with the values that were passed to the writer."""
     if not isinstance(ds, Concat | AtlasDataset):
         raise TypeError(f"{type(ds).__name__}: a dataset, a view or concat of some, or a path; import_webdataset makes one of tars")
     if isinstance(ds, Concat):
@@ -291,19 +295,20 @@ def _examples(ds: Dataset, schema: Schema) -> Iterator[dict[str, Any]]:
 
 
 def _key_column(ds: Dataset, key: str | Callable[[Any], str] | None) -> str | None:
-    """The column with the keys, which all datasets have; None: a function or the row's number."""
+    """The column with the keys, which all datasets must have; None: a function or the row's
+    number."""
     if callable(key):
         return None
     schemas = [dataset.schema for dataset in _leaves(ds)]
     if key is not None:
         if not all(key in schema.names for schema in schemas):
-            raise SchemaError(f"key={key!r} is no column; the columns are {', '.join(schemas[0].names)}")
+            raise SchemaError(f"key={key!r} is not a column; the columns are {', '.join(schemas[0].names)}")
         return key
     return next((name for name in KEY_NAMES if all(name in schema.names and str(schema[name].type) == "str" for schema in schemas)), None)
 
 
 def _make_folder(folder: Path) -> list[Path]:
-    """Makes it and what is missing above it; returns what was made, innermost first."""
+    """Creates a folder and its missing parents; returns the created folders, innermost first."""
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     return made

@@ -1,33 +1,34 @@
-"""import_webdataset: tars into an Atlas dataset, no sample lost in silence. How a tar is read is tars.py's and tar/'s business.
+"""import_webdataset: imports tars into an Atlas dataset; no sample is lost silently. tars.py and
+tar/ read the tars.
 
-Tars are walked twice: headers first, so that damage and the union of all fields are known before a byte is written, then with data. Standard
-input and URLs are read once; for them the fields are those of the first samples, or those that fields= names. Neighbouring tars are written
-together up to a shard's size, each group as a part of its own.
+Tars are read twice: first the headers, so that damage and the union of all fields are known before
+anything is written, then the data. Standard input and URLs are read once; their fields are those of
+the first samples, or those that fields= names. Consecutive tars are grouped up to a shard's size,
+and each group is written as one part.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
-from itertools import chain
+from dataclasses import dataclass
 from pathlib import Path
-from threading import Event, Lock
+from threading import Event
 from typing import Any, Unpack
 
 from atlas_ds.bridge.compression.reading import MAX_EXPANSION
-from atlas_ds.bridge.parts import Part, Stopped, check_place, write_parts
-from atlas_ds.bridge.refusals import MOST, Refusals, at_place
+from atlas_ds.bridge.parallel_parts import Part, check_place, write_parts
 from atlas_ds.bridge.source import OnError
 from atlas_ds.bridge.values.media import kind_of
 from atlas_ds.bridge.webdataset import tars
-from atlas_ds.bridge.webdataset.samples import KEY, Duplicates, Interleaved, KeyFn, Rules, Sample, Tally, is_tally
+from atlas_ds.bridge.webdataset.import_groups import UNSTORED, Job, group, locked, look, rules_as_json, some_left, write_group, writes
+from atlas_ds.bridge.webdataset.samples import KEY, Duplicates, Interleaved, KeyFn, Rules, Tally, is_tally
 from atlas_ds.bridge.webdataset.urls import Sources, expand
 from atlas_ds.dataset.options import DEFAULT_SHARD, WriterOptions, refuse_unknown
 from atlas_ds.dataset.writer import AtlasDatasetWriter
-from atlas_ds.errors import LimitError, SchemaError
+from atlas_ds.errors import SchemaError
 from atlas_ds.progress import Progress
 from atlas_ds.schema.images import MODES
 from atlas_ds.sizes import parse_size
@@ -35,10 +36,7 @@ from atlas_ds.store.local import refuse_overlap
 from atlas_ds.store.paths import local_path
 from atlas_ds.text import count, printable
 
-STREAM_SAMPLES = 256  # of a stream, that its fields are told from
-UNSTORED = "values that cannot be stored"
 TABLES = frozenset(("csv", "tsv", "parquet", "arrow", "feather", "jsonl", "ndjson", "csv.gz", "jsonl.gz"))  # extensions of files with rows of their own
-STEP = 64  # samples between two looks at whether to stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,24 +96,13 @@ class Imported:
 
 
 def advice(fields: Sequence[str]) -> list[str]:
-    """What to do if the tars were never meant as samples: a table, or a folder per class. By their extensions alone, so it only suggests."""
+    """Advice if the tars seem not to hold samples, but a table, or a folder per class. It
+    considers only extensions."""
     if fields and all(field in TABLES for field in fields):
-        return ["tables are stored as the bytes of their files; to make rows of theirs, unpack the tar, and convert the table"]
+        return ["tables are stored as the bytes of their files; to have their rows, unpack the tar, and convert the table"]
     if fields and all(kind_of(tars.last(field)) for field in fields):
         return ["no labels, only media; if the folders in the tar are classes, unpack it and convert the folder, or take them from __key__"]
     return []
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What every group of tars is read and written with. started: streams whose first samples were read, which go on from there."""
-
-    rules: Rules
-    fields: frozenset[str]
-    converts: Mapping[str, tars.Convert]
-    started: Mapping[str, tuple[Tally, Iterator[Sample[bytes]]]]
-    splits: Mapping[str, str | None]
-    advance: Callable[[int], None]
 
 
 def import_webdataset(
@@ -222,7 +209,7 @@ def import_webdataset(
         if not tars.is_stream(name):
             refuse_overlap(Path(name), path)
     if decode in MODES:
-        raise TypeError(f"decode={decode!r}: True, False or a list of extensions; pictures are decoded on read: AtlasDataset(path, decode={decode!r})")
+        raise TypeError(f"decode={decode!r}: True, False or a list of extensions; images are decoded on read: AtlasDataset(path, decode={decode!r})")
     tars.refuse_text("decode", decode)
     tars.refuse_text("fields", fields)
     if append and (overwrite or resume):
@@ -255,129 +242,21 @@ def import_webdataset(
             settings = [stored, str(shard_size), decode if isinstance(decode, bool) else sorted(decode), {n: str(t) for n, t in columns.items()}]
             groups = group(names, parse_size(shard_size, "shard_size")[1] or 0)
             same = [[[*tars.identity(name, allow_http), splits[name]] for name in one] for one in groups]
-            parts = [Part([settings, told(rules), of], writes(one, job), is_tally) for one, of in zip(groups, same, strict=True)]
+            parts = [Part([settings, rules_as_json(rules), of], writes(one, job), is_tally) for one, of in zip(groups, same, strict=True)]
             make = lambda number: AtlasDatasetWriter(path, part=number, schema=columns, **of_part)  # noqa: E731
             notes = write_parts(path, parts, make, overwrite=overwrite, resume=resume, workers=workers, check=some_left)
     return report(path, names, [Tally(**note) for note in notes], start)
 
 
 def splits_of(names: Sequence[str], split: str | Mapping[str, str | None] | None, allow_http: bool) -> dict[str, str | None]:
-    """The split of each tar. A mapping names tars as sources do: with ~, braces, folders."""
+    """The split of each tar. A mapping can name tars like sources: with ~, braces, folders."""
     if not isinstance(split, Mapping):
         return dict.fromkeys(names, split)
     found = {name: one for source, one in split.items() for name in expand(source, allow_http)}
     unknown = found.keys() - set(names)
     if unknown:
-        raise ValueError(f"split={{{min(unknown)!r}: ...}}: is none of the {count(len(names), 'tar')} to be read")
+        raise ValueError(f"split={{{min(unknown)!r}: ...}}: is not one of the {count(len(names), 'tar')} to read")
     return {name: found.get(name) for name in names}
-
-
-def look(
-    names: Sequence[str], rules: Rules, progress: bool, dry_run: bool, stack: ExitStack
-) -> tuple[Tally, dict[str, tuple[Tally, Iterator[Sample[bytes]]]], list[Sample[bytes]]]:
-    """What the tars hold by their headers; of the first stream the first samples, with which it goes on later, and these samples."""
-    total = Tally()
-    head: list[Sample[bytes]] = []
-    started: dict[str, tuple[Tally, Iterator[Sample[bytes]]]] = {}
-    with Progress(len(names), "reading headers", "tars", progress) as bar:
-        for name in names:
-            if not tars.is_stream(name) or dry_run:
-                total.add(tars.scan(name, rules))
-            elif not started:
-                tally, head, rest = tars.first_samples(name, rules, STREAM_SAMPLES)
-                stack.callback(rest.close)
-                started[name] = tally, chain(head, rest)
-                total.add(tally)
-            bar.advance()
-    if total.samples == 0:
-        left = "; ".join(f"left out: {count:,} ({reason}), the first is {total.first[reason]}" for reason, count in total.skipped.items())
-        raise SchemaError(f"{names[0]}: no sample in {count(len(names), 'tar')}; {left or 'no file is in there'}")
-    return total, started, head
-
-
-def group(names: Sequence[str], size: int) -> list[list[str]]:
-    """Runs of neighbouring tars of at least `size` bytes; a stream stands alone, since its size may not be known."""
-    groups: list[list[str]] = []
-    room = 0
-    for name in names:
-        stream = tars.is_stream(name)
-        if stream or room <= 0:
-            groups.append([])
-            room = size
-        groups[-1].append(name)
-        room = 0 if stream else room - os.path.getsize(name)
-    return groups
-
-
-def told(rules: Rules) -> dict[str, Any]:
-    """Rules as JSON."""
-    fields = None if rules.fields is None else sorted(rules.fields)
-    rest = {name: value for name, value in asdict(rules).items() if name != "allow_http"}  # which changes no row
-    return rest | {"key_fn": getattr(rules.key_fn, "__qualname__", rules.key_fn and "function"), "fields": fields}
-
-
-def writes(names: list[str], job: Job) -> Callable[[AtlasDatasetWriter, Event], Any]:
-    return lambda writer, stop: write_group(names, job, writer, stop)
-
-
-def write_group(names: Sequence[str], job: Job, writer: AtlasDatasetWriter, stop: Event) -> dict[str, Any]:
-    """Adds the samples of some tars; gives what was met."""
-    total, refusals = Tally(), Refusals()
-    for name in names:
-        tally, found = job.started.get(name) or ((fresh := Tally()), tars.read_samples(name, job.rules, fresh))
-        for number, sample in enumerate(found):
-            add(sample, job, writer, tally, name, refusals)
-            if number % STEP == STEP - 1:
-                job.advance(STEP)
-                if stop.is_set():
-                    raise Stopped
-        total.add(tally)
-    if refusals.errors:
-        raise refusals.as_error(total.samples)
-    return asdict(total)
-
-
-def add(sample: Sample[bytes], job: Job, writer: AtlasDatasetWriter, tally: Tally, where: str, refusals: Refusals) -> None:
-    """Adds a sample. One that cannot be stored is left out, or else refused; then nothing more is written, only looked at."""
-    for field in sample.fields:
-        if field not in job.fields:
-            raise SchemaError(f"{where}: sample {sample.key!r}: .{printable(field)} was in none of the first samples; name all extensions with fields=[...]")
-    try:
-        example = tars.to_example(sample, job.converts, where)
-        if refusals.errors:
-            return
-        try:
-            writer.add_example(example, split=job.splits[where])
-        except (SchemaError, LimitError) as error:
-            cure = "; say what it is with schema=, or do not decode it" if isinstance(error, SchemaError) else ""
-            raise at_place(error, f"{where}: {printable(sample.key)}", cure) from error
-    except (*tars.REFUSED, SchemaError) as error:
-        if job.rules.on_error == "raise":
-            refusals.add(error)
-            return
-        tally.samples -= 1
-        for field in sample.fields:
-            tally.fields[field] -= 1
-        tally.skip(UNSTORED, str(error))
-        if len(tally.left_out) < MOST:
-            tally.left_out.append(str(error))
-
-
-def some_left(notes: Sequence[Mapping[str, Any]]) -> None:
-    """An error where every sample was left out, which is no import."""
-    lost = sum(note["skipped"].get(UNSTORED, 0) for note in notes)
-    if lost and not any(note["samples"] for note in notes):
-        raise SchemaError(f"none of {lost:,} samples can be stored; the first: {next(note['first'][UNSTORED] for note in notes if UNSTORED in note['first'])}")
-
-
-def locked(advance: Callable[[int], None]) -> Callable[[int], None]:
-    lock = Lock()
-
-    def safely(count: int) -> None:
-        with lock:
-            advance(count)
-
-    return safely
 
 
 def report(path: Path, names: Sequence[str], tallies: Sequence[Tally], start: float) -> Imported:

@@ -1,4 +1,5 @@
-"""What a converted dataset has and tars in place have not: what to use instead. For error messages."""
+"""Attributes that datasets have and tars in place do not, and what to use instead. For error
+messages."""
 
 from __future__ import annotations
 
@@ -8,14 +9,14 @@ from atlas_ds.dataset import sequence
 
 CONVERT = "atlas.import_webdataset(ds.tars, path) makes a dataset, which has it"
 FIELDS = "ds.fields has the names of the fields"
-BATCHES = "atlas.Loader(ds, batch_size=64) gives batches; " + CONVERT
-VALUES = 'a loop reads a field: [example["cls"] for example in ds]; open_tar(..., fields=["cls"]) reads nothing else; ' + CONVERT
+BATCHES = "atlas.Loader(ds, batch_size=64) returns batches; " + CONVERT
+VALUES = 'a loop reads a field: [example["cls"] for example in ds]; open_tar(..., fields=["cls"]) reads only that field; ' + CONVERT
 FILES = "ds.tars has the files"
 IMAGES = 'open_tar(..., decode="torch") or "numpy" decodes images'
-FOR = {  # what datasets are told -> what tars are told
+FOR = {  # advice for datasets -> advice for tars
     sequence.BATCHES: BATCHES,
     sequence.ARROW: CONVERT,
-    sequence.MASK: "ds.select(rows) takes a list of rows or a mask, which a loop over ds makes; " + CONVERT,
+    sequence.MASK: "ds.select(rows) takes a list of rows or a mask, which a loop over ds can make; " + CONVERT,
     sequence.COLUMNS: 'the fields are chosen with open_tar(..., fields=["jpg", "cls"]); ds.map(function) changes examples',
 }
 LACKS = MappingProxyType(
@@ -42,4 +43,4 @@ LACKS = MappingProxyType(
         "rename": "ds.map(function) changes examples",
     }
 )
-"""A name -> why it is not there, and what to use."""
+"""A name -> why it does not exist, and what to use."""

@@ -1,7 +1,9 @@
-"""The index of a tar: where each sample's fields lie, as an Atlas shard of one row per sample. Built once, kept beside the tar or in a cache.
+"""The index of a tar: where each sample's fields are, as an Atlas shard with one row per sample.
+Built once, kept next to the tar or in a cache.
 
-Columns: key; members: for each field the byte its data begins at (-1: it has none), the bytes of its data, and the XXH3-64 of its header;
-about: one JSON text for all rows: the fields, the rules of grouping, and the tar's size and version.
+Columns: key; members: for each field the byte its data begins at (-1: it has none), the bytes of
+its data, and the XXH3-64 of its header; about: one JSON text for all rows: the fields, the rules of
+grouping, and the tar's size and version.
 """
 
 from __future__ import annotations
@@ -14,12 +16,12 @@ from array import array
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from atlas_ds.bridge.webdataset.samples import MAX_FIELDS, Rules, Tally, samples
-from atlas_ds.bridge.webdataset.tars import identity, opened, same
+from atlas_ds.bridge.webdataset.tars import identity, itself, opened
 from atlas_ds.bridge.webdataset.urls import is_remote
 from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.dataset.names import SUFFIX, TAR_INDEX_FOLDER, tar_index_name
@@ -31,13 +33,23 @@ from atlas_ds.store.local import sync_folder
 
 VERSION = 3
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR)
-Version = tuple[int, int | str]  # size, and time of change or version
-READ = ("key", "members")  # what reading a sample needs
+
+
+class Version(NamedTuple):
+    """What identifies the content of a tar. changed: modification time in nanoseconds, or the
+    ETag of a URL."""
+
+    size: int
+    changed: int | str
+
+
+READ = ("key", "members")  # the columns needed to read a sample
 
 
 @dataclass(frozen=True, slots=True)
 class TarIndex:
-    """rows: None where the tar has no sample. fields: in the order of `members`. version: of the tar that was indexed."""
+    """rows: None where the tar has no sample. fields: in the order of `members`. version: of the
+    tar that was indexed."""
 
     rows: AtlasDataset | None
     fields: tuple[str, ...]
@@ -48,9 +60,10 @@ class TarIndex:
 
 
 def index_of(name: str, rules: Rules, folder: Path | None) -> TarIndex:
-    """The index of a tar that stands where it belongs, or a new one. folder: where indexes are kept, None: beside the tar."""
+    """The stored index of a tar, or a new one. folder: where indexes are kept; None: next to the
+    tar."""
     _, size, changed = identity(name, rules.allow_http)
-    version = size, changed
+    version = Version(size, changed)
     about = json.dumps([VERSION, version, rules.interleaved, rules.duplicates, rules.keep_case, rules.encoding])
     for place in places(name, folder):
         found = stored(place, about, version)
@@ -70,28 +83,28 @@ def places(name: str, folder: Path | None) -> list[Path]:
 
 
 def stored(place: Path, about: str, version: Version) -> TarIndex | None:
-    """The index at a place, if it is whole and of the tar as it is now; else it is as good as none."""
+    """The index at a place if it is intact and describes the current tar, else None."""
     if not place.is_file():
         return None
     try:
         rows = AtlasDataset(place)
-        told = json.loads(rows.batch([0], ["about"])["about"][0])
-        fields = tuple(map(str, told["fields"]))
-        fits = told.get("of") == about and len(set(fields)) == len(fields) <= MAX_FIELDS and rows.schema == make_schema(columns(len(fields)))
+        described = json.loads(rows.batch([0], ["about"])["about"][0])
+        fields = tuple(map(str, described["fields"]))
+        fits = described.get("of") == about and len(set(fields)) == len(fields) <= MAX_FIELDS and rows.schema == make_schema(columns(len(fields)))
     except (AtlasError, OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, MemoryError):
         return None
     return TarIndex(AtlasDataset(place, columns=READ), fields, version) if fits else None
 
 
 def build(name: str, rules: Rules, folder: Path | None, about: str, version: Version) -> TarIndex:
-    """Walks through the tar and writes its index at the first place that takes it."""
+    """Scans the tar and writes its index to the first writable place."""
     fields: dict[str, int] = {}
     keys: list[str] = []
     flat = array("q")  # sample, field, start, size, hash of every member
     with opened(name, rules) as tar:
         if tar.packed:
-            raise UnsupportedError(f"{name}: a packed tar has no sample that can be read on its own; unpack it, or import_webdataset it")
-        for sample in samples(tar, rules, Tally(), same):
+            raise UnsupportedError(f"{name}: samples of a compressed tar cannot be read at random; unpack it, or import_webdataset it")
+        for sample in samples(tar, rules, Tally(), itself):
             for field, member in sample.fields.items():
                 if member.sparse is not None:
                     raise UnsupportedError(f"{name}: byte {member.header}: {member.name!r} is a sparse file, which cannot be read in place; import it")
@@ -111,7 +124,7 @@ def columns(fields: int) -> dict[str, Any]:
 
 
 def keep(name: str, folder: Path | None, values: dict[str, Any]) -> AtlasDataset:
-    """Writes the index at the first place that lets it."""
+    """Writes the index to the first writable place."""
     for place in places(name, folder):
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -121,11 +134,11 @@ def keep(name: str, folder: Path | None, values: dict[str, Any]) -> AtlasDataset
             if error.errno not in READ_ONLY:
                 raise
             refused = error
-    raise AtlasError(f"{name}: its index cannot be kept: {refused}; name a folder that can be written: index=") from refused
+    raise AtlasError(f"{name}: its index cannot be stored: {refused}; give a writable folder: index=") from refused
 
 
 def write(place: Path, values: dict[str, Any]) -> None:
-    """One shard under the name `place`, whole or not at all."""
+    """Writes one shard atomically under the name `place`."""
     members = values["members"]
     with TemporaryDirectory(prefix=TAR_INDEX_FOLDER, dir=place.parent) as folder:
         with AtlasDatasetWriter(Path(folder) / "index", len(members), schema=columns(members.shape[1]), workers=0) as writer:

@@ -1,7 +1,9 @@
-"""Which keys and fields come back from a WebDataset tar as they went in. It says what is wrong and what to do; it changes no name.
+"""Checks whether keys and fields can be read back unchanged from a WebDataset tar. It reports
+faults and what to do; it changes no names.
 
-A member is called KEY.FIELD. webdataset cuts the last part of the path at its first dot, skips names it holds for its own metadata, and
-gives fields back in lower case; wids and tar have rules of their own. What any of the three would drop, merge or rename is a fault.
+A member is called KEY.FIELD. webdataset splits the last part of the path at its first dot, skips
+names reserved for its own metadata, and returns fields in lower case; wids and tar have other
+rules. A name that any of the three would drop, merge or rename is a fault.
 """
 
 from __future__ import annotations
@@ -24,11 +26,11 @@ def key_fault(key: str) -> str | None:
     if fault := _character_fault(key):
         return f"the key {fault}; {_RENAME_KEY}"
     if not {"", ".", ".."}.isdisjoint(parts):
-        return f"the key is no plain relative path (no empty part, no '.' or '..'), so it has another name once unpacked; {_RENAME_KEY}"
+        return f"the key is not a plain relative path (no empty part, no '.' or '..'), so it gets another name when unpacked; {_RENAME_KEY}"
     if "." in parts[-1]:
         return f"the key has a dot in its last part, where webdataset would end it and merge samples; {_RENAME_KEY}"
     if len(parts) > 1 and len(parts[0]) >= 4 and parts[0].startswith("__") and parts[0].endswith("__"):
-        return f"webdataset skips what lies in a folder such as {parts[0]}/; {_RENAME_KEY}"
+        return f"webdataset skips files in a folder such as {parts[0]}/; {_RENAME_KEY}"
     return None
 
 
@@ -39,9 +41,9 @@ def field_fault(field: str) -> str | None:
     if fault := _character_fault(field):
         return f"the field {fault}; {_RENAME_FIELD}"
     if "/" in field:
-        return f"the field has a '/', which would make it a part of the key; {_RENAME_FIELD}"
+        return f"the field has a '/', which would make it part of the key; {_RENAME_FIELD}"
     if field != field.lower():
-        return f"the field has capital letters, and webdataset gives fields back in lower case; {_RENAME_FIELD}"
+        return f"the field has capital letters, and webdataset returns fields in lower case; {_RENAME_FIELD}"
     if field.startswith("__") or field.endswith("__"):
         return f"the field begins or ends with '__', which marks webdataset's own metadata; {_RENAME_FIELD}"
     return None
@@ -49,7 +51,7 @@ def field_fault(field: str) -> str | None:
 
 def _character_fault(name: str) -> str | None:
     if _CONTROL.search(name):
-        return "has a control character, at which readers cut or split names"
+        return "has a control character, where readers truncate or split names"
     try:
         name.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,5 @@
-"""The name of a set of shards, such as out/train-%06d.tar: which file is which, and what stands there already. It writes nothing."""
+"""The pattern of a set of shards, such as out/train-%06d.tar: the names of its files, and which
+of them exist. It writes nothing."""
 
 from __future__ import annotations
 
@@ -12,14 +13,15 @@ from atlas_ds.errors import AtlasError
 from atlas_ds.store.paths import local_path
 from atlas_ds.store.temporary import label_of, leftovers
 
-LOOKED_AT = 4096  # bytes of a file, to see whether it is an index
+LOOKED_AT = 4096  # bytes of a file that are searched for an index's key
 PACKINGS = {".tar": "", ".tar.gz": "gzip", ".tgz": "gzip", ".tar.zst": "zstd"}
 _NUMBER = re.compile(r"%(0?)([1-9][0-9]?)?d")
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """File names of shards: before, the number (None: there is only one file) with at least so many digits, after."""
+    """File names of shards: before, then the number with at least `digits` digits (None: there
+    is only one file), then after."""
 
     folder: Path
     before: str
@@ -35,28 +37,29 @@ class Pattern:
 
     @property
     def index(self) -> str:
-        """The index's file name: without the number and the marks around it."""
+        """The index's file name: without the number and the separators around it."""
         suffix = suffix_of(self.before + self.after)
         stem = "".join(part.removesuffix(suffix).rstrip("-_. ") for part in (self.before, self.after))
         return f"{stem or 'shards'}.json"
 
-    def standing(self, index: bool) -> Iterator[Path]:
-        """Shards of this pattern that are there, and their index. index: one is to be written, so a file of its name that is none is refused."""
+    def existing(self, index: bool) -> Iterator[Path]:
+        """The existing shards of this pattern, and their index. index: one is to be written, so
+        another file of its name is an error."""
         for path in sorted(self.folder.iterdir()) if self.folder.is_dir() else ():
             its_index = path.name == self.index and not self.packing  # compressed shards have none
             if self.owns(path.name) or (its_index and _is_index(path)):
                 yield path
             elif its_index and index:
-                raise AtlasError(f"{path}: is where the index goes, but is no index of shards; move it away, or pass index=False")
+                raise AtlasError(f"{path}: has the name of the index, but is not an index of shards; move it away, or pass index=False")
 
     def clean(self) -> None:
-        """Takes away the unfinished shards of exports that were killed."""
+        """Removes the unfinished shards of killed exports."""
         for path in leftovers(self.folder):
             if self.owns(label_of(path)):
                 path.unlink(missing_ok=True)
 
     def owns(self, name: str) -> bool:
-        """Whether a shard of this pattern could be called so."""
+        """Whether a shard of this pattern can have this name."""
         if self.digits is None:
             return name == self.name(0)
         found = re.fullmatch(re.escape(self.before) + " *([0-9]+)" + re.escape(self.after), name)
@@ -69,7 +72,8 @@ def _is_index(path: Path) -> bool:
 
 
 def parse_pattern(pattern: str | Path) -> Pattern:
-    """out/train-%06d.tar: `%06d` is the shard's number, as in C's printf; `%%` is a percent sign. Without a number all fits in one file."""
+    """out/train-%06d.tar: `%06d` is the shard's number, as in C's printf; `%%` is a percent
+    sign. Without a number, everything goes into one file."""
     path = local_path(pattern, "pattern")
     numbers = list(_NUMBER.finditer(path.name.replace("%%", "\0\0")))
     before, after = path.name, ""

@@ -1,4 +1,5 @@
-"""Members of a tar put together to samples, by WebDataset's rule of names. Headers only: what a member holds is its reader's business."""
+"""Groups the members of a tar into samples, by WebDataset's rule of names. It looks only at
+headers, not at the members' data."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
 from atlas_ds.bridge.compression.reading import MAX_EXPANSION
-from atlas_ds.bridge.refusals import MOST
+from atlas_ds.bridge.refusals import MAX_LINES
 from atlas_ds.bridge.source import OnError
 from atlas_ds.bridge.tar.archive import Member, Tar
 from atlas_ds.errors import AtlasError, LimitError, SchemaError
@@ -27,9 +28,11 @@ KeyFn = Callable[[str], tuple[str, str] | None]
 
 
 def split_name(name: str) -> tuple[str, str] | None:
-    """(key, extension) of a member's name; None without an extension. The key is the folder and the base name up to its first dot.
+    """(key, extension) of a member's name; None without an extension. The key is the folder and the
+    base name up to its first dot.
 
-    This is webdataset's pattern `^((?:.*/|)[^.]+)[.]([^/]*)$` without its time, which grows with the square of a name full of slashes.
+    This is webdataset's pattern `^((?:.*/|)[^.]+)[.]([^/]*)$`, whose time is quadratic for names
+    full of slashes.
     """
     folder, slash, base = name.rpartition("/")
     stem, dot, extension = base.partition(".")
@@ -37,7 +40,7 @@ def split_name(name: str) -> tuple[str, str] | None:
     if not dot or not key:
         return None
     last_dot = key.rfind(".")
-    if last_dot >= 0:  # then a folder begins behind it, and the key goes on in there
+    if last_dot >= 0:  # then a folder begins after it, and the key continues in there
         start = key.index("/", last_dot) + 1
         if start == len(key) or "\n" in key[:start]:
             return None
@@ -45,13 +48,15 @@ def split_name(name: str) -> tuple[str, str] | None:
 
 
 def is_mac_litter(name: str) -> bool:
-    """Whether macOS or Finder put a member there beside the data: attributes of a file as a file (AppleDouble), and what they keep of a folder."""
+    """Whether macOS or Finder added a member to the data: file attributes stored as a file
+    (AppleDouble), or folder metadata."""
     return ("._" in name or "__MACOSX/" in name or "/." in name or name[:1] == ".") and MAC_LITTER.search(name) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How members become samples, and whether they may come by http without TLS; see import_webdataset for each."""
+    """How members become samples, and whether http without TLS is allowed; see import_webdataset
+    for each option."""
 
     key_fn: KeyFn | None = None
     fields: frozenset[str] | None = None
@@ -70,13 +75,14 @@ class Rules:
                 raise ValueError(f"{name}={getattr(self, name)!r}: {', '.join(map(repr, choices))}")
         try:
             "".encode(self.encoding)
-        except LookupError:  # rot13 and its like, too, which are no encodings of text
-            raise AtlasError(f"encoding={self.encoding!r} (--encoding): no encoding of text has this name; write e.g. latin-1 or cp1252") from None
+        except LookupError:  # also for rot13 and the like, which are not text encodings
+            raise AtlasError(f"encoding={self.encoding!r} (--encoding): not a text encoding; write e.g. latin-1 or cp1252") from None
 
 
 @dataclass(slots=True)
 class Tally:
-    """What was met: samples, files, their bytes, samples with each field, extensions not in lower case, and what was left out and why."""
+    """Counts of samples, files, their bytes, samples with each field, extensions not in lower
+    case, and what was left out and why."""
 
     samples: int = 0
     files: int = 0
@@ -92,25 +98,25 @@ class Tally:
         self.first.setdefault(reason, place)
 
     def add(self, other: Tally) -> None:
-        """Adds what was met after this."""
+        """Adds the counts of later tars."""
         self.samples, self.files, self.bytes = self.samples + other.samples, self.files + other.files, self.bytes + other.bytes
         for mine, its in ((self.fields, other.fields), (self.cases, other.cases), (self.skipped, other.skipped)):
             for name, count in its.items():
                 mine[name] = mine.get(name, 0) + count
         for reason, place in other.first.items():
             self.first.setdefault(reason, place)
-        self.left_out += other.left_out[: max(0, MOST - len(self.left_out))]
+        self.left_out += other.left_out[: max(0, MAX_LINES - len(self.left_out))]
 
 
 def is_tally(data: Any) -> bool:
-    """Whether JSON is a Tally's, as asdict gives it: it comes from a file."""
+    """Whether JSON from a file is that of a Tally, as asdict returns it."""
     kinds = {"samples": int, "files": int, "bytes": int, "fields": int, "cases": int, "skipped": int, "first": str}
     if not isinstance(data, dict) or data.keys() != {*kinds, "left_out"} or not all(type(data[name]) is int for name in ("samples", "files", "bytes")):
         return False
     inner = [(data[name], kinds[name]) for name in ("fields", "cases", "skipped", "first")]
-    whole = all(isinstance(counts, dict) and all(type(value) is kind for value in counts.values()) for counts, kind in inner)
+    counted = all(isinstance(counts, dict) and all(type(value) is kind for value in counts.values()) for counts, kind in inner)
     listed = isinstance(data["left_out"], list) and all(type(line) is str for line in data["left_out"])
-    return whole and listed and data["skipped"].keys() == data["first"].keys()
+    return counted and listed and data["skipped"].keys() == data["first"].keys()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +128,8 @@ class Sample(Generic[T]):
 
 
 def samples(tar: Tar, rules: Rules, tally: Tally, load: Callable[[Member], T]) -> Iterator[Sample[T]]:
-    """The samples of one tar; load(member) is called as members come, and gives what stands in Sample.fields."""
+    """The samples of one tar. load(member) is called for each member in order, and returns its
+    value in Sample.fields."""
     found = runs(tar, rules, tally, load)
     if rules.interleaved == "merge":
         found = iter(merged(tar, found, rules, tally))
@@ -136,7 +143,7 @@ def samples(tar: Tar, rules: Rules, tally: Tally, load: Callable[[Member], T]) -
 
 
 def runs(tar: Tar, rules: Rules, tally: Tally, load: Callable[[Member], T]) -> Iterator[Sample[T]]:
-    """Runs of members with one key."""
+    """Runs of consecutive members with one key."""
     key: str | None = None
     fields: dict[str, T] = {}
     keys = Keys()
@@ -150,8 +157,8 @@ def runs(tar: Tar, rules: Rules, tally: Tally, load: Callable[[Member], T]) -> I
             key, fields = place[0], {}
             if rules.interleaved == "error" and not keys.add(key):
                 raise SchemaError(
-                    f"{tar.where}: byte {member.header}: key {key!r} comes again after other keys;"
-                    ' pass interleaved="merge" (--interleaved merge) to join what belongs to it, or "separate" for a sample of each run'
+                    f"{tar.where}: byte {member.header}: key {key!r} occurs again after other keys;"
+                    ' pass interleaved="merge" (--interleaved merge) to merge its files into one sample, or "separate" for a sample of each run'
                 )
         name = place[1]
         if len(fields) == MAX_FIELDS and name not in fields:
@@ -173,9 +180,9 @@ def too_many(tar: Tar, key: str) -> LimitError:
 
 
 def place_of(tar: Tar, member: Member, rules: Rules, tally: Tally) -> tuple[str, str] | None:
-    """(key, field) of a member that is wanted."""
+    """(key, field) of a member; None if it is not used."""
     if member.kind != "file":
-        tally.skip(f"no file: {member.kind}", f"{tar.where}: {printable(member.name)}")
+        tally.skip(f"not a file: {member.kind}", f"{tar.where}: {printable(member.name)}")
         return None
     if rules.key_fn is None and is_mac_litter(member.name):
         tally.skip(LITTER, f"{tar.where}: {printable(member.name)}")
@@ -183,7 +190,7 @@ def place_of(tar: Tar, member: Member, rules: Rules, tally: Tally) -> tuple[str,
     place = (rules.key_fn or split_name)(member.name)
     if place is None:
         if rules.strict:
-            raise SchemaError(f"{tar.where}: byte {member.header}: {member.name!r} has no extension, so it is no field; rename it, or give key_fn=")
+            raise SchemaError(f"{tar.where}: byte {member.header}: {member.name!r} has no extension, so it is not a field; rename it, or give key_fn=")
         tally.skip("no extension", f"{tar.where}: {printable(member.name)}")
         return None
     key, extension = place
@@ -200,11 +207,12 @@ def place_of(tar: Tar, member: Member, rules: Rules, tally: Tally) -> tuple[str,
 def refuse_duplicate(place: str, name: str, rules: Rules) -> None:
     if rules.duplicates == "error":
         cure = 'pass duplicates="first" or "last" (--duplicates first) to keep one'
-        raise SchemaError(f"{place}: the sample has a field {name!r} already (case does not count); {cure}")
+        raise SchemaError(f"{place}: the sample already has a field {name!r} (case is ignored); {cure}")
 
 
 class Keys:
-    """Keys that were met. While they ascend none can come twice: then 8 bytes of each are kept, for the moment one does not."""
+    """The keys so far. While they ascend, none can occur twice; only 8 bytes of each are kept,
+    in case a later key does not ascend."""
 
     def __init__(self) -> None:
         self._last = ""
@@ -212,7 +220,8 @@ class Keys:
         self._set: set[int] | None = None
 
     def add(self, key: str) -> bool:
-        """False if it was met before (or, once in 2^64 pairs, another of the same hash)."""
+        """False if the key has occurred before (or, once in 2^64 pairs, another with the same
+        hash)."""
         number = hash(key)
         if self._set is None and key > self._last:
             self._hashes.append(number)
@@ -228,7 +237,8 @@ class Keys:
 
 
 def merged(tar: Tar, found: Iterator[Sample[T]], rules: Rules, tally: Tally) -> list[Sample[T]]:
-    """Samples with the runs of one key joined, in the order their keys first came. Holds all of a tar's."""
+    """Samples with the runs of one key merged, ordered by the first occurrence of their keys.
+    All samples of a tar are in memory."""
     by_key: dict[str, dict[str, T]] = {}
     for sample in found:
         fields = by_key.setdefault(sample.key, {})

@@ -1,4 +1,5 @@
-"""Tar shards on their way: written beside their place under hidden names, named all at once when all are whole. It knows samples as bytes only."""
+"""Writes tar shards under hidden names, and publishes them together when all are complete.
+Samples are only bytes here."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from atlas_ds.errors import LimitError, SchemaError
 from atlas_ds.store.atomic import publish_atomically
 from atlas_ds.store.local import NewFile
 
-HELD = 1 << 20  # bytes gathered before they are given to the system
+HELD = 1 << 20  # bytes buffered before a write
 
 
 @dataclass(slots=True)
@@ -27,17 +28,19 @@ class Shard:
 
 
 class ShardsOut:
-    """Takes samples one after another and cuts them into shards: a new one begins once the last has maxcount samples or maxsize bytes of data."""
+    """Distributes samples over shards: a new shard begins once the last has maxcount samples or
+    maxsize bytes of data."""
 
     def __init__(self, pattern: Pattern, maxcount: int, maxsize: int, *, unique: bool) -> None:
-        """unique: the keys are known to differ, so none has to be remembered."""
+        """unique: the keys are known to differ, so they need not be remembered."""
         self._pattern, self._maxcount, self._maxsize, self._unique = pattern, maxcount, maxsize, unique
         self.shards: list[Shard] = []
         self.not_plain = 0
         self._begin()
 
     def add(self, row: int, key: str, members: list[tuple[str, bytes]]) -> None:
-        """A sample: (field, bytes) of each member. The key has been checked, but for whether the shard has it already."""
+        """A sample: (field, bytes) of each member. The key has been checked, except for
+        duplicates in the shard."""
         shard = self.shards[-1]
         if shard.samples >= self._maxcount or shard.data >= self._maxsize:
             self._end()
@@ -46,7 +49,7 @@ class ShardsOut:
         if not self._unique:
             if key in self._keys:
                 raise SchemaError(
-                    f"row {row}: key {key!r}: it is there already in {shard.name}, and readers would merge or lose one of the two;"
+                    f"row {row}: key {key!r}: it is already in {shard.name}, and readers would merge or lose one of the two;"
                     " make the keys unique, or give key= another column or a function"
                 )
             self._keys.add(key)
@@ -65,8 +68,9 @@ class ShardsOut:
     def finish(self) -> None:
         self._end()
 
-    def publish(self, standing: list[Path], index: bool) -> tuple[list[Path], int]:
-        """Names all shards, and the index; takes away what stood there and is not replaced. Returns the shards' paths and bytes."""
+    def publish(self, existing: list[Path], index: bool) -> tuple[list[Path], int]:
+        """Renames all shards and the index into place, and removes existing ones that are not
+        replaced. Returns the shards' paths and bytes."""
         files = [(shard.file, shard.name) for shard in self.shards]
         if index:
             file = NewFile(self._pattern.folder, self._pattern.index)
@@ -76,21 +80,21 @@ class ShardsOut:
             except BaseException:
                 file.discard()
                 raise
-        paths = publish_atomically(self._pattern.folder, files, standing)
+        paths = publish_atomically(self._pattern.folder, files, existing)
         return paths[: len(self.shards)], sum(shard.file.size for shard in self.shards)
 
     def discard(self) -> None:
-        """Takes away all that was not published."""
+        """Removes everything that was not published."""
         for shard in self.shards:
             shard.file.discard()
 
     def _begin(self) -> None:
         if self.shards and self._pattern.digits is None:
             raise LimitError(
-                f"{self._pattern.name(0)}: {self.shards[0].samples:,} samples fill it (maxcount, maxsize), but the pattern names one file;"
+                f"{self._pattern.name(0)}: {self.shards[0].samples:,} samples fill it (maxcount, maxsize), but the pattern is for one file;"
                 " put a number such as %06d into it, or raise the limits"
             )
-        self._packer = PACKERS[self._pattern.packing]()  # before there is a file: its library may be missing
+        self._packer = PACKERS[self._pattern.packing]()  # before a file is created: its library may be missing
         name = self._pattern.name(len(self.shards))
         self.shards.append(Shard(NewFile(self._pattern.folder, name), name))
         self._keys: set[str] = set()
@@ -112,7 +116,8 @@ class ShardsOut:
         self._parts, self._held = [], 0
 
     def _index(self) -> bytes:
-        """What wids opens: the shards by name, relative to the index, with their samples."""
+        """The index for wids: the shards by name, relative to the index, with their numbers of
+        samples."""
         listed = [{"url": shard.name, "nsamples": shard.samples, "filesize": shard.file.size} for shard in self.shards]
-        told = {"__kind__": "wids-shard-index-v1", "wids_version": 1, "name": Path(self._pattern.index).stem, "shardlist": listed}
-        return json.dumps(told, indent=2).encode() + b"\n"
+        index = {"__kind__": "wids-shard-index-v1", "wids_version": 1, "name": Path(self._pattern.index).stem, "shardlist": listed}
+        return json.dumps(index, indent=2).encode() + b"\n"

@@ -1,4 +1,5 @@
-"""Tars where they lie (files, standard input, URLs): opened, looked through, and read as examples. It writes nothing."""
+"""Opens, scans and reads tars from files, standard input and URLs as examples. It writes
+nothing."""
 
 from __future__ import annotations
 
@@ -8,11 +9,12 @@ from collections.abc import Callable, Collection, Generator, Iterable, Iterator,
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from atlas_ds.bridge.compression.reading import MAX_EXPANSION
 from atlas_ds.bridge.opening import unreadable
-from atlas_ds.bridge.tar.archive import Member, Tar, open_tar_file, tar_of
+from atlas_ds.bridge.tar.archive import Member, Tar
+from atlas_ds.bridge.tar.opening import open_tar_file, tar_of
 from atlas_ds.bridge.values.by_extension import decode_value, value_spec
 from atlas_ds.bridge.values.media import kind_of
 from atlas_ds.bridge.webdataset.samples import KEY, Rules, Sample, Tally, samples
@@ -28,7 +30,7 @@ from atlas_ds.store.remote import look_up
 from atlas_ds.text import named, printable
 
 STDIN = "-"
-TYPE_SAMPLES = 1024  # that the type of decoded arrays is told from
+TYPE_SAMPLES = 1024  # from which the type of decoded arrays is inferred
 TYPE_SAMPLES_PER_TAR = 64
 Convert = Callable[[bytes, str], object]
 Example = dict[str, object]
@@ -36,14 +38,15 @@ REFUSED = (CorruptError, UnsupportedError, LimitError)
 
 
 def is_stream(name: str) -> bool:
-    """Whether a source can be read once, or only at a price."""
+    """Whether a source can be read only once, or only at the cost of another download."""
     return name == STDIN or is_remote(name)
 
 
 @contextmanager
-def opened(name: str, rules: Rules, *, whole: bool = False) -> Iterator[Tar]:
-    """A tar by a name from urls.expand. whole: as open_tar_file's. Where not even the first header is one, the error says what the file is."""
-    with _opened(name, rules, whole) as tar:
+def opened(name: str, rules: Rules, *, sequential: bool = False) -> Iterator[Tar]:
+    """A tar by a name from urls.expand. sequential: as in open_tar_file. If not even the first
+    header is valid, the error says what the file is."""
+    with _opened(name, rules, sequential) as tar:
         try:
             yield tar
         except (CorruptError, TruncatedError) as error:
@@ -54,7 +57,7 @@ def opened(name: str, rules: Rules, *, whole: bool = False) -> Iterator[Tar]:
 
 
 def not_a_tar(name: str, allow_http: bool) -> str | None:
-    """What a file is instead of a tar, and what to do; None where nobody can say."""
+    """What a file is instead of a tar, and what to do; None if unknown."""
     if is_remote(name):
         file = look_up(name, allow_http)
         head = file.read(0, min(HEAD, file.size))
@@ -72,7 +75,7 @@ def not_a_tar(name: str, allow_http: bool) -> str | None:
 
 
 @contextmanager
-def _opened(name: str, rules: Rules, whole: bool) -> Iterator[Tar]:
+def _opened(name: str, rules: Rules, sequential: bool) -> Iterator[Tar]:
     encoding, limit = rules.encoding, rules.max_expansion
     if name == STDIN:
         yield tar_of(sys.stdin.buffer, "standard input", encoding=encoding, max_expansion=limit)
@@ -80,37 +83,37 @@ def _opened(name: str, rules: Rules, whole: bool) -> Iterator[Tar]:
         with look_up(name, rules.allow_http).open() as stream:
             yield tar_of(stream, name, encoding=encoding, max_expansion=limit)
     else:
-        with open_tar_file(name, encoding=encoding, whole=whole, max_expansion=limit) as tar:
+        with open_tar_file(name, encoding=encoding, sequential=sequential, max_expansion=limit) as tar:
             yield tar
 
 
 def scan(name: str, rules: Rules) -> Tally:
-    """What a tar holds, by its headers. Packed ones are unpacked for it."""
+    """The content of a tar, from its headers. Compressed tars are decompressed for this."""
     tally = Tally()
     with opened(name, rules) as tar:
-        for _ in samples(tar, rules, tally, same):
+        for _ in samples(tar, rules, tally, itself):
             pass
     return tally
 
 
 def read_samples(name: str, rules: Rules, tally: Tally) -> Generator[Sample[bytes], None, None]:
     """The samples of a tar with the bytes of their fields."""
-    with opened(name, rules, whole=True) as tar:
+    with opened(name, rules, sequential=True) as tar:
         if rules.interleaved != "merge":
             yield from samples(tar, rules, tally, lambda member: tar.read())
             return
         if not tar.seekable:
             raise UnsupportedError(f'{name}: interleaved="merge" is for plain local tars; unpack or fetch it first')
-        for sample in samples(tar, rules, tally, same):
+        for sample in samples(tar, rules, tally, itself):
             yield Sample(sample.key, {field: tar.read_at(member) for field, member in sample.fields.items()})
 
 
-def same(member: Member) -> Member:
+def itself(member: Member) -> Member:
     return member
 
 
 def identity(name: str, allow_http: bool = False) -> list[Any]:
-    """What tells that a source is still the same: its name, size, and time of change or version."""
+    """Identifies a source and its version: its name, size, and modification time or ETag."""
     if name == STDIN:
         return [name]
     if is_remote(name):
@@ -127,13 +130,14 @@ def identity(name: str, allow_http: bool = False) -> list[Any]:
 
 
 def converters(
-    fields: Sequence[str], decode: bool | Sequence[str], pictures: str | None = None, max_expansion: int = MAX_EXPANSION
+    fields: Sequence[str], decode: bool | Sequence[str], images: str | None = None, max_expansion: int = MAX_EXPANSION
 ) -> dict[str, Convert]:
-    """How a field's bytes become its value; a field that is not named here stays bytes. pictures: how they are decoded, None: not."""
+    """How each field's bytes become its value; other fields stay bytes. images: how images are
+    decoded; None: they are not."""
     made: dict[str, Convert] = {}
     for field in fields:
-        if pictures is not None and kind_of(last(field)) == "image":
-            made[field] = picture_decoder(pictures)
+        if images is not None and kind_of(last(field)) == "image":
+            made[field] = image_decoder(images)
         elif is_decoded(field, decode):
             made[field] = decoder(field, max_expansion)
         elif kind_of(last(field)):
@@ -142,18 +146,19 @@ def converters(
 
 
 def refuse_text(option: str, value: object) -> None:
-    """A list of extensions may not be one text, whose letters it would be."""
+    """TypeError for a string instead of a list of extensions: its letters would be taken as the
+    list."""
     if isinstance(value, str):
         raise TypeError(f"{option}={value!r}: give a list of extensions: {option}=[{value!r}]")
 
 
 def without_dot(name: str, known: Collection[str]) -> str:
-    """A hint for an extension that was written with its dot."""
+    """A hint for an extension written with its dot."""
     return f"; write {printable(name[1:])!r}, without the dot" if name[:1] == "." and name[1:] in known else ""
 
 
 def check_decode(decode: bool | Sequence[str], fields: Iterable[str], where: str) -> None:
-    """SchemaError for an extension that is to be decoded, and that no sample has."""
+    """SchemaError for an extension to decode that no sample has."""
     known = {name: None for field in fields for name in (field, last(field))}
     unknown = [] if isinstance(decode, bool) else [name for name in decode if name not in known]
     if unknown:
@@ -173,7 +178,7 @@ def decoder(field: str, max_expansion: int) -> Convert:
     return lambda data, where: decode_value(field, data, where, max_expansion=max_expansion)
 
 
-def picture_decoder(mode: str) -> Convert:
+def image_decoder(mode: str) -> Convert:
     return lambda data, where: decode_image(data, mode, where=where)
 
 
@@ -192,22 +197,22 @@ def to_example(sample: Sample[bytes], converts: Mapping[str, Convert], where: st
 def column_types(
     names: Sequence[str], heads: Sequence[Sample[bytes]], rules: Rules, fields: Sequence[str], decode: bool | Sequence[str], given: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The type of each field: the one that was given, or what its extension says; arrays are asked for theirs in the first samples, of which
-    heads are a stream's."""
+    """The type of each field: the given one, or that of its extension. The types of arrays come
+    from the first samples; for a stream these are heads."""
     types: dict[str, Any] = {}
     for field in fields:
         known = value_spec(field) if is_decoded(field, decode) else media() if kind_of(last(field)) else "bytes"
         types[field] = given.get(field, known)
     unknown = {field for field, kind in types.items() if kind is None}
-    seen = look_for(names, heads, rules, unknown) if unknown else {}
+    seen = first_values(names, heads, rules, unknown) if unknown else {}
     for field in unknown:
         if not seen[field]:
-            raise SchemaError(f"{names[0]}: no .{printable(field)} was read from which to tell its type; give it: schema={{{field!r}: ...}}")
+            raise SchemaError(f"{names[0]}: no .{printable(field)} was read from which to infer its type; give it: schema={{{field!r}: ...}}")
         types[field] = infer_schema([{field: value} for value in seen[field]])[field]
     return types
 
 
-def look_for(names: Sequence[str], heads: Sequence[Sample[bytes]], rules: Rules, fields: set[str]) -> dict[str, list[object]]:
+def first_values(names: Sequence[str], heads: Sequence[Sample[bytes]], rules: Rules, fields: set[str]) -> dict[str, list[object]]:
     """Decoded values of some fields, from the first samples of each tar until there are enough."""
     seen: dict[str, list[object]] = {field: [] for field in fields}
     total, refused = 0, None
@@ -218,7 +223,7 @@ def look_for(names: Sequence[str], heads: Sequence[Sample[bytes]], rules: Rules,
             for field in fields & sample.fields.keys():
                 try:
                     seen[field].append(decoder(field, rules.max_expansion)(sample.fields[field], f"{name}: {printable(sample.key)}.{printable(field)}"))
-                except REFUSED as error:  # named, or left out, when all values are read
+                except REFUSED as error:  # reported, or left out, when all values are read
                     refused = refused or error
             if number >= TYPE_SAMPLES_PER_TAR and all(seen.values()):
                 break
@@ -229,13 +234,22 @@ def look_for(names: Sequence[str], heads: Sequence[Sample[bytes]], rules: Rules,
     return seen
 
 
-def first_samples(name: str, rules: Rules, count: int) -> tuple[Tally, list[Sample[bytes]], Generator[Sample[bytes], None, None]]:
-    """The beginning of a stream: what was met, the samples, and the iterator that goes on (and fills the tally further)."""
+class Beginning(NamedTuple):
+    """The first samples of a stream. rest: the iterator over the other samples, which also
+    continues the tally."""
+
+    tally: Tally
+    samples: list[Sample[bytes]]
+    rest: Generator[Sample[bytes], None, None]
+
+
+def first_samples(name: str, rules: Rules, count: int) -> Beginning:
+    """Reads the first samples of a stream."""
     tally = Tally()
     rest = read_samples(name, rules, tally)
-    return tally, list(islice(rest, count)), rest
+    return Beginning(tally, list(islice(rest, count)), rest)
 
 
 def wrap(kind: Any, count: int, total: int | None) -> Any:
-    """Nullable, if a field is missing somewhere or may be."""
+    """The type, nullable if the field is or may be missing in some sample."""
     return kind if count == total else nullable(kind)

@@ -1,4 +1,5 @@
-"""Names of many files in one: brace expansion and `::` lists, as WebDataset writes them. It opens nothing."""
+"""Expands a pattern to the names of many files: braces and `::` lists, as in WebDataset. It
+opens nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from atlas_ds.text import printable, quoted
 MAX_URLS = 100_000
 MAX_CHARACTERS = 1 << 26  # of all names
 MAX_DEPTH = 20
-MAX_GROUPS = 20  # one behind the other or in each other; each is a step of recursion
+MAX_GROUPS = 20  # in sequence or nested; each is a step of recursion
 RANGE = re.compile(r"(-?[0-9]{1,18})\.\.(-?[0-9]{1,18})(?:\.\.([0-9]{1,18}))?")
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?")
 REMOTE = frozenset(("http", "https", "s3", "gs", "az", "azure", "abfs", "abfss", "r2"))
@@ -28,28 +29,29 @@ Sources = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
 def expand(sources: Sources, allow_http: bool = False) -> list[str]:
-    """All names in order. A folder stands for the .tar files in it; "-" for standard input.
+    """All names in order. A folder means the .tar files in it; "-" means standard input.
 
-    "train-{000000..000099}.tar" are 100 names, {a,b} two, "one.tar::two.tar" two. Errors: LimitError above 100,000 names,
-    UnsupportedError for "pipe:" (which would run a program) and schemes that are not read; AtlasError for http without TLS, if not allow_http.
+    "train-{000000..000099}.tar" are 100 names, {a,b} two, "one.tar::two.tar" two. Errors:
+    LimitError above 100,000 names, UnsupportedError for "pipe:" (which would run a program) and
+    unknown schemes; AtlasError for http without TLS unless allow_http is set.
     """
     given = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
     out = _few((_local(name) for source in given for name in _names(source)), str(given[:1]))
     if not out:
-        raise AtlasError("no tar was named; give a path, a URL, or a list of them")
+        raise AtlasError("no tars were given; give a path, a URL, or a list of them")
     for name in filter(is_remote, out):
         check_scheme(name, allow_http)
     return out
 
 
-def _few(names: Iterable[str], whole: str) -> list[str]:
+def _few(names: Iterable[str], pattern: str) -> list[str]:
     out: list[str] = []
     characters = 0
     for name in names:
         out.append(name)
         characters += len(name)
         if len(out) > MAX_URLS or characters > MAX_CHARACTERS:
-            raise LimitError(f"{whole[:200]}: more than {MAX_URLS:,} names, or {MAX_CHARACTERS:,} characters; convert in several runs")
+            raise LimitError(f"{pattern[:200]}: more than {MAX_URLS:,} names, or {MAX_CHARACTERS:,} characters; convert in several runs")
     return out
 
 
@@ -76,55 +78,56 @@ def _folder(name: str) -> Iterator[str]:
 
 
 def without_tars(folder: Path) -> str:
-    """What to do with a folder that has no tars itself."""
+    """What to do about a folder that has no tars itself."""
     inner = sorted(path for path in folder.iterdir() if path.is_dir() and any(TAR.search(one) for one in names_in(path)[0]))
     if inner:
         shown = ", ".join(quoted(str(path)) for path in inner[:5]) + (", ..." if len(inner) > 5 else "")
         splits = f"`atlas-ds convert {shlex.quote(printable(str(folder)))} NEW` makes splits of folders called train, val, test"
-        return f"the tars are in its folders: name them, [{shown}]; {splits}"
+        return f"the tars are in its folders: give these, [{shown}]; {splits}"
     if (folder / MANIFEST).is_file():
-        return f"it is an Atlas dataset already: atlas.AtlasDataset({quoted(str(folder))}) opens it"
-    return strange_folder(folder) or "name the files"
+        return f"it is already an Atlas dataset: atlas.AtlasDataset({quoted(str(folder))}) opens it"
+    return strange_folder(folder) or "give the files"
 
 
-def _braces(text: str, whole: str, groups: int = 0) -> Iterator[str]:
-    """Expands the first group, what is in it and what follows. Lazy, so that the cap holds. groups: that were expanded before."""
+def _braces(text: str, pattern: str, groups: int = 0) -> Iterator[str]:
+    """Expands the first group, its items and the rest. Lazy, so that the limits apply. groups:
+    how many were expanded before."""
     start = text.find("{")
     if start < 0:
         yield text
         return
     if groups == MAX_GROUPS:
-        raise LimitError(f"{whole[:200]}: more than {MAX_GROUPS} groups in braces; name the files in a list")
-    items, rest = _group(text, start, whole)
+        raise LimitError(f"{pattern[:200]}: more than {MAX_GROUPS} groups in braces; name the files in a list")
+    items, rest = _group(text, start, pattern)
     span = RANGE.fullmatch(items[0])
     if span is None and len(items) == 1:
-        raise AtlasError(f"{whole[:200]}: {{{items[0][:80]}}} is neither a range {{0..9}} nor a list {{a,b}}")
-    tails = _few(_braces(rest, whole, groups + 1), whole)
-    for item in _range(span, whole) if span and len(items) == 1 else chain.from_iterable(_braces(item, whole, groups + 1) for item in items):
+        raise AtlasError(f"{pattern[:200]}: {{{items[0][:80]}}} is neither a range {{0..9}} nor a list {{a,b}}")
+    tails = _few(_braces(rest, pattern, groups + 1), pattern)
+    for item in _range(span, pattern) if span and len(items) == 1 else chain.from_iterable(_braces(item, pattern, groups + 1) for item in items):
         for tail in tails:
             yield text[:start] + item + tail
 
 
-def _group(text: str, start: int, whole: str) -> tuple[list[str], str]:
-    """What the commas of a group part, and what is behind its closing brace."""
+def _group(text: str, start: int, pattern: str) -> tuple[list[str], str]:
+    """The items of a group, which are separated by commas, and the text after its closing brace."""
     items, depth, begin = [], 0, start + 1
     for at in range(start, len(text)):
         depth += (text[at] == "{") - (text[at] == "}")
         if depth > MAX_DEPTH:
-            raise LimitError(f"{whole[:200]}: braces nested over {MAX_DEPTH} deep")
+            raise LimitError(f"{pattern[:200]}: braces nested over {MAX_DEPTH} deep")
         if (text[at] == "," and depth == 1) or depth == 0:
             items.append(text[begin:at])
             begin = at + 1
         if depth == 0:
             return items, text[begin:]
-    raise AtlasError(f"{whole[:200]}: a brace is not closed")
+    raise AtlasError(f"{pattern[:200]}: a brace is not closed")
 
 
-def _range(span: re.Match[str], whole: str) -> Iterator[str]:
-    """A range keeps the width of its ends where one is padded with zeros."""
+def _range(span: re.Match[str], pattern: str) -> Iterator[str]:
+    """The numbers of a range, padded to the width of its ends if one of them has leading zeros."""
     start, stop, step = int(span[1]), int(span[2]), int(span[3] or 1)
     if step == 0:
-        raise AtlasError(f"{whole[:200]}: a range with step 0; give 1 or more")
+        raise AtlasError(f"{pattern[:200]}: a range with step 0; give 1 or more")
     padded = any(re.match(r"-?0\d", end) for end in (span[1], span[2]))
     width = max(len(span[1]), len(span[2])) if padded else 0
     numbers = range(start, stop + 1, step) if start <= stop else range(start, stop - 1, -step)
@@ -133,17 +136,17 @@ def _range(span: re.Match[str], whole: str) -> Iterator[str]:
 
 
 def _local(name: str) -> str:
-    """A path for file: URLs; names of other schemes as they are, if they are known."""
+    """The path of a file: URL; names with other known schemes unchanged."""
     scheme = SCHEME.match(name)
     if scheme is None or os.path.exists(name):
         return name
     word = scheme[1].lower()
     if word == "pipe":
-        raise UnsupportedError(f"{name[:200]}: pipe: would run a program, which no reader here does; run it yourself and give '-' (standard input)")
+        raise UnsupportedError(f"{name[:200]}: pipe: would run a program, which Atlas never does; run it yourself and give '-' (standard input)")
     if word == "file":
         path = name[scheme.end() :] if scheme[2] is None else name[scheme.end() :].removeprefix("localhost")
         if scheme[2] is not None and path[:1] != "/":
-            raise UnsupportedError(f"{name[:200]}: a file on another machine; write file:/// and the whole path")
+            raise UnsupportedError(f"{name[:200]}: a file on another machine; write file:/// and the complete path")
         return path
     if word in REMOTE or scheme[2] is None:
         return name

@@ -1,7 +1,9 @@
-"""Atlas's types as Arrow's, and what an exported file says of them, so that it comes back as it was. Other people's columns are types.py's.
+"""Converts Atlas types to Arrow types, and restores the columns of exported files. types.py reads
+columns of other origin.
 
-A column keeps what Arrow and Hugging Face can say. The rest (how a list is shaped, which numbers are NumPy's) is Atlas's schema as JSON in the
-metadata of the file, and is believed only of columns that look like what it says.
+A column keeps what Arrow and Hugging Face can express. The rest (shapes of lists, which numbers are
+NumPy scalars) is Atlas's schema as JSON in the metadata of the file. It is only used for columns
+whose Arrow type matches it.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from atlas_ds.bridge.arrow.values import fixed_arrays, flat_lists, nested_lists, shaped_arrays, stored
+from atlas_ds.bridge.arrow.numpy_lists import fixed_arrays, flat_lists, nested_lists, shaped_arrays, stored
 from atlas_ds.errors import AtlasError, SchemaError
 from atlas_ds.schema.media import Media, sniff
 from atlas_ds.schema.schema import Schema, schema_from_json
@@ -26,7 +28,8 @@ _ARROW_LACKS = ("bfloat16", "complex64", "complex128")
 
 
 def arrow_type(field: Field, where: str) -> Any:
-    """The Arrow type of a column; None for "object", whose values tell it. SchemaError where there is none."""
+    """The Arrow type of a column; None for "object", where it depends on the values. SchemaError
+    if there is none."""
     import pyarrow as pa
 
     match field.type:
@@ -65,7 +68,7 @@ def _array_type(dtype: str, shape: tuple[int, ...], where: str) -> Any:
     import pyarrow as pa
 
     if 0 in shape:
-        raise SchemaError(f"{where}: arrays of shape {'x'.join(map(str, shape))} hold nothing, which lists cannot say; leave it out with columns=")
+        raise SchemaError(f"{where}: arrays of shape {'x'.join(map(str, shape))} are empty, which lists cannot express; leave it out with columns=")
     return pa.list_(_number(dtype, where), shape[0]) if len(shape) == 1 else _lists(_number(dtype, where), len(shape))
 
 
@@ -78,7 +81,7 @@ def _lists(kind: Any, depth: int) -> Any:
 
 
 def to_column(values: list[Any], field: Field, kind: Any, where: str) -> Any:
-    """The values of some rows as an Arrow array of the type that `arrow_type` gave."""
+    """The values of some rows as an Arrow array of the type that `arrow_type` returned."""
     import pyarrow as pa
 
     match field.type:
@@ -95,7 +98,7 @@ def to_column(values: list[Any], field: Field, kind: Any, where: str) -> Any:
 
 
 def _to_plain(value: Any, field: Field, where: str) -> Any:
-    """One value as pyarrow takes it."""
+    """One value as pyarrow accepts it."""
     match field.type:
         case _ if value is None:
             return None
@@ -112,13 +115,16 @@ def _to_plain(value: Any, field: Field, where: str) -> Any:
 
 
 def _name_of(value: Media, where: str) -> str | None:
-    """None if the bytes say the media type; else a file name that does."""
+    """None if the bytes show the media type; else a file name that does."""
     if sniff(value.data) == value.type:
         return None
     name = f"file{mimetypes.guess_extension(value.type) or ''}"
     if sniff(value.data) is None and mimetypes.guess_type(name)[0] == value.type:
         return name
-    raise SchemaError(f"{where}: media of type {value.type}, which neither its bytes nor a file name can say; store it as bytes, or leave it out with columns=")
+    raise SchemaError(
+        f"{where}: media of type {value.type}, which neither its bytes nor a file name can express;"
+        " store it as bytes, or leave it out with columns="
+    )
 
 
 def _object_column(values: list[Any], kind: Any, where: str) -> Any:
@@ -130,7 +136,7 @@ def _object_column(values: list[Any], kind: Any, where: str) -> Any:
         raise _mixed(where, str(error)) from error
     for value, back in zip(values, column.to_pylist(), strict=True):
         if not _alike(value, back):
-            raise _mixed(where, f"{str(value)[:60]} would come back as {str(back)[:60]}")
+            raise _mixed(where, f"{str(value)[:60]} would be read back as {str(back)[:60]}")
     return column
 
 
@@ -146,7 +152,7 @@ def object_type(values: list[Any], where: str) -> Any:
 
 def _mixed(where: str, reason: str) -> SchemaError:
     return SchemaError(
-        f"{where}: objects that have no one type in Arrow: {reason}; leave the column out with columns=, or store it as text (json.dumps) first"
+        f"{where}: objects without a common type in Arrow: {reason}; leave the column out with columns=, or store it as text (json.dumps) first"
     )
 
 
@@ -159,7 +165,8 @@ def _alike(a: Any, b: Any) -> bool:
 
 
 def own_fields(schema: Any, place: str) -> dict[str, Field]:
-    """The Atlas fields of the columns of a file that Atlas exported; none of any other, or of columns that were changed since."""
+    """The Atlas fields of a file that Atlas exported; without columns that were changed since,
+    and empty for any other file."""
     text = (schema.metadata or {}).get(KEY)
     if text is None:
         return {}
@@ -167,7 +174,7 @@ def own_fields(schema: Any, place: str) -> dict[str, Field]:
         said: Schema = schema_from_json(json.loads(text), where=place)
         return {field.name: field for field in said.fields if field.name in schema.names and _fits(field, stored(schema.field(field.name).type))}
     except (AtlasError, ValueError, RecursionError):
-        return {}  # a hint, not the data: without it the columns are read as anybody's
+        return {}  # only a hint: without it the columns are read like those of other files
 
 
 def _fits(field: Field, found: Any) -> bool:
@@ -176,7 +183,7 @@ def _fits(field: Field, found: Any) -> bool:
 
 
 def restorer(field: Field, where: str) -> Callable[[Any], list[Any]]:
-    """How an exported column becomes values again."""
+    """A function that turns an exported column back into values."""
     match field.type:
         case Array() as kind if kind.shape:
             return partial(fixed_arrays, kind=kind, where=where)

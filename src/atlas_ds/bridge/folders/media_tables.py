@@ -1,4 +1,5 @@
-"""Whether a table names the media files beside it, and in which column: told from its first rows. It reads no more of a text table."""
+"""Finds out whether a table names the media files next to it, and in which column. It reads only
+the first rows."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ from atlas_ds.bridge.source import DEFAULTS, Refused
 from atlas_ds.errors import AtlasError
 
 ROWS = 20
-SHARE = {"path": 0.5, "name": 0.5, "stem": 0.9}  # of the cells that must be names of files; in the order of their exactness
+SHARE = {"path": 0.5, "name": 0.5, "stem": 0.9}  # the share of cells that must be file names; the most exact way first
 HEAD = 1 << 18
 ARROW: Mapping[str | None, Callable[[Path, int], list[dict[str, Any]]]] = {"parquet": of_parquet, "arrow": of_arrow}
 _FORM = re.compile(r"submission", re.IGNORECASE)
@@ -30,8 +31,9 @@ _UNREADABLE = (AtlasError, OSError, ValueError, RecursionError)
 
 
 class Naming(NamedTuple):
-    """table and column: where names of files stand. how: "path" (from the table's folder), "name" (in another folder), or "stem" (without the
-    extension). file: the first that is named. headless: the column's own name is one of a file, so that the table has no header."""
+    """table and column: where the file names are. how: "path" (relative to the table's folder),
+    "name" (in another folder), or "stem" (without the extension). file: the first named file.
+    headless: the column's own name is a file's, so the table has no header."""
 
     table: PurePosixPath
     column: str
@@ -41,8 +43,8 @@ class Naming(NamedTuple):
 
 
 def find_naming(folder: Folder, tables: list[PurePosixPath], media: list[PurePosixPath]) -> Naming | None:
-    """The first table and column most of whose first cells name media files; the most exact way wins, and then a table that is not called test.
-    A form for submissions says nothing of them."""
+    """The first table and column most of whose first cells name media files. The most exact way
+    wins, then a table that is not called test. Forms for submissions are ignored."""
     names, stems = _single((file.name, file) for file in media), _single((file.stem, file) for file in media)
     ways = {"path": {str(file): file for file in media}, "name": names, "stem": stems}
     found = [naming for table in tables if not _FORM.search(table.name) for naming in [_look(folder, table, ways)] if naming is not None]
@@ -50,7 +52,8 @@ def find_naming(folder: Folder, tables: list[PurePosixPath], media: list[PurePos
 
 
 def mentioning(folder: Folder, texts: list[PurePosixPath], media: list[PurePosixPath]) -> PurePosixPath | None:
-    """The first of some other files whose beginning has the names of most of the first media files."""
+    """The first text whose beginning contains the names of many of the first and last media
+    files."""
     names = [file.name.encode() for file in media[:ROWS]] + [file.name.encode() for file in media[-ROWS:]]
     for text in texts[:ROWS]:
         try:
@@ -64,7 +67,7 @@ def mentioning(folder: Folder, texts: list[PurePosixPath], media: list[PurePosix
 
 
 def columns_of(folder: Folder, table: PurePosixPath) -> list[str]:
-    """The names of a table's columns, as its first rows have them; none where it cannot be read."""
+    """The names of a table's columns, from its first rows; none if it cannot be read."""
     try:
         return list(dict.fromkeys(name for row in _first_rows(folder, table) for name in row if name))
     except _UNREADABLE:
@@ -72,11 +75,11 @@ def columns_of(folder: Folder, table: PurePosixPath) -> list[str]:
 
 
 def _look(folder: Folder, table: PurePosixPath, ways: Mapping[str, Mapping[str, PurePosixPath]]) -> Naming | None:
-    """ways: for each of SHARE, the files by what a cell must be to name one."""
+    """ways: for each of SHARE, a mapping from cell values to the files they name."""
     try:
         rows = _first_rows(folder, table)
     except _UNREADABLE:
-        return None  # its reader says what is wrong with it, where it is asked for
+        return None  # if the table is used, its reader reports the error
     for how, known in ways.items():
         for column in dict.fromkeys(name for row in rows for name in row):
             cells = [str(row[column]) for row in rows if row.get(column) not in (None, "")]
@@ -88,7 +91,8 @@ def _look(folder: Folder, table: PurePosixPath, ways: Mapping[str, Mapping[str, 
 
 
 def _single(names: Iterator[tuple[str, PurePosixPath]]) -> dict[str, PurePosixPath]:
-    """Names that only one file has: 1.jpg of many folders would be found in any column of numbers."""
+    """Names that only one file has: names like 1.jpg in many folders would match any column of
+    numbers."""
     found: dict[str, PurePosixPath | None] = {}
     for name, file in names:
         found[name] = None if name in found else file
@@ -99,7 +103,7 @@ def _first_rows(folder: Folder, table: PurePosixPath) -> list[dict[str, Any]]:
     path, kind = folder.path(table), table_format(table)
     if kind in ARROW:
         return ARROW[kind](path, ROWS)
-    text = replace(text_file(path, DEFAULTS), careful=True)  # lines of another encoding are left out; the reader names them
+    text = replace(text_file(path, DEFAULTS), careful=True)  # lines in another encoding are skipped here; the reader reports them
     if kind == "csv":
         file = open_csv(text)
         batches = csv_batches(file) if file is not None else iter(())

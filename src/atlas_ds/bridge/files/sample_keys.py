@@ -1,8 +1,11 @@
-"""Which files of a folder are one sample: where a name's key ends and its extension begins, told from all names together.
+"""Splits file names into the key of a sample and an extension. All names of a folder are
+considered.
 
-The extension is the part after the last dot. A word before it belongs to it, too, where it marks one of several files of a sample: where the same
-key has a file without the word (a.png, a.seg.png), or where several keys have the word and it is in lower case (a.seg.png, b.seg.png). Numbers and
-versions belong to the key: IMG.1.png is the png of "IMG.1". The names in tars follow WebDataset's rule instead: the first dot.
+The extension is the part after the last dot. A word before it also belongs to it if it marks one of
+several files of a sample: if the same key has a file without the word (a.png, a.seg.png), or if
+several keys have the word and it is in lower case (a.seg.png, b.seg.png). Numbers and versions
+belong to the key: IMG.1.png is the png of "IMG.1". Names in tars follow WebDataset's rule instead:
+the first dot.
 """
 
 from __future__ import annotations
@@ -11,23 +14,34 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from atlas_ds.bridge.files.roles import PACKED
 
-Parts = dict[PurePosixPath, tuple[str, str]]
+
+class SampleName(NamedTuple):
+    """The two parts of a file's name. key: includes the folder; extension: in lower case, "" if
+    there is none."""
+
+    key: str
+    extension: str
+
+
+Parts = dict[PurePosixPath, SampleName]
 _WORD = re.compile(r"(?!v[0-9]+$)[a-z][a-z0-9_-]*", re.IGNORECASE)
 
 
 def split_names(files: Iterable[PurePosixPath]) -> Parts:
-    """Key (with its folder) and extension in lower case of each file; the extension is "" where there is none."""
+    """Key (with its folder) and extension in lower case of each file; the extension is "" where
+    there is none."""
     names = [(file, file.name.split(".")) for file in files]
     plain = {str(file)[: -len(parts[-1]) - 1] for file, parts in names if len(parts) > 1}
-    having: dict[str, set[str]] = defaultdict(set)  # word -> the keys it comes behind
+    having: dict[str, set[str]] = defaultdict(set)  # word -> the keys it follows
     for file, parts in names:
         for key, word in _inner(file, parts):
             if len(having[word]) < 2 and word.islower():
                 having[word].add(key)
-    return {file: _cut(file, parts, plain, having) for file, parts in names}
+    return {file: _split(file, parts, plain, having) for file, parts in names}
 
 
 def _inner(file: PurePosixPath, parts: list[str]) -> Iterator[tuple[str, str]]:
@@ -40,17 +54,17 @@ def _inner(file: PurePosixPath, parts: list[str]) -> Iterator[tuple[str, str]]:
         yield str(file)[:end], parts[at]
 
 
-def _cut(file: PurePosixPath, parts: list[str], plain: set[str], having: dict[str, set[str]]) -> tuple[str, str]:
+def _split(file: PurePosixPath, parts: list[str], plain: set[str], having: dict[str, set[str]]) -> SampleName:
     name = str(file)
     if len(parts) == 1 or not parts[-1]:
-        return name, ""
+        return SampleName(name, "")
     key = name[: -len(parts[-1]) - 1]
     packed = parts[-1].lower() in PACKED
     for before, word in _inner(file, parts):
         if not (packed or len(having[word]) > 1 or before in plain):
             break
         key, packed = before, False
-    return key, name[len(key) + 1 :].lower()
+    return SampleName(key, name[len(key) + 1 :].lower())
 
 
 def differs_from_first_dot(parts: Parts) -> PurePosixPath | None:

@@ -1,4 +1,5 @@
-"""Writes a dataset in parts that do not depend on each other: several at a time, in any order, one result; finished ones outlive a failure if wanted."""
+"""Writes a dataset in independent parts, several at a time. The result does not depend on their
+order; finished parts can be kept after a failure."""
 
 from __future__ import annotations
 
@@ -20,14 +21,15 @@ from atlas_ds.store.local import write_file
 from atlas_ds.store.lock import remove_folder
 from atlas_ds.store.regular import is_regular, read_regular
 
-MOST_BYTES = 64 << 20  # of a note on a part
-MOST_WORKERS = 4  # each holds rows to plan with and blocks that wait, some 60 MB
+MAX_NOTE_BYTES = 64 << 20  # of the note of a part
+MAX_WORKERS = 4  # each holds about 60 MB of rows and blocks that are not written yet
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """identity: JSON that is equal if the part would be. write: adds its examples to a writer, looking at the event that says stop, and gives
-    back JSON to keep with the part. is_note: whether some JSON is what write could have given."""
+    """identity: JSON that is equal exactly if the part is. write: adds the examples to a writer
+    until the event says stop, and returns JSON to keep with the part. is_note: whether some JSON
+    can be a return value of write."""
 
     identity: Any
     write: Callable[[AtlasDatasetWriter, Event], Any]
@@ -42,8 +44,10 @@ def write_parts(
     dst: Path, parts: Sequence[Part], make_writer: Callable[[int], AtlasDatasetWriter], *, overwrite: bool, resume: bool, workers: int | None,
     check: Callable[[list[Any]], None] = lambda notes: None,
 ) -> list[Any]:
-    """Writes the parts, joins them as the dataset dst, and gives what their write calls gave. An error leaves dst as it was, but for finished
-    parts, in a hidden folder, if resume is set: then the next call does not write these again. check: raises if what the parts say shall not become one."""
+    """Writes the parts, merges them into the dataset dst, and returns the notes that their write
+    calls returned. An error leaves dst unchanged. resume: finished parts are kept in a hidden
+    folder, and the next call does not write them again. check: raises if the notes forbid
+    merging."""
     check_place(dst, overwrite)
     check_parts(dst)
     made = not dst.exists()
@@ -53,7 +57,7 @@ def write_parts(
             return _write_parts(dst, parts, make_writer, own, check, overwrite=overwrite, resume=resume, workers=workers)
     finally:
         if made:
-            remove_folder(dst)  # if nothing is in it
+            remove_folder(dst)  # only if it is empty
 
 
 def _write_parts(
@@ -94,8 +98,9 @@ def _write_parts(
 
 
 def run(one: Callable[[int], Any], count: int, stop: Event, workers: int | None) -> list[Any]:
-    """one(0), one(1), ... on threads; the first error, by number, ends all."""
-    threads = min(count, workers if workers is not None else min(MOST_WORKERS, os.cpu_count() or 1))
+    """Calls one(0), one(1), ... on threads. The first error, by number, stops the others and is
+    raised."""
+    threads = min(count, workers if workers is not None else min(MAX_WORKERS, os.cpu_count() or 1))
     if threads <= 1:
         return [one(number) for number in range(count)]
     with ThreadPoolExecutor(threads, "atlas-part") as pool:
@@ -113,9 +118,9 @@ def run(one: Callable[[int], Any], count: int, stop: Event, workers: int | None)
 
 
 def read_done(home: Path, part: Part) -> list[Any] | None:
-    """[note] of a part that stands finished and is the one that is wanted, else None."""
+    """[note] of a part that is finished and has the same identity, else None."""
     try:
-        done = json.loads(read_regular(home / PART_DONE, MOST_BYTES, follow=False))
+        done = json.loads(read_regular(home / PART_DONE, MAX_NOTE_BYTES, follow=False))
     except (OSError, ValueError, RecursionError):
         return None
     fits = isinstance(done, dict) and done.keys() == {"identity", "note"} and done["identity"] == part.identity and part.is_note(done["note"])
@@ -123,10 +128,10 @@ def read_done(home: Path, part: Part) -> list[Any] | None:
 
 
 def check_place(dst: Path, overwrite: bool) -> None:
-    """FileExistsError where parts cannot become the dataset dst; said before hours of work."""
+    """FileExistsError if parts cannot become the dataset dst. Checked before hours of work."""
     if dst.is_file():
         raise FileExistsError(f"{dst} is a file; a dataset is a folder")
     if (dst / MANIFEST).exists() and not overwrite:
-        raise FileExistsError(f"{dst}: a dataset is there: pass overwrite=True to replace it, append=True to add to it, or choose another folder")
+        raise FileExistsError(f"{dst}: a dataset already exists: pass overwrite=True to replace it, append=True to add to it, or choose another folder")
     if dst.is_dir() and not (dst / MANIFEST).exists() and has_strangers(dst):
-        raise FileExistsError(f"{dst}: the folder has other files and no dataset: choose a new or empty folder")
+        raise FileExistsError(f"{dst}: the folder has other files, but no dataset: choose a new or empty folder")

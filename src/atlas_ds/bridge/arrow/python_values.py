@@ -1,6 +1,8 @@
-"""Arrow columns as lists of what Python has: numbers, texts, bytes, lists, dicts, datetimes. Exact, or a SchemaError that says what is lost.
+"""Converts Arrow columns to Python values: numbers, strings, bytes, lists, dicts, datetimes. Exact,
+or a SchemaError that says what would be lost.
 
-Decimals, dates, times and durations become text; maps become dicts where their keys are text, else lists of pairs. Arrays of NumPy are values.py's.
+Decimals, dates, times and durations become text; maps become dicts if their keys are text, else
+lists of pairs. numpy_lists.py makes NumPy arrays.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ Values = list[Any]
 
 
 def plain_values(array: Any) -> Values:
-    """The values of an array, a null is None."""
+    """The values of an array; a null is None."""
     import pyarrow.types as t
 
     array = bare_array(array)
@@ -36,7 +38,7 @@ def plain_values(array: Any) -> Values:
 
 
 def bare_array(array: Any) -> Any:
-    """The array without what is wrapped around its values: extension types, dictionaries, run ends."""
+    """The array without wrappers around its values: extension types, dictionaries, run ends."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.types as t
@@ -50,7 +52,7 @@ def bare_array(array: Any) -> Any:
 
 
 def bare(kind: Any) -> Any:
-    """The type of what `bare_array` gives."""
+    """The type of the array that `bare_array` returns."""
     import pyarrow as pa
     import pyarrow.types as t
 
@@ -64,7 +66,7 @@ def is_bool8(kind: Any) -> bool:
 
 
 def is_text_like(kind: Any) -> bool:
-    """Types that Atlas does not have, and whose text says all of a value."""
+    """Types that Atlas does not have, and whose text keeps the complete value."""
     import pyarrow.types as t
 
     return bool(t.is_decimal(kind) or t.is_date(kind) or t.is_time(kind) or t.is_duration(kind))
@@ -91,7 +93,7 @@ def _moments(array: Any) -> Values:
 
     try:
         return list(array.cast(pa.timestamp("us", tz=array.type.tz)).to_pylist())
-    except (pa.ArrowException, OverflowError, ValueError, KeyError) as error:  # KeyError: a time zone that nobody knows
+    except (pa.ArrowException, OverflowError, ValueError, KeyError) as error:  # KeyError: an unknown time zone
         raise SchemaError(f"finer or wider than a datetime, or of an unknown time zone: {error}; cast it to int64 or to text") from error
 
 

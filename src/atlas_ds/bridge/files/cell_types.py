@@ -1,8 +1,11 @@
-"""Says which cells of a column are numbers or true/false. A column is one only if every cell comes back as it is written; else it stays text.
+"""Infers the type of a CSV column: numbers, true/false or text. A column has a type only if every
+cell can be written back unchanged.
 
-Whole numbers: decimal, no sign but a minus, no leading zeros, within 64 bits. Decimals: finite, with all their digits in a float64, and in one
-spelling: either all with the same number of decimals (1.50, 2.00), or all without needless zeros (0.5, 12, 1e-05). So 007, +5, 12e45, 1e400, -0,
-a version 1.10 beside 1.9, and a number of twenty digits stay text, since as numbers they would come back otherwise, or equal to others.
+Integers: decimal, no sign except a minus, no leading zeros, within 64 bits. Decimals: finite, with
+all their digits in a float64, and in one spelling: either all with the same number of decimals
+(1.50, 2.00), or all without needless zeros (0.5, 12, 1e-05). So 007, +5, 12e45, 1e400, -0, a
+version 1.10 next to 1.9, and a number of twenty digits stay text: as numbers they would be written
+differently, or become equal to others.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from functools import cache
 
 Parse = Callable[[str], object]
 _INT = re.compile(r"0|-?[1-9][0-9]{0,18}")
-_SHORT_INTS = re.compile(r"(?:0|-?[1-9][0-9]{0,17})(?:\0(?:0|-?[1-9][0-9]{0,17}))*")  # of these no one is beyond 64 bits
+_SHORT_INTS = re.compile(r"(?:0|-?[1-9][0-9]{0,17})(?:\0(?:0|-?[1-9][0-9]{0,17}))*")  # none of these exceeds 64 bits
 _EXACT_INTS = re.compile(r"(?:0|-?[1-9][0-9]{0,14})(?:\0(?:0|-?[1-9][0-9]{0,14}))*")  # and these are exact as floats, too
 _FLOAT = re.compile(r"-?((?:0|[1-9][0-9]*)?)(?:(\.)([0-9]*))?(?:([eE])([+-]?)([0-9]+))?")
 _COMMA = re.compile(r"-?[0-9]+,[0-9]+")  # as numbers are written in much of Europe
@@ -26,18 +29,20 @@ PARSE: dict[str, Parse] = {"bool": lambda cell: cell[0] in "tT", "int": int, "lo
 TYPES = {"int": "int64", "long": "int64", "float": "float64", "null": "str"}
 
 
-def is_whole(cell: str) -> bool:
-    """Whether a text is a whole number that comes back as it is written."""
+def is_integer(cell: str) -> bool:
+    """Whether a text is an integer that can be written back unchanged."""
     return _INT.fullmatch(cell) is not None and (len(cell) < 19 or -(1 << 63) <= int(cell) < 1 << 63)
 
 
 def looks_like_number(cell: str) -> bool:
-    """Whether a reader takes a text for a number, however it is written: 007, 0x1F, 1_000, ` 5`, 1e400."""
+    """Whether a person reads a text as a number, however it is written: 007, 0x1F, 1_000, ` 5`,
+    1e400."""
     return _NUMBER_LIKE.fullmatch(cell) is not None
 
 
 class Column:
-    """What is known of one column so far. kind: "null" (no value yet), "bool", "int" (exact as a float, too), "long", "float" or "str"."""
+    """What is known about a column so far. kind: "null" (no value yet), "bool", "int" (also
+    exact as a float), "long", "float" or "str"."""
 
     __slots__ = ("_bools", "_decimals", "_spellings", "_zeros", "empty", "kind", "missing", "reason")
 
@@ -47,12 +52,12 @@ class Column:
         self.reason: str | None = None  # why a column that looked like numbers is text
         self.missing: dict[str, tuple[int, str]] = {}  # words such as NA: how many, and the first place
         self._bools: tuple[str, str] | None = None
-        self._spellings = [0] * 3  # whole numbers, fractions, nan: which spellings were seen
+        self._spellings = [0] * 3  # integers, fractions, nan: which spellings were seen
         self._zeros = False  # whether a cell ends in needless zeros
         self._decimals: set[int] = set()
 
     def add(self, cells: Sequence[str], lines: Sequence[int], where: str = "") -> None:
-        """Takes some cells more, each with its line, and the name of their file."""
+        """Adds cells, each with its line, and the name of their file."""
         if "" in cells:
             self.empty = True
         if self.kind == "str":
@@ -65,7 +70,7 @@ class Column:
                 self._add_one(cell, line, where)
 
     def _is_plain(self, cells: Sequence[str]) -> bool:
-        """Whether all are numbers of the usual kind, found without a look at each."""
+        """Whether all are numbers of the usual form, checked without a loop over the cells."""
         if self.kind == "float" and len(self._decimals) > 1:
             return self._are_shortest(cells)
         pattern = {"int": _EXACT_INTS, "long": _SHORT_INTS}.get(self.kind)
@@ -82,7 +87,7 @@ class Column:
         return True
 
     def _are_shortest(self, cells: Sequence[str]) -> bool:
-        """Whether Python writes all of these floats as they are written here."""
+        """Whether repr() of each of these floats is the cell itself."""
         if self._zeros or any(seen not in (0, FIRST) for seen in self._spellings):
             return False
         try:
@@ -94,7 +99,7 @@ class Column:
         return True
 
     def _note_text(self, text: str) -> None:
-        """The spellings of floats as Python writes them, between zero bytes."""
+        """Records the spellings of floats as Python writes them, separated by zero bytes."""
         marks = (".0\0" in text, "\x000." in text or "-0." in text, "nan" in text)
         self._spellings = [seen | found for seen, found in zip(self._spellings, marks, strict=True)]
 
@@ -114,19 +119,19 @@ class Column:
             self.reason = f"{cell[:40]!r} ({where}, line {line}), {self._rule(before, cell)}"
 
     def _rule(self, before: str, cell: str) -> str:
-        """Why a cell makes a column text that was something else before."""
+        """Why a cell makes its column text."""
         if before == "bool":
             return "while the cells before are " + " or ".join(self._bools or ())
         if _COMMA.fullmatch(cell):
-            return "which as a number would not come back as it is written; write decimals with a point to have numbers"
-        return "which as a number would not come back as it is written" if looks_like_number(cell) else "which is not a number"
+            return "which would not be written back unchanged as a number; write decimals with a point to have numbers"
+        return "which would not be written back unchanged as a number" if looks_like_number(cell) else "which is not a number"
 
     def _holds(self, kind: str, cell: str) -> bool:
         if kind == "null":
             return False
         if kind == "bool":
             return self._holds_bool(cell)
-        return self._holds_float(cell) if kind == "float" else is_whole(cell) and (kind == "long" or len(cell) < 16)
+        return self._holds_float(cell) if kind == "float" else is_integer(cell) and (kind == "long" or len(cell) < 16)
 
     def _holds_bool(self, cell: str) -> bool:
         if self._bools is None:
@@ -134,7 +139,8 @@ class Column:
         return self._bools is not None and cell in self._bools
 
     def _holds_float(self, cell: str) -> bool:
-        """Also notes how it is spelled. True for cells whose digits all come back; whether the spellings go together is `finish`'s."""
+        """Also records the spelling. True if a float64 keeps all digits of the cell; `finish`
+        checks whether the spellings agree."""
         if cell in _WORDS:
             self._spellings[2] |= _WORDS[cell]
             return True
@@ -144,7 +150,7 @@ class Column:
         whole, point, decimals, mark, sign, _ = found.groups()
         digits = (whole + (decimals or "")).lstrip("0")
         if not (whole or decimals) or (mark and not (point or sign)) or (cell[0] == "-" and not digits and not point):
-            return False  # "1e5" and "12e45" may be names, "-0" is no way to write a whole number
+            return False  # "1e5" and "12e45" may be names, "-0" is not an integer
         if not _is_exact(cell, digits) or (len(digits) > 15 and not point and not mark):
             return False
         self._note_spelling(whole, point, decimals or "", mark)
@@ -160,23 +166,25 @@ class Column:
             self._decimals.add(len(decimals))
 
     def finish(self) -> None:
-        """After the last cell: text, where the spellings would not come back, or where words stand among numbers."""
+        """After the last cell: the column is text if the spellings would be lost, or if there
+        are words among the numbers."""
         one_spelling = all(seen in (0, FIRST, SECOND, THIRD) for seen in self._spellings)
         if self.kind == "float" and not (one_spelling and (len(self._decimals) < 2 or not self._zeros)):
-            self.kind, self.reason = "str", "numbers of different spelling, such as 1.10 beside 1.9, 1 beside 1.0, or nan beside NaN"
+            self.kind, self.reason = "str", "numbers of different spelling, such as 1.10 next to 1.9, 1 next to 1.0, or nan next to NaN"
         if self.missing:
             self.kind = "str"
 
 
 @cache
 def _fixed(decimals: int) -> re.Pattern[str]:
-    """Numbers, with zero bytes between, that all have so many decimals, and not too many digits to be exact."""
+    """A pattern of numbers, separated by zero bytes, that all have this many decimals, and not
+    too many digits to be exact."""
     one = rf"-?(?:0|[1-9][0-9]{{0,{max(0, 14 - decimals)}}})\.[0-9]{{{decimals}}}"
     return re.compile(rf"{one}(?:\0{one})*" if 0 < decimals < 14 else r"(?!)")
 
 
 def _is_exact(cell: str, digits: str) -> bool:
-    """Whether a float64 gives back all digits of the cell."""
+    """Whether a float64 keeps all digits of the cell."""
     value = float(cell)
     if value in (float("inf"), float("-inf")) or (digits.strip("0") and not value):
         return False

@@ -1,4 +1,5 @@
-"""Arrays in Arrow's nested lists, both ways: NumPy in, lists out, and back. Which column is an array is types.py's and own.py's."""
+"""Converts NumPy arrays to Arrow's nested lists and back. types.py and exported_types.py decide
+which columns are arrays."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ Arrays = list[Any]  # of NumPy arrays and None
 
 
 def list_depth(kind: Any) -> int:
-    """How many lists a type is nested in."""
+    """The number of lists that a type is nested in."""
     import pyarrow.types as t
 
     depth = 0
@@ -24,14 +25,14 @@ def list_depth(kind: Any) -> int:
 
 
 def stored(kind: Any) -> Any:
-    """The type that lies beneath an extension type, or the type itself."""
+    """The storage type of an extension type, or the type itself."""
     import pyarrow as pa
 
     return kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
 
 
 def stored_array(array: Any) -> Any:
-    """The column that lies beneath one of an extension type, or the column itself."""
+    """The storage of a column of an extension type, or the column itself."""
     import pyarrow as pa
 
     return array.storage if isinstance(array, pa.ExtensionArray) else array
@@ -53,7 +54,7 @@ def fixed_arrays(column: Any, kind: Array, where: str) -> Arrays:
 
 
 def shaped_arrays(column: Any, dtype: str, ndim: int, where: str) -> Arrays:
-    """The arrays of a column whose shapes differ: the lists themselves tell them."""
+    """The arrays of a column whose shapes differ and come from the lists themselves."""
     return [_shaped(scalar, ndim, where, SCALARS[dtype]) if scalar.is_valid else None for scalar in column]
 
 
@@ -62,7 +63,7 @@ def _shaped(scalar: Any, ndim: int, where: str, dtype: np.dtype[Any]) -> np.ndar
     for _ in range(ndim - 1):
         lengths = set(inner.value_lengths().to_pylist())
         if len(lengths) > 1:
-            raise SchemaError(f"{where}: lists of different lengths ({', '.join(map(str, sorted(lengths, key=str)[:3]))}) make no array; pad them")
+            raise SchemaError(f"{where}: lists of different lengths ({', '.join(map(str, sorted(lengths, key=str)[:3]))}) are not an array; pad them")
         shape.append(int(lengths.pop() or 0) if lengths else 0)
         inner = inner.flatten()
     return np.asarray(_flat(scalar, where), dtype).reshape(shape)
@@ -85,7 +86,8 @@ def nested_lists(arrays: Arrays, ndim: int, number: Any, where: str) -> Any:
     for row, array in enumerate(arrays):
         if array is not None and 0 in array.shape[:-1]:
             shape = "x".join(map(str, array.shape))
-            raise SchemaError(f"{where}: row {row} of the batch has shape {shape}, whose last extents lists cannot say; leave the column out with columns=")
+            why = f"row {row} of the batch has shape {shape}, whose last dimensions lists cannot express"
+            raise SchemaError(f"{where}: {why}; leave the column out with columns=")
     values = pa.array(np.concatenate([array.ravel() for array in there]) if there else np.empty(0), number)
     for axis in range(ndim - 1, 0, -1):
         lengths = [np.full(prod(array.shape[:axis]), array.shape[axis]) for array in there]

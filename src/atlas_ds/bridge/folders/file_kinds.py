@@ -1,4 +1,5 @@
-"""A folder's files sorted by what they are called, for the rules that decide what the folder is. A .json is looked into: it may be a table."""
+"""Classifies a folder's files by their names, for the rules that choose its format. A .json file
+is opened, since it may be a table."""
 
 from __future__ import annotations
 
@@ -8,20 +9,20 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from atlas_ds.bridge.files.encodings import find_encoding
-from atlas_ds.bridge.files.keys import Parts, split_names
 from atlas_ds.bridge.files.listing import Folder
 from atlas_ds.bridge.files.roles import extension_of, is_archive, is_media, is_metadata, is_paper, is_tar, table_format
+from atlas_ds.bridge.files.sample_keys import Parts, split_names
 from atlas_ds.bridge.opening import open_binary
 from atlas_ds.errors import AtlasError
 
-LOOKED_INTO = 20  # .json files
+MAX_OPENED = 20  # .json files
 HEAD = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """papers: about the data. others: none of the other kinds. parts: key and extension of each file that is no paper. json_tables: whether the
-    .json files among `tables` are tables by their content."""
+    """papers: files about the data. others: files of no other kind. parts: key and extension of
+    each file that is not a paper."""
 
     folder: Folder
     media: list[PurePosixPath]
@@ -39,12 +40,12 @@ class Seen:
         return [*self.tables, *self.others, *self.archives]
 
     def paired(self, files: list[PurePosixPath]) -> list[PurePosixPath]:
-        """Those that share their key with another file."""
-        return [file for file in files if self.partners[self.parts[file][0]] > 1]
+        """The files that share their key with another file."""
+        return [file for file in files if self.partners[self.parts[file].key] > 1]
 
 
 def look_at(folder: Folder) -> Seen:
-    """Every file under exactly one kind."""
+    """Puts every file into exactly one kind."""
     kinds: dict[str, list[PurePosixPath]] = {name: [] for name in ("media", "tables", "metadata", "tars", "archives", "others", "papers")}
     for file in folder.files:
         kinds[_kind(file)].append(file)
@@ -55,8 +56,8 @@ def look_at(folder: Folder) -> Seen:
     papers = set(kinds["papers"])
     parts = split_names(file for file in folder.files if file not in papers)
     partners = Counter(key for key, _ in parts.values())
-    jsons = [file for file in kinds["others"] if extension_of(file) == "json" and (partners[parts[file][0]] == 1 or not kinds["media"])]
-    if jsons and all(file not in folder.trouble and is_json_table(folder, file) for file in jsons[:LOOKED_INTO]):
+    jsons = [file for file in kinds["others"] if extension_of(file) == "json" and (partners[parts[file].key] == 1 or not kinds["media"])]
+    if jsons and all(file not in folder.trouble and is_json_table(folder, file) for file in jsons[:MAX_OPENED]):
         found = set(jsons)
         kinds["tables"] = sorted(kinds["tables"] + jsons)
         kinds["others"] = [file for file in kinds["others"] if file not in found]
@@ -75,7 +76,8 @@ def _kind(file: PurePosixPath) -> str:
 
 
 def is_json_table(folder: Folder, file: PurePosixPath) -> bool:
-    """Whether a .json holds many rows: an array of objects, or an object on each of several lines."""
+    """Whether a .json file has many rows: an array of objects, or an object on each of several
+    lines."""
     try:
         with open_binary(folder.path(file)) as opened:
             data = opened.read(HEAD)
