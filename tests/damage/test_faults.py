@@ -179,7 +179,7 @@ def test_a_writer_that_failed_publishes_nothing(tmp_path, monkeypatch, error, wh
                 writer.add_example({"raw": b"%0100d" % number})
             except (Exception, KeyboardInterrupt) as found:
                 failures.append(found)
-    assert failures[0] is error and len(failures) > 100 and "write the dataset anew" in str(failures[1])
-    with pytest.raises(atlas.errors.AtlasError, match="write the dataset anew"):
+    assert failures[0] is error and len(failures) > 100 and "write the dataset again" in str(failures[1])
+    with pytest.raises(atlas.errors.AtlasError, match="write the dataset again"):
         writer.close()
     assert not list((tmp_path).rglob("*.atlas")) and not (tmp_path / "d" / "atlas.json").exists()

@@ -133,7 +133,7 @@ def test_folders(tmp_path, files, what, call):
     folder.mkdir()
     for name in files:
         put(folder / name, "{}")
-    with pytest.raises(NotADataset, match=r"atlas\.json is missing") as caught:
+    with pytest.raises(NotADataset, match=r"atlas\.json not found") as caught:
         atlas.AtlasDataset(folder)
     quoted = f"'{folder}'" if "`" in call else str(folder)
     assert what in str(caught.value) and call.format(path=quoted) in str(caught.value)

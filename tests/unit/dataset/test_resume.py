@@ -154,7 +154,7 @@ def test_other_options_are_told(tmp_path, mine, theirs, said):
 
 def test_another_schema_is_told(tmp_path):
     path = killed(tmp_path / "d")
-    with pytest.raises(errors.SchemaError, match="schema= is not the schema of the finished shards"):
+    with pytest.raises(errors.SchemaError, match="schema= differs from the schema of the finished shards"):
         AtlasDatasetWriter(path, **PLAIN | {"schema": float, "resume": True})
     with AtlasDatasetWriter(path, **PLAIN | {"schema": None, "resume": True}) as writer:
         writer.extend(range(writer.position, 25))
@@ -310,7 +310,7 @@ def test_an_append_to_what_was_replaced_is_told(tmp_path):
     killed(path, append=True)
     other = write(tmp_path / "other", range(7), schema=int)
     shutil.copytree(other, path, dirs_exist_ok=True)
-    with pytest.raises(errors.CommitConflict, match="replaced since the writer to be resumed was stopped"):
+    with pytest.raises(errors.CommitConflict, match="replaced after the writer to be resumed was stopped"):
         AtlasDatasetWriter(path, resume=True, **PLAIN)
 
 
@@ -493,7 +493,7 @@ def test_a_shard_or_folder_that_was_taken_away(tmp_path):
     writer = AtlasDatasetWriter(tmp_path / "d", **PLAIN)
     writer.extend(range(25))
     sorted((tmp_path / "d").glob("0*.atlas"))[1].unlink()
-    with pytest.raises(errors.DatasetChanged, match=r"was removed or changed meanwhile.*resume=True"):
+    with pytest.raises(errors.DatasetChanged, match=r"was removed or changed by somebody else.*resume=True"):
         writer.close()
     one = AtlasDatasetWriter(tmp_path / "e", **PLAIN)
     one.extend(range(25))
@@ -514,7 +514,7 @@ def test_a_folder_that_became_a_file(tmp_path):
     (tmp_path / "d").touch()
     with pytest.raises(OSError):
         writer.close()
-    with pytest.raises(errors.AtlasError, match="write the dataset anew"):
+    with pytest.raises(errors.AtlasError, match="write the dataset again"):
         writer.close()
 
 

@@ -122,13 +122,13 @@ def test_stratify_of_numbers_nulls_and_views(tmp_path):
 
 def test_stratify_that_is_refused(trees, tmp_path):
     for wrong, error, words in (
-        ("kinds", KeyError, "did you mean 'kind'"), ("id", ValueError, "no classes"), ([1, 2], ValueError, "2 labels for 240 rows"), (3, TypeError, "name of a column"),
-        (np.zeros((240, 2)), TypeError, "not one value per row"), ([[1]] * 240, TypeError, "cannot be compared"),
+        ("kinds", KeyError, "did you mean 'kind'"), ("id", ValueError, "not classes"), ([1, 2], ValueError, "2 labels for 240 rows"), (3, TypeError, "name of a column"),
+        (np.zeros((240, 2)), TypeError, "does not have one value per row"), ([[1]] * 240, TypeError, "cannot be compared"),
     ):  # fmt: skip
         with pytest.raises(error, match=words):
             trees.split(0.5, stratify=wrong)
     ragged = atlas.AtlasDataset(write(tmp_path / "r", [{"x": np.zeros(i % 3)} for i in range(20)]))
-    with pytest.raises(TypeError, match="not one value per row"):
+    with pytest.raises(TypeError, match="does not have one value per row"):
         ragged.split(0.5, stratify="x")
 
 
