@@ -24,6 +24,7 @@ from atlas_ds.shard.plan import MAX_BLOCK_BYTES, Options, StoragePlan, make_plan
 from atlas_ds.store.local import NewFile
 
 SAMPLE_BYTES = 20 << 20  # rows of this many bytes are waited for before a shard is planned
+NO_ROOM = int(RowState.NO_ROOM)  # looked at for each row: comparing a member of an enum takes longer
 MAX_BLOCKS = 32 << 20  # of a shard: their index must fit into the footer, which may take 1 GiB
 BLOCK_OVERFLOW = 64  # a block of more than this many targets closes the shard: the rows changed since it was planned
 PENDING_BYTES = 32 << 20  # bytes of blocks that wait for an encoder at most
@@ -116,7 +117,7 @@ class ShardWriter:
         """One example; SchemaError and LimitError leave the writer as it was."""
         self._check()
         state = self.builder.append(example)
-        if state == RowState.NO_ROOM:
+        if state == NO_ROOM:
             self.finish_shard()
             state = self.builder.append(example)
         if state or self.builder.rows == self._shard_rows:
@@ -126,7 +127,7 @@ class ShardWriter:
         """count rows at once, as _core.RowBuilder.append_columns takes them."""
         self._check()
         state = self.builder.append_columns(leaf_arrays, count)
-        if state == RowState.NO_ROOM:
+        if state == NO_ROOM:
             self._add_in_parts(leaf_arrays, count)
             return
         if state or (self._shard_rows is not None and self.builder.rows >= self._shard_rows):
