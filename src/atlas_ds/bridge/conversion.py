@@ -278,6 +278,8 @@ def import_atlas_v1(
     missing
         Shards that are not there: "error", or "skip": their rows are left out and later rows move
         up.
+    progress
+        Show progress on stderr.
     options
         As for `convert`.
 

@@ -19,6 +19,7 @@ from atlas_ds.shard.info import ShardTarget
 from atlas_ds.shard.plan import Options, make_plan
 
 SAMPLE_BYTES = 20 << 20  # of rows that are collected before a shard is planned
+NO_ROOM = int(RowState.NO_ROOM)  # looked at for each row: comparing a member of an enum takes longer
 MAX_BLOCKS = 32 << 20  # of a shard: their index must fit into the footer, which may take 1 GiB
 
 
@@ -57,7 +58,7 @@ class ShardWriter:
         """Adds one example. SchemaError and LimitError leave the writer unchanged."""
         self._check()
         state = self.builder.append(example)
-        if state == RowState.NO_ROOM:
+        if state == NO_ROOM:
             self.finish_shard()
             state = self.builder.append(example)
         if state or self.builder.rows == self._shard_rows:
@@ -67,7 +68,7 @@ class ShardWriter:
         """Adds `count` rows, in the form of _core.RowBuilder.append_columns."""
         self._check()
         state = self.builder.append_columns(leaf_arrays, count)
-        if state == RowState.NO_ROOM:
+        if state == NO_ROOM:
             self._add_in_parts(leaf_arrays, count)
             return
         if state or (self._shard_rows is not None and self.builder.rows >= self._shard_rows):

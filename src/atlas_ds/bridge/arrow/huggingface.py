@@ -39,6 +39,8 @@ def import_huggingface(data: Any, dst: str | os.PathLike[str], *, progress: bool
         splits.
     dst
         The dataset's folder.
+    progress
+        Show progress on stderr.
     options
         As for `convert`.
 
