@@ -34,8 +34,8 @@ test: lint
 	$(PY) -m pytest -m "not campaign"
 
 # The parts of `make test`, each to be run alone; CONTRIBUTING.md says what each costs.
-PART_core := tests/reference tests/golden tests/safety tests/unit/schema tests/unit/shard
-PART_data := tests/unit/store tests/unit/dataset tests/damage tests/property
+PART_core := tests/reference tests/golden tests/safety tests/unit/schema tests/unit/shard tests/unit/test_sizes.py
+PART_data := tests/unit/store tests/unit/dataset tests/unit/rewrite tests/damage tests/property
 PART_loader := tests/unit/order tests/unit/loader
 PART_bridge := tests/unit/bridge tests/contract
 PART_attacks := tests/attacks

@@ -1,5 +1,5 @@
-/* gather.c - batches: rows of leaves over any number of shards, as views or copied to columns. A little
- * longer than other files because both share how a row and its page are found. */
+/* gather.c - batches: rows of leaves over any number of shards, as views or copied to columns. Longer than
+ * other files because both share how a row and its page are found. */
 #include "codec.h"
 #include "error.h"
 #include "read.h"

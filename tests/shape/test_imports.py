@@ -95,6 +95,7 @@ PYTHON = sorted(PACKAGE.rglob("*.py"))
 CYTHON = sorted(path for kind in ("pyx", "pxd", "pxi") for path in PACKAGE.rglob(f"*.{kind}"))
 MODULES = {name_of(path) for path in [*PYTHON, *CYTHON] if path.suffix != ".pxi"}
 INCLUDE = re.compile(r"""\s*include\s+["']([^"']+)["']""")
+DOCSTRING = re.compile(r'"""[^"]*(?:"{1,2}[^"]+)*"""')
 CYTHON_IMPORT = re.compile(r"(\s*)(?:from\s+([\w.]+)\s+)?c?import\s+(.*)")
 
 
@@ -132,7 +133,8 @@ def is_type_checking(node: ast.AST) -> bool:
 
 def cython_imports(file: str, text: str) -> Iterator[Import]:
     """What a source of Cython imports and cimports. Statements over several lines have parentheses."""
-    lines = iter(enumerate(text.splitlines(), 1))
+    code = DOCSTRING.sub(lambda prose: "\n" * prose[0].count("\n"), text)
+    lines = iter(enumerate(code.splitlines(), 1))
     for number, line in lines:
         found = CYTHON_IMPORT.match(line)
         if found is None:
@@ -222,6 +224,7 @@ def test_cython_is_read() -> None:
     text = "import os\nfrom libc.string cimport memcpy, memmove\ncimport numpy as cnp\nfrom atlas_ds._core cimport base\n    from atlas_ds import errors  # late\nimportant = 1\n"
     text += (
         "from atlas_ds.schema.types import (\n    Array,  # one\n    Scalar as S,\n)\nfrom atlas_ds.errors import *\n"
+        '"""Others may\nimport it."""\n'
     )
     assert [(found.line, found.module, found.at_top) for found in cython_imports("x.pyx", text)] == [
         (1, "os", True), (2, "libc.string", True), (2, "libc.string", True), (3, "numpy", True),

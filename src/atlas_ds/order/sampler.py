@@ -36,27 +36,14 @@ class Sampler:
     dataset
         A number of rows, or an object with `len()` and, if it has them, `fingerprint`,
         `default_shuffle`, `chunk_rows()` and `chunk_bytes`, as of an AtlasDataset; or a Mix.
-    batch_size
-        Rows of this rank in a step. Give this or `global_batch_size`.
-    global_batch_size
-        Rows of all ranks together in a step, which the ranks must divide.
-    shuffle
-        "exact": all rows at random. "window": chunks at random, rows at random within windows of
-        them. False: in order. True: what the dataset advises.
-    seed
-        From 0 to 2^64 - 1.
-    rank, world_size
-        Ints, or "auto": from `torch.distributed` if it is initialised, else from `RANK` and
-        `WORLD_SIZE`. No process group is made.
+    batch_size, global_batch_size, shuffle, seed, rank, world_size
+        As for `Loader`.
     last_batch
         A last step that is not full: "drop" leaves it out. "short" divides it evenly among the
         ranks; some get an empty batch if it has fewer rows than ranks. "pad" fills it with the
         epoch's first rows, which a list cannot mark (`plan` can).
-    lanes, window
-        Of `shuffle="window"`: see docs/order.md#orders. None: 192 lanes, and windows of 32 chunks,
-        or fewer where they have to be held decoded.
-    substream
-        From 0 to 2^64 - 1. Two orders of one dataset and seed that differ in it are independent.
+    lanes, window, substream
+        As for `Loader`.
 
     Raises
     ------
