@@ -17,7 +17,7 @@ from atlas_ds.bridge.source import ReadOptions
 from atlas_ds.bridge.streaming.indexed import indexed_kind
 from atlas_ds.bridge.tar.checksum import BLOCK, is_header
 from atlas_ds.bridge.values.media import kind_of
-from atlas_ds.dataset.kinds import SHARD_MAGIC
+from atlas_ds.dataset.foreign_kinds import SHARD_MAGIC
 from atlas_ds.dataset.names import MANIFEST
 from atlas_ds.errors import AtlasError, CorruptError, UnsupportedError
 from atlas_ds.schema.media import sniff

@@ -18,7 +18,7 @@ from atlas_ds.dataset.output import has_strangers
 from atlas_ds.dataset.parts import check_parts, merge, remove_part, remove_parts
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.store.local import write_file
-from atlas_ds.store.lock import remove_folder
+from atlas_ds.store.lock import remove_if_empty
 from atlas_ds.store.regular import is_regular, read_regular
 
 MAX_NOTE_BYTES = 64 << 20  # of the note of a part
@@ -57,7 +57,7 @@ def write_parts(
             return _write_parts(dst, parts, make_writer, own, check, overwrite=overwrite, resume=resume, workers=workers)
     finally:
         if made:
-            remove_folder(dst)  # only if it is empty
+            remove_if_empty(dst)  # only if it is empty
 
 
 def _write_parts(

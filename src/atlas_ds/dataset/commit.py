@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +37,33 @@ def shard_names(folder: Path, manifest: bytes | None) -> set[str]:
         return {file.name for file in folder.iterdir() if is_shard_name(file.name)}
 
 
+@dataclass(frozen=True, slots=True)
+class LockedFolder:
+    """A folder while it is locked for a commit. current: the bytes of its manifest; None if there is none."""
+
+    path: Path
+    current: bytes | None
+
+    def publish(self, data: bytes, mark: str | None = None) -> None:
+        """Replaces the manifest atomically: the only place where a dataset changes. mark: of the temporary file's name."""
+        write_file(self.path, MANIFEST, data, mark)
+
+
+@contextmanager
+def locked_for_commit(folder: Path) -> Iterator[LockedFolder]:
+    """Locks a folder, so that nobody else publishes, and reads its current manifest."""
+    with locked(folder):
+        yield LockedFolder(folder, read_current(folder))
+
+
 def commit(folder: Path, manifest: Manifest, *, expected: bytes | None) -> None:
     """Publishes a manifest if the current one is the expected one (its bytes; None: there is none). CommitConflict otherwise."""
     data = manifest.dumps()
-    with locked(folder):
-        if read_current(folder) != expected:
+    with locked_for_commit(folder) as target:
+        if target.current != expected:
             why = "another writer published while this one was writing: open the dataset again and append to the current one"
             raise CommitConflict(f"{folder / MANIFEST}: {why}")
-        write_file(folder, MANIFEST, data)
+        target.publish(data)
 
 
 def appended(

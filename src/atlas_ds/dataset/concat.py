@@ -9,12 +9,12 @@ from typing import Any, Never, SupportsIndex, TypeVar, overload
 import numpy as np
 
 from atlas_ds import _core
-from atlas_ds.dataset.common import common_schema, widened
-from atlas_ds.dataset.convert import Format
+from atlas_ds.dataset.common_columns import common_schema, widened
 from atlas_ds.dataset.dataset import AtlasDataset
+from atlas_ds.dataset.example_format import Format
 from atlas_ds.dataset.images import Decode
 from atlas_ds.dataset.map_style import ExampleT, SupportsRows
-from atlas_ds.dataset.place import place_of
+from atlas_ds.dataset.row_place import place_of
 from atlas_ds.dataset.selection import as_names, select_columns
 from atlas_ds.dataset.sequence import Views
 from atlas_ds.dataset.show import columns_text

@@ -12,17 +12,17 @@ import numpy as np
 
 from atlas_ds import _core
 from atlas_ds.dataset import layout
-from atlas_ds.dataset.convert import Chain, Format, make_convert
+from atlas_ds.dataset.argument_names import unknown_argument
+from atlas_ds.dataset.example_format import Chain, Format, make_convert
 from atlas_ds.dataset.images import Decode, image_decoder
 from atlas_ds.dataset.map_style import ExampleT
-from atlas_ds.dataset.numbers import is_doubtful
+from atlas_ds.dataset.number_dtypes import is_doubtful
 from atlas_ds.dataset.open import VERIFY, Handle, Identity, Io, OpenOptions, Verify, dataset_path, open_dataset, reopen_dataset
-from atlas_ds.dataset.place import add_note
+from atlas_ds.dataset.row_place import add_note
 from atlas_ds.dataset.rows import confirm, rows_of_split
 from atlas_ds.dataset.selection import as_names, select_columns
 from atlas_ds.dataset.sequence import Views
 from atlas_ds.dataset.show import columns_text
-from atlas_ds.dataset.spellings import unknown_argument
 from atlas_ds.dataset.views import index_rows, positions
 from atlas_ds.dataset.workers import for_data_loader, views_as_bytes
 from atlas_ds.errors import CorruptError, LimitError

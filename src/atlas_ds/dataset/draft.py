@@ -6,10 +6,10 @@ from typing import Any
 
 from atlas_ds import _core
 from atlas_ds.errors import LimitError, SchemaError
+from atlas_ds.schema.copies import size_of, take_example
 from atlas_ds.schema.infer import TOO_DEEP, Whole, merge_example
 from atlas_ds.schema.schema import MAX_LEAVES, Schema, build_schema
-from atlas_ds.schema.seen import field_of
-from atlas_ds.schema.taken import size_of, take_example
+from atlas_ds.schema.seen_values import field_of
 from atlas_ds.schema.types import Field, Struct, own_leaves
 
 SCRATCH_BYTES = 1 << 20  # rows that were tried are forgotten when they hold this many bytes

@@ -25,7 +25,7 @@ from atlas_ds.dataset.options import checked_split
 from atlas_ds.errors import CorruptError, WriterBusy
 from atlas_ds.shard.info import ShardInfo
 from atlas_ds.store.local import explained, write_all
-from atlas_ds.store.lock import is_flocked, locked, reaches_all, try_flock
+from atlas_ds.store.lock import flock_spans_machines, is_flocked, locked, try_flock
 from atlas_ds.store.owner import Owner, has_ended, is_near, new_token, owner_from_json, this_process
 from atlas_ds.store.regular import is_folder, read_regular, remove_regular
 from atlas_ds.store.temporary import temporary_name, temporary_of
@@ -254,7 +254,7 @@ def _at_work(path: Path, head: Head, lines: Sequence[Any]) -> bool:
     held = is_flocked(path) if head.locks else None
     if held is None:
         return True  # there is no lock, and the process is not known to have ended
-    return held or not (near or reaches_all(path) or head.owner.host == this_process().host)
+    return held or not (near or flock_spans_machines(path) or head.owner.host == this_process().host)
 
 
 # --- what to do about them ---

@@ -1,4 +1,4 @@
-"""Opens a dataset: reads its manifest, and checks that it is the one that was pickled. Its shards are opened in files.py, its rows read in dataset.py."""
+"""Opens a dataset: reads its manifest, and checks that it is the one that was pickled. Its shards are opened in shard_files.py, its rows read in dataset.py."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any, Literal
 import numpy as np
 
 from atlas_ds import _core
-from atlas_ds.dataset.files import Files, Opener
 from atlas_ds.dataset.filling import Filling
+from atlas_ds.dataset.foreign import missing, not_a_path, strange_folder, stranger
 from atlas_ds.dataset.images import Decode
 from atlas_ds.dataset.manifest import Manifest, Ranges, read_manifest, roots_digest
 from atlas_ds.dataset.names import MANIFEST
 from atlas_ds.dataset.selection import select_columns
-from atlas_ds.dataset.strangers import missing, not_a_path, strange_folder, stranger
+from atlas_ds.dataset.shard_files import Opener, ShardFiles
 from atlas_ds.errors import AtlasError, DatasetChanged, NotADataset
 from atlas_ds.shard.info import ShardInfo
 from atlas_ds.shard.open import open_shard, shard_schema
@@ -146,7 +146,7 @@ def dataset_path(path: Any) -> Path:
 def open_manifest(options: OpenOptions, manifest: Manifest) -> Handle:
     """Opens the dataset of a manifest. No shard is opened yet."""
     path = Path(options.path)
-    files = Files(path, manifest, not path.is_dir())
+    files = ShardFiles(path, manifest, not path.is_dir())
     schema = select_columns(manifest.schema, options.columns)
     positions = {leaf.id: i for i, leaf in enumerate(manifest.schema.leaves)}
     ends = np.cumsum([0] + [shard.rows for shard in manifest.shards])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 
 from atlas_ds.schema.schema import Schema
-from atlas_ds.shard.plan import CODECS, Access, CodecName, Options
+from atlas_ds.shard.plan import CODECS, Access, CodecName, ShardOptions
 from atlas_ds.sizes import parse_size
 
 Size = int | str
@@ -74,13 +74,13 @@ class StorageOptions:
         if unknown:
             raise ValueError(f"compression names {sorted(unknown)[0]!r}, which is not a column; the columns are {', '.join(names)} (or give schema=)")
 
-    def of_shards(self, schema: Schema) -> Options:
+    def of_shards(self, schema: Schema) -> ShardOptions:
         self.check_names(schema.names)
         codecs: list[int | None] = []
         for leaf in schema.leaves:
             name = self.compression if isinstance(self.compression, str) else self.compression.get(leaf.path.partition(".")[0], "auto")
             codecs.append(None if name == "auto" else CODECS[name])
-        return Options(tuple(codecs), self.level, self.access, self.block_bytes or 64 << 10, self.block_rows, self.dictionary is not None)
+        return ShardOptions(tuple(codecs), self.level, self.access, self.block_bytes or 64 << 10, self.block_rows, self.dictionary is not None)
 
 
 def checked_options(

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from atlas_ds.dataset.commit import read_current, shard_names
+from atlas_ds.dataset.commit import locked_for_commit, read_current, shard_names
 from atlas_ds.dataset.journal import (
     HEAD_BYTES,
     FoundJournal,
@@ -35,8 +35,8 @@ from atlas_ds.dataset.resuming import check_resumable, intact_shards
 from atlas_ds.errors import AtlasError, CommitConflict, CorruptError, DatasetChanged
 from atlas_ds.schema.schema import Schema, schema_from_json
 from atlas_ds.shard.info import ShardInfo, ShardTarget
-from atlas_ds.store.local import explained, reword, write_file
-from atlas_ds.store.lock import locked, remove_folder
+from atlas_ds.store.local import explained, reword
+from atlas_ds.store.lock import locked, remove_if_empty
 from atlas_ds.store.owner import new_token, this_process
 from atlas_ds.store.regular import READ, is_regular, open_regular
 from atlas_ds.text import printable
@@ -70,7 +70,7 @@ class Output:
                 stopped = self._acquire(resume, options)
         except BaseException:
             if self._made_folder:
-                remove_folder(folder)
+                remove_if_empty(folder)
             raise
         self.resumed = stopped is not None
         if stopped is not None:
@@ -241,13 +241,12 @@ class Output:
 
     def publish(self, make: Callable[[Manifest | None], Manifest]) -> None:
         """Atomically publishes make(base), where base is the manifest that is added to, or a newer one if it can be added to."""
-        with locked(self.folder):
+        with locked_for_commit(self.folder) as target:
             self._check_files()
-            now = read_current(self.folder)
-            if now != self.current:
-                self.base, self.current = self._newer(now), now
+            if target.current != self.current:
+                self.base, self.current = self._newer(target.current), target.current
             self._data = make(self.base).dumps()
-            write_file(self.folder, MANIFEST, self._data, self.journal.head.token)
+            target.publish(self._data, self.journal.head.token)
             if self.mode == "overwrite":
                 remove_shards(self.folder, self._old - {info.path for infos in self.done.values() for info in infos})
             self.journal.remove()
@@ -283,7 +282,7 @@ class Output:
         elif self.is_own:
             self.journal.remove()
         if self._made_folder and not self.rows:
-            remove_folder(self.folder)
+            remove_if_empty(self.folder)
 
     def leave(self) -> None:
         """Releases the folder: finished shards are kept for a writer that resumes; without any, everything is removed."""
@@ -303,7 +302,7 @@ class Output:
         finally:
             self.journal.close()
         if self._made_folder:
-            remove_folder(self.folder)
+            remove_if_empty(self.folder)
 
     @property
     def is_own(self) -> bool:

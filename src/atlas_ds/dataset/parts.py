@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from atlas_ds.dataset.commit import read_current, shard_names
+from atlas_ds.dataset.commit import locked_for_commit, read_current, shard_names
 from atlas_ds.dataset.journal import Journal, journals, refuse_busy, remove_shards
 from atlas_ds.dataset.manifest import Manifest, Ranges, parse_manifest
 from atlas_ds.dataset.metadata import checked_metadata
@@ -17,8 +17,7 @@ from atlas_ds.dataset.options import whole_number
 from atlas_ds.errors import CorruptError, SchemaError, WriterBusy
 from atlas_ds.shard.icc import combined_icc
 from atlas_ds.shard.info import ShardInfo
-from atlas_ds.store.local import link_file, write_file
-from atlas_ds.store.lock import locked
+from atlas_ds.store.local import link_file
 from atlas_ds.store.owner import new_token
 from atlas_ds.store.paths import local_path
 from atlas_ds.store.regular import is_folder, is_regular, remove_regular
@@ -71,19 +70,18 @@ def merge_parts(
 
 def merge(path: Path, overwrite: bool, metadata: dict[str, Any] | None, count: int | None, own: Journal | None = None) -> None:
     """See merge_parts. own: the journal of the caller, if it holds the folder exclusively."""
-    folders = numbered(path, count)
-    with locked(path):
+    folders = part_folders(path, count)
+    with locked_for_commit(path) as target:
         refuse_busy(path, [one for one in journals(path) if own is None or one.path != own.path], alone=True)
-        current = read_current(path)
-        if current is not None and not overwrite:
+        if target.current is not None and not overwrite:
             raise FileExistsError(f"{path}: a dataset already exists; pass overwrite=True to replace it")
-        old = shard_names(path, current)
+        old = shard_names(path, target.current)
         for aside in path.glob(f"{PARTS_ASIDE}*"):
             remove_parts(aside)
-        manifest = join(path, read_parts(folders), metadata)
-        if numbered(path, count) != folders:
+        manifest = link_part_shards(path, read_parts(folders), metadata)
+        if part_folders(path, count) != folders:
             raise WriterBusy(f"{path}: a part was added while the parts were merged: wait until all are written, then merge them again")
-        write_file(path, MANIFEST, manifest.dumps())
+        target.publish(manifest.dumps())
         aside = path / f"{PARTS_ASIDE}{new_token()}"
         os.rename(path / PARTS, aside)  # atomically: parts that are partly removed must not be merged again
         if not remove_parts(aside) and not (path / PARTS).exists():
@@ -120,7 +118,7 @@ def remove_part(folder: Path) -> None:
         folder.rmdir()
 
 
-def numbered(path: Path, count: int | None) -> list[Path]:
+def part_folders(path: Path, count: int | None) -> list[Path]:
     """Returns the folders of the parts, in the order of their numbers. FileNotFoundError if one is missing."""
     check_parts(path)
     found = {}
@@ -162,7 +160,7 @@ def read_parts(folders: Sequence[Path]) -> Parts:
     return parts
 
 
-def join(path: Path, parts: Parts, metadata: dict[str, Any] | None) -> Manifest:
+def link_part_shards(path: Path, parts: Parts, metadata: dict[str, Any] | None) -> Manifest:
     """Links the shards of the parts into the folder of the dataset, and returns its manifest."""
     first = parts[0][1]
     shards: list[ShardInfo] = []

@@ -11,7 +11,7 @@ from typing import Any, Never, Self
 
 from atlas_ds.dataset.columns import first_rows, slice_leaves, to_leaf_arrays
 from atlas_ds.dataset.commit import appended
-from atlas_ds.dataset.first import MAX_ROWS, FirstExamples, untyped_columns, valid_columns
+from atlas_ds.dataset.first_examples import MAX_ROWS, FirstExamples, untyped_columns, valid_columns
 from atlas_ds.dataset.manifest import Manifest
 from atlas_ds.dataset.metadata import checked_metadata
 from atlas_ds.dataset.options import (
@@ -27,9 +27,9 @@ from atlas_ds.dataset.options import (
 )
 from atlas_ds.dataset.output import RESUME, Output, append_to_message
 from atlas_ds.dataset.parts import part_folder
-from atlas_ds.dataset.sources import as_columns, as_examples
 from atlas_ds.dataset.states import State, error_of
 from atlas_ds.dataset.unclosed import release_unclosed, track
+from atlas_ds.dataset.writer_input import as_columns, as_examples
 from atlas_ds.errors import AtlasError, LimitError, SchemaError
 from atlas_ds.progress import Progress
 from atlas_ds.schema.infer import infer_schema

@@ -1,1 +1,1 @@
-"""Delivery to training. Only torch.py imports torch."""
+"""Delivers batches to training: reads ahead in threads, transforms, collates, mixes datasets, saves its position."""

@@ -13,7 +13,7 @@ import numpy as np
 from atlas_ds import _core
 from atlas_ds.dataset.concat import Concat
 from atlas_ds.dataset.dataset import AtlasDataset
-from atlas_ds.dataset.place import add_note, place_of
+from atlas_ds.dataset.row_place import add_note, place_of
 from atlas_ds.errors import CorruptError
 from atlas_ds.forks import Lock
 from atlas_ds.loader.buffers import Buffers

@@ -12,13 +12,13 @@ from typing import Any, Literal, Self, SupportsIndex, Unpack, get_args
 
 from atlas_ds.dataset.concat import Concat
 from atlas_ds.dataset.dataset import AtlasDataset
+from atlas_ds.loader.argument_names import DataLoaderOptions, understood
 from atlas_ds.loader.collate import as_numpy
 from atlas_ds.loader.fetch import Examples, columns_of, is_columnar
 from atlas_ds.loader.mix import Mix
 from atlas_ds.loader.pipeline import Failure
 from atlas_ds.loader.processes import StartMethod
 from atlas_ds.loader.run import EpochConfig, EpochRun
-from atlas_ds.loader.spellings import DataLoaderOptions, understood
 from atlas_ds.loader.stats import Stats
 from atlas_ds.order import EpochPlan, Order, Sampler, Window, keys
 from atlas_ds.order.options import Auto, LastBatch, Shuffle

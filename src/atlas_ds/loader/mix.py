@@ -1,4 +1,4 @@
-"""atlas.Mix: several datasets in exact proportions, as something a Loader or Sampler takes. Which row is when: order/mixed.py."""
+"""atlas.Mix: several datasets in exact proportions, as something a Loader or Sampler takes. Which row is when: order/mix_rows.py."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from atlas_ds.dataset.concat import Concat
 from atlas_ds.dataset.map_style import MapStyle
 from atlas_ds.dataset.show import html_of
 from atlas_ds.order import keys
-from atlas_ds.order.mixed import Parts, segments_of
+from atlas_ds.order.epoch import ChunksOf, OrderSource, source_of
+from atlas_ds.order.mix_rows import Parts, segments_of
 from atlas_ds.order.options import Shuffle
-from atlas_ds.order.plan import ChunksOf, OrderSource, source_of
 from atlas_ds.text import closest, printable
 
 FORM = "atlas.Mix([(big, 3), (small, 1)]): pairs of a dataset and a weight, a whole number"

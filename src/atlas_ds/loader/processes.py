@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from atlas_ds.dataset.place import add_note
+from atlas_ds.dataset.row_place import add_note
 from atlas_ds.errors import LoaderTimeout
 from atlas_ds.loader.pipeline import dump
 from atlas_ds.schema.examples import like

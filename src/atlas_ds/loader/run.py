@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from atlas_ds.dataset.place import add_note, place_of
+from atlas_ds.dataset.row_place import add_note, place_of
 from atlas_ds.errors import LoaderTimeout
 from atlas_ds.loader.fetch import Chunked, Examples, Fetch, Seeds, split_batch
 from atlas_ds.loader.pipeline import Failure, Pipeline

@@ -23,7 +23,7 @@ def step_positions(rows: int, start: int, batch: int, step: int, last_batch: Las
     return range(first, min(first + batch, rows) if last_batch == "short" else first + batch)
 
 
-def share(step: range, batch: int, rank: int, world_size: int, lanes: int = 0, even: int = 0) -> range:
+def rank_positions(step: range, batch: int, rank: int, world_size: int, lanes: int = 0, even: int = 0) -> range:
     """The positions of a step that a rank reads; exactly batch / world_size of a full step.
 
     lanes, even: of a window order. While no lane is exhausted and the ranks divide the lanes evenly, a rank reads only its own

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any, SupportsIndex
 
 from atlas_ds.order import keys
-from atlas_ds.order.mix import from_segments
+from atlas_ds.order.epoch import EpochPlan, first_state, order_of, source_of
+from atlas_ds.order.mix_order import from_segments
 from atlas_ds.order.options import Auto, LastBatch, Shuffle
 from atlas_ds.order.partition import check_last_batch, steps_left
-from atlas_ds.order.plan import EpochPlan, first_state, order_of, source_of
 from atlas_ds.order.ranks import rank_and_size
 from atlas_ds.order.state import check_same, from_dict
 

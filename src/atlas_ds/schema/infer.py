@@ -1,7 +1,7 @@
 """A schema from the first examples, merged one by one. Pure: looks at values, stores nothing.
 
 Rules: int and float mix to float; a missing key or None makes a column nullable; arrays of one shape are fixed, else ragged; dicts
-whose keys are the same in every example become structs, other dicts, lists and datetimes become objects. What is known of one column is in seen.py.
+whose keys are the same in every example become structs, other dicts, lists and datetimes become objects. What is known of one column is in seen_values.py.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from atlas_ds.errors import LimitError, SchemaError
+from atlas_ds.schema.copies import MAX_NESTING, take_example
 from atlas_ds.schema.describe import describe
 from atlas_ds.schema.objects import pack
 from atlas_ds.schema.schema import MAX_LEAVES, Schema, build_schema
-from atlas_ds.schema.seen import ABSENT, NOTHING, Seen, field_of, merge, not_packed
-from atlas_ds.schema.taken import MAX_NESTING, take_example
+from atlas_ds.schema.seen_values import ABSENT, NOTHING, Seen, field_of, merge, not_packed
 
 TOO_DEEP = f"lists and dicts are nested too deep for the stack that Python has left here (else up to {MAX_NESTING} levels are possible)"
 
@@ -46,7 +46,7 @@ def infer_schema(examples: Iterable[Any]) -> Schema:
 
 
 def merge_example(whole: Whole | None, given: str, name: str | None, taken: Any) -> Whole:
-    """One more example, as taken.py gives it: the same Whole where nothing is new. SchemaError where it cannot fit."""
+    """One more example, as copies.py returns it: the same Whole where nothing is new. SchemaError where it cannot fit."""
     if whole is None:
         return first_example(given, name, taken)
     if given != whole.given:

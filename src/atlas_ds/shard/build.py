@@ -14,7 +14,7 @@ from atlas_ds._core.records import DictionaryEntry, IndexEntry, LeafSpec, PageSp
 from atlas_ds.shard.encoders import Encoders
 from atlas_ds.shard.icc import IccAccumulator
 from atlas_ds.shard.info import ShardInfo, ShardTarget
-from atlas_ds.shard.plan import MAX_BLOCK_BYTES, Options, StoragePlan, value_level
+from atlas_ds.shard.plan import MAX_BLOCK_BYTES, ShardOptions, StoragePlan, value_level
 from atlas_ds.store.local import NewFile
 
 BLOCK_OVERFLOW = 64  # a block of more than this many targets closes the shard: the rows changed since it was planned
@@ -48,7 +48,7 @@ class ShardBuild:
         schema_json: bytes,
         builder: _core.RowBuilder,
         plan: StoragePlan,
-        options: Options,
+        options: ShardOptions,
         encoders: Encoders,
         accumulators: list[IccAccumulator],
     ) -> None:

@@ -32,7 +32,7 @@ MAX_BLOCK_BYTES = base.MAX_BLOCK_BYTES // 2  # of a block's pages: half of the f
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class ShardOptions:
     """What the user requested for. codec: of each leaf position, a number, or None for automatic."""
 
     codecs: tuple[int | None, ...]
@@ -44,7 +44,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class LeafPlan:
     """How the pages of one leaf are written, and why.
 
     per_value: each value is compressed by itself. per_page: each page is. dictionary: number of a dictionary, 0 for none.
@@ -65,11 +65,11 @@ class StoragePlan:
 
     groups: tuple[tuple[int, ...], ...]
     rows: tuple[int, ...]
-    pages: tuple[Page, ...]
+    pages: tuple[LeafPlan, ...]
     dictionaries: tuple[bytes, ...]
 
 
-def make_plan(columns: Sequence[_core.Column], options: Options, known: dict[int, bytes]) -> StoragePlan:
+def make_plan(columns: Sequence[_core.Column], options: ShardOptions, known: dict[int, bytes]) -> StoragePlan:
     """columns: the waiting rows of each leaf. known: dictionaries that the dataset already uses, by leaf id."""
     means = [column.size / max(column.rows, 1) for column in columns]
     groups = make_groups(means)
@@ -79,13 +79,13 @@ def make_plan(columns: Sequence[_core.Column], options: Options, known: dict[int
     pages = []
     for position, column in enumerate(columns):
         group = next(k for k, members in enumerate(groups) if position in members)
-        codec, per_value, per_page, dictionary, why = choose(column, means[position], rows[group], options, position, known, encoder)
+        codec, per_value, per_page, dictionary, why = choose_codec(column, means[position], rows[group], options, position, known, encoder)
         number = 0
         if dictionary and (dictionary in dictionaries or len(dictionaries) < MAX_DICTIONARIES):
             if dictionary not in dictionaries:
                 dictionaries.append(dictionary)
             number = dictionaries.index(dictionary) + 1
-        pages.append(Page(column.leaf, group, codec, per_value, per_page, number, why))
+        pages.append(LeafPlan(column.leaf, group, codec, per_value, per_page, number, why))
     return StoragePlan(tuple(groups), tuple(rows), tuple(pages), tuple(dictionaries))
 
 
@@ -102,7 +102,7 @@ def is_bulky(group: tuple[int, ...], means: Sequence[float]) -> bool:
     return len(group) == 1 and means[group[0]] >= BULKY
 
 
-def rows_per_block(group: tuple[int, ...], means: Sequence[float], columns: Sequence[_core.Column], options: Options, *, hot: bool) -> int:
+def rows_per_block(group: tuple[int, ...], means: Sequence[float], columns: Sequence[_core.Column], options: ShardOptions, *, hot: bool) -> int:
     most = most_rows(group, means, columns)
     if options.block_rows is not None:
         return min(options.block_rows, most)
@@ -126,8 +126,8 @@ def most_rows(group: tuple[int, ...], means: Sequence[float], columns: Sequence[
     return max(1, min(most, int(MAX_BLOCK_BYTES / total)))
 
 
-def choose(
-    column: _core.Column, mean: float, rows: int, options: Options, position: int, known: dict[int, bytes], encoder: _core.Encoder
+def choose_codec(
+    column: _core.Column, mean: float, rows: int, options: ShardOptions, position: int, known: dict[int, bytes], encoder: _core.Encoder
 ) -> tuple[int, bool, bool, bytes, str]:
     """(codec, per_value, per_page, dictionary, why) of a leaf."""
     requested = options.codecs[position]
@@ -146,7 +146,7 @@ def choose(
 
 
 def choose_per_page(
-    column: _core.Column, codec: int, rows: int, stop: int, options: Options, encoder: _core.Encoder, requested: int | None
+    column: _core.Column, codec: int, rows: int, stop: int, options: ShardOptions, encoder: _core.Encoder, requested: int | None
 ) -> tuple[int, bool, bool, bytes, str]:
     raw = stored = 0
     spec = PageSpec(column.leaf, codec, per_value=False, whole=True, light=True, level=options.level)
@@ -159,7 +159,7 @@ def choose_per_page(
 
 
 def choose_per_value(
-    column: _core.Column, mean: float, codec: int, stop: int, options: Options, known: dict[int, bytes], encoder: _core.Encoder, requested: int | None
+    column: _core.Column, mean: float, codec: int, stop: int, options: ShardOptions, known: dict[int, bytes], encoder: _core.Encoder, requested: int | None
 ) -> tuple[int, bool, bool, bytes, str]:
     leaf: Leaf = column.leaf
     start = column.rows - min(column.rows // 4, int(TRIAL_BYTES / max(mean, 1)))  # held out: not trained on
@@ -171,7 +171,7 @@ def choose_per_value(
         return codec, True, False, known.get(leaf.id, b""), "values repeat: stored once, by number"
     dictionary = b""
     if codec == Codec.ZSTD and options.dictionary and mean <= DICTIONARY_VALUE:
-        dictionary = known.get(leaf.id) or train(column, start, mean)
+        dictionary = known.get(leaf.id) or train_dictionary(column, start, mean)
     if dictionary:
         handle = _core.Dictionary(dictionary, spec.level)
         packed = _core.trial(column, start, column.rows, encoder, spec._replace(number=1, dictionary=handle)).stored
@@ -188,7 +188,7 @@ def value_level(level: int) -> int:
     return min(level + VALUE_LEVELS, max(level, 19))
 
 
-def train(column: _core.Column, stop: int, mean: float) -> bytes:
+def train_dictionary(column: _core.Column, stop: int, mean: float) -> bytes:
     """A dictionary from the values before row stop."""
     data, lengths = column.sample(stop)
     capacity = min(MAX_DICTIONARY_BYTES, len(data) // 20)

@@ -16,7 +16,7 @@ from atlas_ds.shard.build import ShardBuild
 from atlas_ds.shard.encoders import Encoders
 from atlas_ds.shard.icc import IccAccumulator
 from atlas_ds.shard.info import ShardTarget
-from atlas_ds.shard.plan import Options, make_plan
+from atlas_ds.shard.plan import ShardOptions, make_plan
 
 SAMPLE_BYTES = 20 << 20  # of rows that are collected before a shard is planned
 NO_ROOM = int(RowState.NO_ROOM)  # looked at for each row: comparing a member of an enum takes longer
@@ -30,7 +30,7 @@ class ShardWriter:
         self,
         target: ShardTarget,
         schema: Schema,
-        options: Options,
+        options: ShardOptions,
         *,
         shard_bytes: int | None,
         shard_rows: int | None,

@@ -162,7 +162,7 @@ def _break_if_ended(path: Path) -> None:
     os.unlink(aside)
 
 
-def remove_folder(folder: Path) -> None:
+def remove_if_empty(folder: Path) -> None:
     """Removes a folder that holds nothing but its lock; leaves any other as it is."""
     with contextlib.suppress(FileNotFoundError):
         if set(os.listdir(folder)) <= {LOCK, HELD}:
@@ -173,7 +173,7 @@ def remove_folder(folder: Path) -> None:
         folder.rmdir()
 
 
-def reaches_all(path: Path) -> bool:
+def flock_spans_machines(path: Path) -> bool:
     """Whether flock works across all machines that may write to this file system: on a local disk it does, because no other machine can."""
     return not _kind_of(path).startswith(NETWORK)
 

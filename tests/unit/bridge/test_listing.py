@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 import pytest
 
 from atlas_ds.bridge.files.listing import MAX_VISITS, list_folder
-from atlas_ds.bridge.files.roles import is_litter, is_paper, table_format
+from atlas_ds.bridge.files.roles import is_documentation, is_litter, table_format
 from atlas_ds.errors import AtlasError, LimitError, SchemaError, UnsupportedError
 
 
@@ -124,7 +124,7 @@ def test_folder_without_permission(tmp_path):
     ],
 )  # fmt: skip
 def test_papers(name, paper):
-    assert is_paper(PurePosixPath(name)) is paper
+    assert is_documentation(PurePosixPath(name)) is paper
 
 
 def test_names_of_tables_and_litter():

@@ -11,7 +11,7 @@ from atlas_ds.bridge.values.by_extension import decode_value
 from atlas_ds.bridge.values.media import checked_media
 from atlas_ds.bridge.webdataset.tars import as_media
 from atlas_ds.cli.text import brief_json
-from atlas_ds.dataset.kinds import kind_of
+from atlas_ds.dataset.foreign_kinds import kind_of
 from atlas_ds.errors import UnsupportedError
 from atlas_ds.schema.media import sniff, to_media
 from atlas_ds.schema.types import Field, Media

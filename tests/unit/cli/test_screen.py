@@ -197,6 +197,6 @@ def test_the_text_of_an_error_is_plain_and_its_args_are_whole():
 
 
 def test_a_traceback_is_plain(evil):
-    code = f"from atlas_ds import errors\nerror = errors.CorruptError({STEER!r})\nfrom atlas_ds.dataset.place import add_note\nadd_note(error, {STEER!r})\nraise error"
+    code = f"from atlas_ds import errors\nerror = errors.CorruptError({STEER!r})\nfrom atlas_ds.dataset.row_place import add_note\nadd_note(error, {STEER!r})\nraise error"
     done = child(code, check=False)
     need_plain(done.stderr.encode())

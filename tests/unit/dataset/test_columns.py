@@ -10,7 +10,7 @@ import torch
 
 from atlas_ds import AtlasDataset, AtlasDatasetWriter, Media, Ragged, errors, verify
 from atlas_ds.dataset.columns import first_rows, to_leaf_arrays
-from atlas_ds.dataset.sources import as_columns, as_examples
+from atlas_ds.dataset.writer_input import as_columns, as_examples
 from atlas_ds.schema.schema import make_schema
 from atlas_ds.types import array as array_of
 from atlas_ds.types import media, nullable, struct, tensor

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from atlas_ds import AtlasDataset, Media, _core, errors
 from atlas_ds.dataset.draft import Draft
+from atlas_ds.schema.copies import MAX_NESTING
 from atlas_ds.schema.infer import infer_schema
-from atlas_ds.schema.taken import MAX_NESTING
 from support import PNG, Point, same, write
 
 UTC = datetime.UTC

@@ -8,7 +8,7 @@ from atlas_ds.schema import objects
 from atlas_ds.schema.schema import make_schema
 from atlas_ds.schema.types import MAX_PAGE, MAX_VALUE
 from atlas_ds.shard import plan, writer
-from atlas_ds.shard.plan import Options, make_plan, rows_per_block
+from atlas_ds.shard.plan import ShardOptions, make_plan, rows_per_block
 
 MIB = 1 << 20
 SMALL = [{"v": b"small"}] * 3
@@ -139,7 +139,7 @@ def column_of(width, rows, *, fixed=True, nullable=False):
 @pytest.mark.parametrize("fixed", [True, False])
 def test_rows_of_a_block_stay_within_a_page(width, fixed):
     columns = [column_of(width, 2, fixed=fixed)]
-    options = Options((None,), 3, "random", 65536, 1 << 30, False)
+    options = ShardOptions((None,), 3, "random", 65536, 1 << 30, False)
     rows = rows_per_block((0,), [float(width)], columns, options, hot=False)
     validity, offsets = (rows + 7) // 8 + 63, 0 if fixed else 4 * (rows + 1) + 63
     assert 1 <= rows <= plan.MAX_BLOCK_ROWS and rows * width + validity + offsets <= MAX_PAGE
@@ -148,7 +148,7 @@ def test_rows_of_a_block_stay_within_a_page(width, fixed):
 
 def test_rows_of_a_block_of_many_columns_stay_within_a_block():
     columns = [column_of(MIB, 1) for _ in range(40)]
-    rows = rows_per_block(tuple(range(40)), [float(MIB)] * 40, columns, Options((None,) * 40, 3, "random", 1 << 40, 1000, False), hot=True)
+    rows = rows_per_block(tuple(range(40)), [float(MIB)] * 40, columns, ShardOptions((None,) * 40, 3, "random", 1 << 40, 1000, False), hot=True)
     assert rows == plan.MAX_BLOCK_BYTES // (40 * MIB) - (1 if plan.MAX_BLOCK_BYTES % (40 * MIB) == 0 else 0)
 
 
@@ -158,8 +158,8 @@ def test_more_dictionaries_than_a_byte_names(monkeypatch):
     builder = _core.RowBuilder(make_schema({f"c{k}": "str" for k in range(count)}), 1 << 40)
     builder.append({f"c{k}": f"{k} " * 40 for k in range(count)})
     texts = iter(range(1 << 30))
-    monkeypatch.setattr(plan, "choose", lambda *_: (plan.Codec.ZSTD, True, False, b"%08d" % next(texts), "a test"))
-    made = make_plan(builder.leaf_columns, Options((None,) * count, 3, "random", 65536, None, True), {})
+    monkeypatch.setattr(plan, "choose_codec", lambda *_: (plan.Codec.ZSTD, True, False, b"%08d" % next(texts), "a test"))
+    made = make_plan(builder.leaf_columns, ShardOptions((None,) * count, 3, "random", 65536, None, True), {})
     assert len(made.dictionaries) == 255 and max(page.dictionary for page in made.pages) == 255 and sum(page.dictionary == 0 for page in made.pages) == count - 255
 
 

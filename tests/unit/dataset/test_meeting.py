@@ -463,14 +463,14 @@ def test_a_part_that_comes_while_parts_are_joined(tmp_path, monkeypatch):
 
     for k in range(2):
         write(tmp_path / "d", [k], part=k, schema=int)
-    join, late = parts.join, []
+    join, late = parts.link_part_shards, []
 
     def meanwhile(*args):
         late.append(writer(tmp_path / "d", part=2))
         return join(*args)
 
     with monkeypatch.context() as patch, pytest.raises(errors.WriterBusy, match="a part was added"):
-        patch.setattr(parts, "join", meanwhile)
+        patch.setattr(parts, "link_part_shards", meanwhile)
         merge_parts(tmp_path / "d")
     late[0].add_example(2)
     late[0].close()

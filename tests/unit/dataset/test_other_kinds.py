@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import atlas_ds as atlas
-from atlas_ds.dataset.kinds import KINDS, MAGIC, SUFFIXES, kind_of
+from atlas_ds.dataset.foreign_kinds import KINDS, MAGIC, SUFFIXES, kind_of
 from atlas_ds.errors import AtlasError, CorruptError, NotADataset, UnsupportedError
 from support import write
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from atlas_ds import AtlasDataset, Loader, Mix, Sampler
-from atlas_ds.loader.spellings import NOTHING, REFUSED, UNDERSTOOD
+from atlas_ds.loader.argument_names import NOTHING, REFUSED, UNDERSTOOD
 from support import write
 
 

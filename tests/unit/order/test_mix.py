@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from atlas_ds.order import MixOrder
-from atlas_ds.order.mix import from_state, laps
+from atlas_ds.order.mix_order import from_state, laps
 from reference import order as reference
 
 

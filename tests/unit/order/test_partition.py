@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from atlas_ds.order import EpochPlan, Exact, Order, OrderState, Sequential, Window
-from atlas_ds.order.partition import LAST_BATCHES, share, step_positions, steps_left
+from atlas_ds.order.partition import LAST_BATCHES, rank_positions, step_positions, steps_left
 from reference import order as reference
 
 RANKS = [r for r in range(1, 121) if 960 % r == 0]
@@ -126,7 +126,7 @@ def test_a_step_that_is_not_there() -> None:
 def test_arithmetic() -> None:
     assert [steps_left(10, 3, 4, last_batch) for last_batch in LAST_BATCHES] == [1, 2, 2]
     assert [step_positions(10, 3, 4, 1, last_batch) for last_batch in LAST_BATCHES] == [range(7, 11), range(7, 10), range(7, 11)]
-    assert share(range(7, 13), 6, 1, 3) == range(9, 11)
-    assert list(share(range(7, 13), 6, 1, 3, lanes=6, even=13)) == [7, 10]
-    assert share(range(7, 13), 6, 1, 3, lanes=6, even=12) == range(9, 11)
-    assert share(range(7, 13), 6, 1, 3, lanes=8, even=13) == range(9, 11)
+    assert rank_positions(range(7, 13), 6, 1, 3) == range(9, 11)
+    assert list(rank_positions(range(7, 13), 6, 1, 3, lanes=6, even=13)) == [7, 10]
+    assert rank_positions(range(7, 13), 6, 1, 3, lanes=6, even=12) == range(9, 11)
+    assert rank_positions(range(7, 13), 6, 1, 3, lanes=8, even=13) == range(9, 11)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from atlas_ds.order import Exact, Sampler, Sequential, Window
-from atlas_ds.order.plan import LANES, WINDOW
+from atlas_ds.order.epoch import LANES, WINDOW
 
 
 def flat(batches: Iterable[list[int]]) -> list[int]:

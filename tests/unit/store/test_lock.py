@@ -148,11 +148,11 @@ def test_folders_are_removed_if_nothing_is_left(tmp_path):
     (tmp_path / "a").mkdir()
     with lock.locked(tmp_path / "a"):
         pass
-    lock.remove_folder(tmp_path / "a")
+    lock.remove_if_empty(tmp_path / "a")
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "x").touch()
-    lock.remove_folder(tmp_path / "b")
-    lock.remove_folder(tmp_path / "c")
+    lock.remove_if_empty(tmp_path / "b")
+    lock.remove_if_empty(tmp_path / "c")
     assert os.listdir(tmp_path) == ["b"]
 
 
@@ -176,9 +176,9 @@ def test_what_is_no_process(data):
 
 
 def test_kinds_of_file_systems(tmp_path, monkeypatch):
-    assert lock.reaches_all(tmp_path)
+    assert lock.flock_spans_machines(tmp_path)
     for kind, reaches in (("ext4", True), ("nfs4", False), ("fuse.sshfs", False), ("lustre", False)):
         monkeypatch.setattr(lock, "_kind_of", lambda path, kind=kind: kind)
-        assert lock.reaches_all(tmp_path) is reaches
+        assert lock.flock_spans_machines(tmp_path) is reaches
     monkeypatch.undo()
     assert lock._kind_of("/proc") == "proc" and owner.here_mark() == owner.here_mark() and len(owner.here_mark()) == 8

@@ -80,7 +80,7 @@ def is_archive(file: PurePosixPath) -> bool:
     return file.suffix[1:].lower() in _ARCHIVES
 
 
-def is_paper(file: PurePosixPath) -> bool:
+def is_documentation(file: PurePosixPath) -> bool:
     """A file about the data: README, LICENSE, _SUCCESS, checksums; at the top also lists of
     classes."""
     if is_media(file) or table_format(file) or is_tar(file):
@@ -93,7 +93,7 @@ def reason_left_out(file: PurePosixPath, links: Mapping[PurePosixPath, PurePosix
     other: the reason for any other file."""
     if file in links:
         return f"the same file as {links[file]}, by a link"
-    return "about the data" if is_paper(file) else other
+    return "about the data" if is_documentation(file) else other
 
 
 def looks_like_data(file: PurePosixPath) -> bool:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from atlas_ds.bridge.files.classes import FILE_NAME
 from atlas_ds.bridge.files.fields import field_spec, read_field
 from atlas_ds.bridge.files.listing import Folder
-from atlas_ds.bridge.files.roles import is_archive, is_media, is_paper, is_tar, table_format
+from atlas_ds.bridge.files.roles import is_archive, is_documentation, is_media, is_tar, table_format
 from atlas_ds.bridge.files.sample_keys import Parts, differs_from_first_dot, split_names
 from atlas_ds.bridge.files.split_folders import split_name, split_place
 from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Refused, Row, Source
@@ -98,7 +98,7 @@ def _named(fields: Fields) -> PurePosixPath:
 
 def group(folder: Folder) -> Grouped:
     """The samples of any files. SchemaError if two files would be one field."""
-    papers = {file for file in folder.files if is_paper(file)}
+    papers = {file for file in folder.files if is_documentation(file)}
     if len(papers) == len(folder.files):  # a folder of texts that happen to have such names
         papers = set()
     parts = split_names(file for file in folder.files if file not in papers)

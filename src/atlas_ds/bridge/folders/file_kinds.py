@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 from atlas_ds.bridge.files.encodings import find_encoding
 from atlas_ds.bridge.files.listing import Folder
-from atlas_ds.bridge.files.roles import extension_of, is_archive, is_media, is_metadata, is_paper, is_tar, table_format
+from atlas_ds.bridge.files.roles import extension_of, is_archive, is_documentation, is_media, is_metadata, is_tar, table_format
 from atlas_ds.bridge.files.sample_keys import Parts, split_names
 from atlas_ds.bridge.opening import open_binary
 from atlas_ds.errors import AtlasError
@@ -69,7 +69,7 @@ def _kind(file: PurePosixPath) -> str:
         return "media"
     if table_format(file):
         return "metadata" if is_metadata(file) else "tables"
-    for name, test in (("tars", is_tar), ("archives", is_archive), ("papers", is_paper)):
+    for name, test in (("tars", is_tar), ("archives", is_archive), ("papers", is_documentation)):
         if test(file):
             return name
     return "others"

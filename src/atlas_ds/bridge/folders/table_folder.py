@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from atlas_ds.bridge.files.listing import Folder
-from atlas_ds.bridge.files.roles import extension_of, is_media, is_paper, reason_left_out, table_format
+from atlas_ds.bridge.files.roles import extension_of, is_documentation, is_media, reason_left_out, table_format
 from atlas_ds.bridge.files.tables import TableFile, read_tables, table_files
 from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Source
 from atlas_ds.errors import SchemaError
@@ -21,7 +21,7 @@ def read_table_folder(folder: Folder, options: ReadOptions = DEFAULTS, *, format
     """All rows of the tables of this format, in the order of the files' names."""
     files = [file for file in folder.files if table_format(file) == format]
     if format == "jsonl" and not files:
-        files = [file for file in folder.files if extension_of(file) == "json" and not is_paper(file)]
+        files = [file for file in folder.files if extension_of(file) == "json" and not is_documentation(file)]
     if not files:
         raise SchemaError(f"{folder.root}: no {format} file here or in a folder of it; give the folder that has them, or another --from")
     for file in files:

@@ -13,16 +13,16 @@ import numpy as np
 
 from atlas_ds.bridge.compression.reading import MAX_EXPANSION
 from atlas_ds.bridge.webdataset import tars
-from atlas_ds.bridge.webdataset.in_place_lacks import LACKS
 from atlas_ds.bridge.webdataset.index import Version
 from atlas_ds.bridge.webdataset.opened_tars import OpenOptions, OpenTars, changed, removed
 from atlas_ds.bridge.webdataset.samples import Duplicates, Interleaved, Rules
+from atlas_ds.bridge.webdataset.unsupported import LACKS
 from atlas_ds.bridge.webdataset.urls import Sources, expand, is_remote
-from atlas_ds.dataset.convert import Chain
+from atlas_ds.dataset.example_format import Chain
 from atlas_ds.dataset.images import Decode
 from atlas_ds.dataset.map_style import ExampleT
 from atlas_ds.dataset.open import Io
-from atlas_ds.dataset.place import add_note
+from atlas_ds.dataset.row_place import add_note
 from atlas_ds.dataset.sequence import Views
 from atlas_ds.dataset.views import index_rows, positions
 from atlas_ds.dataset.workers import for_data_loader

@@ -19,9 +19,9 @@ from atlas_ds.bridge.values.by_extension import decode_value, value_spec
 from atlas_ds.bridge.values.media import kind_of
 from atlas_ds.bridge.webdataset.samples import KEY, Rules, Sample, Tally, samples
 from atlas_ds.bridge.webdataset.urls import is_remote
-from atlas_ds.dataset.kinds import KINDS
-from atlas_ds.dataset.kinds import kind_of as file_kind_of
-from atlas_ds.dataset.strangers import HEAD, call_of, head_of
+from atlas_ds.dataset.foreign import HEAD, call_of, head_of
+from atlas_ds.dataset.foreign_kinds import KINDS
+from atlas_ds.dataset.foreign_kinds import kind_of as file_kind_of
 from atlas_ds.errors import CorruptError, LimitError, SchemaError, TruncatedError, UnsupportedError
 from atlas_ds.schema.infer import infer_schema
 from atlas_ds.schema.media import Media, decode_image, sniff

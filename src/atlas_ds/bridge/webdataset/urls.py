@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
+from atlas_ds.dataset.foreign import names_in, strange_folder
 from atlas_ds.dataset.names import MANIFEST
-from atlas_ds.dataset.strangers import names_in, strange_folder
 from atlas_ds.errors import AtlasError, LimitError, UnsupportedError
 from atlas_ds.store.paths import TAR
 from atlas_ds.store.remote import check_scheme

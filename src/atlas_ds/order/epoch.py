@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from atlas_ds._core.base import hash64
 from atlas_ds.order import keys
-from atlas_ds.order.mix import Segment
+from atlas_ds.order.mix_order import Segment
 from atlas_ds.order.options import OrderOptions, Shuffle
 from atlas_ds.order.orders import Chunks, Exact, Order, Rows, Sequential, Window, checked_chunks
-from atlas_ds.order.partition import share, step_positions, steps_left
+from atlas_ds.order.partition import rank_positions, step_positions, steps_left
 from atlas_ds.order.state import OrderState, check_name
 
 CHUNK_ROWS: Final = 256
@@ -175,7 +175,7 @@ class EpochPlan:
         begin, order = self.begin, self.order
         whole = step_positions(order.length, begin.position, begin.batch, step, begin.last_batch)
         lanes, even = (order.lanes, order.even) if isinstance(order, Window) else (0, 0)
-        return share(whole, begin.batch, self.rank, self.world_size, lanes, even)
+        return rank_positions(whole, begin.batch, self.rank, self.world_size, lanes, even)
 
     def rows(self, step: int) -> tuple[Rows, npt.NDArray[np.bool_] | None]:
         """The rank's rows of a step, int64 of shape (n,), and a mask: None, or for a padded step a bool array of that shape that is

@@ -1,4 +1,4 @@
-"""Describes a path that is not an Atlas dataset, and names the call that reads it. For error messages. The kinds of files are in kinds.py.
+"""Describes a path that is not an Atlas dataset, and names the call that reads it. For error messages. The kinds of files are in foreign_kinds.py.
 
 It reads only the first bytes of a regular file, and a bounded number of names of a folder, so that a pipe or a huge folder is described quickly.
 """
@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from atlas_ds.dataset.kinds import CONVERT, KINDS, NAMED, OPEN, by_hand, by_name, kind_of
+from atlas_ds.dataset.foreign_kinds import CONVERT, KINDS, NAMED, OPEN, by_hand, by_name, kind_of
 from atlas_ds.dataset.manifest import read_manifest
 from atlas_ds.dataset.names import MANIFEST, PARTS, SUFFIX, is_tar_index, resembles_journal
 from atlas_ds.errors import AtlasError

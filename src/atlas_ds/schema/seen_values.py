@@ -14,10 +14,10 @@ from typing import Any, NoReturn
 import numpy as np
 
 from atlas_ds.errors import LimitError, SchemaError
+from atlas_ds.schema.copies import NAMES, check_dtype
 from atlas_ds.schema.describe import describe, is_bfloat16, to_numpy
 from atlas_ds.schema.media import Media as MediaValue
 from atlas_ds.schema.objects import pack
-from atlas_ds.schema.taken import NAMES, check_dtype
 from atlas_ds.schema.types import MAX_DEPTH, SCALARS, Array, Field, Media, Scalar, Struct, Tensor, Type, Word, dtype_name
 
 WAY_OUT = "store arrays of a constant dtype, str, bytes, bool, int, float, None, datetimes, or lists and dicts of these"
@@ -46,7 +46,7 @@ ABSENT = Seen("none", null=True)
 
 
 def merge(seen: Seen, value: Any, path: str, depth: int = 0) -> Seen:
-    """The column with one more value (a taken one, see taken.py): the same Seen where nothing is new. SchemaError where the value cannot fit."""
+    """The column with one more value (a copy, see copies.py): the same Seen where nothing is new. SchemaError where the value cannot fit."""
     if value is None:
         return seen if seen.null else replace(seen, null=True)
     kind = KINDS.get(type(value)) or other_kind(value, path)

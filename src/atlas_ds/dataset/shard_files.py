@@ -17,7 +17,7 @@ from atlas_ds.store.descriptors import with_room
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
+class ShardFiles:
     """The files of a dataset as it was opened, and the errors if one of them is gone. path: the folder of the dataset, or its only file."""
 
     path: Path
@@ -55,7 +55,7 @@ class Files:
 class Opener:
     """Opens shard k when it is first needed, and checks it against the manifest."""
 
-    def __init__(self, files: Files, filling: Filling | None) -> None:
+    def __init__(self, files: ShardFiles, filling: Filling | None) -> None:
         self._files = files
         self._filling = filling
         self._schema_json = rfc8785.dumps(files.manifest.schema.to_json())

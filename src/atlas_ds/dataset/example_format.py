@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from atlas_ds.dataset.images import ImageDecoder
-from atlas_ds.dataset.numbers import Dtypes, dtypes_of
+from atlas_ds.dataset.number_dtypes import Dtypes, dtypes_of
 from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.tensors import to_torch
 

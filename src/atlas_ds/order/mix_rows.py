@@ -1,4 +1,4 @@
-"""The rows of a mix: mix.py says which dataset has its turn; the order of that dataset says which of its rows is next."""
+"""The rows of a mix: mix_order.py says which dataset has its turn; the order of that dataset says which of its rows is next."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from atlas_ds.forks import Lock
-from atlas_ds.order.mix import MixOrder, laps, mix_of
+from atlas_ds.order.epoch import OrderSource, first_state, order_of
+from atlas_ds.order.mix_order import MixOrder, laps, mix_of
 from atlas_ds.order.options import Shuffle
 from atlas_ds.order.orders import Order, Rows
-from atlas_ds.order.plan import OrderSource, first_state, order_of
 from atlas_ds.order.state import OrderState
 
 
