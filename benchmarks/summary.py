@@ -36,7 +36,8 @@ LIMITS = {  # what is no format but a limit: numpy.take on a memmap, ds.batch wi
     "atlas-bare": "a bare loop of `ds.batch`",
 }
 
-README_WORKLOADS = {"fashion": "images of 28 x 28", "text": "short texts", "jpeg": "JPEG files"}
+README_WORKLOAD = "jpeg"
+README_PEERS = ("mosaicml-streaming", "litdata")  # shown whether or not they are the best
 README_ROWS = (  # question, its words, what a figure is divided by
     ("get", "one random row, `ds[i]` (rows/s)", 1),
     ("batch", "random batches of 256 (rows/s)", 1),
@@ -53,7 +54,7 @@ NAMES = {  # of peers, as the README calls them; others are called what the resu
     "lance": "Lance",
     "litdata": "LitData",
     "lmdb": "LMDB",
-    "mds": "MosaicML",
+    "mosaicml-streaming": "MosaicML Streaming",
     "parquet": "Parquet",
     "vortex": "Vortex",
 }
@@ -97,19 +98,19 @@ def cell(result: dict[str, Any] | None, ours: str) -> str:
     return ", ".join([text, *limits])
 
 
-def short_cell(result: dict[str, Any] | None, scale: float) -> str:
-    """Atlas's figure and the best peer's; the better one is bold."""
-    if result is None or "atlas" not in result["rounds"]:
-        return ""
+def short_row(result: dict[str, Any], scale: float) -> list[str]:
+    """Atlas's figure, the best peer's with its name, and those of README_PEERS; the better of the first two is bold."""
     medians = result["median"]
-    mine = human(medians["atlas"] / scale)
+
+    def figure(peer: str) -> str:
+        return human(medians[peer] / scale) if peer in medians else ""
+
     best = best_peer(result, "atlas", ONLY_HERE)
     if best is None:
-        return mine
-    theirs = human(medians[best] / scale)
+        return [figure("atlas"), "", *map(figure, README_PEERS)]
     ahead = medians["atlas"] >= medians[best] if result["higher_is_better"] else medians["atlas"] <= medians[best]
-    mine, theirs = (f"**{mine}**", theirs) if ahead else (mine, f"**{theirs}**")
-    return f"{mine}, {NAMES.get(best, best)} {theirs}"
+    mine, theirs = figure("atlas"), f"{figure(best)}, {NAMES.get(best, best)}"
+    return [f"**{mine}**" if ahead else mine, theirs if ahead else f"**{theirs}**", *map(figure, README_PEERS)]
 
 
 def answers(body: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
@@ -117,12 +118,12 @@ def answers(body: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def short_table(body: dict[str, Any]) -> str:
-    """The README's: five questions, three workloads."""
+    """The README's: five questions, one workload."""
     found = answers(body)
-    lines = ["| | " + " | ".join(README_WORKLOADS.values()) + " |", "|---|" + "---|" * len(README_WORKLOADS)]
+    head = ["", "Atlas", "best other format", *(NAMES[peer] for peer in README_PEERS)]
+    lines = [f"| {' | '.join(head)} |".replace("|  |", "| |"), "|---|" + "---|" * (len(head) - 1)]
     for question, words, scale in README_ROWS:
-        cells = [short_cell(found.get((question, workload)), scale) for workload in README_WORKLOADS]
-        lines.append(f"| {words} | " + " | ".join(cells) + " |")
+        lines.append(f"| {words} | {' | '.join(short_row(found[question, README_WORKLOAD], scale))} |")
     return "\n".join(lines)
 
 
@@ -162,8 +163,7 @@ def tables(body: dict[str, Any], name: str) -> dict[Path, str]:
     """What stands between the marks of each page. name: of the results file."""
     machine = f"{body['machine'].get('cpu') or 'one machine'}, {body['machine'].get('cores') or '?'} cores"
     short = (
-        f"Measured on {machine}, with the files in the page cache.\n"
-        "Each cell has Atlas's result first, then that of the best other format.\n\n"
+        f"JPEG images, read from the page cache, on {machine}:\n\n"
         f"{short_table(body)}"
     )
     complete = (
