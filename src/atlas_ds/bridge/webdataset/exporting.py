@@ -101,8 +101,7 @@ def export_webdataset(
     maxcount
         Samples of a tar, at most.
     maxsize
-        Bytes of a tar's data without headers, such as "3GB", where "GB" means 1024 ** 3 as
-        everywhere in Atlas.
+        Bytes of a tar's files, without headers, such as "3GB". "GB" is 10^9, "GiB" is 2^30.
     key
         The column with the keys, or a function of an example. None: the column `__key__` or `key`,
         else the row's number. `__key__` becomes no field, unless `fields` names it.
