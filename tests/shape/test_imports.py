@@ -1,7 +1,7 @@
 """The import law: imports go down only and never in a circle, optional packages have one home each,
 and `import atlas_ds` stays light.
 
-cli -> bridge, loader, rewrite, catalog -> order, dataset -> shard -> _core (read, write, nodes) -> schema, store
+cli -> bridge, loader, rewrite -> order, dataset -> shard -> _core (read, write, nodes) -> schema, store
 -> errors, forks, progress, sizes, text, _core.base, _core.order, _tar
 
 Sources of Cython are read, too: .pyx, the .pxi that they include, .pxd; import and cimport.
@@ -35,7 +35,7 @@ LEVELS = (
     ("shard",),
     ("order", "dataset"),
     ("types",),
-    ("bridge", "loader", "rewrite", "catalog"),
+    ("bridge", "loader", "rewrite"),
     ("atlas_ds",),  # the package's face: what users import
     ("cli",),
     ("__main__",),
