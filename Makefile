@@ -33,7 +33,7 @@ demo: build
 test: lint
 	$(PY) -m pytest -m "not campaign"
 
-# The parts of `make test`, each to be run alone; CONTRIBUTING.md says what each costs.
+# The parts of `make test`; each can be run alone.
 PART_core := tests/reference tests/golden tests/safety tests/unit/schema tests/unit/shard
 PART_data := tests/unit/store tests/unit/dataset tests/damage tests/property
 PART_loader := tests/unit/order tests/unit/loader
