@@ -18,30 +18,30 @@ ROOT = Path(__file__).parents[1]
 START, END = "<!-- bench:start -->", "<!-- bench:end -->"
 WORKLOADS = ("fashion", "embeddings", "tokens", "text", "jpeg")
 QUESTIONS = {
-    "get": "`ds[i]`, random, examples/s",
-    "get_view": "`ds[i]` with `copy=False`, examples/s",
-    "batch_stack": "256 random rows as columns, rows/s (peers: rows one by one, stacked)",
-    "batch": "256 random rows as columns, rows/s (peers: their best columnar way)",
-    "scan": "all examples in order, examples/s",
-    "scan_batches": "all rows in batches of 1,024, rows/s",
-    "epoch": "shuffled epoch, DataLoader, 2 workers, examples/s",
-    "loader": "shuffled epoch, Loader, examples/s (peers: DataLoader, 2 workers, best settings)",
-    "loader_no_workers": "shuffled epoch, Loader, examples/s (peers: DataLoader without workers, best settings)",
-    "loader_bare": "shuffled epoch, Loader, examples/s",
-    "write": "write, with fsync, MB/s",
-    "size": "size of the files, bytes",
+    "get": "`ds[i]`, random, rows/s",
+    "get_view": "`ds[i]` with `copy=False`, random, rows/s",
+    "batch_stack": "256 random rows as columns, rows/s (others: rows read one by one, then stacked)",
+    "batch": "256 random rows as columns, rows/s (others: their fastest columnar read)",
+    "scan": "all rows in order, one by one, rows/s",
+    "scan_batches": "all rows in order, in batches of 1,024, rows/s",
+    "epoch": "shuffled epoch, all with DataLoader, 2 workers, rows/s",
+    "loader": "shuffled epoch, Loader, rows/s (others: DataLoader, 2 workers, best settings)",
+    "loader_no_workers": "shuffled epoch, Loader, rows/s (others: DataLoader without workers, best settings)",
+    "loader_bare": "shuffled epoch, Loader, rows/s (compared with a bare loop)",
+    "write": "write, fsync included, MB/s",
+    "size": "size on disk, bytes",
 }
-LIMITS = {  # what is no format but a limit: numpy.take on a memmap, ds.batch without a Loader
-    "memmap": "memory's limit",
+LIMITS = {  # reference points, not formats: numpy.take on a memmap, ds.batch without a Loader
+    "memmap": "a NumPy memmap",
     "atlas-bare": "a bare loop of `ds.batch`",
 }
 
 README_WORKLOAD = "jpeg"
 README_PEERS = ("mosaicml-streaming", "litdata")  # shown whether or not they are the best
 README_ROWS = (  # question, its words, what a figure is divided by
-    ("get", "one random row, `ds[i]` (rows/s)", 1),
-    ("batch", "random batches of 256 (rows/s)", 1),
-    ("loader", "shuffled training epoch (rows/s)", 1),
+    ("get", "read single random rows, `ds[i]` (rows/s)", 1),
+    ("batch", "read batches of 256 random rows (rows/s)", 1),
+    ("loader", "read a shuffled training epoch (rows/s)", 1),
     ("write", "write, fsync included (MB/s)", 1),
     ("size", "size on disk (MB)", 1e6),
 )
@@ -160,16 +160,16 @@ def plot(body: dict[str, Any], target: Path) -> None:
 
 
 def tables(body: dict[str, Any], name: str) -> dict[Path, str]:
-    """What stands between the marks of each page. name: of the results file."""
+    """Returns the text between the marks of each page. name: of the results file."""
     machine = f"{body['machine'].get('cpu') or 'one machine'}, {body['machine'].get('cores') or '?'} cores"
     short = (
-        f"JPEG images, read from the page cache, on {machine}:\n\n"
+        f"JPEG files, not decoded, read from the page cache on {machine}:\n\n"
         f"{short_table(body)}"
     )
     complete = (
         f"Machine: {machine}.\n"
         f"All figures, with the versions of the packages: [{name}](../benchmarks/results/{name}).\n\n"
-        f"{table(body)}\n\n![ds[i] and batches, all peers](benchmarks.png)"
+        f"{table(body)}\n\n![ds[i] and batches, all formats](benchmarks.png)"
     )
     return {ROOT / "README.md": short, ROOT / "docs" / "benchmarks.md": complete}
 
