@@ -6,7 +6,7 @@ import pytest
 
 from atlas_ds.bridge.first_bytes import format_of_file
 from atlas_ds.bridge.source import ReadOptions
-from atlas_ds.bridge.streaming import pictures
+from atlas_ds.bridge.streaming import images
 from atlas_ds.bridge.values.by_extension import decode_value
 from atlas_ds.bridge.values.media import checked_media
 from atlas_ds.bridge.webdataset.tars import as_media
@@ -81,7 +81,7 @@ DOORS = {
     "a file for the writer": lambda data, extension, path: to_media(path, Field("v", Media()), "v")[1],
     "a field of a sample": lambda data, extension, path: decode_value(extension, data, "here").type,
     "tars": lambda data, extension, path: as_media(data).type,
-    "MDS and LitData": lambda data, extension, path: pictures.as_media(data, "nothing").type,
+    "MDS and LitData": lambda data, extension, path: images.as_media(data, "nothing").type,
     "the commands": lambda data, extension, path: brief_json(data)["type"],
 }
 
