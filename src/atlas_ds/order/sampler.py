@@ -42,7 +42,7 @@ class Sampler:
         Rows of all ranks together in a step, which the ranks must divide.
     shuffle
         "exact": all rows at random. "window": chunks at random, rows at random within windows of
-        them. False: in order. True: what the dataset advises.
+        them. False: in order. True: the dataset's `default_shuffle`, or "exact" if it has none.
     seed
         From 0 to 2^64 - 1.
     rank, world_size
@@ -53,7 +53,7 @@ class Sampler:
         ranks; some get an empty batch if it has fewer rows than ranks. "pad" fills it with the
         epoch's first rows, which a list cannot mark (`plan` can).
     lanes, window
-        Of `shuffle="window"`: see docs/order.md#orders. None: 192 lanes, and windows of 32 chunks,
+        For `shuffle="window"`: see docs/order.md#orders. None: 192 lanes, and windows of 32 chunks,
         or fewer where they have to be held decoded.
     substream
         From 0 to 2^64 - 1. Two orders of one dataset and seed that differ in it are independent.
@@ -172,7 +172,7 @@ class Sampler:
     def set_epoch(self, epoch: SupportsIndex) -> None:
         """Chooses the epoch of the next `iter()`.
 
-        The one that is next anyway keeps the position of a loaded state.
+        If it is the next epoch already, the position of a loaded state is kept.
 
         Parameters
         ----------
@@ -209,7 +209,7 @@ class Sampler:
         Raises
         ------
         ValueError
-            The state is of another order; the text names both values.
+            The state belongs to another order; the text names both values.
         """
         loaded = from_dict(state)
         check_same(loaded, self._base, self._source.rows)
@@ -224,7 +224,7 @@ class Sampler:
         Parameters
         ----------
         weights
-            Whole numbers, one for each dataset.
+            Integers, one for each dataset.
 
         Raises
         ------
@@ -233,7 +233,7 @@ class Sampler:
         """
         now = self._now
         if now.mix is None:
-            raise ValueError("weights are of a Mix; this is one dataset")
+            raise ValueError("only a Mix has weights, and this is a single dataset")
         mix = from_segments(now.seed, now.mix).reweighted(now.epoch * self._source.rows + now.position, weights)
         if len(mix.segments[-1][1]) != len(now.mix[0][1]):
             raise ValueError(f"{len(mix.segments[-1][1])} weights for {len(now.mix[0][1])} datasets")
@@ -249,7 +249,7 @@ def global_batch(batch_size: SupportsIndex | None, global_batch_size: SupportsIn
         return keys.count("batch_size", batch_size) * world_size
     batch = keys.count("global_batch_size", global_batch_size)
     if batch % world_size:
-        raise ValueError(f"global_batch_size {batch} cannot be dealt evenly to world_size {world_size}")
+        raise ValueError(f"global_batch_size {batch} cannot be divided evenly by world_size {world_size}")
     return batch
 
 
