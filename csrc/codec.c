@@ -37,7 +37,7 @@ int atlas_dict_open(
     if (level > 0) dict->encode = ZSTD_createCDict(dict->bytes, size, level);
     if (dict->decode == NULL || (level > 0 && dict->encode == NULL)) {
         atlas_dict_close(dict);
-        return atlas_fail(error, ATLAS_CODEC, 0, "dictionary: zstd refuses it");
+        return atlas_fail(error, ATLAS_CODEC, 0, "dictionary: zstd rejects it");
     }
     *out = dict;
     return ATLAS_OK;

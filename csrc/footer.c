@@ -14,7 +14,7 @@ static int trailer_read(atlas_shard *shard, uint64_t *footer_bytes, atlas_error 
     ATLAS_REQUIRE(bytes <= ATLAS_MAX_FILE, LIMIT, 0, "file is longer than 2^63 - 1");
     const uint64_t at = bytes - ATLAS_TRAILER_SIZE;
     const uint8_t *t = shard->base + at;
-    ATLAS_REQUIRE(memcmp(t + ATLAS_TRAILER_MAGIC, ATLAS_END_MAGIC, 8) == 0, TRUNCATED, at + ATLAS_TRAILER_MAGIC, "trailer.magic is missing: the file was cut, grew, or was never finished");
+    ATLAS_REQUIRE(memcmp(t + ATLAS_TRAILER_MAGIC, ATLAS_END_MAGIC, 8) == 0, TRUNCATED, at + ATLAS_TRAILER_MAGIC, "trailer.magic is missing: the file was truncated, extended, or never finished");
     ATLAS_REQUIRE(load_u64(t + ATLAS_TRAILER_HASH) == hash64(t, ATLAS_TRAILER_HASH, 0), CORRUPT, at + ATLAS_TRAILER_HASH, "trailer.hash does not match");
     ATLAS_REQUIRE(load_u64(t + ATLAS_TRAILER_FILE_BYTES) == bytes, TRUNCATED, at + ATLAS_TRAILER_FILE_BYTES, "trailer.file_bytes is not the file's length");
     shard->rows = load_u64(t + ATLAS_TRAILER_ROW_COUNT);

@@ -242,7 +242,7 @@ int atlas_verify_chunk(
     atlas_error *error
 ) {
     atlas_chunk chunk;
-    ATLAS_REQUIRE(offset < shard->footer_offset, ARG, offset, "no chunk there");
+    ATLAS_REQUIRE(offset < shard->footer_offset, ARG, offset, "no chunk at this offset");
     ATLAS_TRY(atlas_chunk_check(shard->base, shard->footer_offset, offset, shard->nonce, &chunk, error));
     const uint8_t *body = shard->base + offset + ATLAS_CHUNK_BODY;
     *next = chunk.next;
@@ -264,7 +264,7 @@ int atlas_verify_chunk(
         ++*blocks;
         return ATLAS_OK;
     }
-    ATLAS_REQUIRE(chunk.kind[0] >= 'a' && chunk.kind[0] <= 'z', UNSUPPORTED, offset + ATLAS_CHUNK_KIND, "chunk.kind is one this version does not know and may not skip");
+    ATLAS_REQUIRE(chunk.kind[0] >= 'a' && chunk.kind[0] <= 'z', UNSUPPORTED, offset + ATLAS_CHUNK_KIND, "chunk.kind is unknown to this version and may not be skipped");
     ATLAS_REQUIRE(chunk.head_bytes == chunk.body_bytes, CORRUPT, offset, "a skippable chunk whose hash does not cover it");
     return ATLAS_OK;
 }
@@ -280,7 +280,7 @@ int atlas_verify_rest(
     atlas_chunk chunk;
     ATLAS_TRY(atlas_header_check(shard->base, shard->bytes, error));
     ATLAS_REQUIRE(memcmp(shard->base, shard->footer, ATLAS_HEADER_SIZE) == 0, CORRUPT, 0, "header is not the footer's copy");
-    ATLAS_REQUIRE(blocks == shard->block_count && dicts == shard->dictionary_count, CORRUPT, at, "the index or dictionary table names chunks that are not there");
+    ATLAS_REQUIRE(blocks == shard->block_count && dicts == shard->dictionary_count, CORRUPT, at, "the index or dictionary table names chunks that do not exist");
     ATLAS_TRY(atlas_chunk_check(shard->base, shard->bytes - ATLAS_TRAILER_SIZE, shard->footer_offset, shard->nonce, &chunk, error));
     uint8_t got[16];
     atlas_digest_finish(digest, got);

@@ -198,7 +198,7 @@ cdef class TarReader:
         self._rows, self._columns, self._empty = rows, columns, empty
         self._fd, self._size, self._base, self._ask, self._owns = fd, size, NULL, ask, True
         if len({name for name, _ in columns}) < len(columns):
-            raise ValueError("columns: a name twice")
+            raise ValueError("columns: duplicate name")
         if mapped and size > 0:
             base = mmap(NULL, size, PROT_READ, MAP_SHARED, self._fd, 0)
             if base != MAP_FAILED:  # some file systems cannot: they are read
@@ -215,7 +215,7 @@ cdef class TarReader:
         cdef dict entry = self._rows[k], sample = self._empty.copy()
         cdef cnp.ndarray members = entry["members"]
         if cnp.PyArray_TYPE(members) != cnp.NPY_INT64 or members.ndim != 2 or members.shape[1] != 3 or not cnp.PyArray_IS_C_CONTIGUOUS(members):
-            raise TypeError("members: want (fields, 3) int64")
+            raise TypeError("members: expected (fields, 3) int64")
         sample["__key__"] = entry["key"]
         wrong = self._read(<const int64_t *>cnp.PyArray_DATA(members), members.shape[0], sample)
         return sample if wrong is None else wrong
@@ -276,7 +276,7 @@ cdef class Samples:
     def __cinit__(self, list starts not None, open, fail, Py_ssize_t most):
         cdef Py_ssize_t i
         if len(starts) == 0:
-            raise ValueError("starts: want the number of rows at least")
+            raise ValueError("starts: expected at least the number of rows")
         self._open, self._fail, self._most, self._tars, self._order = open, fail, most, len(starts) - 1, []
         self._readers = [None] * self._tars
         self._starts = <int64_t *>PyMem_Malloc(len(starts) * sizeof(int64_t))

@@ -18,8 +18,9 @@ __all__ = [
 class AtlasError(Exception):
     """Base of all errors of Atlas.
 
-    A message may hold names that come from a file: `str()` of it has no character that would steer
-    a terminal. `args` hold it as it is. `lines`: of an error about several things, a line for each.
+    A message may hold names that come from a file: `str()` of it has no character that could
+    control a terminal. `args` hold it as it is. `lines`: of an error about several things, a line
+    for each.
     """
 
     lines: tuple[str, ...] = ()

@@ -29,7 +29,7 @@ def parse_size(size: int | str, name: str) -> tuple[int | None, int | None]:
         raise TypeError(f"{name} must be a number of examples (int) or bytes (str such as '64KiB'), not {size!r}")
     if isinstance(size, int):
         if size < 1:
-            raise ValueError(f"{name}={size}: at least one example")
+            raise ValueError(f"{name}={size}: must be at least one example")
         return size, None
     found = _SIZE.fullmatch(size)
     if found is None or found[3].upper() not in UNITS:
@@ -37,7 +37,7 @@ def parse_size(size: int | str, name: str) -> tuple[int | None, int | None]:
     digits, decimals = found[1] + (found[2] or ""), len(found[2] or "")
     count = int(digits) * UNITS[found[3].upper()] // 10**decimals
     if count < 1:
-        raise ValueError(f"{name}={size!r}: at least 1 byte")
+        raise ValueError(f"{name}={size!r}: must be at least 1 byte")
     return None, count
 
 

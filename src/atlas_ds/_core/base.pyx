@@ -123,7 +123,7 @@ cdef class Mapping:
     def __cinit__(self, int fd, Py_ssize_t size):
         cdef void *base
         if size < 1:
-            raise ValueError(f"size={size}: a mapping has at least one byte")
+            raise ValueError(f"size={size}: a mapping needs at least one byte")
         with nogil:
             base = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0)
         if base == MAP_FAILED:

@@ -261,7 +261,7 @@ cdef class Batch:
         for i in range(self.count):
             o[i] = total // node.item
             if views[i].size % node.item:
-                cause = errors.CorruptError(f"column {node.name!r}: the bytes of a tensor are no multiple of its item")
+                cause = errors.CorruptError(f"column {node.name!r}: the bytes of a tensor are not a multiple of its item size")
                 raise self.damage(cause, i)
             total += views[i].size
         o[self.count] = total // node.item
@@ -288,6 +288,6 @@ cdef object check_out(object given, str path, tuple shape, Node node):
     if not fits or not (given.flags.c_contiguous and given.flags.aligned and given.flags.writeable):
         raise ValueError(
             f"out[{path!r}] must be a writable, aligned, C-contiguous array of shape {shape} and dtype {node.dtype}; "
-            f"{_describe.describe(given)} was given"
+            f"got {_describe.describe(given)}"
         )
     return given

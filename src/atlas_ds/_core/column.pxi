@@ -204,7 +204,7 @@ cdef class Column:
         return 0
 
     cdef int hand_over(self, Buffer *to) except -1:
-        """Gives all rows away and begins anew, with room for as many bytes."""
+        """Hands over all rows and starts empty, with room for as many bytes."""
         cdef size_t room = self.b.size + self.b.size // 8
         to[0] = self.b
         memset(&self.b, 0, sizeof(Buffer))

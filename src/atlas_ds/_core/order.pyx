@@ -33,7 +33,7 @@ cdef class Permutation:
     def __init__(self, uint64_t n, *words):
         cdef cnp.ndarray key = np.array(words, np.uint64)
         if n >> 63:
-            raise ValueError(f"a permutation of {n} numbers: 2^63 - 1 is the most")
+            raise ValueError(f"a permutation of {n} numbers: the limit is 2^63 - 1")
         self.table = np.empty(n if n <= ATLAS_TABLE_MAX else 0, np.uint16)
         atlas_permutation_init(
             &self.c,

@@ -52,7 +52,7 @@ class Converted:
     columns
         The types of the columns, where they were known before the first example.
     lost
-        How many rows `skipped` stands for.
+        How many rows are covered by `skipped`.
     """
 
     path: Path
@@ -98,8 +98,8 @@ def convert(
 ) -> Converted:
     """Writes the examples of a source as a dataset, as `atlas-ds convert` does.
 
-    See docs/guide/convert.md. Tars are read as `import_webdataset` does. Any error, Ctrl-C too,
-    leaves `dst` as it was.
+    See docs/guide/convert.md. Tars are read as `import_webdataset` does. Any error or Ctrl-C leaves
+    `dst` as it was.
 
     Parameters
     ----------
@@ -250,7 +250,7 @@ def import_tars(sources: Choice | Sequence[str], dst: str | Path, *, split: str 
 
 def check_on_error(on_error: str) -> None:
     if on_error not in ("raise", "skip"):
-        raise ValueError(f"on_error={on_error!r}: 'raise' or 'skip'")
+        raise ValueError(f"on_error={on_error!r}: must be 'raise' or 'skip'")
 
 
 def import_atlas_v1(
@@ -273,10 +273,10 @@ def import_atlas_v1(
     dst
         The folder of the new dataset.
     trust_pickle
-        Its examples are pickles, and reading a pickle can run any program that its writer put
+        Its examples are pickles, and reading a pickle can run any code that its writer put
         there: without True nothing is read.
     missing
-        Shards that are not there: "error", or "skip": their rows are left out and later rows move
+        Missing shards: "error", or "skip": their rows are left out and later rows move
         up.
     progress
         Show progress on stderr.

@@ -122,14 +122,14 @@ def _choose_folder(path: Path, given: str | None, options: ReadOptions) -> Choic
         folder = list_folder(path, follow_links=options.follow_links) if given in FOLDERS or given == TARS else None
         if folder is not None:
             require_files(folder)
-        return Choice(path, given, "as --from says", folder)
+        return Choice(path, given, "set by --from", folder)
     mark = mark_of(path)
     if mark is not None:
         return Choice(path, *mark)
     folder = list_folder(path, follow_links=options.follow_links)
     tables = format_of_tables(folder) if options.media else None
     if tables is not None:
-        return Choice(path, tables, "tables, whose rows name the media files, as --media says", folder)
+        return Choice(path, tables, "tables whose rows name the media files (--media)", folder)
     return Choice(path, *rule_for(folder), folder)
 
 
@@ -138,7 +138,7 @@ def _choose_file(path: Path, given: str | None, options: ReadOptions) -> Choice:
         return Choice(path, *format_of_file(path, options))
     if given not in FILES and given != TARS:
         raise AtlasError(f"{path}: a file, but {given} is read from a folder; give the folder")
-    return Choice(path, given, "as --from says")
+    return Choice(path, given, "set by --from")
 
 
 def detect(src: str | Path) -> str:
@@ -201,4 +201,4 @@ def check_options(path: Path, name: str, options: ReadOptions) -> None:
     for option, formats in OPTIONS.items():
         if name not in formats and getattr(options, option) != getattr(DEFAULTS, option):
             flag = "--" + option.replace("_", "-")
-            raise AtlasError(f"{path}: {flag} ({option}=) is for {', '.join(sorted(formats))}, and this is {name}; leave it out, or say --from")
+            raise AtlasError(f"{path}: {flag} ({option}=) applies to {', '.join(sorted(formats))}, but this is {name}; leave it out, or set --from")

@@ -108,7 +108,7 @@ def holds_tar(path: Path) -> bool:
 def _text(path: Path, head: bytes, suffix: str, options: ReadOptions) -> tuple[str, str]:
     text = _decoded(head, options.encoding)
     if text is None and is_tar(PurePosixPath(path.name)):  # empty, or its first header is damaged: the reader of tars reports where
-        return "webdataset", "called like a tar"
+        return "webdataset", "named like a tar"
     if text is None:
         raise UnsupportedError(f"{path}: begins with {head[:8].hex(' ')}, which is not a known format; {_advice()}")
     text = text.lstrip("\ufeff \t\r\n")
@@ -120,7 +120,7 @@ def _text(path: Path, head: bytes, suffix: str, options: ReadOptions) -> tuple[s
         return "jsonl", "it begins with [{: an array of objects"
     first = text.split("\n", 1)[0]
     if table_format(PurePosixPath(path.name)) == "csv":
-        return "csv", f"text, called {suffix}"
+        return "csv", f"text, with the extension {suffix}"
     mark = next((name for mark, name in ((",", "commas"), ("\t", "tabs"), (";", "semicolons"), ("|", "bars")) if mark in first), None)
     if mark is not None:
         return "csv", f"text with {mark} in its first line"
@@ -148,4 +148,4 @@ def _head(path: Path, options: ReadOptions) -> bytes:
 
 
 def _advice() -> str:
-    return "say --from with its format (atlas-ds convert --help lists them), or write its rows with AtlasDatasetWriter"
+    return "set --from to its format (atlas-ds convert --help lists them), or write its rows with AtlasDatasetWriter"

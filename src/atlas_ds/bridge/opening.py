@@ -130,7 +130,7 @@ def inner_path(folder: Path, name: object, place: str, *, follow_links: bool = F
         raise CorruptError(f"{place}: {str(name)[:80]!r} is not a file name; restore the file")
     parts = PurePosixPath(name)
     if not parts.parts:
-        raise CorruptError(f"{place}: {name!r} is the folder itself, not a file of it; restore the file")
+        raise CorruptError(f"{place}: {name!r} is the folder itself, not a file in it; restore the file")
     if parts.is_absolute() or ".." in parts.parts:
         raise CorruptError(f"{place}: names {name!r}, which is outside the folder; only files inside it are read")
     check_inside(folder, folder / parts, follow_links)
@@ -160,4 +160,4 @@ def not_utf8(path: Path | str, error: UnicodeDecodeError, place: str) -> Corrupt
     """The error for text that is not UTF-8. `place` says where, since an offset in a stream
     means little."""
     bad = error.object[error.start : error.start + 1].hex()
-    return CorruptError(f"{path}: {place}: not UTF-8 (byte 0x{bad}); save the file as UTF-8, or say its encoding: --encoding latin1")
+    return CorruptError(f"{path}: {place}: not UTF-8 (byte 0x{bad}); save the file as UTF-8, or set its encoding: --encoding latin1")

@@ -33,10 +33,10 @@ examples:
 
 formats for --compare: {", ".join(PEERS)}
 The other formats get the same examples in a temporary folder and are measured in turn with Atlas. A format that is
-not installed is named and left out. All files are in the page cache, so this compares formats, not disks.
+not installed is reported and left out. All files are in the page cache, so this compares formats, not disks.
 
 --loader also measures a shuffled epoch of atlas_ds.Loader with its default settings, and a plain loop that calls
-ds.batch with the same rows and does not prefetch. The "time / atlas" of the plain loop tells what the Loader adds:
+ds.batch with the same rows and does not prefetch. The "time / atlas" of the plain loop shows what the Loader adds:
 near 1.00x it costs nothing; above 1.00x its threads make it faster.
 """
 
@@ -50,7 +50,7 @@ def add_command(commands: Any) -> None:
     )
     parser.add_argument(
         "--seconds", metavar="S", type=_seconds, default=2.0,
-        help="seconds per question and format (default: %(default)s)",
+        help="seconds per measurement and format (default: %(default)s)",
     )
     parser.add_argument(
         "--rounds", metavar="N", type=positive, default=5,

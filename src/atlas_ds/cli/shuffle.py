@@ -21,7 +21,7 @@ examples:
   atlas-ds shuffle logs logs-shuffled --access scan
 
 The same seed writes the same bytes, whatever --memory is. Rows stay in their splits.
-If the values do not fit in --memory, they are first copied, uncompressed, to a hidden folder beside DST.
+If the values do not fit in --memory, they are first copied, uncompressed, to a hidden folder next to DST.
 An error or Ctrl-C leaves the destination unchanged.
 """
 

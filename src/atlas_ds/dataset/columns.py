@@ -121,11 +121,11 @@ def _checked_ragged(column: Ragged, path: str) -> Ragged:
     offsets = np.asarray(column.offsets)
     good = offsets.ndim == 1 and offsets.size and offsets.dtype.kind in "iu" and offsets[0] >= 0 and (np.diff(offsets.astype(np.int64)) >= 0).all()
     if not good or offsets[-1] > len(column.values):
-        raise SchemaError(f"column {path!r}: Ragged.offsets must be ints that rise from 0 to len(values) at most")
+        raise SchemaError(f"column {path!r}: Ragged.offsets must be ints in ascending order, from 0 to at most len(values)")
     for name in ("shapes", "mask"):
         part = getattr(column, name)
         if part is not None and len(part) != len(column):
-            raise SchemaError(f"column {path!r}: Ragged.{name} has {len(part)} rows, its offsets have {len(column)}")
+            raise SchemaError(f"column {path!r}: Ragged.{name} has {len(part)} rows, but its offsets have {len(column)}")
     return column
 
 

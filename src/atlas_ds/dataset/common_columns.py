@@ -28,7 +28,7 @@ def common_schema(datasets: Sequence[Named]) -> Schema:
     first_name, first = datasets[0]
     for name, schema in datasets[1:]:
         if container(schema) != container(first):
-            raise SchemaError(f"the examples of {first_name} are a {first.container}, those of {name} a {schema.container}: they cannot be read as one")
+            raise SchemaError(f"the examples of {first_name} are a {first.container}, those of {name} a {schema.container}: they cannot be joined")
     named = [(name, schema.fields) for name, schema in datasets]
     wrong = differences(named)
     if wrong:
@@ -65,7 +65,7 @@ def differences(named: Sequence[tuple[str, tuple[Field, ...]]], prefix: str = ""
 def cure(named: Sequence[tuple[str, tuple[Field, ...]]], first: Schema) -> str:
     shared = [field.name for field in first.fields if not differences([(where, tuple(f for f in fields if f.name == field.name)) for where, fields in named])]
     if first.container == "value" or not shared:
-        return "They have no column in common; give them one form with map(), or write them again with one schema"
+        return "They have no column in common; give them the same form with map(), or write them again with one schema"
     return f"Open each with the columns they have in common: AtlasDataset(path, columns={shared!r}); or write them again with one schema"
 
 

@@ -74,7 +74,7 @@ class Concat(Views[ExampleT]):
     """Several datasets one after another, and views of that; made by `atlas.concat`.
 
     It has what an AtlasDataset has, except what belongs to one folder: `path`, `shards`, `splits`,
-    `icc`, and what says how it is shuffled.
+    `icc`, and the attributes that describe how it is shuffled.
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ class Concat(Views[ExampleT]):
 
     _lacks = {  # noqa: RUF012  # never changed
         "splits": "a concat has no named splits: [ds.splits for ds in concat.datasets]",
-        "icc": "it is measured of one dataset: [ds.icc for ds in concat.datasets]",
+        "icc": "it is measured for each dataset: [ds.icc for ds in concat.datasets]",
         "path": "a concat has several folders: [ds.path for ds in concat.datasets]",
         "shards": "a concat has several folders: [ds.shards for ds in concat.datasets]",
         "chunk_rows": "a concat is shuffled exactly, whatever its chunks are: [ds.chunk_rows() for ds in concat.datasets]",
@@ -134,7 +134,7 @@ class Concat(Views[ExampleT]):
         return k, row - int(self._starts[k])
 
     def _place_of(self, row: int) -> str:
-        """Says where row `row` is stored: the dataset, and the place in it."""
+        """Describes where row `row` is stored: the dataset, and the place in it."""
         k, of_it = self._find(row)
         return f"dataset {k} of the concat, row {of_it}{place_of(self.datasets[k], of_it)}"
 
@@ -195,7 +195,7 @@ class Concat(Views[ExampleT]):
         return sum(size * float(dataset.row_bytes) for size, dataset in zip(sizes, self.datasets, strict=True) if size) / max(1, sum(sizes))
 
     def stats(self) -> dict[str, Any]:
-        """Adds up `AtlasDataset.stats` of the folders that the rows lie in. Opens every shard."""
+        """Adds up `AtlasDataset.stats` of the folders that hold the rows. Opens every shard."""
         by_path = {getattr(dataset, "path", k): dataset for k, dataset in enumerate(self.datasets)}
         return summed_stats([dataset.stats() for dataset in by_path.values()])
 

@@ -97,9 +97,9 @@ class AtlasDataset(_core.Rows, Views[ExampleT]):
         for name in others:
             raise unknown_argument(name)
         if verify not in VERIFY:
-            raise ValueError(f"verify={verify!r}: 'first', 'always' or 'never'")
+            raise ValueError(f"verify={verify!r}: must be 'first', 'always' or 'never'")
         if io not in ("mmap", "pread"):
-            raise ValueError(f"io={io!r}: 'mmap' or 'pread'")
+            raise ValueError(f"io={io!r}: must be 'mmap' or 'pread'")
         if decode is not None:
             need_images(decode)
         wanted = as_names(columns) if columns is not None else None
@@ -111,8 +111,8 @@ class AtlasDataset(_core.Rows, Views[ExampleT]):
         if not handle.options.copy:
             views_as_bytes()
         mode = handle.options.decode
-        pictures = None if mode is None else image_decoder(handle.projection.schema, mode)
-        self._bind(handle.shard_set, handle.projection, rows, make_convert(handle.projection.schema, format, function, pictures))
+        images = None if mode is None else image_decoder(handle.projection.schema, mode)
+        self._bind(handle.shard_set, handle.projection, rows, make_convert(handle.projection.schema, format, function, images))
 
     def _view(self, rows: range | np.ndarray) -> AtlasDataset[ExampleT]:
         view: AtlasDataset[ExampleT] = AtlasDataset.__new__(AtlasDataset)
@@ -138,7 +138,7 @@ class AtlasDataset(_core.Rows, Views[ExampleT]):
 
     @property
     def icc(self) -> dict[str, float]:
-        """How alike neighbouring rows are, of the columns the writer was given as `icc=`.
+        """How similar neighbouring rows are, for the columns the writer was given as `icc=`.
 
         0.0 is shuffled, 1.0 is sorted; always of the complete dataset. FORMAT.md#13-manifest has
         the formula.
@@ -189,7 +189,7 @@ class AtlasDataset(_core.Rows, Views[ExampleT]):
     def fingerprint(self) -> str:
         """A short name of these rows: another one if a row is added, changed or moved.
 
-        It does not depend on where the dataset lies, nor on its metadata and splits.
+        It does not depend on where the dataset is stored, nor on its metadata and splits.
         """
         return layout.fingerprint(self._state.manifest, self.rows)
 
@@ -212,7 +212,7 @@ class AtlasDataset(_core.Rows, Views[ExampleT]):
         return layout.chunk_bytes(self.shard_set, self._all_columns(), int(self.rows[0])) if self.decodes_blocks else None
 
     def chunk_rows(self) -> tuple[int, int] | np.ndarray:
-        """Tells how many rows each run has that is stored together. Opens every shard.
+        """Returns how many rows each chunk has; its rows are stored together. Opens every shard.
 
         Returns
         -------
@@ -337,7 +337,7 @@ class AtlasDataset(_core.Rows, Views[ExampleT]):
             raise type(error)(f"{self.path}: row {row}: {error}") from error
 
     def _place_of(self, row: int) -> str:
-        """Says where row `row` of this view is stored."""
+        """Describes where row `row` of this view is stored."""
         stored = int(self.rows[row])
         return f"{self.path}: {self._file_of(stored)}" + (f", row {stored} of the dataset" if stored != row else "")
 
@@ -369,8 +369,8 @@ class AtlasDataset(_core.Rows, Views[ExampleT]):
         columns
             Names of the columns to read; None: all.
         out
-            `{"name" or "struct.name": array}` to fill: of numbers or arrays, neither nullable nor
-            bfloat16.
+            `{"name" or "struct.name": array}` to fill, for columns of numbers or arrays that are
+            neither nullable nor bfloat16.
 
         Returns
         -------

@@ -71,7 +71,7 @@ class Draft:
         leaves = sum(map(count_leaves, changed.values())) - sum(count_leaves(fields[name]) for name in changed if name in fields)
         leaves += 0 if other else self._leaves
         if leaves > MAX_LEAVES:
-            raise LimitError(f"{leaves} columns with this example, after flattening; 1 to {MAX_LEAVES} are possible (put many small values in one array)")
+            raise LimitError(f"{leaves} columns with this example, after flattening; the limit is {MAX_LEAVES} (put many small values in one array)")
         return fields | changed, leaves
 
     def _prove(self, whole: Whole, fields: dict[str, Field], taken: Any) -> _core.RowBuilder | None:

@@ -29,7 +29,7 @@ MAX_FOLDERS = 20  # of the folders in it
 
 
 def stranger(path: Path) -> str | None:
-    """Says what a file is and which call reads it; None for an Atlas shard, intact or damaged."""
+    """Describes what a file is and which call reads it; None for an Atlas shard, intact or damaged."""
     mode = os.stat(path).st_mode
     if not stat.S_ISREG(mode):
         return f"is {REGULAR_OR.get(stat.S_IFMT(mode), 'not a regular file')}, which is never opened; give the folder of a dataset"
@@ -40,7 +40,7 @@ def stranger(path: Path) -> str | None:
     if resembles_journal(path.name):
         return journal(path.parent)
     if b'"atlas":2' in head and head.startswith(b"{"):
-        return f"is a manifest, but is not called {MANIFEST}; rename it back, beside its shards, and open the folder: {call_of(OPEN, path.parent)}"
+        return f"is a manifest, but is not called {MANIFEST}; rename it back, next to its shards, and open the folder: {call_of(OPEN, path.parent)}"
     if path.name in NAMED:
         return f"is {KINDS['json'].one} that describes a folder of {NAMED[path.name]}: {call_of(CONVERT, path.parent)}"
     if kind is not None:
@@ -63,7 +63,7 @@ def unknown(head: bytes) -> str:
         text = head[: error.start].decode() if len(head[:60]) - error.start < 4 else ""
     if text.strip() and "\0" not in text:
         return f"is a text file that begins with {named(text.strip().splitlines()[0], 40)}, not an Atlas dataset; give the folder of a dataset"
-    return f"is not an Atlas dataset, nor of a kind known here: it begins with the bytes {head[:8].hex(' ')}; give the folder of a dataset"
+    return f"is not an Atlas dataset, nor any other known format: it begins with the bytes {head[:8].hex(' ')}; give the folder of a dataset"
 
 
 def head_of(path: Path) -> bytes:
@@ -90,7 +90,7 @@ def names_in(folder: Path) -> tuple[list[str], list[str]]:
 
 
 def strange_folder(folder: Path) -> str:
-    """Says what a folder without a manifest is, and which call reads it; empty if unknown."""
+    """Describes what a folder without a manifest is, and which call reads it; empty if unknown."""
     files, folders = names_in(folder)
     if not files and not folders:
         return "the folder is empty; is it the right one? atlas.AtlasDatasetWriter writes a dataset there"
@@ -161,7 +161,7 @@ def inside_a_dataset(folder: Path, files: list[str], folders: list[str]) -> str 
 
 
 def missing(path: Path) -> str:
-    """Says what is wrong with a path that does not exist, and names similar ones."""
+    """Describes what is wrong with a path that does not exist, and names similar ones."""
     if path.is_symlink():
         return f"is a link to {named(os.readlink(path))}, which does not exist"
     parent = path.parent
@@ -179,7 +179,7 @@ def missing(path: Path) -> str:
     like = closest(path.name, [*files, *folders])
     if not like:
         return f"no such folder or file; {named(str(parent))} has nothing called {named(path.name)}"
-    return f"no such folder or file; near it are: {', '.join(named(str(parent / name)) for name in like)}"
+    return f"no such folder or file; similar names: {', '.join(named(str(parent / name)) for name in like)}"
 
 
 def splits_of(folder: Path) -> list[str]:
@@ -199,7 +199,7 @@ def call_of(call: str, path: Path, in_code: Path | None = None) -> str:
 
 
 def not_a_path(value: Any) -> str | None:
-    """Says what to do with a value that is not a path; None if it may be one."""
+    """Describes what to do with a value that is not a path; None if it may be one."""
     if isinstance(value, str | bytes | os.PathLike):
         return None
     kind = type(value)

@@ -51,7 +51,7 @@ KINDS = {
     "zip": Kind("a zip archive", "zip archives", UNPACK),
     "rar": Kind("a RAR archive", "RAR archives", UNPACK),
     "7z": Kind("a 7z archive", "7z archives", UNPACK),
-    "packed": Kind("a compressed file", "compressed files", f"`atlas-ds convert {{word}} NEW` reads packed tars, CSV and JSON lines; else {UNPACK}"),
+    "packed": Kind("a compressed file", "compressed files", f"`atlas-ds convert {{word}} NEW` reads compressed tars, CSV and JSON lines; else {UNPACK}"),
     "torch": Kind("a file of torch.save", "files of torch.save", by_hand("torch.load")),
     "safetensors": Kind("a safetensors file", "safetensors files", by_hand("safetensors")),
     "tfrecord": Kind("a TFRecord file", "TFRecord files", by_hand("tensorflow or the tfrecord package")),

@@ -193,7 +193,7 @@ def _head(line: bytes, path: Path) -> Head:
             return head
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         pass
-    raise damaged(path, 1, "is not the head of a writer's journal")
+    raise damaged(path, 1, "is not the header of a writer's journal")
 
 
 def is_text(value: Any, pattern: re.Pattern[str]) -> bool:
@@ -218,9 +218,9 @@ def _lines(rest: Sequence[bytes], path: Path) -> Iterable[Any]:
 
 
 def _wrong(item: Any) -> str:
-    """Says what is wrong with a line after the head, "" if nothing."""
+    """Describes what is wrong with a line after the head, "" if nothing."""
     if not isinstance(item, dict) or item.keys() not in ({"schema"}, {"stream"}, {"shard", "split"}, {"left"}):
-        return "is none of schema, stream, shard and left"
+        return "is not an entry of a known kind (schema, stream, shard or left)"
     try:
         checked_split(item.get("split", item.get("stream")))
     except ValueError:
@@ -235,8 +235,8 @@ def _wrong(item: Any) -> str:
     if named.ordinal >= MAX_ORDINAL:
         return "names a shard whose number is too large"
     if not all(type(shard[name]) is int and 0 < shard[name] <= MAX_INTEGER for name in ("rows", "bytes", "tail")):
-        return "rows, bytes or tail is not a positive whole number"
-    return "" if shard["root"] == named.root else "root is not that of the shard's name"
+        return "rows, bytes or tail is not a positive integer"
+    return "" if shard["root"] == named.root else "root does not match the shard's name"
 
 
 def damaged(path: Path, line: int, why: str) -> CorruptError:
@@ -267,7 +267,7 @@ def refuse_busy(folder: Path, found: Sequence[FoundJournal], *, alone: bool) -> 
             here = " (this process)" if is_near(one.head.owner) and one.head.owner.pid == os.getpid() else ""
             raise WriterBusy(
                 f"{folder}: another writer is active here: {one.head.owner}{here}, mode {one.head.mode}; wait until it has ended, or close it. "
-                f"If its process is gone for certain, delete {one.path.name} in this folder"
+                f"If you are certain that its process is gone, delete {one.path.name} in this folder"
             )
 
 

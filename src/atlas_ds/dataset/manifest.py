@@ -87,7 +87,7 @@ def parse_members(data: bytes, where: str) -> Manifest:
     try:
         body = load_json(data)
     except RecursionError as cause:
-        raise LimitError(f"{where}: manifest: nested too deep") from cause
+        raise LimitError(f"{where}: manifest: nested too deeply") from cause
     except MemoryError as cause:
         raise LimitError(f"{where}: manifest: needs more memory than is available") from cause
     except ValueError as cause:
@@ -125,7 +125,7 @@ def load_json(data: bytes) -> Any:
 def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("an object has a member twice")
+        raise ValueError("an object has a duplicate member")
     return found
 
 
@@ -151,14 +151,14 @@ def _from_json(body: dict[str, Any], where: str) -> Manifest:
         if not isinstance(root, str) or ROOT.fullmatch(root) is None:
             raise CorruptError(f"{where}: manifest: shard {number}: root is not 16 hex digits")
         if root != named.root:
-            raise CorruptError(f"{where}: manifest: shard {number}: root is not that of its name {name!r}")
+            raise CorruptError(f"{where}: manifest: shard {number}: root does not match its name {name!r}")
         numbers = item["rows"], item["bytes"], item["tail"]
         if not all(type(n) is int and 0 <= n <= MAX_INTEGER for n in numbers):
-            raise CorruptError(f"{where}: manifest: shard {number}: rows, bytes or tail is not a whole number")
+            raise CorruptError(f"{where}: manifest: shard {number}: rows, bytes or tail is not an integer")
         shards.append(ShardInfo(name, *numbers, root))
     total = sum(shard.rows for shard in shards)
     if type(body["rows"]) is not int or body["rows"] != total or total > MAX_INTEGER:
-        raise CorruptError(f"{where}: manifest: rows is {brief(body['rows'])}, the shards have {total}; at most {MAX_INTEGER} are possible")
+        raise CorruptError(f"{where}: manifest: rows is {brief(body['rows'])}, the shards have {total}; the limit is {MAX_INTEGER}")
     if not isinstance(body["splits"], dict):
         raise CorruptError(f"{where}: manifest: splits is not an object")
     splits = {name: tuple((a, b) for a, b in parts) for name, parts in body["splits"].items()}

@@ -24,7 +24,7 @@ def checked_metadata(metadata: Any) -> dict[str, Any]:
 
 def _checked(value: Any, place: str, depth: int) -> Any:
     if depth > MAX_DEPTH:
-        raise SchemaError(f"{place[:80]}...: metadata is nested deeper than {MAX_DEPTH} (does it hold itself?)")
+        raise SchemaError(f"{place[:80]}...: metadata is nested deeper than {MAX_DEPTH} (does it contain itself?)")
     if isinstance(value, np.generic):
         value = _plain(value, place)
     if value is None or isinstance(value, bool):

@@ -35,7 +35,7 @@ class WriterOptions(TypedDict, total=False):
 
 
 def refuse_unknown(function: str, options: Mapping[str, Any], known: type = WriterOptions) -> None:
-    """TypeError, as Python raises it, for a keyword argument that is none of the options: before any work is done."""
+    """TypeError, as Python raises it, for a keyword argument that is not one of the options: before any work is done."""
     for name in options:
         if name not in known.__annotations__:
             raise TypeError(f"{function}() got an unexpected keyword argument {name!r}")
@@ -72,7 +72,7 @@ class StorageOptions:
         """ValueError if compression= names something that is not a column."""
         unknown = set(self.compression) - set(names) if isinstance(self.compression, dict) else ()
         if unknown:
-            raise ValueError(f"compression names {sorted(unknown)[0]!r}, which is not a column; the columns are {', '.join(names)} (or give schema=)")
+            raise ValueError(f"compression names {sorted(unknown)[0]!r}, which is not a column; the columns are {', '.join(names)} (or pass schema=)")
 
     def of_shards(self, schema: Schema) -> ShardOptions:
         self.check_names(schema.names)
@@ -92,9 +92,9 @@ def checked_options(
     access: Access,
 ) -> StorageOptions:
     if access not in DEFAULT_BLOCK:
-        raise ValueError(f"access={access!r}: 'random' or 'scan'")
+        raise ValueError(f"access={access!r}: must be 'random' or 'scan'")
     if dictionary not in ("shared", "shard", None):
-        raise ValueError(f"dictionary={dictionary!r}: 'shared', 'shard' or None")
+        raise ValueError(f"dictionary={dictionary!r}: must be 'shared', 'shard' or None")
     shards = parse_size(shard_size, "shard_size")
     blocks = parse_size(block_size if block_size is not None else DEFAULT_BLOCK[access], "block_size")
     return StorageOptions(*shards, *blocks, checked_compression(compression), whole_number(level, "level", 1, 22), dictionary, access)
@@ -104,11 +104,11 @@ def checked_compression(compression: Any) -> CodecName | dict[str, CodecName]:
     names = compression.values() if isinstance(compression, Mapping) else [compression]
     for name in names:
         if not isinstance(name, str) or (name != "auto" and name not in CODECS):
-            raise ValueError(f"compression={name!r}: 'auto', 'none', 'lz4', 'zstd', or a dict of column to one of these")
+            raise ValueError(f"compression={name!r}: must be 'auto', 'none', 'lz4', 'zstd', or a dict of column to one of these")
     if isinstance(compression, Mapping):
         odd = next((name for name in compression if not isinstance(name, str)), None)
         if odd is not None:
-            raise ValueError(f"compression names {odd!r}: a column's name is a str")
+            raise ValueError(f"compression names {odd!r}: column names must be str")
         return {str(name): codec for name, codec in compression.items()}
     codec: CodecName = compression
     return codec
@@ -120,7 +120,7 @@ def whole_number(value: Any, name: str, least: int, most: int) -> int:
         raise TypeError(f"{name}={value!r}: give an int from {least} to {most}")
     number: int = value.__index__()
     if not least <= number <= most:
-        raise ValueError(f"{name}={number}: {least} to {most}")
+        raise ValueError(f"{name}={number}: must be {least} to {most}")
     return number
 
 
@@ -145,7 +145,7 @@ def checked_split(split: Any) -> str | None:
     if split is None:
         return None
     if not isinstance(split, str) or not split:
-        raise ValueError(f"split={split!r}: a name such as 'train'")
+        raise ValueError(f"split={split!r}: must be a name such as 'train'")
     try:
         split.encode()
     except UnicodeEncodeError:

@@ -172,7 +172,7 @@ class Output:
                 f"the rows that it finished are in the shards that {stopped.path.name} names, which can be opened one by one"
             )
         if self.base is not None and not self._old.isdisjoint(info.path for _, info in stopped.shards):
-            raise damaged(stopped.path, 1, "is followed by shards that the dataset has already")
+            raise damaged(stopped.path, 1, "is followed by shards that the dataset already has")
         self._head = Head(this_process(), head.token, head.mode, True, head.first, head.base, options)
         self.journal = Journal(self.folder, self._head, [line for line in stopped.lines if "left" not in line], path=stopped.path)
         remove_temporary(self.folder, head.token)
@@ -258,12 +258,12 @@ class Output:
             raise DatasetChanged(f"{self.folder}: {why}: write the dataset again")
         for info in (info for infos in self.done.values() for info in infos):
             if not is_regular(self.folder / info.path, info.bytes):
-                raise DatasetChanged(f"{self.folder / info.path}: this finished shard was removed or changed by somebody else: write again with resume=True")
+                raise DatasetChanged(f"{self.folder / info.path}: this finished shard was removed or changed by another process: write again with resume=True")
 
     def _newer(self, now: bytes | None) -> Manifest:
         """Returns the manifest that another writer published, if the shards of this one can be appended to it."""
         if self.mode != "append" or now is None:
-            what = "removed the dataset" if now is None else "published what this one would replace"
+            what = "removed the dataset" if now is None else "published a dataset here"
             raise CommitConflict(f"{self.folder / MANIFEST}: another writer {what} while this one was writing: inspect the current dataset, then write again")
         return parse_manifest(now, str(self.folder / MANIFEST))
 

@@ -136,7 +136,7 @@ def part_folders(path: Path, count: int | None) -> list[Path]:
         what = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
         raise FileNotFoundError(
             f"{path}: of parts 0 to {wanted - 1} these are missing: {what}; write them (an empty one with schema=), "
-            "or number the parts without a gap"
+            "or number the parts without gaps"
         )
     if len(found) > wanted:
         raise ValueError(f"{path}: count={wanted}, but {len(found)} parts exist, up to {max(found)}: remove what does not belong, or give their count")

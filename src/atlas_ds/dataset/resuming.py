@@ -45,13 +45,13 @@ def check_order(stopped: FoundJournal) -> None:
             raise damaged(stopped.path, 1, f"is followed by a shard of the split {split[:80]!r}, which was never begun")
         numbers.setdefault(split, []).append(ordinal_of(info.path))
     if None in numbers and len(numbers) > 1:
-        raise damaged(stopped.path, 1, "is followed by shards with a split and without")
+        raise damaged(stopped.path, 1, "is followed by shards with a split and shards without one")
     for found in numbers.values():
         if found != sorted(found):
-            raise damaged(stopped.path, 1, "is followed by shards out of their order")
+            raise damaged(stopped.path, 1, "is followed by shards out of order")
     plain = numbers.get(None, [])
     if plain and len(set(plain)) == len(plain) and plain != list(range(stopped.head.first, stopped.head.first + len(plain))):
-        raise damaged(stopped.path, 1, f"is followed by shards {plain[:10]}, which do not follow each other from number {stopped.head.first}")
+        raise damaged(stopped.path, 1, f"is followed by shards {plain[:10]}, whose numbers are not consecutive from {stopped.head.first}")
 
 
 def intact_shards(folder: Path, stopped: FoundJournal, progress: bool) -> list[tuple[str | None, ShardInfo]]:
@@ -82,7 +82,7 @@ def intact_shards(folder: Path, stopped: FoundJournal, progress: bool) -> list[t
 def need_file(path: Path) -> None:
     """CorruptError for a link: writers make files."""
     if path.is_symlink():
-        raise CorruptError(f"{path}: is a link, which no writer made")
+        raise CorruptError(f"{path}: is a link, which no writer creates")
 
 
 def compare(folder: Path, stopped: FoundJournal, info: ShardInfo, schema_json: bytes) -> None:

@@ -18,7 +18,7 @@ Name = TypeVar("Name")
 COLUMNS = 'the columns are chosen with AtlasDataset(path, columns=["..."]); ds.map(function) changes examples'
 ARROW = "atlas.to_huggingface(ds) makes a datasets.Dataset, which has it; or import pandas; pandas.DataFrame(ds.batch(slice(None)))"
 WRITE = "a dataset that is open cannot be changed: atlas.AtlasDatasetWriter(path, append=True) adds rows"
-BATCHES = "atlas.Loader(ds, batch_size=64, shuffle=False) gives batches; ds.batch([0, 1, 2]) is one"
+BATCHES = "atlas.Loader(ds, batch_size=64, shuffle=False) returns batches; ds.batch([0, 1, 2]) is one"
 MASK = 'a bool mask selects rows: ds[ds.column("label") == 3], or of text ds[numpy.array(ds.column("name")) == "x"]'
 INSTEAD = {
     "shuffle": "atlas.Loader(ds, batch_size=64, shuffle=True, seed=0) shuffles, and atlas.shuffle(src, dst) writes a shuffled dataset; "
@@ -48,8 +48,8 @@ INSTEAD = {
     "size": "len(ds) is the rows, ds.stats()['bytes'] the bytes on disk",
     "nbytes": "ds.stats()['bytes'] on disk, ds.stats()['raw_bytes'] uncompressed",
     "info": "ds.metadata, ds.schema and ds.stats()",
-    "classes": "what the writer noted: ds.metadata['classes'], if it did",
-    "class_to_idx": "what the writer noted: ds.metadata['classes'], if it did",
+    "classes": "ds.metadata['classes'], if the writer stored it",
+    "class_to_idx": "ds.metadata['classes'], if the writer stored it",
     "targets": 'ds.column("label")',
     "labels": 'ds.column("label")',
     "transform": "ds.map(function), or Loader(transform_example=function)",
@@ -180,7 +180,7 @@ class Views(MapStyle[ExampleT]):
         return views if names is None else dict(zip(names, views, strict=True))
 
     def __add__(self, other: object) -> NoReturn:
-        raise TypeError("datasets are not added with +: atlas.concat([a, b]) is one after the other")
+        raise TypeError("datasets cannot be added with +; use atlas.concat([a, b])")
 
     __radd__ = __add__
 

@@ -68,8 +68,8 @@ class Opener:
         except FileNotFoundError:
             raise self._files.gone(k) from None
         if f"{shard.root:016x}" != info.root or shard.rows != info.rows:
-            broken = f"{path}: footer hash or rows are not those in the manifest: the file was replaced (byte {shard.footer_offset})"
+            broken = f"{path}: footer hash or rows do not match the manifest: the file was replaced (byte {shard.footer_offset})"
             raise self._files.changed(k) or CorruptError(broken)
         if shard.schema_json != self._schema_json:
-            raise UnsupportedError(f"{path}: the shard's columns are not the manifest's: this version reads datasets whose shards have one schema")
+            raise UnsupportedError(f"{path}: the shard's columns differ from the manifest's: this version reads datasets whose shards have one schema")
         return shard

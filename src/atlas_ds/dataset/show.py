@@ -29,7 +29,7 @@ def html_of(dataset: Any, title: str = "") -> str:
     """The first rows of a dataset as HTML. Of a remote one only its repr: showing it reads nothing over the network."""
     head = f"<div><code>{escape(printable(title or repr(dataset), 1000))}</code></div>"
     if getattr(dataset, "_is_remote", False):
-        return f"{head}<div>(rows lie behind a network and are not read to be shown)</div>"
+        return f"{head}<div>(rows are read over a network, so none are shown)</div>"
     rows = [row_of(dataset, i) for i in range(min(ROWS, len(dataset)))]
     if not rows:
         return head

@@ -25,9 +25,9 @@ SPELLED = {
     "sizes": "the numbers come first: ds.split([0.8, 0.2])",
     "shuffle": "seed=0 splits at random; without a seed the rows are split in order",
     "random": "seed=0 splits at random; without a seed the rows are split in order",
-    "random_state": "seed=, a whole number",
-    "generator": "seed=, a whole number",
-    "rng": "seed=, a whole number",
+    "random_state": "seed=, an integer",
+    "generator": "seed=, an integer",
+    "rng": "seed=, an integer",
     "stratify_by_column": "stratify=, the name of a column or a label for each row",
     "stratify_by": "stratify=, the name of a column or a label for each row",
 }
@@ -45,7 +45,7 @@ def misspelled(parts: Any, more: Sequence[Any], others: Mapping[str, Any]) -> Ty
         return TypeError(f"split: give named parts as a dict: ds.split({dict(others)!r:.200})")
     if others:
         return TypeError(f"split has no argument {next(iter(others))!r}; its arguments are the parts, seed= and stratify=")
-    return TypeError('split(): say how large the parts are: ds.split(0.8), ds.split([0.8, 0.1, 0.1]) or ds.split({"train": 0.8, "test": 0.2})')
+    return TypeError('split(): give the sizes of the parts: ds.split(0.8), ds.split([0.8, 0.1, 0.1]) or ds.split({"train": 0.8, "test": 0.2})')
 
 
 def parts_of(dataset: Any, wanted: Parts, seed: int | None, stratify: Any) -> list[Positions]:
@@ -78,9 +78,9 @@ def numbers_of(wanted: Parts, count: int) -> list[float]:
         return [number_of(part, "") for part in wanted]
     first = number_of(wanted, "")
     if isinstance(first, int) and not 0 <= first <= count:
-        raise ValueError(f"split({first}): a whole number is the rows of the first part, 0 to {count}; for a share of all rows give a fraction, such as 0.8")
+        raise ValueError(f"split({first}): an integer is the number of rows in the first part, 0 to {count}; for a share of all rows give a fraction: 0.8")
     if isinstance(first, float) and not 0 < first < 1:
-        raise ValueError(f"split({first}): a fraction must lie between 0 and 1; it is the share of the first part, and the second has the rest")
+        raise ValueError(f"split({first}): a fraction must be between 0 and 1; it is the share of the first part, and the second has the rest")
     return [first, count - first if isinstance(first, int) else 1 - first]
 
 
@@ -95,9 +95,9 @@ def number_of(part: Any, of: str) -> float:
 
 def checked_seed(seed: Any) -> int:
     if isinstance(seed, bool) or not hasattr(seed, "__index__"):
-        raise TypeError(f"seed={seed!r}: give a whole number; None splits in order")
+        raise TypeError(f"seed={seed!r}: give an integer; None splits in order")
     if operator.index(seed) < 0:
-        raise ValueError(f"seed={seed!r}: give a whole number from 0 on")
+        raise ValueError(f"seed={seed!r}: give an integer of 0 or more")
     return operator.index(seed)
 
 
@@ -125,7 +125,7 @@ def classes_of(labels: Any, what: Any) -> tuple[np.ndarray, int]:
     """Returns (a number from 0 on for each label, how many there are). The numbers have the order of the labels, if these have one."""
     named = f"column {what!r}" if isinstance(what, str) else "stratify="
     if isinstance(labels, Ragged | Mapping) or (isinstance(labels, np.ndarray) and labels.ndim != 1):
-        raise TypeError(f"{named} does not have one value per row that could be a class; give a column of numbers or text")
+        raise TypeError(f"{named} does not have one value per row to use as its class; give a column of numbers or text")
     codes, classes = numbered(labels, named)
     if classes > max(TOO_MANY, len(codes) // 2):
         raise ValueError(f"{named} has {classes:,} different values in {len(codes):,} rows: these are not classes that can be kept in proportion")

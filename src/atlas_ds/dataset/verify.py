@@ -91,6 +91,6 @@ def match_manifest(file: Path, manifest: Manifest, number: int) -> None:
     info = manifest.shards[number]
     shard = open_shard(file)
     if (shard.rows, shard.size, shard.size - shard.footer_offset, f"{shard.root:016x}") != (info.rows, info.bytes, info.tail, info.root):
-        raise AtlasError(f"{file}: rows, bytes, tail or root are not those in the manifest")
+        raise AtlasError(f"{file}: rows, bytes, tail or root do not match the manifest")
     if shard_schema(shard) != manifest.schema:
-        raise AtlasError(f"{file}: the schema is not the manifest's")
+        raise AtlasError(f"{file}: the schema differs from the manifest's")

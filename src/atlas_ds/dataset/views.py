@@ -23,7 +23,7 @@ def positions(indices: Any, count: int) -> np.ndarray:
         text = 'a column of text is a list, so compare it as numpy.array(ds.column("name")) == "x"'
         raise TypeError(f"ds[{indices}]: a mask has a bool for each row; {text}")
     if indices is None or indices is Ellipsis or isinstance(indices, bool | np.bool_ | float | complex | np.floating):
-        raise TypeError(f"ds[{indices!r}]: rows are whole numbers below {count}, slices, lists of them, or a mask with a bool for each row")
+        raise TypeError(f"ds[{indices!r}]: rows are integers below {count}, slices, lists of them, or a mask with a bool for each row")
     if isinstance(indices, tuple) and any(isinstance(part, str | slice | None) or part is Ellipsis for part in indices):
         raise TypeError("ds[row, column]: give the row alone, then the column of the example: ds[0]['name']; ds.batch(rows, columns=[...]) reads both")
     if isinstance(indices, int | np.integer) and not isinstance(indices, bool):
@@ -58,7 +58,7 @@ def split_rows(rows: range | np.ndarray, fractions: Sequence[float], seed: int |
     """Splits rows by fractions (which sum to 1) or counts (which sum to the number of rows)."""
     count = len(rows)
     if not fractions or any(part < 0 for part in fractions):
-        raise ValueError(f"fractions {list(fractions)!r} must be positive, and at least one")
+        raise ValueError(f"fractions {list(fractions)!r} must all be positive, and there must be at least one of them")
     if all(isinstance(part, int) for part in fractions) and sum(fractions) == count:
         ends = np.cumsum([0, *fractions])
     elif abs(sum(fractions) - 1) < 1e-9:

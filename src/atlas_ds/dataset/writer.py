@@ -47,18 +47,18 @@ class AtlasDatasetWriter:
     """Writes examples to a dataset's folder; used in a `with` block.
 
     At its end the dataset is published atomically. An exception that leaves it publishes nothing
-    (see `abort`). After an error of the system, such as a full disk, finished shards stay for
-    `resume=True`; so they do if a writer is collected without `close` or `abort`, with a
-    `ResourceWarning`. One thread at a time may use a writer; processes use one each, with `part=`
-    or `append=True`. A forked child cannot use its parent's.
+    (see `abort`). After a system error, such as a full disk, finished shards are kept for
+    `resume=True`. They are also kept, with a `ResourceWarning`, if a writer is garbage-collected
+    without `close` or `abort`. One thread at a time may use a writer; processes use one each, with
+    `part=` or `append=True`. A forked child cannot use its parent's.
 
     Parameters
     ----------
     path
         The dataset's folder; made if it does not exist. `~` is expanded; URLs are refused.
     shard_size, block_size
-        Of a file, and of a block in it: a number of examples, or bytes before compression such as
-        "256MiB". `block_size=None` is "64KiB", or "1MiB" with `access="scan"`.
+        The size of a file, and of a block in it: a number of examples, or bytes before compression
+        such as "256MiB". `block_size=None` is "64KiB", or "1MiB" with `access="scan"`.
     schema
         A dict of column to type, a tuple or list of types, a type, or a `Schema`. None: inferred.
     compression
@@ -84,11 +84,11 @@ class AtlasDatasetWriter:
     progress
         Show progress on stderr, as suits a terminal, a notebook or a log.
     metadata
-        Any JSON object, copied at once; NumPy's numbers become Python's. None: when appending, that
-        of the dataset.
+        Any JSON object, copied immediately; NumPy's numbers become Python's. None: when appending,
+        that of the dataset.
     icc
-        Columns (ints, floats, bools, `str`) whose likeness in neighbouring rows is measured. None:
-        those of the dataset that is appended to.
+        Columns (ints, floats, bools, `str`) for which the similarity of neighbouring rows is
+        measured. None: those of the dataset that is appended to.
 
     Raises
     ------
@@ -199,7 +199,7 @@ class AtlasDatasetWriter:
             return
         try:
             if self._schema is None and not self._first:
-                raise SchemaError(f"{self.path}: no example was added, so there is no schema: give schema= to write an empty dataset")
+                raise SchemaError(f"{self.path}: no example was added, so there is no schema: pass schema= to write an empty dataset")
             self._fix_schema()
             for stream in self._streams.values():
                 stream.finish_shard()
@@ -429,7 +429,7 @@ class AtlasDatasetWriter:
         self._schema = schema = self._first.schema()
         unknown = untyped_columns(self._icc or (), schema)
         if unknown:
-            why = f"all {len(self._first):,} first examples have None there: it is not measured"
+            why = f"all {len(self._first):,} first examples have None there, so it cannot be measured"
             warnings.warn(f"{self.path}: icc={unknown}: {why}", RuntimeWarning, stacklevel=4)
             self._icc = tuple(name for name in self._icc or () if name not in unknown)
         for example, split in self._first.release():
@@ -449,7 +449,7 @@ class AtlasDatasetWriter:
         name = checked_split(split)
         given = {*self._streams, *(split for split, infos in self._output.done.items() if infos), *self._first.splits}
         if given and (name is None) != (None in given):
-            raise ValueError("give split= with every example or with none")
+            raise ValueError("pass split= with every example or with none")
         return name
 
     def _stream(self, split: str | None) -> ShardWriter:

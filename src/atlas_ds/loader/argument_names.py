@@ -49,7 +49,7 @@ REFUSED = {
     "in_order": "batches always come in order; leave it out",
     "sampler": ORDER,
     "batch_sampler": ORDER,
-    "generator": "use seed=, a whole number: with it the order is the same on every machine, and a resumed run continues it",
+    "generator": "use seed=, an integer: with it the order is the same on every machine, and a resumed run continues it",
     "worker_init_fn": "nothing has to be prepared in the loader's threads; for random numbers in transforms use seeded=True",
     "prefetch_factor": 'use prefetch=, the bytes that may be ready, such as prefetch="64MiB"',
     "pin_memory_device": "use pin_memory=True, which pins for the current accelerator",
@@ -74,7 +74,7 @@ SAMPLERS = {
     "RandomSampler": "use shuffle=True, seed=0",
     "SequentialSampler": "use shuffle=False",
     "DistributedSampler": 'use rank="auto", world_size="auto"',
-    "WeightedRandomSampler": "use atlas.Mix([(part, weight), ...]) for parts that shall come more often than others",
+    "WeightedRandomSampler": "use atlas.Mix([(part, weight), ...]) for parts that should come more often than others",
     "SubsetRandomSampler": "use Loader(ds.select(rows))",
     "BatchSampler": "use batch_size= and drop_last=",
     "Sampler": "give its arguments (batch_size, seed, rank, ...) to the Loader, which makes the same order",
@@ -91,7 +91,7 @@ def understood(others: Mapping[str, Any], own: Mapping[str, Any], known: frozens
             raise refused(name, value, known)
         here = UNDERSTOOD[name]
         if own[here.name] is not None:
-            raise TypeError(f"Loader({name}=, {here.name}=): both say the same thing; give one, {here.name}= is the name here")
+            raise TypeError(f"Loader({name}=, {here.name}=): both mean the same; pass only {here.name}=")
         if name == "multiprocessing_context" and not isinstance(value, str):
             raise TypeError(f'Loader({name}={printable(repr(value), 80)}): use start_method="forkserver" or "spawn"')
         out[here.name] = here.value(value)

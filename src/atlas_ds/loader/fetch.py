@@ -131,7 +131,7 @@ class Examples:
                 return self.collate_fn(examples)
             except Exception as error:
                 if len(at):
-                    add_note(error, f"in collate_fn of {len(at)} rows, the first of which is row {at[0]}{place_of(self.dataset, int(at[0]))}")
+                    add_note(error, f"in collate_fn of {len(at)} rows, starting with row {at[0]}{place_of(self.dataset, int(at[0]))}")
                 raise
         return join_examples(self.examples(at)) if len(at) else self._nothing()
 

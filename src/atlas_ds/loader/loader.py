@@ -49,7 +49,7 @@ class Loader:
     docs/guide/train.md shows how to use it. A batch has the form of an example: a dict of columns,
     a tuple of columns, one column. Iterating again is the next epoch; a loop left by `break` begins
     its epoch again, unless a state is loaded. `Sampler` makes the order, threads read ahead. One
-    thread at a time may iterate; threads of its own end with the loop, or with `close`.
+    thread at a time may iterate; its own threads end with the loop, or with `close`.
 
     Arguments as torch's `DataLoader` spells them are understood where they mean the same:
     `num_workers` (`num_threads`), `drop_last` (`last_batch="drop"` or "short"),
@@ -66,7 +66,7 @@ class Loader:
         Rows of all ranks together in a step, which the ranks must divide.
     shuffle
         "exact": all rows at random. "window": chunks at random, rows at random within windows of
-        them. False: in order. True: what the dataset advises.
+        them. False: in order. True: the dataset's `default_shuffle`.
     seed
         From 0 to 2^64 - 1.
     rank, world_size
@@ -77,7 +77,7 @@ class Loader:
         evenly among the ranks, "pad" fills it with the epoch's first rows; then each batch has a
         bool column "mask", False where a row repeats.
     lanes, window
-        Of `shuffle="window"`: see docs/order.md#orders. None: 192 lanes, and windows of 32 chunks,
+        For `shuffle="window"`: see docs/order.md#orders. None: 192 lanes, and windows of 32 chunks,
         or fewer where they have to be held decoded.
     substream
         From 0 to 2^64 - 1. Two orders of one dataset and seed that differ in it are independent.
@@ -92,7 +92,7 @@ class Loader:
     transform_processes
         Processes that read and transform examples, for transforms that hold the GIL; 0: threads do.
     start_method
-        Of these processes. None: "forkserver".
+        How these processes are started. None: "forkserver".
     seeded
         Transforms get a second argument, a `numpy.random.Generator` that depends on seed, epoch and
         row only; for `transform(batch)` row is the first of the batch.
@@ -168,13 +168,13 @@ class Loader:
         last_batch = "drop" if last_batch is None else last_batch
         start_method = "forkserver" if start_method is None else start_method
         if format not in FORMATS:
-            raise ValueError(f"format={format!r}: 'torch' or 'numpy'")
+            raise ValueError(f"format={format!r}: must be 'torch' or 'numpy'")
         if on_error not in ON_ERROR:
-            raise ValueError(f"on_error={on_error!r}: 'raise', 'skip' or 'replace'")
+            raise ValueError(f"on_error={on_error!r}: must be 'raise', 'skip' or 'replace'")
         if not timeout > 0:
-            raise ValueError(f"timeout={timeout!r}: seconds above 0, or math.inf to wait without end (what 0 means to a DataLoader)")
+            raise ValueError(f"timeout={timeout!r}: must be seconds above 0, or math.inf to wait without end (what 0 means to a DataLoader)")
         if transform_processes and start_method not in get_args(StartMethod):
-            raise ValueError(f"start_method={start_method!r}: 'forkserver' or 'spawn'; a fork of a process with threads may hang")
+            raise ValueError(f"start_method={start_method!r}: must be 'forkserver' or 'spawn'; a fork of a process with threads may hang")
         check_dataset(dataset)
         for name, function in (("transform", transform), ("transform_example", transform_example), ("collate_fn", collate_fn)):
             if function is not None and not callable(function):
@@ -325,7 +325,7 @@ class Loader:
     def set_epoch(self, epoch: SupportsIndex) -> None:
         """Chooses the epoch of the next `iter()`.
 
-        The one that is next anyway keeps the position of a loaded state.
+        If it is the next epoch already, the position of a loaded state is kept.
 
         Parameters
         ----------
@@ -335,7 +335,7 @@ class Loader:
         self.sampler.set_epoch(epoch)
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns where training stands: after the last batch returned, whatever was read ahead.
+        """Returns the position of training: after the last batch returned, whatever was read ahead.
 
         Returns
         -------
@@ -359,7 +359,7 @@ class Loader:
         Raises
         ------
         ValueError
-            The state is of another order.
+            The state belongs to another order.
         """
         self.sampler.load_state_dict(state)
         self._now = None
@@ -372,7 +372,7 @@ class Loader:
         Parameters
         ----------
         weights
-            Whole numbers, one for each dataset.
+            Integers, one for each dataset.
         """
         if self._now is not None:
             self.sampler.consumed(*self._now)
@@ -399,7 +399,7 @@ def check_dataset(dataset: Any) -> None:
     if isinstance(dataset, list | tuple) and dataset and all(isinstance(one, AtlasDataset | Concat) for one in dataset):
         raise TypeError("a Loader reads one dataset, not a list: Loader(atlas.concat([a, b]), ...), or atlas.Mix([(a, 1), (b, 1)]) in exact proportions")
     if isinstance(dataset, Mapping | type) or not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
-        what = f"{dataset.__name__} itself" if isinstance(dataset, type) else type(dataset).__name__
+        what = f"the class {dataset.__name__}" if isinstance(dataset, type) else type(dataset).__name__
         raise TypeError(f"a Loader reads a dataset with len() and [i], not {what}")
 
 

@@ -15,12 +15,12 @@ from atlas_ds.order.mix_rows import Parts, segments_of
 from atlas_ds.order.options import Shuffle
 from atlas_ds.text import closest, printable
 
-FORM = "atlas.Mix([(big, 3), (small, 1)]): pairs of a dataset and a weight, a whole number"
+FORM = "atlas.Mix([(big, 3), (small, 1)]): pairs of a dataset and a weight, an integer"
 INSTEAD = {
     "weights": FORM,
     "probabilities": f"{FORM}; 7 and 3 for 0.7 and 0.3",
     "datasets": FORM,
-    "stopping_strategy": "each dataset begins again when it is through; length= is the rows of an epoch",
+    "stopping_strategy": "each dataset starts again after its last row; length= sets the rows of an epoch",
     "batch_size": "give it to the Loader: atlas.Loader(mix, batch_size=64)",
 }
 """Arguments that users of other libraries try -> what to use here."""
@@ -32,14 +32,14 @@ def check_arguments(parts: Any, others: Mapping[str, Any]) -> None:
         like = closest(name, ("parts", "seed", "shuffle", "length"))
         raise TypeError(f"Mix has no argument {printable(name, 60)!r}: {INSTEAD.get(name) or (f'did you mean {like[0]}=?' if like else FORM)}")
     if not isinstance(parts, list | tuple):
-        raise TypeError(f"Mix: not {type(parts).__name__}; give {FORM}")
+        raise TypeError(f"Mix: expected a list of pairs, not {type(parts).__name__}; give {FORM}")
     if not parts:
         raise ValueError("Mix([]): give at least one (dataset, weight)")
     for number, part in enumerate(parts):
         if not isinstance(part, list | tuple) or len(part) != 2:
             raise TypeError(f"Mix: part {number} is not a pair of a dataset and a weight; give {FORM}")
         if not hasattr(part[1], "__index__"):
-            raise TypeError(f"Mix: the weight of part {number} is {printable(repr(part[1]), 60)}; give whole numbers: 7 and 3 for 0.7 and 0.3")
+            raise TypeError(f"Mix: the weight of part {number} is {printable(repr(part[1]), 60)}; give integers: 7 and 3 for 0.7 and 0.3")
 
 
 class Mix(MapStyle[Any]):
@@ -50,14 +50,14 @@ class Mix(MapStyle[Any]):
 
     In every `sum(weights)` positions, counted from the beginning, dataset i has exactly
     `weights[i]` rows, at places that depend on the seed; docs/order.md specifies which. Each
-    dataset is read in its own shuffled order, and begins its next epoch when it is through. A
+    dataset is read in its own shuffled order, and begins its next epoch after its last row. A
     resumed run continues at the same row of each. The same dataset twice gets two orders.
     `len(mix)` is the rows of an epoch. See docs/guide/train.md#several-datasets.
 
     Parameters
     ----------
     parts
-        Pairs of a dataset and a weight. Weights are whole numbers from 0 that add up to at most
+        Pairs of a dataset and a weight. Weights are integers from 0 that add up to at most
         65,536. The datasets must have the same columns, as for `concat`.
     seed
         Of the mix and of the orders of its datasets.
@@ -76,9 +76,9 @@ class Mix(MapStyle[Any]):
     datasets
         The datasets.
     all
-        The datasets one after another, by whose row numbers the order speaks.
+        The datasets one after another; the order is made of its row numbers.
     seed
-        What was given.
+        The seed that was given.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Mix(MapStyle[Any]):
         return self.segments[0][1]
 
     def order_source(self) -> OrderSource:
-        """Returns what a Sampler asks of a mix: a source that makes its own order."""
+        """Returns the source from which a Sampler makes the order of a mix."""
         names = "|".join([*(source.fingerprint for source in self._parts.sources), str(self._parts.shuffle), str(len(self))])
         name = f"mix:{_core.hash64(names.encode()):016x}"
         return OrderSource(len(self), name, ChunksOf(self, len(self)), "mix", make=self._parts.order, seed=self.seed, mix=self.segments)

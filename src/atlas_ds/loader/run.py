@@ -141,7 +141,7 @@ class EpochRun:
                     batch = transform(batch) if self._seeds is None else transform(batch, self._seeds.at(first))
                 except Exception as error:
                     where = f"row {first}{place_of(self._config.examples.dataset, first)}"
-                    add_note(error, f"in transform of a batch of {count} rows, the first of which is {where}")
+                    add_note(error, f"in transform of a batch of {count} rows, starting with {where}")
                     raise
             ready.append((self._config.finish(batch), count, size * count // max(1, len(rows))))
             start += count

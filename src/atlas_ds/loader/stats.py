@@ -19,7 +19,7 @@ class Stats:
     batches, rows, bytes
         What the loop was given so far.
     seconds
-        Since the first batch was asked for.
+        Since the first batch was requested.
     waiting
         Seconds in which the loop waited for a batch.
     consumer

@@ -45,7 +45,7 @@ class ChunksOf:
             chunks = checked_chunks(self._dataset.chunk_rows()) if hasattr(self._dataset, "chunk_rows") else (self._rows, CHUNK_ROWS)
             counted = chunks[0] if isinstance(chunks, tuple) else int(chunks.sum())
             if counted != self._rows:
-                raise ValueError(f"chunk_rows() adds up to {counted} rows, the dataset has {self._rows}")
+                raise ValueError(f"chunk_rows() adds up to {counted} rows, but the dataset has {self._rows}")
             self._found = chunks
         return self._found
 
@@ -116,7 +116,7 @@ def mix_state(source: OrderSource, batch: SupportsIndex, **options: Unpack[Order
     """The state before the first step of a mix."""
     own_order = options["shuffle"] is not True or options["lanes"] is not None or options["window"] is not None
     if own_order or keys.word("seed", options["seed"]) not in (0, source.seed):
-        raise ValueError("a mix has its own seed and order: give seed= and shuffle= to Mix, and no lanes or window")
+        raise ValueError("a mix has its own seed and order: pass seed= and shuffle= to Mix, and no lanes or window")
     return OrderState(
         dataset=source.fingerprint,
         shuffle="mix",
@@ -139,7 +139,7 @@ def chosen_shuffle(shuffle: Shuffle, default: str) -> Literal["exact", "window",
         return "exact" if kind == "exact" else "window"
     if kind is False:
         return False
-    raise ValueError(f"shuffle {kind!r} is none of True, 'exact', 'window', False")
+    raise ValueError(f"shuffle {kind!r} is not one of True, 'exact', 'window', False")
 
 
 def order_of(source: OrderSource, state: OrderState) -> Order:

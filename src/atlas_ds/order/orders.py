@@ -167,7 +167,7 @@ def checked_chunks(chunks: Chunks) -> Chunks:
     if array.size and int(array.min()) < 1:
         raise ValueError(f"chunk {int(array.argmin())} has {int(array.min())} rows: every chunk needs at least one")
     if float(array.sum(dtype=np.float64)) >= 2.0**62:
-        raise ValueError(f"chunks of {float(array.sum(dtype=np.float64)):.3g} rows: at most 2^62 are possible")
+        raise ValueError(f"chunks of {float(array.sum(dtype=np.float64)):.3g} rows: the limit is 2^62")
     return array.astype(np.int64)
 
 

@@ -7,7 +7,7 @@ from atlas_ds.order.options import LAST_BATCHES, LastBatch
 
 def check_last_batch(last_batch: LastBatch) -> LastBatch:
     if last_batch not in LAST_BATCHES:
-        raise ValueError(f"last_batch {last_batch!r} is none of {', '.join(LAST_BATCHES)}")
+        raise ValueError(f"last_batch {last_batch!r} is not one of {', '.join(LAST_BATCHES)}")
     return last_batch
 
 

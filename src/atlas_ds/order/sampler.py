@@ -159,7 +159,7 @@ class Sampler:
     def set_epoch(self, epoch: SupportsIndex) -> None:
         """Chooses the epoch of the next `iter()`.
 
-        The one that is next anyway keeps the position of a loaded state.
+        If it is the next epoch already, the position of a loaded state is kept.
 
         Parameters
         ----------
@@ -196,7 +196,7 @@ class Sampler:
         Raises
         ------
         ValueError
-            The state is of another order; the text names both values.
+            The state belongs to another order; the text names both values.
         """
         loaded = from_dict(state)
         check_same(loaded, self._base, self._source.rows)
@@ -211,7 +211,7 @@ class Sampler:
         Parameters
         ----------
         weights
-            Whole numbers, one for each dataset.
+            Integers, one for each dataset.
 
         Raises
         ------
@@ -220,7 +220,7 @@ class Sampler:
         """
         now = self._now
         if now.mix is None:
-            raise ValueError("weights are of a Mix; this is one dataset")
+            raise ValueError("only a Mix has weights, and this is a single dataset")
         mix = from_segments(now.seed, now.mix).reweighted(now.epoch * self._source.rows + now.position, weights)
         if len(mix.segments[-1][1]) != len(now.mix[0][1]):
             raise ValueError(f"{len(mix.segments[-1][1])} weights for {len(now.mix[0][1])} datasets")
@@ -236,7 +236,7 @@ def global_batch(batch_size: SupportsIndex | None, global_batch_size: SupportsIn
         return keys.count("batch_size", batch_size) * world_size
     batch = keys.count("global_batch_size", global_batch_size)
     if batch % world_size:
-        raise ValueError(f"global_batch_size {batch} cannot be dealt evenly to world_size {world_size}")
+        raise ValueError(f"global_batch_size {batch} cannot be divided evenly by world_size {world_size}")
     return batch
 
 

@@ -72,7 +72,7 @@ def from_dict(state: Mapping[str, Any]) -> OrderState:
     found = OrderState(**{**state, "mix": None if mix is None else tuple((origin, tuple(weights)) for origin, weights in mix)})
     check_name(found.dataset)
     if not (found.shuffle is False or found.shuffle in ("exact", "window", "mix")):
-        raise ValueError(f"the state's shuffle {found.shuffle!r} is none of {SHUFFLES}")
+        raise ValueError(f"the state's shuffle {found.shuffle!r} is not one of {SHUFFLES}")
     for name in ("seed", "substream", "epoch"):
         keys.word(f"the state's {name}", getattr(found, name))
     if (found.shuffle == "mix") != (found.mix is not None):
@@ -94,6 +94,6 @@ def check_same(state: OrderState, own: OrderState, rows: int) -> None:
     for name in FIXED:
         theirs, ours = getattr(state, name), getattr(own, name)
         if theirs != ours or type(theirs) is not type(ours):
-            raise ValueError(f"the state was saved with {name} {theirs!r}, this run has {ours!r}: its order is another one")
+            raise ValueError(f"the state was saved with {name} {theirs!r}, this run has {ours!r}: so its order differs")
     if state.position > rows:
         raise ValueError(f"the state's position {state.position} is past the {rows} rows")

@@ -36,7 +36,7 @@ class RepairReport:
     rows_kept, rows_lost
         Rows of the new dataset, and rows that are lost as far as that is known.
     shards
-        Of each file: its name, rows kept, rows lost (-1: unknown), and the reason ("whole" if it is
+        Of each file: its name, rows kept, rows lost (-1: unknown), and the reason ("intact" if it is
         intact).
     manifest
         What was wrong with the manifest; "" if nothing was.
@@ -126,7 +126,7 @@ def find_manifest(folder: Path) -> tuple[Manifest | None, str]:
             wrong = str(error)
         manifest = parse_members(data, where)
         manifest.dumps()  # JSON that was damaged may hold what a manifest cannot
-        return manifest, f"{wrong}; metadata and splits are taken as they are"
+        return manifest, f"{wrong}; metadata and splits are kept unchecked"
     except (AtlasError, OSError, ValueError) as error:
         return None, f"{wrong or error}; metadata and splits are lost"
 

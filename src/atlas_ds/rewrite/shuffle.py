@@ -51,7 +51,7 @@ def shuffle(
     The same seed gives the same bytes: see docs/guide/shuffle.md. Schema, metadata and splits stay;
     rows that are in the same splits (or in none) change places with each other only. The columns of
     `ds.icc` are measured again. Data larger than `memory` is written twice, first uncompressed to a
-    hidden folder beside `dst`, which is removed at the end. An error or Ctrl-C leaves `dst` as it
+    hidden folder next to `dst`, which is removed at the end. An error or Ctrl-C leaves `dst` as it
     was.
 
     Parameters
@@ -64,7 +64,7 @@ def shuffle(
         Names the order. From 0 to 2^64 - 1.
     memory
         Bytes of rows and row numbers held at a time, such as "1GiB"; the writer's buffers, some 80
-        MB with shards of 256MiB, come on top.
+        MB with shards of 256MiB, are needed in addition.
     progress
         Show progress on stderr.
     options
@@ -121,7 +121,7 @@ class Shuffle:
         edges = {0, rows, *(edge for ranges in splits.values() for pair in ranges for edge in pair)}
         self._starts = np.array(sorted(edges), np.int64)  # of runs of rows that are in the same splits, and the end
         if (len(self._starts) - 1) * len(splits) > MAX_RUNS:
-            raise LimitError(f"{len(splits):,} splits divide the rows into {len(self._starts) - 1:,} runs, more than shuffle can tell apart: drop splits first")
+            raise LimitError(f"{len(splits):,} splits divide the rows into {len(self._starts) - 1:,} runs, more than shuffle supports: remove some splits")
         inside = np.zeros((len(self._starts) - 1, len(splits)), np.bool_)
         for number, ranges in enumerate(splits.values()):
             for start, stop in ranges:

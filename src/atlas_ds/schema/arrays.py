@@ -32,11 +32,11 @@ def convert(array: np.ndarray, want: Dtype) -> tuple[np.ndarray, str]:
             out = out.view(np.uint8) != 0
         return out, ""
     if have.kind not in "biufc":
-        return array, f"dtype {array.dtype} has no numbers: {_dtype_cure(have)}"
+        return array, f"dtype {array.dtype} is not numeric: {_dtype_cure(have)}"
     if "b" in (have.kind, want.kind):
         return array, MIXED_BOOLS
     if not np.can_cast(have, want, "safe"):
-        return array, f"{have} into {want} can change values: convert it yourself, with value.astype({want.name!r}), or declare the column as {have}"
+        return array, f"converting {have} to {want} can change values: convert it yourself, with value.astype({want.name!r}), or declare the column as {have}"
     out = array.astype(want)
     if have.kind in "iu" and want.kind in "fc" and have.itemsize == 8 and not _ints_exact(array, out.real):
         return array, f"{want} cannot hold its ints beyond 2^53 exactly: declare the column as {have}"
@@ -67,7 +67,7 @@ def _bfloat16_bits(array: np.ndarray, has_bits: bool) -> tuple[np.ndarray, str]:
     if has_bits:
         return array, ""
     if array.dtype.kind not in "iuf" and array.dtype.name != "bfloat16":
-        return array, f"{array.dtype} is not converted into bfloat16"
+        return array, f"{array.dtype} cannot be converted to bfloat16"
     floats = array if array.dtype.kind == "f" else array.astype(np.float64)
     if array.dtype.itemsize > 8 and array.dtype.kind == "f":
         return array, _dtype_cure(array.dtype)
@@ -112,7 +112,7 @@ def check_shape(array: np.ndarray, kind: Array | Tensor, value: Any, path: str) 
         raise refusal(path, kind, value)
     check_size(path, array.nbytes)
     if array.size == 0 and prod(n or 1 for n in array.shape) > MAX_SHAPE:
-        raise LimitError(f"column {path!r}: an empty array of shape {array.shape}: the lengths that are not 0 multiply to more than 2^30")
+        raise LimitError(f"column {path!r}: an empty array of shape {array.shape}: its nonzero lengths multiply to more than 2^30")
 
 
 # --- scalars ---
@@ -174,5 +174,5 @@ def _scalar_fault(given: Any, want: Dtype, field: Field) -> str:
     if not isinstance(given, good):
         return "type"
     if field.numpy and isinstance(given, np.generic) and field.type != Scalar("bfloat16") and not np.can_cast(given.dtype, want, "safe"):
-        return f"{given.dtype} into {want} can change its value: convert it yourself"
+        return f"converting {given.dtype} to {want} can change its value: convert it yourself"
     return ""

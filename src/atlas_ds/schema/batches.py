@@ -31,7 +31,7 @@ def fixed_columns(fields: tuple[Field, ...], prefix: str = "") -> list[tuple[str
 def check_out(out: Any, fields: tuple[Field, ...]) -> None:
     """Refuses arrays for columns that cannot be read into one. Whether an array has the right form is seen where it is filled."""
     if not isinstance(out, dict):
-        raise TypeError(f"out= is a dict of column names to arrays, not {type(out).__name__}")
+        raise TypeError(f"out= must be a dict of column names to arrays, not {type(out).__name__}")
     able = dict(fixed_columns(fields))
     paths = dict(walk(fields))
     for path, array in out.items():

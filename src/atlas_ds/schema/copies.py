@@ -81,7 +81,7 @@ def take_value(value: Any, path: str, depth: int) -> Any:
 def take_dict(value: dict[Any, Any], prefix: str, depth: int) -> dict[str, Any]:
     """A copy of a dict whose values are columns, or would be if every example's dict had the same keys."""
     if depth > MAX_NESTING:
-        raise LimitError(f"{in_column(prefix)}dicts are nested deeper than {MAX_DEPTH}, or one of them holds itself")
+        raise LimitError(f"{in_column(prefix)}dicts are nested deeper than {MAX_DEPTH}, or one of them contains itself")
     copy = {}
     for key, inner in value.items():
         name = key if type(key) is str else take_key(key, prefix)
@@ -100,7 +100,7 @@ def take_object(value: Any, path: str, depth: int) -> Any:
     if not isinstance(value, dict | list | tuple):
         return None if value is np.ma.masked else take_word(value, path)
     if depth > MAX_NESTING:
-        raise SchemaError(f"{in_column(path)}lists and dicts are nested deeper than {MAX_NESTING}, or one of them holds itself")
+        raise SchemaError(f"{in_column(path)}lists and dicts are nested deeper than {MAX_NESTING}, or one of them contains itself")
     if isinstance(value, dict):
         copy = {}
         for key, inner in value.items():
@@ -165,7 +165,7 @@ def take_array(array: np.ndarray, path: str) -> np.ndarray | None:
         if hidden == array.size > 0:
             return None
         if hidden:
-            rule = "a mask inside a value cannot be stored: fill it (array.filled(0)), or give None for the whole value"
+            rule = "a mask inside a value cannot be stored: fill it (array.filled(0)), or give None for the complete value"
             raise SchemaError(f"column {path!r}: expected an array, got a masked array of {array.dtype}, {hidden} of {array.size} elements masked: {rule}")
     return np.array(array, order="C")
 

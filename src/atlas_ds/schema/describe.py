@@ -21,7 +21,7 @@ def describe(value: Any) -> str:
     try:
         text = repr(value)
     except RecursionError:
-        text = "nested too deep to show"
+        text = "nested too deeply to show"
     except Exception as error:  # of a class of the user's: its own repr must not hide the message that it is for
         text = f"whose repr raises {type(error).__name__}"
     return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"

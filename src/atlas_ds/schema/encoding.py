@@ -103,7 +103,7 @@ def need_one_frame(image: Any) -> None:
     if frames != 1:
         count = "frames that cannot be counted (its file is closed)" if frames is None else f"{frames} frames"
         cure = "give the file's path (pathlib.Path) or atlas.Media(bytes, type), or image.copy() for this frame alone"
-        raise SchemaError(f"an image with {count}, of which only the first would be stored, since it is not its file's content any more: {cure}")
+        raise SchemaError(f"an image with {count}: only the first would be stored, since the image no longer has the content of its file: {cure}")
 
 
 def to_png(image: Any) -> bytes:

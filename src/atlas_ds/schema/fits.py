@@ -55,7 +55,7 @@ def unmasked(value: Any, path: str) -> Any:
         return np.asarray(value.data)
     if mask.all():
         return None
-    parts = f"{int(mask.sum())} of its {mask.size} elements are masked, and an array has no place for that"
+    parts = f"{int(mask.sum())} of its {mask.size} elements are masked, which an array cannot store"
     raise SchemaError(f"column {path!r}: got {describe(value)}: {parts}: store value.filled(...), and value.mask as a column of its own")
 
 

@@ -25,12 +25,12 @@ TO_MODE = {
 
 
 def need_images(mode: str) -> None:
-    """ValueError for an unknown mode, ImportError for a missing library: said where decoding is asked for, not where the first row is read.
+    """ValueError for an unknown mode, ImportError for a missing library: raised where decoding is requested, not where the first row is read.
 
     Everything is imported here, so that worker processes that are forked later find it done.
     """
     if mode not in MODES:
-        raise ValueError(f"decode={mode!r}: 'pil', 'numpy' or 'torch'")
+        raise ValueError(f"decode={mode!r}: must be 'pil', 'numpy' or 'torch'")
     pillow()
     simple_jpeg()
     if mode == "torch":
@@ -47,7 +47,7 @@ def decoded(data: bytes | memoryview, kind: str | None, mode: str, *, where: str
     that EXIF asks for is not applied. CorruptError if the bytes are no complete image, LimitError if it has more than MAX_PIXELS pixels.
     """
     if mode not in MODES:
-        raise ValueError(f"{where}: decoding to {mode!r}: 'pil', 'numpy' or 'torch'")
+        raise ValueError(f"{where}: decoding to {mode!r}: must be 'pil', 'numpy' or 'torch'")
     if mode == "pil":
         return opened(data, kind, where)
     array = decoded_jpeg(data, where) if kind == "image/jpeg" else None

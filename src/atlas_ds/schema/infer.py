@@ -17,7 +17,7 @@ from atlas_ds.schema.objects import pack
 from atlas_ds.schema.schema import MAX_LEAVES, Schema, build_schema
 from atlas_ds.schema.seen_values import ABSENT, NOTHING, Seen, field_of, merge, not_packed
 
-TOO_DEEP = f"lists and dicts are nested too deep for the stack that Python has left here (else up to {MAX_NESTING} levels are possible)"
+TOO_DEEP = f"lists and dicts are nested too deeply for the stack that Python has left here (the limit is otherwise {MAX_NESTING} levels)"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def infer_schema(examples: Iterable[Any]) -> Schema:
         except RecursionError:
             raise SchemaError(f"example {number}: {TOO_DEEP}") from None
     if whole is None:
-        raise SchemaError("a schema is inferred from one example at least: none was given")
+        raise SchemaError("inferring a schema needs at least one example")
     return build_schema(whole.container, [field_of(name, seen) for name, seen in whole.columns.items()], whole.name)
 
 
@@ -67,9 +67,9 @@ def first_example(given: str, name: str | None, taken: Any) -> Whole:
         return Whole(given, "value", None, merge_row({}, {"value": taken}, NOTHING))
     if not taken:
         what = "an empty tuple" if given == "tuple" else "an empty dict" if given == "dict" else "a dataclass without fields"
-        raise SchemaError(f"{what} cannot be the first example, as it names no columns: give schema=, or begin with an example that has values")
+        raise SchemaError(f"{what} cannot be the first example, as it names no columns: pass schema=, or begin with an example that has values")
     if len(taken) > MAX_LEAVES:
-        raise LimitError(f"an example of {len(taken)} columns: 1 to {MAX_LEAVES} are possible (put many small values in one array)")
+        raise LimitError(f"an example of {len(taken)} columns: the limit is {MAX_LEAVES} (put many small values in one array)")
     row = taken if isinstance(taken, dict) else {str(i): value for i, value in enumerate(taken)}
     return Whole(given, given, name, merge_row({}, row, NOTHING))
 
@@ -95,7 +95,7 @@ def other_length(whole: Whole, taken: Sequence[Any]) -> Whole:
     """An example of another length than those before: lists become objects."""
     got = f"expected a {whole.given} of {len(whole.columns)} values like example 0, got one of {len(taken)}"
     if whole.given == "tuple":
-        raise SchemaError(f"{got}: tuples have one length, at least 1 (use lists where it varies)")
+        raise SchemaError(f"{got}: tuples must all have the same length, at least 1 (use lists where it varies)")
     for name, seen in whole.columns.items():
         if (what := not_packed(seen, name)) is not None:
             raise SchemaError(f"{got}: lists that differ in length are stored as objects, and {what} before this example cannot be part of one")

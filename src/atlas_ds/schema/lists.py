@@ -74,7 +74,7 @@ def from_list(values: list[Any] | tuple[Any, ...], kind: Array | Tensor, path: s
         flat = []
         shape = _flatten(values, path, flat, kinds)
     if shape is None:
-        raise refusal(path, kind, values, "its lists have different lengths, so that it has no shape")
+        raise refusal(path, kind, values, "its lists have different lengths, so it has no shape")
     out = _all_alike(flat, kinds, want)
     if out is not None and kind.dtype != "bfloat16":
         return out.reshape(shape)

@@ -181,7 +181,7 @@ def to_bytes(value: Any, path: str) -> bytes | bytearray | memoryview:
     except ValueError as cause:
         if isinstance(cause, AtlasError):
             raise
-        raise SchemaError(f"column {path!r}: {cause}: give it before it is released") from cause
+        raise SchemaError(f"column {path!r}: {cause}: pass it before it is released") from cause
 
 
 def to_media(value: Any, field: Field, path: str) -> tuple[bytes | bytearray | memoryview, str]:
@@ -251,4 +251,4 @@ def _encode(image: Any, wanted: str | None, path: str) -> tuple[bytes, str]:
     except (SchemaError, LimitError) as cause:
         raise type(cause)(f"column {path!r}: {cause}") from cause
     except ValueError as cause:
-        raise SchemaError(f"column {path!r}: the image cannot be read: {cause}; give it before it is closed") from cause
+        raise SchemaError(f"column {path!r}: the image cannot be read: {cause}; pass it before it is closed") from cause

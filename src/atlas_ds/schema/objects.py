@@ -39,7 +39,7 @@ def pack(value: Any, path: str) -> bytes:
         check_keys(value)
         data = bytes(msgpack.packb(value, default=_pack_other, strict_types=False, datetime=False))
     except (TypeError, ValueError, OverflowError, UnicodeEncodeError, RecursionError, BufferError) as cause:
-        words = "it is nested too deep" if isinstance(cause, RecursionError) else str(cause)
+        words = "it is nested too deeply" if isinstance(cause, RecursionError) else str(cause)
         raise SchemaError(f"column {path!r}: {describe(value)} cannot be stored: {words}. {WAY_OUT}") from cause
     if len(data) > MAX_VALUE:
         raise too_large(path, len(data))
@@ -65,7 +65,7 @@ def _cure(value: Any) -> str:
 def _pack_datetime(value: datetime.datetime) -> msgpack.ExtType | msgpack.Timestamp:
     """An aware datetime as a moment, a naive one as its text."""
     if getattr(value, "nanosecond", 0):
-        raise TypeError(f"{describe(value)} has nanoseconds, which a datetime has not: store its nanoseconds as int, or value.floor('us')")
+        raise TypeError(f"{describe(value)} has nanoseconds, which a datetime does not have: store its nanoseconds as int, or value.floor('us')")
     moment = value
     if type(value) is not datetime.datetime:  # of a class derived from it, whose methods may say anything
         day = (value.year, value.month, value.day, value.hour, value.minute, value.second, value.microsecond)
@@ -73,7 +73,7 @@ def _pack_datetime(value: datetime.datetime) -> msgpack.ExtType | msgpack.Timest
     if moment.tzinfo is None:
         return msgpack.ExtType(NAIVE_DATETIME, moment.isoformat().encode())
     if moment.utcoffset() is None:
-        raise TypeError(f"{describe(value)} has a time zone without an offset: take it off, with value.replace(tzinfo=None)")
+        raise TypeError(f"{describe(value)} has a time zone without an offset: remove it with value.replace(tzinfo=None)")
     return msgpack.Timestamp.from_datetime(moment.astimezone(datetime.UTC))
 
 
@@ -111,6 +111,6 @@ def unpack(data: bytes) -> Any:
     try:
         return msgpack.unpackb(data, ext_hook=_unpack_ext, timestamp=3, strict_map_key=True, raw=False)
     except (msgpack.StackError, RecursionError) as cause:
-        raise LimitError("an object is nested too deep") from cause
+        raise LimitError("an object is nested too deeply") from cause
     except (ValueError, TypeError, OverflowError, msgpack.UnpackException) as cause:
         raise CorruptError(f"an object is not one MessagePack value: {cause}") from cause

@@ -130,7 +130,7 @@ def writable(schema: Schema) -> Schema:
     _check_writable(schema.fields, "")
     size = len(rfc8785.dumps(schema.to_json()))
     if size > MAX_SCHEMA:
-        raise LimitError(f"the schema takes {size} bytes as JSON; at most {MAX_SCHEMA} are possible: use shorter names, or fewer columns")
+        raise LimitError(f"the schema takes {size} bytes as JSON; the limit is {MAX_SCHEMA}: use shorter names, or fewer columns")
     return schema
 
 
@@ -138,11 +138,11 @@ def _check_writable(fields: tuple[Field, ...], prefix: str) -> None:
     for field in fields:
         path, kind = prefix + field.name, field.type
         if isinstance(kind, Scalar | Array | Tensor) and kind.dtype not in SCALARS:
-            raise SchemaError(f"column {path!r}: dtype {kind.dtype!r} is none of {', '.join(SCALARS)}")
+            raise SchemaError(f"column {path!r}: dtype {kind.dtype!r} is not one of {', '.join(SCALARS)}")
         if isinstance(kind, Word) and kind.kind not in WORDS:
-            raise SchemaError(f"column {path!r}: type {kind.kind!r} is none of {', '.join(WORDS)}")
+            raise SchemaError(f"column {path!r}: type {kind.kind!r} is not one of {', '.join(WORDS)}")
         if isinstance(kind, Tensor) and kind.ndim is not None and not (type(kind.ndim) is int and 0 <= kind.ndim <= MAX_DIMENSIONS):
-            raise LimitError(f"column {path!r}: {kind.ndim!r} dimensions; 0 to {MAX_DIMENSIONS} are possible, or None")
+            raise LimitError(f"column {path!r}: {kind.ndim!r} dimensions; must be 0 to {MAX_DIMENSIONS}, or None")
         if isinstance(kind, Media) and not (kind.type is None or (isinstance(kind.type, str) and kind.type and is_utf8(kind.type))):
             raise SchemaError(f"column {path!r}: {kind.type!r} is not a media type such as 'image/jpeg'")
         if isinstance(kind, Array):
@@ -173,7 +173,7 @@ def checked(schema: Schema) -> Schema:
         raise SchemaError(f"columns of a {schema.container} are named {'value' if schema.container == 'value' else '0, 1, ...'}, not {', '.join(schema.names)}")
     leaves = schema.leaves
     if not leaves or len(leaves) > MAX_LEAVES:
-        raise LimitError(f"the schema has {len(leaves)} columns after flattening; 1 to {MAX_LEAVES} are possible (put many small values in one array)")
+        raise LimitError(f"the schema has {len(leaves)} columns after flattening; the limit is {MAX_LEAVES} (put many small values in one array)")
     return schema
 
 
@@ -189,7 +189,7 @@ def _check_fields(fields: tuple[Field, ...], depth: int) -> None:
         except UnicodeEncodeError:
             raise SchemaError(f"key {field.name!r} has a lone surrogate, which UTF-8 cannot hold") from None
         if field.name in seen:
-            raise SchemaError(f"column {field.name!r} is there twice")
+            raise SchemaError(f"column {field.name!r} appears twice")
         seen.add(field.name)
         if isinstance(field.type, Array) and (len(field.type.shape) > MAX_DIMENSIONS or any(n < 0 for n in field.type.shape)):
             raise LimitError(f"column {field.name!r}: shape {field.type.shape} has more than {MAX_DIMENSIONS} dimensions or a negative one")
@@ -260,7 +260,7 @@ def _type_from_json(data: Any, where: str, depth: int) -> Type:
             return Scalar(data)
         if data in WORDS:
             return Word(data)
-        raise CorruptError(f"{where}: schema: type {data[:40]!r} is not known, and no feature bit announces it")
+        raise CorruptError(f"{where}: schema: type {data[:40]!r} is not known, and no feature bit declares it")
     if not isinstance(data, dict) or len(data) != 1:
         raise CorruptError(f"{where}: schema: a type is not a name or an object of one member")
     ((kind, body),) = data.items()
@@ -268,7 +268,7 @@ def _type_from_json(data: Any, where: str, depth: int) -> Type:
         return Struct(_fields_from_json(body, where, depth + 1))
     members = {"array": {"dtype", "shape"}, "tensor": {"dtype", "ndim"}, "media": {"type"}}.get(kind)
     if members is None:
-        raise CorruptError(f"{where}: schema: type {str(kind)[:40]!r} is not known, and no feature bit announces it")
+        raise CorruptError(f"{where}: schema: type {str(kind)[:40]!r} is not known, and no feature bit declares it")
     if not isinstance(body, dict) or set(body) != members or ("dtype" in members and body["dtype"] not in SCALARS):
         raise CorruptError(f"{where}: schema: the members of type {kind} are wrong")
     if kind == "array":

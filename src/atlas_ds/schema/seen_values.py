@@ -52,7 +52,7 @@ def merge(seen: Seen, value: Any, path: str, depth: int = 0) -> Seen:
     kind = KINDS.get(type(value)) or other_kind(value, path)
     rule = RULES.get((seen.kind, kind))
     if rule is None:
-        refuse(seen, value, path, "one column has one type")
+        refuse(seen, value, path, "a column has only one type")
     return rule(seen, value, path, depth)
 
 
@@ -137,7 +137,7 @@ def merge_numpy(seen: Seen, value: np.generic, path: str, depth: int) -> Seen:
     result = result_of(fact[0])
     kinds = {dtype.kind for dtype in fact[0]}
     if "b" in kinds and len(kinds) > 1:
-        refuse(seen, value, path, "one column has one type")
+        refuse(seen, value, path, "a column has only one type")
     if result.kind in "fc" and kinds <= {"i", "u"}:
         refuse(seen, value, path, f"together they would become {result}, which does not hold them exactly: give the schema, or convert them to one dtype")
     if result.kind in "fc" and fact[1]:

@@ -19,7 +19,8 @@ FRAMES = 6  # between DataLoader's fetcher and a dataset: Subset, Subset of a Su
 
 
 def need_torch(what: str) -> None:
-    """ImportError if torch cannot be used: said where it is asked for, not where the first row is read."""
+    """ImportError if torch cannot be used: raised where it is requested, not where the first row is
+    read."""
     try:
         import torch  # noqa: F401
     except ImportError as cause:
@@ -197,7 +198,7 @@ def one_type(values: list[Any], of: str) -> list[Any]:
         return [int(value) for value in values]
     floats = [float(value) for value in values]
     if any(number != value and value == value for number, value in zip(floats, values, strict=True)):
-        raise refused(of, "has floats, and ints that no float holds exactly")
+        raise refused(of, "has floats, and ints that no float can hold exactly")
     return floats
 
 
@@ -238,6 +239,6 @@ def shown(value: Any) -> str:
 
 def refused(of: str, why: str) -> TypeError:
     return TypeError(
-        f"{named(of)} {why}, which torch's default_collate cannot make a batch of: DataLoader(..., collate_fn=atlas_ds.collate) gives such a column "
-        "as a list; or give it another form with map(), or leave it out when you open the dataset"
+        f"{named(of)} {why}, which torch's default_collate cannot make a batch of: DataLoader(..., collate_fn=atlas_ds.collate) returns such a column "
+        "as a list; or change it with map(), or leave it out when you open the dataset"
     )

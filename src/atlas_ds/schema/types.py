@@ -164,7 +164,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A physical column. width: bytes of a value, 0 for a variable one. element: bytes of a whole number in it, else 0."""
+    """A physical column. width: bytes of a value, 0 for a variable one. element: bytes of an integer in it, else 0."""
 
     id: int
     path: str
@@ -258,7 +258,7 @@ def dtype_name(dtype: str | np.dtype[Any]) -> str:
     try:
         name = np.dtype(dtype).newbyteorder("=").name
     except TypeError as cause:
-        raise SchemaError(f"dtype {dtype!r} is none of {', '.join(SCALARS)}") from cause
+        raise SchemaError(f"dtype {dtype!r} is not one of {', '.join(SCALARS)}") from cause
     if name not in SCALARS:
         raise SchemaError(f"dtype {name} cannot be stored; it must be one of {', '.join(SCALARS)} (strings: a list of str; dates: int64 of a fixed unit)")
     return name

@@ -125,7 +125,7 @@ def check_columns(names: Sequence[str], schema: Schema) -> None:
     for name in names:
         field = schema[name]
         if not is_text(field) and not (isinstance(field.type, Scalar) and not field.type.dtype.startswith("complex")):
-            raise SchemaError(f"icc: column {name!r} is {field.type}: only ints, floats, bools and str can be alike or not")
+            raise SchemaError(f"icc: column {name!r} is {field.type}: icc is for ints, floats, bools and str only")
 
 
 class IccAccumulator:
@@ -194,7 +194,7 @@ def combined_icc(paths: Iterable[Path], names: Sequence[str], schema: Schema) ->
             else:
                 totals[name] = sums
     for name, path in lacking.items():
-        why = "its stats have no readable sums of it; write the dataset again to have the column's icc"
+        why = "its stats have no readable sums for it; write the dataset again to get the column's icc"
         warnings.warn(f"{printable(path)}: icc of column {name!r} is left out: {why}", RuntimeWarning, stacklevel=5)
     return {name: totals[name].icc() if name in totals else 0.0 for name in names if name not in lacking}
 

@@ -56,7 +56,7 @@ def shard_schema(shard: _core.Shard) -> Schema:
     try:
         body = json.loads(data)
     except RecursionError as cause:
-        raise LimitError(f"{shard.path}: schema: nested too deep") from cause
+        raise LimitError(f"{shard.path}: schema: nested too deeply") from cause
     except ValueError as cause:
         raise CorruptError(f"{shard.path}: schema: not JSON: {cause}") from cause
     schema = schema_from_json(body, where=shard.path)

@@ -155,7 +155,7 @@ def choose_per_page(
         raw, stored = raw + page.raw, stored + page.stored
     if requested is None and stored > raw - raw // 8:
         return Codec.NONE, False, False, b"", f"a codec saves {saved(raw, stored)} on a sample, less than 12.5 %"
-    return codec, False, True, b"", f"whole pages: {saved(raw, stored)} saved on a sample"
+    return codec, False, True, b"", f"complete pages: {saved(raw, stored)} saved on a sample"
 
 
 def choose_per_value(
@@ -168,7 +168,7 @@ def choose_per_value(
     spec = PageSpec(leaf, codec, per_value=True, whole=False, light=True, level=value_level(options.level))
     raw, plain, layout = _core.trial(column, start, column.rows, encoder, spec)
     if layout in (Layout.CONST, Layout.ENUM):
-        return codec, True, False, known.get(leaf.id, b""), "values repeat: stored once, by number"
+        return codec, True, False, known.get(leaf.id, b""), "values repeat: each distinct value is stored once"
     dictionary = b""
     if codec == Codec.ZSTD and options.dictionary and mean <= DICTIONARY_VALUE:
         dictionary = known.get(leaf.id) or train_dictionary(column, start, mean)

@@ -40,7 +40,7 @@ def salvage(path: Path, target: Path) -> tuple[int, str]:
         file.write(memory[:end])
         file.write(footer.data)
         file.write(_core.trailer_bytes(end, len(foot), kept, nonce, footer.hash))
-    return kept, f"chunks hold up to byte {end} of {len(memory)}"
+    return kept, f"chunks are intact up to byte {end} of {len(memory)}"
 
 
 def complete_rows(blocks: dict[int, tuple[BlockFound, IndexEntry]], per: int) -> int:

@@ -25,7 +25,7 @@ CURES = {
     errno.ENFILE: "the system has too many files open: close some",
     errno.ENOMEM: "no memory is left for it: close other programs, or raise vm.max_map_count if very many files are mapped",
     errno.EROFS: "the file system is read-only",
-    errno.EACCES: "you may not write or read there: change its permissions, or choose another folder",
+    errno.EACCES: "no permission to read or write there: change its permissions, or choose another folder",
 }
 
 
@@ -212,6 +212,6 @@ def refuse_overlap(src: Path, dst: Path) -> None:
     if source == target:
         raise AtlasError(f"{dst}: source and destination are the same; write to another folder")
     if source.is_dir() and target.is_relative_to(source):
-        raise AtlasError(f"{dst}: lies inside the source {src}, whose files it would join; write to another folder")
+        raise AtlasError(f"{dst}: is inside the source {src}; write to another folder")
     if source.is_relative_to(target):
-        raise AtlasError(f"{dst}: holds the source {src}, which overwriting could delete; write to another folder")
+        raise AtlasError(f"{dst}: contains the source {src}, which overwriting could delete; write to another folder")

@@ -110,7 +110,7 @@ def _held(folder: Path) -> Iterator[None]:
     while not _create_whole(path, mark):
         _break_if_ended(path)
         if time.monotonic() > deadline:
-            why = f"another writer has held this lock for {TIMEOUT:.0f} s, which takes milliseconds"
+            why = f"another writer has held this lock for {TIMEOUT:.0f} s, though a writer needs it only for milliseconds"
             raise WriterBusy(f"{path}: {why}; if its process is gone, delete this file")
         time.sleep(pause)
         pause = min(2 * pause, 0.05)

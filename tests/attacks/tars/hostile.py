@@ -256,7 +256,7 @@ def two_names() -> bytes:
     return member(b"@", b"good.txt\0", b"L") + pax((b"path", b"evil.txt")) + member() + END
 
 
-@refused("CorruptError", "continues after its size")
+@refused("CorruptError", "is longer than its size says")
 def name_longer_than_its_size() -> bytes:
     """tarfile reads a GNU long name up to its first zero, GNU tar as many bytes as its header says. Found by mutation."""
     return block(b"@", 6, b"L") + padded(b"evil.txt.png\0") + member() + END

@@ -109,9 +109,9 @@ def test_type(tmp_path, name, suffix):
 @pytest.mark.parametrize(
     ("array", "words"),
     [
-        (pa.array([1001, 2000], pa.timestamp("ns")), "row 0: column c: finer or wider"),
+        (pa.array([1001, 2000], pa.timestamp("ns")), "row 0: column c: too fine or out of range"),
         (pa.array([0, 2**40], pa.timestamp("s")), "row 1: column c: "),
-        (pa.array([[("k", 1)], [("k", 1), ("k", 2)]], pa.map_(pa.string(), pa.int64())), "row 1: column c: a map with one key twice"),
+        (pa.array([[("k", 1)], [("k", 1), ("k", 2)]], pa.map_(pa.string(), pa.int64())), "row 1: column c: a map with a duplicate key"),
     ],
 )
 def test_rows_that_lose_something_are_refused(tmp_path, array, words):
@@ -274,7 +274,7 @@ def test_exported_files_that_differ(tmp_path):
     ("marked", "note"),
     [
         (True, "shot: the bytes are kept, the names in its field 'path' are not"),
-        (False, "shot: bytes and path, as Hugging Face stores media, but without its mark: stored as a dict"),
+        (False, "shot: has bytes and a path like media of Hugging Face, but is not marked as media: stored as a dict"),
     ],
 )
 def test_bytes_and_path_are_noted(tmp_path, marked, note):

@@ -222,7 +222,7 @@ def cut(file, count):
 DAMAGES = {
     "root version": (lambda s: meta_of(s, version=2), UnsupportedError, "version 2"),
     "root sizes": (lambda s: meta_of(s, shard_sizes=[8, -1]), CorruptError, "shard_sizes must be"),
-    "root sizes differ": (lambda s: meta_of(s, shard_sizes=[9, 7]), CorruptError, "stored_examples is 8, but .* gives shard 0 9"),
+    "root sizes differ": (lambda s: meta_of(s, shard_sizes=[9, 7]), CorruptError, "stored_examples is 8, but .* lists 9 for shard 0"),
     "root not json": (lambda s: (s / "meta.json").write_bytes(b"{"), CorruptError, "not JSON"),
     "root not object": (lambda s: (s / "meta.json").write_bytes(b"[]"), CorruptError, "not a JSON object"),
     "root meta gone": (lambda s: (s / "meta.json").unlink(), TruncatedError, "its writer was killed"),
@@ -244,7 +244,7 @@ DAMAGES = {
     "index not ascending": (lambda s: index_of(s / "0", bumped), CorruptError, "0/index.npy: block 1 begins at .*must ascend"),
     "data cut": (lambda s: cut(s / "0" / "data.bin", 1), CorruptError, "0/data.bin: has .* bytes, but the index ends at"),
     "data gone": (lambda s: (s / "0" / "data.bin").unlink(), CorruptError, "0/data.bin: has 0 bytes"),
-    "block_size differs": (lambda s: meta_of(s / "0", block_size=5), CorruptError, "0: block 0: holds 4 examples, but .* leave 5"),
+    "block_size differs": (lambda s: meta_of(s / "0", block_size=5), CorruptError, "0: block 0: holds 4 examples, but .* imply 5"),
     "dictionary gone": (lambda s: meta_of(s / "0", compression_strategy=2), CorruptError, "zstd_dict.bin: is missing, and the blocks of .*0 cannot"),
     "dictionary empty": (
         lambda s: (meta_of(s / "0", compression_strategy=3), (s / "0" / "zstd_dict.bin").write_bytes(b"\x37\xa4\x30\xec" + bytes(20))), CorruptError, "/0",
@@ -283,11 +283,11 @@ BLOCKS = {
     "two frames": (lambda data: press(data) * 2, CorruptError, "not one complete zstd frame"),
     "cut": (lambda data: press(data)[:-3], CorruptError, "not one complete zstd frame"),
     "no list": (lambda data: press(pickle.dumps({"a": 1})), CorruptError, "holds a dict, not a list"),
-    "too few": (lambda data: press(pickle.dumps(rows(3))), CorruptError, "holds 3 examples, but .* leave 4"),
+    "too few": (lambda data: press(pickle.dumps(rows(3))), CorruptError, "holds 3 examples, but .* imply 4"),
     "no pickle": (lambda data: press(b"nonsense"), CorruptError, "cannot be unpickled"),
     "pickle cut": (lambda data: press(data[:-9]), CorruptError, "cannot be unpickled"),
     "stranger": (lambda data: press(b"cno_such_module\nThing\n."), UnsupportedError, "need No module named 'no_such_module'"),
-    "bomb": (lambda data: b"\x28\xb5\x2f\xfd\xe0" + (5 << 30).to_bytes(8, "little") + bytes(9), LimitError, "announces 5,368,709,120 bytes"),
+    "bomb": (lambda data: b"\x28\xb5\x2f\xfd\xe0" + (5 << 30).to_bytes(8, "little") + bytes(9), LimitError, "declares 5,368,709,120 bytes"),
 }  # fmt: skip
 
 
@@ -334,7 +334,7 @@ def test_without_the_flag_nothing_is_unpickled(tmp_path, capsys):
         lambda: open_source(src),
         lambda: open_source(src / "0", "atlas-v1"),
     ):
-        with pytest.raises(AtlasError, match=r"can run any program .*--trust-pickle, or trust_pickle=True"):
+        with pytest.raises(AtlasError, match=r"can run any code .*--trust-pickle, or trust_pickle=True"):
             call()
     assert main(["convert", str(src), str(tmp_path / "out")]) == 1 and "--trust-pickle" in capsys.readouterr().err
     with pytest.raises(FileNotFoundError, match="convert --trust-pickle"):

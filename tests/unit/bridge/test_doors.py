@@ -55,7 +55,7 @@ ARRAY = '[{"n": 1, "word": "one"}, {"n": 2, "word": "two"}]'
 IMAGES = "image label file_name"
 
 DOORS = [
-    Door("a folder of a table and the images it names", "list.csv img/1.jpg img/2.jpg README.md", "csv", 1, "path n image", says="as --media says & README.md",
+    Door("a folder of a table and the images it names", "list.csv img/1.jpg img/2.jpg README.md", "csv", 1, "path n image", says="--media & README.md",
          first={"path": "img/1.jpg"}, texts={"list.csv": "path,n\nimg/1.jpg,1\n"}, options={"media": {"image": "path"}}),
     # Folders per class, and what lies beside them
     Door("class folders", "cat/1.jpg cat/2.jpg dog/1.png", "classes", 3, IMAGES, says="every media file is in a class folder",
@@ -78,14 +78,14 @@ DOORS = [
     Door("sounds per class", "bark/1.wav meow/1.wav", "classes", 2, "audio label file_name"),
     Door("images and sounds per class", "bark/1.wav meow/1.jpg", "classes", 2, "media label file_name"),
     Door("without names", "cat/1.jpg dog/1.jpg", "classes", 2, "image label", options={"keep_names": False}),
-    Door("forced, with loose images", "cat/1.jpg dog/1.jpg cover.jpg notes.md", "classes", 2, IMAGES, says="cover.jpg: media, but in no class folder & notes.md",
+    Door("forced, with loose images", "cat/1.jpg dog/1.jpg cover.jpg notes.md", "classes", 2, IMAGES, says="cover.jpg: media, but not in a class folder & notes.md",
          options={"source_format": "classes"}),
     Door("two empty images, skipped", "cat/1.jpg cat/2.jpg! dog/1.jpg dog/2.jpg!", "classes", 2, IMAGES, says="cat/2.jpg & dog/2.jpg & the file is empty",
          options={"on_error": "skip"}),
     Door("a page instead of an image, skipped", "cat/1.jpg cat/2.jpg", "classes", 1, IMAGES, says="begins with 3c 68", texts={"cat/2.jpg": "<html>"},
          options={"on_error": "skip", "source_format": "classes"}),
     Door("files beside the only folder of classes", "pets/cat/1.jpg pets/dog/1.jpg pets/fox/1.jpg pets/cover.jpg", "classes", 3, IMAGES,
-         says="pets/cover.jpg: media, but in no class folder & 3 classes: cat, dog, fox", options={"source_format": "classes"}),
+         says="pets/cover.jpg: media, but not in a class folder & 3 classes: cat, dog, fox", options={"source_format": "classes"}),
     Door("a class with a folder in it", "cat/1.jpg cat/2.jpg cat/more/3.jpg", "classes", 3, IMAGES, says="1 class: cat;", first={"label": 0}),
     Door("classes called with a mask and without", "train/with_mask/1.jpg train/without_mask/1.jpg test/with_mask/2.jpg", "classes", 3, IMAGES, {"train": 2, "test": 1}),
     Door("uppercase and other extensions", "cat/1.JPG cat/2.jpeg cat/3.PNG dog/1.JPEG", "classes", 4, IMAGES, first={"file_name": "cat/1.JPG"}),
@@ -186,7 +186,7 @@ DOORS = [
     Door("one tar", "a.tar", "webdataset", 2, "__key__ txt", src="a.tar", says="a tar"),
     Door("an Atlas dataset", "d.atlasset/", "atlas", 2, "x", src="d.atlasset", says="atlas.json"),
     # Files
-    Door("a table", "t.csv", "csv", 2, "n word", src="t.csv", says="called .csv"),
+    Door("a table", "t.csv", "csv", 2, "n word", src="t.csv", says="extension .csv"),
     Door("a table without extension", "t", "csv", 2, "n word", src="t", says="text with commas", texts={"t": TABLE}),
     Door("a table in UTF-16", "t.csv", "csv", 2, "n word", src="t.csv", texts={"t.csv": TABLE.encode("utf-16")}),
     Door("a table in Latin-1, said", "t.csv", "csv", 1, "n", src="t.csv", texts={"t.csv": "n\nné\n".encode("latin1")}, first={"n": "né"}, options={"encoding": "latin1"}),

@@ -150,7 +150,7 @@ def test_media_field_of_another_column(make, tmp_path, jpeg):
 def test_json_that_turns_out_not_to_hold_is_packed(make, tmp_path):
     ds = make([{"m": {"a": 1}}, {"m": None}, {"m": b"x"}, {"m": 2}], {"m": "object"})
     done = export_webdataset(ds, tmp_path / "a.tar")
-    assert dict(done.fields) == {"m": "m.mp"} and done.notes == ("m: as MessagePack, since JSON cannot hold row 2 exactly",)
+    assert dict(done.fields) == {"m": "m.mp"} and done.notes == ("m: written as MessagePack, since JSON cannot hold row 2 exactly",)
     assert [value for _, value in values(done.paths)] == [{"a": 1}, None, b"x", 2]
     assert visible(tmp_path) == ["a.json", "a.tar", "ds"]
 
@@ -420,7 +420,7 @@ def test_another_key_than_the_tars_had(tmp_path):
 
 
 def test_options_of_the_wrong_kind(numbers, tmp_path):
-    with pytest.raises(TypeError, match=r"fields=\['n'\]: a dict"):
+    with pytest.raises(TypeError, match=r"fields=\['n'\]: must be a dict"):
         export_webdataset(numbers, tmp_path / "a.tar", fields=["n"])
     with pytest.raises(ValueError, match="maxcount=7"):
         export_webdataset(numbers, tmp_path / "a.tar", maxcount="7")

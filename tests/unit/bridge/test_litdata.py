@@ -34,11 +34,11 @@ def test_good(tmp_path):
         (struct.pack("<5I", 3, 20, 41, 57, 780) + chunk_bytes(ITEMS)[20:], CorruptError, "to 780 of 78"),
         (struct.pack("<5I", 3, 0, 41, 57, 78) + chunk_bytes(ITEMS)[20:], CorruptError, "items from byte 0"),
         (chunk_bytes([ITEMS[0], b"xy", ITEMS[2]]), TruncatedError, "item 1: 2 bytes, too few"),
-        (chunk_bytes([ITEMS[0], struct.pack("<2I", 8, 99) + bytes(8), ITEMS[2]]), TruncatedError, "item 1: its columns add up to 115 bytes, it has 16"),
-        (chunk_bytes([ITEMS[0], struct.pack("<2I", 7, 1) + bytes(8), ITEMS[2]]), CorruptError, "item 1: column 'n': 7 bytes where 8 make a number"),
+        (chunk_bytes([ITEMS[0], struct.pack("<2I", 8, 99) + bytes(8), ITEMS[2]]), TruncatedError, "item 1: its columns add up to 115 bytes, but it has 16"),
+        (chunk_bytes([ITEMS[0], struct.pack("<2I", 7, 1) + bytes(8), ITEMS[2]]), CorruptError, "item 1: column 'n': 7 bytes, but a number has 8"),
         (b"\x28\xb5\x2f\xfd" + chunk_bytes(ITEMS)[4:], CorruptError, "zstd"),
         (b"LDFZ01\0\0" + chunk_bytes(ITEMS)[8:], UnsupportedError, "framed chunk of version"),
-        (b"LDFZ01\0\0" + bytes(4), TruncatedError, "ends inside the head"),
+        (b"LDFZ01\0\0" + bytes(4), TruncatedError, "ends inside the header"),
         (b"LDFZ01\0\0" + struct.pack("<2H3I", 1, 0, 3, 3, 1 << 30) + bytes(16), TruncatedError, "ends inside the tables"),
         (b"LDFZ01\0\0" + struct.pack("<2H3I", 1, 0, 3, 3, 1) + bytes(16) + struct.pack("<2IQ2I", 0, 9, 64, 4, 4) + b"zstd", CorruptError, "frame 0: items 0 to 9"),
         (b"LDFZ01\0\0" + struct.pack("<2H3I", 1, 0, 3, 3, 1) + bytes(16) + struct.pack("<2IQ2I", 0, 3, 64, 4, 4) + b"zstd", CorruptError, "frame 0: 4 bytes, but its items have 0"),
@@ -64,7 +64,7 @@ def test_the_file_is_not_what_the_index_says(tmp_path):
         ({"data_format": ["int", "pickle"]}, UnsupportedError, "column 's' is a pickle, and reading one may run code"),
         ({"data_format": ["int", "my_own"]}, UnsupportedError, "column 's' has the serializer 'my_own'"),
         ({"data_format": ["int", "no_header_tensor:10"]}, UnsupportedError, "dtype number '10'"),
-        ({"data_format": ["int"]}, CorruptError, "data_spec has 2 leaves, data_format 1"),
+        ({"data_format": ["int"]}, CorruptError, "data_spec has 2 leaves, but data_format has 1"),
         ({"encryption": {"algorithm": "fernet"}}, UnsupportedError, "encrypted"),
         ({"item_loader": "ParquetLoader"}, UnsupportedError, "--from parquet"),
         ({"item_loader": "TokensLoader"}, UnsupportedError, "tokens of format int, str"),
@@ -98,7 +98,7 @@ def test_folders_that_differ(tmp_path):
         ("json", b"\x06" + struct.pack("<2I", 1 << 31, 1) + b"\x01\0\0\0k", "2,147,483,648 records in 14 bytes"),
         ("json", b"\x05\x01\0\0\0\x01\0\0\0k" * 5000, "column 'a'"),
         ("json", b"\x0b\x0b", "ends at byte 1 of 2"),
-        ("bool", b"", "0 bytes where 1 make a number"),
+        ("bool", b"", "0 bytes, but a number has 1"),
     ],
 )
 def test_values_that_break_their_serializer(tmp_path, data_format, value, words):
@@ -126,7 +126,7 @@ def test_rows_in_tables(tmp_path):
     data = bytearray((folder / "chunk-0-0.bin").read_bytes())
     data[-60:-30] = b"\xff" * 30  # in the footer of the table, which says where its batches are
     (folder / "chunk-0-0.bin").write_bytes(data)
-    refused(folder, CorruptError, "a damaged table of Arrow")
+    refused(folder, CorruptError, "a damaged Arrow table")
 
 
 @pytest.mark.parametrize("changes", [{}, {"compression": "zstd"}])

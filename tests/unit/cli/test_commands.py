@@ -222,7 +222,7 @@ def test_repair_tells_of_splits_and_the_manifest(cli, tmp_path):
     _, out, _ = cli("repair", tmp_path / "d", "--output", tmp_path / "out")
     assert "split 'test' is dropped: 00001-" in out and "hash does not match" in out and AtlasDataset(tmp_path / "out").splits == {"train": 10}
     told = json.loads(cli("repair", tmp_path / "d", "--json")[1])
-    assert told["splits_dropped"][0]["name"] == "test" and "as they are" in told["manifest"]
+    assert told["splits_dropped"][0]["name"] == "test" and "kept unchecked" in told["manifest"]
 
 
 def test_repair_of_a_file_without_a_manifest(cli, cars, tmp_path):

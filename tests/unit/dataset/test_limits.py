@@ -239,5 +239,5 @@ def test_objects_as_deep_as_readers_go():
     objects.unpack(b"\x91" * objects.MAX_NESTING + b"\xc0")
     for _ in range(200):
         value = [value]
-    with pytest.raises(errors.SchemaError, match=r"column 'v': .*nested too deep"):
+    with pytest.raises(errors.SchemaError, match=r"column 'v': .*nested too deeply"):
         objects.pack(value, "v")

@@ -131,7 +131,7 @@ def test_proof_that_a_writer_elsewhere_has_ended(tmp_path, monkeypatch, changes,
     monkeypatch.setattr("atlas_ds.store.lock._kind_of", lambda path: kind)
     one._output.journal.close()  # the kernel does as much when its process ends
     if busy:
-        with pytest.raises(errors.WriterBusy, match=r"If its process is gone for certain, delete .writing.json"):
+        with pytest.raises(errors.WriterBusy, match=r"If you are certain that its process is gone, delete .writing.json"):
             writer(tmp_path / "d", resume=True)
     else:
         with writer(tmp_path / "d", resume=True) as other:
@@ -278,7 +278,7 @@ def test_a_dataset_that_was_taken_away_or_replaced(tmp_path, monkeypatch):
     monkeypatch.setattr(journal, "refuse_busy", lambda *args, **options: None)
     monkeypatch.setattr("atlas_ds.dataset.output.refuse_busy", lambda *args, **options: None)
     write(path, [8], schema=int, append=True)
-    with pytest.raises(errors.CommitConflict, match="published what this one would replace"):
+    with pytest.raises(errors.CommitConflict, match="published a dataset here"):
         two.close()
     assert list(AtlasDataset(path)) == [*range(5), 8]
 

@@ -175,7 +175,7 @@ def test_splits_and_datasets_around(tmp_path):
 
 def test_paths_that_lead_nowhere(tmp_path):
     write(tmp_path / "flowers", [{"y": 1}])
-    for wrong, words in (("flower", "near it are: .*flowers"), ("Flowrs/x", "near it are"), ("zzz", '.* has nothing called "zzz"')):
+    for wrong, words in (("flower", "similar names: .*flowers"), ("Flowrs/x", "similar names"), ("zzz", '.* has nothing called "zzz"')):
         with pytest.raises(NotADataset, match=f"no such folder or file; {words}"):
             atlas.AtlasDataset(tmp_path / wrong)
     put(tmp_path / "file", "x")

@@ -180,7 +180,7 @@ def test_a_subclass_decodes_too(damaged):
 
 
 def test_wrong_words(path, monkeypatch):
-    with pytest.raises(ValueError, match="decode='jax': 'pil', 'numpy' or 'torch'"):
+    with pytest.raises(ValueError, match="decode='jax': must be 'pil', 'numpy' or 'torch'"):
         AtlasDataset(path, decode="jax")
     monkeypatch.setitem(__import__("sys").modules, "torch", None)
     with pytest.raises(ImportError, match="torch"):

@@ -190,26 +190,26 @@ def swap(path):
 
 
 LIES = {
-    "not a head": (edit(lambda data: b"[]\n"), "line 1 is not the head"),
-    "an empty object": (edit(lambda data: b"{}\n" + data), "line 1 is not the head"),
-    "head without a process": (edit(lambda data: data.replace(b'"pid"', b'"did"', 1)), "line 1 is not the head"),
+    "not a head": (edit(lambda data: b"[]\n"), "line 1 is not the header"),
+    "an empty object": (edit(lambda data: b"{}\n" + data), "line 1 is not the header"),
+    "head without a process": (edit(lambda data: data.replace(b'"pid"', b'"did"', 1)), "line 1 is not the header"),
     "another key": (edit(lambda data: data.replace(b'"tail"', b'"tale"')), "line 3 does not describe a shard"),
     "a shard outside": (edit(lambda data: data.replace(b'"path": "0', b'"path": "../d/0')), "line 3 path '../d/0.*' is not a shard's name"),
     "an absolute path": (edit(lambda data: data.replace(b'"path": "0', b'"path": "/etc/0')), "is not a shard's name"),
     "fewer rows": (edit(lambda data: data.replace(b'"rows": 10', b'"rows": 9')), "but the file has"),
-    "negative rows": (edit(lambda data: data.replace(b'"rows": 10', b'"rows": -9')), "is not a positive whole number"),
-    "rows that are a bool": (edit(lambda data: data.replace(b'"rows": 10', b'"rows": true')), "is not a positive whole number"),
+    "negative rows": (edit(lambda data: data.replace(b'"rows": 10', b'"rows": -9')), "is not a positive integer"),
+    "rows that are a bool": (edit(lambda data: data.replace(b'"rows": 10', b'"rows": true')), "is not a positive integer"),
     "another size": (edit(lambda data: data.replace(b'"bytes": 1', b'"bytes": 2')), "but the file has"),
     "one shard twice": (edit(lambda data: data + data.splitlines(True)[-1]), "one shard twice"),
     "no schema": (edit(lambda data: b"".join(line for line in data.splitlines(True) if b'"schema"' not in line)), "shards without their schema"),
     "a schema that is none": (edit(lambda data: b"".join(b'{"schema": 5}\n' if b'"schema"' in line else line for line in data.splitlines(True))), "schema"),
     "a torn line in the middle": (edit(lambda data: data.replace(b'"rows": 10', b'"rows": 1', 1).replace(b"}\n", b"\n", 3)), "line"),
-    "an unknown line": (edit(lambda data: data + b'{"x": 1}\n{"left": true}\n'), "none of schema, stream, shard and left"),
+    "an unknown line": (edit(lambda data: data + b'{"x": 1}\n{"left": true}\n'), "known kind .schema, stream, shard or left."),
     "shards swapped": (swap, "but the file has"),
-    "a shard left out": (shard_lines(lambda found: found[1:]), "do not follow each other from number 0"),
-    "lines swapped": (shard_lines(lambda found: found[::-1]), "out of their order"),
+    "a shard left out": (shard_lines(lambda found: found[1:]), "whose numbers are not consecutive from 0"),
+    "lines swapped": (shard_lines(lambda found: found[::-1]), "out of order"),
     "a split of its own": (shard_lines(lambda found: [found[0], found[1].replace(b"null", b'"c"')]), "which was never begun"),
-    "another first number": (edit(lambda data: data.replace(b'"first": 0', b'"first": 7', 1)), "do not follow each other from number 7"),
+    "another first number": (edit(lambda data: data.replace(b'"first": 0', b'"first": 7', 1)), "whose numbers are not consecutive from 7"),
 }
 
 
@@ -385,7 +385,7 @@ def test_metadata_is_checked_when_it_is_given(tmp_path, metadata, said):
 def test_metadata_that_holds_itself(tmp_path):
     loop = {}
     loop["me"] = loop
-    with pytest.raises(errors.SchemaError, match="does it hold itself"):
+    with pytest.raises(errors.SchemaError, match="does it contain itself"):
         AtlasDatasetWriter(tmp_path / "d", metadata=loop)
 
 
@@ -445,7 +445,7 @@ def test_icc_of_what_cannot_be_alike_is_refused_with_its_example(tmp_path):
             writer.add_example({"y": [1]})
         writer.add_example({"y": 1})
     assert list(AtlasDataset(tmp_path / "d")) == [{"y": None}, {"y": 1}] and AtlasDataset(tmp_path / "d").icc.keys() == {"y"}
-    with pytest.warns(RuntimeWarning, match=r"icc=\['y'\].*not measured"):
+    with pytest.warns(RuntimeWarning, match=r"icc=\['y'\].*cannot be measured"):
         write(tmp_path / "e", [{"y": None}], icc=["y"])
     assert list(AtlasDataset(tmp_path / "e")) == [{"y": None}] and AtlasDataset(tmp_path / "e").icc == {}
 
@@ -493,7 +493,7 @@ def test_a_shard_or_folder_that_was_taken_away(tmp_path):
     writer = AtlasDatasetWriter(tmp_path / "d", **PLAIN)
     writer.extend(range(25))
     sorted((tmp_path / "d").glob("0*.atlas"))[1].unlink()
-    with pytest.raises(errors.DatasetChanged, match=r"was removed or changed by somebody else.*resume=True"):
+    with pytest.raises(errors.DatasetChanged, match=r"was removed or changed by another process.*resume=True"):
         writer.close()
     one = AtlasDatasetWriter(tmp_path / "e", **PLAIN)
     one.extend(range(25))
@@ -530,7 +530,7 @@ def test_files_of_others_are_left_alone(tmp_path, text, options):
     writer.abort()
     assert sorted(os.listdir(tmp_path / "d")) == sorted([*names, *(set(os.listdir(tmp_path / "d")) & {".atlas.lock"})])
     (tmp_path / "d" / ".writing.json").write_text('{"my": "notes"}')
-    with pytest.raises(errors.CorruptError, match="not the head of a writer's journal"):
+    with pytest.raises(errors.CorruptError, match="not the header of a writer's journal"):
         AtlasDatasetWriter(tmp_path / "d", **PLAIN, **options)
     assert (tmp_path / "d" / ".writing.json").exists()
 

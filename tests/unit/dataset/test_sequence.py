@@ -138,7 +138,7 @@ def test_concat_of_what_is_not_a_list(ds):
 
 def test_keys_that_are_no_rows(ds):
     for dataset in (ds, atlas.concat([ds])):
-        for wrong, words in ((1.5, r"ds\[1.5\]: rows are whole numbers below 30"), (None, r"ds\[None\]"), (..., "Ellipsis"), (True, "True"), ((0, "n"), "row alone"), ("n", r'ds.column\("n"\)')):
+        for wrong, words in ((1.5, r"ds\[1.5\]: rows are integers below 30"), (None, r"ds\[None\]"), (..., "Ellipsis"), (True, "True"), ((0, "n"), "row alone"), ("n", r'ds.column\("n"\)')):
             with pytest.raises(TypeError, match=words):
                 dataset[wrong]
     with pytest.raises(TypeError, match="give a function"):
@@ -174,7 +174,7 @@ def test_html_of_rows_that_fail(tmp_path):
     shown = ds.map(lambda example: 1 // example["n"])._repr_html_()
     assert "ZeroDivisionError: " in shown and "<td>0</td>" in shown
     assert "<td>&lt;i&gt;</td>" in ds.map(lambda example: (1, "<i>"))._repr_html_()
-    assert "not read to be shown" in show.html_of(type("Far", (), {"_is_remote": True, "__len__": lambda self: 5, "__repr__": lambda self: "Far"})())
+    assert "read over a network, so none are shown" in show.html_of(type("Far", (), {"_is_remote": True, "__len__": lambda self: 5, "__repr__": lambda self: "Far"})())
 
 
 def test_html_of_media():

@@ -89,7 +89,7 @@ def test_what_is_refused(trees, parts, error, words):
 
 def test_seeds_that_are_refused(trees):
     for wrong, error in ((-1, ValueError), (0.5, TypeError), ("a", TypeError), (True, TypeError)):
-        with pytest.raises(error, match="give a whole number"):
+        with pytest.raises(error, match="give an integer"):
             trees.split(0.5, seed=wrong)
 
 
@@ -230,7 +230,7 @@ def test_damage_does_not_stop_a_split(tmp_path):
         (lambda ds: ds.split(0.8, shuffle=True), "no shuffle=; use seed=0"),
         (lambda ds: ds.split(0.8, stratify_by_column="y"), "use stratify="),
         (lambda ds: ds.split(0.8, sed=1), "no argument 'sed'"),
-        (lambda ds: ds.split(), "say how large the parts are"),
+        (lambda ds: ds.split(), "give the sizes of the parts"),
     ],
 )
 def test_split_as_other_libraries_call_it(tmp_path, call, said):

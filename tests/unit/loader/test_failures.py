@@ -103,7 +103,7 @@ def test_a_process_is_killed(numbers):
     dataset = AtlasDataset(numbers)[:150]
     loader = load(dataset, transform_example=parts.killed_at_77, transform_processes=2, on_error="skip")
     batches, found = until_error(loader, RuntimeError)
-    assert "ended with exit code -9" in str(found.value) and len(batches) == place_of(77, dataset)
+    assert "exited with code -9" in str(found.value) and len(batches) == place_of(77, dataset)
     assert loader.stats().skipped == 0, "no bad sample"
 
 
@@ -122,7 +122,7 @@ def test_a_thread_hangs(numbers):
     for num_threads in (1, 3):
         loader = load(dataset, transform=hang_until_told, num_threads=num_threads, timeout=1)
         told.clear()
-        with pytest.raises(LoaderTimeout, match=r"no batch was finished for 1 s(?s:.*)hang_until_told"):
+        with pytest.raises(LoaderTimeout, match=r"no batch was ready within 1 s(?s:.*)hang_until_told"):
             list(loader)
         assert ours(), "without waiting for the thread, which hangs still"
         told.set()
@@ -157,7 +157,7 @@ def test_an_answer_that_comes_late_is_not_taken_for_another(numbers):
             assert processes.run(np.array([row]))["i"].tolist() == [row]
         with pytest.raises(LoaderTimeout):
             processes.run(np.array([77]))
-        with pytest.raises(ProcessDied, match="have ended"):
+        with pytest.raises(ProcessDied, match="have exited"):
             processes.run(np.array([1]))
     finally:
         processes.close()
@@ -222,7 +222,7 @@ def test_damaged_bytes(tmp_path, way, access):
     for batch, step in zip(ids(replacing), Sampler(dataset, batch_size=50, seed=5, **order)):
         assert len(batch) == 50 and all(a == b if b not in bad else a in step and a not in bad for a, b in zip(batch, step))
     assert {row for row, _ in replacing.stats().skips} == bad
-    with pytest.raises(ValueError, match=r"no row of the batch that begins with row .* can be read: none can stand in"):
+    with pytest.raises(ValueError, match=r"no row of the batch that begins with row .* can be read, so none can replace the others"):
         list(load(dataset, on_error="replace", **way | {"batch_size": 1}))
 
 

@@ -232,7 +232,7 @@ def test_a_mask_beside_columns_without_names(tmp_path):
 
 def test_a_column_mask_and_padding(tmp_path):
     dataset = AtlasDataset(write(tmp_path / "d", [{"mask": i} for i in range(10)]))
-    with pytest.raises(ValueError, match="last_batch='pad' adds a column 'mask', which the dataset has already"):
+    with pytest.raises(ValueError, match="last_batch='pad' adds a column 'mask', which the dataset already has"):
         list(load(dataset, last_batch="pad"))
     assert len(list(load(dataset))) == 2
 
@@ -251,7 +251,7 @@ def test_a_column_mask_and_padding(tmp_path):
         ({"num_threads": "4"}, TypeError, "num_threads must be an int"),
         ({"prefetch": "much"}, ValueError, "prefetch='much'"),
         ({"pin_memory": True, "format": "numpy"}, ValueError, "pin_memory is for format='torch'"),
-        ({"timeout": 0}, ValueError, "timeout=0: seconds above 0"),
+        ({"timeout": 0}, ValueError, "timeout=0: must be seconds above 0"),
         ({"timeout": float("nan")}, ValueError, "timeout=nan"),
         ({"batch_size": 0}, ValueError, "batch_size 0"),
         ({"batch_size": None}, ValueError, "give batch_size"),

@@ -109,7 +109,7 @@ def test_wrong_mixes_are_refused(datasets):
             Loader(mix, batch_size=4, **options)
     with pytest.raises(ValueError, match="weights"):
         Loader(mix, batch_size=4).reweight([1, 2, 3])
-    with pytest.raises(ValueError, match="of a Mix"):
+    with pytest.raises(ValueError, match="only a Mix"):
         Loader(datasets[0], batch_size=4).reweight([1])
     state = Loader(mix, batch_size=4).state_dict()
     with pytest.raises(ValueError, match="dataset"):

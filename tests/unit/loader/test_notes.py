@@ -65,9 +65,9 @@ def test_transform_and_collate(dataset):
         raise ValueError("no")
 
     note = notes_of(lambda: list(load(dataset, transform=fail, shuffle=False, batch_size=10)), ValueError)
-    assert note == f"in transform of a batch of 10 rows, the first of which is row 0: {dataset.path}: {file_of(dataset, 0)}"
+    assert note == f"in transform of a batch of 10 rows, starting with row 0: {dataset.path}: {file_of(dataset, 0)}"
     note = notes_of(lambda: list(load(dataset[301:], collate_fn=fail, shuffle=False, batch_size=10)), ValueError)
-    assert note == f"in collate_fn of 10 rows, the first of which is row 0: {dataset.path}: {file_of(dataset, 301)}, row 301 of the dataset"
+    assert note == f"in collate_fn of 10 rows, starting with row 0: {dataset.path}: {file_of(dataset, 301)}, row 301 of the dataset"
 
 
 def test_map(dataset):

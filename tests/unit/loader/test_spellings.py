@@ -89,7 +89,7 @@ def test_unknown_names(ds):
 
 
 def test_what_is_no_dataset(ds):
-    for wrong, words in (([ds, ds], "atlas.concat"), ({"x": [1]}, "not dict"), (iter([1]), "len"), (None, "NoneType"), (AtlasDataset, "AtlasDataset itself")):
+    for wrong, words in (([ds, ds], "atlas.concat"), ({"x": [1]}, "not dict"), (iter([1]), "len"), (None, "NoneType"), (AtlasDataset, "the class AtlasDataset")):
         with pytest.raises(TypeError, match=words):
             made(wrong, 8)
 

@@ -183,7 +183,7 @@ def test_advice_and_chunks_of_the_dataset() -> None:
     assert Sampler(1000, batch_size=2, shuffle="window").state_dict()["chunk"] == 256
     wrong = Advised()
     wrong.chunk_rows = lambda: (61, 5)  # type: ignore[method-assign, return-value, assignment]
-    with pytest.raises(ValueError, match="adds up to 61 rows, the dataset has 60"):
+    with pytest.raises(ValueError, match="adds up to 61 rows, but the dataset has 60"):
         Sampler(wrong, batch_size=6)
 
 
@@ -198,12 +198,12 @@ def test_a_stream_is_another_order() -> None:
         ({"batch_size": 1, "global_batch_size": 1}, ValueError, "one of them"),
         ({"batch_size": 0}, ValueError, "batch_size 0 is not in"),
         ({"batch_size": 2.0}, TypeError, "batch_size must be an int, not 2.0"),
-        ({"global_batch_size": 10, "world_size": 4}, ValueError, "global_batch_size 10 cannot be dealt evenly to world_size 4"),
+        ({"global_batch_size": 10, "world_size": 4}, ValueError, "global_batch_size 10 cannot be divided evenly by world_size 4"),
         ({"batch_size": 1, "rank": 2, "world_size": 2}, ValueError, r"rank 2 is not in \[0, 1\]"),
         ({"batch_size": 1, "world_size": 0}, ValueError, "world_size 0"),
         ({"batch_size": 1, "rank": "first"}, ValueError, "rank 'first' is neither an int nor \"auto\""),
-        ({"batch_size": 1, "shuffle": "best"}, ValueError, "shuffle 'best' is none of True, 'exact', 'window', False"),
-        ({"batch_size": 1, "last_batch": "keep"}, ValueError, "last_batch 'keep' is none of drop, short, pad"),
+        ({"batch_size": 1, "shuffle": "best"}, ValueError, "shuffle 'best' is not one of True, 'exact', 'window', False"),
+        ({"batch_size": 1, "last_batch": "keep"}, ValueError, "last_batch 'keep' is not one of drop, short, pad"),
         ({"batch_size": 1, "seed": -1}, ValueError, r"seed -1 is not in \[0, 2\^64\)"),
         ({"batch_size": 1, "seed": True}, TypeError, "seed must be an int, not True"),
         ({"batch_size": 1, "lanes": 4}, ValueError, "lanes and window are for shuffle='window', not 'exact'"),

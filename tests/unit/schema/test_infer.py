@@ -65,7 +65,7 @@ def test_errors_name_the_example_and_the_limit():
         for _ in range(70):
             deep = {"k": deep}
         infer_schema([{"v": None}, {"v": deep}])
-    with pytest.raises(errors.SchemaError, match="none was given"):
+    with pytest.raises(errors.SchemaError, match="at least one example"):
         infer_schema([])
 
 

@@ -52,7 +52,7 @@ def arrow_type(field: Field, where: str) -> Any:
 def _inner_type(field: Field, where: str) -> Any:
     found = arrow_type(field, where)
     if found is None:
-        raise SchemaError(f"{where}: an object inside a dict has no type in Arrow; leave the column out with columns=, or make it a column of its own")
+        raise SchemaError(f"{where}: an object inside a dict has no type in Arrow; leave the column out with columns=, or make it a separate column")
     return found
 
 

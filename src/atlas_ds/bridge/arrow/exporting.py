@@ -37,7 +37,7 @@ def to_arrow(ds: AtlasDataset, *, columns: Sequence[str] | None = None) -> Any:
     Returns
     -------
     pyarrow.RecordBatchReader
-        Reads the rows as they are asked for; its `.read_all()` makes a Table.
+        Reads the rows as they are requested; its `.read_all()` makes a Table.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def export_parquet(
     columns
         Names of the columns; None: all.
     row_group_size
-        Rows of a group, which other readers read at a time.
+        Rows of a row group, which other readers read at a time.
     compression
         The codec of the file.
     overwrite
@@ -94,9 +94,9 @@ def export_parquet(
     _want_dataset(ds)
     target = local_path(path)
     if row_group_size < 1:
-        raise ValueError(f"row_group_size={row_group_size}: 1 or more")
+        raise ValueError(f"row_group_size={row_group_size}: must be 1 or more")
     if target.is_dir() or (target.exists() and not overwrite):
-        raise FileExistsError(f"{target}: already exists; give overwrite=True to replace a file, or another name")
+        raise FileExistsError(f"{target}: already exists; pass overwrite=True to replace a file, or another name")
     refuse_overlap(Path(ds.path), target)
     reader = to_arrow(ds, columns=columns)
     file = NewFile(target.absolute().parent, target.name)
@@ -143,7 +143,7 @@ def _pyarrow() -> Any:
 
 def _fields(ds: AtlasDataset, columns: Sequence[str] | None) -> list[Field]:
     if not isinstance(ds, AtlasDataset):
-        raise TypeError(f"an AtlasDataset or a view of one is exported, not {type(ds).__name__}; write others with AtlasDatasetWriter first")
+        raise TypeError(f"only an AtlasDataset or a view of one can be exported, not {type(ds).__name__}; write other data with AtlasDatasetWriter first")
     if ds.function is not None:
         raise SchemaError("a view with map() has no schema; write its examples with AtlasDatasetWriter, and export that")
     if isinstance(columns, str):

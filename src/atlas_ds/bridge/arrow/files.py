@@ -71,7 +71,7 @@ def ipc_rows(data: memoryview, count: int, place: str) -> Iterator[dict[str, Any
     """The rows of an Arrow file or stream inside another file; there must be `count`."""
     pa = pyarrow(place, "Arrow")
     seen = 0
-    with arrow_errors(place, "a damaged table of Arrow"):  # names of columns are not validated
+    with arrow_errors(place, "a damaged Arrow table"):  # names of columns are not validated
         for batch in _batches_of(_reader(pa, pa.py_buffer(data), bytes(data[:6]))):
             batch.validate(full=True)
             seen += batch.num_rows

@@ -29,8 +29,7 @@ def import_huggingface(data: Any, dst: str | os.PathLike[str], *, progress: bool
     """Writes an open Hugging Face dataset as an Atlas dataset.
 
     See docs/guide/from-mds-litdata-huggingface.md#hugging-face-datasets. Columns of images and
-    audio keep their encoded bytes; where there is only a path, the file is read. Any error, Ctrl-C
-    too, leaves `dst` as it was.
+    audio keep their encoded bytes; where there is only a path, the file is read. Any error or Ctrl-C leaves `dst` as it was.
 
     Parameters
     ----------
@@ -127,16 +126,16 @@ def _source(data: Any) -> Source:
     parts: dict[str | None, Any] = dict(data) if isinstance(data, Mapping) else {None: data}
     for part in parts.values():
         if not isinstance(part, datasets.Dataset | datasets.IterableDataset):
-            raise TypeError(f"a Dataset, an IterableDataset or a dict of them is imported, not {type(part).__name__}; call datasets.load_dataset first")
+            raise TypeError(f"expected a Dataset, an IterableDataset or a dict of them, got {type(part).__name__}; call datasets.load_dataset first")
     if not parts:
-        raise SchemaError("a DatasetDict without a dataset; nothing to convert")
+        raise SchemaError("an empty DatasetDict; nothing to convert")
     schema: Any = None
     full: set[str] | None = None
     total: int | None = 0
     for name, part in parts.items():
         found, columns, rows = _look(part, datasets)
         if schema is not None and not found.equals(schema):
-            raise SchemaError(f"split {name!r}: its columns differ from those of {next(iter(parts))!r}; import it on its own, or cast() it")
+            raise SchemaError(f"split {name!r}: its columns differ from those of {next(iter(parts))!r}; import it separately, or cast() it")
         schema, full = found, columns if full is None else full & columns
         total = None if rows is None or total is None else total + rows
     planned = plan("huggingface", schema, full or set(), read_files=True)

@@ -48,7 +48,7 @@ def fixed_arrays(column: Any, kind: Array, where: str) -> Arrays:
             continue
         flat = _flat(scalar, where) if kind.shape else np.asarray([scalar.as_py()])
         if len(flat) != count:
-            raise SchemaError(f"{where}: a value of {len(flat):,} numbers where {kind} is announced; write the column again")
+            raise SchemaError(f"{where}: a value of {len(flat):,} numbers, but its type is {kind}; write the column again")
         out.append(np.asarray(flat, dtype).reshape(kind.shape))
     return out
 

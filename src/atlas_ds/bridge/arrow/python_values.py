@@ -94,7 +94,7 @@ def _moments(array: Any) -> Values:
     try:
         return list(array.cast(pa.timestamp("us", tz=array.type.tz)).to_pylist())
     except (pa.ArrowException, OverflowError, ValueError, KeyError) as error:  # KeyError: an unknown time zone
-        raise SchemaError(f"finer or wider than a datetime, or of an unknown time zone: {error}; cast it to int64 or to text") from error
+        raise SchemaError(f"too fine or out of range for a datetime, or of an unknown time zone: {error}; cast it to int64 or to text") from error
 
 
 def _lists(array: Any, values: Values) -> Values:
@@ -139,7 +139,7 @@ def _maps(array: Any) -> Values:
 def _dict_of(pairs: list[list[Any]]) -> dict[str, Any]:
     found = {str(key): value for key, value in pairs}
     if len(found) != len(pairs):
-        raise SchemaError("a map with one key twice, which a dict cannot hold; cast the column to a list of structs")
+        raise SchemaError("a map with a duplicate key, which a dict cannot hold; cast the column to a list of structs")
     return found
 
 

@@ -187,7 +187,7 @@ def _notes(column: Any, feature: Feature, hole: bool) -> Iterator[str]:
     if is_media(column.type, feature):
         yield f"{column.name}: the bytes are kept, the names in its field 'path' are not"
     elif is_media(column.type, {"_type": "Image"}):
-        yield f"{column.name}: bytes and path, as Hugging Face stores media, but without its mark: stored as a dict"
+        yield f"{column.name}: has bytes and a path like media of Hugging Face, but is not marked as media: stored as a dict"
     unknown = (column.metadata or {}).get(b"ARROW:extension:name")
     if unknown and bare(column.type) == column.type:
         yield f"{column.name}: {unknown.decode(errors='replace')} is stored as {column.type}"
@@ -221,11 +221,11 @@ def _note(kind: Any) -> str | None:
 
     plain = bare(kind)
     if is_text_like(plain):
-        return f"{plain} becomes text, which Atlas has a type for"
+        return f"{plain} becomes text, since Atlas has no such type"
     if t.is_map(plain):
         return f"maps become {'dicts' if is_text(bare(plain.key_type)) else 'lists of [key, value], since the keys are not text'}"
     if t.is_interval(plain):
         return f"{plain} becomes a dict of months, days and nanoseconds"
     if t.is_timestamp(plain) and plain.tz not in (None, "UTC", "+00:00"):
-        return f"moments are kept exactly, in UTC; the time zone {plain.tz} is not"
+        return f"times are kept exactly, in UTC; the time zone {plain.tz} is dropped"
     return f"{kind} is stored as {plain}" if isinstance(kind, pa.BaseExtensionType) else None

@@ -100,7 +100,7 @@ def shard_or_error(folder: Path, root: Path, rows: int, number: int) -> Shard:
     try:
         shard = read_shard(folder, root, read_meta(folder))
         if shard.rows != rows:
-            listed = f"{root / META} gives shard {number} {rows:,}"
+            listed = f"{root / META} lists {rows:,} for shard {number}"
             raise CorruptError(f"{folder / META}: stored_examples is {shard.rows:,}, but {listed}; restore the shard")
     except AtlasError as error:
         if not rows:
@@ -118,7 +118,7 @@ def shard_folders(path: Path, count: int) -> dict[int, Path]:
             continue
         number = int(folder.name)
         if number in found:
-            raise CorruptError(f"{folder}: the same number as {found[number].name}, so it is unclear which is shard {number}; move one of them away")
+            raise CorruptError(f"{folder}: has the same number as {found[number].name}, so it is unclear which is shard {number}; move one of them away")
         if number >= count:
             cure = "move the folder away, and import it separately if it is intact"
             raise CorruptError(f"{folder}: {path / META} lists {count} shards, 0 to {count - 1}; {cure}")
@@ -267,7 +267,7 @@ def decompressor(shard: Shard, max_expansion: int) -> Decompress:
             size = zstandard.get_frame_parameters(data).content_size
             known = size != zstandard.CONTENTSIZE_UNKNOWN
             if known and size > MAX_BLOCK:
-                raise LimitError(f"{place}: announces {size:,} bytes, more than {MAX_BLOCK:,}")
+                raise LimitError(f"{place}: declares {size:,} bytes, more than {MAX_BLOCK:,}")
             if not known:  # torch-atlas-ds writes no such frames
                 limit = min(MAX_BLOCK, max(FREE_BYTES, max_expansion * len(data)))
                 with context.stream_reader(data) as reader:

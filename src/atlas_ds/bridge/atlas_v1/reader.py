@@ -29,10 +29,10 @@ def read_atlas_v1(path: Path, options: ReadOptions = DEFAULTS) -> Source:
     missing: "skip" leaves out missing shards, so that later rows move up; "error" lists them.
     """
     if options.missing not in MISSING:
-        raise ValueError(f"missing={options.missing!r}: 'error' or 'skip'")
+        raise ValueError(f"missing={options.missing!r}: must be 'error' or 'skip'")
     if not options.trust_pickle:
         raise AtlasError(
-            f"{path}: a dataset of torch-atlas-ds (version 1). Its examples are pickles, and reading a pickle can run any program that its writer"
+            f"{path}: a dataset of torch-atlas-ds (version 1). Its examples are pickles, and reading a pickle can run any code that its writer"
             " put there. If you trust the writer: --trust-pickle, or trust_pickle=True in Python"
         )
     layout = read_layout(path, follow_links=options.follow_links)
@@ -112,7 +112,7 @@ def examples_of_block(data: bytes, place: str, rows: int) -> list[Any] | Refused
         if type(found) is not list:
             raise CorruptError(f"{place}: holds a {type(found).__name__}, not a list of examples; restore the shard")
         if len(found) != rows:
-            raise CorruptError(f"{place}: holds {len(found):,} examples, but stored_examples and block_size leave {rows:,} for it; restore the shard")
+            raise CorruptError(f"{place}: holds {len(found):,} examples, but stored_examples and block_size imply {rows:,}; restore the shard")
     except (CorruptError, UnsupportedError, LimitError) as error:
         return Refused(error, rows)
     return found
@@ -137,7 +137,7 @@ def unpickle(data: bytes, place: str) -> Any:
     except (ImportError, AttributeError) as error:
         raise UnsupportedError(f"{place}: its examples need {error}; run this where the program that wrote them can be imported") from error
     except MemoryError:
-        raise LimitError(f"{place}: its examples do not fit into memory, or it claims sizes that it does not have; restore the shard") from None
+        raise LimitError(f"{place}: its examples do not fit into memory, or its stored sizes are wrong; restore the shard") from None
     except Exception as error:  # the pickle's code may raise anything
         raise CorruptError(f"{place}: cannot be unpickled: {type(error).__name__}: {error}; restore the shard") from error
 

@@ -20,7 +20,7 @@ MAX_UNPACKED = 1 << 34  # more would not fit into memory; both formats address 4
 
 
 def check_expansion(packed: int, size: int, place: str, max_expansion: int) -> None:
-    """LimitError if the announced expansion is that of a decompression bomb. Checked before
+    """LimitError if the declared expansion is that of a decompression bomb. Checked before
     anything is allocated."""
     if size > FREE_BYTES and size > max_expansion * packed:
         raise LimitError(
@@ -34,7 +34,7 @@ def unpack(data: memoryview, algorithm: str, size: int, place: str, max_expansio
     name = algorithm.partition(":")[0]
     decode = _DECODERS.get(name)
     if decode is None:
-        raise UnsupportedError(f"{place}: compressed with {name!r}, which is not known; {', '.join(_DECODERS)} are")
+        raise UnsupportedError(f"{place}: unknown compression {name!r}; known are {', '.join(_DECODERS)}")
     if size > MAX_UNPACKED:
         raise LimitError(f"{place}: {size:,} bytes after decompression, more than {MAX_UNPACKED:,}; write smaller files")
     check_expansion(len(data), size, place, max_expansion)
@@ -45,14 +45,14 @@ def unpack(data: memoryview, algorithm: str, size: int, place: str, max_expansio
 
 
 def zstd_size(data: memoryview, place: str) -> int:
-    """The size that a zstd frame announces."""
+    """The size that a zstd frame declares."""
     zstandard = _zstandard(place)
     try:
         size = int(zstandard.frame_content_size(bytes(data[:18])))  # a frame's header has at most 18 bytes
     except zstandard.ZstdError as error:
         raise CorruptError(f"{place}: not a zstd frame: {error}; fetch the file again") from error
     if size < 0:
-        raise CorruptError(f"{place}: a zstd frame that does not announce its size; write the dataset again")
+        raise CorruptError(f"{place}: a zstd frame that does not declare its size; write the dataset again")
     return size
 
 
@@ -127,7 +127,7 @@ def _snappy(data: memoryview, size: int, place: str) -> bytes:
         if byte < 0x80:
             break
     if said != size:
-        raise CorruptError(f"{place}: snappy announces {said:,} bytes, not {size:,}; fetch the file again")
+        raise CorruptError(f"{place}: snappy declares {said:,} bytes, not {size:,}; fetch the file again")
     try:
         return bytes(pa.Codec("snappy").decompress(data, decompressed_size=size, asbytes=True))
     except (pa.ArrowException, OSError) as error:

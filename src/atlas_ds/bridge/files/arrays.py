@@ -52,7 +52,7 @@ def read_npz(path: Path, options: ReadOptions = DEFAULTS) -> Source:
 def _columns(kind: str, path: Path, columns: dict[str, Array]) -> Source:
     for name, array in columns.items():
         if array.ndim == 0:
-            raise SchemaError(f"{path}: {name} is a single number, not rows; give it a first axis")
+            raise SchemaError(f"{path}: {name} is a single number, not rows; add a first axis")
     lengths = {name: len(array) for name, array in columns.items()}
     if len(set(lengths.values())) > 1:
         listed = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
@@ -60,7 +60,7 @@ def _columns(kind: str, path: Path, columns: dict[str, Array]) -> Source:
     total = next(iter(lengths.values()))
     if total == 0:
         raise SchemaError(f"{path}: the arrays have no rows; nothing to convert")
-    if not any(array.size for array in columns.values()):  # a header alone can announce any number of such rows
+    if not any(array.size for array in columns.values()):  # a header alone can declare any number of such rows
         raise SchemaError(f"{path}: {total:,} rows without values; nothing to convert")
     texts = [name for name, array in columns.items() if array.dtype.kind == "U"]
     native = {name: array.dtype.newbyteorder("=") for name, array in columns.items()}

@@ -19,7 +19,7 @@ from atlas_ds.bridge.values.media import checked_media, kind_of
 from atlas_ds.errors import AtlasError, SchemaError
 from atlas_ds.schema.types import media
 
-OTHER = {True: "media, but in no class folder", False: "not an image, audio or video file"}  # whether a file that is left out is media -> the reason
+OTHER = {True: "media, but not in a class folder", False: "not an image, audio or video file"}  # whether a file that is left out is media -> the reason
 FILE_NAME = "file_name"
 
 

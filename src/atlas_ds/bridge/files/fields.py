@@ -53,7 +53,7 @@ def _as_utf8(data: bytes, encoding: str | None, path: Path) -> bytes:
     try:
         return data.decode(encoding).removeprefix("\ufeff").encode()
     except UnicodeError as error:
-        raise CorruptError(f"{path}: not {encoding}: {error}; say its encoding: --encoding NAME, or save it as UTF-8") from error
+        raise CorruptError(f"{path}: not {encoding}: {error}; set its encoding: --encoding NAME, or save it as UTF-8") from error
 
 
 def _array_spec(paths: list[Path]) -> object:

@@ -93,9 +93,9 @@ def read_array(path: Path, max_expansion: int = MAX_EXPANSION) -> npt.NDArray[np
         raise LimitError(f"{path}: byte 4: the shape {header.shape} needs {size:,} bytes; the limit is {MAX_BYTES:,}")
     data = _read(path, size + 1, max_expansion)
     if len(data) < size:
-        raise TruncatedError(f"{path}: byte {len(data):,}: the header announces {size:,} bytes; fetch the file again")
+        raise TruncatedError(f"{path}: byte {len(data):,}: the header declares {size:,} bytes; fetch the file again")
     if len(data) > size:
-        raise CorruptError(f"{path}: byte {size:,}: more bytes follow than the header announces; fetch the file again")
+        raise CorruptError(f"{path}: byte {size:,}: more bytes follow than the header declares; fetch the file again")
     array = np.frombuffer(data, header.dtype, offset=start).reshape(header.shape)
     return array.astype(header.dtype.newbyteorder("="), copy=False)
 

@@ -114,7 +114,7 @@ def group(folder: Folder) -> Grouped:
             continue
         other = samples.setdefault(key, {}).setdefault(extension, file)
         if other != file:
-            raise SchemaError(f"{folder.path(file)}: the same key and extension as {other.name}; rename one of them")
+            raise SchemaError(f"{folder.path(file)}: has the same key and extension as {other.name}; rename one of them")
     reasons = dict.fromkeys(papers, "about the data") | strangers
     return Grouped(samples, [f"{file}: {reasons[file]}" for file in folder.files if file in reasons], parts)
 
@@ -126,8 +126,8 @@ def _stranger(file: PurePosixPath, extension: str, partners: int) -> str | None:
     if partners > 1:
         return None
     if is_tar(file) or is_archive(file):
-        return "an archive; unpack it, or convert it on its own"
-    return "a table, and no sample has its name; convert it on its own" if table_format(file) else None
+        return "an archive; unpack it, or convert it separately"
+    return "a table, and no sample has its name; convert it separately" if table_format(file) else None
 
 
 def _links_to_samples(folder: Folder, parts: Parts, keys: Mapping[str, int]) -> Iterator[tuple[PurePosixPath, PurePosixPath]]:

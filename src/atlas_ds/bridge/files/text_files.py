@@ -90,7 +90,7 @@ def bad_bytes(file: TextFile, text: str, place: str) -> CorruptError | None:
     name = "UTF-8" if file.encoding == UTF8 else file.encoding
     byte = ord(found[0]) - 0xDC00
     other = "cp1252" if byte < 0xA0 else "latin1 (or cp1252, if it was written on Windows)"  # latin1 has no letters below 0xa0
-    return CorruptError(f"{file.path}: {place}: not {name} (byte 0x{byte:02x}); save the file as UTF-8, or say its encoding: --encoding {other}")
+    return CorruptError(f"{file.path}: {place}: not {name} (byte 0x{byte:02x}); save the file as UTF-8, or set its encoding: --encoding {other}")
 
 
 def lines_of(first: int, last: int) -> str:

@@ -66,10 +66,10 @@ def no_parallel_folders(seen: Seen, strangers: list[PurePosixPath]) -> None:
     if named is not None and named in set(seen.media):
         image, word = images[named.stem], beside[0].lower().rstrip("s").rpartition("_")[2]
         beside_it = image.with_name(f"{image.stem}.{word}{named.suffix}")
-        way = f"put each beside its image, with a word before the extension ({named} as {beside_it}), and convert {image.parent}/; or {way}"
+        way = f"put each next to its image, with a word before the extension ({named} as {beside_it}), and convert {image.parent}/; or {way}"
     elif named is not None:
         other = images[named.stem].parts[0]
-        way = f"put each file beside its image, where the names are the same (cp -r {beside[0]}/. {other}/), and convert {other}/; or {way}"
+        way = f"put each file next to its image, where the names are the same (cp -r {beside[0]}/. {other}/), and convert {other}/; or {way}"
     raise ambiguous(seen, f"the folder {beside[0]} seems to describe the media in other folders", {
         "samples": "makes an example of each file where it is", "classes": "takes folders as classes",
     }, way)  # fmt: skip
@@ -94,7 +94,7 @@ def no_masks_among_images(seen: Seen) -> None:
     if 3 * len(pairs) >= len(seen.media) > 0:
         file, image, better = pairs[0]
         raise ambiguous(seen, f"{count_of([file for file, _, _ in pairs], 'file')} seem to describe others, such as {file} (of {image.name})", {
-            "samples": "makes an example of each file", "classes": "takes folders as classes, and these files as images like others",
+            "samples": "makes an example of each file", "classes": "takes folders as classes, and these files as images like any others",
         }, f"rename them (here to {better}), and each becomes a column of its image's sample")  # fmt: skip
 
 

@@ -34,7 +34,7 @@ def decode_parts(data: bytes, start: int, sizes: Sequence[int], columns: Sequenc
     """The values of a sample whose parts follow each other from `start` to its end."""
     if start + sum(sizes) != len(data):
         kind = TruncatedError if start + sum(sizes) > len(data) else CorruptError
-        raise kind(f"{place}: its columns add up to {start + sum(sizes):,} bytes, it has {len(data):,}; fetch the file again")
+        raise kind(f"{place}: its columns add up to {start + sum(sizes):,} bytes, but it has {len(data):,}; fetch the file again")
     values = []
     for (name, encoding), size in zip(columns, sizes, strict=True):
         try:

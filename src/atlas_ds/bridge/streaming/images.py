@@ -38,7 +38,7 @@ class RawImage(NamedTuple):
 def raw_parts(data: bytes) -> RawImage:
     """The parts of a raw image."""
     if len(data) < 12:
-        raise ValueError(f"{len(data)} bytes are too few for the head of a raw image")
+        raise ValueError(f"{len(data)} bytes are too few for the header of a raw image")
     width, height, length = struct.unpack_from("<3I", data)
     if 12 + length > len(data):
         raise ValueError(f"the mode of a raw image ends at byte {12 + length:,} of {len(data):,}")

@@ -106,10 +106,10 @@ def _config(item: Any, place: str) -> Config:
     tree, formats = parse_tree(item.get("data_spec"), place), tuple(names(item, "data_format", place))
     leaves = list(leaf_names(tree))
     if len(leaves) != len(formats) or not leaves:
-        raise CorruptError(f"{place}: data_spec has {len(leaves)} leaves, data_format {len(formats)}; restore the file")
+        raise CorruptError(f"{place}: data_spec has {len(leaves)} leaves, but data_format has {len(formats)}; restore the file")
     tokens = loader == "TokensLoader"
     if tokens and (len(formats) != 1 or not formats[0].startswith("no_header_")):
-        raise UnsupportedError(f"{place}: tokens of format {', '.join(formats)}; one flat array a sample is read; write the dataset again")
+        raise UnsupportedError(f"{place}: tokens of format {', '.join(formats)}; only one flat array per sample is read; write the dataset again")
     return Config(tree, formats, tokens)
 
 

@@ -73,7 +73,7 @@ def chunk_items(chunk: Chunk, data: memoryview) -> Iterator[bytes | Refused]:
     _check_count(chunk, struct.unpack_from("<I", data)[0])
     offsets = _offsets(chunk, data, 4)
     if offsets[0] != head or offsets[-1] > len(data):
-        raise CorruptError(f"{chunk.path}: items from byte {offsets[0]:,} to {offsets[-1]:,} of {len(data):,}, and {head:,} are the head; fetch it again")
+        raise CorruptError(f"{chunk.path}: items from byte {offsets[0]:,} to {offsets[-1]:,} of {len(data):,}, but the header has {head:,}; fetch it again")
     for at, (start, stop) in enumerate(pairwise(offsets.tolist())):
         item = data[start:stop]
         yield _unpacked(chunk, item, f"{chunk.path}: item {at}", 1) if chunk.zstd_items else bytes(item)
@@ -90,7 +90,7 @@ def _unpacked(chunk: Chunk, data: memoryview, place: str, items: int, size: int 
 def _framed_items(chunk: Chunk, data: memoryview) -> Iterator[bytes | Refused]:
     path = chunk.path
     if len(data) < _HEAD.size:
-        raise TruncatedError(f"{path}: byte {len(data):,}: ends inside the head of a framed chunk; fetch it again")
+        raise TruncatedError(f"{path}: byte {len(data):,}: ends inside the header of a framed chunk; fetch it again")
     _, version, flags, count, _, frames = _HEAD.unpack_from(data)
     if version != 1 or flags:
         raise UnsupportedError(f"{path}: byte 8: a framed chunk of version {version} with flags {flags}; only version 1 without flags is read")
@@ -104,7 +104,7 @@ def _framed_items(chunk: Chunk, data: memoryview) -> Iterator[bytes | Refused]:
         first, rows, start, packed, size = _FRAME.unpack_from(data, table + _FRAME.size * k)
         place = f"{path}: frame {k}"
         if not rows or first != done or first + rows > count or start + packed > len(data):
-            raise CorruptError(f"{place}: items {first:,} to {first + rows:,} in bytes {start:,} to {start + packed:,}, which cannot be; fetch it again")
+            raise CorruptError(f"{place}: items {first:,} to {first + rows:,} in bytes {start:,} to {start + packed:,}, which is impossible; fetch it again")
         if offsets[first + rows] - offsets[first] != size:
             raise CorruptError(f"{place}: {size:,} bytes, but its items have {offsets[first + rows] - offsets[first]:,}; fetch it again")
         raw = _unpacked(chunk, data[start : start + packed], place, rows, size)

@@ -81,7 +81,7 @@ def _shaped_array(dtypes: tuple[str | None, ...], order: str, data: bytes) -> np
 
 def _scalar(layout: str, data: bytes) -> object:
     if len(data) != struct.calcsize(layout):
-        raise ValueError(f"{len(data)} bytes where {struct.calcsize(layout)} make a number")
+        raise ValueError(f"{len(data)} bytes, but a number has {struct.calcsize(layout)}")
     return struct.unpack(layout, data)[0]
 
 
@@ -165,7 +165,7 @@ def _tagged(data: bytes, at: int, tags: Mapping[int, Callable[[bytes, int], tupl
 
 
 def _nested(data: bytes) -> object:
-    """A list or dict: a tag and what it announces; text of JSON in older datasets."""
+    """A list or dict: a tag and what it declares; text of JSON in older datasets."""
     if data[:1] > b"\x20":
         return json.loads(data)
     value, end = _tagged(data, 0, _TAGS)

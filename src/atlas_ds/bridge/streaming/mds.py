@@ -142,7 +142,7 @@ def _samples(shard: Shard, *, checked: bool) -> tuple[memoryview, np.ndarray]:
     for bad in np.flatnonzero(np.diff(offsets) < 0)[:1]:
         raise CorruptError(f"{path}: sample {bad}: ends at byte {offsets[bad + 1]:,}, before it begins at {offsets[bad]:,}; fetch it again")
     if offsets[0] < head or offsets[-1] != len(data):
-        raise CorruptError(f"{path}: samples from byte {offsets[0]:,} to {offsets[-1]:,} of {len(data):,}, and {head:,} are the head; fetch it again")
+        raise CorruptError(f"{path}: samples from byte {offsets[0]:,} to {offsets[-1]:,} of {len(data):,}, but the header has {head:,}; fetch it again")
     return data, offsets
 
 

@@ -34,7 +34,7 @@ def encoding_of(text: str, column: str, place: str) -> Encoding:
         return _array_encoding(arguments, column, place)
     found = ENCODINGS.get(text)
     if found is None:
-        raise UnsupportedError(f"{place}: column {column!r} has the encoding {text!r}, which is not known; {', '.join(ENCODINGS)}, ndarray are")
+        raise UnsupportedError(f"{place}: column {column!r} has the unknown encoding {text!r}; known are {', '.join(ENCODINGS)}, ndarray")
     return found
 
 

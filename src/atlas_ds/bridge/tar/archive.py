@@ -110,7 +110,7 @@ class Tar:
         if kind in UNSUPPORTED:
             raise UnsupportedError(self._says(header + 156, f"{name!r} is {UNSUPPORTED[kind]}, which is not read; write the archive again"))
         if extended.sparse and kind not in FILES:
-            self._bad(header + 156, f"{name!r} is of the type {kind!r}, with the map of a sparse file")
+            self._bad(header + 156, f"{name!r} has the type {kind!r}, but the map of a sparse file")
         if kind in OTHERS or (kind in FILES and name.endswith("/")):
             if size:
                 self._bad(header + 124, f"{name!r} is a {OTHERS.get(kind, 'directory')} that claims {size:,} bytes of data")
@@ -163,7 +163,7 @@ class Tar:
         try:
             return name.decode(self._encoding)
         except UnicodeError as error:
-            cure = 'say how names are encoded: encoding="cp1252" (--encoding cp1252), or latin-1, which reads any'
+            cure = 'set the encoding of names: encoding="cp1252" (--encoding cp1252), or latin-1, which reads any'
             raise CorruptError(self._says(header, f"the name {name[:80]!r} is not {self._encoding}; {cure}")) from error
 
     # --- extended headers ---
@@ -184,7 +184,7 @@ class Tar:
         data = blocks[:size]
         if kind == b"L":
             if blocks[size:].strip(b"\0"):
-                self._bad(start + size, "a long name that continues after its size, so readers disagree on the name")
+                self._bad(start + size, "a long name that is longer than its size says, so readers disagree on the name")
             extended.long = data.rstrip(b"\0")
         elif kind in b"xXg":
             read_pax(extended, data, start, self.where, is_global=kind == b"g")

@@ -51,7 +51,7 @@ def read_pax(extended: Extended, data: bytes, start: int, where: str, *, is_glob
     for key, value in records(data, start, where):
         is_sparse = key.startswith(PREFIX)
         if is_global and (is_sparse or key in (b"path", b"size")):
-            raise UnsupportedError(f"{place}: a global PAX header sets {key[:40].decode('latin-1')!r} of all members; write the archive again")
+            raise UnsupportedError(f"{place}: a global PAX header sets {key[:40].decode('latin-1')!r} for all members; write the archive again")
         if key == b"hdrcharset" and value != UTF8:
             raise UnsupportedError(f"{place}: names in the charset {value[:40]!r}; write the archive again with UTF-8 names")
         if key == b"path":

@@ -61,7 +61,7 @@ def from_pax(records: Sequence[tuple[bytes, bytes]], place: str) -> Sparse:
         return Sparse(bounded(decimal(size, place), place), None)
     numbers = from_list(found[b"map"]) if b"map" in found else from_pairs(records, place)
     if decimal(found.get(b"numblocks", b""), place) * 2 != len(numbers):
-        damaged(place, "its map has another length than it announces")
+        damaged(place, "its map does not have the declared length")
     return Sparse(bounded(decimal(size, place), place), paired([decimal(number, place) for number in numbers], place))
 
 

@@ -65,7 +65,7 @@ def decode_msgpack(data: bytes, where: str) -> object:
     try:
         reader.skip()  # builds nothing, so a false length costs nothing
     except msgpack.StackError as error:
-        raise LimitError(f"{where}: MessagePack nested too deep; flatten it") from error
+        raise LimitError(f"{where}: MessagePack nested too deeply; flatten it") from error
     except (ValueError, msgpack.UnpackException) as error:
         raise CorruptError(f"{where}: not MessagePack, or truncated: {error}; write it again") from error
     try:
@@ -159,7 +159,7 @@ def _check_cbor(data: bytes, where: str) -> None:
         elif major == 6:
             left.append(1)
         if after + max(left[-1] if major in (4, 5) else 0, 0) > len(data):
-            raise CorruptError(f"{where}: byte {at}: CBOR announces more than the {len(data)} available bytes; fetch or write it again")
+            raise CorruptError(f"{where}: byte {at}: CBOR declares more than the {len(data)} available bytes; fetch or write it again")
         if len(left) > MAX_CBOR_DEPTH:
             raise LimitError(f"{where}: byte {at}: CBOR nested deeper than {MAX_CBOR_DEPTH}; flatten it")
         at = after
@@ -175,5 +175,5 @@ def _cbor_head(data: bytes, at: int, where: str) -> tuple[int, int, int]:
     if 28 <= info <= 30 or (info == 31 and major not in (2, 3, 4, 5)) or at + 1 + size > len(data):
         raise CorruptError(f"{where}: byte {at}: not CBOR, or truncated; fetch or write it again")
     if major == 6 and number not in CBOR_TAGS:
-        raise UnsupportedError(f"{where}: byte {at}: CBOR tag {number} is not read, only dates and integers; read it as bytes")
+        raise UnsupportedError(f"{where}: byte {at}: CBOR tag {number} is not supported, only those of dates and integers are; read it as bytes")
     return major, number, at + 1 + size

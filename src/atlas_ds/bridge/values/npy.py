@@ -129,7 +129,7 @@ def npz_members(file: IO[bytes], size: int, where: str, limit: int | None, max_e
             for info in infos:
                 name = info.filename.removesuffix(".npy")
                 if name in seen or name == info.filename:
-                    raise CorruptError(f"{where}: member {info.filename!r}: twice, or not a .npy; save it again with numpy.savez")
+                    raise CorruptError(f"{where}: member {info.filename!r}: a duplicate, or not a .npy; save it again with numpy.savez")
                 if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                     raise UnsupportedError(f"{where}: member {info.filename!r}: encrypted or not deflated; save it again with numpy.savez")
                 seen.add(name)

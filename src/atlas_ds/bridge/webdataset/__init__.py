@@ -1,2 +1,2 @@
-"""WebDataset's tars: into Atlas (importing), out of it (exporting), and read where they lie
+"""WebDataset's tars: into Atlas (importing), out of it (exporting), and read in place
 (in_place)."""

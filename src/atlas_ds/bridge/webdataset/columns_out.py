@@ -66,7 +66,7 @@ def plan_columns(
             if known.field != column.field:
                 raise SchemaError(
                     f"{where}: column {field.name!r} would be {known.field or 'media'!r} and {column.field or 'media'!r}, since the datasets' types"
-                    f' differ; say which: fields={{"{field.name}": ...}}'
+                    f' differ; choose one: fields={{"{field.name}": ...}}'
                 )
             everywhere = all(field.name in other.names for other in schemas)
             columns[field.name] = replace(known, nullable=known.nullable or column.nullable or not everywhere)
@@ -143,7 +143,7 @@ def _nature_of_struct(fields: tuple[Field, ...], name: str, where: str) -> str:
         return "arrays"
     raise SchemaError(
         f"{where}: column {name!r} is a dict of arrays or media and other things, for which there is no extension;"
-        " make them columns of their own, or leave the column out: AtlasDataset(path, columns=[...])"
+        " make them separate columns, or leave the column out: AtlasDataset(path, columns=[...])"
     )
 
 

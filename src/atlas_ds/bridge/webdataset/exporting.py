@@ -99,12 +99,12 @@ def export_webdataset(
     pattern
         The names of the tars, such as `out/train-%06d.tar`; `.tar.gz` and `.tar.zst` compress.
     maxcount
-        Samples of a tar, at most.
+        The maximum number of samples in a tar.
     maxsize
         Bytes of a tar's files, without headers, such as "3GB". "GB" is 10^9, "GiB" is 2^30.
     key
         The column with the keys, or a function of an example. None: the column `__key__` or `key`,
-        else the row's number. `__key__` becomes no field, unless `fields` names it.
+        else the row's number. `__key__` is not written as a field unless `fields` names it.
     fields
         `{"image": "jpg"}` names a column's field, whose last part says how it is written.
     overwrite
@@ -127,9 +127,9 @@ def export_webdataset(
         A column has no form as a file.
     """
     if not isinstance(maxcount, int) or isinstance(maxcount, bool) or maxcount < 1:
-        raise ValueError(f"maxcount={maxcount}: at least one sample")
+        raise ValueError(f"maxcount={maxcount}: must be 1 or more")
     if fields is not None and not isinstance(fields, Mapping):
-        raise TypeError(f"fields={fields!r}: a dict from columns to extensions; AtlasDataset(path, columns=[...]) leaves columns out")
+        raise TypeError(f"fields={fields!r}: must be a dict from columns to extensions; AtlasDataset(path, columns=[...]) leaves columns out")
     source = _plain(AtlasDataset(ds) if isinstance(ds, str | os.PathLike) else ds)
     place = parse_pattern(os.fspath(pattern))
     existing = _checked_place(source, place, maxcount, index, overwrite)
@@ -191,15 +191,15 @@ class _Job:
         if isinstance(found, int) and not isinstance(found, bool):
             found = str(found)
         if not isinstance(found, str):
-            raise SchemaError(f"row {row}: the key is a {type(found).__name__}, not text; give key= a column of text or a function that returns text")
+            raise SchemaError(f"row {row}: the key is a {type(found).__name__}, not text; pass key= a column of text or a function that returns text")
         if fault := key_fault(found):
             raise SchemaError(f"row {row}: key {found!r}: {fault}")
         return found
 
     def _notes(self, schemas: list[Schema], shards: ShardsOut) -> tuple[str, ...]:
-        notes = [f"{name}: as MessagePack, since JSON cannot hold row {row} exactly" for name, row in self.packed.items()]
+        notes = [f"{name}: written as MessagePack, since JSON cannot hold row {row} exactly" for name, row in self.packed.items()]
         wide = {field.name: None for schema in schemas for field in schema.fields if widened(field)}
-        notes += [f"{name}: bfloat16 is written as float32, which holds every value of it" for name in wide]
+        notes += [f"{name}: bfloat16 is written as float32, which holds all of its values" for name in wide]
         if shards.not_plain:
             notes.append(f"{shards.not_plain:,} members have names over 100 bytes or not ASCII: webdataset reads them, wids does not")
         if self.place.packing:
@@ -274,7 +274,7 @@ def _checked_place(source: Dataset, place: Pattern, maxcount: int, index: bool, 
 def _plain(ds: Dataset) -> Dataset:
     """The same rows with the values that were passed to the writer."""
     if not isinstance(ds, Concat | AtlasDataset):
-        raise TypeError(f"{type(ds).__name__}: a dataset, a view or concat of some, or a path; import_webdataset makes one of tars")
+        raise TypeError(f"{type(ds).__name__}: expected a dataset, a view, a concat or a path; import_webdataset makes a dataset of tars")
     if isinstance(ds, Concat):
         return Concat(tuple(_plain(dataset) for dataset in ds.datasets), ds.rows)
     if ds.function is not None:

@@ -128,7 +128,7 @@ def add(sample: Sample[bytes], job: Job, writer: AtlasDatasetWriter, tally: Tall
         try:
             writer.add_example(example, split=job.splits[where])
         except (SchemaError, LimitError) as error:
-            cure = "; say what it is with schema=, or do not decode it" if isinstance(error, SchemaError) else ""
+            cure = "; set its type with schema=, or do not decode it" if isinstance(error, SchemaError) else ""
             raise at_place(error, f"{where}: {printable(sample.key)}", cure) from error
     except (*tars.REFUSED, SchemaError) as error:
         if job.rules.on_error == "raise":

@@ -131,14 +131,14 @@ def import_webdataset(
     """Writes the samples of WebDataset tars as a dataset: see docs/guide/from-webdataset.md.
 
     A row per sample, with `__key__` and a column per extension, None where a sample lacks one. Any
-    error, Ctrl-C too, leaves `dst` as it was. Damage of a tar is always an error, since what it
+    error or Ctrl-C leaves `dst` as it was. Damage of a tar is always an error, since what it
     hides cannot be counted.
 
     Parameters
     ----------
     sources
         Paths, URLs, "-" (standard input), brace expansions, `::` lists, folders of tars, or a list
-        of these; plain or packed with gzip, bzip2, xz, zstd or LZ4.
+        of these; plain or compressed with gzip, bzip2, xz, zstd or LZ4.
     dst
         The dataset's folder.
     fields
@@ -152,7 +152,7 @@ def import_webdataset(
         A key that comes again after others: an "error", a sample of its own ("separate"), or joined
         with the first ("merge", plain local tars only).
     duplicates
-        A field twice in a sample: an "error", or the "first" or the "last" counts.
+        A field that a sample has twice: an "error", or keep the "first" or the "last".
     strict
         A file without an extension is an error; else it is reported.
     keep_case
@@ -175,7 +175,7 @@ def import_webdataset(
         Groups of tars that an import which failed or was killed had finished are not read again,
         and are kept if this one fails.
     max_expansion
-        How many times its own size a packed tar, or a `.npz` in it, may expand.
+        How many times its own size a compressed tar, or a `.npz` in it, may expand.
     progress
         Show progress on stderr.
     dry_run
@@ -209,11 +209,11 @@ def import_webdataset(
         if not tars.is_stream(name):
             refuse_overlap(Path(name), path)
     if decode in MODES:
-        raise TypeError(f"decode={decode!r}: True, False or a list of extensions; images are decoded on read: AtlasDataset(path, decode={decode!r})")
+        raise TypeError(f"decode={decode!r}: must be True, False or a list of extensions; images are decoded on read: AtlasDataset(path, decode={decode!r})")
     tars.refuse_text("decode", decode)
     tars.refuse_text("fields", fields)
     if append and (overwrite or resume):
-        raise ValueError("append goes neither with overwrite nor with resume")
+        raise ValueError("append cannot be combined with overwrite or resume")
     if not (append or dry_run):
         check_place(path, overwrite)
     with ExitStack() as stack:
@@ -221,7 +221,7 @@ def import_webdataset(
         streams = any(map(tars.is_stream, names))
         absent = set() if streams or fields is None else set(fields) - set(tally.fields)
         if absent:
-            cure = f"dry_run=True without fields= says which there are{tars.without_dot(min(absent), tally.fields)}"
+            cure = f"dry_run=True without fields= lists those that exist{tars.without_dot(min(absent), tally.fields)}"
             raise SchemaError(f"{names[0]}: no sample of {count(len(names), 'tar')} has a .{printable(min(absent))}; {cure}")
         tars.check_decode(decode, [*(fields or ()), *tally.fields], names[0])
         if dry_run:

@@ -48,12 +48,12 @@ def open_tar(
     allow_http: bool = False,
     progress: bool = True,
 ) -> TarDataset:
-    """Opens WebDataset tars where they lie: `ds[i]` is what `import_webdataset` stores as row i.
+    """Opens WebDataset tars in place: `ds[i]` is what `import_webdataset` stores as row i.
 
-    The first call walks through each tar once and keeps an index, an Atlas shard beside it
+    The first call reads the headers of each tar once and stores an index, an Atlas shard beside it
     (`train.tar.atlas`) or, where that cannot be written, in the user's cache folder. A tar whose
-    size or modification time (of a URL: ETag) differs from its index is walked through again; a
-    header that changes while the tar is open is an error at the sample it concerns.
+    size or modification time (of a URL: ETag) differs from its index is indexed again; a header
+    that changes while the tar is open is an error at the sample it concerns.
 
     Parameters
     ----------
@@ -86,27 +86,27 @@ def open_tar(
     Raises
     ------
     UnsupportedError
-        A tar is packed, or has sparse members: these cannot be read at random.
+        A tar is compressed, or has sparse members: these cannot be read at random.
     CorruptError, TruncatedError
         A tar is damaged; the text names the byte.
     """
     names = tuple(name if tars.is_stream(name) else os.path.abspath(name) for name in expand(sources, allow_http))
     if tars.STDIN in names:
-        raise UnsupportedError("standard input cannot be read at random; save it to a file, or import_webdataset it")
+        raise UnsupportedError("standard input cannot be read at random; save it to a file, or use import_webdataset")
     if io not in ("mmap", "pread"):
-        raise ValueError(f"io={io!r}: 'mmap' or 'pread'")
+        raise ValueError(f"io={io!r}: must be 'mmap' or 'pread'")
     tars.refuse_text("fields", fields)
     chosen = None if fields is None else tuple(fields)
     rules = Rules(
         interleaved=interleaved, duplicates=duplicates, keep_case=keep_case, encoding=encoding, max_expansion=max_expansion, allow_http=allow_http
     )
-    pictures = decode if isinstance(decode, str) else None
-    if pictures is not None:
-        if pictures not in MODES:
-            raise ValueError(f"decode={decode!r}: 'pil', 'numpy' or 'torch' decodes images, too; else True, or a list of extensions, such as ['cls', 'json']")
-        need_images(pictures)
+    images = decode if isinstance(decode, str) else None
+    if images is not None:
+        if images not in MODES:
+            raise ValueError(f"decode={decode!r}: must be True, False, 'pil', 'numpy' or 'torch', or a list of extensions such as ['cls', 'json']")
+        need_images(images)
     values = decode if isinstance(decode, bool) else True if isinstance(decode, str) else tuple(decode)
-    opening = OpenOptions(names, rules, None if index is None else Path(index), chosen, values, pictures, io == "mmap")
+    opening = OpenOptions(names, rules, None if index is None else Path(index), chosen, values, images, io == "mmap")
     opened = OpenTars(opening, progress)
     return TarDataset(opened, opened.reader())
 

@@ -103,11 +103,11 @@ def build(name: str, rules: Rules, folder: Path | None, about: str, version: Ver
     flat = array("q")  # sample, field, start, size, hash of every member
     with opened(name, rules) as tar:
         if tar.packed:
-            raise UnsupportedError(f"{name}: samples of a compressed tar cannot be read at random; unpack it, or import_webdataset it")
+            raise UnsupportedError(f"{name}: samples of a compressed tar cannot be read at random; unpack it, or use import_webdataset")
         for sample in samples(tar, rules, Tally(), itself):
             for field, member in sample.fields.items():
                 if member.sparse is not None:
-                    raise UnsupportedError(f"{name}: byte {member.header}: {member.name!r} is a sparse file, which cannot be read in place; import it")
+                    raise UnsupportedError(f"{name}: byte {member.header}: {member.name!r} is a sparse file, which is not read in place; use import_webdataset")
                 flat.extend((len(keys), fields.setdefault(field, len(fields)), member.start, member.size, member.hashed))
             keys.append(sample.key)
     if not keys:

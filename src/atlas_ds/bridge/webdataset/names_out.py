@@ -12,7 +12,7 @@ import re
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9-][A-Za-z0-9_-]*(?:/[A-Za-z0-9-][A-Za-z0-9_-]*)*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_RENAME_KEY = "change the keys, or give key= another column or a function"
+_RENAME_KEY = "change the keys, or pass key= another column or a function"
 _RENAME_FIELD = 'give another name: fields={"column": "name.extension"}'
 
 

@@ -72,7 +72,7 @@ class Rules:
     def __post_init__(self) -> None:
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
-                raise ValueError(f"{name}={getattr(self, name)!r}: {', '.join(map(repr, choices))}")
+                raise ValueError(f"{name}={getattr(self, name)!r}: must be one of {', '.join(map(repr, choices))}")
         try:
             "".encode(self.encoding)
         except LookupError:  # also for rot13 and the like, which are not text encodings

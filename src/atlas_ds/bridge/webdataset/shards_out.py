@@ -50,7 +50,7 @@ class ShardsOut:
             if key in self._keys:
                 raise SchemaError(
                     f"row {row}: key {key!r}: it is already in {shard.name}, and readers would merge or lose one of the two;"
-                    " make the keys unique, or give key= another column or a function"
+                    " make the keys unique, or pass key= another column or a function"
                 )
             self._keys.add(key)
         for field, data in members:

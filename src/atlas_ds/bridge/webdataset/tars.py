@@ -67,7 +67,7 @@ def not_a_tar(name: str, allow_http: bool) -> str | None:
     if kind in ("tar", "packed"):
         return None
     if kind is not None:
-        return f"is {KINDS[kind].one}, not a tar" + ("; give the tars" if is_remote(name) else f": {call_of(KINDS[kind].call, Path(name))}")
+        return f"is {KINDS[kind].one}, not a tar" + ("; pass the tars" if is_remote(name) else f": {call_of(KINDS[kind].call, Path(name))}")
     text = "" if b"\0" in head else head.decode("utf-8", "replace").strip()
     if not text:
         return None

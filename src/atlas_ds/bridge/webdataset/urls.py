@@ -150,7 +150,7 @@ def _local(name: str) -> str:
         return path
     if word in REMOTE or scheme[2] is None:
         return name
-    raise UnsupportedError(f"{name[:200]}: {word}:// is not read; known are file, {', '.join(sorted(REMOTE))}")
+    raise UnsupportedError(f"{name[:200]}: {word}:// is not supported; supported are file, {', '.join(sorted(REMOTE))}")
 
 
 def is_remote(name: str) -> bool:
