@@ -160,7 +160,7 @@ def remove(path: Path) -> None:
         ("a.tar::pipe:touch ran", "UnsupportedError", "would run a program"),
         ("{pipe,pipe}:touch ran", "UnsupportedError", "would run a program"),
         ("file://other/etc/passwd", "UnsupportedError", "another machine"),
-        ("ftp://host/a.tar", "UnsupportedError", "is not read"),
+        ("ftp://host/a.tar", "UnsupportedError", "is not supported"),
         ("{0..999999999}.tar", "LimitError", "names"),
         ("{0..999999}{0..999999}.tar", "LimitError", "names"),
         ("{{0..999999},{0..999999}}{0..999999}.tar", "LimitError", "names"),

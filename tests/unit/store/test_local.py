@@ -117,13 +117,13 @@ def test_after_a_failed_write_it_is_gone(tmp_path, monkeypatch):
     other = NewFile(tmp_path, "x")  # which has the same temporary name
     other.write(b"half")
     for refused in (lambda: file.write(b"x"), lambda: file.publish("y"), file.finish):
-        with pytest.raises(ValueError, match="is discarded"):
+        with pytest.raises(ValueError, match="is already discarded"):
             refused()
     file.discard()
     assert other.publish("x").read_bytes() == b"half" and os.listdir(tmp_path) == ["x"]
     later = NewFile(tmp_path, "x")
     other.discard()
-    with pytest.raises(ValueError, match="is published"):
+    with pytest.raises(ValueError, match="is already published"):
         other.write(b"more")
     later.finish()
     with pytest.raises(ValueError, match="is already finished; cannot write"):
