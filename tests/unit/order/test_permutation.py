@@ -70,7 +70,7 @@ def test_past_the_end_is_refused() -> None:
         Permutation(5, 1).find(5)
     with pytest.raises(ValueError, match=r"length 9223372036854775808 is not in \[0, 9223372036854775807\]"):
         Permutation(2**63)
-    with pytest.raises(ValueError, match="2\\^63 - 1 is the most"):
+    with pytest.raises(ValueError, match="the limit is 2\\^63 - 1"):
         _core.Permutation(2**63)
 
 
