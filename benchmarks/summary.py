@@ -1,6 +1,7 @@
 """Joins result files of one machine, and writes the tables of README.md and docs/benchmarks.md and a plot.
 
     python -m benchmarks.summary benchmarks/results/2026-11-21.json [more.json to join in first ...]
+    python -m benchmarks.summary --readme benchmarks/results/2026-11-29-jpeg.json
 """
 
 from __future__ import annotations
@@ -159,31 +160,46 @@ def plot(body: dict[str, Any], target: Path) -> None:
     figure.savefig(target, dpi=110)
 
 
-def tables(body: dict[str, Any], name: str) -> dict[Path, str]:
-    """Returns the text between the marks of each page. name: of the results file."""
-    machine = f"{body['machine'].get('cpu') or 'one machine'}, {body['machine'].get('cores') or '?'} cores"
-    short = (
-        f"JPEG files, not decoded, read from the page cache on {machine}:\n\n"
-        f"{short_table(body)}"
+def machine_of(body: dict[str, Any]) -> str:
+    return f"{body['machine'].get('cpu') or 'one machine'}, {body['machine'].get('cores') or '?'} cores"
+
+
+def readme(body: dict[str, Any], name: str) -> str:
+    return (
+        f"JPEG files, not decoded, read from the page cache on {machine_of(body)}\n"
+        f"([all figures](benchmarks/results/{name})):\n\n{short_table(body)}"
     )
-    complete = (
-        f"Machine: {machine}.\n"
+
+
+def complete(body: dict[str, Any], name: str) -> str:
+    return (
+        f"Machine: {machine_of(body)}.\n"
         f"All figures, with the versions of the packages: [{name}](../benchmarks/results/{name}).\n\n"
         f"{table(body)}\n\n![ds[i] and batches, all formats](benchmarks.png)"
     )
-    return {ROOT / "README.md": short, ROOT / "docs" / "benchmarks.md": complete}
+
+
+PAGES = {ROOT / "README.md": readme, ROOT / "docs" / "benchmarks.md": complete}
+"""What is between the marks of each page, made of the body and the name of a results file."""
 
 
 def between_marks(page: str) -> str:
     return page.partition(START)[2].partition(END)[0].strip("\n")
 
 
+def write(page: Path, body: dict[str, Any], name: str) -> None:
+    before, _, rest = page.read_text().partition(START)
+    page.write_text(f"{before}{START}\n{PAGES[page](body, name)}\n{END}{rest.partition(END)[2]}")
+
+
 def main() -> None:
+    if sys.argv[1] == "--readme":
+        results = Path(sys.argv[2])
+        write(ROOT / "README.md", json.loads(results.read_text()), results.name)
+        return
     target, *sources = map(Path, sys.argv[1:])
     body = join(target, sources)
-    for page, text in tables(body, target.name).items():
-        before, _, rest = page.read_text().partition(START)
-        page.write_text(f"{before}{START}\n{text}\n{END}{rest.partition(END)[2]}")
+    write(ROOT / "docs" / "benchmarks.md", body, target.name)
     plot(body, ROOT / "docs" / "benchmarks.png")
 
 
