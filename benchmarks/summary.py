@@ -58,6 +58,7 @@ NAMES = {  # of peers, as the README calls them; others are called what the resu
     "mosaicml-streaming": "MosaicML Streaming",
     "parquet": "Parquet",
     "vortex": "Vortex",
+    "vortex-compact": "Vortex",
 }
 ONLY_HERE = ("pickled-blocks", "pickled-blocks-dict")  # a layout of this benchmark, not a format
 

@@ -35,6 +35,9 @@ _stand_ins()
 
 from streaming.base import MDSWriter, StreamingDataset  # noqa: E402
 
+for _name in [name for name in sys.modules if name.split(".")[0] == "transformers"]:
+    del sys.modules[_name]  # other peers look for the real one
+
 
 def encoding(field: Field) -> str:
     if field.kind == "array":
