@@ -22,7 +22,7 @@ SHARD = 10
 APPENDER = """
 import json, os, random, signal, sys, time
 from atlas_ds import AtlasDatasetWriter
-from atlas_ds.store import local
+from atlas_ds.store import files as local
 
 def append(path, number, rows, seed, kill, pause):
     chance = random.Random(seed)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from atlas_ds.store import local
+from atlas_ds.store import files as local
 
 
 @pytest.fixture(autouse=True)

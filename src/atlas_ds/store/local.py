@@ -1,217 +1,252 @@
-"""Files on a local disk: written under a temporary name, synced to disk, then renamed into place. A half-written file is never visible."""
+"""The files of a folder of this machine as a store. What is done with single files is in files.py, regular.py, descriptors.py and lock.py."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import errno
+import io
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Protocol
+from types import EllipsisType
 
-from atlas_ds.errors import AtlasError
-from atlas_ds.store.temporary import temporary_name
+from atlas_ds.errors import AtlasError, CommitConflict, DatasetChanged
+from atlas_ds.store.descriptors import ReadFile, with_room
+from atlas_ds.store.files import NewFile, explained, link_file, sync_folder, write_all
+from atlas_ds.store.lock import flock_spans_machines, is_flocked, is_lock, locked, remove_if_empty, try_flock
+from atlas_ds.store.regular import is_folder, open_regular, read_all, remove_regular
+from atlas_ds.store.store import Bytes, FileInfo, Want
+from atlas_ds.store.temporary import is_temporary, temporary_name, temporary_of
 
-WRITE_BUFFER_BYTES = 1 << 20  # that are collected for one call of writev
-MAX_BUFFERS = 256  # of one call of writev: IOV_MAX is 1,024
-WRITEBACK_BYTES = 8 << 20  # after which the system is asked to start writing to disk, so that fsync has less to wait for
-SYNC_FILE_RANGE_WRITE = 2  # linux/fs.h
-LIBC = ctypes.CDLL(None)
-CURES = {
-    errno.ENOSPC: "the disk is full: make room there, or write elsewhere",
-    errno.EDQUOT: "your quota there is used up: make room, or write elsewhere",
-    errno.EMFILE: "this process has too many files open: close some, or raise the limit (`ulimit -n`)",
-    errno.ENFILE: "the system has too many files open: close some",
-    errno.ENOMEM: "no memory is left for it: close other programs, or raise vm.max_map_count if very many files are mapped",
-    errno.EROFS: "the file system is read-only",
-    errno.EACCES: "no permission to read or write there: change its permissions, or choose another folder",
-}
+STEPS = (1, 1_000, 1_000_000, 2_000_000_000)  # nanoseconds: the coarsest file system keeps every other second
 
 
-@contextlib.contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Adds the path, and what to do, to the system's errors; their type does not change."""
-    try:
-        yield
-    except OSError as error:
-        explain(error, path)
-        raise
+class LocalStore:
+    """See store.py for what each method promises. Links to files are followed when reading; links to folders are not."""
 
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.root = Path(os.path.abspath(folder))
+        self.folder: Path | None = self.root
+        self.url = str(self.root)
+        self._files: dict[tuple[str, str], ReadFile] = {}  # few of them keep a descriptor, see descriptors.py
+        self._holder: int | None = None  # the thread that holds the lock
 
-def explain(error: OSError, path: Path) -> None:
-    if error.errno is None:
-        return
-    if error.filename is None:
-        error.filename = str(path)
-    cure = CURES.get(error.errno)
-    if cure is not None and cure not in str(error.strerror):
-        reword(error, f"{error.strerror}: {cure}")
+    def __reduce__(self) -> tuple[type[LocalStore], tuple[str]]:
+        return LocalStore, (str(self.root),)
 
+    def __repr__(self) -> str:
+        return f"LocalStore({self.url!r})"
 
-def reword(error: OSError, words: str) -> None:
-    """Replaces the text of a system error, whose type and number do not change, even when it is pickled."""
-    error.strerror = words
-    error.args = (error.errno, words)
+    # --- reading ---
 
-
-class Bytes(Protocol):
-    """Anything with a buffer."""
-
-    def __buffer__(self, flags: int, /) -> memoryview: ...
-
-
-class NewFile:
-    """A file that has no name yet: write, then publish or discard. It is discarded when a write or fsync fails.
-
-    After that every call fails, because another file may have its temporary name.
-    """
-
-    __slots__ = ("_fd", "_folder", "_queue", "_queued", "_state", "_writeback", "path", "size")
-
-    def __init__(self, folder: Path, label: str, mark: str | None = None) -> None:
-        """mark: identifies the owner of the file in its temporary name; None: this process."""
-        self._folder = folder
-        self._fd = -1
-        for attempt in range(1000):
-            path = folder / temporary_name(label, attempt, mark)
-            try:
-                with explained(path):
-                    self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-                break
-            except FileExistsError:
-                continue
-            except KeyboardInterrupt:  # raised after the file was created: nothing else refers to it
-                path.unlink(missing_ok=True)
-                raise
-        else:
-            raise FileExistsError(f"{folder}: a thousand temporary files of this process already exist")
-        self.path = path
-        self._state = "open"  # then "finished", "published" or "discarded"
-        self.size = 0
-        self._queue: list[memoryview] = []
-        self._queued = 0
-        self._writeback = 0  # bytes whose writeback was started
-
-    def write(self, data: Bytes) -> None:
-        """Appends data, which must not be changed afterwards: small pieces are collected before they are written."""
-        if self._state != "open":
-            raise ValueError(f"{self.path}: is already {self._state}; cannot write")
-        view = memoryview(data).cast("B")
-        self._queue.append(view)
-        self._queued += len(view)
-        self.size += len(view)
-        if self._queued >= WRITE_BUFFER_BYTES or len(self._queue) == MAX_BUFFERS:
-            self._flush()
-
-    def _flush(self) -> None:
-        queue, self._queue, self._queued = self._queue, [], 0
+    def info(self, name: str) -> FileInfo:
+        path = self.root / name
+        fd = with_room(lambda: open_regular(path), path)
         try:
-            with explained(self.path):
-                write_all(self._fd, queue, self.path)
-        except BaseException:
-            self.discard()  # how much of it was written is unknown
-            raise
-        if self.size - self._writeback >= WRITEBACK_BYTES:
-            start_writeback(self._fd, self._writeback, self.size - self._writeback)
-            self._writeback = self.size
-
-    def finish(self) -> None:
-        """Syncs the bytes to disk and closes the file, which keeps its temporary name until publish, perhaps much later."""
-        if self._state == "finished":
-            return
-        if self._state != "open":
-            raise ValueError(f"{self.path}: is already {self._state}; write the file again")
-        try:
-            self._flush()
-            with explained(self.path):
-                os.fsync(self._fd)
-        except BaseException:
-            self.discard()
-            raise
-        self._close()
-        self._state = "finished"
-
-    def publish(self, name: str) -> Path:
-        """Fsyncs, then atomically renames, replacing an existing file."""
-        target = self._folder / name
-        self.finish()
-        with explained(target):
-            os.replace(self.path, target)
-        self._state = "published"
-        sync_folder(self._folder)
-        return target
-
-    def discard(self) -> None:
-        """Removes the file, unless it is published."""
-        if self._state in ("published", "discarded"):
-            return
-        self._state = "discarded"
-        self._queue.clear()
-        self._close()
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.path)
-
-    def _close(self) -> None:
-        if self._fd >= 0:
-            fd, self._fd = self._fd, -1
+            return describe(name, os.fstat(fd))
+        finally:
             os.close(fd)
 
+    def list(self, prefix: str = "") -> Iterator[FileInfo]:
+        folder = prefix.rpartition("/")[0]
+        yield from self._list(folder + "/" if folder else "", prefix)
 
-def write_all(fd: int, pieces: list[memoryview], path: Path) -> None:
-    while pieces:
-        done = os.writev(fd, pieces)
-        if done == 0 and any(map(len, pieces)):
-            raise OSError(f"{path}: the system wrote none of {sum(map(len, pieces))} bytes")
-        while pieces and done >= len(pieces[0]):
-            done -= len(pieces.pop(0))
-        if done:
-            pieces[0] = pieces[0][done:]
+    def _list(self, inner: str, prefix: str) -> Iterator[FileInfo]:
+        try:
+            found = list(os.scandir(self.root / inner))
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for name, entry in sorted((entry.name + "/" * entry.is_dir(follow_symlinks=False), entry) for entry in found):
+            whole = inner + name
+            if not whole.startswith(prefix) and not prefix.startswith(whole):
+                continue
+            if name.endswith("/"):
+                yield from self._list(whole, prefix)
+            elif whole.startswith(prefix) and not is_temporary(name) and not is_lock(name):
+                with contextlib.suppress(FileNotFoundError):  # it was removed, or is a link to nothing
+                    if entry.is_file():
+                        yield describe(whole, entry.stat())
+
+    def read(self, name: str, *, limit: int) -> tuple[bytes, str]:
+        path = self.root / name
+        for _ in range(100):
+            fd = with_room(lambda: open_regular(path), path)
+            try:
+                before = os.fstat(fd)
+                data = read_all(fd, path, limit)
+                after = describe(name, os.fstat(fd))
+            finally:
+                os.close(fd)
+            if after == describe(name, before) and len(data) == after.size:
+                return data, after.version
+        raise DatasetChanged(f"{path}: is changed again and again while it is read; read it when nobody writes to it")
+
+    def read_tail(self, name: str, size: int) -> tuple[Bytes, FileInfo]:
+        found = self.info(name)
+        size = min(size, found.size)
+        return (self._file(Want(name, 0, 0, found.version)).read(found.size - size, size) if size else b""), found
+
+    def read_ranges(self, wants: Sequence[Want]) -> Iterator[tuple[int, Bytes | Exception]]:
+        for number, want in enumerate(wants):
+            answer: Bytes | Exception
+            try:
+                answer = self._file(want).read(want.offset, want.size)
+            except (OSError, AtlasError) as error:
+                answer = error
+            yield number, answer
+
+    def _file(self, want: Want) -> ReadFile:
+        key = want.name, want.version
+        found = self._files.get(key) if want.version else None
+        if found is None:
+            if want.version and self.info(want.name).version != want.version:
+                raise DatasetChanged(f"{self.root / want.name}: was replaced by another file after it was opened; open the dataset again")
+            found = ReadFile(self.root / want.name)
+            if want.version:
+                self._files[key] = found
+        return found
+
+    def stream(self, name: str) -> io.BufferedReader:
+        path = self.root / name
+        return io.BufferedReader(io.FileIO(with_room(lambda: open_regular(path), path), "rb"), 1 << 20)
+
+    # --- writing ---
+
+    def new_file(self, label: str, mark: str | None = None) -> LocalFile:
+        return LocalFile(self.root, label, mark)
+
+    def put(self, name: str, data: Bytes, *, expected: str | EllipsisType | None = ..., mark: str | None = None) -> str:
+        with contextlib.nullcontext() if expected is ... else self.lock():
+            old = self._version(name)
+            if expected is not ... and old != expected:
+                what = "does not exist any more" if old is None else "already exists" if expected is None else "was replaced by another writer"
+                raise CommitConflict(f"{self.root / name}: {what}: read it again before it is written")
+            file = self.new_file(name, mark)
+            try:
+                file.write(data)
+                file.finish()
+                self._make_new(file.path, old)
+                return file.publish(name).result().version
+            except BaseException:
+                file.discard()
+                raise
+
+    def _version(self, name: str) -> str | None:
+        try:
+            return self.info(name).version
+        except FileNotFoundError:
+            return None
+
+    def _make_new(self, path: Path, old: str | None) -> None:
+        """Sees to it that the version of a file is another one, even where the clock of the file system has not moved on."""
+        for step in STEPS:
+            found = os.stat(path)
+            if old is None or describe("", found).version != old:
+                return
+            with explained(path):
+                os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns + step))
+
+    def delete(self, names: Iterable[str]) -> None:
+        for name in names:
+            path = self.root / name
+            if is_folder(path):
+                continue
+            with explained(path):
+                path.unlink(missing_ok=True)
+
+    def copy(self, name: str, to: str) -> None:
+        link_file(self.root / name, self.root / to)
+        sync_folder((self.root / to).parent)
+
+    # --- several writers ---
+
+    def create(self) -> bool:
+        made = not self.root.exists()
+        with explained(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+        return made
+
+    def remove_if_empty(self) -> None:
+        remove_if_empty(self.root)
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        if self._holder == threading.get_ident():
+            yield
+            return
+        with locked(self.root):
+            self._holder = threading.get_ident()
+            try:
+                yield
+            finally:
+                self._holder = None
+
+    def new_log(self, name: str, begin: Callable[[bool], bytes], mark: str) -> LocalLog:
+        return LocalLog(self.root, name, begin, mark)
+
+    def is_held(self, name: str) -> bool | None:
+        return is_flocked(self.root / name)
+
+    def sees_every_holder(self) -> bool:
+        return flock_spans_machines(self.root)
+
+    def remove_unfinished(self, mark: str) -> None:
+        for path in temporary_of(self.root, mark):
+            remove_regular(path)
+
+    def inside(self, prefix: str) -> LocalStore:
+        return LocalStore(self.root / prefix)
 
 
-def start_writeback(fd: int, start: int, size: int) -> None:
-    """Asks the system to write a range to disk, without waiting. It is only a hint: fsync reports errors."""
-    call = getattr(LIBC, "sync_file_range", None)
-    if call is not None:
-        call(fd, ctypes.c_int64(start), ctypes.c_int64(size), ctypes.c_uint(SYNC_FILE_RANGE_WRITE))
+def describe(name: str, found: os.stat_result) -> FileInfo:
+    """The version is size and time of modification: inode numbers change on overlays, and when files are copied back."""
+    return FileInfo(name, found.st_size, f"{found.st_size}-{found.st_mtime_ns}")
 
 
-def sync_folder(folder: Path) -> None:
-    """Syncs the names in a folder to disk."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+class LocalFile(NewFile):
+    """A new file of a folder."""
+
+    def publish(self, name: str) -> Future[FileInfo]:  # type: ignore[override]
+        path = super().publish(name)
+        done: Future[FileInfo] = Future()
+        done.set_result(describe(name, os.stat(path)))
+        return done
 
 
-def write_file(folder: Path, name: str, data: Bytes, mark: str | None = None) -> Path:
-    """Writes a file atomically. mark: see NewFile."""
-    file = NewFile(folder, name, mark)
-    try:
-        file.write(data)
-        return file.publish(name)
-    except BaseException:
-        file.discard()
-        raise
+class LocalLog:
+    """A log whose holder has its flock, where the file system has one."""
 
+    def __init__(self, folder: Path, name: str, begin: Callable[[bool], bytes], mark: str) -> None:
+        self._path = folder / name
+        step = folder / temporary_name("journal", mark=mark)
+        step.unlink(missing_ok=True)  # of a writer that was stopped here, or a link
+        with explained(self._path):
+            self._fd = os.open(step, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        try:
+            data = begin(try_flock(self._fd) is not None)
+            with explained(self._path):
+                write_all(self._fd, [memoryview(data)], step)
+                os.fsync(self._fd)
+                os.replace(step, self._path)
+        except BaseException:
+            self.close()
+            step.unlink(missing_ok=True)
+            raise
 
-def link_file(source: Path, target: Path) -> None:
-    """Atomically makes a hard link to a file, replacing an existing one."""
-    step = target.with_name(temporary_name(target.name))
-    with explained(target):
-        step.unlink(missing_ok=True)
-        os.link(source, step)
-        os.replace(step, target)
-        step.unlink(missing_ok=True)  # where both names are of one file already, replace does nothing
+    def append(self, data: bytes) -> None:
+        with explained(self._path):
+            write_all(self._fd, [memoryview(data)], self._path)
 
+    def sync(self) -> None:
+        with explained(self._path):
+            os.fsync(self._fd)
 
-def refuse_overlap(src: Path, dst: Path) -> None:
-    """AtlasError if writing dst would overwrite src, or files in it."""
-    source, target = Path(os.path.realpath(src)), Path(os.path.realpath(dst))  # Path.resolve() raises for a link to itself
-    if source == target:
-        raise AtlasError(f"{dst}: source and destination are the same; write to another folder")
-    if source.is_dir() and target.is_relative_to(source):
-        raise AtlasError(f"{dst}: is inside the source {src}; write to another folder")
-    if source.is_relative_to(target):
-        raise AtlasError(f"{dst}: contains the source {src}, which overwriting could delete; write to another folder")
+    def close(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __del__(self) -> None:  # of a writer whose constructor was interrupted
+        if getattr(self, "_fd", -1) >= 0:
+            self.close()

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from atlas_ds.errors import WriterBusy
-from atlas_ds.store.local import explained
+from atlas_ds.store.files import explained
 from atlas_ds.store.owner import has_ended, is_near, new_token, owner_from_json, this_process
 from atlas_ds.store.regular import open_regular, read_regular
 

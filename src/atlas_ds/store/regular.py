@@ -59,16 +59,21 @@ def read_regular(path: Name, limit: int, *, follow: bool = True) -> bytes:
     """All bytes of a file. LimitError if it has more than `limit`, before any is read. follow: whether the name may be a link."""
     fd = open_regular(path, READ if follow else READ | os.O_NOFOLLOW)
     try:
-        size = os.fstat(fd).st_size
-        if size > limit:
-            raise LimitError(f"{os.fspath(path)}: has {size:,} bytes, and at most {limit:,} are read")
-        pieces = []
-        while size and (piece := os.read(fd, size)):
-            pieces.append(piece)
-            size -= len(piece)
-        return b"".join(pieces)
+        return read_all(fd, path, limit)
     finally:
         os.close(fd)
+
+
+def read_all(fd: int, path: Name, limit: int) -> bytes:
+    """All bytes of an open file. LimitError if it has more than `limit`, before any is read."""
+    size = os.fstat(fd).st_size
+    if size > limit:
+        raise LimitError(f"{os.fspath(path)}: has {size:,} bytes, and at most {limit:,} are read")
+    pieces = []
+    while size and (piece := os.read(fd, size)):
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)
 
 
 def is_regular(path: Name, size: int | None = None) -> bool:

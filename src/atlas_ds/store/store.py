@@ -6,7 +6,7 @@ It knows no Atlas format. atlas_ds.testing.check_store proves that an implementa
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -135,14 +135,28 @@ class Store(Protocol):
     def lock(self) -> AbstractContextManager[None]:
         """Keeps other writers out for a short time, where the store can. Where it cannot, it does nothing, and `put` with `expected` decides."""
 
-    def new_log(self, name: str, data: bytes, mark: str) -> Log:
-        """Replaces a log atomically by one that begins with data, and holds it until it is closed or the process ends. Call it under the lock."""
+    def new_log(self, name: str, begin: Callable[[bool], bytes], mark: str) -> Log:
+        """Replaces a log atomically by one that begins with begin(whether is_held will know of it), and holds it until it is closed or the
+        process ends. Call it under the lock. mark: see new_file."""
 
     def is_held(self, name: str) -> bool | None:
         """Whether a process holds a log; None if the store cannot tell. FileNotFoundError if there is none."""
+
+    def sees_every_holder(self) -> bool:
+        """Whether is_held knows of the processes of all machines that can write here."""
 
     def remove_unfinished(self, mark: str) -> None:
         """Removes the files of an owner that were never published."""
 
     def inside(self, prefix: str) -> Store:
         """The store of the names that begin with prefix + "/", without it."""
+
+
+def place_of(store: Store, name: str) -> str:
+    """How errors name a file of a store."""
+    return str(store.folder / name) if store.folder is not None else f"{store.url.rstrip('/')}/{name}"
+
+
+def is_store(given: object) -> bool:
+    """Whether a user's argument is a store, and not a path."""
+    return all(callable(getattr(given, name, None)) for name in ("read_ranges", "put", "new_file"))

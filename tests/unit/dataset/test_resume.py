@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from atlas_ds import AtlasDataset, AtlasDatasetWriter, errors, verify
-from atlas_ds.store import local
+from atlas_ds.store import files as local
 from support import child, tree, write
 
 PLAIN = {"schema": int, "shard_size": 10, "workers": 0}

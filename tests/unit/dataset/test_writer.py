@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from atlas_ds import AtlasDataset, AtlasDatasetWriter, errors, merge_parts, types, verify
-from atlas_ds.store import local
+from atlas_ds.store import files as local
 from reference.reader import Dataset
 from support import rich_rows, same, tree, write
 

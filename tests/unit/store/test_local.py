@@ -5,8 +5,9 @@ import os
 
 import pytest
 
-from atlas_ds.store import local, owner
-from atlas_ds.store.local import NewFile, link_file, write_file
+from atlas_ds.store import files as local
+from atlas_ds.store import owner
+from atlas_ds.store.files import NewFile, link_file, write_file
 from atlas_ds.store.temporary import leftovers, temporary_name
 from support import fd_count
 
