@@ -1,4 +1,4 @@
-/* atlas.h - the public face of the Atlas core.
+/* atlas.h - the public face of the Atlas core. Longer than other files because it is all of it.
  *
  * Bytes in, views out. The core does no I/O, starts no thread and keeps no
  * global state. It is given a span of memory that holds a whole shard (some of

@@ -14,36 +14,51 @@ class SlowStore:
 
     folder = None
 
-    def __init__(self, inner, delay=0.0):
-        self.inner, self.delay, self.url = inner, delay, "slow:" + inner.url
-        self.lock = threading.Lock()
+    def __init__(self, inner, delay=0.0, retried=0):
+        """retried: every so-manieth request fails, and is sent again by the store itself, as clients of object stores do."""
+        self.inner, self.delay, self.url, self.retried = inner, delay, "slow:" + inner.url, retried
+        self._mutex = threading.Lock()
         self.requests, self.calls, self.now, self.most = [], 0, 0, 0
         self.delays, self.failing, self.wrong = {}, {}, {}
 
     def __getattr__(self, name):
-        return getattr(self.inner, name)
+        if name.startswith("__") or name == "inner":
+            raise AttributeError(name)
+        found = getattr(self.inner, name)
+        if self.retried and callable(found):
+            self._count += 1
+            if self._count % self.retried == 0:
+                time.sleep(self.delay)  # the first attempt, which was lost on its way there
+        return found
+
+    _count = 0
+
+    def __reduce__(self):
+        return SlowStore, (self.inner, self.delay, self.retried)
 
     def inside(self, prefix):
-        return SlowStore(self.inner.inside(prefix), self.delay)
+        return SlowStore(self.inner.inside(prefix), self.delay, self.retried)
 
     def _request(self, number, want):
         key = want.name, want.offset
-        with self.lock:
+        with self._mutex:
             self.requests.append(want)
             self.now += 1
             self.most = max(self.most, self.now)
             fails, wrong = self.failing.get(key, 0), self.wrong.get(key, 0)
             self.failing[key], self.wrong[key] = max(0, fails - 1), max(0, wrong - 1)
         time.sleep(self.delays.get(key, self.delay))
+        if self.retried and number % self.retried == 0:
+            time.sleep(self.delay)
         [(_, answer)] = self.inner.read_ranges([want])
-        with self.lock:
+        with self._mutex:
             self.now -= 1
         if fails:
             return number, OSError(5, "the link broke", f"{self.url}/{want.name}")
         return number, bytes(memoryview(answer)[::-1]) if wrong else answer
 
     def read_ranges(self, wants):
-        with self.lock:
+        with self._mutex:
             self.calls += 1
         with ThreadPoolExecutor(max(1, len(wants))) as pool:
             for done in as_completed([pool.submit(self._request, number, want) for number, want in enumerate(wants)]):
