@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from atlas_ds.errors import DatasetChanged
-from atlas_ds.store.regular import open_regular
+from atlas_ds.store.regular import open_regular, version_of
 
 MAX_OPEN = 64
 MIN_OPEN = 4
@@ -121,6 +121,11 @@ class ReadFile:
             raise ValueError("empty")
         self._end = self._read_end(found)
         self._keep(found)
+
+    @property
+    def version(self) -> str:
+        """Of the file that was opened, as LocalStore says it."""
+        return version_of(self._seen)
 
     def read_into(self, view: memoryview, offset: int) -> int:
         """Reads once; returns the number of bytes read, 0 at the end of the file. OSError names the file, the byte and the cause."""

@@ -10,14 +10,15 @@ import errno
 import fcntl
 import json
 import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from atlas_ds.errors import WriterBusy
-from atlas_ds.store.local import explained
 from atlas_ds.store.owner import has_ended, is_near, new_token, owner_from_json, this_process
 from atlas_ds.store.regular import open_regular, read_regular
+from atlas_ds.store.system_errors import explained
 
 LOCK = ".atlas.lock"
 OPEN = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW  # never through a link, which may lead anywhere
@@ -58,7 +59,28 @@ def is_flocked(path: Path) -> bool | None:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Holds the lock of a folder, for a short time: while journals are read and changed, or a manifest is replaced. One thread at a time."""
+    """Holds the lock of a folder, for a short time: while journals are read and changed, or a manifest is replaced. One thread at a time.
+
+    A thread that holds it may take it again.
+    """
+    held: set[tuple[int, str]] = _held_here.__dict__.setdefault("folders", set())
+    key = os.getpid(), os.path.abspath(folder)  # a forked child holds nothing
+    if key in held:
+        yield
+        return
+    with _locked(folder):
+        held.add(key)
+        try:
+            yield
+        finally:
+            held.discard(key)
+
+
+_held_here = threading.local()
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
     fd = _acquire_lock(folder)
     try:
         if fd is not None:

@@ -71,6 +71,11 @@ def read_regular(path: Name, limit: int, *, follow: bool = True) -> bytes:
         os.close(fd)
 
 
+def version_of(seen: os.stat_result) -> str:
+    """The version of a local file. Inodes say nothing: they change on overlays and after a copy."""
+    return f"{seen.st_size}-{seen.st_mtime_ns}"
+
+
 def is_regular(path: Name, size: int | None = None) -> bool:
     """Whether the path is a regular file, not a link to one; with `size`, of that many bytes."""
     try:

@@ -41,6 +41,18 @@ class Want(NamedTuple):
     version: str = ""
 
 
+def check_name(name: str) -> str:
+    """Returns the name of a file. ValueError if it could lead out of the store."""
+    if any(part in ("", ".", "..") for part in name.split("/")):
+        raise ValueError(f"{name!r}: is not the name of a file: give one below the root, with / between its parts")
+    return name
+
+
+def place_of(store: Store, name: str) -> str:
+    """A file as messages name it."""
+    return f"{store.url.rstrip('/')}/{name}"
+
+
 class NewFile(Protocol):
     """A file without a name: write, then publish or discard. One thread at a time.
 
@@ -63,7 +75,12 @@ class NewFile(Protocol):
 
 
 class Log(Protocol):
-    """A file that grows line by line while one process holds it. Readers see complete appends, except the last after a crash."""
+    """A file that grows line by line while one process holds it. Readers see complete appends, except the last after a crash.
+
+    can_be_held: whether is_held can tell; where a file system has no locks it cannot, and the log must say so to readers on other machines.
+    """
+
+    can_be_held: bool
 
     def append(self, data: bytes) -> None:
         """Appends bytes, which readers see from then on."""
@@ -83,19 +100,28 @@ class Store(Protocol):
     pickled: by its url and options, without secrets.
     """
 
-    url: str
-    folder: Path | None
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def folder(self) -> Path | None: ...
 
     # --- reading ---
 
-    def info(self, name: str) -> FileInfo:
-        """FileNotFoundError if there is no such file."""
+    def info(self, name: str, *, follow: bool = True) -> FileInfo:
+        """FileNotFoundError if there is no such file. follow: whether it may be a link, where the store has them; otherwise CorruptError."""
 
     def list(self, prefix: str = "") -> Iterator[FileInfo]:
         """The files whose names begin with prefix, by name; unfinished ones and locks are not listed."""
 
-    def read(self, name: str, *, limit: int) -> tuple[bytes, str]:
-        """A small file and its version, of one moment. LimitError if it has more than `limit` bytes."""
+    def entries(self) -> Iterator[str]:
+        """The first part of each name, by name: of files, and of what inside() takes. One request, where list() of all needs one per thousand files.
+
+        Unfinished files and locks are left out. On a local disk, everything else in the folder is listed.
+        """
+
+    def read(self, name: str, *, limit: int, follow: bool = True) -> tuple[bytes, str]:
+        """A small file and its version, of one moment. LimitError if it has more than `limit` bytes. follow: see info."""
 
     def read_tail(self, name: str, size: int) -> tuple[Bytes, FileInfo]:
         """The last `size` bytes of a file (all, if it is shorter), and what it is."""
@@ -132,17 +158,20 @@ class Store(Protocol):
     def remove_if_empty(self) -> None:
         """Removes the place if it holds nothing (but locks)."""
 
-    def lock(self) -> AbstractContextManager[None]:
+    def lock(self) -> AbstractContextManager[object]:
         """Keeps other writers out for a short time, where the store can. Where it cannot, it does nothing, and `put` with `expected` decides."""
 
     def new_log(self, name: str, data: bytes, mark: str) -> Log:
         """Replaces a log atomically by one that begins with data, and holds it until it is closed or the process ends. Call it under the lock."""
 
-    def is_held(self, name: str) -> bool | None:
-        """Whether a process holds a log; None if the store cannot tell. FileNotFoundError if there is none."""
+    def is_held(self, name: str, *, near: bool) -> bool | None:
+        """Whether a process holds a log; None if the store cannot tell. FileNotFoundError if there is none.
+
+        near: whether its process would be on this machine, which the locks of some network file systems do not go beyond.
+        """
 
     def remove_unfinished(self, mark: str) -> None:
         """Removes the files of an owner that were never published."""
 
     def inside(self, prefix: str) -> Store:
-        """The store of the names that begin with prefix + "/", without it."""
+        """The store of the names that begin with prefix + "/", without it. CorruptError if that leads elsewhere: through a link of a local disk."""
