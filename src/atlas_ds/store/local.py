@@ -1,217 +1,231 @@
-"""Files on a local disk: written under a temporary name, synced to disk, then renamed into place. A half-written file is never visible."""
+"""LocalStore: the store of a folder of this machine. How one file is written is in local_file.py, how it is read at random in descriptors.py."""
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import errno
+import io
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
-from typing import Protocol
+from types import EllipsisType
 
-from atlas_ds.errors import AtlasError
-from atlas_ds.store.temporary import temporary_name
-
-WRITE_BUFFER_BYTES = 1 << 20  # that are collected for one call of writev
-MAX_BUFFERS = 256  # of one call of writev: IOV_MAX is 1,024
-WRITEBACK_BYTES = 8 << 20  # after which the system is asked to start writing to disk, so that fsync has less to wait for
-SYNC_FILE_RANGE_WRITE = 2  # linux/fs.h
-LIBC = ctypes.CDLL(None)
-CURES = {
-    errno.ENOSPC: "the disk is full: make room there, or write elsewhere",
-    errno.EDQUOT: "your quota there is used up: make room, or write elsewhere",
-    errno.EMFILE: "this process has too many files open: close some, or raise the limit (`ulimit -n`)",
-    errno.ENFILE: "the system has too many files open: close some",
-    errno.ENOMEM: "no memory is left for it: close other programs, or raise vm.max_map_count if very many files are mapped",
-    errno.EROFS: "the file system is read-only",
-    errno.EACCES: "no permission to read or write there: change its permissions, or choose another folder",
-}
+from atlas_ds.errors import CommitConflict, CorruptError, DatasetChanged, LimitError
+from atlas_ds.store import lock
+from atlas_ds.store.descriptors import ReadFile, open_to_read, with_room
+from atlas_ds.store.local_file import LocalFile, link_file, make_folders, put_file
+from atlas_ds.store.local_log import LocalLog
+from atlas_ds.store.paths import local_path
+from atlas_ds.store.regular import READ, NotRegular, is_folder, not_regular, open_regular, remove_regular, version_of
+from atlas_ds.store.store import Bytes, FileInfo, Want, check_name
+from atlas_ds.store.system_errors import explained
+from atlas_ds.store.temporary import is_temporary, temporary_of
 
 
-@contextlib.contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Adds the path, and what to do, to the system's errors; their type does not change."""
-    try:
-        yield
-    except OSError as error:
-        explain(error, path)
-        raise
+class LocalStore:
+    """See store.Store. Links to files are read, and replaced or removed where they are written: what they lead to is never changed.
 
-
-def explain(error: OSError, path: Path) -> None:
-    if error.errno is None:
-        return
-    if error.filename is None:
-        error.filename = str(path)
-    cure = CURES.get(error.errno)
-    if cure is not None and cure not in str(error.strerror):
-        reword(error, f"{error.strerror}: {cure}")
-
-
-def reword(error: OSError, words: str) -> None:
-    """Replaces the text of a system error, whose type and number do not change, even when it is pickled."""
-    error.strerror = words
-    error.args = (error.errno, words)
-
-
-class Bytes(Protocol):
-    """Anything with a buffer."""
-
-    def __buffer__(self, flags: int, /) -> memoryview: ...
-
-
-class NewFile:
-    """A file that has no name yet: write, then publish or discard. It is discarded when a write or fsync fails.
-
-    After that every call fails, because another file may have its temporary name.
+    Nothing is followed out of the folder by a link to a folder. A file keeps no descriptor while it is not used: any number can be read.
     """
 
-    __slots__ = ("_fd", "_folder", "_queue", "_queued", "_state", "_writeback", "path", "size")
+    __slots__ = ("__weakref__", "_files", "folder", "url")
 
-    def __init__(self, folder: Path, label: str, mark: str | None = None) -> None:
-        """mark: identifies the owner of the file in its temporary name; None: this process."""
-        self._folder = folder
-        self._fd = -1
-        for attempt in range(1000):
-            path = folder / temporary_name(label, attempt, mark)
-            try:
-                with explained(path):
-                    self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-                break
-            except FileExistsError:
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = local_path(folder, "folder")
+        self.url = str(self.folder)
+        self._files: dict[str, ReadFile] = {}
+
+    def __repr__(self) -> str:
+        return f"LocalStore({self.url!r})"
+
+    def __reduce__(self) -> tuple[type[LocalStore], tuple[str]]:
+        return LocalStore, (self.url,)
+
+    def _path(self, name: str) -> Path:
+        return self.folder / check_name(name)
+
+    # --- reading ---
+
+    def info(self, name: str, *, follow: bool = True) -> FileInfo:
+        path = self._path(name)
+        seen = os.stat(path, follow_symlinks=follow)
+        if not stat.S_ISREG(seen.st_mode):
+            raise not_regular(path, seen.st_mode)
+        return FileInfo(name, seen.st_size, version_of(seen))
+
+    def list(self, prefix: str = "") -> Iterator[FileInfo]:
+        inner = prefix.rpartition("/")[0]
+        return self._walk(inner + "/" if inner else "", prefix)
+
+    def _walk(self, inner: str, prefix: str) -> Iterator[FileInfo]:
+        """The files in a subfolder, inner, whose names begin with prefix, and those below it."""
+        found = []
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.folder / inner) as entries:
+            for entry in entries:
+                is_inner = entry.is_dir(follow_symlinks=False)
+                name = f"{inner}{entry.name}/" if is_inner else inner + entry.name
+                if (name.startswith(prefix) or (is_inner and prefix.startswith(name))) and not is_hidden(entry.name):
+                    found.append((name, is_inner))
+        for name, is_inner in sorted(found):
+            if is_inner:
+                yield from self._walk(name, prefix)
                 continue
-            except KeyboardInterrupt:  # raised after the file was created: nothing else refers to it
-                path.unlink(missing_ok=True)
-                raise
-        else:
-            raise FileExistsError(f"{folder}: a thousand temporary files of this process already exist")
-        self.path = path
-        self._state = "open"  # then "finished", "published" or "discarded"
-        self.size = 0
-        self._queue: list[memoryview] = []
-        self._queued = 0
-        self._writeback = 0  # bytes whose writeback was started
+            with suppress(FileNotFoundError, NotRegular):  # it was removed meanwhile, or is no file
+                yield self.info(name)
 
-    def write(self, data: Bytes) -> None:
-        """Appends data, which must not be changed afterwards: small pieces are collected before they are written."""
-        if self._state != "open":
-            raise ValueError(f"{self.path}: is already {self._state}; cannot write")
-        view = memoryview(data).cast("B")
-        self._queue.append(view)
-        self._queued += len(view)
-        self.size += len(view)
-        if self._queued >= WRITE_BUFFER_BYTES or len(self._queue) == MAX_BUFFERS:
-            self._flush()
+    def entries(self) -> Iterator[str]:
+        with suppress(FileNotFoundError):
+            yield from sorted(name for name in os.listdir(self.folder) if not is_hidden(name))
 
-    def _flush(self) -> None:
-        queue, self._queue, self._queued = self._queue, [], 0
+    def read(self, name: str, *, limit: int, follow: bool = True) -> tuple[bytes, str]:
+        path = self._path(name)
+        fd = with_room(lambda: open_regular(path, READ if follow else READ | os.O_NOFOLLOW), path)
         try:
-            with explained(self.path):
-                write_all(self._fd, queue, self.path)
-        except BaseException:
-            self.discard()  # how much of it was written is unknown
-            raise
-        if self.size - self._writeback >= WRITEBACK_BYTES:
-            start_writeback(self._fd, self._writeback, self.size - self._writeback)
-            self._writeback = self.size
-
-    def finish(self) -> None:
-        """Syncs the bytes to disk and closes the file, which keeps its temporary name until publish, perhaps much later."""
-        if self._state == "finished":
-            return
-        if self._state != "open":
-            raise ValueError(f"{self.path}: is already {self._state}; write the file again")
-        try:
-            self._flush()
-            with explained(self.path):
-                os.fsync(self._fd)
-        except BaseException:
-            self.discard()
-            raise
-        self._close()
-        self._state = "finished"
-
-    def publish(self, name: str) -> Path:
-        """Fsyncs, then atomically renames, replacing an existing file."""
-        target = self._folder / name
-        self.finish()
-        with explained(target):
-            os.replace(self.path, target)
-        self._state = "published"
-        sync_folder(self._folder)
-        return target
-
-    def discard(self) -> None:
-        """Removes the file, unless it is published."""
-        if self._state in ("published", "discarded"):
-            return
-        self._state = "discarded"
-        self._queue.clear()
-        self._close()
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.path)
-
-    def _close(self) -> None:
-        if self._fd >= 0:
-            fd, self._fd = self._fd, -1
+            seen = os.fstat(fd)
+            if seen.st_size > limit:
+                raise LimitError(f"{path}: has {seen.st_size:,} bytes, and at most {limit:,} are read")
+            return read_range(fd, 0, seen.st_size), version_of(seen)
+        finally:
             os.close(fd)
 
+    def read_tail(self, name: str, size: int) -> tuple[bytes, FileInfo]:
+        fd = open_to_read(self._path(name))
+        try:
+            seen = os.fstat(fd)
+            size = min(size, seen.st_size)
+            return read_range(fd, seen.st_size - size, size), FileInfo(name, seen.st_size, version_of(seen))
+        finally:
+            os.close(fd)
 
-def write_all(fd: int, pieces: list[memoryview], path: Path) -> None:
-    while pieces:
-        done = os.writev(fd, pieces)
-        if done == 0 and any(map(len, pieces)):
-            raise OSError(f"{path}: the system wrote none of {sum(map(len, pieces))} bytes")
-        while pieces and done >= len(pieces[0]):
-            done -= len(pieces.pop(0))
-        if done:
-            pieces[0] = pieces[0][done:]
+    def read_ranges(self, wants: Sequence[Want]) -> Iterator[tuple[int, Bytes | Exception]]:
+        for number, want in enumerate(wants):
+            try:
+                yield number, self._read_want(want)
+            except Exception as error:
+                yield number, error
+
+    def _read_want(self, want: Want) -> Bytes:
+        path = self._path(want.name)
+        file = self._files.get(want.name)
+        if want.version:
+            now = version_of(os.stat(path))
+            if now != want.version:
+                raise DatasetChanged(f"{path}: is another file, or was changed, since it was opened; open the dataset again")
+            if file is not None and file.version != now:
+                file = None
+        if not want.size:
+            self.info(want.name)
+            return b""
+        if file is None:
+            try:
+                file = self._files[want.name] = ReadFile(path)
+            except ValueError as error:
+                if isinstance(error, CorruptError):
+                    raise
+                raise ended(path, 0, 0) from None
+        data = bytearray(want.size)
+        read_into(file, memoryview(data), want.offset)
+        return data
+
+    def stream(self, name: str) -> io.BufferedReader:
+        return open(open_to_read(self._path(name)), "rb")
+
+    # --- writing ---
+
+    def new_file(self, label: str, mark: str | None = None) -> LocalFile:
+        return LocalFile(self.folder, label, mark, self._forget)
+
+    def put(self, name: str, data: Bytes, *, expected: str | EllipsisType | None = ..., mark: str | None = None) -> str:
+        check_name(name)
+        with self.lock() if expected is not ... else nullcontext():
+            if expected is not ... and self._version(name) != expected:
+                raise CommitConflict(f"{self._path(name)}: another writer has changed it since it was read")
+            return put_file(self.folder, name, data, mark, self._forget).version
+
+    def _version(self, name: str) -> str | None:
+        try:
+            return self.info(name).version
+        except FileNotFoundError:
+            return None
+
+    def _forget(self, name: str) -> None:
+        """Reads of a name that this store replaces must not see the file that had it."""
+        self._files.pop(name, None)
+
+    def delete(self, names: Iterable[str]) -> None:
+        for name in names:
+            path = self._path(name)
+            if not is_folder(path):
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    path.unlink()
+            self._forget(name)
+
+    def copy(self, name: str, to: str) -> None:
+        source, target = self._path(name), self._path(to)
+        if "/" in to:
+            make_folders(self.folder, to)
+        link_file(source, target)
+        self._forget(to)
+
+    # --- several writers ---
+
+    def create(self) -> bool:
+        made = not self.folder.exists()
+        with explained(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        return made
+
+    def remove_if_empty(self) -> None:
+        lock.remove_if_empty(self.folder)
+
+    def lock(self) -> AbstractContextManager[object]:
+        return lock.locked(self.folder)
+
+    def new_log(self, name: str, data: bytes, mark: str) -> LocalLog:
+        return LocalLog(self._path(name), data, mark)
+
+    def is_held(self, name: str, *, near: bool) -> bool | None:
+        path = self._path(name)
+        held = lock.is_flocked(path)
+        return None if held is False and not near and not lock.flock_spans_machines(path) else held
+
+    def remove_unfinished(self, mark: str) -> None:
+        for path in temporary_of(self.folder, mark):
+            remove_regular(path)
+
+    def inside(self, prefix: str) -> LocalStore:
+        folder = self.folder
+        for part in check_name(prefix).split("/"):
+            folder /= part
+            if os.path.lexists(folder) and not is_folder(folder):
+                raise CorruptError(f"{folder}: is not a folder but a link or a file, which no writer made: move it away")
+        return LocalStore(folder)
 
 
-def start_writeback(fd: int, start: int, size: int) -> None:
-    """Asks the system to write a range to disk, without waiting. It is only a hint: fsync reports errors."""
-    call = getattr(LIBC, "sync_file_range", None)
-    if call is not None:
-        call(fd, ctypes.c_int64(start), ctypes.c_int64(size), ctypes.c_uint(SYNC_FILE_RANGE_WRITE))
+def is_hidden(name: str) -> bool:
+    """Whether a name is of an unfinished file, or of a lock."""
+    return is_temporary(name) or lock.is_lock(name)
 
 
-def sync_folder(folder: Path) -> None:
-    """Syncs the names in a folder to disk."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+def read_range(fd: int, offset: int, size: int) -> bytes:
+    """A range of an open file; less where the file ends."""
+    pieces = []
+    while size and (piece := os.pread(fd, size, offset)):
+        pieces.append(piece)
+        size -= len(piece)
+        offset += len(piece)
+    return b"".join(pieces)
 
 
-def write_file(folder: Path, name: str, data: Bytes, mark: str | None = None) -> Path:
-    """Writes a file atomically. mark: see NewFile."""
-    file = NewFile(folder, name, mark)
-    try:
-        file.write(data)
-        return file.publish(name)
-    except BaseException:
-        file.discard()
-        raise
+def read_into(file: ReadFile, view: memoryview, offset: int) -> None:
+    while len(view):
+        done = file.read_into(view, offset)
+        if done == 0:
+            raise ended(file.path, offset, file.size)
+        offset += done
+        view = view[done:]
 
 
-def link_file(source: Path, target: Path) -> None:
-    """Atomically makes a hard link to a file, replacing an existing one."""
-    step = target.with_name(temporary_name(target.name))
-    with explained(target):
-        step.unlink(missing_ok=True)
-        os.link(source, step)
-        os.replace(step, target)
-        step.unlink(missing_ok=True)  # where both names are of one file already, replace does nothing
-
-
-def refuse_overlap(src: Path, dst: Path) -> None:
-    """AtlasError if writing dst would overwrite src, or files in it."""
-    source, target = Path(os.path.realpath(src)), Path(os.path.realpath(dst))  # Path.resolve() raises for a link to itself
-    if source == target:
-        raise AtlasError(f"{dst}: source and destination are the same; write to another folder")
-    if source.is_dir() and target.is_relative_to(source):
-        raise AtlasError(f"{dst}: is inside the source {src}; write to another folder")
-    if source.is_relative_to(target):
-        raise AtlasError(f"{dst}: contains the source {src}, which overwriting could delete; write to another folder")
+def ended(path: Path, offset: int, size: int) -> DatasetChanged:
+    was = f"it was {size} bytes long when it was opened"
+    return DatasetChanged(f"{path}: the file ends at byte {offset}, {was}; it was truncated or replaced: open the dataset again")
