@@ -25,7 +25,7 @@ from atlas_ds.order import Permutation, keys
 from atlas_ds.progress import Progress
 from atlas_ds.shard.notes import shard_stats
 from atlas_ds.sizes import parse_size
-from atlas_ds.store.local import refuse_overlap
+from atlas_ds.store.files import refuse_overlap
 from atlas_ds.store.paths import local_path
 
 Rows = npt.NDArray[np.int64]

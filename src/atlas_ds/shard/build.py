@@ -15,7 +15,7 @@ from atlas_ds.shard.encoders import Encoders
 from atlas_ds.shard.icc import IccAccumulator
 from atlas_ds.shard.info import ShardInfo, ShardTarget
 from atlas_ds.shard.plan import MAX_BLOCK_BYTES, ShardOptions, StoragePlan, value_level
-from atlas_ds.store.local import NewFile
+from atlas_ds.store.files import NewFile
 
 BLOCK_OVERFLOW = 64  # a block of more than this many targets closes the shard: the rows changed since it was planned
 PENDING_BYTES = 32 << 20  # bytes of blocks that wait for an encoder at most

@@ -1,4 +1,4 @@
-"""Publishes several files atomically: an error or Ctrl-C on the way leaves the folder as it was. Single files are published in local.py."""
+"""Publishes several files atomically: an error or Ctrl-C on the way leaves the folder as it was. Single files are published in files.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from atlas_ds.store.local import NewFile, sync_folder
+from atlas_ds.store.files import NewFile, sync_folder
 from atlas_ds.store.temporary import temporary_name
 
 

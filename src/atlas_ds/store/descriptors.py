@@ -122,6 +122,19 @@ class ReadFile:
         self._end = self._read_end(found)
         self._keep(found)
 
+    def read(self, offset: int, size: int) -> bytearray:
+        """A range of the file. DatasetChanged if it ends before."""
+        data = bytearray(size)
+        view = memoryview(data)
+        while len(view):
+            done = self.read_into(view, offset)
+            if done == 0:
+                was = f"it was {self.size} bytes long when it was opened"
+                raise DatasetChanged(f"{self.path}: the file ends at byte {offset}, {was}; it was truncated or replaced: open the dataset again")
+            offset += done
+            view = view[done:]
+        return data
+
     def read_into(self, view: memoryview, offset: int) -> int:
         """Reads once; returns the number of bytes read, 0 at the end of the file. OSError names the file, the byte and the cause."""
         held = _open.get(self._number)

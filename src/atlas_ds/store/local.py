@@ -1,217 +1,283 @@
-"""Files on a local disk: written under a temporary name, synced to disk, then renamed into place. A half-written file is never visible."""
+"""The files of a folder of this machine as a store. What is done with single files is in files.py, regular.py, descriptors.py and lock.py."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import errno
+import io
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
+from types import EllipsisType
 
-from atlas_ds.errors import AtlasError
-from atlas_ds.store.temporary import temporary_name
-
-WRITE_BUFFER_BYTES = 1 << 20  # that are collected for one call of writev
-MAX_BUFFERS = 256  # of one call of writev: IOV_MAX is 1,024
-WRITEBACK_BYTES = 8 << 20  # after which the system is asked to start writing to disk, so that fsync has less to wait for
-SYNC_FILE_RANGE_WRITE = 2  # linux/fs.h
-LIBC = ctypes.CDLL(None)
-CURES = {
-    errno.ENOSPC: "the disk is full: make room there, or write elsewhere",
-    errno.EDQUOT: "your quota there is used up: make room, or write elsewhere",
-    errno.EMFILE: "this process has too many files open: close some, or raise the limit (`ulimit -n`)",
-    errno.ENFILE: "the system has too many files open: close some",
-    errno.ENOMEM: "no memory is left for it: close other programs, or raise vm.max_map_count if very many files are mapped",
-    errno.EROFS: "the file system is read-only",
-    errno.EACCES: "no permission to read or write there: change its permissions, or choose another folder",
-}
+from atlas_ds.errors import AtlasError, CommitConflict, DatasetChanged, TruncatedError
+from atlas_ds.store.descriptors import ReadFile, open_to_read, with_room
+from atlas_ds.store.files import NewFile, explained, file_info, link_file, refuse_link, write_all
+from atlas_ds.store.lock import flock_spans_machines, is_flocked, is_lock, locked, remove_if_empty, try_flock
+from atlas_ds.store.paths import local_path
+from atlas_ds.store.regular import is_folder, is_regular, not_regular, read_with_stat, remove_regular
+from atlas_ds.store.store import Bytes, FileInfo, Store, Want, checked_name, conflict, is_store
+from atlas_ds.store.temporary import TEMPORARY, is_temporary, temporary_name, temporary_of
 
 
-@contextlib.contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Adds the path, and what to do, to the system's errors; their type does not change."""
-    try:
-        yield
-    except OSError as error:
-        explain(error, path)
-        raise
+def open_store(given: str | os.PathLike[str] | Store, what: str = "path") -> Store:
+    """The store that a user named: a path of this machine, or a Store, which is returned as it is. what: the argument, for errors."""
+    return given if is_store(given) else LocalStore(local_path(given, what))  # type: ignore[return-value, arg-type]
 
 
-def explain(error: OSError, path: Path) -> None:
-    if error.errno is None:
-        return
-    if error.filename is None:
-        error.filename = str(path)
-    cure = CURES.get(error.errno)
-    if cure is not None and cure not in str(error.strerror):
-        reword(error, f"{error.strerror}: {cure}")
+class LocalStore:
+    """See store.py for what each method promises. Links to files are followed when reading; links to folders are neither listed nor entered."""
 
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.root = Path(os.path.abspath(folder))
+        self.folder: Path | None = self.root
+        self.url = str(self.root)
+        self._files: dict[tuple[str, str], ReadFile] = {}  # by name and version; few of them keep a descriptor
 
-def reword(error: OSError, words: str) -> None:
-    """Replaces the text of a system error, whose type and number do not change, even when it is pickled."""
-    error.strerror = words
-    error.args = (error.errno, words)
+    def __reduce__(self) -> tuple[type[LocalStore], tuple[str]]:
+        return LocalStore, (self.url,)
 
+    def __repr__(self) -> str:
+        return f"LocalStore({self.url!r})"
 
-class Bytes(Protocol):
-    """Anything with a buffer."""
+    def _path(self, name: str) -> Path:
+        return self.root / checked_name(name)
 
-    def __buffer__(self, flags: int, /) -> memoryview: ...
+    # --- reading ---
 
+    def info(self, name: str) -> FileInfo:
+        path = self._path(name)
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode):
+            raise not_regular(path, found.st_mode)
+        return file_info(name, found)
 
-class NewFile:
-    """A file that has no name yet: write, then publish or discard. It is discarded when a write or fsync fails.
+    def list(self, prefix: str = "") -> Iterator[FileInfo]:
+        folder = prefix.rpartition("/")[0]
+        if folder:
+            checked_name(folder)
+        return self._list(folder + "/" if folder else "", prefix)
 
-    After that every call fails, because another file may have its temporary name.
-    """
+    def _list(self, inner: str, prefix: str) -> Iterator[FileInfo]:
+        for name, entry in sorted(self._scan(inner), key=lambda found: found[0]):
+            whole = inner + name
+            if name.endswith("/"):
+                if whole.startswith(prefix) or prefix.startswith(whole):
+                    yield from self._list(whole, prefix)
+            elif whole.startswith(prefix):
+                with contextlib.suppress(FileNotFoundError):  # it was removed, or is a link to nothing
+                    if entry.is_file():
+                        yield file_info(whole, entry.stat())
 
-    __slots__ = ("_fd", "_folder", "_queue", "_queued", "_state", "_writeback", "path", "size")
+    def _scan(self, inner: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:
+        """What is in a folder, by name; with "/" after the names of folders."""
+        try:
+            with os.scandir(self.root / inner) as entries:
+                found = [*entries]
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for entry in found:
+            if not is_temporary(entry.name) and not is_lock(entry.name):
+                yield entry.name + "/" * entry.is_dir(follow_symlinks=False), entry
 
-    def __init__(self, folder: Path, label: str, mark: str | None = None) -> None:
-        """mark: identifies the owner of the file in its temporary name; None: this process."""
-        self._folder = folder
-        self._fd = -1
-        for attempt in range(1000):
-            path = folder / temporary_name(label, attempt, mark)
+    def entries(self) -> Iterator[str]:
+        return (name for name, _ in self._scan())
+
+    def is_plain(self, name: str, size: int | None = None) -> bool:
+        return is_regular(self._path(name), size)
+
+    def read(self, name: str, *, limit: int, follow: bool = True) -> tuple[bytes, str]:
+        path = self._path(name)
+        data, found = with_room(lambda: read_with_stat(path, limit, follow=follow), path)
+        return data, file_info(name, found).version
+
+    def read_tail(self, name: str, size: int) -> tuple[Bytes, FileInfo]:
+        path = self._path(name)
+        fd = open_to_read(path)
+        try:
+            found = file_info(name, os.fstat(fd))
+            size = min(size, found.size)
+            with explained(path):
+                data = os.pread(fd, size, found.size - size)
+        finally:
+            os.close(fd)
+        if len(data) != size:
+            raise DatasetChanged(f"{path}: byte {found.size - size}: {size:,} bytes were asked for, {len(data):,} came; it was truncated: read it again")
+        return data, found
+
+    def read_ranges(self, wants: Sequence[Want]) -> Iterator[tuple[int, Bytes | Exception]]:
+        for number, want in enumerate(wants):
             try:
-                with explained(path):
-                    self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-                break
-            except FileExistsError:
-                continue
-            except KeyboardInterrupt:  # raised after the file was created: nothing else refers to it
-                path.unlink(missing_ok=True)
+                yield number, self._range(want)
+            except (OSError, AtlasError) as error:
+                yield number, error
+
+    def _range(self, want: Want) -> Bytes:
+        """A file that a version names is looked at after it was read, because others may write in it; a name that holds a hash says enough."""
+        data = self._file(want).read(want.offset, want.size)
+        if want.version:
+            self._check_version(want)
+        return data
+
+    def _file(self, want: Want) -> ReadFile:
+        key = want.name, want.version
+        file = self._files.get(key)
+        if file is None:
+            path = self._path(want.name)
+            if want.version:
+                self._check_version(want)
+            try:
+                file = self._files[key] = ReadFile(path)
+            except ValueError as cause:
+                if isinstance(cause, AtlasError):
+                    raise
+                raise TruncatedError(f"{path}: the file is empty (byte 0)") from None
+        return file
+
+    def _check_version(self, want: Want) -> None:
+        if self.info(want.name).version != want.version:
+            self.forget(want.name, want.version)
+            raise DatasetChanged(f"{self.root / want.name}: was replaced by another file after it was opened; open the dataset again")
+
+    def forget(self, name: str, version: str = "") -> None:
+        """Ends the use of a file that was opened under a name, which may be another file's now."""
+        self._files.pop((name, version), None)
+
+    def stream(self, name: str) -> io.BufferedReader:
+        return open(open_to_read(self._path(name)), "rb")
+
+    # --- writing ---
+
+    def new_file(self, label: str, mark: str | None = None) -> LocalFile:
+        return LocalFile(self, label, mark)
+
+    def put(self, name: str, data: Bytes, *, expected: str | EllipsisType | None = ..., mark: str | None = None) -> str:
+        path = self._path(name)
+        with self.lock():
+            if expected is not ...:
+                self._expect(name, expected)
+            file = self.new_file(path.name, mark)
+            try:
+                file.write(data)
+                file.stamp()
+                return file.publish(name).result().version
+            except BaseException:
+                file.discard()
                 raise
-        else:
-            raise FileExistsError(f"{folder}: a thousand temporary files of this process already exist")
-        self.path = path
-        self._state = "open"  # then "finished", "published" or "discarded"
-        self.size = 0
-        self._queue: list[memoryview] = []
-        self._queued = 0
-        self._writeback = 0  # bytes whose writeback was started
 
-    def write(self, data: Bytes) -> None:
-        """Appends data, which must not be changed afterwards: small pieces are collected before they are written."""
-        if self._state != "open":
-            raise ValueError(f"{self.path}: is already {self._state}; cannot write")
-        view = memoryview(data).cast("B")
-        self._queue.append(view)
-        self._queued += len(view)
-        self.size += len(view)
-        if self._queued >= WRITE_BUFFER_BYTES or len(self._queue) == MAX_BUFFERS:
-            self._flush()
-
-    def _flush(self) -> None:
-        queue, self._queue, self._queued = self._queue, [], 0
+    def _expect(self, name: str, expected: str | None) -> None:
         try:
-            with explained(self.path):
-                write_all(self._fd, queue, self.path)
-        except BaseException:
-            self.discard()  # how much of it was written is unknown
-            raise
-        if self.size - self._writeback >= WRITEBACK_BYTES:
-            start_writeback(self._fd, self._writeback, self.size - self._writeback)
-            self._writeback = self.size
+            now = self.info(name).version
+        except FileNotFoundError:
+            now = None
+        if now != expected:
+            raise CommitConflict(conflict(str(self.root / name), now, expected))
 
-    def finish(self) -> None:
-        """Syncs the bytes to disk and closes the file, which keeps its temporary name until publish, perhaps much later."""
-        if self._state == "finished":
-            return
-        if self._state != "open":
-            raise ValueError(f"{self.path}: is already {self._state}; write the file again")
+    def delete(self, names: Iterable[str]) -> None:
+        for name in names:
+            path = self._path(name)
+            self.forget(name)
+            if not is_folder(path):
+                with explained(path), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                    os.unlink(path)
+
+    def copy(self, name: str, to: str) -> None:
+        target = self._path(to)
+        self.forget(to)
+        link_file(self._path(name), target)
+
+    # --- several writers ---
+
+    def create(self) -> bool:
+        if self.root.is_file():
+            raise FileExistsError(f"{self.root} is a file; a dataset is a folder")
+        made = not self.root.exists()
+        with explained(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+        return made
+
+    def remove_if_empty(self) -> None:
+        remove_if_empty(self.root)
+
+    def lock(self) -> AbstractContextManager[None]:
+        return locked(self.root)
+
+    def new_log(self, name: str, begin: Callable[[bool], bytes], mark: str) -> LocalLog:
+        return LocalLog(self._path(name), begin, mark)
+
+    def is_held(self, name: str, *, here: bool = True) -> bool | None:
+        held = is_flocked(self._path(name))
+        return None if held is False and not here and not flock_spans_machines(self.root) else held
+
+    def unfinished(self) -> Iterator[FileInfo]:
+        for path in sorted(self.root.glob(f"{TEMPORARY}*")):
+            with contextlib.suppress(FileNotFoundError):
+                if is_regular(path):
+                    yield file_info(path.name, os.lstat(path))
+
+    def remove_unfinished(self, mark: str) -> None:
+        for path in temporary_of(self.root, mark):
+            remove_regular(path)
+
+    def inside(self, prefix: str) -> LocalStore:
+        folder = self.root
+        for part in checked_name(prefix).split("/"):
+            folder = folder / part
+            refuse_link(folder)
+        return LocalStore(folder)
+
+
+class LocalFile(NewFile):
+    """A new file of a store, which does not go on reading the one that had its name."""
+
+    __slots__ = ("_store",)
+
+    def __init__(self, store: LocalStore, label: str, mark: str | None) -> None:
+        self._store = store
+        super().__init__(store.root, label, mark)
+
+    def publish(self, name: str) -> Future[FileInfo]:
+        done = super().publish(checked_name(name))
+        self._store.forget(name)
+        return done
+
+
+class LocalLog:
+    """A log whose holder has its flock, where the file system has one."""
+
+    def __init__(self, path: Path, begin: Callable[[bool], bytes], mark: str) -> None:
+        self._path = path
+        step = path.with_name(temporary_name("journal", mark=mark))
+        step.unlink(missing_ok=True)  # of a writer that was stopped here, or a link
+        with explained(path):
+            self._fd = os.open(step, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o666)
         try:
-            self._flush()
-            with explained(self.path):
-                os.fsync(self._fd)
+            data = begin(try_flock(self._fd) is not None)
+            with explained(path):
+                write_all(self._fd, [memoryview(data)], step)
+                if os.path.lexists(path):
+                    os.fsync(self._fd)
+                os.replace(step, path)
         except BaseException:
-            self.discard()
+            self.close()
+            step.unlink(missing_ok=True)
             raise
-        self._close()
-        self._state = "finished"
 
-    def publish(self, name: str) -> Path:
-        """Fsyncs, then atomically renames, replacing an existing file."""
-        target = self._folder / name
-        self.finish()
-        with explained(target):
-            os.replace(self.path, target)
-        self._state = "published"
-        sync_folder(self._folder)
-        return target
+    def append(self, data: bytes) -> None:
+        with explained(self._path):
+            write_all(self._fd, [memoryview(data)], self._path)
 
-    def discard(self) -> None:
-        """Removes the file, unless it is published."""
-        if self._state in ("published", "discarded"):
-            return
-        self._state = "discarded"
-        self._queue.clear()
-        self._close()
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.path)
+    def sync(self) -> None:
+        with explained(self._path):
+            os.fsync(self._fd)
 
-    def _close(self) -> None:
-        if self._fd >= 0:
-            fd, self._fd = self._fd, -1
+    def close(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
             os.close(fd)
 
-
-def write_all(fd: int, pieces: list[memoryview], path: Path) -> None:
-    while pieces:
-        done = os.writev(fd, pieces)
-        if done == 0 and any(map(len, pieces)):
-            raise OSError(f"{path}: the system wrote none of {sum(map(len, pieces))} bytes")
-        while pieces and done >= len(pieces[0]):
-            done -= len(pieces.pop(0))
-        if done:
-            pieces[0] = pieces[0][done:]
-
-
-def start_writeback(fd: int, start: int, size: int) -> None:
-    """Asks the system to write a range to disk, without waiting. It is only a hint: fsync reports errors."""
-    call = getattr(LIBC, "sync_file_range", None)
-    if call is not None:
-        call(fd, ctypes.c_int64(start), ctypes.c_int64(size), ctypes.c_uint(SYNC_FILE_RANGE_WRITE))
-
-
-def sync_folder(folder: Path) -> None:
-    """Syncs the names in a folder to disk."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def write_file(folder: Path, name: str, data: Bytes, mark: str | None = None) -> Path:
-    """Writes a file atomically. mark: see NewFile."""
-    file = NewFile(folder, name, mark)
-    try:
-        file.write(data)
-        return file.publish(name)
-    except BaseException:
-        file.discard()
-        raise
-
-
-def link_file(source: Path, target: Path) -> None:
-    """Atomically makes a hard link to a file, replacing an existing one."""
-    step = target.with_name(temporary_name(target.name))
-    with explained(target):
-        step.unlink(missing_ok=True)
-        os.link(source, step)
-        os.replace(step, target)
-        step.unlink(missing_ok=True)  # where both names are of one file already, replace does nothing
-
-
-def refuse_overlap(src: Path, dst: Path) -> None:
-    """AtlasError if writing dst would overwrite src, or files in it."""
-    source, target = Path(os.path.realpath(src)), Path(os.path.realpath(dst))  # Path.resolve() raises for a link to itself
-    if source == target:
-        raise AtlasError(f"{dst}: source and destination are the same; write to another folder")
-    if source.is_dir() and target.is_relative_to(source):
-        raise AtlasError(f"{dst}: is inside the source {src}; write to another folder")
-    if source.is_relative_to(target):
-        raise AtlasError(f"{dst}: contains the source {src}, which overwriting could delete; write to another folder")
+    def __del__(self) -> None:  # of a writer whose constructor was interrupted
+        if getattr(self, "_fd", -1) >= 0:
+            self.close()

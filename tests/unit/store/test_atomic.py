@@ -5,7 +5,7 @@ import os
 import pytest
 
 from atlas_ds.store.atomic import publish_atomically
-from atlas_ds.store.local import NewFile
+from atlas_ds.store.files import NewFile
 
 
 def content(folder):

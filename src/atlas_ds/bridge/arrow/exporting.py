@@ -16,7 +16,7 @@ from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.errors import SchemaError
 from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.types import Field, Media
-from atlas_ds.store.local import NewFile, refuse_overlap
+from atlas_ds.store.files import NewFile, refuse_overlap
 from atlas_ds.store.paths import local_path
 
 ParquetCodec = Literal["zstd", "snappy", "gzip", "brotli", "lz4", "none"]
@@ -102,7 +102,8 @@ def export_parquet(
     file = NewFile(target.absolute().parent, target.name)
     try:
         _write_parquet(reader, file.path, row_group_size, compression)
-        return file.publish(target.name)
+        file.publish(target.name)
+        return target
     except BaseException:
         file.discard()
         raise

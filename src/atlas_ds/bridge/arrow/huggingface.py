@@ -19,7 +19,7 @@ from atlas_ds.bridge.source import Row, Source
 from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.dataset.options import refuse_unknown
 from atlas_ds.errors import SchemaError
-from atlas_ds.store.local import NewFile
+from atlas_ds.store.files import NewFile
 from atlas_ds.store.paths import local_path
 
 BATCH_ROWS = 1024

@@ -12,7 +12,7 @@ from atlas_ds.bridge.tar.header import archive_end, is_plain, member_header, pad
 from atlas_ds.bridge.webdataset.pattern import Pattern
 from atlas_ds.errors import LimitError, SchemaError
 from atlas_ds.store.atomic import publish_atomically
-from atlas_ds.store.local import NewFile
+from atlas_ds.store.files import NewFile
 
 HELD = 1 << 20  # bytes buffered before a write
 
