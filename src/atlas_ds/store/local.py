@@ -34,7 +34,7 @@ class LocalStore:
         self.root = Path(os.path.abspath(folder))
         self.folder: Path | None = self.root
         self.url = str(self.root)
-        self._files: dict[tuple[str, str], ReadFile] = {}  # by name and version; few of them keep a descriptor
+        self._files: dict[str, dict[str, ReadFile]] = {}  # by name and version; few of them keep a descriptor
 
     def __reduce__(self) -> tuple[type[LocalStore], tuple[str]]:
         return LocalStore, (self.url,)
@@ -110,40 +110,28 @@ class LocalStore:
     def read_ranges(self, wants: Sequence[Want]) -> Iterator[tuple[int, Bytes | Exception]]:
         for number, want in enumerate(wants):
             try:
-                yield number, self._range(want)
+                yield number, self._file(want).read(want.offset, want.size)
             except (OSError, AtlasError) as error:
                 yield number, error
 
-    def _range(self, want: Want) -> Bytes:
-        """A file that a version names is looked at after it was read, because others may write in it; a name that holds a hash says enough."""
-        data = self._file(want).read(want.offset, want.size)
-        if want.version:
-            self._check_version(want)
-        return data
-
     def _file(self, want: Want) -> ReadFile:
-        key = want.name, want.version
-        file = self._files.get(key)
+        """The version of a file is looked at when it is opened; after that its descriptor says which it is, or its last bytes do."""
+        file = self._files.get(want.name, {}).get(want.version)
         if file is None:
             path = self._path(want.name)
-            if want.version:
-                self._check_version(want)
+            if want.version and self.info(want.name).version != want.version:
+                raise DatasetChanged(f"{path}: was replaced by another file after it was opened; open the dataset again")
             try:
-                file = self._files[key] = ReadFile(path)
+                file = self._files.setdefault(want.name, {})[want.version] = ReadFile(path)
             except ValueError as cause:
                 if isinstance(cause, AtlasError):
                     raise
                 raise TruncatedError(f"{path}: the file is empty (byte 0)") from None
         return file
 
-    def _check_version(self, want: Want) -> None:
-        if self.info(want.name).version != want.version:
-            self.forget(want.name, want.version)
-            raise DatasetChanged(f"{self.root / want.name}: was replaced by another file after it was opened; open the dataset again")
-
-    def forget(self, name: str, version: str = "") -> None:
-        """Ends the use of a file that was opened under a name, which may be another file's now."""
-        self._files.pop((name, version), None)
+    def forget(self, name: str) -> None:
+        """Opens a file again before it is read again: its name is another one's now."""
+        self._files.pop(name, None)
 
     def stream(self, name: str) -> io.BufferedReader:
         return open(open_to_read(self._path(name)), "rb")
@@ -207,9 +195,11 @@ class LocalStore:
     def new_log(self, name: str, begin: Callable[[bool], bytes], mark: str) -> LocalLog:
         return LocalLog(self._path(name), begin, mark)
 
-    def is_held(self, name: str, *, here: bool = True) -> bool | None:
-        held = is_flocked(self._path(name))
-        return None if held is False and not here and not flock_spans_machines(self.root) else held
+    def is_held(self, name: str) -> bool | None:
+        return is_flocked(self._path(name))
+
+    def sees_every_holder(self) -> bool:
+        return flock_spans_machines(self.root)
 
     def unfinished(self) -> Iterator[FileInfo]:
         for path in sorted(self.root.glob(f"{TEMPORARY}*")):

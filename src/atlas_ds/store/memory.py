@@ -202,8 +202,11 @@ class MemoryStore:
             content = self._shared.write(self._prefix + checked_name(name), data)
             return MemoryLog(self._shared, content)
 
-    def is_held(self, name: str, *, here: bool = True) -> bool | None:
+    def is_held(self, name: str) -> bool | None:
         return self._get(name).held
+
+    def sees_every_holder(self) -> bool:
+        return True
 
     def unfinished(self) -> Iterator[FileInfo]:
         start = self._prefix + TEMPORARY

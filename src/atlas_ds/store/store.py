@@ -155,11 +155,11 @@ class Store(Protocol):
         safe from a power cut before they replace a log. mark: see new_file.
         """
 
-    def is_held(self, name: str, *, here: bool = True) -> bool | None:
-        """Whether a process holds a log; None if the store cannot tell. FileNotFoundError if there is none.
+    def is_held(self, name: str) -> bool | None:
+        """Whether a process holds a log; None if the store cannot tell. FileNotFoundError if there is none."""
 
-        here: whether its holder was on this machine. Locks of some file systems are not seen by others.
-        """
+    def sees_every_holder(self) -> bool:
+        """Whether is_held knows of the processes of all machines that can write here."""
 
     def unfinished(self) -> Iterator[FileInfo]:
         """The files at the top that were never published, by name: `read` and others take their names, and `delete` removes them.

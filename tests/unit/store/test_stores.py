@@ -130,11 +130,10 @@ def test_a_range_of_a_replaced_file(store):
 
 
 def test_local_a_file_that_others_change(local, tmp_path):
-    """In place, or under the store's feet: the version says so, even while the file is open."""
     version = local.put("x", b"0123")
     assert ranges(local, ("x", 0, 4, version))[0] == b"0123"
     (tmp_path / "x").write_bytes(b"in place")
-    assert isinstance(ranges(local, ("x", 0, 4, version))[0], DatasetChanged)
+    assert isinstance(ranges(LocalStore(tmp_path), ("x", 0, 4, version))[0], DatasetChanged)
     version = local.info("x").version
     assert ranges(local, ("x", 0, 4, version), ("x", 0, 4))[0] == b"in p"
     os.truncate(tmp_path / "x", 2)
@@ -412,14 +411,10 @@ def test_local_a_log_is_synced_before_it_replaces_another(local, monkeypatch):
     assert calls == ["replace", "fsync", "replace"]
 
 
-def test_local_locks_that_others_do_not_see(local, monkeypatch):
-    log = local.new_log("log", lambda held: b"1", "m")
-    assert local.is_held("log", here=False) is True
-    log.close()
-    monkeypatch.setattr("atlas_ds.store.local.flock_spans_machines", lambda path: False)
-    assert local.is_held("log", here=False) is None and local.is_held("log") is False
-    monkeypatch.setattr("atlas_ds.store.local.flock_spans_machines", lambda path: True)
-    assert local.is_held("log", here=False) is False
+def test_local_locks_of_other_machines(local, monkeypatch):
+    for spans in (False, True):
+        monkeypatch.setattr("atlas_ds.store.local.flock_spans_machines", lambda path, spans=spans: spans)
+        assert local.sees_every_holder() is spans
 
 
 # --- processes ---
