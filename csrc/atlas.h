@@ -118,6 +118,7 @@ typedef struct {
     uint64_t *pages;        /* page_count words: what is known of each page; 0 nothing yet */
     uint8_t *heads;         /* block_count bytes: what is known of each block's head; 0 nothing yet */
     const atlas_dict *const *dicts; /* dictionary_count; may hold NULL until needed */
+    uint8_t *present;       /* an atlas_state per block; NULL: all bytes are there (a mapped file) */
 } atlas_shard;
 
 /* Reads trailer and footer (nothing before footer_offset) and checks them. */
@@ -139,8 +140,11 @@ ATLAS_API int atlas_shard_dict(
     const uint8_t **bytes,
     size_t *size,
     atlas_error *error);
-/* Forgets what is known of a block's pages, before its bytes are given back. block: position in the index. */
-ATLAS_API void atlas_shard_forget(atlas_shard *shard, uint32_t group, uint32_t block);
+/* Forgets what is known of a block's pages: its bytes are about to be replaced. block: position in the index. */
+ATLAS_API void atlas_shard_forget(atlas_shard *shard, uint32_t block);
+/* Checks the hashes of a block's head and of all its pages, and notes those that are right, so that
+ * they are not hashed again. Returns the first error; the other pages are checked nevertheless. */
+ATLAS_API int atlas_block_check(atlas_shard *shard, uint32_t block, atlas_error *error);
 
 /* --- reading ------------------------------------------------------------ */
 
@@ -163,6 +167,7 @@ typedef struct {
     atlas_shard *const *shards;
     const int64_t *starts; /* count + 1 row numbers: shard k holds rows starts[k] .. starts[k + 1] */
     size_t count;
+    uint8_t *open;         /* an atlas_state per shard; NULL: a shard that was opened stays open */
 } atlas_set;
 
 typedef struct {
@@ -206,6 +211,62 @@ ATLAS_API int atlas_gather(
     const atlas_column *columns,
     size_t column_count,
     atlas_error *error);
+
+/* --- spans that are filled piece by piece -------------------------------- */
+
+/* A span may have holes: blocks whose bytes are not there yet, or not any more. The core never fills
+ * them. The caller asks what is missing, fills it (bytes first, then atlas_block_check, then the
+ * state), and reads. What it drops again it must not drop under a reader:
+ *
+ *   reading   token = atlas_pin; atlas_missing finds nothing; read; atlas_unpin
+ *   dropping  clear the states (atlas_state_clear); slot = atlas_pins_turn, wait until
+ *             atlas_pins_inside(slot) is 0, the same once more; atlas_shard_forget; give the bytes back
+ *
+ * It takes two turns because a reader may have chosen its slot long before it entered it: after one
+ * turn the readers in the other slot may still be older than the clearing. */
+typedef enum { ATLAS_ABSENT = 0, ATLAS_PRESENT = 1, ATLAS_USED = 2 /* present, and read since it was set to that */ } atlas_state;
+
+/* The state becomes PRESENT: everything that was written before is seen by whoever sees it. */
+ATLAS_API void atlas_state_set(uint8_t *state);
+ATLAS_API void atlas_state_clear(uint8_t *state);
+/* Whether it was USED; it is PRESENT afterwards, if it was not ABSENT. */
+ATLAS_API int atlas_state_rest(uint8_t *state);
+
+typedef struct {
+    uint32_t shard;
+    uint32_t block; /* position in the index; ATLAS_NO_BLOCK: the shard is not open */
+} atlas_need;
+#define ATLAS_NO_BLOCK UINT32_MAX
+
+/* Names the blocks that hold these rows of these leaves: those that are missing, or, if all is not 0,
+ * every one. Reads the index and the states only, and marks what is there as used. *found: how many
+ * there are; the first `capacity` are written. A block may be named more than once. With capacity 0
+ * it stops at the first. */
+ATLAS_API int atlas_missing(
+    const atlas_set *set,
+    const int64_t *rows,
+    size_t count,
+    const uint32_t *leaves,
+    size_t leaf_count,
+    int all,
+    atlas_need *out,
+    size_t capacity,
+    size_t *found,
+    atlas_error *error);
+
+typedef struct {
+    uint64_t inside[2]; /* readers, by slot */
+    uint32_t turn;      /* its last bit is the slot that readers enter */
+    uint32_t life;      /* counts the resets: a token of an earlier life is void */
+} atlas_pins;
+
+ATLAS_API uint64_t atlas_pin(atlas_pins *pins);
+ATLAS_API void atlas_unpin(atlas_pins *pins, uint64_t token);
+/* Readers from now on enter the other slot. Returns the slot of those before. */
+ATLAS_API uint32_t atlas_pins_turn(atlas_pins *pins);
+ATLAS_API uint64_t atlas_pins_inside(const atlas_pins *pins, uint32_t slot);
+/* In a forked child: nobody is inside any more. */
+ATLAS_API void atlas_pins_reset(atlas_pins *pins);
 
 /* --- verifying and repairing -------------------------------------------- */
 

@@ -176,11 +176,35 @@ int atlas_page_decode(const atlas_reader *reader, const page *p, uint8_t *out, a
     return ATLAS_OK;
 }
 
-void atlas_shard_forget(atlas_shard *shard, uint32_t group, uint32_t block) {
+/* Whether a leaf has a page in a block of the index; if so, the block's number among those of its group. */
+static bool leaf_in_block(const atlas_shard *shard, const atlas_leaf *leaf, uint32_t block, uint32_t *number) {
+    if (block < leaf->first_block) return false;
+    *number = block - leaf->first_block;
+    return (uint64_t)*number * leaf->rows_per_block < shard->rows;
+}
+
+void atlas_shard_forget(atlas_shard *shard, uint32_t block) {
     for (uint32_t i = 0; i < shard->leaf_count; i++) {
-        const atlas_leaf *leaf = &shard->leaves[i];
-        if (leaf->group != group) continue;
-        __atomic_store_n(page_memo(shard, leaf, block), 0, __ATOMIC_RELEASE);
-        __atomic_store_n(&shard->heads[leaf->first_block + block], 0, __ATOMIC_RELEASE);
+        uint32_t number;
+        if (!leaf_in_block(shard, &shard->leaves[i], block, &number)) continue;
+        __atomic_store_n(page_memo(shard, &shard->leaves[i], number), 0, __ATOMIC_RELEASE);
     }
+    __atomic_store_n(&shard->heads[block], 0, __ATOMIC_RELEASE);
+}
+
+int atlas_block_check(atlas_shard *shard, uint32_t block, atlas_error *error) {
+    const atlas_reader reader = {.max_page = UINT32_MAX, .verify = ATLAS_VERIFY_FIRST};
+    atlas_error other, *first = error;
+    int status = ATLAS_OK;
+    ATLAS_REQUIRE(block < shard->block_count, ARG, 0, "block out of range");
+    for (uint32_t i = 0; i < shard->leaf_count; i++) {
+        uint32_t number;
+        page p;
+        if (!leaf_in_block(shard, &shard->leaves[i], block, &number)) continue;
+        const int found = atlas_page_find(&reader, shard, &shard->leaves[i], number, &p, first);
+        if (found == ATLAS_OK || status != ATLAS_OK) continue;
+        status = found;
+        first = &other;
+    }
+    return status;
 }

@@ -26,17 +26,6 @@ typedef struct { /* an opened page */
 #define TILE 16u
 #define PREFETCH_LINES 16u
 
-/* The shard of a row that is in range. */
-static size_t shard_find(const atlas_set *set, int64_t row) {
-    size_t low = 0, high = set->count - 1;
-    while (low < high) {
-        const size_t middle = low + (high - low + 1) / 2;
-        if (set->starts[middle] <= row) low = middle;
-        else high = middle - 1;
-    }
-    return low;
-}
-
 static int place_find(
     const atlas_set *set,
     uint32_t leaf,
@@ -48,7 +37,7 @@ static int place_find(
     size_t k = *hint;
     if (row < set->starts[k] || row >= set->starts[k + 1]) {
         ATLAS_REQUIRE(row >= 0 && row < set->starts[set->count], ARG, 0, "row out of range");
-        *hint = k = shard_find(set, row);
+        *hint = k = set_find(set, row);
     }
     atlas_shard *shard = set->shards[k];
     const uint64_t local = (uint64_t)(row - set->starts[k]);
@@ -308,7 +297,7 @@ int atlas_views(
     reader->need = reader->used;
     ATLAS_REQUIRE(set->count >= 1, ARG, 0, "set is empty");
     if (count == 1 && order == NULL && stride == 1 && rows[0] >= 0 && rows[0] < set->starts[set->count]) {
-        const size_t k = shard_find(set, rows[0]);
+        const size_t k = set_find(set, rows[0]);
         if (set->shards[k] != NULL && row_views(reader, set->shards[k], (uint64_t)(rows[0] - set->starts[k]), leaves, leaf_count, views)) return ATLAS_OK;
     }
     size_t hint = 0, next_leaf = 0, next_row = 0; /* of the tile that is found next */

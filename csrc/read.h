@@ -49,6 +49,17 @@ static inline uint32_t block_of(const atlas_leaf *leaf, uint64_t row) {
     return row <= UINT32_MAX ? (uint32_t)row / leaf->rows_per_block : (uint32_t)(row / leaf->rows_per_block);
 }
 
+/* The shard of a row that is in range. */
+static inline size_t set_find(const atlas_set *set, int64_t row) {
+    size_t low = 0, high = set->count - 1;
+    while (low < high) {
+        const size_t middle = low + (high - low + 1) / 2;
+        if (set->starts[middle] <= row) low = middle;
+        else high = middle - 1;
+    }
+    return low;
+}
+
 /* Checks head and page, hashes included unless they are known or the reader says never. */
 int atlas_page_find(
     const atlas_reader *reader,

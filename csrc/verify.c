@@ -200,7 +200,7 @@ static int block_pages(
             end = offset + ATLAS_BLOCK_TABLE + (uint64_t)leaf->group_leaves * ATLAS_PAGE_SIZE;
             const uint8_t *entry = shard->index + ((size_t)leaf->first_block + block) * ATLAS_INDEX_SIZE;
             ATLAS_REQUIRE(first % leaf->rows_per_block == 0 && load_u64(entry + ATLAS_INDEX_OFFSET) == offset, CORRUPT, offset, "block is not where the index says");
-            atlas_shard_forget(shard, group, (uint32_t)block);
+            atlas_shard_forget(shard, leaf->first_block + (uint32_t)block);
         }
         ATLAS_TRY(page_outside(reader, shard, leaf, (uint32_t)block, &end, error));
     }

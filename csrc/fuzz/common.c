@@ -153,7 +153,7 @@ int opened_read(opened *o, atlas_reader *reader, uint64_t seed, size_t count, bo
     uint32_t leaves[64];
     atlas_shard *shards[1] = {&o->shard};
     const int64_t starts[2] = {0, (int64_t)o->shard.rows};
-    const atlas_set set = {shards, starts, 1};
+    const atlas_set set = {shards, starts, 1, NULL};
     if (o->shard.rows == 0) return ATLAS_OK;
     if (count > 64) count = 64;
     for (size_t i = 0; i < count; i++) {

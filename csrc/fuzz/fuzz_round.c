@@ -190,7 +190,7 @@ static void compare(opened *o, atlas_reader *reader, const column *columns, uint
     atlas_error error;
     atlas_shard *shards[1] = {&o->shard};
     const int64_t starts[2] = {0, rows};
-    const atlas_set set = {shards, starts, 1};
+    const atlas_set set = {shards, starts, 1, NULL};
     int64_t *wanted = malloc(rows * sizeof *wanted);
     atlas_view *views = malloc(rows * sizeof *views);
     MUST(wanted && views);

@@ -21,7 +21,7 @@ static int views_read(atlas_reader *reader, const int64_t *rows, size_t count, u
     atlas_error error;
     atlas_shard *shards[1] = {&shared.shard};
     const int64_t starts[2] = {0, (int64_t)shared.shard.rows};
-    const atlas_set set = {shards, starts, 1};
+    const atlas_set set = {shards, starts, 1, NULL};
     reader->used = 0;
     const int status = atlas_views(reader, &set, rows, count, NULL, count, &leaf, 1, views, &error);
     if (status != ATLAS_OK || shared.leaves[leaf].kind != ATLAS_KIND_FIXED) return status;
@@ -63,7 +63,7 @@ static void *work(void *argument) {
             if (status != ATLAS_OK) fprintf(stderr, "thread %lu: status %d, leaf %u\n", (unsigned long)me, status, leaf);
             MUST(status == ATLAS_OK);
             for (unsigned i = 0; i < BATCH; i++) MUST(view_hash(&views[i]) == expected[leaf * shared.shard.rows + (uint64_t)rows[i]]);
-            if (me == 1 && (mix(&state) & 7) == 0) atlas_shard_forget(&shared.shard, shared.leaves[leaf].group, 0);
+            if (me == 1 && (mix(&state) & 7) == 0) atlas_shard_forget(&shared.shard, shared.leaves[leaf].first_block);
         }
     }
     free(reader.arena);

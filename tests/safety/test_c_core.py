@@ -64,7 +64,7 @@ def test_statuses_are_pinned(core: Core) -> None:
 
 
 def test_structs_are_pinned(core: Core) -> None:
-    sizes = {"atlas_error": 24, "atlas_leaf": 32, "atlas_view": 16, "atlas_column": 32, "atlas_chunk": 32, "atlas_set": 24}
+    sizes = {"atlas_error": 24, "atlas_leaf": 32, "atlas_view": 16, "atlas_column": 32, "atlas_chunk": 32, "atlas_set": 32, "atlas_need": 8, "atlas_pins": 24}
     assert {name: core.ffi.sizeof(name) for name in sizes} == sizes
 
 
@@ -277,6 +277,22 @@ def test_16_threads_read_one_shard(folder: Path, shard_files: list[Path]) -> Non
 @pytest.mark.campaign
 def test_16_threads_read_one_shard_for_long(folder: Path, shard_files: list[Path]) -> None:
     assert _threads(folder, shard_files[0], 5000) > 0
+
+
+def _drops(folder: Path, shard: Path, rounds: int) -> int:
+    program = folder / "drops"
+    if not program.exists():
+        c.compile_c(program, [FUZZ / "drops.c", FUZZ / "common.c", *c.sources()], "-O1", "-fsanitize=thread", "-pthread")
+    return c.run(program, shard, "8", str(rounds), "4", timeout=4000)[0]
+
+
+def test_8_threads_read_while_blocks_are_dropped(folder: Path, shard_files: list[Path]) -> None:
+    assert _drops(folder, shard_files[0], 2000) > 100
+
+
+@pytest.mark.campaign
+def test_8_threads_read_while_blocks_are_dropped_for_long(folder: Path, shard_files: list[Path]) -> None:
+    assert _drops(folder, shard_files[0], 200_000) > 10_000
 
 
 # Damage

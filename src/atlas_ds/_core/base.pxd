@@ -1,6 +1,8 @@
 cimport cython
 
-from atlas_ds._core.c cimport atlas_dict, atlas_error
+from libc.stdint cimport uint8_t
+
+from atlas_ds._core.c cimport atlas_dict, atlas_error, atlas_pins
 
 cdef int check(atlas_error *error, object where) except -1
 
@@ -10,4 +12,19 @@ cdef class Dictionary:
     cdef atlas_dict *c
     cdef readonly bytes data
     cdef readonly int level
+    cdef object __weakref__
+
+
+@cython.final
+cdef class States:
+    cdef uint8_t *at
+    cdef readonly Py_ssize_t count
+    cdef Py_buffer buffer
+    cdef bint has_buffer
+    cdef uint8_t *place(self, Py_ssize_t number) except NULL
+
+
+@cython.final
+cdef class Pins:
+    cdef atlas_pins c
     cdef object __weakref__

@@ -7,7 +7,7 @@ It may import errors, text, progress and forks of this package, nothing else: sc
 import it.
 """
 cimport cython
-from cpython.buffer cimport PyBuffer_FillInfo
+from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.errno cimport errno
 from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, mmap, munmap
@@ -16,8 +16,10 @@ from atlas_ds._core.c cimport *
 
 import os
 from enum import IntEnum, IntFlag
+from time import monotonic, sleep
 
 from atlas_ds import errors
+from atlas_ds.forks import in_child
 
 cdef dict _CLASSES = {
     ATLAS_ARG: errors.AtlasError,
@@ -143,6 +145,81 @@ cdef class Mapping:
     def __getitem__(self, slice key):
         """A copy of some bytes."""
         return bytes(memoryview(self)[key])
+
+
+# --- spans that are filled piece by piece (csrc/present.c) --------------------------
+
+@cython.final
+cdef class States:
+    """Whether each of `count` things is there: blocks of a span, shards of a set. Readers look at
+    them without a lock.
+
+    memory: where the bytes lie, a writable buffer shared as the bytes that it speaks of are; None:
+    memory of this process, all absent.
+    """
+
+    def __cinit__(self, Py_ssize_t count, memory=None):
+        self.count = count
+        memory = bytearray(count) if memory is None else memory
+        PyObject_GetBuffer(memory, &self.buffer, PyBUF_WRITABLE)
+        self.has_buffer = True
+        if self.buffer.len < count:
+            raise ValueError(f"{count} states need as many bytes, got {self.buffer.len}")
+        self.at = <uint8_t *>self.buffer.buf
+
+    def __dealloc__(self):
+        if self.has_buffer:
+            PyBuffer_Release(&self.buffer)
+
+    cdef uint8_t *place(self, Py_ssize_t number) except NULL:
+        if not 0 <= number < self.count:
+            raise IndexError(f"{number} is out of range for {self.count} states")
+        return self.at + number
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, Py_ssize_t number):
+        """Whether it is there."""
+        return self.place(number)[0] != ATLAS_ABSENT
+
+    def set(self, Py_ssize_t number):
+        """It is there: what was written before is seen by every reader who sees this."""
+        atlas_state_set(self.place(number))
+
+    def clear(self, Py_ssize_t number):
+        """It goes: readers that come later do not find it. Those inside may still use it."""
+        atlas_state_clear(self.place(number))
+
+    def rest(self, Py_ssize_t number):
+        """Whether it was read since this was asked last."""
+        return bool(atlas_state_rest(self.place(number)))
+
+
+@cython.final
+cdef class Pins:
+    """Counts the readers inside, so that whoever drops something can wait until nobody uses it."""
+
+    def __init__(self):
+        in_child(self)
+
+    def after_fork(self):
+        """In a forked child: nobody is inside but the thread that forked, whose pins end unnoticed."""
+        atlas_pins_reset(&self.c)
+
+    def drained(self, double timeout):
+        """Waits until every reader has left that came before this call; False after `timeout`
+        seconds. Readers are not held up, and what they need (the GIL) is not held."""
+        cdef double end = monotonic() + timeout
+        cdef uint32_t slot
+        cdef int turn
+        for turn in range(2):
+            slot = atlas_pins_turn(&self.c)
+            while atlas_pins_inside(&self.c, slot) != 0:
+                if monotonic() > end:
+                    return False
+                sleep(0.00005)
+        return True
 
 
 @cython.final

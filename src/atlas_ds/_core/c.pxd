@@ -135,6 +135,7 @@ cdef extern from "atlas.h" nogil:
         uint64_t *pages
         uint8_t *heads
         const atlas_dict **dicts
+        uint8_t *present
 
     int atlas_shard_open(const uint8_t *base, uint64_t bytes, atlas_shard *shard, atlas_error *error)
     int atlas_shard_bind(
@@ -151,7 +152,8 @@ cdef extern from "atlas.h" nogil:
         const uint8_t **bytes,
         size_t *size,
         atlas_error *error)
-    void atlas_shard_forget(atlas_shard *shard, uint32_t group, uint32_t block)
+    void atlas_shard_forget(atlas_shard *shard, uint32_t block)
+    int atlas_block_check(atlas_shard *shard, uint32_t block, atlas_error *error)
 
     ctypedef struct atlas_reader:
         void *zstd
@@ -168,6 +170,7 @@ cdef extern from "atlas.h" nogil:
         atlas_shard **shards
         const int64_t *starts
         size_t count
+        uint8_t *open
     ctypedef struct atlas_view:
         const uint8_t *data
         uint64_t size
@@ -197,6 +200,36 @@ cdef extern from "atlas.h" nogil:
         const atlas_column *columns,
         size_t column_count,
         atlas_error *error)
+
+    enum:
+        ATLAS_ABSENT
+        ATLAS_NO_BLOCK
+    void atlas_state_set(uint8_t *state)
+    void atlas_state_clear(uint8_t *state)
+    int atlas_state_rest(uint8_t *state)
+    ctypedef struct atlas_need:
+        uint32_t shard
+        uint32_t block
+    int atlas_missing(
+        const atlas_set *set,
+        const int64_t *rows,
+        size_t count,
+        const uint32_t *leaves,
+        size_t leaf_count,
+        int all,
+        atlas_need *out,
+        size_t capacity,
+        size_t *found,
+        atlas_error *error)
+    ctypedef struct atlas_pins:
+        uint64_t inside[2]
+        uint32_t turn
+        uint32_t life
+    uint64_t atlas_pin(atlas_pins *pins)
+    void atlas_unpin(atlas_pins *pins, uint64_t token)
+    uint32_t atlas_pins_turn(atlas_pins *pins)
+    uint64_t atlas_pins_inside(const atlas_pins *pins, uint32_t slot)
+    void atlas_pins_reset(atlas_pins *pins)
 
     ctypedef struct atlas_digest:
         pass
@@ -364,3 +397,6 @@ cdef extern from "atlas.h" nogil:
         size_t count,
         int64_t *datasets,
         int64_t *positions)
+
+cdef extern from "read.h" nogil:
+    size_t set_find(const atlas_set *set, int64_t row)

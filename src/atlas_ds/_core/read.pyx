@@ -17,7 +17,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 from libc.string cimport memcpy
 
-from atlas_ds._core.base cimport Dictionary, check
+from atlas_ds._core.base cimport Dictionary, Pins, States, check
 from atlas_ds._core.c cimport *
 from atlas_ds._core.nodes cimport *
 

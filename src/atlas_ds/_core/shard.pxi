@@ -6,22 +6,24 @@ cdef object _dictionaries = weakref.WeakValueDictionary()
 
 @cython.final
 cdef class Shard:
-    """One opened shard over a span of memory that holds all of it (or will, where a filling is at
-    work).
+    """One opened shard over a span of memory that holds all of it, or will (see `fill_by`).
 
     span: any object with a buffer; it is held for as long as anything points into it. whole: the
     first bytes are there too, so that the header can be checked. cut: a repairer's view, see
-    atlas.h.
+    atlas.h. bind: False where the bytes of dictionaries may be missing: bind_dictionaries follows.
+    holes: set by fill_by; None: all bytes are there.
     """
     cdef atlas_shard c
     cdef Py_buffer buffer
     cdef bint has_buffer
     cdef readonly object span
     cdef readonly str path
+    cdef readonly object holes
+    cdef States present
     cdef list dictionaries
     cdef object __weakref__
 
-    def __cinit__(self, span, str path, *, bint whole=True, bint cut=False, fill=None):
+    def __cinit__(self, span, str path, *, bint whole=True, bint cut=False, bint bind=True):
         cdef atlas_error error
         cdef const uint8_t *base
         error.status = ATLAS_OK
@@ -36,11 +38,12 @@ cdef class Shard:
         atlas_shard_open(base, self.buffer.len, &self.c, &error)
         check(&error, path)
         self.c.cut = cut
-        self._bind(fill)
+        self._bind()
+        if bind:
+            self.bind_dictionaries()
 
-    cdef int _bind(self, fill) except -1:
+    cdef int _bind(self) except -1:
         cdef atlas_error error
-        cdef uint32_t k
         cdef atlas_leaf *leaves = <atlas_leaf *>PyMem_RawCalloc(self.c.leaf_count, sizeof(atlas_leaf))
         cdef uint64_t *pages = <uint64_t *>PyMem_RawCalloc(self.c.page_count + 1, 8)
         cdef uint8_t *heads = <uint8_t *>PyMem_RawCalloc(self.c.block_count + 1, 1)
@@ -52,32 +55,54 @@ cdef class Shard:
             raise MemoryError
         atlas_shard_bind(&self.c, leaves, pages, heads, dicts, &error)
         check(&error, self.path)
-        self.dictionaries = []
-        for k in range(1, self.c.dictionary_count + 1):
-            dictionary = self._dictionary(k, fill)
-            self.dictionaries.append(dictionary)
-            dicts[k - 1] = (<Dictionary>dictionary).c
+        self.dictionaries = [_dictionaries.get(self._digest(k)) for k in range(1, self.c.dictionary_count + 1)]
+        return 0
 
-    cdef object _dictionary(self, uint32_t k, fill):
+    cdef bytes _digest(self, uint32_t k):
         cdef const uint8_t *entry = self.c.dictionaries + (k - 1) * ATLAS_DICTIONARY_SIZE
+        return PyBytes_FromStringAndSize(<char *>entry + ATLAS_DICTIONARY_DIGEST, 16)
+
+    def unknown_dictionaries(self):
+        """(number, offset, bytes) of the chunks of dictionaries that this process has not read yet;
+        numbers begin at 0."""
+        cdef uint64_t offset
+        cdef uint32_t length, k
+        cdef const uint8_t *entry
+        out = []
+        for k in range(self.c.dictionary_count):
+            if self.dictionaries[k] is None:
+                entry = self.c.dictionaries + k * ATLAS_DICTIONARY_SIZE
+                memcpy(&offset, entry + ATLAS_DICTIONARY_OFFSET, 8)
+                memcpy(&length, entry + ATLAS_DICTIONARY_BYTES, 4)
+                out.append((k, offset, ATLAS_CHUNK_BODY + length))
+        return out
+
+    def bind_dictionaries(self):
+        """Reads the dictionaries that this process has not read yet."""
+        cdef const atlas_dict **dicts = <const atlas_dict **>self.c.dicts
+        cdef uint32_t k
+        for k in range(1, self.c.dictionary_count + 1):
+            if self.dictionaries[k - 1] is None:
+                self.dictionaries[k - 1] = self._dictionary(k)
+            dicts[k - 1] = (<Dictionary>self.dictionaries[k - 1]).c
+
+    cdef object _dictionary(self, uint32_t k):
         cdef const uint8_t *data
         cdef size_t size
         cdef atlas_error error
-        cdef uint64_t offset
-        cdef uint32_t length
-        key = PyBytes_FromStringAndSize(<char *>entry + ATLAS_DICTIONARY_DIGEST, 16)
-        found = _dictionaries.get(key)
-        if found is None:
-            if fill is not None:
-                memcpy(&offset, entry + ATLAS_DICTIONARY_OFFSET, 8)
-                memcpy(&length, entry + ATLAS_DICTIONARY_BYTES, 4)
-                fill(offset, ATLAS_CHUNK_BODY + length)
-            error.status = ATLAS_OK
-            atlas_shard_dict(&self.c, k, &data, &size, &error)
-            check(&error, self.path)
-            found = Dictionary(PyBytes_FromStringAndSize(<char *>data, size))
-            _dictionaries[key] = found
+        error.status = ATLAS_OK
+        atlas_shard_dict(&self.c, k, &data, &size, &error)
+        check(&error, self.path)
+        found = Dictionary(PyBytes_FromStringAndSize(<char *>data, size))
+        _dictionaries[self._digest(k)] = found
         return found
+
+    def fill_by(self, holes, States present):
+        """From now on blocks are there only if `present` says so. holes: whom to ask for them."""
+        if present.count < self.c.block_count:
+            raise ValueError(f"{self.path}: {present.count} states for {self.c.block_count} blocks")
+        self.holes, self.present = holes, present
+        self.c.present = present.at
 
     def __dealloc__(self):
         PyMem_RawFree(self.c.leaves)
@@ -166,10 +191,19 @@ cdef class Shard:
         offset = self.c.index - <const uint8_t *>self.buffer.buf
         return np.frombuffer(self.span, kind, self.c.block_count, offset)
 
-    def forget(self, uint32_t group, uint32_t block):
-        """Forgets what is known of a block (counted within its group) before its bytes are given
-        back."""
-        atlas_shard_forget(&self.c, group, block)
+    def forget(self, uint32_t block):
+        """Forgets what is known of a block (its position in the index): its bytes are replaced."""
+        if block < self.c.block_count:
+            atlas_shard_forget(&self.c, block)
+
+    def check_block(self, uint32_t block):
+        """Whether the hashes of a block (its position in the index) are right; those that are need
+        not be checked again. The GIL is not held."""
+        cdef atlas_error error
+        cdef int status
+        with nogil:
+            status = atlas_block_check(&self.c, block, &error)
+        return status == ATLAS_OK
 
     def verify_steps(self):
         """Verifies every byte; yields the offset reached after each chunk, and raises at the first

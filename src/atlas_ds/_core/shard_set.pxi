@@ -6,10 +6,12 @@ cdef extern from *:
     #define swap_out(place) __atomic_exchange_n((place), NULL, __ATOMIC_ACQ_REL)
     #define count_up(number) __atomic_fetch_add((number), 1, __ATOMIC_RELAXED)
     #define swap_in(place, object) __atomic_exchange_n((place), (object), __ATOMIC_ACQ_REL)
+    #define set_shard(place, shard) __atomic_store_n((place), (shard), __ATOMIC_RELEASE)
     """
     PyObject *swap_out(PyObject **place) nogil
     PyObject *swap_in(PyObject **place, PyObject *object) nogil
     size_t count_up(size_t *number) nogil
+    void set_shard(atlas_shard **place, atlas_shard *shard) nogil
 
 cdef extern from "helper.h":
     ctypedef struct helper:
@@ -65,17 +67,6 @@ cdef int64_t least_coded(const atlas_shard *shard, const uint32_t *leaves, size_
     return least
 
 
-cdef size_t shard_of(const atlas_set *set, int64_t row) noexcept nogil:
-    cdef size_t low = 0, high = set.count - 1, middle
-    while low < high:
-        middle = low + (high - low + 1) // 2
-        if set.starts[middle] <= row:
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
 cdef size_t border(const Lookup *at, size_t number) noexcept nogil:
     """Where a piece begins."""
     cdef size_t i = number * at.piece, k
@@ -85,7 +76,7 @@ cdef size_t border(const Lookup *at, size_t number) noexcept nogil:
     if at.per == 0 or i == 0:
         return i
     before = at.rows[at.order[i - 1] if at.order != NULL else i - 1]
-    k = shard_of(at.set, before)
+    k = set_find(at.set, before)
     block = (before - at.set.starts[k]) // at.per
     while i < at.count:
         row = at.rows[at.order[i] if at.order != NULL else i]
@@ -126,25 +117,32 @@ cdef void look_up(void *given) noexcept nogil:
 
 @cython.final
 cdef class ShardSet:
-    """Shards one after another. opener(k) gives Shard k when it is first needed.
+    """Shards one after another.
 
-    guard: None where all bytes of a span are always there (mmap); else an object with enter(rows,
-    shard_set, projection) -> token and exit(token), between which the bytes of those rows stay.
+    opener: given a list of numbers, returns those Shards; it is called for shards that are needed
+    first. keeper: None where nothing that was opened ever goes (few files, mapped); else an object
+    with `pins`, and enter(shard_set, numbers, needs), which puts shards into this set, makes the
+    blocks present that needs() names, and returns an object whose exit() lets them go. It alone
+    calls put and take then.
     """
     cdef atlas_set c
     cdef cnp.ndarray starts
     cdef atlas_shard **shards
     cdef list opened
     cdef object opener
-    cdef object guard
+    cdef object keeper
+    cdef Pins pins
+    cdef bint drops  # blocks go, too: an example must not point into a span
+    cdef readonly States states  # of the shards, where there is a keeper
     cdef PyObject *spare  # a Context that waits for its next use
     cdef size_t missing
     cdef bint page_coded  # some leaf of an open shard may be compressed by whole pages: rows are read in their order
     cdef int verify
     cdef bint copy
     cdef uint32_t max_page
+    cdef object __weakref__
 
-    def __cinit__(self, starts, opener, *, int verify, bint copy, guard=None, uint32_t max_page=MAX_PAGE):
+    def __cinit__(self, starts, opener, *, int verify, bint copy, keeper=None, uint32_t max_page=MAX_PAGE):
         self.starts = np.ascontiguousarray(starts, np.int64)
         self.c.count = self.starts.shape[0] - 1
         self.c.starts = <const int64_t *>cnp.PyArray_DATA(self.starts)
@@ -155,7 +153,11 @@ cdef class ShardSet:
         self.opened = [None] * self.c.count
         self.missing = self.c.count
         self.opener = opener
-        self.guard = guard
+        self.keeper = keeper
+        if keeper is not None:
+            self.pins, self.drops = keeper.pins, keeper.drops
+            self.states = States(self.c.count)
+            self.c.open = self.states.at
         self.spare = NULL
         self.verify = verify
         self.copy = copy
@@ -169,14 +171,32 @@ cdef class ShardSet:
         """Shard k, opened if it was not."""
         if k >= self.c.count:
             raise IndexError(f"shard {k} of {self.c.count}")
-        if self.shards[k] == NULL:
-            shard = self.opener(k)
-            if self.opened[k] is None:
-                self.opened[k] = shard
-                self.shards[k] = &(<Shard>shard).c
-                self.missing -= 1
-                self.page_coded |= (<Shard>shard).has_page_coded()
+        shard = self.opened[k]
+        if shard is not None and (self.keeper is None or self.states[k]):
+            return shard
+        if self.keeper is None:
+            return self.put(k, self.opener([k])[0])
+        hold = self.keeper.enter(self, [k], None)
+        try:
+            return self.opened[k]
+        finally:
+            hold.exit()
+
+    def put(self, size_t k, Shard shard):
+        """Shard k is open from now on. Returns the one that is, if another thread was earlier."""
+        if self.opened[k] is None:
+            self.opened[k] = shard
+            self.page_coded |= shard.has_page_coded()
+            set_shard(&self.shards[k], &shard.c)
+            self.missing -= 1
         return self.opened[k]
+
+    def take(self, size_t k):
+        """Removes shard k, which no reader is in, and returns it."""
+        shard, self.opened[k] = self.opened[k], None
+        set_shard(&self.shards[k], NULL)
+        self.missing += 1
+        return shard
 
     @property
     def is_open(self):
@@ -184,21 +204,82 @@ cdef class ShardSet:
         return [k for k, shard in enumerate(self.opened) if shard is not None]
 
     cdef size_t locate(self, int64_t row) noexcept:
-        return shard_of(&self.c, row)
+        return set_find(&self.c, row)
+
+    # --- before and after reading ---
+
+    cdef object enter(self, Projection projection, const int64_t *rows, size_t count, uint64_t *pin):
+        """Opens the shards of some rows, and makes their blocks present. They stay until leave().
+        Returns what keeps them besides the pin, if anything does."""
+        cdef atlas_error error
+        cdef size_t found = 0
+        cdef int status
+        if self.keeper is None:
+            self.open_for(rows, count)
+            return None
+        error.shard = 0
+        pin[0] = atlas_pin(&self.pins.c)
+        status = atlas_missing(
+            &self.c, rows, count, projection.leaves, projection.leaf_count, 0, NULL, 0, &found, &error)
+        if status == ATLAS_OK and found == 0:
+            return None
+        atlas_unpin(&self.pins.c, pin[0])
+        hold = self.enter_slowly(projection, rows, count)
+        pin[0] = atlas_pin(&self.pins.c)
+        return hold
+
+    cdef object enter_slowly(self, Projection projection, const int64_t *rows, size_t count):
+        cdef cnp.ndarray given = np.empty(count, np.int64)
+        memcpy(cnp.PyArray_DATA(given), rows, count * 8)
+        if count and not (0 <= given.min() and given.max() < self.c.starts[self.c.count]):
+            row = given[(given < 0) | (given >= self.c.starts[self.c.count])][0]
+            raise IndexError(f"row {row} is out of range for {self.c.starts[self.c.count]} rows")
+        numbers = np.unique(self.shard_numbers(given)).tolist()
+        return self.keeper.enter(self, numbers, lambda: self.needs(projection, given))
+
+    cdef int leave(self, object hold, uint64_t pin) except -1:
+        if self.keeper is not None:
+            atlas_unpin(&self.pins.c, pin)
+            if hold is not None:
+                hold.exit()
+        return 0
+
+    def needs(self, Projection projection, cnp.ndarray rows):
+        """(shard, block in its index) of every block that holds rows of open shards, for the leaves
+        of a projection."""
+        cdef atlas_error error
+        cdef size_t found = 0, count = rows.shape[0]
+        cdef const int64_t *p = <const int64_t *>cnp.PyArray_DATA(rows)
+        cdef size_t room = count * <size_t>projection.leaf_count
+        cdef cnp.ndarray out = np.empty(room, np.uint64)
+        cdef atlas_need *needs = <atlas_need *>cnp.PyArray_DATA(out)
+        cdef int status
+        error.shard = 0
+        with nogil:
+            status = atlas_missing(
+                &self.c, p, count, projection.leaves, projection.leaf_count, 1, needs, room, &found, &error)
+        if status != ATLAS_OK:
+            check(&error, self.where(error.shard))
+        pairs = np.unique(out[:found]).view(np.uint32).reshape(-1, 2)
+        return list(zip(pairs[:, 0].tolist(), pairs[:, 1].tolist()))
 
     cdef int open_for(self, const int64_t *rows, size_t count) except -1:
+        """Opens the shards of some rows, all in one step."""
         cdef size_t i, k = 0
+        cdef set wanted = set()
         if self.missing == 0:
             return 0
         for i in range(count):
-            if rows[i] < self.c.starts[k] or rows[i] >= self.c.starts[k + 1] or self.shards[k] == NULL:
+            if rows[i] < self.c.starts[k] or rows[i] >= self.c.starts[k + 1] or i == 0:
                 if rows[i] < 0 or rows[i] >= self.c.starts[self.c.count]:
                     raise IndexError(f"row {rows[i]} is out of range for {self.c.starts[self.c.count]} rows")
                 k = self.locate(rows[i])
                 if self.shards[k] == NULL:
-                    self.shard(k)
-                    if self.missing == 0:
-                        return 0
+                    wanted.add(k)
+        if wanted:
+            numbers = sorted(wanted)
+            for number, shard in zip(numbers, self.opener(numbers)):
+                self.put(number, shard)
         return 0
 
     cdef Context acquire(self):
@@ -309,28 +390,32 @@ cdef class ShardSet:
         return np.argsort(rows, kind="stable").astype(np.int64, copy=False) if self.page_coded else None
 
     cdef object example(self, Projection projection, int64_t row):
-        cdef Context context
         cdef size_t k = 0
-        cdef object token = None
+        cdef uint64_t pin = 0
         if self.c.count > 1:
             k = self.locate(row)
-        if self.shards[k] == NULL:
-            self.shard(k)
-        if self.guard is not None:
-            token = self.guard.enter(np.array([row]), self, projection)
-        context = self.acquire()
+        if self.keeper is None:
+            if self.shards[k] == NULL:
+                self.shard(k)
+            return self.read_example(projection, row, k)
+        hold = self.enter(projection, &row, 1, &pin)
+        try:
+            return self.read_example(projection, row, k)
+        finally:
+            self.leave(hold, pin)
+
+    cdef object read_example(self, Projection projection, int64_t row, size_t k):
+        cdef Context context = self.acquire()
         try:
             self.read_one(context, projection, &row)
             return self.build_row(context, projection, 1, 0, k, row)
         finally:
             self.release(context)
-            if token is not None:
-                self.guard.exit(token)
 
     cdef object build_row(self, Context context, Projection projection, size_t count, size_t i, size_t k, int64_t row):
         """Row of shard k, whose views are the i-th of count."""
         try:
-            if self.copy or self.guard is not None:
+            if self.copy or self.drops:
                 example = build(context, projection.root, context.views, count, i, None)
                 context.finish_copies()
                 return example
@@ -392,29 +477,28 @@ cdef class ShardSet:
     cdef list _list(self, Projection projection, cnp.ndarray rows, bint own_bytes):
         cdef size_t count = rows.shape[0], i, k = 0
         cdef const int64_t *p = <const int64_t *>cnp.PyArray_DATA(rows)
+        cdef uint64_t pin = 0
         cdef Context context
-        cdef object token = None
         cdef list out = []
         if count == 0:
             return out
-        self.open_for(p, count)
-        if self.guard is not None:
-            token = self.guard.enter(rows, self, projection)
-        order = self.order_of(rows)
-        context = self.acquire()
-        context.own_bytes = own_bytes
+        hold = self.enter(projection, p, count, &pin)
         try:
-            self.read_views(context, projection.leaves, projection.leaf_count, p, count, data_or_null(order), False)
-            for i in range(count):
-                if p[i] < self.c.starts[k] or p[i] >= self.c.starts[k + 1]:
-                    k = self.locate(p[i])
-                out.append(self.build_row(context, projection, count, i, k, p[i]))
+            order = self.order_of(rows)
+            context = self.acquire()
+            context.own_bytes = own_bytes
+            try:
+                self.read_views(context, projection.leaves, projection.leaf_count, p, count, data_or_null(order), False)
+                for i in range(count):
+                    if p[i] < self.c.starts[k] or p[i] >= self.c.starts[k + 1]:
+                        k = self.locate(p[i])
+                    out.append(self.build_row(context, projection, count, i, k, p[i]))
+            finally:
+                context.own_bytes = False
+                context.trim()
+                self.release(context)
         finally:
-            context.own_bytes = False
-            context.trim()
-            self.release(context)
-            if token is not None:
-                self.guard.exit(token)
+            self.leave(hold, pin)
         return out
 
     def chunk_rows(self, Projection projection):
@@ -422,14 +506,15 @@ cdef class ShardSet:
         decoded is still in the cache when examples are made of it), or 256 where a helper shares
         the work (which has to wake up)."""
         cdef uint64_t raw = 0, rows = 0
-        cdef size_t k
         cdef uint64_t most = 64
-        for k in range(self.c.count):
-            if self.shards[k] != NULL:
-                if not helper_off and has_coded(self.shards[k], projection.leaves, projection.leaf_count):
+        cdef Shard shard
+        for found in self.opened:
+            if found is not None:
+                shard = <Shard>found
+                if not helper_off and has_coded(&shard.c, projection.leaves, projection.leaf_count):
                     most = 256
-                raw += self.shards[k].raw_bytes
-                rows += self.shards[k].rows
+                raw += shard.c.raw_bytes
+                rows += shard.c.rows
         return max(1, min(most, READ_CHUNK * rows // max(raw, 1))) if rows else most
 
     def block_rows(self, Projection projection, int64_t row):
@@ -449,15 +534,12 @@ cdef class ShardSet:
         """Columns of some rows (int64): nested as an example is. out: {path: array} to fill instead
         of new ones. alone: without a helper."""
         cdef const int64_t *p
-        cdef object token = None
+        cdef uint64_t pin = 0
         if cnp.PyArray_TYPE(rows) != cnp.NPY_INT64 or not cnp.PyArray_ISCARRAY_RO(rows):
             rows = np.ascontiguousarray(rows, np.int64)
         p = <const int64_t *>cnp.PyArray_DATA(rows)
-        self.open_for(p, rows.shape[0])
-        if self.guard is None:
-            return Batch(self, projection, rows, out, alone).read()
-        token = self.guard.enter(rows, self, projection)
+        hold = self.enter(projection, p, rows.shape[0], &pin)
         try:
             return Batch(self, projection, rows, out, alone).read()
         finally:
-            self.guard.exit(token)
+            self.leave(hold, pin)

@@ -17,7 +17,7 @@ from atlas_ds.dataset.names import MANIFEST, PART_DONE, PARTS, parse_part_name, 
 from atlas_ds.dataset.output import has_strangers
 from atlas_ds.dataset.parts import check_parts, merge, remove_part, remove_parts
 from atlas_ds.dataset.writer import AtlasDatasetWriter
-from atlas_ds.store.local_file import write_file
+from atlas_ds.store.files import write_file
 from atlas_ds.store.lock import remove_if_empty
 from atlas_ds.store.regular import is_regular, read_regular
 

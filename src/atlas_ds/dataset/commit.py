@@ -14,7 +14,7 @@ from atlas_ds.errors import AtlasError, CommitConflict
 from atlas_ds.schema.schema import Schema
 from atlas_ds.shard.icc import combined_icc
 from atlas_ds.shard.info import ShardInfo
-from atlas_ds.store.local_file import write_file
+from atlas_ds.store.files import write_file
 from atlas_ds.store.lock import locked
 from atlas_ds.store.regular import read_regular
 

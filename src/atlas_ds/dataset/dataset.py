@@ -17,7 +17,7 @@ from atlas_ds.dataset.example_format import Chain, Format, make_convert
 from atlas_ds.dataset.images import Decode, image_decoder
 from atlas_ds.dataset.map_style import ExampleT
 from atlas_ds.dataset.number_dtypes import is_doubtful
-from atlas_ds.dataset.open import VERIFY, Handle, Identity, Io, OpenOptions, Verify, dataset_path, open_dataset, reopen_dataset
+from atlas_ds.dataset.open import VERIFY, Handle, Identity, Io, OpenOptions, Verify, dataset_in, open_dataset, reopen_dataset
 from atlas_ds.dataset.row_place import add_note
 from atlas_ds.dataset.rows import confirm, rows_of_split
 from atlas_ds.dataset.selection import as_names, select_columns
@@ -103,7 +103,7 @@ class AtlasDataset(_core.Rows, Views[ExampleT]):
         if decode is not None:
             need_images(decode)
         wanted = as_names(columns) if columns is not None else None
-        handle = open_dataset(OpenOptions(str(dataset_path(path)), wanted, verify, io, copy, cache_bytes, decode))
+        handle = open_dataset(OpenOptions(*dataset_in(path), wanted, verify, io, copy, cache_bytes, decode))
         self._setup(handle, rows_of_split(handle, split), "python", None)
 
     def _setup(self, handle: Handle, rows: range | np.ndarray, format: Format, function: Callable[[Any], Any] | None) -> None:

@@ -17,6 +17,7 @@ from atlas_ds.dataset.foreign_kinds import CONVERT, KINDS, NAMED, OPEN, by_hand,
 from atlas_ds.dataset.manifest import read_manifest
 from atlas_ds.dataset.names import MANIFEST, PARTS, SUFFIX, is_tar_index, resembles_journal
 from atlas_ds.errors import AtlasError
+from atlas_ds.store.local import LocalStore
 from atlas_ds.store.lock import is_lock
 from atlas_ds.store.regular import KINDS as REGULAR_OR
 from atlas_ds.store.regular import open_regular
@@ -185,7 +186,7 @@ def missing(path: Path) -> str:
 def splits_of(folder: Path) -> list[str]:
     """Returns the splits of a manifest, as far as it can be read."""
     try:
-        return [printable(name, 40) for name in list(read_manifest(folder / MANIFEST).splits)[:20]]
+        return [printable(name, 40) for name in list(read_manifest(LocalStore(folder)).splits)[:20]]
     except (AtlasError, OSError):  # it is only a hint
         return []
 

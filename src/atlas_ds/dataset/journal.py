@@ -24,11 +24,10 @@ from atlas_ds.dataset.names import journal_name, journals_in, parse_shard_name
 from atlas_ds.dataset.options import checked_split
 from atlas_ds.errors import CorruptError, WriterBusy
 from atlas_ds.shard.info import ShardInfo
-from atlas_ds.store.local_file import write_all
+from atlas_ds.store.files import explained, write_all
 from atlas_ds.store.lock import flock_spans_machines, is_flocked, locked, try_flock
 from atlas_ds.store.owner import Owner, has_ended, is_near, new_token, owner_from_json, this_process
 from atlas_ds.store.regular import is_folder, read_regular, remove_regular
-from atlas_ds.store.system_errors import explained
 from atlas_ds.store.temporary import temporary_name, temporary_of
 
 TOKEN = re.compile(r"[0-9a-f]{16}")

@@ -7,7 +7,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from math import isfinite
-from pathlib import Path
 from typing import Any
 
 import rfc8785
@@ -18,7 +17,7 @@ from atlas_ds.dataset.names import MANIFEST, parse_shard_name
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, UnsupportedError
 from atlas_ds.schema.schema import Schema, schema_from_json
 from atlas_ds.shard.info import ShardInfo
-from atlas_ds.store.regular import read_regular
+from atlas_ds.store.store import Store, place_of
 
 ROOT = re.compile(r"[0-9a-f]{16}")
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -66,9 +65,9 @@ def digest(data: bytes) -> str:
     return _core.hash128(data)[::-1].hex()
 
 
-def read_manifest(path: Path) -> Manifest:
-    """Reads and checks a manifest; errors name the file and the rule."""
-    return parse_manifest(read_regular(path, MAX_BYTES), str(path))
+def read_manifest(store: Store) -> Manifest:
+    """Reads and checks the manifest of the dataset in a store; errors name the file and the rule."""
+    return parse_manifest(store.read(MANIFEST, limit=MAX_BYTES)[0], place_of(store, MANIFEST))
 
 
 def parse_manifest(data: bytes, where: str) -> Manifest:

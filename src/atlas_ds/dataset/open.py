@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from atlas_ds import _core
-from atlas_ds.dataset.filling import Filling
 from atlas_ds.dataset.foreign import missing, not_a_path, strange_folder, stranger
 from atlas_ds.dataset.images import Decode
 from atlas_ds.dataset.manifest import Manifest, Ranges, read_manifest, roots_digest
 from atlas_ds.dataset.names import MANIFEST
+from atlas_ds.dataset.open_shards import MAX_OPEN, OpenShards
 from atlas_ds.dataset.selection import select_columns
 from atlas_ds.dataset.shard_files import Opener, ShardFiles
 from atlas_ds.errors import AtlasError, DatasetChanged, NotADataset
 from atlas_ds.shard.info import ShardInfo
-from atlas_ds.shard.open import open_shard, shard_schema
+from atlas_ds.shard.open import dataset_place, open_stored, shard_schema
 from atlas_ds.store.descriptors import with_room
+from atlas_ds.store.filling import Filling
+from atlas_ds.store.local import LocalStore
 from atlas_ds.store.paths import local_path
+from atlas_ds.store.store import Store, is_store
 
 Verify = Literal["first", "always", "never"]
 Io = Literal["mmap", "pread"]
@@ -30,15 +34,21 @@ VERIFY = {mode.name.lower(): mode for mode in _core.Verify}
 
 @dataclass(frozen=True, slots=True)
 class OpenOptions:
-    """How a dataset was opened: enough to open it again in another process."""
+    """How a dataset was opened: enough to open it again in another process. file: the name of its only file, if that was opened alone."""
 
-    path: str
+    store: Store
+    file: str | None
     columns: tuple[str, ...] | None
     verify: Verify
     io: Io
     copy: bool
     cache: int
     decode: Decode | None = None
+
+    @property
+    def path(self) -> str:
+        """As users and errors name it."""
+        return dataset_place(self.store, self.file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +71,22 @@ class Handle:
     manifest: Manifest
     shard_set: _core.ShardSet
     projection: _core.Projection
+    filling: Filling | None = None  # of the blocks of its shards; None: they are mapped
 
     def identity(self) -> Identity:
         return identity_of(self.manifest.shards)
 
 
 def open_dataset(options: OpenOptions) -> Handle:
-    path = Path(options.path)
-    return open_manifest(options, with_room(lambda: find_manifest(path), path))
+    return open_manifest(options, find_manifest(options.store, options.file))
 
 
 def reopen_dataset(options: OpenOptions, expected: Identity) -> Handle:
     """Opens a dataset with the rows it had when it was pickled. DatasetChanged if they no longer exist."""
-    path = Path(options.path)
+    path = options.path
     was = f"it had {expected} when it was pickled"
     try:
-        manifest = with_room(lambda: find_manifest(path), path)
+        manifest = find_manifest(options.store, options.file)
     except FileNotFoundError:
         raise DatasetChanged(f"{path}: the dataset was removed: {was}; restore it, or write it again and open it again") from None
     except AtlasError as cause:
@@ -108,15 +118,28 @@ def first_shards(manifest: Manifest, count: int) -> Manifest:
     return replace(manifest, shards=shards, splits=splits)
 
 
-def find_manifest(path: Path) -> Manifest:
-    """Returns the manifest of the dataset at a path; for a single shard file, one that names it."""
-    if path.is_dir():
-        try:
-            return read_manifest(path / MANIFEST)
-        except FileNotFoundError:
-            raise no_manifest(path) from None
-    refuse_stranger(path)
-    return manifest_of_file(path)
+def find_manifest(store: Store, file: str | None) -> Manifest:
+    """Returns the manifest of a dataset in a store; for a single shard file, one that names it."""
+    if store.folder is not None:
+        return with_room(partial(find_local, store, file), store.folder)
+    if file is not None:
+        return manifest_of_file(store, file)
+    try:
+        return read_manifest(store)
+    except FileNotFoundError:
+        raise NotADataset(f"{store.url}: not an Atlas dataset: {MANIFEST} not found") from None
+
+
+def find_local(store: Store, file: str | None) -> Manifest:
+    assert store.folder is not None
+    path = store.folder if file is None else store.folder / file
+    if not path.is_dir():
+        refuse_stranger(path)
+        return manifest_of_file(store, path.name)
+    try:
+        return read_manifest(store)
+    except FileNotFoundError:
+        raise no_manifest(path) from None
 
 
 def no_manifest(folder: Path) -> NotADataset:
@@ -143,20 +166,29 @@ def dataset_path(path: Any) -> Path:
     return found.parent if found.name == MANIFEST and found.is_file() else found
 
 
+def dataset_in(path: Any) -> tuple[Store, str | None]:
+    """The store of a dataset that the user named by a path, or by a store, and its file, if it is only one."""
+    if is_store(path):
+        return path, None
+    found = dataset_path(path)
+    return (LocalStore(found.parent), found.name) if found.is_file() else (LocalStore(found), None)
+
+
 def open_manifest(options: OpenOptions, manifest: Manifest) -> Handle:
     """Opens the dataset of a manifest. No shard is opened yet."""
-    path = Path(options.path)
-    files = ShardFiles(path, manifest, not path.is_dir())
+    files = ShardFiles(options.store, manifest, options.file)
     schema = select_columns(manifest.schema, options.columns)
     positions = {leaf.id: i for i, leaf in enumerate(manifest.schema.leaves)}
     ends = np.cumsum([0] + [shard.rows for shard in manifest.shards])
-    filling = Filling(options.cache, files.gone) if options.io == "pread" else None
-    shard_set = _core.ShardSet(ends, Opener(files, filling), verify=VERIFY[options.verify], copy=options.copy, guard=filling)
-    return Handle(options, manifest, shard_set, _core.Projection(schema, positions))
+    filling = Filling(options.cache, check=options.verify != "never") if options.io == "pread" or options.store.folder is None else None
+    opener = Opener(files, filled=filling is not None)
+    keeper = OpenShards(opener.open, filling) if filling is not None or len(manifest.shards) > MAX_OPEN else None
+    shard_set = _core.ShardSet(ends, opener, verify=VERIFY[options.verify], copy=options.copy, keeper=keeper)
+    return Handle(options, manifest, shard_set, _core.Projection(schema, positions), filling)
 
 
-def manifest_of_file(path: Path) -> Manifest:
+def manifest_of_file(store: Store, file: str) -> Manifest:
     """Returns the manifest of a dataset of one shard file."""
-    shard = open_shard(path)
-    info = ShardInfo(path.name, shard.rows, shard.size, shard.size - shard.footer_offset, f"{shard.root:016x}")
+    shard = open_stored(store, file)
+    info = ShardInfo(file, shard.rows, shard.size, shard.size - shard.footer_offset, f"{shard.root:016x}")
     return Manifest(shard_schema(shard), (info,))

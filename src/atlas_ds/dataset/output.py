@@ -35,10 +35,10 @@ from atlas_ds.dataset.resuming import check_resumable, intact_shards
 from atlas_ds.errors import AtlasError, CommitConflict, CorruptError, DatasetChanged
 from atlas_ds.schema.schema import Schema, schema_from_json
 from atlas_ds.shard.info import ShardInfo, ShardTarget
+from atlas_ds.store.files import explained, reword
 from atlas_ds.store.lock import locked, remove_if_empty
 from atlas_ds.store.owner import new_token, this_process
 from atlas_ds.store.regular import READ, is_regular, open_regular
-from atlas_ds.store.system_errors import explained, reword
 from atlas_ds.text import printable
 
 RESUME = "continue with resume=True (writer.position is the number of examples that are safe), or start over with overwrite=True"

@@ -17,7 +17,7 @@ from atlas_ds.dataset.options import whole_number
 from atlas_ds.errors import CorruptError, SchemaError, WriterBusy
 from atlas_ds.shard.icc import combined_icc
 from atlas_ds.shard.info import ShardInfo
-from atlas_ds.store.local_file import link_file
+from atlas_ds.store.files import link_file
 from atlas_ds.store.owner import new_token
 from atlas_ds.store.paths import local_path
 from atlas_ds.store.regular import is_folder, is_regular, remove_regular

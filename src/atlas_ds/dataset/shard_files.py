@@ -2,50 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import rfc8785
 
 from atlas_ds import _core
-from atlas_ds.dataset.filling import Filling
 from atlas_ds.dataset.manifest import Manifest, read_manifest
 from atlas_ds.dataset.names import MANIFEST
 from atlas_ds.errors import AtlasError, CorruptError, DatasetChanged, UnsupportedError
-from atlas_ds.shard.open import open_anonymous, open_shard
-from atlas_ds.store.descriptors import with_room
+from atlas_ds.shard.open import ShardFile, dataset_place, open_filled, open_shard
+from atlas_ds.store.store import Store, place_of
 
 
 @dataclass(frozen=True, slots=True)
 class ShardFiles:
-    """The files of a dataset as it was opened, and the errors if one of them is gone. path: the folder of the dataset, or its only file."""
+    """The files of a dataset as it was opened, and the errors if one of them is gone. file: the name of the only one, if it was opened alone."""
 
-    path: Path
+    store: Store
     manifest: Manifest
-    single: bool
+    file: str | None
 
-    def __getitem__(self, k: int) -> Path:
-        return self.path if self.single else self.path / self.manifest.shards[k].path
+    def name(self, k: int) -> str:
+        """Of shard k, in the store."""
+        return self.manifest.shards[k].path if self.file is None else self.file
+
+    def place(self, k: int) -> str:
+        """How errors name shard k."""
+        return place_of(self.store, self.name(k))
 
     def gone(self, k: int) -> Exception:
         """Returns the error of shard k, whose file does not exist: the dataset was replaced or removed, or this file is missing."""
         why = self.changed(k)
         if why is not None:
             return why
-        cure = f"restore it, or save the other rows: atlas-ds repair {self.path}"
-        return FileNotFoundError(f"{self[k]}: file not found, but {MANIFEST} names it; {cure}")
+        where = dataset_place(self.store, self.file)
+        cure = f"restore it, or save the other rows: atlas-ds repair {where}"
+        return FileNotFoundError(f"{self.place(k)}: file not found, but {MANIFEST} names it; {cure}")
 
     def changed(self, k: int) -> DatasetChanged | None:
-        """Returns an error if the dataset on disk is not the one that was opened, as far as shard k shows it."""
-        where = self.path if self.single else self.path / MANIFEST
+        """Returns an error if the dataset in the store is not the one that was opened, as far as shard k shows it."""
+        name = MANIFEST if self.file is None else self.file
+        where = place_of(self.store, name)
         try:
-            found = None if self.single else with_room(lambda: read_manifest(where), where)
+            self.store.info(name)
+            found = None if self.file is not None else read_manifest(self.store)
         except (FileNotFoundError, NotADirectoryError):
-            found = None
+            return DatasetChanged(f"{where}: the dataset was removed after it was opened; restore it, or write it again and open it again")
         except AtlasError:
             return None  # a damaged manifest says nothing
-        if found is None and not where.exists():
-            return DatasetChanged(f"{where}: the dataset was removed after it was opened; restore it, or write it again and open it again")
         info = self.manifest.shards[k]
         if found is not None and any((shard.path, shard.root) == (info.path, info.root) for shard in found.shards):
             return None
@@ -53,23 +58,50 @@ class ShardFiles:
 
 
 class Opener:
-    """Opens shard k when it is first needed, and checks it against the manifest."""
+    """Opens shards when they are first needed, and checks them against the manifest. filled: by whoever keeps them, instead of mapped."""
 
-    def __init__(self, files: ShardFiles, filling: Filling | None) -> None:
+    def __init__(self, files: ShardFiles, *, filled: bool) -> None:
         self._files = files
-        self._filling = filling
+        self._filled = filled
         self._schema_json = rfc8785.dumps(files.manifest.schema.to_json())
 
-    def __call__(self, k: int) -> _core.Shard:
-        info = self._files.manifest.shards[k]
-        path = self._files[k]
+    def __call__(self, numbers: Sequence[int]) -> list[_core.Shard]:
+        """The shards of these numbers. Raises the error of the first that cannot be opened."""
+        found = self.open(numbers)
+        for shard in found:
+            if isinstance(shard, Exception):
+                raise shard
+        return found  # type: ignore[return-value]
+
+    def open(self, numbers: Sequence[int]) -> list[_core.Shard | Exception]:
+        """The shards of these numbers, or the error of each."""
+        if not self._filled:
+            return [self._checked(k, self._mapped(k)) for k in numbers]
+        infos = [self._files.manifest.shards[k] for k in numbers]
+        files = [ShardFile(self._files.name(k), info.bytes, info.tail) for k, info in zip(numbers, infos, strict=True)]
+        found = open_filled(self._files.store, files, lambda at, error: self.explained(numbers[at], error))
+        return [self._checked(k, shard) for k, shard in zip(numbers, found, strict=True)]
+
+    def _mapped(self, k: int) -> _core.Shard | Exception:
+        folder = self._files.store.folder
+        assert folder is not None
         try:
-            shard = open_shard(path) if self._filling is None else self._filling.open(k, lambda: open_anonymous(path, info.tail))
-        except FileNotFoundError:
-            raise self._files.gone(k) from None
+            return open_shard(folder / self._files.name(k))
+        except (AtlasError, OSError) as error:
+            return self.explained(k, error)
+
+    def explained(self, k: int, error: Exception) -> Exception:
+        """The error to raise for one of the store: a file that is gone says more."""
+        return self._files.gone(k) if isinstance(error, FileNotFoundError) else error
+
+    def _checked(self, k: int, shard: _core.Shard | Exception) -> _core.Shard | Exception:
+        if isinstance(shard, Exception):
+            return shard
+        info = self._files.manifest.shards[k]
         if f"{shard.root:016x}" != info.root or shard.rows != info.rows:
-            broken = f"{path}: footer hash or rows do not match the manifest: the file was replaced (byte {shard.footer_offset})"
-            raise self._files.changed(k) or CorruptError(broken)
+            broken = f"{shard.path}: footer hash or rows do not match the manifest: the file was replaced (byte {shard.footer_offset})"
+            return self._files.changed(k) or CorruptError(broken)
         if shard.schema_json != self._schema_json:
-            raise UnsupportedError(f"{path}: the shard's columns differ from the manifest's: this version reads datasets whose shards have one schema")
+            why = "the shard's columns differ from the manifest's: this version reads datasets whose shards have one schema"
+            return UnsupportedError(f"{shard.path}: {why}")
         return shard

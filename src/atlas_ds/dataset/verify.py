@@ -13,6 +13,7 @@ from atlas_ds.errors import AtlasError
 from atlas_ds.progress import Progress
 from atlas_ds.shard.open import open_shard, shard_schema
 from atlas_ds.shard.verify import verify_shard
+from atlas_ds.store.local import LocalStore
 from atlas_ds.text import printable
 
 
@@ -66,7 +67,7 @@ def verify(path: str | os.PathLike[str], *, fast: bool = False, progress: bool =
     manifest: Manifest | None = None
     if target.is_dir():
         try:
-            manifest = read_manifest(target / MANIFEST)
+            manifest = read_manifest(LocalStore(target))
         except FileNotFoundError:
             raise no_manifest(target) from None
         except (AtlasError, OSError) as error:

@@ -22,6 +22,7 @@ from atlas_ds.progress import Progress
 from atlas_ds.shard.open import open_shard, shard_schema
 from atlas_ds.shard.salvage import salvage
 from atlas_ds.shard.verify import verify_shard
+from atlas_ds.store.local import LocalStore
 from atlas_ds.store.paths import local_path
 from atlas_ds.store.regular import read_regular
 from atlas_ds.text import printable
@@ -159,7 +160,7 @@ def save_splits(target: Path, manifest: Manifest, report: RepairReport) -> None:
         else:
             report.splits_dropped.append((name, "its shards are in another order"))
     current = read_current(target)
-    commit(target, replace(read_manifest(target / MANIFEST), splits=splits), expected=current)
+    commit(target, replace(read_manifest(LocalStore(target)), splits=splits), expected=current)
 
 
 def move_range(part: tuple[int, int], manifest: Manifest, firsts: list[int], starts: dict[str, int]) -> list[tuple[int, int]]:
@@ -204,7 +205,7 @@ def save_rows(file: Path, scratch: Path, writer: AtlasDatasetWriter, bar: Progre
             return 0, str(worse)
     schema = shard_schema(shard)
     positions = {leaf.id: i for i, leaf in enumerate(shard.leaves)}
-    shard_set = _core.ShardSet(np.array([0, shard.rows]), lambda k: shard, verify=_core.Verify.FIRST, copy=True)
+    shard_set = _core.ShardSet(np.array([0, shard.rows]), lambda _: [shard], verify=_core.Verify.FIRST, copy=True)
     projection = _core.Projection(schema, positions)
     kept = 0
     for start in range(0, shard.rows, 256):

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from atlas_ds.dataset.manifest import Manifest, Ranges
-from atlas_ds.dataset.open import Handle, OpenOptions, dataset_path, open_dataset
+from atlas_ds.dataset.open import Handle, OpenOptions, dataset_in, dataset_path, open_dataset
 from atlas_ds.dataset.options import WriterOptions, refuse_unknown
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import LimitError
@@ -25,7 +25,8 @@ from atlas_ds.order import Permutation, keys
 from atlas_ds.progress import Progress
 from atlas_ds.shard.notes import shard_stats
 from atlas_ds.sizes import parse_size
-from atlas_ds.store.overlap import refuse_overlap
+from atlas_ds.store.files import refuse_overlap
+from atlas_ds.store.local import LocalStore
 from atlas_ds.store.paths import local_path
 
 Rows = npt.NDArray[np.int64]
@@ -81,7 +82,7 @@ def shuffle(
         raise ValueError(f"memory={memory!r}: give bytes, such as '1GiB'")
     src, dst = dataset_path(src), local_path(dst, "dst")
     refuse_overlap(src, dst)
-    source = open_dataset(OpenOptions(str(src), None, "first", "mmap", True, 0))
+    source = open_dataset(OpenOptions(*dataset_in(src), None, "first", "mmap", True, 0))
     manifest = source.manifest
     order = Shuffle(manifest.rows, manifest.splits, keys.word("seed", seed))
     raw, row_bytes = measure(source)
@@ -98,7 +99,7 @@ def shuffle(
         with TemporaryDirectory(prefix=f".{dst.name}-shuffle-", dir=dst.parent) as folder:
             scratch = Path(folder) / "rows"
             deal(source, order, scratch, window, batch, f"{min(budget // 4 + 1, SCRATCH_SHARD)}B", options.get("workers"), bar)
-            gather(open_dataset(replace(source.options, path=str(scratch))), order, writer, window, batch, bar)
+            gather(open_dataset(replace(source.options, store=LocalStore(scratch), file=None)), order, writer, window, batch, bar)
 
 
 class ShuffleWriter(AtlasDatasetWriter):

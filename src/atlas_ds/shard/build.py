@@ -15,7 +15,7 @@ from atlas_ds.shard.encoders import Encoders
 from atlas_ds.shard.icc import IccAccumulator
 from atlas_ds.shard.info import ShardInfo, ShardTarget
 from atlas_ds.shard.plan import MAX_BLOCK_BYTES, ShardOptions, StoragePlan, value_level
-from atlas_ds.store.local_file import LocalFile
+from atlas_ds.store.files import NewFile
 
 BLOCK_OVERFLOW = 64  # a block of more than this many targets closes the shard: the rows changed since it was planned
 PENDING_BYTES = 32 << 20  # bytes of blocks that wait for an encoder at most
@@ -98,7 +98,7 @@ class ShardBuild:
                 level = value_level(options.level) if page.per_value else options.level
                 specs.append(PageSpec(page.leaf, page.codec, page.per_value, page.per_page, True, level, page.dictionary, handle))
         self._pages = _core.PageSpecs(specs, first)
-        self._file = LocalFile(target.folder, target.label(self._ordinal), target.mark)
+        self._file = NewFile(target.folder, target.label(self._ordinal), target.mark)
         try:
             self._write_start()
         except BaseException:
@@ -209,7 +209,7 @@ class ShardBuild:
         name = self._target.name(self._ordinal, root_text)
         info = ShardInfo(name, rows, self._file.size, self._file.size - offset, root_text)
         self._target.before_publish(info)
-        self._file.publish(name).result()  # replaces a file of an earlier run, which has the same bytes by its name but may be damaged
+        self._file.publish(name)  # replaces a file of an earlier run, which has the same bytes by its name but may be damaged
         return info
 
     def abort(self) -> None:

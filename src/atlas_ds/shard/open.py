@@ -1,53 +1,173 @@
-"""Opens one shard file. Errors name the file and say what to do."""
+"""Opens shard files: over mapped memory, or over spans that are filled when blocks are needed. Errors name the file and say what to do."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from atlas_ds import _core
 from atlas_ds._core.base import HEADER_BYTES, MAX_FOOTER_BYTES, TRAILER_BYTES, LeafFlags, LeafKind
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, TruncatedError
 from atlas_ds.schema.schema import Schema, schema_from_json
 from atlas_ds.schema.types import Field, Struct
-from atlas_ds.store.span import AnonymousSpan, open_mapped
+from atlas_ds.store.filling import measured
+from atlas_ds.store.span import RamSpan, open_mapped
+from atlas_ds.store.store import FileInfo, Store, Want, place_of
 
 MAX_TRUSTED_TAIL = 16 << 20  # bytes at the end of a file that are read because the manifest says that they are the footer
 MAX_TAIL = MAX_FOOTER_BYTES + (1 << 20)  # that a footer and a trailer can have
 
 
-def open_shard(path: Path, *, span: AnonymousSpan | None = None, truncated: bool = False) -> _core.Shard:
-    """Opens a shard over the mapped file, or over an anonymous span into which its header and footer were read. truncated: salvage wrote it."""
+class ShardFile(NamedTuple):
+    """What is known of a shard before it is opened. tail: bytes from the footer to the end; None: unknown."""
+
+    name: str
+    size: int
+    tail: int | None
+
+
+def open_shard(path: Path, *, truncated: bool = False) -> _core.Shard:
+    """Opens a shard over the mapped file. truncated: salvage wrote it."""
     try:
-        if span is None:
-            return _core.Shard(open_mapped(path), str(path), cut=truncated)
-        return _core.Shard(span.memory, str(path), fill=span.fill, cut=truncated)
+        return _core.Shard(open_mapped(path), str(path), cut=truncated)
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: file not found") from None
     except ValueError as cause:
-        if isinstance(cause, AtlasError):
-            raise
-        raise TruncatedError(f"{path}: the file is empty (byte 0)") from None
+        raise named(cause, str(path)) from None
 
 
-def open_anonymous(path: Path, tail: int | None) -> tuple[_core.Shard, AnonymousSpan]:
-    """Opens a shard over anonymous memory, into which it reads header and footer. tail: bytes from the footer to the end, if known."""
+def named(cause: ValueError, place: str) -> ValueError:
+    """The error of a file that cannot be a shard."""
+    return cause if isinstance(cause, AtlasError) else TruncatedError(f"{place}: the file is empty (byte 0)")
+
+
+def dataset_place(store: Store, file: str | None) -> str:
+    """How errors and users name a dataset: its folder or URL, or its only file."""
+    if file is not None:
+        return place_of(store, file)
+    return str(store.folder) if store.folder is not None else store.url
+
+
+def open_stored(store: Store, name: str) -> _core.Shard:
+    """Opens a shard of any store with all of its bytes in memory (mapped, where it is a file of this machine): to read all of them."""
+    if store.folder is not None:
+        return open_shard(store.folder / name)
+    with store.stream(name) as file:
+        data = file.read()
+    if not data:
+        raise named(ValueError(), place_of(store, name))
+    return _core.Shard(data, place_of(store, name))
+
+
+# --- spans that are filled ---
+
+Explain = Callable[[int, Exception], Exception]
+
+
+def open_filled(store: Store, files: Sequence[ShardFile], explain: Explain) -> list[_core.Shard | Exception]:
+    """Opens shards together: reads their ends in one step, and their dictionaries, where they have new ones, in another.
+
+    explain: makes the error to raise out of one of the store, for the file at a position. Blocks are filled later, by who keeps the shards.
+    """
+    done: dict[int, _core.Shard | Exception] = {}
+    spans: dict[int, RamSpan] = {}
+    for k, file in enumerate(files):
+        try:
+            spans[k] = make_span(store, file, lambda error, k=k: explain(k, error))  # type: ignore[misc]
+        except (AtlasError, OSError) as error:
+            done[k] = explain(k, error)
+    tails = tails_of(spans, files, done)
+    wants = {k: [span.want(0, min(HEADER_BYTES, span.size))] if has_header(span) else [] for k, span in spans.items() if k not in done}
+    for k in wants:
+        wants[k].append(spans[k].want(spans[k].size - tails[k], tails[k]))
+    fill(store, spans, wants, done)
+    shards: dict[int, _core.Shard] = {}
+    for k, span in spans.items():
+        if k not in done:
+            try:
+                shards[k] = _core.Shard(span.memory, span.place, whole=has_header(span), bind=False)
+            except AtlasError as error:
+                done[k] = error
+    fill(store, spans, {k: [spans[k].want(offset, size) for _, offset, size in shard.unknown_dictionaries()] for k, shard in shards.items()}, done)
+    for k, shard in shards.items():
+        if k not in done:
+            try:
+                shard.bind_dictionaries()
+            except AtlasError as error:
+                done[k] = error
+                continue
+            attach(shard, spans[k])
+            done[k] = shard
+    return [done[k] for k in range(len(files))]
+
+
+def make_span(store: Store, file: ShardFile, explain: Callable[[Exception], Exception]) -> RamSpan:
+    """The span of a file, empty. On a local disk the file says how large it is, and which; elsewhere its name and hashes say enough."""
+    known = store.info(file.name) if store.folder is not None or file.tail is None else FileInfo(file.name, file.size, "")
     try:
-        span = AnonymousSpan(path)
+        return RamSpan(store, known, place_of(store, file.name), explain)
     except ValueError as cause:
-        if isinstance(cause, AtlasError):
-            raise
-        raise TruncatedError(f"{path}: the file is empty (byte 0)") from None
-    span.fill(0, min(HEADER_BYTES, span.size))
-    if tail is None or not TRAILER_BYTES <= tail <= min(span.size, MAX_TRUSTED_TAIL):
-        end = min(TRAILER_BYTES, span.size)
-        span.fill(span.size - end, end)
-        offset = int.from_bytes(span.memory[span.size - end : span.size - end + 8], "little")
+        raise named(cause, place_of(store, file.name)) from None
+
+
+def has_header(span: RamSpan) -> bool:
+    """Whether the first bytes are read when a shard is opened. Elsewhere than on a local disk they are a request of their own, and verify reads them."""
+    return span.store.folder is not None
+
+
+def tails_of(spans: dict[int, RamSpan], files: Sequence[ShardFile], done: dict[int, _core.Shard | Exception]) -> dict[int, int]:
+    """Bytes from the footer to the end of each file, read from its trailer where nobody said it."""
+    tails = {}
+    unknown = {}
+    for k, span in spans.items():
+        tail = files[k].tail
+        if tail is not None and TRAILER_BYTES <= tail <= min(span.size, MAX_TRUSTED_TAIL):
+            tails[k] = tail
+        else:
+            end = min(TRAILER_BYTES, span.size)
+            unknown[k] = [span.want(span.size - end, end)]
+    if unknown:
+        store = next(iter(spans.values())).store
+        fill(store, spans, unknown, done)
+    for k, (want,) in unknown.items():
+        span = spans[k]
+        offset = int.from_bytes(span.memory[want.offset : want.offset + 8], "little")
         tail = span.size - offset if HEADER_BYTES <= offset < span.size else span.size
-        tail = min(tail, MAX_TAIL)  # the footer itself says that a longer one is invalid
-    span.fill(span.size - tail, tail)
-    return open_shard(path, span=span), span
+        tails[k] = min(tail, MAX_TAIL)  # the footer itself says that a longer one is invalid
+    return tails
+
+
+def fill(store: Store, spans: dict[int, RamSpan], wants: dict[int, list[Want]], done: dict[int, _core.Shard | Exception]) -> None:
+    """Reads ranges into spans, all together. A span whose request failed is done, with the error."""
+    flat = [(k, want) for k, ranges in wants.items() for want in ranges]
+    if not flat:
+        return
+    for number, answer in store.read_ranges([want for _, want in flat]):
+        k, want = flat[number]
+        answer = measured(answer, want, store)
+        if isinstance(answer, Exception):
+            done.setdefault(k, spans[k].explain(answer))
+        else:
+            spans[k].store_bytes(want.offset, answer)
+
+
+def attach(shard: _core.Shard, span: RamSpan) -> None:
+    """Lets the blocks of a shard come and go. The span does not keep the shard alive."""
+    blocks, back = shard.blocks(), weakref.ref(shard)
+
+    def check(number: int) -> bool:
+        found = back()
+        return found is None or found.check_block(number)
+
+    def forget(number: int) -> None:
+        found = back()
+        if found is not None:
+            found.forget(number)
+
+    shard.fill_by(span, span.divide(blocks["offset"], blocks["bytes"], check, forget))
 
 
 def shard_schema(shard: _core.Shard) -> Schema:

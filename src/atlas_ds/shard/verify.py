@@ -42,7 +42,7 @@ def verify_values(shard: _core.Shard, schema: Schema) -> None:
         return
     part = Schema(fields, "dict")
     positions = {leaf.id: i for i, leaf in enumerate(shard.leaves)}
-    shard_set = _core.ShardSet(np.array([0, shard.rows]), lambda k: shard, verify=Verify.FIRST, copy=True)
+    shard_set = _core.ShardSet(np.array([0, shard.rows]), lambda _: [shard], verify=Verify.FIRST, copy=True)
     projection = _core.Projection(part, positions)
     flat = tuple(as_leaf(leaf) for leaf in schema.leaves)
     bare = _core.Projection(Schema(flat, "dict"), positions) if any(map(needs_leaves, schema.fields)) else None

@@ -1,4 +1,4 @@
-"""Publishes several files atomically: an error or Ctrl-C on the way leaves the folder as it was. Single files are published in local.py."""
+"""Publishes several files atomically: an error or Ctrl-C on the way leaves the folder as it was. Single files are published in files.py."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from atlas_ds.store.local_file import LocalFile, sync_folder
+from atlas_ds.store.files import NewFile, sync_folder
 from atlas_ds.store.temporary import temporary_name
 
 
-def publish_atomically(folder: Path, files: Sequence[tuple[LocalFile, str]], existing: Sequence[Path]) -> list[Path]:
+def publish_atomically(folder: Path, files: Sequence[tuple[NewFile, str]], existing: Sequence[Path]) -> list[Path]:
     """Renames each new file into place and removes the existing files that no new one replaces. Returns the paths of the new files.
 
     If the process is killed during these renames, complete files remain, old and new, with hidden links to the old ones.
@@ -22,7 +22,7 @@ def publish_atomically(folder: Path, files: Sequence[tuple[LocalFile, str]], exi
             hidden.unlink(missing_ok=True)
             os.link(path, hidden)
         for file, name in files:
-            file.publish(name).result()
+            file.publish(name)
         for path in existing:
             if path not in targets:
                 path.unlink()
@@ -35,7 +35,7 @@ def publish_atomically(folder: Path, files: Sequence[tuple[LocalFile, str]], exi
     return targets
 
 
-def _undo(files: Sequence[tuple[LocalFile, str]], targets: Sequence[Path], kept: Sequence[tuple[Path, Path]]) -> None:
+def _undo(files: Sequence[tuple[NewFile, str]], targets: Sequence[Path], kept: Sequence[tuple[Path, Path]]) -> None:
     for file, _ in files:
         file.discard()
     old = {path for _, path in kept}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from atlas_ds.errors import DatasetChanged
-from atlas_ds.store.regular import open_regular, version_of
+from atlas_ds.store.regular import open_regular
 
 MAX_OPEN = 64
 MIN_OPEN = 4
@@ -122,10 +122,18 @@ class ReadFile:
         self._end = self._read_end(found)
         self._keep(found)
 
-    @property
-    def version(self) -> str:
-        """Of the file that was opened, as LocalStore says it."""
-        return version_of(self._seen)
+    def read(self, offset: int, size: int) -> bytearray:
+        """A range of the file. DatasetChanged if it ends before."""
+        data = bytearray(size)
+        view = memoryview(data)
+        while len(view):
+            done = self.read_into(view, offset)
+            if done == 0:
+                was = f"it was {self.size} bytes long when it was opened"
+                raise DatasetChanged(f"{self.path}: the file ends at byte {offset}, {was}; it was truncated or replaced: open the dataset again")
+            offset += done
+            view = view[done:]
+        return data
 
     def read_into(self, view: memoryview, offset: int) -> int:
         """Reads once; returns the number of bytes read, 0 at the end of the file. OSError names the file, the byte and the cause."""

@@ -1,131 +1,137 @@
-"""LocalStore: the store of a folder of this machine. How one file is written is in local_file.py, how it is read at random in descriptors.py."""
+"""The files of a folder of this machine as a store. What is done with single files is in files.py, regular.py, descriptors.py and lock.py."""
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import EllipsisType
 
-from atlas_ds.errors import CommitConflict, CorruptError, DatasetChanged, LimitError
-from atlas_ds.store import lock
+from atlas_ds.errors import AtlasError, CommitConflict, DatasetChanged, TruncatedError
 from atlas_ds.store.descriptors import ReadFile, open_to_read, with_room
-from atlas_ds.store.local_file import LocalFile, link_file, make_folders, put_file
-from atlas_ds.store.local_log import LocalLog
+from atlas_ds.store.files import NewFile, explained, file_info, link_file, refuse_link, write_all
+from atlas_ds.store.lock import flock_spans_machines, is_flocked, is_lock, locked, remove_if_empty, try_flock
 from atlas_ds.store.paths import local_path
-from atlas_ds.store.regular import READ, NotRegular, is_folder, not_regular, open_regular, remove_regular, version_of
-from atlas_ds.store.store import Bytes, FileInfo, Want, check_name
-from atlas_ds.store.system_errors import explained
-from atlas_ds.store.temporary import is_temporary, temporary_of
+from atlas_ds.store.regular import is_folder, is_regular, not_regular, read_with_stat, remove_regular
+from atlas_ds.store.store import Bytes, FileInfo, Store, Want, checked_name, conflict, is_store
+from atlas_ds.store.temporary import TEMPORARY, is_temporary, temporary_name, temporary_of
+
+
+def open_store(given: str | os.PathLike[str] | Store, what: str = "path") -> Store:
+    """The store that a user named: a path of this machine, or a Store, which is returned as it is. what: the argument, for errors."""
+    return given if is_store(given) else LocalStore(local_path(given, what))  # type: ignore[return-value, arg-type]
 
 
 class LocalStore:
-    """See store.Store. Links to files are read, and replaced or removed where they are written: what they lead to is never changed.
-
-    Nothing is followed out of the folder by a link to a folder. A file keeps no descriptor while it is not used: any number can be read.
-    """
-
-    __slots__ = ("__weakref__", "_files", "folder", "url")
+    """See store.py for what each method promises. Links to files are followed when reading; links to folders are neither listed nor entered."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = local_path(folder, "folder")
-        self.url = str(self.folder)
-        self._files: dict[str, ReadFile] = {}
-
-    def __repr__(self) -> str:
-        return f"LocalStore({self.url!r})"
+        self.root = Path(os.path.abspath(folder))
+        self.folder: Path | None = self.root
+        self.url = str(self.root)
+        self._files: dict[str, dict[str, ReadFile]] = {}  # by name and version; few of them keep a descriptor
 
     def __reduce__(self) -> tuple[type[LocalStore], tuple[str]]:
         return LocalStore, (self.url,)
 
+    def __repr__(self) -> str:
+        return f"LocalStore({self.url!r})"
+
     def _path(self, name: str) -> Path:
-        return self.folder / check_name(name)
+        return self.root / checked_name(name)
 
     # --- reading ---
 
-    def info(self, name: str, *, follow: bool = True) -> FileInfo:
+    def info(self, name: str) -> FileInfo:
         path = self._path(name)
-        seen = os.stat(path, follow_symlinks=follow)
-        if not stat.S_ISREG(seen.st_mode):
-            raise not_regular(path, seen.st_mode)
-        return FileInfo(name, seen.st_size, version_of(seen))
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode):
+            raise not_regular(path, found.st_mode)
+        return file_info(name, found)
 
     def list(self, prefix: str = "") -> Iterator[FileInfo]:
-        inner = prefix.rpartition("/")[0]
-        return self._walk(inner + "/" if inner else "", prefix)
+        folder = prefix.rpartition("/")[0]
+        if folder:
+            checked_name(folder)
+        return self._list(folder + "/" if folder else "", prefix)
 
-    def _walk(self, inner: str, prefix: str) -> Iterator[FileInfo]:
-        """The files in a subfolder, inner, whose names begin with prefix, and those below it."""
-        found = []
-        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.folder / inner) as entries:
-            for entry in entries:
-                is_inner = entry.is_dir(follow_symlinks=False)
-                name = f"{inner}{entry.name}/" if is_inner else inner + entry.name
-                if (name.startswith(prefix) or (is_inner and prefix.startswith(name))) and not is_hidden(entry.name):
-                    found.append((name, is_inner))
-        for name, is_inner in sorted(found):
-            if is_inner:
-                yield from self._walk(name, prefix)
-                continue
-            with suppress(FileNotFoundError, NotRegular):  # it was removed meanwhile, or is no file
-                yield self.info(name)
+    def _list(self, inner: str, prefix: str) -> Iterator[FileInfo]:
+        for name, entry in sorted(self._scan(inner), key=lambda found: found[0]):
+            whole = inner + name
+            if name.endswith("/"):
+                if whole.startswith(prefix) or prefix.startswith(whole):
+                    yield from self._list(whole, prefix)
+            elif whole.startswith(prefix):
+                with contextlib.suppress(FileNotFoundError):  # it was removed, or is a link to nothing
+                    if entry.is_file():
+                        yield file_info(whole, entry.stat())
+
+    def _scan(self, inner: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:
+        """What is in a folder, by name; with "/" after the names of folders."""
+        try:
+            with os.scandir(self.root / inner) as entries:
+                found = [*entries]
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for entry in found:
+            if not is_temporary(entry.name) and not is_lock(entry.name):
+                yield entry.name + "/" * entry.is_dir(follow_symlinks=False), entry
 
     def entries(self) -> Iterator[str]:
-        with suppress(FileNotFoundError):
-            yield from sorted(name for name in os.listdir(self.folder) if not is_hidden(name))
+        return (name for name, _ in self._scan())
+
+    def is_plain(self, name: str, size: int | None = None) -> bool:
+        return is_regular(self._path(name), size)
 
     def read(self, name: str, *, limit: int, follow: bool = True) -> tuple[bytes, str]:
         path = self._path(name)
-        fd = with_room(lambda: open_regular(path, READ if follow else READ | os.O_NOFOLLOW), path)
-        try:
-            seen = os.fstat(fd)
-            if seen.st_size > limit:
-                raise LimitError(f"{path}: has {seen.st_size:,} bytes, and at most {limit:,} are read")
-            return read_range(fd, 0, seen.st_size), version_of(seen)
-        finally:
-            os.close(fd)
+        data, found = with_room(lambda: read_with_stat(path, limit, follow=follow), path)
+        return data, file_info(name, found).version
 
-    def read_tail(self, name: str, size: int) -> tuple[bytes, FileInfo]:
-        fd = open_to_read(self._path(name))
+    def read_tail(self, name: str, size: int) -> tuple[Bytes, FileInfo]:
+        path = self._path(name)
+        fd = open_to_read(path)
         try:
-            seen = os.fstat(fd)
-            size = min(size, seen.st_size)
-            return read_range(fd, seen.st_size - size, size), FileInfo(name, seen.st_size, version_of(seen))
+            found = file_info(name, os.fstat(fd))
+            size = min(size, found.size)
+            with explained(path):
+                data = os.pread(fd, size, found.size - size)
         finally:
             os.close(fd)
+        if len(data) != size:
+            raise DatasetChanged(f"{path}: byte {found.size - size}: {size:,} bytes were asked for, {len(data):,} came; it was truncated: read it again")
+        return data, found
 
     def read_ranges(self, wants: Sequence[Want]) -> Iterator[tuple[int, Bytes | Exception]]:
         for number, want in enumerate(wants):
             try:
-                yield number, self._read_want(want)
-            except Exception as error:
+                yield number, self._file(want).read(want.offset, want.size)
+            except (OSError, AtlasError) as error:
                 yield number, error
 
-    def _read_want(self, want: Want) -> Bytes:
-        path = self._path(want.name)
-        file = self._files.get(want.name)
-        if want.version:
-            now = version_of(os.stat(path))
-            if now != want.version:
-                raise DatasetChanged(f"{path}: is another file, or was changed, since it was opened; open the dataset again")
-            if file is not None and file.version != now:
-                file = None
-        if not want.size:
-            self.info(want.name)
-            return b""
+    def _file(self, want: Want) -> ReadFile:
+        """The version of a file is looked at when it is opened; after that its descriptor says which it is, or its last bytes do."""
+        file = self._files.get(want.name, {}).get(want.version)
         if file is None:
+            path = self._path(want.name)
+            if want.version and self.info(want.name).version != want.version:
+                raise DatasetChanged(f"{path}: was replaced by another file after it was opened; open the dataset again")
             try:
-                file = self._files[want.name] = ReadFile(path)
-            except ValueError as error:
-                if isinstance(error, CorruptError):
+                file = self._files.setdefault(want.name, {})[want.version] = ReadFile(path)
+            except ValueError as cause:
+                if isinstance(cause, AtlasError):
                     raise
-                raise ended(path, 0, 0) from None
-        data = bytearray(want.size)
-        read_into(file, memoryview(data), want.offset)
-        return data
+                raise TruncatedError(f"{path}: the file is empty (byte 0)") from None
+        return file
+
+    def forget(self, name: str) -> None:
+        """Opens a file again before it is read again: its name is another one's now."""
+        self._files.pop(name, None)
 
     def stream(self, name: str) -> io.BufferedReader:
         return open(open_to_read(self._path(name)), "rb")
@@ -133,99 +139,135 @@ class LocalStore:
     # --- writing ---
 
     def new_file(self, label: str, mark: str | None = None) -> LocalFile:
-        return LocalFile(self.folder, label, mark, self._forget)
+        return LocalFile(self, label, mark)
 
     def put(self, name: str, data: Bytes, *, expected: str | EllipsisType | None = ..., mark: str | None = None) -> str:
-        check_name(name)
-        with self.lock() if expected is not ... else nullcontext():
-            if expected is not ... and self._version(name) != expected:
-                raise CommitConflict(f"{self._path(name)}: another writer has changed it since it was read")
-            return put_file(self.folder, name, data, mark, self._forget).version
+        path = self._path(name)
+        with self.lock():
+            if expected is not ...:
+                self._expect(name, expected)
+            file = self.new_file(path.name, mark)
+            try:
+                file.write(data)
+                file.stamp()
+                return file.publish(name).result().version
+            except BaseException:
+                file.discard()
+                raise
 
-    def _version(self, name: str) -> str | None:
+    def _expect(self, name: str, expected: str | None) -> None:
         try:
-            return self.info(name).version
+            now = self.info(name).version
         except FileNotFoundError:
-            return None
-
-    def _forget(self, name: str) -> None:
-        """Reads of a name that this store replaces must not see the file that had it."""
-        self._files.pop(name, None)
+            now = None
+        if now != expected:
+            raise CommitConflict(conflict(str(self.root / name), now, expected))
 
     def delete(self, names: Iterable[str]) -> None:
         for name in names:
             path = self._path(name)
+            self.forget(name)
             if not is_folder(path):
-                with suppress(FileNotFoundError, NotADirectoryError):
-                    path.unlink()
-            self._forget(name)
+                with explained(path), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                    os.unlink(path)
 
     def copy(self, name: str, to: str) -> None:
-        source, target = self._path(name), self._path(to)
-        if "/" in to:
-            make_folders(self.folder, to)
-        link_file(source, target)
-        self._forget(to)
+        target = self._path(to)
+        self.forget(to)
+        link_file(self._path(name), target)
 
     # --- several writers ---
 
     def create(self) -> bool:
-        made = not self.folder.exists()
-        with explained(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
+        if self.root.is_file():
+            raise FileExistsError(f"{self.root} is a file; a dataset is a folder")
+        made = not self.root.exists()
+        with explained(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
         return made
 
     def remove_if_empty(self) -> None:
-        lock.remove_if_empty(self.folder)
+        remove_if_empty(self.root)
 
-    def lock(self) -> AbstractContextManager[object]:
-        return lock.locked(self.folder)
+    def lock(self) -> AbstractContextManager[None]:
+        return locked(self.root)
 
-    def new_log(self, name: str, data: bytes, mark: str) -> LocalLog:
-        return LocalLog(self._path(name), data, mark)
+    def new_log(self, name: str, begin: Callable[[bool], bytes], mark: str) -> LocalLog:
+        return LocalLog(self._path(name), begin, mark)
 
-    def is_held(self, name: str, *, near: bool) -> bool | None:
-        path = self._path(name)
-        held = lock.is_flocked(path)
-        return None if held is False and not near and not lock.flock_spans_machines(path) else held
+    def is_held(self, name: str) -> bool | None:
+        return is_flocked(self._path(name))
+
+    def sees_every_holder(self) -> bool:
+        return flock_spans_machines(self.root)
+
+    def unfinished(self) -> Iterator[FileInfo]:
+        for path in sorted(self.root.glob(f"{TEMPORARY}*")):
+            with contextlib.suppress(FileNotFoundError):
+                if is_regular(path):
+                    yield file_info(path.name, os.lstat(path))
 
     def remove_unfinished(self, mark: str) -> None:
-        for path in temporary_of(self.folder, mark):
+        for path in temporary_of(self.root, mark):
             remove_regular(path)
 
     def inside(self, prefix: str) -> LocalStore:
-        folder = self.folder
-        for part in check_name(prefix).split("/"):
-            folder /= part
-            if os.path.lexists(folder) and not is_folder(folder):
-                raise CorruptError(f"{folder}: is not a folder but a link or a file, which no writer made: move it away")
+        folder = self.root
+        for part in checked_name(prefix).split("/"):
+            folder = folder / part
+            refuse_link(folder)
         return LocalStore(folder)
 
 
-def is_hidden(name: str) -> bool:
-    """Whether a name is of an unfinished file, or of a lock."""
-    return is_temporary(name) or lock.is_lock(name)
+class LocalFile(NewFile):
+    """A new file of a store, which does not go on reading the one that had its name."""
+
+    __slots__ = ("_store",)
+
+    def __init__(self, store: LocalStore, label: str, mark: str | None) -> None:
+        self._store = store
+        super().__init__(store.root, label, mark)
+
+    def publish(self, name: str) -> Future[FileInfo]:
+        done = super().publish(checked_name(name))
+        self._store.forget(name)
+        return done
 
 
-def read_range(fd: int, offset: int, size: int) -> bytes:
-    """A range of an open file; less where the file ends."""
-    pieces = []
-    while size and (piece := os.pread(fd, size, offset)):
-        pieces.append(piece)
-        size -= len(piece)
-        offset += len(piece)
-    return b"".join(pieces)
+class LocalLog:
+    """A log whose holder has its flock, where the file system has one."""
 
+    def __init__(self, path: Path, begin: Callable[[bool], bytes], mark: str) -> None:
+        self._path = path
+        step = path.with_name(temporary_name("journal", mark=mark))
+        step.unlink(missing_ok=True)  # of a writer that was stopped here, or a link
+        with explained(path):
+            self._fd = os.open(step, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        try:
+            data = begin(try_flock(self._fd) is not None)
+            with explained(path):
+                write_all(self._fd, [memoryview(data)], step)
+                if os.path.lexists(path):
+                    os.fsync(self._fd)
+                os.replace(step, path)
+        except BaseException:
+            self.close()
+            step.unlink(missing_ok=True)
+            raise
 
-def read_into(file: ReadFile, view: memoryview, offset: int) -> None:
-    while len(view):
-        done = file.read_into(view, offset)
-        if done == 0:
-            raise ended(file.path, offset, file.size)
-        offset += done
-        view = view[done:]
+    def append(self, data: bytes) -> None:
+        with explained(self._path):
+            write_all(self._fd, [memoryview(data)], self._path)
 
+    def sync(self) -> None:
+        with explained(self._path):
+            os.fsync(self._fd)
 
-def ended(path: Path, offset: int, size: int) -> DatasetChanged:
-    was = f"it was {size} bytes long when it was opened"
-    return DatasetChanged(f"{path}: the file ends at byte {offset}, {was}; it was truncated or replaced: open the dataset again")
+    def close(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __del__(self) -> None:  # of a writer whose constructor was interrupted
+        if getattr(self, "_fd", -1) >= 0:
+            self.close()

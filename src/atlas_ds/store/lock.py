@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from atlas_ds.errors import WriterBusy
+from atlas_ds.store.files import explained
 from atlas_ds.store.owner import has_ended, is_near, new_token, owner_from_json, this_process
 from atlas_ds.store.regular import open_regular, read_regular
-from atlas_ds.store.system_errors import explained
 
 LOCK = ".atlas.lock"
 OPEN = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW  # never through a link, which may lead anywhere
@@ -27,6 +27,14 @@ NO_LOCKS = frozenset((errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSU
 MAX_BYTES = 1 << 16  # of HELD
 TIMEOUT = 120.0  # seconds to wait for the lock where there is no flock: it is held for milliseconds
 NETWORK = ("nfs", "lustre", "cifs", "smb", "ceph", "gpfs", "glusterfs", "fuse", "9p", "virtiofs", "beegfs", "afs", "orangefs", "pvfs")
+class _Mine(threading.local):
+    """The folders that a thread has locked, with the number of its process: a forked child has locked none."""
+
+    def __init__(self) -> None:
+        self.folders: set[tuple[int, str]] = set()
+
+
+_mine = _Mine()
 
 
 def is_lock(name: str) -> bool:
@@ -61,27 +69,14 @@ def is_flocked(path: Path) -> bool | None:
 def locked(folder: Path) -> Iterator[None]:
     """Holds the lock of a folder, for a short time: while journals are read and changed, or a manifest is replaced. One thread at a time.
 
-    A thread that holds it may take it again.
+    A thread that holds it may enter it again.
     """
-    held: set[tuple[int, str]] = _held_here.__dict__.setdefault("folders", set())
-    key = os.getpid(), os.path.abspath(folder)  # a forked child holds nothing
-    if key in held:
+    mine, key = _mine.folders, (os.getpid(), os.path.abspath(folder))
+    if key in mine:
         yield
         return
-    with _locked(folder):
-        held.add(key)
-        try:
-            yield
-        finally:
-            held.discard(key)
-
-
-_held_here = threading.local()
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
     fd = _acquire_lock(folder)
+    mine.add(key)
     try:
         if fd is not None:
             yield
@@ -89,6 +84,7 @@ def _locked(folder: Path) -> Iterator[None]:
             with _held(folder):
                 yield
     finally:
+        mine.discard(key)
         if fd is not None:
             try:
                 fcntl.flock(fd, fcntl.LOCK_UN)  # a process that was forked in between has the file too, and would keep the lock

@@ -1,247 +1,294 @@
-"""MemoryStore: the store of a dictionary, for tests and for data that is made and used in one process."""
+"""A store in the memory of this process: for tests, and for data that needs no disk."""
 
 from __future__ import annotations
 
+import contextlib
 import io
-import os
+import itertools
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import EllipsisType
-from typing import NoReturn
+from typing import Never
 
-from atlas_ds import forks
-from atlas_ds.errors import CommitConflict, DatasetChanged, LimitError
-from atlas_ds.store.store import Bytes, FileInfo, Store, Want, check_name, place_of
+from atlas_ds.errors import CommitConflict, CorruptError, DatasetChanged, LimitError, UnsupportedError
+from atlas_ds.forks import Lock
+from atlas_ds.store.files import completed
+from atlas_ds.store.store import Bytes, FileInfo, Want, checked_name, conflict
+from atlas_ds.store.temporary import TEMPORARY, temporary_name
 
 
 @dataclass(slots=True)
-class Stored:
-    """The bytes of a name. data: a log's grows. holder: the process that holds a log, 0 if none does."""
+class _Content:
+    """The bytes of a file. held: whether a log's holder has it."""
 
-    data: bytes | bytearray
+    data: bytes
     version: str
-    holder: int = 0
+    held: bool = False
 
 
-@dataclass(slots=True)
-class Shelf:
-    """What a store and those inside it share. guard: of the fields, held for moments. writers: the lock that writers take."""
+class _Lock:
+    """A lock that the thread that has it may enter again. A forked child has it only in the thread that forked."""
 
-    guard: forks.Lock = field(default_factory=forks.Lock)
-    writers: tuple[int, threading.RLock] = field(default_factory=lambda: (os.getpid(), threading.RLock()))
-    files: dict[str, Stored] = field(default_factory=dict)
-    made: set[str] = field(default_factory=set)  # places that were prepared
-    versions: int = 0
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._mine = threading.local()
 
-    def store(self, name: str, data: bytes | bytearray) -> Stored:
-        """Call it under the guard."""
-        self.versions += 1
-        stored = self.files[name] = Stored(data, str(self.versions))
-        return stored
+    def __enter__(self) -> None:
+        depth = getattr(self._mine, "depth", 0)
+        if depth == 0:
+            self._lock.__enter__()
+        self._mine.depth = depth + 1
+
+    def __exit__(self, *error: object) -> None:
+        self._mine.depth -= 1
+        if self._mine.depth == 0:
+            with contextlib.suppress(RuntimeError):  # in a child that was forked inside it, where it is a new one
+                self._lock.__exit__()
+
+
+class _Shared:
+    """What all views of one memory share. Names are below the root of all."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()  # of what follows, for a moment
+        self.files: dict[str, _Content] = {}
+        self.unfinished: dict[str, MemoryFile] = {}
+        self.locks: dict[str, _Lock] = {}  # of each prefix
+        self.versions = itertools.count(1)
+
+    def write(self, name: str, data: bytes) -> _Content:
+        """Replaces a file. Call it under the lock."""
+        content = self.files[name] = _Content(data, str(next(self.versions)))
+        return content
 
 
 class MemoryStore:
-    """See store.Store. A forked child has a copy, as it stood at the fork. url: how messages name it."""
-
-    __slots__ = ("_prefix", "_shelf", "folder", "url")
+    """See store.py for what each method promises. A forked child has a copy of its own, of the moment of the fork."""
 
     def __init__(self, url: str = "memory:") -> None:
         self.url = url
         self.folder: Path | None = None
-        self._shelf = Shelf()
-        self._prefix = ""
+        self._shared = _Shared()
+        self._prefix = ""  # with "/" at its end
+
+    def __reduce__(self) -> Never:
+        cure = "write the dataset to a folder, or fork the process, whose child has a copy"
+        raise UnsupportedError(f"{self.url}: a MemoryStore is in the memory of one process and cannot be pickled: {cure}")
 
     def __repr__(self) -> str:
-        return f"MemoryStore({self.url!r})"
+        return f"{type(self).__name__}({self.url!r})"
 
-    def __reduce__(self) -> NoReturn:
-        cure = "write to a folder, or use threads or forked processes, which have a copy"
-        raise TypeError(f"{self.url}: a store in memory cannot be sent to another process: {cure}")
+    def place(self, name: str) -> str:
+        """How errors name a file."""
+        return f"{self.url.rstrip('/')}/{name}"
 
-    def _find(self, name: str) -> Stored:
-        """Call it under the guard."""
-        found = self._shelf.files.get(self._prefix + check_name(name))
-        if found is None:
-            raise FileNotFoundError(f"{place_of(self, name)}: file not found")
-        return found
+    def _get(self, name: str) -> _Content:
+        whole = self._prefix + checked_name(name)
+        with self._shared.lock:
+            found = self._shared.files.get(whole)
+            if found is not None:
+                return _Content(found.data, found.version, found.held)
+            new = self._shared.unfinished.get(whole)
+            if new is not None:
+                return _Content(new.content(), "")
+        raise FileNotFoundError(f"{self.place(name)}: file not found")
 
     # --- reading ---
 
-    def info(self, name: str, *, follow: bool = True) -> FileInfo:
-        with self._shelf.guard:
-            found = self._find(name)
-            return FileInfo(name, len(found.data), found.version)
+    def info(self, name: str) -> FileInfo:
+        found = self._get(name)
+        return FileInfo(name, len(found.data), found.version)
 
     def list(self, prefix: str = "") -> Iterator[FileInfo]:
-        begin, skip = self._prefix + prefix, len(self._prefix)
-        with self._shelf.guard:
-            found = [FileInfo(name[skip:], len(one.data), one.version) for name, one in self._shelf.files.items() if name.startswith(begin)]
-        return iter(sorted(found))
+        return iter(self._list(prefix))
+
+    def _list(self, prefix: str) -> Sequence[FileInfo]:
+        begin, start = len(self._prefix), self._prefix + prefix
+        with self._shared.lock:
+            found = [(name, one) for name, one in self._shared.files.items() if name.startswith(start)]
+            return sorted(FileInfo(name[begin:], len(one.data), one.version) for name, one in found)
 
     def entries(self) -> Iterator[str]:
-        return iter(sorted({info.name.partition("/")[0] for info in self.list()}))
+        return iter({first + slash for first, slash, _ in (one.name.partition("/") for one in self._list(""))})
+
+    def is_plain(self, name: str, size: int | None = None) -> bool:
+        try:
+            found = self._get(name)
+        except FileNotFoundError:
+            return False
+        return size in (None, len(found.data))
 
     def read(self, name: str, *, limit: int, follow: bool = True) -> tuple[bytes, str]:
-        with self._shelf.guard:
-            found = self._find(name)
-            if len(found.data) > limit:
-                raise LimitError(f"{place_of(self, name)}: has {len(found.data):,} bytes, and at most {limit:,} are read")
-            return bytes(found.data), found.version
+        found = self._get(name)
+        if len(found.data) > limit:
+            raise LimitError(f"{self.place(name)}: has {len(found.data):,} bytes, and at most {limit:,} are read")
+        return found.data, found.version
 
-    def read_tail(self, name: str, size: int) -> tuple[bytes, FileInfo]:
-        with self._shelf.guard:
-            found = self._find(name)
-            return bytes(found.data[max(0, len(found.data) - size) :]), FileInfo(name, len(found.data), found.version)
+    def read_tail(self, name: str, size: int) -> tuple[Bytes, FileInfo]:
+        found = self._get(name)
+        return memoryview(found.data)[max(0, len(found.data) - size) :], FileInfo(name, len(found.data), found.version)
 
     def read_ranges(self, wants: Sequence[Want]) -> Iterator[tuple[int, Bytes | Exception]]:
         for number, want in enumerate(wants):
             try:
-                yield number, self._read_want(want)
-            except Exception as error:
+                yield number, self._range(want)
+            except OSError as error:
                 yield number, error
 
-    def _read_want(self, want: Want) -> Bytes:
-        with self._shelf.guard:
-            found = self._find(want.name)
-            if want.version and want.version != found.version:
-                raise DatasetChanged(f"{place_of(self, want.name)}: was replaced by another file after it was opened; open the dataset again")
-            data = found.data if isinstance(found.data, bytes) else bytes(found.data)
-        if want.offset + want.size > len(data):
-            was = f"the file ends at byte {len(data)}, and {want.size} bytes at byte {want.offset} were asked for"
-            raise DatasetChanged(f"{place_of(self, want.name)}: {was}; it was truncated or replaced: open the dataset again")
-        return memoryview(data)[want.offset : want.offset + want.size]
+    def _range(self, want: Want) -> Bytes:
+        found = self._get(want.name)
+        if want.version not in ("", found.version):
+            raise DatasetChanged(f"{self.place(want.name)}: was replaced by another file after it was opened; open the dataset again")
+        if want.offset + want.size > len(found.data):
+            why = f"the file ends at byte {len(found.data)}, and bytes up to {want.offset + want.size} were asked for"
+            raise DatasetChanged(f"{self.place(want.name)}: {why}; it was truncated or replaced: open the dataset again")
+        return memoryview(found.data)[want.offset : want.offset + want.size]
 
     def stream(self, name: str) -> io.BufferedReader:
-        with self._shelf.guard:
-            data = bytes(self._find(name).data)
-        return io.BufferedReader(io.BytesIO(data))
+        return io.BufferedReader(io.BytesIO(self._get(name).data))
 
     # --- writing ---
 
     def new_file(self, label: str, mark: str | None = None) -> MemoryFile:
-        return MemoryFile(self)
+        with self._shared.lock:
+            names = (self._prefix + temporary_name(label, attempt, mark) for attempt in itertools.count())
+            name = next(name for name in names if name not in self._shared.unfinished)
+            file = self._shared.unfinished[name] = MemoryFile(self, name)
+        return file
 
     def put(self, name: str, data: Bytes, *, expected: str | EllipsisType | None = ..., mark: str | None = None) -> str:
-        name, data = self._prefix + check_name(name), bytes(data)
-        with self._shelf.guard:
-            old = self._shelf.files.get(name)
-            if expected is not ... and (None if old is None else old.version) != expected:
-                raise CommitConflict(f"{place_of(self, name[len(self._prefix) :])}: another writer has changed it since it was read")
-            return self._shelf.store(name, data).version
+        copied, whole = bytes(memoryview(data)), self._prefix + checked_name(name)
+        with self.lock(), self._shared.lock:
+            old = self._shared.files.get(whole)
+            now = None if old is None else old.version
+            if expected is not ... and now != expected:
+                raise CommitConflict(conflict(self.place(name), now, expected))
+            return self._shared.write(whole, copied).version
+
+    def write(self, name: str, data: bytes) -> str:
+        """Replaces a file, and returns its version."""
+        with self._shared.lock:
+            return self._shared.write(self._prefix + checked_name(name), data).version
 
     def delete(self, names: Iterable[str]) -> None:
         for name in names:
-            with self._shelf.guard:
-                self._shelf.files.pop(self._prefix + check_name(name), None)
+            whole = self._prefix + checked_name(name)
+            with self._shared.lock:
+                self._shared.files.pop(whole, None)
+                self._shared.unfinished.pop(whole, None)
 
     def copy(self, name: str, to: str) -> None:
-        with self._shelf.guard:
-            self._shelf.store(self._prefix + check_name(to), bytes(self._find(name).data))
+        self.write(to, self._get(name).data)
 
     # --- several writers ---
 
     def create(self) -> bool:
-        with self._shelf.guard:
-            made = self._prefix not in self._shelf.made and not any(name.startswith(self._prefix) for name in self._shelf.files)
-            self._shelf.made.add(self._prefix)
-        return made
+        return not self._list("")
 
     def remove_if_empty(self) -> None:
-        with self._shelf.guard:
-            self._shelf.made.discard(self._prefix)
+        """Nothing is left of a place that holds nothing."""
 
-    def lock(self) -> AbstractContextManager[object]:
-        shelf = self._shelf
-        with shelf.guard:
-            if shelf.writers[0] != os.getpid():  # a thread of the parent may hold it, which a forked child does not have
-                shelf.writers = os.getpid(), threading.RLock()
-            return shelf.writers[1]
+    def lock(self) -> AbstractContextManager[None]:
+        with self._shared.lock:
+            return self._shared.locks.setdefault(self._prefix, _Lock())
 
-    def new_log(self, name: str, data: bytes, mark: str) -> MemoryLog:
-        with self._shelf.guard:
-            stored = self._shelf.store(self._prefix + check_name(name), bytearray(data))
-            stored.holder = os.getpid()
-        return MemoryLog(self._shelf, stored)
+    def new_log(self, name: str, begin: Callable[[bool], bytes], mark: str) -> MemoryLog:
+        data = begin(True)
+        with self._shared.lock:
+            content = self._shared.write(self._prefix + checked_name(name), data)
+            return MemoryLog(self._shared, content)
 
-    def is_held(self, name: str, *, near: bool) -> bool | None:
-        with self._shelf.guard:
-            return self._find(name).holder == os.getpid()
+    def is_held(self, name: str) -> bool | None:
+        return self._get(name).held
+
+    def sees_every_holder(self) -> bool:
+        return True
+
+    def unfinished(self) -> Iterator[FileInfo]:
+        start = self._prefix + TEMPORARY
+        with self._shared.lock:
+            found = sorted((name, file.size) for name, file in self._shared.unfinished.items() if name.startswith(start))
+        return (FileInfo(name.removeprefix(self._prefix), size, "") for name, size in found)
 
     def remove_unfinished(self, mark: str) -> None:
-        """An unpublished file is in no list, and goes with its last reference."""
+        self.delete([one.name for one in self.unfinished() if f"-{mark}-" in one.name])
 
-    def inside(self, prefix: str) -> Store:
-        inner = MemoryStore(place_of(self, check_name(prefix)))
-        inner._shelf, inner._prefix = self._shelf, f"{self._prefix}{prefix}/"
-        return inner
+    def inside(self, prefix: str) -> MemoryStore:
+        whole = self._prefix + checked_name(prefix)
+        with self._shared.lock:
+            if whole in self._shared.files:
+                raise CorruptError(f"{self.place(prefix)}: is a file, and cannot hold others: move it away")
+        view = type(self)(self.place(prefix))
+        view._shared, view._prefix = self._shared, whole + "/"
+        return view
 
 
 class MemoryFile:
-    """See store.NewFile."""
+    """A file that has no name yet."""
 
-    __slots__ = ("_pieces", "_state", "_store", "size")
-
-    def __init__(self, store: MemoryStore) -> None:
-        self._store = store
-        self._pieces: list[bytes] = []
-        self._state = "open"  # then "finished", "published" or "discarded"
+    def __init__(self, store: MemoryStore, hidden: str) -> None:
+        self._store, self._hidden = store, hidden
+        self._data = bytearray()
+        self._state = "open"
         self.size = 0
 
+    def content(self) -> bytes:
+        """What was written so far."""
+        return bytes(self._data)
+
+    def _check(self, *states: str) -> None:
+        if self._state not in states:
+            raise ValueError(f"{self._store.place(self._hidden)}: is already {self._state}; write the file again")
+
     def write(self, data: Bytes) -> None:
-        if self._state != "open":
-            raise ValueError(f"{self._store.url}: the file is already {self._state}; cannot write")
-        piece = bytes(memoryview(data).cast("B"))
-        self._pieces.append(piece)
-        self.size += len(piece)
+        self._check("open")
+        self._data += memoryview(data).cast("B")
+        self.size = len(self._data)
 
     def finish(self) -> None:
-        if self._state not in ("open", "finished"):
-            raise ValueError(f"{self._store.url}: the file is already {self._state}; write the file again")
+        self._check("open", "finished")
         self._state = "finished"
 
     def publish(self, name: str) -> Future[FileInfo]:
         self.finish()
-        version = self._store.put(name, b"".join(self._pieces))
-        self._state = "published"
-        self._pieces.clear()
-        done: Future[FileInfo] = Future()
-        done.set_result(FileInfo(name, self.size, version))
-        return done
+        version = self._store.write(name, self.content())
+        self._end("published")
+        return completed(FileInfo(name, self.size, version))
 
     def discard(self) -> None:
-        if self._state != "published":
-            self._state = "discarded"
-            self._pieces.clear()
+        if self._state in ("open", "finished"):
+            self._end("discarded")
+
+    def _end(self, state: str) -> None:
+        self._state = state
+        with self._store._shared.lock:
+            self._store._shared.unfinished.pop(self._hidden, None)
+        self._data = bytearray()
 
 
 class MemoryLog:
-    """See store.Log."""
+    """A log that is held until it is closed, or nobody has it any more."""
 
-    __slots__ = ("_shelf", "_stored", "can_be_held")
-
-    def __init__(self, shelf: Shelf, stored: Stored) -> None:
-        self._shelf, self._stored = shelf, stored
-        self.can_be_held = True
+    def __init__(self, shared: _Shared, content: _Content) -> None:
+        self._shared, self._content = shared, content
+        content.held = True
 
     def append(self, data: bytes) -> None:
-        with self._shelf.guard:
-            if self._stored.holder != os.getpid():
-                raise ValueError("the log is already closed; cannot append")
-            self._stored.data += data
-            self._shelf.versions += 1
-            self._stored.version = str(self._shelf.versions)
+        with self._shared.lock:
+            if not self._content.held:
+                raise ValueError("the log is closed; nothing can be appended")
+            self._content.data += data
+            self._content.version = str(next(self._shared.versions))
 
     def sync(self) -> None:
-        """There is no power cut to survive."""
+        """Memory survives no power cut."""
 
     def close(self) -> None:
-        if self._stored.holder == os.getpid():
-            self._stored.holder = 0
+        self._content.held = False
 
-    def __del__(self) -> None:  # of a writer whose constructor was interrupted
-        if hasattr(self, "_stored"):
-            self.close()
+    def __del__(self) -> None:
+        self.close()

@@ -57,23 +57,24 @@ def not_regular(path: Name, mode: int) -> NotRegular:
 
 def read_regular(path: Name, limit: int, *, follow: bool = True) -> bytes:
     """All bytes of a file. LimitError if it has more than `limit`, before any is read. follow: whether the name may be a link."""
+    return read_with_stat(path, limit, follow=follow)[0]
+
+
+def read_with_stat(path: Name, limit: int, *, follow: bool = True) -> tuple[bytes, os.stat_result]:
+    """As read_regular, and what the file was when it was opened."""
     fd = open_regular(path, READ if follow else READ | os.O_NOFOLLOW)
     try:
-        size = os.fstat(fd).st_size
+        found = os.fstat(fd)
+        size = found.st_size
         if size > limit:
             raise LimitError(f"{os.fspath(path)}: has {size:,} bytes, and at most {limit:,} are read")
         pieces = []
         while size and (piece := os.read(fd, size)):
             pieces.append(piece)
             size -= len(piece)
-        return b"".join(pieces)
+        return b"".join(pieces), found
     finally:
         os.close(fd)
-
-
-def version_of(seen: os.stat_result) -> str:
-    """The version of a local file. Inodes say nothing: they change on overlays and after a copy."""
-    return f"{seen.st_size}-{seen.st_mtime_ns}"
 
 
 def is_regular(path: Name, size: int | None = None) -> bool:

@@ -6,7 +6,7 @@ It knows no Atlas format. atlas_ds.testing.check_store proves that an implementa
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -41,18 +41,6 @@ class Want(NamedTuple):
     version: str = ""
 
 
-def check_name(name: str) -> str:
-    """Returns the name of a file. ValueError if it could lead out of the store."""
-    if any(part in ("", ".", "..") for part in name.split("/")):
-        raise ValueError(f"{name!r}: is not the name of a file: give one below the root, with / between its parts")
-    return name
-
-
-def place_of(store: Store, name: str) -> str:
-    """A file as messages name it."""
-    return f"{store.url.rstrip('/')}/{name}"
-
-
 class NewFile(Protocol):
     """A file without a name: write, then publish or discard. One thread at a time.
 
@@ -75,12 +63,7 @@ class NewFile(Protocol):
 
 
 class Log(Protocol):
-    """A file that grows line by line while one process holds it. Readers see complete appends, except the last after a crash.
-
-    can_be_held: whether is_held can tell; where a file system has no locks it cannot, and the log must say so to readers on other machines.
-    """
-
-    can_be_held: bool
+    """A file that grows line by line while one process holds it. Readers see complete appends, except the last after a crash."""
 
     def append(self, data: bytes) -> None:
         """Appends bytes, which readers see from then on."""
@@ -100,28 +83,29 @@ class Store(Protocol):
     pickled: by its url and options, without secrets.
     """
 
-    @property
-    def url(self) -> str: ...
-
-    @property
-    def folder(self) -> Path | None: ...
+    url: str
+    folder: Path | None
 
     # --- reading ---
 
-    def info(self, name: str, *, follow: bool = True) -> FileInfo:
-        """FileNotFoundError if there is no such file. follow: whether it may be a link, where the store has them; otherwise CorruptError."""
+    def info(self, name: str) -> FileInfo:
+        """FileNotFoundError if there is no such file."""
 
     def list(self, prefix: str = "") -> Iterator[FileInfo]:
         """The files whose names begin with prefix, by name; unfinished ones and locks are not listed."""
 
     def entries(self) -> Iterator[str]:
-        """The first part of each name, by name: of files, and of what inside() takes. One request, where list() of all needs one per thousand files.
+        """What is at the top, in any order: names of files, and with "/" at the end each prefix that `inside` leads to. Unfinished files
+        and locks are left out. It lets a caller look at a place without listing all that is below it."""
 
-        Unfinished files and locks are left out. On a local disk, everything else in the folder is listed.
-        """
+    def is_plain(self, name: str, size: int | None = None) -> bool:
+        """Whether a name is that of a file (of so many bytes), and not of a link to one: writers make no links, so they remove none."""
 
     def read(self, name: str, *, limit: int, follow: bool = True) -> tuple[bytes, str]:
-        """A small file and its version, of one moment. LimitError if it has more than `limit` bytes. follow: see info."""
+        """A small file and its version, of one moment. LimitError if it has more than `limit` bytes.
+
+        follow: whether the name may be a link. A file that tells a writer what to remove may not be one.
+        """
 
     def read_tail(self, name: str, size: int) -> tuple[Bytes, FileInfo]:
         """The last `size` bytes of a file (all, if it is shorter), and what it is."""
@@ -153,25 +137,61 @@ class Store(Protocol):
     # --- several writers ---
 
     def create(self) -> bool:
-        """Prepares the place for files; whether it did not exist before."""
+        """Prepares the place for files, before any of the methods that write; whether it did not exist before."""
 
     def remove_if_empty(self) -> None:
         """Removes the place if it holds nothing (but locks)."""
 
-    def lock(self) -> AbstractContextManager[object]:
-        """Keeps other writers out for a short time, where the store can. Where it cannot, it does nothing, and `put` with `expected` decides."""
+    def lock(self) -> AbstractContextManager[None]:
+        """Keeps other writers out for a short time, where the store can. Where it cannot, it does nothing, and `put` with `expected` decides.
 
-    def new_log(self, name: str, data: bytes, mark: str) -> Log:
-        """Replaces a log atomically by one that begins with data, and holds it until it is closed or the process ends. Call it under the lock."""
+        A thread that has it may enter it again. FileNotFoundError if the place was removed.
+        """
 
-    def is_held(self, name: str, *, near: bool) -> bool | None:
-        """Whether a process holds a log; None if the store cannot tell. FileNotFoundError if there is none.
+    def new_log(self, name: str, begin: Callable[[bool], bytes], mark: str) -> Log:
+        """Replaces a log atomically by another one, and holds it until it is closed or the process ends. Call it under the lock.
 
-        near: whether its process would be on this machine, which the locks of some network file systems do not go beyond.
+        begin: returns its first bytes, and is told whether is_held will know that it is held, which only its holder can find out. They are
+        safe from a power cut before they replace a log. mark: see new_file.
+        """
+
+    def is_held(self, name: str) -> bool | None:
+        """Whether a process holds a log; None if the store cannot tell. FileNotFoundError if there is none."""
+
+    def sees_every_holder(self) -> bool:
+        """Whether is_held knows of the processes of all machines that can write here."""
+
+    def unfinished(self) -> Iterator[FileInfo]:
+        """The files at the top that were never published, by name: `read` and others take their names, and `delete` removes them.
+
+        A repair reads them. A store that others cannot look into before a file is published has none.
         """
 
     def remove_unfinished(self, mark: str) -> None:
         """Removes the files of an owner that were never published."""
 
     def inside(self, prefix: str) -> Store:
-        """The store of the names that begin with prefix + "/", without it. CorruptError if that leads elsewhere: through a link of a local disk."""
+        """The store of the names that begin with prefix + "/", without it. CorruptError if that is a file or a link: writers make neither."""
+
+
+def place_of(store: Store, name: str) -> str:
+    """How errors name a file of a store."""
+    return str(store.folder / name) if store.folder is not None else f"{store.url.rstrip('/')}/{name}"
+
+
+def is_store(given: object) -> bool:
+    """Whether a user's argument is a store, and not a path."""
+    return all(callable(getattr(given, name, None)) for name in ("read_ranges", "put", "new_file"))
+
+
+def checked_name(name: str) -> str:
+    """The name of a file, or a prefix. ValueError for one that could lead out of its store."""
+    if "\0" in name or any(part in ("", ".", "..") for part in name.split("/")):
+        raise ValueError(f"{name!r}: is not a name of a store: give parts with one '/' between them, none of which is empty, '.' or '..'")
+    return name
+
+
+def conflict(place: str, now: str | None, expected: str | None) -> str:
+    """What is said to a writer that expected another file. now: the version that is there; None: there is no file."""
+    what = "does not exist any more" if now is None else "already exists" if expected is None else "was replaced by another writer"
+    return f"{place}: {what}: read it again before it is written"

@@ -12,6 +12,7 @@ from atlas_ds.dataset.commit import commit, read_current
 from atlas_ds.dataset.manifest import read_manifest
 from atlas_ds.errors import CorruptError, DatasetChanged
 from atlas_ds.store import descriptors
+from atlas_ds.store.local import LocalStore
 from support import child, write
 
 IO = pytest.mark.parametrize("io", ["mmap", "pread"])
@@ -148,7 +149,7 @@ def rewrite(path):
 
 
 def change_metadata_only(path):
-    manifest = read_manifest(path / "atlas.json")
+    manifest = read_manifest(LocalStore(path))
     manifest.metadata["note"] = "new"
     manifest.splits["first"] = ((0, 10),)
     manifest.icc["y"] = 0.5

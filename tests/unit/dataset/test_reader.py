@@ -10,6 +10,7 @@ import torch
 from atlas_ds import AtlasDataset, Media, Ragged, errors
 from atlas_ds.dataset.commit import commit, read_current
 from atlas_ds.dataset.manifest import read_manifest
+from atlas_ds.store.local import LocalStore
 from support import fd_count, rich_rows, same, write
 
 ROWS = 60
@@ -385,7 +386,7 @@ def test_splits(tmp_path):
 
 def test_a_split_of_no_ranges(tmp_path):
     path = write(tmp_path / "d", range(5))
-    manifest = read_manifest(path / "atlas.json")
+    manifest = read_manifest(LocalStore(path))
     manifest.splits["none"] = ()
     commit(path, manifest, expected=read_current(path))
     assert list(AtlasDataset(path, split="none")) == [] and AtlasDataset(path).splits == {"none": 0}

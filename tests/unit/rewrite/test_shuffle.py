@@ -17,6 +17,7 @@ from atlas_ds.dataset.manifest import read_manifest
 from atlas_ds.order import Permutation, keys
 from atlas_ds.rewrite import shuffle as room
 from atlas_ds.rewrite.shuffle import Shuffle
+from atlas_ds.store.local import LocalStore
 from support import child, rich_rows, same, tree, write
 
 SMALL = "4KB"  # of memory: forces two passes with several buckets
@@ -65,7 +66,7 @@ def test_containers(tmp_path, container):
 
 def with_splits(path, rows, splits):
     write(path, range(rows), schema="int64", shard_size=37)
-    standing, manifest = read_current(path), read_manifest(path / "atlas.json")
+    standing, manifest = read_current(path), read_manifest(LocalStore(path))
     manifest.splits.update(splits)
     commit(path, manifest, expected=standing)
     return path
@@ -88,7 +89,7 @@ def test_rows_stay_in_their_splits(tmp_path, splits):
     for name in splits:
         own = AtlasDataset(tmp_path / "out", split=name).column("value")
         assert sorted(own.tolist()) == AtlasDataset(source, split=name).column("value").tolist()
-    assert read_manifest(tmp_path / "out" / "atlas.json").splits == read_manifest(source / "atlas.json").splits
+    assert read_manifest(LocalStore(tmp_path / "out")).splits == read_manifest(LocalStore(source)).splits
     shuffled(tmp_path, source, "direct")
     assert tree(tmp_path / "direct") == tree(tmp_path / "out")
 

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from atlas_ds.store.atomic import publish_atomically
-from atlas_ds.store.local_file import LocalFile
+from atlas_ds.store.files import NewFile
 
 
 def content(folder):
@@ -15,7 +15,7 @@ def content(folder):
 def new(folder, **files):
     made = []
     for name, data in files.items():
-        file = LocalFile(folder, name)
+        file = NewFile(folder, name)
         file.write(data)
         made.append((file, name))
     return made

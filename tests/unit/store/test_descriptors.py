@@ -10,7 +10,9 @@ import pytest
 from atlas_ds.errors import DatasetChanged
 from atlas_ds.store import descriptors, span
 from atlas_ds.store.descriptors import ReadFile, open_to_read
-from atlas_ds.store.span import AnonymousSpan, open_mapped
+from atlas_ds.store.local import LocalStore
+from atlas_ds.store.span import open_mapped
+from atlas_ds.store.store import Want
 from support import child, fd_count
 
 
@@ -98,7 +100,13 @@ def failing(monkeypatch, name, code, times):
     monkeypatch.setattr(os, name, call)
 
 
-@pytest.mark.parametrize("make", [open_mapped, AnonymousSpan, ReadFile, lambda path: os.close(open_to_read(path))])
+def first_byte(path):
+    [(_, answer)] = LocalStore(path.parent).read_ranges([Want(path.name, 0, 1)])
+    if isinstance(answer, Exception):
+        raise answer
+
+
+@pytest.mark.parametrize("make", [open_mapped, first_byte, ReadFile, lambda path: os.close(open_to_read(path))])
 @pytest.mark.parametrize("code, cure", [(errno.EMFILE, r"raise the limit \(ulimit -n\), or close other files"), (errno.ENFILE, "fs.file-max")])
 def test_where_no_descriptor_is_left(files, monkeypatch, make, code, cure):
     kept = [ReadFile(path) for path in files[:3]]
@@ -124,13 +132,12 @@ def test_other_errors_are_not_tried_again(files, monkeypatch):
 
 
 def test_errors_of_reading_name_the_file_and_the_byte(files, monkeypatch):
-    span = AnonymousSpan(files[0])
+    file = ReadFile(files[0])
     failing(monkeypatch, "preadv", errno.EIO, 1)
     with pytest.raises(OSError, match=r"byte 7: cannot be read: Input/output error; check the disk or the network, then read again: '.*/000'") as caught:
-        span.fill(7, 20)
+        file.read(7, 20)
     assert caught.value.errno == errno.EIO
-    span.fill(7, 20)
-    assert span.memory[7:27] == content(0)[7:27]
+    assert file.read(7, 20) == content(0)[7:27]
 
 
 def test_a_network_file_that_is_forgotten_is_opened_again(files, monkeypatch):
@@ -157,10 +164,14 @@ def test_a_mapping_needs_no_descriptor_and_no_name(files):
 CHILD = """
 import resource, sys
 from pathlib import Path
-from atlas_ds.store.span import AnonymousSpan, open_mapped
+from atlas_ds.store.local import LocalStore
+from atlas_ds.store.span import RamSpan, open_mapped
+def ram_span(path):
+    store = LocalStore(path.parent)
+    return RamSpan(store, store.info(path.name), str(path))
 held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (held + (64 << 20),) * 2)
-for make in (open_mapped, AnonymousSpan):
+for make in (open_mapped, ram_span):
     try:
         make(Path(sys.argv[1]))
     except OSError as error:

@@ -16,8 +16,7 @@ from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.errors import SchemaError
 from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.types import Field, Media
-from atlas_ds.store.local_file import LocalFile
-from atlas_ds.store.overlap import refuse_overlap
+from atlas_ds.store.files import NewFile, refuse_overlap
 from atlas_ds.store.paths import local_path
 
 ParquetCodec = Literal["zstd", "snappy", "gzip", "brotli", "lz4", "none"]
@@ -100,10 +99,10 @@ def export_parquet(
         raise FileExistsError(f"{target}: already exists; pass overwrite=True to replace a file, or another name")
     refuse_overlap(Path(ds.path), target)
     reader = to_arrow(ds, columns=columns)
-    file = LocalFile(target.absolute().parent, target.name)
+    file = NewFile(target.absolute().parent, target.name)
     try:
         _write_parquet(reader, file.path, row_group_size, compression)
-        file.publish(target.name).result()
+        file.publish(target.name)
         return target
     except BaseException:
         file.discard()

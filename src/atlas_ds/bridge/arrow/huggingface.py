@@ -19,7 +19,7 @@ from atlas_ds.bridge.source import Row, Source
 from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.dataset.options import refuse_unknown
 from atlas_ds.errors import SchemaError
-from atlas_ds.store.local_file import LocalFile
+from atlas_ds.store.files import NewFile
 from atlas_ds.store.paths import local_path
 
 BATCH_ROWS = 1024
@@ -81,10 +81,10 @@ def to_huggingface(ds: AtlasDataset, *, columns: Sequence[str] | None = None, fi
     target = local_path(file, "file")
     if target.exists():
         raise FileExistsError(f"{target}: already exists; give another name, or remove it")
-    new = LocalFile(target.absolute().parent, target.name)
+    new = NewFile(target.absolute().parent, target.name)
     try:
         _write_stream(reader, new.path)
-        new.publish(target.name).result()
+        new.publish(target.name)
     except BaseException:
         new.discard()
         raise

@@ -23,7 +23,7 @@ from atlas_ds.progress import Progress
 from atlas_ds.schema.media import Media
 from atlas_ds.schema.schema import Schema
 from atlas_ds.sizes import parse_bytes
-from atlas_ds.store.overlap import refuse_overlap
+from atlas_ds.store.files import refuse_overlap
 
 Dataset = AtlasDataset | Concat
 KEY_DIGITS = 9  # of a row number as a key; more if needed

@@ -32,7 +32,7 @@ from atlas_ds.errors import SchemaError
 from atlas_ds.progress import Progress
 from atlas_ds.schema.images import MODES
 from atlas_ds.sizes import parse_size
-from atlas_ds.store.overlap import refuse_overlap
+from atlas_ds.store.files import refuse_overlap
 from atlas_ds.store.paths import local_path
 from atlas_ds.text import count, printable
 

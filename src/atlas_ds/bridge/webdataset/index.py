@@ -29,7 +29,7 @@ from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import AtlasError, LimitError, UnsupportedError
 from atlas_ds.schema.schema import make_schema
 from atlas_ds.schema.types import array as array_of
-from atlas_ds.store.local_file import sync_folder
+from atlas_ds.store.files import sync_folder
 
 VERSION = 3
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR)

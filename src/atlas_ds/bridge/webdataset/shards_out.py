@@ -12,7 +12,7 @@ from atlas_ds.bridge.tar.header import archive_end, is_plain, member_header, pad
 from atlas_ds.bridge.webdataset.pattern import Pattern
 from atlas_ds.errors import LimitError, SchemaError
 from atlas_ds.store.atomic import publish_atomically
-from atlas_ds.store.local_file import LocalFile
+from atlas_ds.store.files import NewFile
 
 HELD = 1 << 20  # bytes buffered before a write
 
@@ -21,7 +21,7 @@ HELD = 1 << 20  # bytes buffered before a write
 class Shard:
     """One file: its samples so far, and the bytes of their members' data."""
 
-    file: LocalFile
+    file: NewFile
     name: str
     samples: int = 0
     data: int = 0
@@ -73,7 +73,7 @@ class ShardsOut:
         replaced. Returns the shards' paths and bytes."""
         files = [(shard.file, shard.name) for shard in self.shards]
         if index:
-            file = LocalFile(self._pattern.folder, self._pattern.index)
+            file = NewFile(self._pattern.folder, self._pattern.index)
             files.append((file, self._pattern.index))
             try:
                 file.write(self._index())
@@ -96,7 +96,7 @@ class ShardsOut:
             )
         self._packer = PACKERS[self._pattern.packing]()  # before a file is created: its library may be missing
         name = self._pattern.name(len(self.shards))
-        self.shards.append(Shard(LocalFile(self._pattern.folder, name), name))
+        self.shards.append(Shard(NewFile(self._pattern.folder, name), name))
         self._keys: set[str] = set()
         self._parts: list[bytes] = []
         self._held = self._size = 0

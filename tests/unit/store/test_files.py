@@ -1,12 +1,12 @@
-"""LocalFile: bytes are durable before they have a name, names are durable before publish returns, and failures leave nothing."""
+"""NewFile: bytes are durable before they have a name, names are durable before publish returns, and failures leave nothing."""
 
 import errno
 import os
 
 import pytest
 
-from atlas_ds.store import local_file, owner
-from atlas_ds.store.local_file import LocalFile, link_file, write_file
+from atlas_ds.store import files, owner
+from atlas_ds.store.files import NewFile, link_file, write_file
 from atlas_ds.store.temporary import leftovers, temporary_name
 from support import fd_count
 
@@ -23,19 +23,12 @@ def calls(monkeypatch):
             log.append(f"{name} {what}" if name == "fsync" else name)
             return original(*args, **kwargs)
 
-        monkeypatch.setattr(local_file.os, name, record)
+        monkeypatch.setattr(files.os, name, record)
     return log
 
 
-def published(file: LocalFile, name: str) -> bytes:
-    info = file.publish(name).result()
-    data = (file.path.parent / name).read_bytes()
-    assert info.name == name and info.size == len(data)
-    return data
-
-
 def test_order_of_a_new_name(tmp_path, calls):
-    file = LocalFile(tmp_path, "x")
+    file = NewFile(tmp_path, "x")
     file.write(b"abc")
     assert file.publish("x").result()[:2] == ("x", 3) and (tmp_path / "x").read_bytes() == b"abc" and file.size == 3
     assert calls == ["writev", "fsync file", "replace", "fsync folder"] and os.listdir(tmp_path) == ["x"]
@@ -57,7 +50,7 @@ def test_a_second_name(tmp_path):
 
 def test_discard(tmp_path):
     before = fd_count()
-    file = LocalFile(tmp_path, "x")
+    file = NewFile(tmp_path, "x")
     file.write(b"abc")
     file.discard()
     file.discard()
@@ -73,7 +66,7 @@ def test_a_failure_leaves_nothing(tmp_path, monkeypatch, name, code):
     def fail(*args, **kwargs):
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(local_file.os, name, fail)
+    monkeypatch.setattr(files.os, name, fail)
     with pytest.raises(OSError, match=os.strerror(code)):
         write_file(tmp_path, "x", b"new")
     assert os.listdir(tmp_path) == ["x"] and (tmp_path / "x").read_bytes() == b"old" and fd_count() == before
@@ -81,11 +74,11 @@ def test_a_failure_leaves_nothing(tmp_path, monkeypatch, name, code):
 
 def test_a_failed_fsync_is_never_tried_again(tmp_path, monkeypatch):
     """The kernel may have dropped the pages that it could not write: a second fsync would lie."""
-    file = LocalFile(tmp_path, "x")
+    file = NewFile(tmp_path, "x")
     file.write(b"abc")
     failures = iter([OSError(errno.EIO, "x")])
     original = os.fsync
-    monkeypatch.setattr(local_file.os, "fsync", lambda fd: (_ for _ in ()).throw(error) if (error := next(failures, None)) else original(fd))
+    monkeypatch.setattr(files.os, "fsync", lambda fd: (_ for _ in ()).throw(error) if (error := next(failures, None)) else original(fd))
     with pytest.raises(OSError):
         file.publish("x")
     with pytest.raises((OSError, ValueError)):
@@ -95,78 +88,83 @@ def test_a_failed_fsync_is_never_tried_again(tmp_path, monkeypatch):
 
 def test_short_writes_are_continued(tmp_path, monkeypatch):
     original = os.writev
-    monkeypatch.setattr(local_file.os, "writev", lambda fd, pieces: original(fd, [b"".join(pieces)[:3]]))
-    assert write_file(tmp_path, "x", bytes(range(100))).read_bytes() == bytes(range(100))
-    file = LocalFile(tmp_path, "y")
+    monkeypatch.setattr(files.os, "writev", lambda fd, pieces: original(fd, [b"".join(pieces)[:3]]))
+    write_file(tmp_path, "x", bytes(range(100)))
+    assert (tmp_path / "x").read_bytes() == bytes(range(100))
+    file = NewFile(tmp_path, "y")
     for piece in (b"", b"ab", b"", b"cdefgh", b"i", b""):
         file.write(piece)
-    assert published(file, "y") == b"abcdefghi"
+    file.publish("y")
+    assert (tmp_path / "y").read_bytes() == b"abcdefghi"
 
 
-@pytest.mark.parametrize(("together", "count"), [(0, 1000), (10, 250), (local_file.WRITE_BUFFER_BYTES, 4)])
+@pytest.mark.parametrize(("together", "count"), [(0, 1000), (10, 250), (files.WRITE_BUFFER_BYTES, 4)])
 def test_small_writes_wait_for_each_other(tmp_path, monkeypatch, calls, together, count):
-    monkeypatch.setattr(local_file, "WRITE_BUFFER_BYTES", together)
-    file = LocalFile(tmp_path, "x")
+    monkeypatch.setattr(files, "WRITE_BUFFER_BYTES", together)
+    file = NewFile(tmp_path, "x")
     for number in range(1000):
         file.write(b"%03d" % number)
         assert file.size == 3 * number + 3
-    assert published(file, "x") == b"".join(b"%03d" % number for number in range(1000))
+    file.publish("x")
+    assert (tmp_path / "x").read_bytes() == b"".join(b"%03d" % number for number in range(1000))
     assert calls.count("writev") == count
 
 
 def test_after_a_failed_write_it_is_gone(tmp_path, monkeypatch):
-    file = LocalFile(tmp_path, "x")
+    file = NewFile(tmp_path, "x")
     with monkeypatch.context() as patch:
-        patch.setattr(local_file.os, "writev", lambda fd, pieces: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+        patch.setattr(files.os, "writev", lambda fd, pieces: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
         with pytest.raises(OSError, match="full"):
-            file.write(bytes(local_file.WRITE_BUFFER_BYTES))
+            file.write(bytes(files.WRITE_BUFFER_BYTES))
     assert os.listdir(tmp_path) == []
-    other = LocalFile(tmp_path, "x")  # which has the same temporary name
+    other = NewFile(tmp_path, "x")  # which has the same temporary name
     other.write(b"half")
     for refused in (lambda: file.write(b"x"), lambda: file.publish("y"), file.finish):
         with pytest.raises(ValueError, match="is already discarded"):
             refused()
     file.discard()
-    assert published(other, "x") == b"half" and os.listdir(tmp_path) == ["x"]
-    later = LocalFile(tmp_path, "x")
+    other.publish("x")
+    assert (tmp_path / "x").read_bytes() == b"half" and os.listdir(tmp_path) == ["x"]
+    later = NewFile(tmp_path, "x")
     other.discard()
     with pytest.raises(ValueError, match="is already published"):
         other.write(b"more")
     later.finish()
     with pytest.raises(ValueError, match="is already finished; cannot write"):
         later.write(b"more")
-    assert published(later, "z") == b""
+    later.publish("z")
+    assert (tmp_path / "z").read_bytes() == b""
 
 
 def test_the_disk_begins_before_the_end(tmp_path, monkeypatch):
     begun = []
-    monkeypatch.setattr(local_file, "start_writeback", lambda fd, start, size: begun.append((start, size)))
-    file = LocalFile(tmp_path, "x")
+    monkeypatch.setattr(files, "start_writeback", lambda fd, start, size: begun.append((start, size)))
+    file = NewFile(tmp_path, "x")
     for _ in range(20):
         file.write(bytes(1 << 20))
-    assert begun == [(0, local_file.WRITEBACK_BYTES), (local_file.WRITEBACK_BYTES, local_file.WRITEBACK_BYTES)]
-    assert file.publish("x").result().size == 20 << 20 == (tmp_path / "x").stat().st_size
+    assert begun == [(0, files.WRITEBACK_BYTES), (files.WRITEBACK_BYTES, files.WRITEBACK_BYTES)]
+    assert file.publish("x").result().size == 20 << 20
 
 
 def test_a_write_that_takes_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(local_file.os, "writev", lambda fd, pieces: 0)
+    monkeypatch.setattr(files.os, "writev", lambda fd, pieces: 0)
     with pytest.raises(OSError, match="wrote none of 3 bytes"):
         write_file(tmp_path, "x", b"abc")
     assert os.listdir(tmp_path) == []
 
 
 def test_many_at_once_do_not_meet(tmp_path):
-    files = [LocalFile(tmp_path, "x") for _ in range(20)]
-    assert len({file.path for file in files}) == 20
-    [file.discard() for file in files]
+    made = [NewFile(tmp_path, "x") for _ in range(20)]
+    assert len({file.path for file in made}) == 20
+    [file.discard() for file in made]
 
 
 def test_leftovers_are_of_dead_writers_only(tmp_path):
-    alive = LocalFile(tmp_path, "mine")
+    alive = NewFile(tmp_path, "mine")
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
-        LocalFile(tmp_path, "dead")
+        NewFile(tmp_path, "dead")
         os.write(write, b"%d" % owner.start_of(os.getpid()))
         os._exit(0)
     started = int(os.read(read, 100))
@@ -180,7 +178,7 @@ def test_leftovers_are_of_dead_writers_only(tmp_path):
 def test_numbers_of_a_dead_writer_are_not_reused(tmp_path):
     """A leftover with this process's own number, of an earlier life of that number, is stepped over."""
     (tmp_path / temporary_name("x")).write_bytes(b"old")
-    file = LocalFile(tmp_path, "x")
+    file = NewFile(tmp_path, "x")
     assert file.path.name.endswith("-1")
     file.discard()
     assert (tmp_path / temporary_name("x")).read_bytes() == b"old"
@@ -195,6 +193,6 @@ def test_an_interrupt_as_the_file_is_made(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "open", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        LocalFile(tmp_path, "00000")
+        NewFile(tmp_path, "00000")
     monkeypatch.undo()
     assert os.listdir(tmp_path) == []

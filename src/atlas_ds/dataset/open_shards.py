@@ -1,0 +1,96 @@
+"""Which shards of a dataset are open: opened together when they are needed, closed when they were not read for long, and their blocks filled.
+
+A dataset of few mapped files needs none of it. It reads no rows; who shares loads and who waits is in store/keeping.py.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+
+from atlas_ds import _core
+from atlas_ds.store.filling import Block, Filling
+from atlas_ds.store.keeping import Hold, Keeping
+
+MAX_OPEN = 4096  # shards: the system has 65,530 mappings for a process (vm.max_map_count)
+Open = Callable[[Sequence[int]], list[_core.Shard | Exception]]
+
+
+class OpenShards:
+    """The keeper of a shard_set (see _core.ShardSet). filling: of the blocks of its shards; None: they are mapped."""
+
+    def __init__(self, open: Open, filling: Filling | None, max_open: int = MAX_OPEN) -> None:
+        self._open = open
+        self._filling = filling
+        self._keeping = Keeping(self, max_open)
+        if filling is not None:
+            self._keeping.pins = filling.keeping.pins  # a reader is in a shard and in its blocks
+        self.pins = self._keeping.pins
+        self.drops = filling is not None
+        self._set: weakref.ref[_core.ShardSet] = lambda: None  # type: ignore[assignment]
+
+    def enter(self, shard_set: _core.ShardSet, numbers: list[int], needs: Callable[[], list[tuple[int, int]]] | None) -> Kept:
+        """Opens shards and makes the blocks present that needs() names then; they stay until the exit() of what is returned."""
+        self._set = weakref.ref(shard_set)
+        kept = Kept(self._keeping.enter(numbers))
+        if self._filling is None or needs is None:
+            return kept
+        try:
+            spans = {number: shard_set.shard(number).holes for number in numbers}
+            kept.blocks = self._filling.enter([Block(spans[k], number) for k, number in needs()])
+        except BaseException:
+            kept.exit()
+            raise
+        return kept
+
+    # --- what keeping asks for ---
+
+    @property
+    def _shards(self) -> _core.ShardSet:
+        found = self._set()
+        assert found is not None  # who calls has it
+        return found
+
+    def size(self, number: int) -> int:
+        return 1
+
+    def begin(self, number: int) -> None: ...
+
+    def give_up(self, number: int) -> None: ...
+
+    def load(self, numbers: list[int]) -> Iterator[tuple[int, Exception | None]]:
+        for number, shard in zip(numbers, self._open(numbers), strict=True):
+            if isinstance(shard, Exception):
+                yield number, shard
+            else:
+                self._shards.put(number, shard)
+                yield number, None
+
+    def show(self, number: int) -> None:
+        self._shards.states.set(number)
+
+    def hide(self, number: int) -> None:
+        self._shards.states.clear(number)
+
+    def rest(self, number: int) -> bool:
+        return self._shards.states.rest(number)
+
+    def drop(self, number: int) -> None:
+        shard = self._shards.take(number)
+        if self._filling is not None:
+            self._filling.closed(shard.holes)
+
+
+class Kept:
+    """Shards, and blocks in them, that stay until exit()."""
+
+    __slots__ = ("_shards", "blocks")
+
+    def __init__(self, shards: Hold[int]) -> None:
+        self._shards = shards
+        self.blocks: Hold[Block] | None = None
+
+    def exit(self) -> None:
+        if self.blocks is not None:
+            self.blocks.exit()
+        self._shards.exit()
