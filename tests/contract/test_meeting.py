@@ -22,7 +22,7 @@ SHARD = 10
 APPENDER = """
 import json, os, random, signal, sys, time
 from atlas_ds import AtlasDatasetWriter
-from atlas_ds.store import files as local
+from atlas_ds.store import files
 
 def append(path, number, rows, seed, kill, pause):
     chance = random.Random(seed)
@@ -34,7 +34,7 @@ def append(path, number, rows, seed, kill, pause):
             if commit and before: os.kill(os.getpid(), 9)
             real(source, target)
             if commit: os.kill(os.getpid(), 9)
-        local.os.replace = replace
+        files.os.replace = replace
     last = chance.randrange(rows)
     with AtlasDatasetWriter(path, append=True, schema={"who": "int64", "i": "int64"}, shard_size=10, workers=0) as writer:
         for i in range(rows):

@@ -158,9 +158,9 @@ def test_a_writer_that_failed_publishes_nothing(tmp_path, monkeypatch, error, wh
     """Once, inside of a shard; the caller goes on with the next example, and closes."""
     from atlas_ds.shard import build
     from atlas_ds.shard import writer as module
-    from atlas_ds.store import files as local
+    from atlas_ds.store import files
 
-    target, name = (local.os, "writev") if where == "writev" else (module._core, "encode_all")
+    target, name = (files.os, "writev") if where == "writev" else (module._core, "encode_all")
     real, calls = getattr(target, name), iter(range(1000))
 
     def failing(*args):

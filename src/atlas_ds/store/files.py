@@ -1,4 +1,4 @@
-"""Single files on a local disk: written under a temporary name, synced to disk, then renamed into place. A half-written file is never visible."""
+"""Files on a local disk: written under a temporary name, synced to disk, then renamed into place. A half-written file is never visible."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ import contextlib
 import ctypes
 import errno
 import os
+import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Protocol
 
-from atlas_ds.errors import AtlasError
+from atlas_ds.errors import AtlasError, CorruptError
+from atlas_ds.store.regular import is_folder
+from atlas_ds.store.store import Bytes, FileInfo
 from atlas_ds.store.temporary import temporary_name
 
 WRITE_BUFFER_BYTES = 1 << 20  # that are collected for one call of writev
 MAX_BUFFERS = 256  # of one call of writev: IOV_MAX is 1,024
 WRITEBACK_BYTES = 8 << 20  # after which the system is asked to start writing to disk, so that fsync has less to wait for
 SYNC_FILE_RANGE_WRITE = 2  # linux/fs.h
+STEPS = (1, 1_000, 1_000_000, 2_000_000_000)  # nanoseconds: the coarsest file system keeps every other second
 LIBC = ctypes.CDLL(None)
 CURES = {
     errno.ENOSPC: "the disk is full: make room there, or write elsewhere",
@@ -53,12 +57,6 @@ def reword(error: OSError, words: str) -> None:
     """Replaces the text of a system error, whose type and number do not change, even when it is pickled."""
     error.strerror = words
     error.args = (error.errno, words)
-
-
-class Bytes(Protocol):
-    """Anything with a buffer."""
-
-    def __buffer__(self, flags: int, /) -> memoryview: ...
 
 
 class NewFile:
@@ -132,15 +130,25 @@ class NewFile:
         self._close()
         self._state = "finished"
 
-    def publish(self, name: str) -> Path:
-        """Fsyncs, then atomically renames, replacing an existing file."""
+    def stamp(self) -> None:
+        """Sets the time of modification to the nanosecond, where the system sets it a few milliseconds too early, for several files the same."""
+        self._flush()
+        with contextlib.suppress(OSError):  # a file system that does not allow it
+            os.utime(self._fd, ns=(now := time.time_ns(), now))
+
+    def publish(self, name: str) -> Future[FileInfo]:
+        """Fsyncs, then atomically renames, replacing an existing file. The name is synced to disk, too, when this returns."""
         target = self._folder / name
         self.finish()
         with explained(target):
+            inner = make_folders(self._folder, target.parent)
+            outdate(target, self.path)
             os.replace(self.path, target)
         self._state = "published"
-        sync_folder(self._folder)
-        return target
+        sync_folder(target.parent)
+        for folder in inner:
+            sync_folder(folder)
+        return completed(file_info(name, os.stat(target)))
 
     def discard(self) -> None:
         """Removes the file, unless it is published."""
@@ -185,12 +193,53 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def write_file(folder: Path, name: str, data: Bytes, mark: str | None = None) -> Path:
+def file_info(name: str, found: os.stat_result) -> FileInfo:
+    """The version is size and time of modification: inode numbers change on overlays, and when files are copied back."""
+    return FileInfo(name, found.st_size, f"{found.st_size}-{found.st_mtime_ns}")
+
+
+def completed(found: FileInfo) -> Future[FileInfo]:
+    """A future that has its result."""
+    future: Future[FileInfo] = Future()
+    future.set_result(found)
+    return future
+
+
+def outdate(old: Path, new: Path) -> None:
+    """Makes a file later than the one that it will replace, so that its version is another one even if the clock has not moved on."""
+    try:
+        before = os.stat(old).st_mtime_ns
+    except FileNotFoundError:
+        return
+    for step in STEPS:
+        found = os.stat(new)
+        if found.st_mtime_ns > before:
+            return
+        with contextlib.suppress(OSError):  # a file system that does not allow it
+            os.utime(new, ns=(found.st_atime_ns, before + step))
+
+
+def make_folders(root: Path, folder: Path) -> list[Path]:
+    """Makes a folder below the root. Returns those whose content may have changed by that."""
+    if folder == root:
+        return []
+    folder.mkdir(parents=True, exist_ok=True)
+    return [root / above for above in list(folder.relative_to(root).parents)]
+
+
+def refuse_link(folder: Path) -> None:
+    """CorruptError if a folder is a link, which would lead a writer elsewhere, or a file."""
+    if os.path.lexists(folder) and not is_folder(folder):
+        raise CorruptError(f"{folder}: is not a folder but a link or a file, which no writer of parts made: move it away")
+
+
+def write_file(folder: Path, name: str, data: Bytes, mark: str | None = None) -> FileInfo:
     """Writes a file atomically. mark: see NewFile."""
     file = NewFile(folder, name, mark)
     try:
         file.write(data)
-        return file.publish(name)
+        file.stamp()
+        return file.publish(name).result()
     except BaseException:
         file.discard()
         raise

@@ -5,163 +5,182 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import threading
+import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import EllipsisType
 
-from atlas_ds.errors import AtlasError, CommitConflict, DatasetChanged
-from atlas_ds.store.descriptors import ReadFile, with_room
-from atlas_ds.store.files import NewFile, explained, link_file, sync_folder, write_all
+from atlas_ds.errors import AtlasError, CommitConflict, DatasetChanged, TruncatedError
+from atlas_ds.store.descriptors import ReadFile, open_to_read, with_room
+from atlas_ds.store.files import NewFile, explained, file_info, link_file, refuse_link, write_all
 from atlas_ds.store.lock import flock_spans_machines, is_flocked, is_lock, locked, remove_if_empty, try_flock
-from atlas_ds.store.regular import is_folder, open_regular, read_all, remove_regular
-from atlas_ds.store.store import Bytes, FileInfo, Want
-from atlas_ds.store.temporary import is_temporary, temporary_name, temporary_of
+from atlas_ds.store.paths import local_path
+from atlas_ds.store.regular import is_folder, is_regular, not_regular, read_with_stat, remove_regular
+from atlas_ds.store.store import Bytes, FileInfo, Store, Want, checked_name, conflict, is_store
+from atlas_ds.store.temporary import TEMPORARY, is_temporary, temporary_name, temporary_of
 
-STEPS = (1, 1_000, 1_000_000, 2_000_000_000)  # nanoseconds: the coarsest file system keeps every other second
+
+def open_store(given: str | os.PathLike[str] | Store, what: str = "path") -> Store:
+    """The store that a user named: a path of this machine, or a Store, which is returned as it is. what: the argument, for errors."""
+    return given if is_store(given) else LocalStore(local_path(given, what))  # type: ignore[return-value, arg-type]
 
 
 class LocalStore:
-    """See store.py for what each method promises. Links to files are followed when reading; links to folders are not."""
+    """See store.py for what each method promises. Links to files are followed when reading; links to folders are neither listed nor entered."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.root = Path(os.path.abspath(folder))
         self.folder: Path | None = self.root
         self.url = str(self.root)
-        self._files: dict[tuple[str, str], ReadFile] = {}  # few of them keep a descriptor, see descriptors.py
-        self._holder: int | None = None  # the thread that holds the lock
+        self._files: dict[str, dict[str, ReadFile]] = {}  # by name and version; few of them keep a descriptor
 
     def __reduce__(self) -> tuple[type[LocalStore], tuple[str]]:
-        return LocalStore, (str(self.root),)
+        return LocalStore, (self.url,)
 
     def __repr__(self) -> str:
         return f"LocalStore({self.url!r})"
 
+    def _path(self, name: str) -> Path:
+        return self.root / checked_name(name)
+
     # --- reading ---
 
     def info(self, name: str) -> FileInfo:
-        path = self.root / name
-        fd = with_room(lambda: open_regular(path), path)
-        try:
-            return describe(name, os.fstat(fd))
-        finally:
-            os.close(fd)
+        path = self._path(name)
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode):
+            raise not_regular(path, found.st_mode)
+        return file_info(name, found)
 
     def list(self, prefix: str = "") -> Iterator[FileInfo]:
         folder = prefix.rpartition("/")[0]
-        yield from self._list(folder + "/" if folder else "", prefix)
+        if folder:
+            checked_name(folder)
+        return self._list(folder + "/" if folder else "", prefix)
 
     def _list(self, inner: str, prefix: str) -> Iterator[FileInfo]:
-        try:
-            found = list(os.scandir(self.root / inner))
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        for name, entry in sorted((entry.name + "/" * entry.is_dir(follow_symlinks=False), entry) for entry in found):
+        for name, entry in sorted(self._scan(inner), key=lambda found: found[0]):
             whole = inner + name
-            if not whole.startswith(prefix) and not prefix.startswith(whole):
-                continue
             if name.endswith("/"):
-                yield from self._list(whole, prefix)
-            elif whole.startswith(prefix) and not is_temporary(name) and not is_lock(name):
+                if whole.startswith(prefix) or prefix.startswith(whole):
+                    yield from self._list(whole, prefix)
+            elif whole.startswith(prefix):
                 with contextlib.suppress(FileNotFoundError):  # it was removed, or is a link to nothing
                     if entry.is_file():
-                        yield describe(whole, entry.stat())
+                        yield file_info(whole, entry.stat())
 
-    def read(self, name: str, *, limit: int) -> tuple[bytes, str]:
-        path = self.root / name
-        for _ in range(100):
-            fd = with_room(lambda: open_regular(path), path)
-            try:
-                before = os.fstat(fd)
-                data = read_all(fd, path, limit)
-                after = describe(name, os.fstat(fd))
-            finally:
-                os.close(fd)
-            if after == describe(name, before) and len(data) == after.size:
-                return data, after.version
-        raise DatasetChanged(f"{path}: is changed again and again while it is read; read it when nobody writes to it")
+    def _scan(self, inner: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:
+        """What is in a folder, by name; with "/" after the names of folders."""
+        try:
+            with os.scandir(self.root / inner) as entries:
+                found = [*entries]
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for entry in found:
+            if not is_temporary(entry.name) and not is_lock(entry.name):
+                yield entry.name + "/" * entry.is_dir(follow_symlinks=False), entry
+
+    def entries(self) -> Iterator[str]:
+        return (name for name, _ in self._scan())
+
+    def is_plain(self, name: str, size: int | None = None) -> bool:
+        return is_regular(self._path(name), size)
+
+    def read(self, name: str, *, limit: int, follow: bool = True) -> tuple[bytes, str]:
+        path = self._path(name)
+        data, found = with_room(lambda: read_with_stat(path, limit, follow=follow), path)
+        return data, file_info(name, found).version
 
     def read_tail(self, name: str, size: int) -> tuple[Bytes, FileInfo]:
-        found = self.info(name)
-        size = min(size, found.size)
-        return (self._file(Want(name, 0, 0, found.version)).read(found.size - size, size) if size else b""), found
+        path = self._path(name)
+        fd = open_to_read(path)
+        try:
+            found = file_info(name, os.fstat(fd))
+            size = min(size, found.size)
+            with explained(path):
+                data = os.pread(fd, size, found.size - size)
+        finally:
+            os.close(fd)
+        if len(data) != size:
+            raise DatasetChanged(f"{path}: byte {found.size - size}: {size:,} bytes were asked for, {len(data):,} came; it was truncated: read it again")
+        return data, found
 
     def read_ranges(self, wants: Sequence[Want]) -> Iterator[tuple[int, Bytes | Exception]]:
         for number, want in enumerate(wants):
-            answer: Bytes | Exception
             try:
-                answer = self._file(want).read(want.offset, want.size)
+                yield number, self._file(want).read(want.offset, want.size)
             except (OSError, AtlasError) as error:
-                answer = error
-            yield number, answer
+                yield number, error
 
     def _file(self, want: Want) -> ReadFile:
-        key = want.name, want.version
-        found = self._files.get(key) if want.version else None
-        if found is None:
+        """The version of a file is looked at when it is opened; after that its descriptor says which it is, or its last bytes do."""
+        file = self._files.get(want.name, {}).get(want.version)
+        if file is None:
+            path = self._path(want.name)
             if want.version and self.info(want.name).version != want.version:
-                raise DatasetChanged(f"{self.root / want.name}: was replaced by another file after it was opened; open the dataset again")
-            found = ReadFile(self.root / want.name)
-            if want.version:
-                self._files[key] = found
-        return found
+                raise DatasetChanged(f"{path}: was replaced by another file after it was opened; open the dataset again")
+            try:
+                file = self._files.setdefault(want.name, {})[want.version] = ReadFile(path)
+            except ValueError as cause:
+                if isinstance(cause, AtlasError):
+                    raise
+                raise TruncatedError(f"{path}: the file is empty (byte 0)") from None
+        return file
+
+    def forget(self, name: str) -> None:
+        """Opens a file again before it is read again: its name is another one's now."""
+        self._files.pop(name, None)
 
     def stream(self, name: str) -> io.BufferedReader:
-        path = self.root / name
-        return io.BufferedReader(io.FileIO(with_room(lambda: open_regular(path), path), "rb"), 1 << 20)
+        return open(open_to_read(self._path(name)), "rb")
 
     # --- writing ---
 
     def new_file(self, label: str, mark: str | None = None) -> LocalFile:
-        return LocalFile(self.root, label, mark)
+        return LocalFile(self, label, mark)
 
     def put(self, name: str, data: Bytes, *, expected: str | EllipsisType | None = ..., mark: str | None = None) -> str:
-        with contextlib.nullcontext() if expected is ... else self.lock():
-            old = self._version(name)
-            if expected is not ... and old != expected:
-                what = "does not exist any more" if old is None else "already exists" if expected is None else "was replaced by another writer"
-                raise CommitConflict(f"{self.root / name}: {what}: read it again before it is written")
-            file = self.new_file(name, mark)
+        path = self._path(name)
+        with self.lock():
+            if expected is not ...:
+                self._expect(name, expected)
+            file = self.new_file(path.name, mark)
             try:
                 file.write(data)
-                file.finish()
-                self._make_new(file.path, old)
+                file.stamp()
                 return file.publish(name).result().version
             except BaseException:
                 file.discard()
                 raise
 
-    def _version(self, name: str) -> str | None:
+    def _expect(self, name: str, expected: str | None) -> None:
         try:
-            return self.info(name).version
+            now = self.info(name).version
         except FileNotFoundError:
-            return None
-
-    def _make_new(self, path: Path, old: str | None) -> None:
-        """Sees to it that the version of a file is another one, even where the clock of the file system has not moved on."""
-        for step in STEPS:
-            found = os.stat(path)
-            if old is None or describe("", found).version != old:
-                return
-            with explained(path):
-                os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns + step))
+            now = None
+        if now != expected:
+            raise CommitConflict(conflict(str(self.root / name), now, expected))
 
     def delete(self, names: Iterable[str]) -> None:
         for name in names:
-            path = self.root / name
-            if is_folder(path):
-                continue
-            with explained(path):
-                path.unlink(missing_ok=True)
+            path = self._path(name)
+            self.forget(name)
+            if not is_folder(path):
+                with explained(path), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                    os.unlink(path)
 
     def copy(self, name: str, to: str) -> None:
-        link_file(self.root / name, self.root / to)
-        sync_folder((self.root / to).parent)
+        target = self._path(to)
+        self.forget(to)
+        link_file(self._path(name), target)
 
     # --- several writers ---
 
     def create(self) -> bool:
+        if self.root.is_file():
+            raise FileExistsError(f"{self.root} is a file; a dataset is a folder")
         made = not self.root.exists()
         with explained(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
@@ -170,65 +189,67 @@ class LocalStore:
     def remove_if_empty(self) -> None:
         remove_if_empty(self.root)
 
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        if self._holder == threading.get_ident():
-            yield
-            return
-        with locked(self.root):
-            self._holder = threading.get_ident()
-            try:
-                yield
-            finally:
-                self._holder = None
+    def lock(self) -> AbstractContextManager[None]:
+        return locked(self.root)
 
     def new_log(self, name: str, begin: Callable[[bool], bytes], mark: str) -> LocalLog:
-        return LocalLog(self.root, name, begin, mark)
+        return LocalLog(self._path(name), begin, mark)
 
     def is_held(self, name: str) -> bool | None:
-        return is_flocked(self.root / name)
+        return is_flocked(self._path(name))
 
     def sees_every_holder(self) -> bool:
         return flock_spans_machines(self.root)
+
+    def unfinished(self) -> Iterator[FileInfo]:
+        for path in sorted(self.root.glob(f"{TEMPORARY}*")):
+            with contextlib.suppress(FileNotFoundError):
+                if is_regular(path):
+                    yield file_info(path.name, os.lstat(path))
 
     def remove_unfinished(self, mark: str) -> None:
         for path in temporary_of(self.root, mark):
             remove_regular(path)
 
     def inside(self, prefix: str) -> LocalStore:
-        return LocalStore(self.root / prefix)
-
-
-def describe(name: str, found: os.stat_result) -> FileInfo:
-    """The version is size and time of modification: inode numbers change on overlays, and when files are copied back."""
-    return FileInfo(name, found.st_size, f"{found.st_size}-{found.st_mtime_ns}")
+        folder = self.root
+        for part in checked_name(prefix).split("/"):
+            folder = folder / part
+            refuse_link(folder)
+        return LocalStore(folder)
 
 
 class LocalFile(NewFile):
-    """A new file of a folder."""
+    """A new file of a store, which does not go on reading the one that had its name."""
 
-    def publish(self, name: str) -> Future[FileInfo]:  # type: ignore[override]
-        path = super().publish(name)
-        done: Future[FileInfo] = Future()
-        done.set_result(describe(name, os.stat(path)))
+    __slots__ = ("_store",)
+
+    def __init__(self, store: LocalStore, label: str, mark: str | None) -> None:
+        self._store = store
+        super().__init__(store.root, label, mark)
+
+    def publish(self, name: str) -> Future[FileInfo]:
+        done = super().publish(checked_name(name))
+        self._store.forget(name)
         return done
 
 
 class LocalLog:
     """A log whose holder has its flock, where the file system has one."""
 
-    def __init__(self, folder: Path, name: str, begin: Callable[[bool], bytes], mark: str) -> None:
-        self._path = folder / name
-        step = folder / temporary_name("journal", mark=mark)
+    def __init__(self, path: Path, begin: Callable[[bool], bytes], mark: str) -> None:
+        self._path = path
+        step = path.with_name(temporary_name("journal", mark=mark))
         step.unlink(missing_ok=True)  # of a writer that was stopped here, or a link
-        with explained(self._path):
+        with explained(path):
             self._fd = os.open(step, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o666)
         try:
             data = begin(try_flock(self._fd) is not None)
-            with explained(self._path):
+            with explained(path):
                 write_all(self._fd, [memoryview(data)], step)
-                os.fsync(self._fd)
-                os.replace(step, self._path)
+                if os.path.lexists(path):
+                    os.fsync(self._fd)
+                os.replace(step, path)
         except BaseException:
             self.close()
             step.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ import errno
 import fcntl
 import json
 import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,14 @@ NO_LOCKS = frozenset((errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSU
 MAX_BYTES = 1 << 16  # of HELD
 TIMEOUT = 120.0  # seconds to wait for the lock where there is no flock: it is held for milliseconds
 NETWORK = ("nfs", "lustre", "cifs", "smb", "ceph", "gpfs", "glusterfs", "fuse", "9p", "virtiofs", "beegfs", "afs", "orangefs", "pvfs")
+class _Mine(threading.local):
+    """The folders that a thread has locked, with the number of its process: a forked child has locked none."""
+
+    def __init__(self) -> None:
+        self.folders: set[tuple[int, str]] = set()
+
+
+_mine = _Mine()
 
 
 def is_lock(name: str) -> bool:
@@ -58,8 +67,16 @@ def is_flocked(path: Path) -> bool | None:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Holds the lock of a folder, for a short time: while journals are read and changed, or a manifest is replaced. One thread at a time."""
+    """Holds the lock of a folder, for a short time: while journals are read and changed, or a manifest is replaced. One thread at a time.
+
+    A thread that holds it may enter it again.
+    """
+    mine, key = _mine.folders, (os.getpid(), os.path.abspath(folder))
+    if key in mine:
+        yield
+        return
     fd = _acquire_lock(folder)
+    mine.add(key)
     try:
         if fd is not None:
             yield
@@ -67,6 +84,7 @@ def locked(folder: Path) -> Iterator[None]:
             with _held(folder):
                 yield
     finally:
+        mine.discard(key)
         if fd is not None:
             try:
                 fcntl.flock(fd, fcntl.LOCK_UN)  # a process that was forked in between has the file too, and would keep the lock

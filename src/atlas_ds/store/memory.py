@@ -1,223 +1,294 @@
-"""A store in the memory of this process: for tests, and for data that needs no disk. It can neither rename nor link, as object stores cannot."""
+"""A store in the memory of this process: for tests, and for data that needs no disk."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import itertools
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from types import EllipsisType
+from typing import Never
 
-from atlas_ds.errors import AtlasError, CommitConflict, DatasetChanged, LimitError, TruncatedError
+from atlas_ds.errors import CommitConflict, CorruptError, DatasetChanged, LimitError, UnsupportedError
 from atlas_ds.forks import Lock
-from atlas_ds.store.owner import new_token
-from atlas_ds.store.store import Bytes, FileInfo, Want
+from atlas_ds.store.files import completed
+from atlas_ds.store.store import Bytes, FileInfo, Want, checked_name, conflict
+from atlas_ds.store.temporary import TEMPORARY, temporary_name
 
 
-class _Files:
-    """What all views of one memory share."""
+@dataclass(slots=True)
+class _Content:
+    """The bytes of a file. held: whether a log's holder has it."""
+
+    data: bytes
+    version: str
+    held: bool = False
+
+
+class _Lock:
+    """A lock that the thread that has it may enter again. A forked child has it only in the thread that forked."""
 
     def __init__(self) -> None:
-        self.lock = Lock()
-        self.content: dict[str, tuple[bytes, str]] = {}
-        self.held: set[str] = set()
+        self._lock = Lock()
+        self._mine = threading.local()
+
+    def __enter__(self) -> None:
+        depth = getattr(self._mine, "depth", 0)
+        if depth == 0:
+            self._lock.__enter__()
+        self._mine.depth = depth + 1
+
+    def __exit__(self, *error: object) -> None:
+        self._mine.depth -= 1
+        if self._mine.depth == 0:
+            with contextlib.suppress(RuntimeError):  # in a child that was forked inside it, where it is a new one
+                self._lock.__exit__()
+
+
+class _Shared:
+    """What all views of one memory share. Names are below the root of all."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()  # of what follows, for a moment
+        self.files: dict[str, _Content] = {}
+        self.unfinished: dict[str, MemoryFile] = {}
+        self.locks: dict[str, _Lock] = {}  # of each prefix
         self.versions = itertools.count(1)
 
-    def write(self, name: str, data: bytes) -> str:
-        version = str(next(self.versions))
-        self.content[name] = (data, version)
-        return version
+    def write(self, name: str, data: bytes) -> _Content:
+        """Replaces a file. Call it under the lock."""
+        content = self.files[name] = _Content(data, str(next(self.versions)))
+        return content
 
 
 class MemoryStore:
-    """See store.py for what each method promises. A forked child has a copy; a spawned process cannot have one."""
+    """See store.py for what each method promises. A forked child has a copy of its own, of the moment of the fork."""
 
-    folder: Path | None = None
+    def __init__(self, url: str = "memory:") -> None:
+        self.url = url
+        self.folder: Path | None = None
+        self._shared = _Shared()
+        self._prefix = ""  # with "/" at its end
 
-    def __init__(self, url: str | None = None) -> None:
-        self.url = url or f"memory:{new_token()}"
-        self._files = _Files()
-        self._prefix = ""
-
-    def __reduce__(self) -> tuple[type, tuple[str]]:
-        raise AtlasError(f"{self.url}: lives in the memory of one process and cannot be sent to another: write the data to a folder, or fork")
+    def __reduce__(self) -> Never:
+        cure = "write the dataset to a folder, or fork the process, whose child has a copy"
+        raise UnsupportedError(f"{self.url}: a MemoryStore is in the memory of one process and cannot be pickled: {cure}")
 
     def __repr__(self) -> str:
-        return f"MemoryStore({self.url!r})"
+        return f"{type(self).__name__}({self.url!r})"
 
-    def _place(self, name: str) -> str:
-        return f"{self.url}/{name}"
+    def place(self, name: str) -> str:
+        """How errors name a file."""
+        return f"{self.url.rstrip('/')}/{name}"
 
-    def _get(self, name: str) -> tuple[bytes, str]:
-        found = self._files.content.get(self._prefix + name)
-        if found is None:
-            raise FileNotFoundError(f"{self._place(name)}: file not found")
-        return found
+    def _get(self, name: str) -> _Content:
+        whole = self._prefix + checked_name(name)
+        with self._shared.lock:
+            found = self._shared.files.get(whole)
+            if found is not None:
+                return _Content(found.data, found.version, found.held)
+            new = self._shared.unfinished.get(whole)
+            if new is not None:
+                return _Content(new.content(), "")
+        raise FileNotFoundError(f"{self.place(name)}: file not found")
 
     # --- reading ---
 
     def info(self, name: str) -> FileInfo:
-        data, version = self._get(name)
-        return FileInfo(name, len(data), version)
+        found = self._get(name)
+        return FileInfo(name, len(found.data), found.version)
 
     def list(self, prefix: str = "") -> Iterator[FileInfo]:
-        start = self._prefix + prefix
-        with self._files.lock:
-            found = sorted((name, len(data), version) for name, (data, version) in self._files.content.items() if name.startswith(start))
-        return (FileInfo(name.removeprefix(self._prefix), size, version) for name, size, version in found)
+        return iter(self._list(prefix))
 
-    def read(self, name: str, *, limit: int) -> tuple[bytes, str]:
-        data, version = self._get(name)
-        if len(data) > limit:
-            raise LimitError(f"{self._place(name)}: has {len(data):,} bytes, and at most {limit:,} are read")
-        return data, version
+    def _list(self, prefix: str) -> Sequence[FileInfo]:
+        begin, start = len(self._prefix), self._prefix + prefix
+        with self._shared.lock:
+            found = [(name, one) for name, one in self._shared.files.items() if name.startswith(start)]
+            return sorted(FileInfo(name[begin:], len(one.data), one.version) for name, one in found)
+
+    def entries(self) -> Iterator[str]:
+        return iter({first + slash for first, slash, _ in (one.name.partition("/") for one in self._list(""))})
+
+    def is_plain(self, name: str, size: int | None = None) -> bool:
+        try:
+            found = self._get(name)
+        except FileNotFoundError:
+            return False
+        return size in (None, len(found.data))
+
+    def read(self, name: str, *, limit: int, follow: bool = True) -> tuple[bytes, str]:
+        found = self._get(name)
+        if len(found.data) > limit:
+            raise LimitError(f"{self.place(name)}: has {len(found.data):,} bytes, and at most {limit:,} are read")
+        return found.data, found.version
 
     def read_tail(self, name: str, size: int) -> tuple[Bytes, FileInfo]:
-        data, version = self._get(name)
-        return memoryview(data)[max(0, len(data) - size) :], FileInfo(name, len(data), version)
+        found = self._get(name)
+        return memoryview(found.data)[max(0, len(found.data) - size) :], FileInfo(name, len(found.data), found.version)
 
     def read_ranges(self, wants: Sequence[Want]) -> Iterator[tuple[int, Bytes | Exception]]:
         for number, want in enumerate(wants):
-            answer: Bytes | Exception
             try:
-                answer = self._range(want)
-            except (OSError, AtlasError) as error:
-                answer = error
-            yield number, answer
+                yield number, self._range(want)
+            except OSError as error:
+                yield number, error
 
     def _range(self, want: Want) -> Bytes:
-        data, version = self._get(want.name)
-        if want.version not in ("", version):
-            raise DatasetChanged(f"{self._place(want.name)}: was replaced after it was opened; open the dataset again")
-        if want.offset + want.size > len(data):
-            why = f"byte {want.offset}: {want.size:,} bytes were asked for, and the file has {len(data):,}"
-            raise TruncatedError(f"{self._place(want.name)}: {why}")
-        return memoryview(data)[want.offset : want.offset + want.size]
+        found = self._get(want.name)
+        if want.version not in ("", found.version):
+            raise DatasetChanged(f"{self.place(want.name)}: was replaced by another file after it was opened; open the dataset again")
+        if want.offset + want.size > len(found.data):
+            why = f"the file ends at byte {len(found.data)}, and bytes up to {want.offset + want.size} were asked for"
+            raise DatasetChanged(f"{self.place(want.name)}: {why}; it was truncated or replaced: open the dataset again")
+        return memoryview(found.data)[want.offset : want.offset + want.size]
 
     def stream(self, name: str) -> io.BufferedReader:
-        return io.BufferedReader(io.BytesIO(self._get(name)[0]))
+        return io.BufferedReader(io.BytesIO(self._get(name).data))
 
     # --- writing ---
 
     def new_file(self, label: str, mark: str | None = None) -> MemoryFile:
-        return MemoryFile(self, label)
+        with self._shared.lock:
+            names = (self._prefix + temporary_name(label, attempt, mark) for attempt in itertools.count())
+            name = next(name for name in names if name not in self._shared.unfinished)
+            file = self._shared.unfinished[name] = MemoryFile(self, name)
+        return file
 
     def put(self, name: str, data: Bytes, *, expected: str | EllipsisType | None = ..., mark: str | None = None) -> str:
-        copied = bytes(memoryview(data))
-        with self._files.lock:
-            found = self._files.content.get(self._prefix + name)
-            old = found[1] if found is not None else None
-            if expected is not ... and old != expected:
-                what = "does not exist any more" if old is None else "already exists" if expected is None else "was replaced by another writer"
-                raise CommitConflict(f"{self._place(name)}: {what}: read it again before it is written")
-            return self._files.write(self._prefix + name, copied)
+        copied, whole = bytes(memoryview(data)), self._prefix + checked_name(name)
+        with self.lock(), self._shared.lock:
+            old = self._shared.files.get(whole)
+            now = None if old is None else old.version
+            if expected is not ... and now != expected:
+                raise CommitConflict(conflict(self.place(name), now, expected))
+            return self._shared.write(whole, copied).version
+
+    def write(self, name: str, data: bytes) -> str:
+        """Replaces a file, and returns its version."""
+        with self._shared.lock:
+            return self._shared.write(self._prefix + checked_name(name), data).version
 
     def delete(self, names: Iterable[str]) -> None:
-        with self._files.lock:
-            for name in names:
-                self._files.content.pop(self._prefix + name, None)
+        for name in names:
+            whole = self._prefix + checked_name(name)
+            with self._shared.lock:
+                self._shared.files.pop(whole, None)
+                self._shared.unfinished.pop(whole, None)
 
     def copy(self, name: str, to: str) -> None:
-        data, _ = self._get(name)
-        with self._files.lock:
-            self._files.write(self._prefix + to, data)
+        self.write(to, self._get(name).data)
 
     # --- several writers ---
 
     def create(self) -> bool:
-        return next(self.list(), None) is None
+        return not self._list("")
 
     def remove_if_empty(self) -> None:
-        """There is no place that could be left."""
+        """Nothing is left of a place that holds nothing."""
 
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """As an object store, it has none: put decides."""
-        yield
+    def lock(self) -> AbstractContextManager[None]:
+        with self._shared.lock:
+            return self._shared.locks.setdefault(self._prefix, _Lock())
 
     def new_log(self, name: str, begin: Callable[[bool], bytes], mark: str) -> MemoryLog:
-        return MemoryLog(self._files, self._prefix + name, begin)
+        data = begin(True)
+        with self._shared.lock:
+            content = self._shared.write(self._prefix + checked_name(name), data)
+            return MemoryLog(self._shared, content)
 
     def is_held(self, name: str) -> bool | None:
-        self._get(name)
-        return self._prefix + name in self._files.held
+        return self._get(name).held
 
     def sees_every_holder(self) -> bool:
         return True
 
+    def unfinished(self) -> Iterator[FileInfo]:
+        start = self._prefix + TEMPORARY
+        with self._shared.lock:
+            found = sorted((name, file.size) for name, file in self._shared.unfinished.items() if name.startswith(start))
+        return (FileInfo(name.removeprefix(self._prefix), size, "") for name, size in found)
+
     def remove_unfinished(self, mark: str) -> None:
-        """What is not published is in no list."""
+        self.delete([one.name for one in self.unfinished() if f"-{mark}-" in one.name])
 
     def inside(self, prefix: str) -> MemoryStore:
-        view = MemoryStore(f"{self.url}/{prefix}")
-        view._files, view._prefix = self._files, f"{self._prefix}{prefix}/"
+        whole = self._prefix + checked_name(prefix)
+        with self._shared.lock:
+            if whole in self._shared.files:
+                raise CorruptError(f"{self.place(prefix)}: is a file, and cannot hold others: move it away")
+        view = type(self)(self.place(prefix))
+        view._shared, view._prefix = self._shared, whole + "/"
         return view
 
 
 class MemoryFile:
     """A file that has no name yet."""
 
-    def __init__(self, store: MemoryStore, label: str) -> None:
-        self._store, self._label = store, label
-        self._data: bytearray | None = bytearray()
+    def __init__(self, store: MemoryStore, hidden: str) -> None:
+        self._store, self._hidden = store, hidden
+        self._data = bytearray()
+        self._state = "open"
         self.size = 0
 
+    def content(self) -> bytes:
+        """What was written so far."""
+        return bytes(self._data)
+
+    def _check(self, *states: str) -> None:
+        if self._state not in states:
+            raise ValueError(f"{self._store.place(self._hidden)}: is already {self._state}; write the file again")
+
     def write(self, data: Bytes) -> None:
-        if self._data is None:
-            raise ValueError(f"{self._store.url}: {self._label}: is already published or discarded; cannot write")
+        self._check("open")
         self._data += memoryview(data).cast("B")
         self.size = len(self._data)
 
     def finish(self) -> None:
-        if self._data is None:
-            raise ValueError(f"{self._store.url}: {self._label}: is already published or discarded; write the file again")
+        self._check("open", "finished")
+        self._state = "finished"
 
     def publish(self, name: str) -> Future[FileInfo]:
         self.finish()
-        assert self._data is not None
-        version = self._store.put(name, self._data)
-        done: Future[FileInfo] = Future()
-        done.set_result(FileInfo(name, self.size, version))
-        self._data = None
-        return done
+        version = self._store.write(name, self.content())
+        self._end("published")
+        return completed(FileInfo(name, self.size, version))
 
     def discard(self) -> None:
-        self._data = None
+        if self._state in ("open", "finished"):
+            self._end("discarded")
+
+    def _end(self, state: str) -> None:
+        self._state = state
+        with self._store._shared.lock:
+            self._store._shared.unfinished.pop(self._hidden, None)
+        self._data = bytearray()
 
 
 class MemoryLog:
     """A log that is held until it is closed, or nobody has it any more."""
 
-    def __init__(self, files: _Files, name: str, begin: Callable[[bool], bytes]) -> None:
-        self._files, self._name = files, name
-        self._open = True
-        data = begin(True)
-        with files.lock:
-            self._version = files.write(name, data)
-            files.held.add(name)
+    def __init__(self, shared: _Shared, content: _Content) -> None:
+        self._shared, self._content = shared, content
+        content.held = True
 
     def append(self, data: bytes) -> None:
-        if not self._open:
-            raise ValueError(f"{self._name}: the log is closed")
-        with self._files.lock:
-            found = self._files.content.get(self._name)
-            if found is None or found[1] != self._version:
-                return  # it was removed, or another writer has replaced it: as with a file that lost its name, nobody reads this
-            self._version = self._files.write(self._name, found[0] + data)
+        with self._shared.lock:
+            if not self._content.held:
+                raise ValueError("the log is closed; nothing can be appended")
+            self._content.data += data
+            self._content.version = str(next(self._shared.versions))
 
     def sync(self) -> None:
-        """Memory has no power cut to survive."""
+        """Memory survives no power cut."""
 
     def close(self) -> None:
-        if self._open:
-            self._open = False
-            with self._files.lock:
-                found = self._files.content.get(self._name)
-                if found is None or found[1] == self._version:
-                    self._files.held.discard(self._name)
+        self._content.held = False
 
     def __del__(self) -> None:
-        if getattr(self, "_open", False):
-            self.close()
+        self.close()

@@ -57,23 +57,24 @@ def not_regular(path: Name, mode: int) -> NotRegular:
 
 def read_regular(path: Name, limit: int, *, follow: bool = True) -> bytes:
     """All bytes of a file. LimitError if it has more than `limit`, before any is read. follow: whether the name may be a link."""
+    return read_with_stat(path, limit, follow=follow)[0]
+
+
+def read_with_stat(path: Name, limit: int, *, follow: bool = True) -> tuple[bytes, os.stat_result]:
+    """As read_regular, and what the file was when it was opened."""
     fd = open_regular(path, READ if follow else READ | os.O_NOFOLLOW)
     try:
-        return read_all(fd, path, limit)
+        found = os.fstat(fd)
+        size = found.st_size
+        if size > limit:
+            raise LimitError(f"{os.fspath(path)}: has {size:,} bytes, and at most {limit:,} are read")
+        pieces = []
+        while size and (piece := os.read(fd, size)):
+            pieces.append(piece)
+            size -= len(piece)
+        return b"".join(pieces), found
     finally:
         os.close(fd)
-
-
-def read_all(fd: int, path: Name, limit: int) -> bytes:
-    """All bytes of an open file. LimitError if it has more than `limit`, before any is read."""
-    size = os.fstat(fd).st_size
-    if size > limit:
-        raise LimitError(f"{os.fspath(path)}: has {size:,} bytes, and at most {limit:,} are read")
-    pieces = []
-    while size and (piece := os.read(fd, size)):
-        pieces.append(piece)
-        size -= len(piece)
-    return b"".join(pieces)
 
 
 def is_regular(path: Name, size: int | None = None) -> bool:

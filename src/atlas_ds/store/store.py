@@ -94,8 +94,18 @@ class Store(Protocol):
     def list(self, prefix: str = "") -> Iterator[FileInfo]:
         """The files whose names begin with prefix, by name; unfinished ones and locks are not listed."""
 
-    def read(self, name: str, *, limit: int) -> tuple[bytes, str]:
-        """A small file and its version, of one moment. LimitError if it has more than `limit` bytes."""
+    def entries(self) -> Iterator[str]:
+        """What is at the top, in any order: names of files, and with "/" at the end each prefix that `inside` leads to. Unfinished files
+        and locks are left out. It lets a caller look at a place without listing all that is below it."""
+
+    def is_plain(self, name: str, size: int | None = None) -> bool:
+        """Whether a name is that of a file (of so many bytes), and not of a link to one: writers make no links, so they remove none."""
+
+    def read(self, name: str, *, limit: int, follow: bool = True) -> tuple[bytes, str]:
+        """A small file and its version, of one moment. LimitError if it has more than `limit` bytes.
+
+        follow: whether the name may be a link. A file that tells a writer what to remove may not be one.
+        """
 
     def read_tail(self, name: str, size: int) -> tuple[Bytes, FileInfo]:
         """The last `size` bytes of a file (all, if it is shorter), and what it is."""
@@ -127,17 +137,23 @@ class Store(Protocol):
     # --- several writers ---
 
     def create(self) -> bool:
-        """Prepares the place for files; whether it did not exist before."""
+        """Prepares the place for files, before any of the methods that write; whether it did not exist before."""
 
     def remove_if_empty(self) -> None:
         """Removes the place if it holds nothing (but locks)."""
 
     def lock(self) -> AbstractContextManager[None]:
-        """Keeps other writers out for a short time, where the store can. Where it cannot, it does nothing, and `put` with `expected` decides."""
+        """Keeps other writers out for a short time, where the store can. Where it cannot, it does nothing, and `put` with `expected` decides.
+
+        A thread that has it may enter it again. FileNotFoundError if the place was removed.
+        """
 
     def new_log(self, name: str, begin: Callable[[bool], bytes], mark: str) -> Log:
-        """Replaces a log atomically by one that begins with begin(whether is_held will know of it), and holds it until it is closed or the
-        process ends. Call it under the lock. mark: see new_file."""
+        """Replaces a log atomically by another one, and holds it until it is closed or the process ends. Call it under the lock.
+
+        begin: returns its first bytes, and is told whether is_held will know that it is held, which only its holder can find out. They are
+        safe from a power cut before they replace a log. mark: see new_file.
+        """
 
     def is_held(self, name: str) -> bool | None:
         """Whether a process holds a log; None if the store cannot tell. FileNotFoundError if there is none."""
@@ -145,11 +161,17 @@ class Store(Protocol):
     def sees_every_holder(self) -> bool:
         """Whether is_held knows of the processes of all machines that can write here."""
 
+    def unfinished(self) -> Iterator[FileInfo]:
+        """The files at the top that were never published, by name: `read` and others take their names, and `delete` removes them.
+
+        A repair reads them. A store that others cannot look into before a file is published has none.
+        """
+
     def remove_unfinished(self, mark: str) -> None:
         """Removes the files of an owner that were never published."""
 
     def inside(self, prefix: str) -> Store:
-        """The store of the names that begin with prefix + "/", without it."""
+        """The store of the names that begin with prefix + "/", without it. CorruptError if that is a file or a link: writers make neither."""
 
 
 def place_of(store: Store, name: str) -> str:
@@ -160,3 +182,16 @@ def place_of(store: Store, name: str) -> str:
 def is_store(given: object) -> bool:
     """Whether a user's argument is a store, and not a path."""
     return all(callable(getattr(given, name, None)) for name in ("read_ranges", "put", "new_file"))
+
+
+def checked_name(name: str) -> str:
+    """The name of a file, or a prefix. ValueError for one that could lead out of its store."""
+    if "\0" in name or any(part in ("", ".", "..") for part in name.split("/")):
+        raise ValueError(f"{name!r}: is not a name of a store: give parts with one '/' between them, none of which is empty, '.' or '..'")
+    return name
+
+
+def conflict(place: str, now: str | None, expected: str | None) -> str:
+    """What is said to a writer that expected another file. now: the version that is there; None: there is no file."""
+    what = "does not exist any more" if now is None else "already exists" if expected is None else "was replaced by another writer"
+    return f"{place}: {what}: read it again before it is written"

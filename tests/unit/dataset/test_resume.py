@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from atlas_ds import AtlasDataset, AtlasDatasetWriter, errors, verify
-from atlas_ds.store import files as local
+from atlas_ds.store import files
 from support import child, tree, write
 
 PLAIN = {"schema": int, "shard_size": 10, "workers": 0}
@@ -41,7 +41,7 @@ def fail_at(monkeypatch, name, condition, code=errno.ENOSPC):
             raise OSError(code, os.strerror(code))
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(local.os, name, call)
+    monkeypatch.setattr(files.os, name, call)
 
 
 # --- a failing close ---

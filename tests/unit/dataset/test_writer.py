@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from atlas_ds import AtlasDataset, AtlasDatasetWriter, errors, merge_parts, types, verify
-from atlas_ds.store import files as local
+from atlas_ds.store import files
 from reference.reader import Dataset
 from support import rich_rows, same, tree, write
 
@@ -352,7 +352,7 @@ def test_schema_given_in_every_way(tmp_path):
 
 def test_an_interrupt_as_a_shard_gets_its_name(tmp_path, monkeypatch):
     """It had its name, but nobody had noted it yet."""
-    sync, calls = local.sync_folder, []
+    sync, calls = files.sync_folder, []
 
     def interrupt(folder):
         calls.append(folder)
@@ -360,7 +360,7 @@ def test_an_interrupt_as_a_shard_gets_its_name(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         sync(folder)
 
-    monkeypatch.setattr(local, "sync_folder", interrupt)
+    monkeypatch.setattr(files, "sync_folder", interrupt)
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path / "d", range(5000), shard_size=10)
     assert os.listdir(tmp_path) == []

@@ -102,7 +102,8 @@ def export_parquet(
     file = NewFile(target.absolute().parent, target.name)
     try:
         _write_parquet(reader, file.path, row_group_size, compression)
-        return file.publish(target.name)
+        file.publish(target.name)
+        return target
     except BaseException:
         file.discard()
         raise

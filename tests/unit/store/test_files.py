@@ -5,8 +5,7 @@ import os
 
 import pytest
 
-from atlas_ds.store import files as local
-from atlas_ds.store import owner
+from atlas_ds.store import files, owner
 from atlas_ds.store.files import NewFile, link_file, write_file
 from atlas_ds.store.temporary import leftovers, temporary_name
 from support import fd_count
@@ -24,14 +23,14 @@ def calls(monkeypatch):
             log.append(f"{name} {what}" if name == "fsync" else name)
             return original(*args, **kwargs)
 
-        monkeypatch.setattr(local.os, name, record)
+        monkeypatch.setattr(files.os, name, record)
     return log
 
 
 def test_order_of_a_new_name(tmp_path, calls):
     file = NewFile(tmp_path, "x")
     file.write(b"abc")
-    assert file.publish("x") == tmp_path / "x" and (tmp_path / "x").read_bytes() == b"abc" and file.size == 3
+    assert file.publish("x").result()[:2] == ("x", 3) and (tmp_path / "x").read_bytes() == b"abc" and file.size == 3
     assert calls == ["writev", "fsync file", "replace", "fsync folder"] and os.listdir(tmp_path) == ["x"]
 
 
@@ -67,7 +66,7 @@ def test_a_failure_leaves_nothing(tmp_path, monkeypatch, name, code):
     def fail(*args, **kwargs):
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(local.os, name, fail)
+    monkeypatch.setattr(files.os, name, fail)
     with pytest.raises(OSError, match=os.strerror(code)):
         write_file(tmp_path, "x", b"new")
     assert os.listdir(tmp_path) == ["x"] and (tmp_path / "x").read_bytes() == b"old" and fd_count() == before
@@ -79,7 +78,7 @@ def test_a_failed_fsync_is_never_tried_again(tmp_path, monkeypatch):
     file.write(b"abc")
     failures = iter([OSError(errno.EIO, "x")])
     original = os.fsync
-    monkeypatch.setattr(local.os, "fsync", lambda fd: (_ for _ in ()).throw(error) if (error := next(failures, None)) else original(fd))
+    monkeypatch.setattr(files.os, "fsync", lambda fd: (_ for _ in ()).throw(error) if (error := next(failures, None)) else original(fd))
     with pytest.raises(OSError):
         file.publish("x")
     with pytest.raises((OSError, ValueError)):
@@ -89,31 +88,34 @@ def test_a_failed_fsync_is_never_tried_again(tmp_path, monkeypatch):
 
 def test_short_writes_are_continued(tmp_path, monkeypatch):
     original = os.writev
-    monkeypatch.setattr(local.os, "writev", lambda fd, pieces: original(fd, [b"".join(pieces)[:3]]))
-    assert write_file(tmp_path, "x", bytes(range(100))).read_bytes() == bytes(range(100))
+    monkeypatch.setattr(files.os, "writev", lambda fd, pieces: original(fd, [b"".join(pieces)[:3]]))
+    write_file(tmp_path, "x", bytes(range(100)))
+    assert (tmp_path / "x").read_bytes() == bytes(range(100))
     file = NewFile(tmp_path, "y")
     for piece in (b"", b"ab", b"", b"cdefgh", b"i", b""):
         file.write(piece)
-    assert file.publish("y").read_bytes() == b"abcdefghi"
+    file.publish("y")
+    assert (tmp_path / "y").read_bytes() == b"abcdefghi"
 
 
-@pytest.mark.parametrize(("together", "count"), [(0, 1000), (10, 250), (local.WRITE_BUFFER_BYTES, 4)])
+@pytest.mark.parametrize(("together", "count"), [(0, 1000), (10, 250), (files.WRITE_BUFFER_BYTES, 4)])
 def test_small_writes_wait_for_each_other(tmp_path, monkeypatch, calls, together, count):
-    monkeypatch.setattr(local, "WRITE_BUFFER_BYTES", together)
+    monkeypatch.setattr(files, "WRITE_BUFFER_BYTES", together)
     file = NewFile(tmp_path, "x")
     for number in range(1000):
         file.write(b"%03d" % number)
         assert file.size == 3 * number + 3
-    assert file.publish("x").read_bytes() == b"".join(b"%03d" % number for number in range(1000))
+    file.publish("x")
+    assert (tmp_path / "x").read_bytes() == b"".join(b"%03d" % number for number in range(1000))
     assert calls.count("writev") == count
 
 
 def test_after_a_failed_write_it_is_gone(tmp_path, monkeypatch):
     file = NewFile(tmp_path, "x")
     with monkeypatch.context() as patch:
-        patch.setattr(local.os, "writev", lambda fd, pieces: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+        patch.setattr(files.os, "writev", lambda fd, pieces: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
         with pytest.raises(OSError, match="full"):
-            file.write(bytes(local.WRITE_BUFFER_BYTES))
+            file.write(bytes(files.WRITE_BUFFER_BYTES))
     assert os.listdir(tmp_path) == []
     other = NewFile(tmp_path, "x")  # which has the same temporary name
     other.write(b"half")
@@ -121,7 +123,8 @@ def test_after_a_failed_write_it_is_gone(tmp_path, monkeypatch):
         with pytest.raises(ValueError, match="is already discarded"):
             refused()
     file.discard()
-    assert other.publish("x").read_bytes() == b"half" and os.listdir(tmp_path) == ["x"]
+    other.publish("x")
+    assert (tmp_path / "x").read_bytes() == b"half" and os.listdir(tmp_path) == ["x"]
     later = NewFile(tmp_path, "x")
     other.discard()
     with pytest.raises(ValueError, match="is already published"):
@@ -129,30 +132,31 @@ def test_after_a_failed_write_it_is_gone(tmp_path, monkeypatch):
     later.finish()
     with pytest.raises(ValueError, match="is already finished; cannot write"):
         later.write(b"more")
-    assert later.publish("z").read_bytes() == b""
+    later.publish("z")
+    assert (tmp_path / "z").read_bytes() == b""
 
 
 def test_the_disk_begins_before_the_end(tmp_path, monkeypatch):
     begun = []
-    monkeypatch.setattr(local, "start_writeback", lambda fd, start, size: begun.append((start, size)))
+    monkeypatch.setattr(files, "start_writeback", lambda fd, start, size: begun.append((start, size)))
     file = NewFile(tmp_path, "x")
     for _ in range(20):
         file.write(bytes(1 << 20))
-    assert begun == [(0, local.WRITEBACK_BYTES), (local.WRITEBACK_BYTES, local.WRITEBACK_BYTES)]
-    assert file.publish("x").stat().st_size == 20 << 20
+    assert begun == [(0, files.WRITEBACK_BYTES), (files.WRITEBACK_BYTES, files.WRITEBACK_BYTES)]
+    assert file.publish("x").result().size == 20 << 20
 
 
 def test_a_write_that_takes_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(local.os, "writev", lambda fd, pieces: 0)
+    monkeypatch.setattr(files.os, "writev", lambda fd, pieces: 0)
     with pytest.raises(OSError, match="wrote none of 3 bytes"):
         write_file(tmp_path, "x", b"abc")
     assert os.listdir(tmp_path) == []
 
 
 def test_many_at_once_do_not_meet(tmp_path):
-    files = [NewFile(tmp_path, "x") for _ in range(20)]
-    assert len({file.path for file in files}) == 20
-    [file.discard() for file in files]
+    made = [NewFile(tmp_path, "x") for _ in range(20)]
+    assert len({file.path for file in made}) == 20
+    [file.discard() for file in made]
 
 
 def test_leftovers_are_of_dead_writers_only(tmp_path):
