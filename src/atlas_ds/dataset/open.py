@@ -19,7 +19,8 @@ from atlas_ds.dataset.selection import select_columns
 from atlas_ds.dataset.shard_files import Opener, ShardFiles
 from atlas_ds.errors import AtlasError, DatasetChanged, NotADataset
 from atlas_ds.shard.info import ShardInfo
-from atlas_ds.shard.open import open_shard, shard_schema
+from atlas_ds.shard.open import open_shard, shard_info, shard_schema
+from atlas_ds.shard.totals import Totals
 from atlas_ds.store.descriptors import with_room
 from atlas_ds.store.paths import local_path
 
@@ -105,7 +106,7 @@ def first_shards(manifest: Manifest, count: int) -> Manifest:
         left = tuple((start, min(stop, rows)) for start, stop in parts if start < rows)
         if left or not parts:
             splits[name] = left
-    return replace(manifest, shards=shards, splits=splits)
+    return replace(manifest, shards=shards, splits=splits, totals=Totals(None))
 
 
 def find_manifest(path: Path) -> Manifest:
@@ -158,5 +159,4 @@ def open_manifest(options: OpenOptions, manifest: Manifest) -> Handle:
 def manifest_of_file(path: Path) -> Manifest:
     """Returns the manifest of a dataset of one shard file."""
     shard = open_shard(path)
-    info = ShardInfo(path.name, shard.rows, shard.size, shard.size - shard.footer_offset, f"{shard.root:016x}")
-    return Manifest(shard_schema(shard), (info,))
+    return Manifest(shard_schema(shard), (shard_info(shard, path.name),))

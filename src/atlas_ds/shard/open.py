@@ -11,6 +11,7 @@ from atlas_ds._core.base import HEADER_BYTES, MAX_FOOTER_BYTES, TRAILER_BYTES, L
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, TruncatedError
 from atlas_ds.schema.schema import Schema, schema_from_json
 from atlas_ds.schema.types import Field, Struct
+from atlas_ds.shard.info import ShardInfo, chunk_of
 from atlas_ds.store.span import AnonymousSpan, open_mapped
 
 MAX_TRUSTED_TAIL = 16 << 20  # bytes at the end of a file that are read because the manifest says that they are the footer
@@ -48,6 +49,16 @@ def open_anonymous(path: Path, tail: int | None) -> tuple[_core.Shard, Anonymous
         tail = min(tail, MAX_TAIL)  # the footer itself says that a longer one is invalid
     span.fill(span.size - tail, tail)
     return open_shard(path, span=span), span
+
+
+def shard_info(shard: _core.Shard, name: str) -> ShardInfo:
+    """Describes an open shard as a manifest names it. name: of its file."""
+    tail = shard.size - shard.footer_offset
+    return ShardInfo(name, shard.rows, shard.size, tail, f"{shard.root:016x}", shard.raw_bytes, shard_chunk(shard))
+
+
+def shard_chunk(shard: _core.Shard) -> int:
+    return chunk_of((leaf.rows_per_block, bool(leaf.flags & LeafFlags.PAGE_CODED)) for leaf in shard.leaves)
 
 
 def shard_schema(shard: _core.Shard) -> Schema:
