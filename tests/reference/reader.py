@@ -15,6 +15,7 @@ import rfc8785
 import xxhash
 
 from . import schema as schemas
+from . import totals
 from .pages import Cell, decode_page
 from .wire import (
     BLOCK,
@@ -173,8 +174,14 @@ class Shard:
         for entry in (entry for blocks in self.index for entry in blocks):
             need(entry.offset >= 64 and entry.offset + entry.bytes <= self.trailer.footer_offset, "a block outside of its place")
             need(entry.raw_bytes <= MAX_PAGE and entry.bytes <= MAX_PAGE, "a block of more than 2^30 bytes", Limit)
-        if foot.stats_bytes:
-            need(isinstance(schemas.load_json(self.footer[stats_at:], "stats"), dict), "stats is not an object")
+        self.stats = schemas.load_json(self.footer[stats_at:], "stats") if foot.stats_bytes else {}
+        need(isinstance(self.stats, dict), "stats is not an object")
+
+    @property
+    def chunk_rows(self) -> int:
+        """`chunk` of the manifest."""
+        coded = [self.groups[leaf.group].rows_per_block for leaf in self.leaves if leaf.flags & PAGE_CODED]
+        return min(coded or [group.rows_per_block for group in self.groups])
 
     # Reading
 
@@ -335,13 +342,17 @@ class Dataset:
     def shards(self) -> Iterator[Shard]:
         paths = [entry["path"] for entry in self.manifest["shards"]]
         need(len(set(paths)) == len(paths), "a shard is named twice")
+        notes = []
         for entry in self.manifest["shards"]:
             need(re.fullmatch(r"[0-9]{5,15}-[0-9a-f]{16}\.atlas", entry["path"]), "path of a shard")
             shard = Shard(self.folder / entry["path"])
             facts = {"bytes": len(shard.data), "rows": shard.rows, "root": f"{shard.trailer.footer_hash:016x}",
-                     "tail": len(shard.data) - shard.trailer.footer_offset, "path": entry["path"]}
+                     "tail": len(shard.data) - shard.trailer.footer_offset, "path": entry["path"],
+                     "raw": shard.foot.raw_bytes, "chunk": shard.chunk_rows}
             need(entry == facts and entry["path"][-22:-6] == facts["root"], "a shard is not as the manifest has it")
+            notes.append(shard.stats)
             yield shard
+        totals.check(self.manifest, notes)
 
     def examples(self) -> Iterator[Any]:
         for shard in self.shards():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import json
 import re
 import struct
 from dataclasses import replace
@@ -16,7 +17,7 @@ import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reference import sample, wire
+from reference import sample, totals, wire
 from reference.builder import Encoding, build, reseal
 from reference.reader import Dataset, Shard
 from reference.wire import CONST, ENUM, FIXED, H128, LZ4, NARROW, NONE, PAGE_CODED, VAR, ZSTD, ShardError
@@ -183,7 +184,7 @@ def test_edited_and_resealed_shards_fail_cleanly(edits, content):
         Shard(reseal(bytes(bad), content)).verify()
 
 
-def write_dataset(folder, shards, schema, **more):
+def write_dataset(folder, shards, schema, /, **more):
     entries = []
     for number, data in enumerate(shards):
         shard = Shard(data)
@@ -191,7 +192,7 @@ def write_dataset(folder, shards, schema, **more):
         name = f"{number:05}-{root}.atlas"
         (folder / name).write_bytes(data)
         entries.append({"bytes": len(data), "path": name, "root": root, "rows": shard.rows,
-                        "tail": len(data) - shard.trailer.footer_offset})
+                        "tail": len(data) - shard.trailer.footer_offset, "raw": shard.foot.raw_bytes, "chunk": shard.chunk_rows})
     manifest = {"atlas": 2, "features": [], "metadata": {}, "rows": sum(e["rows"] for e in entries), "schema": schema,
                 "shards": entries, "splits": {}} | more
     manifest["hash"] = H128(rfc8785.dumps(manifest))[::-1].hex()
@@ -221,6 +222,42 @@ def test_icc_is_optional_and_from_0_to_1(tmp_path):
         write_dataset(tmp_path, [build(sample.tiny())], sample.schema_of_tiny(), icc=icc)
         with pytest.raises(ShardError):
             Dataset(tmp_path)
+
+
+@pytest.mark.parametrize("name, value", [("raw", 1), ("chunk", 3), ("chunk", None)])
+def test_raw_and_chunk_are_those_of_the_shard(tmp_path, name, value):
+    write_dataset(tmp_path, [build(sample.tiny())], sample.schema_of_tiny())
+    body = json.loads((tmp_path / "atlas.json").read_bytes())
+    entry = {key: number for key, number in (body["shards"][0] | {name: value}).items() if number is not None}
+    write_dataset(tmp_path, [build(sample.tiny())], sample.schema_of_tiny(), shards=[entry])
+    with pytest.raises(ShardError, match="as the manifest"):
+        list(Dataset(tmp_path).examples())
+
+
+def notes_of(raw, counts, numbers):
+    leaf = {"path": "x", "why": "w", "raw_bytes": raw, "stored_bytes": 2, "cells": 0, "codecs": {"lz4": 1}, "layouts": {"VAR": 2}}
+    sums = {"rows": 4, "chunks": 2, "squares": 8, "numbers": numbers, "classes": {"agree": 2.5, "counts": counts}, "hashed": None}
+    return {"columns": [leaf], "icc": {"x": sums}}
+
+
+def test_totals_are_those_of_the_shards():
+    notes = [notes_of(10, {"1": 4}, [0.1, 1.0, 2.0]), notes_of(5, {"1": 1, "2": 3}, [1e20, 0.0, 1e-20])]
+    shards = [{"raw": 9, "rows": 4}, {"raw": 70, "rows": 4}]
+    good = {"shards": shards, "stats": totals.stats(shards, notes)}
+    good["icc_sums"] = {"x": totals.icc_sums([note["icc"]["x"] for note in notes])}
+    good["icc"] = {"x": totals.icc(good["icc_sums"]["x"])}
+    assert good["stats"]["row_bytes"] == 17 and good["stats"]["columns"][0]["raw_bytes"] == 15 and good["stats"]["columns"][0]["codecs"] == {"lz4": 2}
+    assert good["icc_sums"]["x"]["classes"] == {"agree": [5.0], "counts": {"1": 5, "2": 3}} and len(good["icc_sums"]["x"]["numbers"][2]) == 2
+    totals.check(good, notes)
+    totals.check({"shards": shards}, notes)
+    for place in (("stats", "row_bytes"), ("icc", "x"), ("icc_sums", "x", "rows"), ("icc_sums", "x", "classes", "counts", "1"), ("stats", "columns", 0, "stored_bytes")):
+        wrong = json.loads(json.dumps(good))
+        inner = wrong
+        for name in place[:-1]:
+            inner = inner[name]
+        inner[place[-1]] += 0.25
+        with pytest.raises(ShardError):
+            totals.check(wrong, notes)
 
 
 def test_manifest_edits_are_noticed(tmp_path):

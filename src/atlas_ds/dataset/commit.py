@@ -12,8 +12,8 @@ from atlas_ds.dataset.manifest import MAX_BYTES, Manifest, Ranges, parse_manifes
 from atlas_ds.dataset.names import MANIFEST, is_shard_name
 from atlas_ds.errors import AtlasError, CommitConflict
 from atlas_ds.schema.schema import Schema
-from atlas_ds.shard.icc import combined_icc
 from atlas_ds.shard.info import ShardInfo
+from atlas_ds.shard.totals import Totals, measured_icc, sum_of_totals
 from atlas_ds.store.files import write_file
 from atlas_ds.store.lock import locked
 from atlas_ds.store.regular import read_regular
@@ -71,13 +71,15 @@ def appended(
     base: Manifest | None,
     schema: Schema,
     done: Mapping[str | None, Sequence[ShardInfo]],
+    totals: Mapping[str | None, Totals],
     *,
     metadata: dict[str, Any] | None,
     icc: Sequence[str],
 ) -> Manifest:
     """Returns the manifest of a dataset plus finished shards, by split. CommitConflict if their columns differ.
 
-    base: the current manifest, or None. metadata: None keeps that of base. icc: columns whose ICC is computed.
+    base: the current manifest, or None. totals: of the notes of the finished shards, by split. metadata: None keeps that of base. icc: columns whose
+    ICC is computed.
     """
     if base is not None and (base.schema != schema or (base.shards and not set(icc) <= set(base.icc))):
         why = "another writer published while this one was writing, with other columns (or icc=) than these rows have"
@@ -90,5 +92,7 @@ def appended(
         shards += infos
         if split is not None and row > start:
             splits[split] = (*splits.get(split, ()), (start, row))
-    measured = combined_icc([folder / shard.path for shard in shards], icc, schema) if icc else {}
-    return Manifest(schema, tuple(shards), splits, metadata if metadata is not None else base.metadata if base else {}, measured)
+    added = sum_of_totals(([base.totals] if base and base.shards else []) + [totals[split] for split in done if split in totals])
+    measured = measured_icc(added if shards else None, icc, schema, str(folder))
+    added.icc = {name: added.icc[name] for name in measured if name in added.icc}
+    return Manifest(schema, tuple(shards), splits, metadata if metadata is not None else base.metadata if base else {}, measured, added)

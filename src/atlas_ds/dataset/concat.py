@@ -18,6 +18,7 @@ from atlas_ds.dataset.row_place import place_of
 from atlas_ds.dataset.selection import as_names, select_columns
 from atlas_ds.dataset.sequence import Views
 from atlas_ds.dataset.show import columns_text
+from atlas_ds.dataset.stats import summed_stats
 from atlas_ds.dataset.views import index_rows, positions
 from atlas_ds.dataset.workers import for_data_loader
 from atlas_ds.errors import SchemaError
@@ -190,12 +191,12 @@ class Concat(Views[ExampleT]):
 
     @property
     def row_bytes(self) -> float:
-        """Mean bytes of a row, decoded, in the shards that are open."""
+        """Mean bytes of a row, decoded."""
         sizes = [len(dataset) for dataset in self.datasets]
         return sum(size * float(dataset.row_bytes) for size, dataset in zip(sizes, self.datasets, strict=True) if size) / max(1, sum(sizes))
 
     def stats(self) -> dict[str, Any]:
-        """Adds up `AtlasDataset.stats` of the folders that hold the rows. Opens every shard."""
+        """Adds up `AtlasDataset.stats` of the folders that hold the rows. Opens no shard."""
         by_path = {getattr(dataset, "path", k): dataset for k, dataset in enumerate(self.datasets)}
         return summed_stats([dataset.stats() for dataset in by_path.values()])
 
@@ -318,22 +319,6 @@ class Concat(Views[ExampleT]):
             return
         for start in range(0, len(self), 256):
             yield from self._examples(range(start, min(start + 256, len(self))))
-
-
-def summed_stats(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The stats of several datasets as those of one."""
-    columns: dict[str, dict[str, Any]] = {}
-    for part in parts:
-        for name, column in part["columns"].items():
-            into = columns.setdefault(name, {"raw_bytes": 0, "stored_bytes": 0, "layouts": {}, "codecs": {}, "why": column["why"]})
-            for key in ("raw_bytes", "stored_bytes"):
-                into[key] += column[key]
-            for key in ("layouts", "codecs"):
-                for what, count in column[key].items():
-                    into[key][what] = into[key].get(what, 0) + count
-    for column in columns.values():
-        column["codec"] = "+".join(sorted(column["codecs"])) or "none"
-    return {**{key: sum(part[key] for part in parts) for key in ("rows", "bytes", "raw_bytes")}, "columns": columns}
 
 
 def common_columns(datasets: Sequence[Any]) -> Schema | SchemaError | None:

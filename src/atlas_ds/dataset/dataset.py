@@ -19,10 +19,11 @@ from atlas_ds.dataset.map_style import ExampleT
 from atlas_ds.dataset.number_dtypes import is_doubtful
 from atlas_ds.dataset.open import VERIFY, Handle, Identity, Io, OpenOptions, Verify, dataset_in, open_dataset, reopen_dataset
 from atlas_ds.dataset.row_place import add_note
-from atlas_ds.dataset.rows import confirm, rows_of_split
+from atlas_ds.dataset.rows import CONFIRMED, confirm, rows_of_split
 from atlas_ds.dataset.selection import as_names, select_columns
 from atlas_ds.dataset.sequence import Views
 from atlas_ds.dataset.show import columns_text
+from atlas_ds.dataset.stats import stats_of
 from atlas_ds.dataset.views import index_rows, positions
 from atlas_ds.dataset.workers import for_data_loader, views_as_bytes
 from atlas_ds.errors import CorruptError, LimitError
@@ -31,7 +32,6 @@ from atlas_ds.schema.images import need_images
 from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.tensors import need_torch, to_torch
 from atlas_ds.shard.info import ShardInfo
-from atlas_ds.shard.notes import shard_stats
 
 T = TypeVar("T")
 
@@ -147,7 +147,7 @@ class AtlasDataset(_core.Rows, Views[ExampleT]):
 
     @property
     def shards(self) -> tuple[ShardInfo, ...]:
-        """The files in row order: `path`, `rows`, `bytes`, `tail` (of the footer) and `root`."""
+        """The files in row order: `path`, `rows`, `bytes`, `tail` (of the footer), `root`, `raw` (bytes uncompressed) and `chunk` (rows)."""
         return self._state.manifest.shards
 
     @property
@@ -156,7 +156,7 @@ class AtlasDataset(_core.Rows, Views[ExampleT]):
         return self._state.options.path
 
     def stats(self) -> dict[str, Any]:
-        """Measures what the complete dataset takes on disk, in bytes, and why. Opens every shard.
+        """Measures what the complete dataset takes on disk, in bytes, and why. Opens no shard.
 
         Returns
         -------
@@ -164,21 +164,7 @@ class AtlasDataset(_core.Rows, Views[ExampleT]):
             `{"rows", "bytes", "raw_bytes", "columns": {name: {"raw_bytes", "stored_bytes",
             "layouts", "codec", "codecs", "why"}}}`
         """
-        columns: dict[str, dict[str, Any]] = {}
-        raw = 0
-        for k in range(len(self.shards)):
-            shard = self.shard_set.shard(k)
-            for leaf in shard_stats(shard).get("columns", []):
-                raw += leaf["raw_bytes"]
-                column = columns.setdefault(leaf["path"], {"raw_bytes": 0, "stored_bytes": 0, "layouts": {}, "codecs": {}, "why": leaf["why"]})
-                column["raw_bytes"] += leaf["raw_bytes"]
-                column["stored_bytes"] += leaf["stored_bytes"]
-                for name in ("layouts", "codecs"):
-                    for key, count in leaf[name].items():
-                        column[name][key] = column[name].get(key, 0) + count
-        for column in columns.values():
-            column["codec"] = "+".join(sorted(column["codecs"])) or "none"
-        return {"rows": self._state.manifest.rows, "bytes": sum(s.bytes for s in self.shards), "raw_bytes": raw, "columns": columns}
+        return stats_of(self._state.manifest, self.shard_set)
 
     def __repr__(self) -> str:
         return f"AtlasDataset({self.path!r}, rows={len(self)}, {columns_text(self.schema)}{', mapped' if self.function is not None else ''})"
@@ -209,10 +195,10 @@ class AtlasDataset(_core.Rows, Views[ExampleT]):
 
         The default of `window=` is as many chunks as fit into 256 MiB.
         """
-        return layout.chunk_bytes(self.shard_set, self._all_columns(), int(self.rows[0])) if self.decodes_blocks else None
+        return layout.chunk_bytes(self.shards[self._shard_of(int(self.rows[0]))]) if self.decodes_blocks else None
 
     def chunk_rows(self) -> tuple[int, int] | np.ndarray:
-        """Returns how many rows each chunk has; its rows are stored together. Opens every shard.
+        """Returns how many rows each chunk has; its rows are stored together. Opens no shard.
 
         Returns
         -------
@@ -220,15 +206,14 @@ class AtlasDataset(_core.Rows, Views[ExampleT]):
             `(rows, rows per chunk)` where all chunks but the last have as many, else an int64 array
             with the rows of each.
         """
-        return layout.chunk_rows(self.shard_set, self._all_columns(), [shard.rows for shard in self.shards], self.rows)
+        if layout.chunk_count(self.shards) > CONFIRMED:
+            self._confirm(self.rows)
+        return layout.chunk_rows(self.shards, self.rows)
 
     @property
     def row_bytes(self) -> float:
-        """Mean bytes of a row, decoded, in the shards that are open."""
-        if len(self):
-            self.shard_set.shard(int(self.shard_set.shard_numbers(np.array([self.rows[0]]))[0]))
-        shards = [self.shard_set.shard(k) for k in self.shard_set.is_open]
-        return sum(shard.raw_bytes for shard in shards) / max(1, sum(shard.rows for shard in shards))
+        """Mean bytes of a row of the complete dataset, decoded."""
+        return sum(shard.raw for shard in self.shards) / max(1, self._state.manifest.rows)
 
     @property
     def decode(self) -> Decode | None:
@@ -342,7 +327,10 @@ class AtlasDataset(_core.Rows, Views[ExampleT]):
         return f"{self.path}: {self._file_of(stored)}" + (f", row {stored} of the dataset" if stored != row else "")
 
     def _file_of(self, stored: int) -> str:
-        return self.shards[int(self.shard_set.shard_numbers(np.array([stored]))[0])].path
+        return self.shards[self._shard_of(stored)].path
+
+    def _shard_of(self, stored: int) -> int:
+        return int(self.shard_set.shard_numbers(np.array([stored]))[0])
 
     def _positions(self, indices: Any) -> np.ndarray:
         if isinstance(indices, slice):

@@ -14,10 +14,11 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from atlas_ds._core.base import MAX_BLOCK_ROWS
 from atlas_ds.dataset.commit import read_current, shard_names
 from atlas_ds.dataset.metadata import MAX_INTEGER
 from atlas_ds.dataset.names import journal_name, journals_in, parse_shard_name
@@ -143,7 +144,7 @@ class Journal:
 
 
 def shard_line(split: str | None, info: ShardInfo) -> dict[str, Any]:
-    return {"shard": asdict(info), "split": split}
+    return {"shard": info._asdict(), "split": split}
 
 
 def to_lines(*items: Any) -> bytes:
@@ -228,14 +229,18 @@ def _wrong(item: Any) -> str:
     if "shard" not in item:
         return ""
     shard = item["shard"]
-    if not isinstance(shard, dict) or shard.keys() != {"path", "rows", "bytes", "tail", "root"}:
-        return "does not describe a shard by path, rows, bytes, tail and root"
+    if not isinstance(shard, dict) or shard.keys() != set(ShardInfo._fields):
+        return "does not describe a shard by path, rows, bytes, tail, root, raw and chunk"
     if not isinstance(shard["path"], str) or (named := parse_shard_name(shard["path"])) is None:
         return f"path {str(shard['path'])[:80]!r} is not a shard's name"
     if named.ordinal >= MAX_ORDINAL:
         return "names a shard whose number is too large"
     if not all(type(shard[name]) is int and 0 < shard[name] <= MAX_INTEGER for name in ("rows", "bytes", "tail")):
         return "rows, bytes or tail is not a positive integer"
+    if type(shard["raw"]) is not int or not 0 <= shard["raw"] <= MAX_INTEGER:
+        return "raw is not a number of bytes"
+    if type(shard["chunk"]) is not int or not 1 <= shard["chunk"] <= MAX_BLOCK_ROWS:
+        return f"chunk is not an integer from 1 to {MAX_BLOCK_ROWS}"
     return "" if shard["root"] == named.root else "root does not match the shard's name"
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from atlas_ds import _core
 from atlas_ds.dataset.manifest import Manifest, roots_digest
+from atlas_ds.shard.info import ShardInfo
 
 
 def fingerprint(manifest: Manifest, rows: range | np.ndarray) -> str:
@@ -21,33 +24,27 @@ def decodes_blocks(shard_set: _core.ShardSet, projection: _core.Projection, row:
     return shard_set.block_rows(projection, row).rows_per_block > 0
 
 
-def chunk_bytes(shard_set: _core.ShardSet, projection: _core.Projection, row: int) -> float:
-    """Mean bytes of a chunk, decoded, by the blocks in the shard of a row."""
-    k = int(shard_set.shard_numbers(np.array([row]))[0])
-    shard = shard_set.shard(k)
-    return smallest_block(shard_set, projection, k) * shard.raw_bytes / max(1, shard.rows)
+def chunk_bytes(shard: ShardInfo) -> float:
+    """Mean bytes of a chunk of a shard, decoded."""
+    return shard.chunk * shard.raw / max(1, shard.rows)
 
 
-def chunk_rows(shard_set: _core.ShardSet, projection: _core.Projection, shards: list[int], rows: range | np.ndarray) -> tuple[int, int] | np.ndarray:
-    """Returns the rows of each chunk, which is stored and decoded together: blocks, if rows is a range without gaps; else (rows, 256).
+def chunk_count(shards: Sequence[ShardInfo]) -> int:
+    """Chunks that the shards have by what the manifest says."""
+    return sum(-(-shard.rows // shard.chunk) for shard in shards)
 
-    Opens every shard. shards: rows of each.
-    """
+
+def chunk_rows(shards: Sequence[ShardInfo], rows: range | np.ndarray) -> tuple[int, int] | np.ndarray:
+    """Returns the rows of each chunk, which is stored and decoded together: blocks, if rows is a range without gaps; else (rows, 256)."""
     if not isinstance(rows, range) or rows.step != 1 or len(rows) == 0:
         return len(rows), 256
-    first, borders = 0, [np.array([rows.start, rows.stop], np.int64)]
-    for k, count in enumerate(shards):
-        low, high = max(first, rows.start), min(first + count, rows.stop)
-        if low < high:
-            per = smallest_block(shard_set, projection, k)
-            borders.append(np.arange(first + (low - first + per - 1) // per * per, high, per, dtype=np.int64))
-            borders.append(np.array([low], np.int64))
-        first += count
+    counts, per = (np.array([getattr(shard, name) for shard in shards], np.int64) for name in ("rows", "chunk"))
+    firsts = np.cumsum(counts) - counts
+    low, high = np.maximum(firsts, rows.start), np.minimum(firsts + counts, rows.stop)
+    inside = low < high
+    firsts, per, low, high = firsts[inside], per[inside], low[inside], high[inside]
+    start = (low - firsts + per - 1) // per  # number in its shard of the first chunk that begins in the rows
+    many = (high - firsts + per - 1) // per - start
+    number = np.arange(int(many.sum()), dtype=np.int64) - np.repeat(np.cumsum(many) - many, many) + np.repeat(start, many)
+    borders = [np.array([rows.start, rows.stop], np.int64), low, np.repeat(firsts, many) + number * np.repeat(per, many)]
     return np.diff(np.unique(np.concatenate(borders)))
-
-
-def smallest_block(shard_set: _core.ShardSet, projection: _core.Projection, k: int) -> int:
-    """Rows per block in shard k: of the columns that are decoded per block, or else of all."""
-    groups = [blocks.rows_per_block for blocks in shard_set.groups_of(projection, k).values()]
-    coded = shard_set.block_rows(projection, shard_set.first_row(k)).rows_per_block
-    return max(1, coded or min(groups))

@@ -20,7 +20,8 @@ from atlas_ds.dataset.selection import select_columns
 from atlas_ds.dataset.shard_files import Opener, ShardFiles
 from atlas_ds.errors import AtlasError, DatasetChanged, NotADataset
 from atlas_ds.shard.info import ShardInfo
-from atlas_ds.shard.open import dataset_place, open_stored, shard_schema
+from atlas_ds.shard.open import dataset_place, open_stored, shard_info, shard_schema
+from atlas_ds.shard.totals import Totals
 from atlas_ds.store.descriptors import with_room
 from atlas_ds.store.filling import Filling
 from atlas_ds.store.local import LocalStore
@@ -115,7 +116,7 @@ def first_shards(manifest: Manifest, count: int) -> Manifest:
         left = tuple((start, min(stop, rows)) for start, stop in parts if start < rows)
         if left or not parts:
             splits[name] = left
-    return replace(manifest, shards=shards, splits=splits)
+    return replace(manifest, shards=shards, splits=splits, totals=Totals(None))
 
 
 def find_manifest(store: Store, file: str | None) -> Manifest:
@@ -190,5 +191,4 @@ def open_manifest(options: OpenOptions, manifest: Manifest) -> Handle:
 def manifest_of_file(store: Store, file: str) -> Manifest:
     """Returns the manifest of a dataset of one shard file."""
     shard = open_stored(store, file)
-    info = ShardInfo(file, shard.rows, shard.size, shard.size - shard.footer_offset, f"{shard.root:016x}")
-    return Manifest(shard_schema(shard), (info,))
+    return Manifest(shard_schema(shard), (shard_info(shard, file),))

@@ -35,6 +35,9 @@ from atlas_ds.dataset.resuming import check_resumable, intact_shards
 from atlas_ds.errors import AtlasError, CommitConflict, CorruptError, DatasetChanged
 from atlas_ds.schema.schema import Schema, schema_from_json
 from atlas_ds.shard.info import ShardInfo, ShardTarget
+from atlas_ds.shard.notes import shard_notes
+from atlas_ds.shard.open import open_shard
+from atlas_ds.shard.totals import Totals, shard_totals
 from atlas_ds.store.files import explained, reword
 from atlas_ds.store.lock import locked, remove_if_empty
 from atlas_ds.store.owner import new_token, this_process
@@ -47,13 +50,14 @@ RESUME = "continue with resume=True (writer.position is the number of examples t
 class Output:
     """The folder that a writer has acquired.
 
-    done: finished shards by split. base: the manifest that is added to. current: the bytes of the current manifest. schema: of the shards that
-    are resumed.
+    done: finished shards by split. totals: what their notes add up to, by split. base: the manifest that is added to. current: the bytes of the
+    current manifest. schema: of the shards that are resumed.
     """
 
     def __init__(self, folder: Path, mode: str, resume: bool, options: dict[str, Any], progress: bool) -> None:
         self.folder, self.mode, self.pid = folder, mode, os.getpid()
         self.done: dict[str | None, list[ShardInfo]] = {}
+        self.totals: dict[str | None, Totals] = {}
         self.base: Manifest | None = None
         self.schema: Schema | None = None
         self.journal: Journal
@@ -197,6 +201,7 @@ class Output:
         self.done = {split: [] for split in stopped.streams}
         for split, info in kept:
             self.done.setdefault(split, []).append(info)
+            self._add_notes(split, info, shard_notes(open_shard(self.folder / info.path)))
         self.next_ordinal = max([self._head.first, *(ordinal_of(info.path) + 1 for _, info in kept)])
 
     # --- finished shards ---
@@ -232,10 +237,18 @@ class Output:
         self._mine.add(info.path)
         self.journal.note(shard_line(split, info))
 
-    def add_shard(self, split: str | None, info: ShardInfo) -> None:
+    def add_shard(self, split: str | None, info: ShardInfo, notes: dict[str, Any]) -> None:
         """Adds a published shard."""
         self.done[split].append(info)
+        self._add_notes(split, info, notes)
         self.journal.sync()
+
+    def _add_notes(self, split: str | None, info: ShardInfo, notes: dict[str, Any]) -> None:
+        own = shard_totals(info, notes)
+        if split in self.totals:
+            self.totals[split].add(own)
+        else:
+            self.totals[split] = own
 
     # --- the end ---
 

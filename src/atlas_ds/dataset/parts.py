@@ -15,8 +15,8 @@ from atlas_ds.dataset.metadata import checked_metadata
 from atlas_ds.dataset.names import MANIFEST, PARTS, PARTS_ASIDE, is_of_writer, parse_part_name, part_name, shard_name
 from atlas_ds.dataset.options import whole_number
 from atlas_ds.errors import CorruptError, SchemaError, WriterBusy
-from atlas_ds.shard.icc import combined_icc
 from atlas_ds.shard.info import ShardInfo
+from atlas_ds.shard.totals import measured_icc, sum_of_totals
 from atlas_ds.store.files import link_file
 from atlas_ds.store.owner import new_token
 from atlas_ds.store.paths import local_path
@@ -174,8 +174,10 @@ def link_part_shards(path: Path, parts: Parts, metadata: dict[str, Any] | None) 
             if not is_regular(folder / info.path, info.bytes):
                 raise CorruptError(f"{folder / info.path}: is not the file of {info.bytes:,} bytes that the part's manifest names: write the part again")
             link_file(folder / info.path, path / name)
-            shards.append(ShardInfo(name, info.rows, info.bytes, info.tail, info.root))
+            shards.append(info._replace(path=name))
         row += manifest.rows
     names = [name for name in first.icc if all(name in manifest.icc for _, manifest in parts)]
-    icc = combined_icc([path / info.path for info in shards], names, first.schema) if names else {}
-    return Manifest(first.schema, tuple(shards), splits, metadata if metadata is not None else first.metadata, icc)
+    totals = sum_of_totals(manifest.totals for _, manifest in parts if manifest.shards)
+    icc = measured_icc(totals if shards else None, names, first.schema, str(path))
+    totals.icc = {name: totals.icc[name] for name in icc if name in totals.icc}
+    return Manifest(first.schema, tuple(shards), splits, metadata if metadata is not None else first.metadata, icc, totals)

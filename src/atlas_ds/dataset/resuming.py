@@ -15,8 +15,9 @@ from atlas_ds.errors import CorruptError
 from atlas_ds.progress import Progress
 from atlas_ds.schema.schema import schema_from_json
 from atlas_ds.shard.info import ShardInfo
-from atlas_ds.shard.open import open_shard
+from atlas_ds.shard.open import open_shard, shard_info
 from atlas_ds.shard.verify import verify_shard
+from atlas_ds.text import listed
 
 
 def check_resumable(folder: Path, stopped: FoundJournal, options: dict[str, Any]) -> None:
@@ -91,8 +92,9 @@ def compare(folder: Path, stopped: FoundJournal, info: ShardInfo, schema_json: b
     if shard.schema_json != schema_json:
         cure = "move the shard and the journal away, or write again"
         raise CorruptError(f"{stopped.path}: names {info.path}, whose columns are not those of the journal: {cure}")
-    said = info.rows, info.bytes, info.tail, info.root
-    found = shard.rows, shard.size, shard.size - shard.footer_offset, f"{shard.root:016x}"
-    if said != found:
-        why = f"names {info.path} with rows, bytes, tail and root {said}, but the file has {found}"
+    found = shard_info(shard, info.path)
+    if info != found:
+        names = [name for name in info._fields if getattr(info, name) != getattr(found, name)]
+        said, has = ([getattr(one, name) for name in names] for one in (info, found))
+        why = f"names {info.path} with {listed(names)} {said}, but the file has {has}"
         raise CorruptError(f"{stopped.path}: {why}: one of them was changed; restore it, or write again")

@@ -11,7 +11,7 @@ from atlas_ds import _core
 from atlas_ds.dataset.manifest import Manifest, read_manifest
 from atlas_ds.dataset.names import MANIFEST
 from atlas_ds.errors import AtlasError, CorruptError, DatasetChanged, UnsupportedError
-from atlas_ds.shard.open import ShardFile, dataset_place, open_filled, open_shard
+from atlas_ds.shard.open import ShardFile, dataset_place, open_filled, open_shard, shard_chunk
 from atlas_ds.store.store import Store, place_of
 
 
@@ -101,6 +101,9 @@ class Opener:
         if f"{shard.root:016x}" != info.root or shard.rows != info.rows:
             broken = f"{shard.path}: footer hash or rows do not match the manifest: the file was replaced (byte {shard.footer_offset})"
             return self._files.changed(k) or CorruptError(broken)
+        if (shard.raw_bytes, shard_chunk(shard)) != (info.raw, info.chunk):
+            said = f"raw {info.raw} and chunk {info.chunk}, and the shard has {shard.raw_bytes} and {shard_chunk(shard)}"
+            return CorruptError(f"{shard.path}: the manifest says {said}: the manifest was edited; restore it, or run `atlas-ds repair`")
         if shard.schema_json != self._schema_json:
             why = "the shard's columns differ from the manifest's: this version reads datasets whose shards have one schema"
             return UnsupportedError(f"{shard.path}: {why}")

@@ -11,7 +11,7 @@ from atlas_ds.dataset.names import MANIFEST
 from atlas_ds.dataset.open import dataset_path, no_manifest, refuse_stranger
 from atlas_ds.errors import AtlasError
 from atlas_ds.progress import Progress
-from atlas_ds.shard.open import open_shard, shard_schema
+from atlas_ds.shard.open import open_shard, shard_info, shard_schema
 from atlas_ds.shard.verify import verify_shard
 from atlas_ds.store.local import LocalStore
 from atlas_ds.text import printable
@@ -91,7 +91,7 @@ def verify(path: str | os.PathLike[str], *, fast: bool = False, progress: bool =
 def match_manifest(file: Path, manifest: Manifest, number: int) -> None:
     info = manifest.shards[number]
     shard = open_shard(file)
-    if (shard.rows, shard.size, shard.size - shard.footer_offset, f"{shard.root:016x}") != (info.rows, info.bytes, info.tail, info.root):
-        raise AtlasError(f"{file}: rows, bytes, tail or root do not match the manifest")
+    if shard_info(shard, info.path) != info:
+        raise AtlasError(f"{file}: rows, bytes, tail, root, raw or chunk do not match the manifest")
     if shard_schema(shard) != manifest.schema:
         raise AtlasError(f"{file}: the schema differs from the manifest's")

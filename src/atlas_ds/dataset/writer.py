@@ -475,4 +475,4 @@ class AtlasDatasetWriter:
         """Returns the manifest to publish. base: the current one, or None."""
         assert self._schema is not None
         output = self._output
-        return appended(output.folder, base, self._schema, output.done, metadata=self._metadata, icc=self._icc or ())
+        return appended(output.folder, base, self._schema, output.done, output.totals, metadata=self._metadata, icc=self._icc or ())

@@ -19,11 +19,11 @@ import numpy.typing as npt
 from atlas_ds.dataset.manifest import Manifest, Ranges
 from atlas_ds.dataset.open import Handle, OpenOptions, dataset_in, dataset_path, open_dataset
 from atlas_ds.dataset.options import WriterOptions, refuse_unknown
+from atlas_ds.dataset.stats import totals_of
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import LimitError
 from atlas_ds.order import Permutation, keys
 from atlas_ds.progress import Progress
-from atlas_ds.shard.notes import shard_stats
 from atlas_ds.sizes import parse_size
 from atlas_ds.store.files import refuse_overlap
 from atlas_ds.store.local import LocalStore
@@ -172,13 +172,9 @@ def places_of(permutation: Permutation, first: int, count: int) -> Rows:
 
 def measure(source: Handle) -> tuple[int, int]:
     """(bytes of all values, of a mean row of the shard with the largest ones)."""
-    total = most = 0
-    for number, info in enumerate(source.manifest.shards):
-        shard = source.shard_set.shard(number)
-        values = sum(leaf["raw_bytes"] for leaf in shard_stats(shard).get("columns", []))
-        raw = max(shard.raw_bytes, values)  # notes may be missing; without them, values that repeat count once
-        total, most = total + raw, max(most, raw // max(info.rows, 1))
-    return total, most
+    totals, shards = totals_of(source.manifest, source.shard_set), source.manifest.shards
+    total = max(sum(shard.raw for shard in shards), totals.raw_bytes)  # without notes, values that repeat count once
+    return total, max(totals.row_bytes, *(shard.raw // max(shard.rows, 1) for shard in shards), 0)
 
 
 def windows(rows: int, window: int) -> Iterator[tuple[int, int]]:

@@ -13,7 +13,7 @@ from atlas_ds._core.base import Codec, Layout, LeafFlags, LeafKind, PageFlags
 from atlas_ds._core.records import DictionaryEntry, IndexEntry, LeafSpec, PageSpec, PageWritten
 from atlas_ds.shard.encoders import Encoders
 from atlas_ds.shard.icc import IccAccumulator
-from atlas_ds.shard.info import ShardInfo, ShardTarget
+from atlas_ds.shard.info import ShardInfo, ShardTarget, chunk_of
 from atlas_ds.shard.plan import MAX_BLOCK_BYTES, ShardOptions, StoragePlan, value_level
 from atlas_ds.store.files import NewFile
 
@@ -184,14 +184,15 @@ class ShardBuild:
             for position, written, values in pages:
                 self._stats[position].add(written, values)
 
-    def finish(self) -> ShardInfo:
+    def finish(self) -> tuple[ShardInfo, dict[str, Any]]:
+        """Publishes the shard. Returns what a manifest says of it, and its notes."""
         try:
             return self._finish()
         except BaseException:
             self.abort()
             raise
 
-    def _finish(self) -> ShardInfo:
+    def _finish(self) -> tuple[ShardInfo, dict[str, Any]]:
         rows = self._builder.rows
         self._cut_in_order(full=False)
         while self._pending:
@@ -207,10 +208,11 @@ class ShardBuild:
         self._file.write(_core.trailer_bytes(offset, len(body), rows, self._nonce, root))
         root_text = f"{root:016x}"
         name = self._target.name(self._ordinal, root_text)
-        info = ShardInfo(name, rows, self._file.size, self._file.size - offset, root_text)
+        chunk = chunk_of((self._plan.rows[page.group], page.per_page) for page in self._plan.pages)
+        info = ShardInfo(name, rows, self._file.size, self._file.size - offset, root_text, self._raw, chunk)
         self._target.before_publish(info)
         self._file.publish(name)  # replaces a file of an earlier run, which has the same bytes by its name but may be damaged
-        return info
+        return info, {"icc": {}} | notes
 
     def abort(self) -> None:
         for waiting in self._pending:

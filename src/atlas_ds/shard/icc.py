@@ -1,15 +1,15 @@
 """The intraclass correlation (ICC) of a column within chunks of CHUNK_ROWS consecutive rows of a shard: how alike neighbouring rows are.
 
-Every shard stores its sums (FORMAT.md, section 13); those of several shards can be added, so a dataset is measured without reading its rows again.
+Every shard stores its sums (FORMAT.md, section 13). Those of several shards are added in icc_total.py, so that a dataset is measured without reading
+its rows again.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,15 +18,13 @@ from atlas_ds import _core
 from atlas_ds.errors import SchemaError
 from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.types import SCALARS, Field, Scalar, Word
-from atlas_ds.shard.notes import shard_stats
-from atlas_ds.shard.open import open_shard
-from atlas_ds.text import printable
 
 CHUNK_ROWS = 256
 MAX_CLASSES = 1000  # different values up to which a column is one of classes
 HASH_CLASSES = 1024  # buckets of texts with more different values
 MAX_SUM = 1 << 53  # of an integer in the notes of a shard
 MAX_REAL = 1e300
+CLASS = re.compile(r"-?[0-9]{1,20}")
 HUGE = 1e140  # numbers from here on are ignored: the sum of their squares would overflow
 
 
@@ -56,27 +54,6 @@ class Sums:
         self.classes = both_classes(self.classes, more.classes, MAX_CLASSES)
         self.hashed = both_classes(self.hashed, more.hashed, HASH_CLASSES)
         self.rows, self.chunks, self.squares = rows, self.chunks + more.chunks, self.squares + more.squares
-
-    def icc(self) -> float:
-        """ICC(1) of a one-way analysis of variance (Shrout and Fleiss, 1979), k0 for chunks of unequal size (Donner, 1986), in [0, 1].
-
-        A column of classes is one column for each class, 1 where it is that class, whose squares are added. 0 without two chunks,
-        or where nothing varies: then no order is better than another one.
-        """
-        if self.chunks < 2 or self.rows == self.chunks:
-            return 0.0
-        classes = self.classes or self.hashed
-        if classes:
-            between = classes["agree"] - sum(count * count for count in classes["counts"].values()) / self.rows
-            within = self.rows - classes["agree"]
-        elif self.numbers:
-            _, between, within = self.numbers
-        else:
-            return 0.0  # the sums of the shards are of different kinds
-        mean_between, mean_within = between / (self.chunks - 1), within / (self.rows - self.chunks)
-        k0 = (self.rows - self.squares / self.rows) / (self.chunks - 1)
-        whole = mean_between + (k0 - 1) * mean_within
-        return min(max((mean_between - mean_within) / whole, 0.0), 1.0) if 0 < whole < math.inf else 0.0
 
 
 def both_classes(one: dict[str, Any] | None, more: dict[str, Any] | None, most: int) -> dict[str, Any] | None:
@@ -176,43 +153,19 @@ class IccAccumulator:
         return asdict(self._sums)
 
 
-def combined_icc(paths: Iterable[Path], names: Sequence[str], schema: Schema) -> dict[str, float]:
-    """Returns the ICC of columns over the rows of several shards, from their sums.
-
-    A column without valid sums in some shard is left out with a warning: the sums are informational.
-    """
-    totals: dict[str, Sums] = {}
-    lacking: dict[str, Path] = {}
-    for path in paths:
-        found = shard_stats(open_shard(path))["icc"] if len(lacking) < len(names) else {}
-        for name in names:
-            sums = checked_sums(found.get(name), schema[name])
-            if sums is None:
-                lacking.setdefault(name, path)
-            elif name in totals:
-                totals[name].add(sums)
-            else:
-                totals[name] = sums
-    for name, path in lacking.items():
-        why = "its stats have no readable sums for it; write the dataset again to get the column's icc"
-        warnings.warn(f"{printable(path)}: icc of column {name!r} is left out: {why}", RuntimeWarning, stacklevel=5)
-    return {name: totals[name].icc() if name in totals else 0.0 for name in names if name not in lacking}
-
-
-def checked_sums(data: Any, field: Field) -> Sums | None:
-    """Sums as IccAccumulator.finish gave them for a column of this type; None for anything else."""
+def checked_sums(data: Any) -> Sums | None:
+    """Sums as IccAccumulator.finish gave them; None for anything else."""
     if not isinstance(data, dict) or data.keys() != {"rows", "chunks", "squares", "numbers", "classes", "hashed"}:
         return None
     whole = [data[name] for name in ("rows", "chunks", "squares")]
     if not all(type(number) is int and 0 <= number < MAX_SUM for number in whole) or not whole[1] <= whole[0] <= whole[2] <= CHUNK_ROWS * whole[0]:
         return None
     numbers = data["numbers"]
-    if numbers is not None and not (isinstance(numbers, list) and len(numbers) == 3 and all(map(is_finite, numbers))):
+    if numbers is not None and not (isinstance(numbers, list) and len(numbers) == 3 and all(map(is_finite, numbers)) and abs(numbers[0]) < HUGE):
         return None
     if not is_classes(data["classes"], MAX_CLASSES) or not is_classes(data["hashed"], HASH_CLASSES):
         return None
-    needed = "hashed" if is_text(field) else "classes" if field.type == Scalar("bool") else "numbers"
-    return Sums(**data) if data[needed] is not None else None
+    return Sums(**data)
 
 
 def is_finite(number: Any) -> bool:
@@ -222,6 +175,13 @@ def is_finite(number: Any) -> bool:
 def is_classes(data: Any, most: int) -> bool:
     if data is None:
         return True
-    if not isinstance(data, dict) or data.keys() != {"agree", "counts"} or not is_finite(data["agree"]) or not isinstance(data["counts"], dict):
+    if not isinstance(data, dict) or data.keys() != {"agree", "counts"} or not is_finite(data["agree"]):
         return False
-    return len(data["counts"]) <= most and all(type(count) is int and 0 <= count < MAX_SUM for count in data["counts"].values())
+    return is_counts(data["counts"], most)
+
+
+def is_counts(data: Any, most: int) -> bool:
+    """Whether it is the rows of each class."""
+    if not isinstance(data, dict) or len(data) > most:
+        return False
+    return all(CLASS.fullmatch(key) is not None and type(count) is int and 0 <= count < MAX_SUM for key, count in data.items())

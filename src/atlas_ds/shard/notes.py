@@ -11,9 +11,10 @@ from atlas_ds.schema.schema import MAX_LEAVES
 MAX_STATS = 64 << 20  # bytes of the writer's notes
 MAX_NOTES = 1 << 22  # values in them
 MAX_NAMES = 64  # of layouts, or of codecs
+MAX_TEXT = 1 << 22  # characters of a path, of a reason, or of the name of a codec
 
 
-def shard_stats(shard: _core.Shard) -> dict[str, Any]:
+def shard_notes(shard: _core.Shard) -> dict[str, Any]:
     """Returns the writer's notes: "columns", a list of the sizes of each leaf, and "icc", an object. What no writer makes is left out."""
     try:
         data = shard.stats_json
@@ -22,16 +23,28 @@ def shard_stats(shard: _core.Shard) -> dict[str, Any]:
         stats = {}
     columns, icc = (stats.get("columns"), stats.get("icc")) if isinstance(stats, dict) else (None, None)
     leaves = [leaf for leaf in columns[:MAX_LEAVES] if is_leaf_note(leaf)] if isinstance(columns, list) else []
-    return {"columns": leaves, "icc": icc if isinstance(icc, dict) else {}}
+    sums = list(icc.items())[:MAX_LEAVES] if isinstance(icc, dict) else []
+    return {"columns": leaves, "icc": {name: item for name, item in sums if is_text(name)}}
 
 
 def is_leaf_note(leaf: Any) -> bool:
-    if not isinstance(leaf, dict) or not isinstance(leaf.get("path"), str) or not isinstance(leaf.get("why"), str):
+    if not isinstance(leaf, dict) or not is_text(leaf.get("path")) or not is_text(leaf.get("why")):
         return False
-    if not is_count(leaf.get("raw_bytes")) or not is_count(leaf.get("stored_bytes")):
+    if not all(is_count(leaf.get(name)) for name in ("raw_bytes", "stored_bytes", "cells")):
         return False
     counts = leaf.get("layouts"), leaf.get("codecs")
-    return all(isinstance(one, dict) and len(one) <= MAX_NAMES and all(map(is_count, one.values())) for one in counts)
+    return all(isinstance(one, dict) and len(one) <= MAX_NAMES and all(map(is_count, one.values())) and all(map(is_text, one)) for one in counts)
+
+
+def is_text(value: Any) -> bool:
+    """Whether a manifest can hold it."""
+    if not isinstance(value, str) or len(value) > MAX_TEXT:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def is_count(value: Any) -> bool:

@@ -13,6 +13,7 @@ from atlas_ds._core.base import HEADER_BYTES, MAX_FOOTER_BYTES, TRAILER_BYTES, L
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, TruncatedError
 from atlas_ds.schema.schema import Schema, schema_from_json
 from atlas_ds.schema.types import Field, Struct
+from atlas_ds.shard.info import ShardInfo, chunk_of
 from atlas_ds.store.filling import measured
 from atlas_ds.store.span import RamSpan, open_mapped
 from atlas_ds.store.store import FileInfo, Store, Want, place_of
@@ -168,6 +169,16 @@ def attach(shard: _core.Shard, span: RamSpan) -> None:
             found.forget(number)
 
     shard.fill_by(span, span.divide(blocks["offset"], blocks["bytes"], check, forget))
+
+
+def shard_info(shard: _core.Shard, name: str) -> ShardInfo:
+    """Describes an open shard as a manifest names it. name: of its file."""
+    tail = shard.size - shard.footer_offset
+    return ShardInfo(name, shard.rows, shard.size, tail, f"{shard.root:016x}", shard.raw_bytes, shard_chunk(shard))
+
+
+def shard_chunk(shard: _core.Shard) -> int:
+    return chunk_of((leaf.rows_per_block, bool(leaf.flags & LeafFlags.PAGE_CODED)) for leaf in shard.leaves)
 
 
 def shard_schema(shard: _core.Shard) -> Schema:

@@ -145,10 +145,10 @@ class ShardWriter:
         if self._open is None:
             self._begin()
         assert self._open is not None
-        info = self._open.finish()
+        info, notes = self._open.finish()
         self._open = None
         self.builder.restart()
-        self._target.after_publish(info)
+        self._target.after_publish(info, notes)
 
     def abort(self) -> None:
         """Removes the unpublished shard."""

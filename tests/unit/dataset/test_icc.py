@@ -184,7 +184,7 @@ def test_names_that_look_like_members(tmp_path):
 
 def test_manifest(tmp_path):
     good = (write(tmp_path / "d", [{"v": 1}], icc=["v"]) / "atlas.json").read_bytes()
-    assert b'"icc":{"v":0},"metadata"' in good
+    assert b'"icc":{"v":0},"icc_sums":{"v":{' in good
     for bad in (b'{"v":2}', b'{"v":-0.1}', b'{"v":"x"}', b'{"v":true}', b"[0]"):
         damaged = good.replace(b'{"v":0}', bad)
         with pytest.raises(errors.CorruptError, match="icc"):

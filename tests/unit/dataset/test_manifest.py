@@ -16,7 +16,7 @@ from support import child, write
 
 
 def infos(count, rows=10):
-    return tuple(ShardInfo(f"{k:05d}-{k:016x}.atlas", rows, 1000, 200, f"{k:016x}") for k in range(count))
+    return tuple(ShardInfo(f"{k:05d}-{k:016x}.atlas", rows, 1000, 200, f"{k:016x}", 800, 4) for k in range(count))
 
 
 def reseal(body):
@@ -140,7 +140,7 @@ def fabricate(folder, count):
     shard = AtlasDataset(real).shards[0]
     many = folder / "many"
     many.mkdir()
-    names = tuple(ShardInfo(f"{k:05d}-{shard.root}.atlas", 10, shard.bytes, shard.tail, shard.root) for k in range(count))
+    names = tuple(shard._replace(path=f"{k:05d}-{shard.root}.atlas") for k in range(count))
     (many / "atlas.json").write_bytes(Manifest(AtlasDataset(real).schema, names).dumps())
     return many, real / shard.path, names
 

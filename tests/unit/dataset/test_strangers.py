@@ -329,7 +329,8 @@ def test_shards_that_no_writer_names(tmp_path, change):
     [
         ("NaN", errors.CorruptError), ("-Infinity", errors.CorruptError), ("1e999", errors.CorruptError), ("1" * 5000, errors.CorruptError), ("9007199254740993", errors.CorruptError),
         ('"\\udfff"', errors.CorruptError), ('{"x":1,"x":1}', errors.CorruptError), ("[" * 70 + "]" * 70, errors.LimitError), ("[" * 50_000 + "]" * 50_000, errors.LimitError), ("tru", errors.CorruptError),
-        ('"\ufffd\\\\ud800"', None), ("[9007199254740991,-9007199254740991,1e308,5e-324]", None), ("[" * 60 + "]" * 60, None), ('"\\ud83d\\ude00"', None),
+        ('"\ufffd\\\\ud800"', None), ("[9007199254740991,-9007199254740991,1e308,5e-324]", errors.CorruptError), ("[" * 60 + "]" * 60, None), ('"\\ud83d\\ude00"', errors.CorruptError),
+        ("[9007199254740991,-9007199254740991,1e+308,5e-324]", None), ("[9007199254740992,-100000000000000000000,1e+21]", None), ('"\U0001f600"', None), ("1.0", errors.CorruptError), ("1e0", errors.CorruptError), ("[1, 2]", errors.CorruptError), ('{"b":1,"a":2}', errors.CorruptError),
     ],
     ids=lambda value: str(value)[:20],
 )  # fmt: skip

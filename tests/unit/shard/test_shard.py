@@ -5,7 +5,7 @@ import pytest
 
 from atlas_ds import AtlasDataset, errors
 from atlas_ds.shard import verify_shard
-from atlas_ds.shard.notes import shard_stats
+from atlas_ds.shard.notes import shard_notes
 from atlas_ds.shard.open import open_shard, shard_schema
 from atlas_ds.shard.plan import make_groups
 from reference import sample
@@ -47,12 +47,12 @@ def test_verify_returns_rows_and_tells_of_progress(tmp_path):
 def test_schema_and_stats_of_a_shard(tmp_path):
     path = write(tmp_path / "d", rich_rows(5))
     shard = open_shard(path / AtlasDataset(path).shards[0].path)
-    assert shard_schema(shard) == AtlasDataset(path).schema and {c["path"] for c in shard_stats(shard)["columns"]} == {leaf.path for leaf in shard_schema(shard).leaves}
+    assert shard_schema(shard) == AtlasDataset(path).schema and {c["path"] for c in shard_notes(shard)["columns"]} == {leaf.path for leaf in shard_schema(shard).leaves}
 
 
 def test_a_shard_without_stats(tmp_path):
     (tmp_path / "x.atlas").write_bytes(build(sample.tiny()))
-    assert shard_stats(open_shard(tmp_path / "x.atlas")) == {"columns": [], "icc": {}} and AtlasDataset(tmp_path / "x.atlas").stats()["columns"] == {}
+    assert shard_notes(open_shard(tmp_path / "x.atlas")) == {"columns": [], "icc": {}} and AtlasDataset(tmp_path / "x.atlas").stats()["columns"] == {}
 
 
 @pytest.mark.parametrize(
