@@ -14,7 +14,7 @@ from atlas_ds.store.store import Store, Want
 
 __all__ = ["check_store"]
 
-NAMES = (".writing.json", "00000-0123456789abcdef.atlas", "a b+c%20#?&=.txt", "deep/er/é日本.bin", "deep/er.x", "deep0")
+NAMES = (".hidden-1.json", "00000-0123456789abcdef", "a b+c%20#?&=.txt", "deep/er/é日本.bin", "deep/er.x", "deep0")
 TIMEOUT = 60.0  # seconds after which a call that should have returned counts as hanging
 Factory = Callable[[], Store]
 
@@ -198,7 +198,7 @@ def _listing(store: Store) -> None:
     """list gives what begins with the prefix, by name, as info describes it"""
     for name in NAMES:
         store.put(name, name.encode())
-    for prefix in ("", "deep", "deep/", "deep/er", "deep/er/", "0", ".w", "nothing"):
+    for prefix in ("", "deep", "deep/", "deep/er", "deep/er/", "0", ".h", "nothing"):
         wanted = sorted(name for name in NAMES if name.startswith(prefix))
         _need(_names(store, prefix) == wanted, f"list({prefix!r}) gives {_names(store, prefix)}, not {wanted}")
     for info in store.list():

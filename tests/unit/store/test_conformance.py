@@ -1,12 +1,13 @@
 """The rules of stores: ours keep them, and a store that breaks one is told which."""
 
+import contextlib
 import itertools
 import re
 import threading
 
 import pytest
 
-from atlas_ds.errors import CommitConflict
+from atlas_ds.errors import AtlasError, CommitConflict
 from atlas_ds.store.local import LocalStore
 from atlas_ds.store.memory import MemoryStore
 from atlas_ds.store.store import FileInfo, Want
@@ -32,12 +33,10 @@ def test_a_slow_store_that_sends_again_what_failed_is_a_store():
 
 
 class Broken(MemoryStore):
-    """inside: of the same kind."""
+    """With a look at what it holds."""
 
-    def inside(self, prefix):
-        view = type(self)(f"{self.url}/{prefix}")
-        view._files, view._prefix = self._files, f"{self._prefix}{prefix}/"
-        return view
+    def at(self, name):
+        return self._shared.files.get(self._prefix + name)
 
 
 class MissingIsEmpty(Broken):
@@ -62,8 +61,8 @@ class NamesAreCut(Broken):
 class VersionIsTheContent(Broken):
     def put(self, name, data, *, expected=..., mark=None):
         super().put(name, data, expected=expected)
-        self._files.content[self._prefix + name] = (bytes(data), str(hash(bytes(data))))
-        return str(hash(bytes(data)))
+        self.at(name).version = str(hash(bytes(data)))
+        return self.at(name).version
 
 
 class IgnoresExpected(Broken):
@@ -83,8 +82,8 @@ class ConflictAfterWriting(Broken):
 class ComparesWithoutLock(Broken):
     def put(self, name, data, *, expected=..., mark=None):
         if expected is not ...:
-            found = self._files.content.get(self._prefix + name)
-            if (found[1] if found else None) != expected:
+            found = self.at(name)
+            if (found.version if found else None) != expected:
                 raise CommitConflict("changed")
             threading.Event().wait(0.01)
         return super().put(name, data)
@@ -119,8 +118,8 @@ class HasNoLimit(Broken):
 
 class TailIsTheStart(Broken):
     def read_tail(self, name, size):
-        data, version = self._get(name)
-        return data[:size], FileInfo(name, len(data), version)
+        found = self._get(name)
+        return found.data[:size], FileInfo(name, len(found.data), found.version)
 
 
 class AnswersOnce(Broken):
@@ -137,7 +136,7 @@ class AnswersTwice(Broken):
 
 class PadsShortRanges(Broken):
     def _range(self, want):
-        data = self._get(want.name)[0][want.offset : want.offset + want.size]
+        data = self._get(want.name).data[want.offset : want.offset + want.size]
         return super()._range(want._replace(size=len(data))).tobytes().ljust(want.size, b"\0")
 
 
@@ -156,7 +155,7 @@ class StreamIsShort(Broken):
     def stream(self, name):
         import io
 
-        return io.BytesIO(self._get(name)[0][:-1])
+        return io.BytesIO(self._get(name).data[:-1])
 
 
 class ShowsUnfinished(Broken):
@@ -185,13 +184,13 @@ class PublishesLate(Broken):
 class DiscardPublishes(Broken):
     def new_file(self, label, mark=None):
         file = super().new_file(label, mark)
-        file.discard = lambda: None if file._data is None else file.publish("left")
+        file.discard = lambda: file.publish("left") if file._state == "open" else None
         return file
 
 
 class RemovesEverything(Broken):
     def remove_unfinished(self, mark):
-        self._files.content.clear()
+        self._shared.files.clear()
 
 
 class DeletesByPrefix(Broken):
@@ -220,9 +219,19 @@ class InsideIsOutside(Broken):
         return self
 
 
-class LockIsNotFree(Broken):
+class LockIsNotEnteredTwice(Broken):
+    inside_it = False
+
+    @contextlib.contextmanager
     def lock(self):
-        return self._files.lock  # put takes it, too
+        with super().lock():
+            if self.inside_it:
+                raise AtlasError("already locked")
+            self.inside_it = True
+            try:
+                yield
+            finally:
+                self.inside_it = False
 
 
 class LogLosesAppends(Broken):
@@ -239,7 +248,7 @@ class LogIsHeldForEver(Broken):
 
 class RemovesWhatIsThere(Broken):
     def remove_if_empty(self):
-        self._files.content.clear()
+        self._shared.files.clear()
 
 
 class PicklesEmpty(Broken):
@@ -254,7 +263,7 @@ MUTANTS = {
     TailIsTheStart: "last bytes", AnswersOnce: "each want once", AnswersTwice: "each want once", PadsShortRanges: "each want once",
     MixesUpRanges: ".*", IgnoresVersions: "with a version", StreamIsShort: "from its beginning", ShowsUnfinished: "and not before",
     PublishesLate: "when it is published", DiscardPublishes: "leaves nothing", RemovesEverything: "of one owner", DeletesByPrefix: "and no others",
-    CopyMoves: "second name", CopyIsALink: "second name", InsideIsOutside: "below prefix", LockIsNotFree: "holds the lock", LogLosesAppends: "appended",
+    CopyMoves: "second name", CopyIsALink: "second name", InsideIsOutside: "below prefix", LockIsNotEnteredTwice: "holds the lock", LogLosesAppends: "appended",
     LogIsHeldForEver: "until it is closed", RemovesWhatIsThere: "keeps a store", PicklesEmpty: "pickled",
 }  # fmt: skip
 
