@@ -68,12 +68,12 @@ def agrees(atlas: Any, reference: Any) -> bool:
     return same(atlas, reference)
 
 
-def write(path: str | os.PathLike[str], rows: Any, **options: Any) -> Path:
-    """Writes a dataset of some rows; without threads, so that tests are quick."""
+def write(path: Any, rows: Any, **options: Any) -> Any:
+    """Writes a dataset of some rows to a path or a store; without threads, so that tests are quick. Returns the path, or the store."""
     options = {"workers": 0} | options
     with AtlasDatasetWriter(path, **options) as writer:
         writer.extend(rows)
-    return Path(path)
+    return Path(path) if isinstance(path, str | os.PathLike) else path
 
 
 def round_trip(path: Path, rows: list[Any], **options: Any) -> list[Any]:

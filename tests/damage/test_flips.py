@@ -11,10 +11,11 @@ import pytest
 
 import atlas_ds as atlas
 from atlas_ds import _core, errors
-from atlas_ds.dataset.commit import commit
+from atlas_ds.dataset.commit import commit, read_current
 from atlas_ds.dataset.manifest import parse_manifest
 from atlas_ds.shard import verify_shard
 from atlas_ds.shard.open import open_shard
+from atlas_ds.store.local import LocalStore
 from support import rich_rows, same, tree, write
 
 SMALL = [{"i": i, "s": None if i % 3 == 0 else f"text {i} " * 12, "w": np.arange(i % 3), "o": [i]} for i in range(20)]
@@ -297,9 +298,9 @@ def in_splits(tmp_path) -> Path:
     for split, rows in (("train", range(0, 25)), ("test", range(25, 40)), ("train", range(40, 45))):
         with atlas.AtlasDatasetWriter(path, shard_size=10, schema=int, append=True, workers=0) as writer:
             writer.extend(rows, split=split)
-    data = (path / "atlas.json").read_bytes()
+    data, version = read_current(store := LocalStore(path))
     manifest = parse_manifest(data, "x")
-    commit(path, replace(manifest, splits=manifest.splits | {"some": ((12, 14), (15, 21))}, metadata={"a": 1}), expected=data)
+    commit(store, replace(manifest, splits=manifest.splits | {"some": ((12, 14), (15, 21))}, metadata={"a": 1}), expected=version)
     return path
 
 

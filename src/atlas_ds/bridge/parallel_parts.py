@@ -13,13 +13,12 @@ from threading import Event
 from typing import Any
 
 from atlas_ds.dataset.journal import Journal, exclusive
-from atlas_ds.dataset.names import MANIFEST, PART_DONE, PARTS, parse_part_name, part_name
+from atlas_ds.dataset.names import MANIFEST, PART_DONE, PARTS, parse_part_name
 from atlas_ds.dataset.output import has_strangers
-from atlas_ds.dataset.parts import check_parts, merge, remove_part, remove_parts
+from atlas_ds.dataset.parts import check_parts, finish_removal, merge, part_store, remove_part, remove_parts
 from atlas_ds.dataset.writer import AtlasDatasetWriter
-from atlas_ds.store.files import write_file
-from atlas_ds.store.lock import remove_if_empty
-from atlas_ds.store.regular import is_regular, read_regular
+from atlas_ds.store.local import LocalStore
+from atlas_ds.store.store import Store
 
 MAX_NOTE_BYTES = 64 << 20  # of the note of a part
 MAX_WORKERS = 4  # each holds about 60 MB of rows and blocks that are not written yet
@@ -49,28 +48,28 @@ def write_parts(
     folder, and the next call does not write them again. check: raises if the notes forbid
     merging."""
     check_place(dst, overwrite)
-    check_parts(dst)
-    made = not dst.exists()
-    dst.mkdir(parents=True, exist_ok=True)
+    store = LocalStore(dst)
+    check_parts(store)
+    made = store.create()
     try:
-        with exclusive(dst) as own:
-            return _write_parts(dst, parts, make_writer, own, check, overwrite=overwrite, resume=resume, workers=workers)
+        with exclusive(store) as own:
+            return _write_parts(store, parts, make_writer, own, check, overwrite=overwrite, resume=resume, workers=workers)
     finally:
         if made:
-            remove_if_empty(dst)  # only if it is empty
+            store.remove_if_empty()
 
 
 def _write_parts(
-    dst: Path, parts: Sequence[Part], make_writer: Callable[[int], AtlasDatasetWriter], own: Journal, check: Callable[[list[Any]], None], *,
+    dst: Store, parts: Sequence[Part], make_writer: Callable[[int], AtlasDatasetWriter], own: Journal, check: Callable[[list[Any]], None], *,
     overwrite: bool, resume: bool, workers: int | None,
 ) -> list[Any]:
-    folder = dst / PARTS
+    finish_removal(dst)
     if not resume:
-        remove_parts(folder)
+        remove_parts(dst)
     stop = Event()
 
     def one(number: int) -> Any:
-        home = folder / part_name(number)
+        home = part_store(dst, number)
         kept = read_done(home, parts[number])
         if kept is not None:
             return kept[0]
@@ -79,20 +78,21 @@ def _write_parts(
             raise Stopped
         with make_writer(number) as writer:
             note = parts[number].write(writer, stop)
-        write_file(home, PART_DONE, json.dumps({"identity": parts[number].identity, "note": note}).encode())
+        home.put(PART_DONE, json.dumps({"identity": parts[number].identity, "note": note}).encode())
         return note
 
     try:
         notes = run(one, len(parts), stop, workers)
         check(notes)
-        for stale in folder.iterdir():
-            number = parse_part_name(stale.name)
+        written = dst.inside(PARTS)
+        for stale in written.entries():
+            number = parse_part_name(stale.removesuffix("/"))
             if number is not None and number >= len(parts):
-                remove_part(stale)
+                remove_part(written.inside(stale.removesuffix("/")))
         merge(dst, overwrite, {}, len(parts), own)
     except BaseException:
         if not resume:
-            remove_parts(folder)
+            remove_parts(dst)
         raise
     return notes
 
@@ -117,14 +117,14 @@ def run(one: Callable[[int], Any], count: int, stop: Event, workers: int | None)
     return [future.result() for future in futures]
 
 
-def read_done(home: Path, part: Part) -> list[Any] | None:
+def read_done(home: Store, part: Part) -> list[Any] | None:
     """[note] of a part that is finished and has the same identity, else None."""
     try:
-        done = json.loads(read_regular(home / PART_DONE, MAX_NOTE_BYTES, follow=False))
+        done = json.loads(home.read(PART_DONE, limit=MAX_NOTE_BYTES, follow=False)[0])
     except (OSError, ValueError, RecursionError):
         return None
     fits = isinstance(done, dict) and done.keys() == {"identity", "note"} and done["identity"] == part.identity and part.is_note(done["note"])
-    return [done["note"]] if fits and is_regular(home / MANIFEST) else None
+    return [done["note"]] if fits and home.is_plain(MANIFEST) else None
 
 
 def check_place(dst: Path, overwrite: bool) -> None:
@@ -133,5 +133,5 @@ def check_place(dst: Path, overwrite: bool) -> None:
         raise FileExistsError(f"{dst} is a file; a dataset is a folder")
     if (dst / MANIFEST).exists() and not overwrite:
         raise FileExistsError(f"{dst}: a dataset already exists: pass overwrite=True to replace it, append=True to add to it, or choose another folder")
-    if dst.is_dir() and not (dst / MANIFEST).exists() and has_strangers(dst):
+    if dst.is_dir() and not (dst / MANIFEST).exists() and has_strangers(LocalStore(dst)):
         raise FileExistsError(f"{dst}: the folder has other files, but no dataset: choose a new or empty folder")

@@ -19,6 +19,7 @@ from atlas_ds.dataset.names import MANIFEST
 from atlas_ds.dataset.output import has_strangers
 from atlas_ds.errors import AtlasError
 from atlas_ds.sizes import format_size
+from atlas_ds.store.local import LocalStore
 from atlas_ds.store.paths import TAR
 from atlas_ds.text import count, printable
 
@@ -223,7 +224,7 @@ def check_places(args: argparse.Namespace) -> None:
         return  # convert says so
     if dst.is_file():
         raise FileExistsError(f"{dst} is a file; a dataset is a folder, so name a new one")
-    if dst.is_dir() and not (dst / MANIFEST).exists() and has_strangers(dst):
+    if dst.is_dir() and not (dst / MANIFEST).exists() and has_strangers(LocalStore(dst)):
         turned = f"; if you want to read {dst}, the order is SRC, then DST" if (src / MANIFEST).exists() else ""
         raise FileExistsError(f"{dst}: the folder has other files and no dataset; choose a new or empty folder{turned}")
 

@@ -15,21 +15,18 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from atlas_ds._core.base import MAX_BLOCK_ROWS
 from atlas_ds.dataset.commit import read_current, shard_names
 from atlas_ds.dataset.metadata import MAX_INTEGER
-from atlas_ds.dataset.names import journal_name, journals_in, parse_shard_name
+from atlas_ds.dataset.names import is_journal, journal_name, parse_shard_name
 from atlas_ds.dataset.options import checked_split
 from atlas_ds.errors import CorruptError, WriterBusy
 from atlas_ds.shard.info import ShardInfo
-from atlas_ds.store.files import explained, write_all
-from atlas_ds.store.lock import flock_spans_machines, is_flocked, locked, try_flock
+from atlas_ds.shard.open import dataset_place
 from atlas_ds.store.owner import Owner, has_ended, is_near, new_token, owner_from_json, this_process
-from atlas_ds.store.regular import is_folder, read_regular, remove_regular
-from atlas_ds.store.temporary import temporary_name, temporary_of
+from atlas_ds.store.store import Store, place_of
 
 TOKEN = re.compile(r"[0-9a-f]{16}")
 BASE = re.compile(r"([0-9]{1,15}:)?[0-9a-f]{32}")  # a digest, with the number of shards that were appended to
@@ -65,9 +62,13 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class FoundJournal:
-    """A journal in a folder. head: None if a crash left none. lines: those after it. at_work: whether its writer may be active."""
+    """A journal that was found.
 
-    path: Path
+    place: how errors name it. head: None if a crash left none. lines: those after it. at_work: whether its writer may be active.
+    """
+
+    name: str
+    place: str
     head: Head | None
     lines: list[Any]
     at_work: bool
@@ -87,60 +88,45 @@ class FoundJournal:
 
 
 class Journal:
-    """The journal of an active writer. Its flock, if the file system has one, is held until it is closed."""
+    """The journal of an active writer. It is held, if the store can tell, until it is closed."""
 
-    def __init__(self, folder: Path, head: Head, lines: Iterable[Any] = (), path: Path | None = None) -> None:
-        """Call it under the lock of the folder. path: of the journal that this one replaces, which is resumed."""
-        name = path.name if path is not None else journal_name(None if head.alone else head.token)
-        self.path, self.head = folder / name, head
+    def __init__(self, store: Store, head: Head, lines: Iterable[Any] = (), name: str | None = None) -> None:
+        """Call it under the lock of the store. name: of the journal that this one replaces, which is resumed."""
+        self.store, self.head = store, head
+        self.name = name if name is not None else journal_name(None if head.alone else head.token)
         lines = list(lines)
-        step = folder / temporary_name("journal", mark=head.token)
-        step.unlink(missing_ok=True)  # of a writer that was stopped here, or a link
-        with explained(self.path):
-            self._fd = os.open(step, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o666)
-        try:
-            if try_flock(self._fd) is None:
+
+        def begin(held: bool) -> bytes:
+            if not held:
                 self.head = replace(head, locks=False)
-            with explained(self.path):
-                write_all(self._fd, [memoryview(to_lines(self.head.to_json(), *lines))], step)
-                if lines:
-                    os.fsync(self._fd)
-                os.replace(step, self.path)
-        except BaseException:
-            self.close()
-            step.unlink(missing_ok=True)
-            raise
+            return to_lines(self.head.to_json(), *lines)
+
+        self._log = store.new_log(self.name, begin, head.token)
+        self._closed = False
 
     def note(self, *lines: Any) -> None:
         """Appends lines, which are not synced to disk yet."""
-        with explained(self.path):
-            write_all(self._fd, [memoryview(to_lines(*lines))], self.path)
+        self._log.append(to_lines(*lines))
 
     def sync(self) -> None:
-        with explained(self.path):
-            os.fsync(self._fd)
+        self._log.sync()
 
     def leave(self) -> None:
         """The writer leaves without publishing: another one can resume with its finished shards."""
-        if self._fd >= 0:
+        if not self._closed:
             with contextlib.suppress(OSError):  # on a full disk; the end of the process, or of its lock, says the same
-                write_all(self._fd, [memoryview(to_lines({"left": True}))], self.path)
+                self.note({"left": True})
             self.close()
 
     def remove(self) -> None:
         try:
-            self.path.unlink(missing_ok=True)
+            self.store.delete([self.name])
         finally:
             self.close()
 
-    def __del__(self) -> None:  # a writer whose constructor was interrupted
-        if getattr(self, "_fd", -1) >= 0:
-            self.close()
-
     def close(self) -> None:
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
+        self._closed = True
+        self._log.close()
 
 
 def shard_line(split: str | None, info: ShardInfo) -> dict[str, Any]:
@@ -154,54 +140,56 @@ def to_lines(*items: Any) -> bytes:
 # --- reading what others left ---
 
 
-def journals(folder: Path) -> list[FoundJournal]:
-    """Reads all journals of a folder. Call it under its lock."""
-    return [_read(path) for path in journals_in(folder)]
+def journals(store: Store) -> list[FoundJournal]:
+    """Reads all journals of a store, by name. Call it under its lock. Other files with similar names are ignored."""
+    return [_read(store, name) for name in sorted(entry.removesuffix("/") for entry in store.entries()) if is_journal(name)]
 
 
-def _read(path: Path) -> FoundJournal:
-    head, lines = _parse(path)
+def _read(store: Store, name: str) -> FoundJournal:
+    place = place_of(store, name)
+    head, lines = _parse(store, name)
     if head is None:
-        return FoundJournal(path, None, [], False)  # truncated by a crash of the machine before anything was finished
-    if _at_work(path, head, lines):
-        return FoundJournal(path, head, lines, True)
-    return FoundJournal(path, *_parse(path), False)  # read again: its writer may have finished shards, and ended, in between
+        return FoundJournal(name, place, None, [], False)  # truncated by a crash of the machine before anything was finished
+    if _at_work(store, name, head, lines):
+        return FoundJournal(name, place, head, lines, True)
+    return FoundJournal(name, place, *_parse(store, name), False)  # read again: its writer may have finished shards, and ended, in between
 
 
-def _parse(path: Path) -> tuple[Head | None, list[Any]]:
+def _parse(store: Store, name: str) -> tuple[Head | None, list[Any]]:
+    place = place_of(store, name)
     try:
-        data = read_regular(path, MAX_BYTES, follow=False)
+        data, _ = store.read(name, limit=MAX_BYTES, follow=False)
     except FileNotFoundError:
         return None, []  # its writer has just removed it
     except OSError as error:
-        raise CorruptError(f"{path}: the journal of a writer cannot be read: {error.strerror}") from error
+        raise CorruptError(f"{place}: the journal of a writer cannot be read: {error.strerror}") from error
     if b"\n" not in data and not data.strip(b"\0"):
         return None, []
     if b"\n" not in data and data[: len(HEAD_START)] == HEAD_START[: len(data)]:
         return None, []
     first, *rest = data.split(b"\n")
-    return _head(first, path), list(_lines(rest, path))
+    return _head(first, name, place), list(_lines(rest, place))
 
 
-def _head(line: bytes, path: Path) -> Head:
+def _head(line: bytes, name: str, place: str) -> Head:
     try:
         item = json.loads(line)
         owner = owner_from_json(item.pop("owner"))
         head = Head(owner=owner, **item)
         good = is_text(head.token, TOKEN) and head.mode in MODES and type(head.alone) is bool and type(head.locks) is bool
-        good = good and path.name in (journal_name(None), journal_name(head.token)) and isinstance(head.options, dict)
+        good = good and name in (journal_name(None), journal_name(head.token)) and isinstance(head.options, dict)
         if good and type(head.first) is int and 0 <= head.first < MAX_ORDINAL and (head.base is None or is_text(head.base, BASE)):
             return head
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         pass
-    raise damaged(path, 1, "is not the header of a writer's journal")
+    raise damaged(place, 1, "is not the header of a writer's journal")
 
 
 def is_text(value: Any, pattern: re.Pattern[str]) -> bool:
     return isinstance(value, str) and pattern.fullmatch(value) is not None
 
 
-def _lines(rest: Sequence[bytes], path: Path) -> Iterable[Any]:
+def _lines(rest: Sequence[bytes], place: str) -> Iterable[Any]:
     """Yields every line, checked; the last may be truncated."""
     for number, line in enumerate(rest, 2):
         if number == len(rest) + 1:
@@ -211,10 +199,10 @@ def _lines(rest: Sequence[bytes], path: Path) -> Iterable[Any]:
         except (ValueError, RecursionError):
             if number == len(rest):
                 return  # a failed write, and the line that said so
-            raise damaged(path, number, "is not JSON") from None
+            raise damaged(place, number, "is not JSON") from None
         why = _wrong(item)
         if why:
-            raise damaged(path, number, why)
+            raise damaged(place, number, why)
         yield item
 
 
@@ -244,48 +232,52 @@ def _wrong(item: Any) -> str:
     return "" if shard["root"] == named.root else "root does not match the shard's name"
 
 
-def damaged(path: Path, line: int, why: str) -> CorruptError:
+def damaged(place: str, line: int, why: str) -> CorruptError:
     cure = "move the journal away and write again (the shards it names stay in the folder, and can be opened one by one)"
-    return CorruptError(f"{path}: line {line} {why}: the file was edited or damaged; {cure}")
+    return CorruptError(f"{place}: line {line} {why}: the file was edited or damaged; {cure}")
 
 
-def _at_work(path: Path, head: Head, lines: Sequence[Any]) -> bool:
+def _at_work(store: Store, name: str, head: Head, lines: Sequence[Any]) -> bool:
     """Whether the writer of a journal may be active: False only if it certainly is not."""
     if lines and "left" in lines[-1]:
         return False
     near = is_near(head.owner)
     if near and has_ended(head.owner.pid, head.owner.started):
         return False
-    held = is_flocked(path) if head.locks else None
+    try:
+        held = store.is_held(name) if head.locks else None
+    except FileNotFoundError:  # its writer has just removed it
+        return False
     if held is None:
         return True  # there is no lock, and the process is not known to have ended
-    return held or not (near or flock_spans_machines(path) or head.owner.host == this_process().host)
+    return held or not (near or store.sees_every_holder() or head.owner.host == this_process().host)
 
 
 # --- what to do about them ---
 
 
-def refuse_busy(folder: Path, found: Sequence[FoundJournal], *, alone: bool) -> None:
+def refuse_busy(store: Store, found: Sequence[FoundJournal], *, alone: bool) -> None:
     """WriterBusy if an active writer excludes this one. Only writers that append can be active at the same time."""
     for one in found:
         if one.at_work and one.head is not None and (alone or one.head.alone):
             here = " (this process)" if is_near(one.head.owner) and one.head.owner.pid == os.getpid() else ""
+            who = f"{one.head.owner}{here}, mode {one.head.mode}"
             raise WriterBusy(
-                f"{folder}: another writer is active here: {one.head.owner}{here}, mode {one.head.mode}; wait until it has ended, or close it. "
-                f"If you are certain that its process is gone, delete {one.path.name} in this folder"
+                f"{dataset_place(store, None)}: another writer is active here: {who}; wait until it has ended, or close it. "
+                f"If you are certain that its process is gone, delete {one.name} in this folder"
             )
 
 
 @contextlib.contextmanager
-def exclusive(folder: Path) -> Iterator[Journal]:
-    """Holds a folder exclusively, as a writer does, for work of several writers of one process. WriterBusy if another writer is active."""
-    with locked(folder):
-        found = journals(folder)
-        refuse_busy(folder, found, alone=True)
-        kept = named_twice(folder, found)
+def exclusive(store: Store) -> Iterator[Journal]:
+    """Holds a store exclusively, as a writer does, for work of several writers of one process. WriterBusy if another writer is active."""
+    with store.lock():
+        found = journals(store)
+        refuse_busy(store, found, alone=True)
+        kept = named_twice(store, found)
         for one in found:
-            sweep(folder, one, kept)
-        journal = Journal(folder, Head(this_process(), new_token(), "create", True, 0, None, {}))
+            sweep(store, one, kept)
+        journal = Journal(store, Head(this_process(), new_token(), "create", True, 0, None, {}))
     try:
         yield journal
     finally:
@@ -298,38 +290,26 @@ def first_ordinal(found: Sequence[FoundJournal], current: int) -> int:
     return next(slot for slot in range(len(used) + 1) if slot not in used) * STRIDE + current
 
 
-def sweep(folder: Path, one: FoundJournal, keep: Callable[[str], bool]) -> None:
+def sweep(store: Store, one: FoundJournal, keep: Callable[[str], bool]) -> None:
     """Removes what an inactive writer left: the shards that its journal names, except those to keep; its temporary files; its journal."""
-    for info in {info.path: info for _, info in one.shards if not keep(info.path)}.values():
-        remove_regular(folder / info.path, info.bytes)  # another file that has the name is not what that writer made
+    left = {info.path: info.bytes for _, info in one.shards if not keep(info.path)}
+    store.delete(name for name, size in left.items() if store.is_plain(name, size))  # another file that has the name is not what that writer made
     if one.head is not None:
-        remove_temporary(folder, one.head.token)
-    one.path.unlink(missing_ok=True)
+        store.remove_unfinished(one.head.token)
+    store.delete([one.name])
 
 
-def remove_temporary(folder: Path, token: str) -> None:
-    for path in temporary_of(folder, token):
-        remove_regular(path)
-
-
-def remove_shards(folder: Path, names: Iterable[str]) -> None:
-    """Removes shards that a manifest or a journal names. Of a link only the link is removed."""
-    for name in names:
-        if not is_folder(folder / name):
-            (folder / name).unlink(missing_ok=True)
-
-
-def named_twice(folder: Path, found: Sequence[FoundJournal]) -> Callable[[str], bool]:
+def named_twice(store: Store, found: Sequence[FoundJournal]) -> Callable[[str], bool]:
     """Returns a function: whether the published manifest, or several journals, name a shard, so that no writer may remove it."""
-    published = shard_names(folder, read_current(folder))
+    published = shard_names(store, read_current(store).data)
     counts = Counter(name for one in found for name in {info.path for _, info in one.shards})
     return lambda name: name in published or counts[name] > 1
 
 
-def named_elsewhere(folder: Path, found: Sequence[FoundJournal], but: Path | None = None) -> set[str]:
+def named_elsewhere(store: Store, found: Sequence[FoundJournal], but: str) -> set[str]:
     """Returns the shards that the published manifest or the journal of another writer names: they must not be removed."""
-    names = shard_names(folder, read_current(folder))
+    names = shard_names(store, read_current(store).data)
     for one in found:
-        if one.path != but:
+        if one.name != but:
             names |= {info.path for _, info in one.shards}
     return names

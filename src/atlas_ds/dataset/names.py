@@ -6,8 +6,6 @@ The store names its own files: temporary ones in store/temporary.py, locks in st
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 from atlas_ds.store.lock import is_lock
@@ -18,12 +16,13 @@ MANIFEST = "atlas.json"
 SUFFIX = ".atlas"  # of shards, and of the indexes of tars
 PARTS = ".parts"  # folder of the parts that several writers write
 PART_DONE = "done.json"  # in a part's folder: a conversion has finished it
-PARTS_ASIDE = f"{TEMPORARY}parts-"  # begins the name of a folder of merged parts that is being removed
+PARTS_MERGED = "merged.json"  # in the folder of the parts: which of them are merged, and being removed
 TAR_INDEX_FOLDER = f"{TEMPORARY}index-"  # begins the name of a folder in which an index of a tar is written
 
 _JOURNAL = ".writing"
 _JOURNAL_NAME = re.compile(r"\.writing(-(?P<token>[0-9a-f]{16}))?\.json")
 _SHARD_NAME = re.compile(r"(?P<ordinal>[0-9]{5,15})-(?P<root>[0-9a-f]{16})\.atlas")
+_UNFINISHED = re.compile(re.escape(TEMPORARY) + "[0-9]")
 _PART_NAME = re.compile("[0-9]{5,10}")
 _TAR_INDEX = re.compile(TAR.pattern.removesuffix("$") + r"\.atlas$", TAR.flags)
 
@@ -50,6 +49,11 @@ def parse_shard_name(name: str) -> ShardName | None:
     return None if found is None else ShardName(int(found["ordinal"]), found["root"])
 
 
+def resembles_shard(name: str) -> bool:
+    """Whether a file is a shard by its name, or one that was never finished."""
+    return is_shard_name(name) or _UNFINISHED.match(name) is not None
+
+
 def is_shard_name(name: str) -> bool:
     return _SHARD_NAME.fullmatch(name) is not None
 
@@ -59,12 +63,6 @@ def ordinal_of(name: str) -> int:
     found = parse_shard_name(name)
     assert found is not None, name
     return found.ordinal
-
-
-def shard_files(folder: Path) -> list[Path]:
-    """All files that are named as a shard is, finished or not, by number: for a repair that has no manifest."""
-    unfinished = list(folder.glob(f"{TEMPORARY}[0-9]*"))
-    return sorted([*(file for file in folder.iterdir() if is_shard_name(file.name)), *unfinished], key=lambda file: file.name.removeprefix(TEMPORARY))
 
 
 def journal_name(token: str | None) -> str:
@@ -79,11 +77,6 @@ def is_journal(name: str) -> bool:
 def resembles_journal(name: str) -> bool:
     """Whether a name is a journal's, or similar enough to say that a writer uses the folder."""
     return name.startswith(_JOURNAL) and name.endswith(".json")
-
-
-def journals_in(folder: Path) -> Iterator[Path]:
-    """The journals in a folder, by name. Other files with similar names are ignored."""
-    return (path for path in sorted(folder.glob(f"{_JOURNAL}*.json")) if is_journal(path.name))
 
 
 def part_name(number: int) -> str:

@@ -1,4 +1,4 @@
-"""The folder of a writer: acquires it, keeps track of finished shards, then publishes them, leaves them to a writer that resumes, or removes them.
+"""The store of a writer: acquires it, keeps track of finished shards, then publishes them, leaves them to a writer that resumes, or removes them.
 
 It knows no examples.
 """
@@ -9,10 +9,9 @@ import contextlib
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from atlas_ds.dataset.commit import locked_for_commit, read_current, shard_names
+from atlas_ds.dataset.commit import Current, read_current, shard_names
 from atlas_ds.dataset.journal import (
     HEAD_BYTES,
     FoundJournal,
@@ -24,8 +23,6 @@ from atlas_ds.dataset.journal import (
     named_elsewhere,
     named_twice,
     refuse_busy,
-    remove_shards,
-    remove_temporary,
     shard_line,
     sweep,
 )
@@ -36,26 +33,26 @@ from atlas_ds.errors import AtlasError, CommitConflict, CorruptError, DatasetCha
 from atlas_ds.schema.schema import Schema, schema_from_json
 from atlas_ds.shard.info import ShardInfo, ShardTarget
 from atlas_ds.shard.notes import shard_notes
-from atlas_ds.shard.open import open_shard
+from atlas_ds.shard.open import dataset_place, open_stored
 from atlas_ds.shard.totals import Totals, shard_totals
-from atlas_ds.store.files import explained, reword
-from atlas_ds.store.lock import locked, remove_if_empty
+from atlas_ds.store.files import reword
 from atlas_ds.store.owner import new_token, this_process
-from atlas_ds.store.regular import READ, is_regular, open_regular
+from atlas_ds.store.store import Store, place_of
 from atlas_ds.text import printable
 
 RESUME = "continue with resume=True (writer.position is the number of examples that are safe), or start over with overwrite=True"
+MAX_REBASES = 10  # of an append whose store has no lock, while others publish
 
 
 class Output:
-    """The folder that a writer has acquired.
+    """The store that a writer has acquired.
 
-    done: finished shards by split. totals: what their notes add up to, by split. base: the manifest that is added to. current: the bytes of the
-    current manifest. schema: of the shards that are resumed.
+    place: how errors name it. done: finished shards by split. totals: what their notes add up to, by split. base: the manifest that is added
+    to. current: the bytes of the current manifest. schema: of the shards that are resumed.
     """
 
-    def __init__(self, folder: Path, mode: str, resume: bool, options: dict[str, Any], progress: bool) -> None:
-        self.folder, self.mode, self.pid = folder, mode, os.getpid()
+    def __init__(self, store: Store, mode: str, resume: bool, options: dict[str, Any], progress: bool) -> None:
+        self.store, self.place, self.mode, self.pid = store, dataset_place(store, None), mode, os.getpid()
         self.done: dict[str | None, list[ShardInfo]] = {}
         self.totals: dict[str | None, Totals] = {}
         self.base: Manifest | None = None
@@ -64,17 +61,13 @@ class Output:
         self._mine: set[str] = set()  # names of shards of this writer, and of the one that it resumes
         self._data: bytes | None = None  # of the manifest that is to be published
         self._schema_noted = False
-        if folder.is_file():
-            raise FileExistsError(f"{folder} is a file; a dataset is a folder")
-        self._made_folder = not folder.exists()
-        with explained(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+        self._made = store.create()
         try:
-            with locked(folder):
+            with store.lock():
                 stopped = self._acquire(resume, options)
         except BaseException:
-            if self._made_folder:
-                remove_if_empty(folder)
+            if self._made:
+                store.remove_if_empty()
             raise
         self.resumed = stopped is not None
         if stopped is not None:
@@ -85,19 +78,19 @@ class Output:
         """Rows in finished shards."""
         return sum(info.rows for infos in self.done.values() for info in infos)
 
-    # --- acquiring the folder ---
+    # --- acquiring the store ---
 
     def _acquire(self, resume: bool, options: dict[str, Any]) -> FoundJournal | None:
         """Call it under the lock. Returns the journal that is resumed, if one is."""
-        self.current = read_current(self.folder)
-        found = journals(self.folder)
+        self.current = read_current(self.store).data
+        found = journals(self.store)
         alone = self.mode != "append" or resume
         if self.current is not None and self.mode == "create" and not resume:
             cure = "pass append=True to add to it, overwrite=True to replace it, or choose another folder"
-            raise FileExistsError(f"{self.folder}: a dataset already exists; {cure}")
-        refuse_busy(self.folder, found, alone=alone)
-        if self.current is None and has_strangers(self.folder):
-            raise FileExistsError(f"{self.folder}: the folder has other files and no dataset: choose a new or empty folder")
+            raise FileExistsError(f"{self.place}: a dataset already exists; {cure}")
+        refuse_busy(self.store, found, alone=alone)
+        if self.current is None and has_strangers(self.store):
+            raise FileExistsError(f"{self.place}: the folder has other files and no dataset: choose a new or empty folder")
         found = self._without_published(found)
         stopped = self._choose(found) if resume else None
         if resume and stopped is None and self.current is not None:
@@ -108,14 +101,14 @@ class Output:
         self._read_base()
         if stopped is not None:
             self._adopt(stopped, options)
-        kept = named_twice(self.folder, found)
+        kept = named_twice(self.store, found)
         for one in found:
             if one is not stopped and not one.at_work and (self.mode != "append" or not one.shards):
-                sweep(self.folder, one, kept)
+                sweep(self.store, one, kept)
         if stopped is None:
             self.next_ordinal = first_ordinal(found, len(self.base.shards) if self.base else 0)
             self._head = Head(this_process(), new_token(), self.mode, alone, self.next_ordinal, self._base_mark(), options)
-            self.journal = Journal(self.folder, self._head)
+            self.journal = Journal(self.store, self._head)
         return stopped
 
     def _without_published(self, found: Sequence[FoundJournal]) -> list[FoundJournal]:
@@ -129,7 +122,7 @@ class Output:
             names = {info.path for _, info in one.shards}
             replaces = one.head is not None and one.head.mode == "overwrite" and self.current is not None and one.head.base == digest(self.current)
             if one.head is None or (names and names <= published and not one.at_work and not replaces):
-                sweep(self.folder, one, published.__contains__)
+                sweep(self.store, one, published.__contains__)
             else:
                 kept.append(one)
         return kept
@@ -138,17 +131,17 @@ class Output:
         """Returns the journal to resume: the one with finished shards, else any."""
         chosen = [one for one in found if one.shards] or list(found[-1:])
         if len(chosen) > 1:
-            names = ", ".join(f"{one.path.name} ({sum(info.rows for _, info in one.shards):,} rows)" for one in chosen)
-            raise AtlasError(f"{self.folder}: several writers were stopped here, and only one can be resumed: {names}; move the journals of the others away")
+            names = ", ".join(f"{one.name} ({sum(info.rows for _, info in one.shards):,} rows)" for one in chosen)
+            raise AtlasError(f"{self.place}: several writers were stopped here, and only one can be resumed: {names}; move the journals of the others away")
         return chosen[0] if chosen else None
 
     def _read_base(self) -> None:
         """Reads the dataset that is added to."""
         if self.mode == "append" and self.current is not None:
-            self.base = parse_manifest(self.current, str(self.folder / MANIFEST))
+            self.base = parse_manifest(self.current, place_of(self.store, MANIFEST))
             self._old = {shard.path for shard in self.base.shards}
         else:
-            self._old = shard_names(self.folder, self.current)
+            self._old = shard_names(self.store, self.current)
 
     def _base_mark(self) -> str | None:
         """Identifies what a resumed writer must find unchanged: the shards that it adds to, or the manifest that it replaces."""
@@ -167,33 +160,33 @@ class Output:
 
     def _adopt(self, stopped: FoundJournal, options: dict[str, Any]) -> None:
         """Makes the journal of a stopped writer the one of this writer, if their options agree."""
-        check_resumable(self.folder, stopped, options)
+        check_resumable(stopped, options)
         head = stopped.head
         assert head is not None
         if not self._has(head.base):
             raise CommitConflict(
-                f"{self.folder}: the dataset was replaced after the writer to be resumed was stopped: write again without resume; "
-                f"the rows that it finished are in the shards that {stopped.path.name} names, which can be opened one by one"
+                f"{self.place}: the dataset was replaced after the writer to be resumed was stopped: write again without resume; "
+                f"the rows that it finished are in the shards that {stopped.name} names, which can be opened one by one"
             )
         if self.base is not None and not self._old.isdisjoint(info.path for _, info in stopped.shards):
-            raise damaged(stopped.path, 1, "is followed by shards that the dataset already has")
+            raise damaged(stopped.place, 1, "is followed by shards that the dataset already has")
         self._head = Head(this_process(), head.token, head.mode, True, head.first, head.base, options)
-        self.journal = Journal(self.folder, self._head, [line for line in stopped.lines if "left" not in line], path=stopped.path)
-        remove_temporary(self.folder, head.token)
+        self.journal = Journal(self.store, self._head, [line for line in stopped.lines if "left" not in line], stopped.name)
+        self.store.remove_unfinished(head.token)
         self._mine = {info.path for _, info in stopped.shards}
 
     def _keep_finished(self, stopped: FoundJournal, progress: bool) -> None:
         """Verifies the finished shards of the stopped writer, without the lock: it may take as long as reading them."""
         try:
-            kept = intact_shards(self.folder, stopped, progress)
-            self.schema = schema_from_json(stopped.schema, where=str(stopped.path)) if kept else None
+            kept = intact_shards(self.store, stopped, progress)
+            self.schema = schema_from_json(stopped.schema, where=stopped.place) if kept else None
             if len(kept) < len(stopped.shards) or not kept:
-                with locked(self.folder):
-                    remove_shards(self.folder, self._mine - {info.path for _, info in kept} - self._old)
+                with self.store.lock():
+                    self.store.delete(self._mine - {info.path for _, info in kept} - self._old)
                     lines = [line for line in stopped.lines if "stream" in line or ("schema" in line and kept)]
                     lines += [shard_line(split, info) for split, info in kept]
                     self.journal.close()
-                    self.journal = Journal(self.folder, self._head, lines, path=stopped.path)
+                    self.journal = Journal(self.store, self._head, lines, stopped.name)
         except BaseException:
             self.journal.leave()
             raise
@@ -201,7 +194,7 @@ class Output:
         self.done = {split: [] for split in stopped.streams}
         for split, info in kept:
             self.done.setdefault(split, []).append(info)
-            self._add_notes(split, info, shard_notes(open_shard(self.folder / info.path)))
+            self._add_notes(split, info, shard_notes(open_stored(self.store, info.path)))
         self.next_ordinal = max([self._head.first, *(ordinal_of(info.path) + 1 for _, info in kept)])
 
     # --- finished shards ---
@@ -209,7 +202,7 @@ class Output:
     def target(self, split: str | None) -> ShardTarget:
         """Where the shards of a split go."""
         return ShardTarget(
-            self.folder,
+            self.store,
             self.journal.head.token,
             self.next_number,
             shard_label,
@@ -254,37 +247,51 @@ class Output:
 
     def publish(self, make: Callable[[Manifest | None], Manifest]) -> None:
         """Atomically publishes make(base), where base is the manifest that is added to, or a newer one if it can be added to."""
-        with locked_for_commit(self.folder) as target:
-            self._check_files()
-            if target.current != self.current:
-                self.base, self.current = self._newer(target.current), target.current
-            self._data = make(self.base).dumps()
-            target.publish(self._data, self.journal.head.token)
-            if self.mode == "overwrite":
-                remove_shards(self.folder, self._old - {info.path for infos in self.done.values() for info in infos})
-            self.journal.remove()
+        for attempt in range(MAX_REBASES + 1):
+            with self.store.lock():
+                self._check_files()
+                now = read_current(self.store)
+                if now.data != self.current:
+                    self.base, self.current = self._newer(now.data, attempt), now.data
+                self._data = make(self.base).dumps()
+                try:
+                    self._put(now, self._data)
+                except CommitConflict:
+                    if attempt == MAX_REBASES:
+                        raise
+                    continue  # the store has no lock, and another writer was faster
+                if self.mode == "overwrite":
+                    self.store.delete(self._old - {info.path for infos in self.done.values() for info in infos})
+                self.journal.remove()
+                return
+
+    def _put(self, now: Current, data: bytes) -> None:
+        """Replaces the manifest that was read: the only place where the dataset of a writer changes."""
+        self.store.put(MANIFEST, data, expected=now.version, mark=self.journal.head.token)
 
     def _check_files(self) -> None:
-        """DatasetChanged if the folder, or a shard in it, was removed while the writer was open."""
+        """DatasetChanged if the place, or a shard in it, was removed while the writer was open."""
         if not self.is_own:
             why = "the folder was removed or replaced while it was written to, so nothing was published"
-            raise DatasetChanged(f"{self.folder}: {why}: write the dataset again")
+            raise DatasetChanged(f"{self.place}: {why}: write the dataset again")
         for info in (info for infos in self.done.values() for info in infos):
-            if not is_regular(self.folder / info.path, info.bytes):
-                raise DatasetChanged(f"{self.folder / info.path}: this finished shard was removed or changed by another process: write again with resume=True")
+            if not self.store.is_plain(info.path, info.bytes):
+                why = "this finished shard was removed or changed by another process: write again with resume=True"
+                raise DatasetChanged(f"{place_of(self.store, info.path)}: {why}")
 
-    def _newer(self, now: bytes | None) -> Manifest:
+    def _newer(self, now: bytes | None, attempt: int) -> Manifest:
         """Returns the manifest that another writer published, if the shards of this one can be appended to it."""
-        if self.mode != "append" or now is None:
+        where = place_of(self.store, MANIFEST)
+        if self.mode != "append" or now is None or (attempt and self.resumed):
             what = "removed the dataset" if now is None else "published a dataset here"
-            raise CommitConflict(f"{self.folder / MANIFEST}: another writer {what} while this one was writing: inspect the current dataset, then write again")
-        return parse_manifest(now, str(self.folder / MANIFEST))
+            raise CommitConflict(f"{where}: another writer {what} while this one was writing: inspect the current dataset, then write again")
+        return parse_manifest(now, where)
 
     @property
     def is_published(self) -> bool:
         """Whether readers see the manifest of publish, even if publish failed."""
         try:
-            return self._data is not None and read_current(self.folder) == self._data
+            return self._data is not None and read_current(self.store).data == self._data
         except OSError:
             return False
 
@@ -294,8 +301,8 @@ class Output:
             self.journal.leave()
         elif self.is_own:
             self.journal.remove()
-        if self._made_folder and not self.rows:
-            remove_if_empty(self.folder)
+        if self._made and not self.rows:
+            self.store.remove_if_empty()
 
     def leave(self) -> None:
         """Releases the folder: finished shards are kept for a writer that resumes; without any, everything is removed."""
@@ -307,29 +314,33 @@ class Output:
     def discard(self) -> None:
         """Removes what was written, and releases the folder."""
         try:
-            with contextlib.suppress(FileNotFoundError), locked(self.folder):
+            with contextlib.suppress(FileNotFoundError), self.store.lock():
                 if self.is_own:
-                    remove_shards(self.folder, self._mine - self._old - named_elsewhere(self.folder, journals(self.folder), but=self.journal.path))
-                    remove_temporary(self.folder, self.journal.head.token)
+                    kept = self._old | named_elsewhere(self.store, journals(self.store), but=self.journal.name)
+                    self.store.delete(self._mine - kept)
+                    self.store.remove_unfinished(self.journal.head.token)
                     self.journal.remove()
         finally:
             self.journal.close()
-        if self._made_folder:
-            remove_if_empty(self.folder)
+        if self._made:
+            self.store.remove_if_empty()
 
     @property
     def is_own(self) -> bool:
         """Whether the journal still belongs to this writer: another may have resumed it."""
+        name = self.journal.name
         try:
-            with open(open_regular(self.journal.path, READ | os.O_NOFOLLOW), "rb") as file:
+            if not self.store.is_plain(name):
+                return False
+            with self.store.stream(name) as file:
                 return self.journal.head.token.encode() in file.readline(HEAD_BYTES)
         except (OSError, CorruptError):
             return False
 
 
-def has_strangers(folder: Path) -> bool:
-    """Whether a folder has files that no writer made: no new dataset is written there."""
-    return any(item.name[0] != "." and item.suffix != SUFFIX for item in folder.iterdir())
+def has_strangers(store: Store) -> bool:
+    """Whether a store has files that no writer made: no new dataset is written there."""
+    return any(name[0] != "." and not name.rstrip("/").endswith(SUFFIX) for name in store.entries())
 
 
 def append_to_message(error: BaseException, text: str) -> None:

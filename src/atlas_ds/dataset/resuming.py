@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
 from typing import Any
 
 import rfc8785
 
+from atlas_ds import _core
 from atlas_ds.dataset.journal import FoundJournal, damaged
 from atlas_ds.dataset.manifest import brief
 from atlas_ds.dataset.names import ordinal_of
@@ -15,12 +15,13 @@ from atlas_ds.errors import CorruptError
 from atlas_ds.progress import Progress
 from atlas_ds.schema.schema import schema_from_json
 from atlas_ds.shard.info import ShardInfo
-from atlas_ds.shard.open import open_shard, shard_info
-from atlas_ds.shard.verify import verify_shard
+from atlas_ds.shard.open import dataset_place, open_stored, shard_info
+from atlas_ds.shard.verify import verify_opened
+from atlas_ds.store.store import Store, place_of
 from atlas_ds.text import listed
 
 
-def check_resumable(folder: Path, stopped: FoundJournal, options: dict[str, Any]) -> None:
+def check_resumable(stopped: FoundJournal, options: dict[str, Any]) -> None:
     """ValueError if a writer with these options cannot resume; CorruptError if the journal is inconsistent."""
     assert stopped.head is not None
     was = stopped.head.options
@@ -28,13 +29,13 @@ def check_resumable(folder: Path, stopped: FoundJournal, options: dict[str, Any]
     if differ:
         given = ", ".join(f"{name}={brief(was.get(name))}" for name in differ)
         now = ", ".join(f"{name}={options[name]!r}" for name in differ)
-        raise ValueError(f"{stopped.path}: the stopped writer was given {given}, this one {now}: pass the same, or start over with overwrite=True")
+        raise ValueError(f"{stopped.place}: the stopped writer was given {given}, this one {now}: pass the same, or start over with overwrite=True")
     check_order(stopped)
     shards = stopped.shards
     if len({info.path for _, info in shards}) != len(shards):
-        raise damaged(stopped.path, 1, "is followed by one shard twice")
+        raise damaged(stopped.place, 1, "is followed by one shard twice")
     if shards and stopped.schema is None:
-        raise damaged(stopped.path, 1, "is followed by shards without their schema")
+        raise damaged(stopped.place, 1, "is followed by shards without their schema")
 
 
 def check_order(stopped: FoundJournal) -> None:
@@ -43,58 +44,58 @@ def check_order(stopped: FoundJournal) -> None:
     numbers: dict[str | None, list[int]] = {split: [] for split in stopped.streams}
     for split, info in stopped.shards:
         if split is not None and split not in numbers:
-            raise damaged(stopped.path, 1, f"is followed by a shard of the split {split[:80]!r}, which was never begun")
+            raise damaged(stopped.place, 1, f"is followed by a shard of the split {split[:80]!r}, which was never begun")
         numbers.setdefault(split, []).append(ordinal_of(info.path))
     if None in numbers and len(numbers) > 1:
-        raise damaged(stopped.path, 1, "is followed by shards with a split and shards without one")
+        raise damaged(stopped.place, 1, "is followed by shards with a split and shards without one")
     for found in numbers.values():
         if found != sorted(found):
-            raise damaged(stopped.path, 1, "is followed by shards out of order")
+            raise damaged(stopped.place, 1, "is followed by shards out of order")
     plain = numbers.get(None, [])
     if plain and len(set(plain)) == len(plain) and plain != list(range(stopped.head.first, stopped.head.first + len(plain))):
-        raise damaged(stopped.path, 1, f"is followed by shards {plain[:10]}, whose numbers are not consecutive from {stopped.head.first}")
+        raise damaged(stopped.place, 1, f"is followed by shards {plain[:10]}, whose numbers are not consecutive from {stopped.head.first}")
 
 
-def intact_shards(folder: Path, stopped: FoundJournal, progress: bool) -> list[tuple[str | None, ShardInfo]]:
+def intact_shards(store: Store, stopped: FoundJournal, progress: bool) -> list[tuple[str | None, ShardInfo]]:
     """Returns the finished shards that can be kept: of each split those before the first missing or damaged one, which a warning names.
 
     Reads every byte.
     """
     kept, broken, shards = [], set(), stopped.shards
-    schema_json = rfc8785.dumps(schema_from_json(stopped.schema, where=str(stopped.path)).to_json()) if shards else b""
+    schema_json = rfc8785.dumps(schema_from_json(stopped.schema, where=stopped.place).to_json()) if shards else b""
     with Progress(sum(info.bytes for _, info in shards), "checking finished shards", "bytes", progress) as bar:
         for number, (split, info) in enumerate(shards):
             if split in broken:
                 continue
             try:
-                need_file(folder / info.path)
-                verify_shard(folder / info.path, advance=bar.advance)
+                need_file(store, info.path)
+                shard = open_stored(store, info.path)
+                verify_opened(shard, advance=bar.advance)
             except (CorruptError, OSError) as error:
                 broken.add(split)
                 if number + 1 < len(shards) or not isinstance(error, FileNotFoundError):  # the last was noted just before it was renamed into place
                     why = f"resuming before a finished shard that is missing or damaged: {error}"
-                    warnings.warn(f"{folder}: {why}", RuntimeWarning, stacklevel=5)
+                    warnings.warn(f"{dataset_place(store, None)}: {why}", RuntimeWarning, stacklevel=5)
                 continue
-            compare(folder, stopped, info, schema_json)
+            compare(stopped, info, schema_json, shard)
             kept.append((split, info))
     return kept
 
 
-def need_file(path: Path) -> None:
+def need_file(store: Store, name: str) -> None:
     """CorruptError for a link: writers make files."""
-    if path.is_symlink():
-        raise CorruptError(f"{path}: is a link, which no writer creates")
+    if not store.is_plain(name) and store.info(name):  # info raises for what is missing, or is something else
+        raise CorruptError(f"{place_of(store, name)}: is a link, which no writer creates")
 
 
-def compare(folder: Path, stopped: FoundJournal, info: ShardInfo, schema_json: bytes) -> None:
+def compare(stopped: FoundJournal, info: ShardInfo, schema_json: bytes, shard: _core.Shard) -> None:
     """CorruptError unless the journal and an intact shard agree."""
-    shard = open_shard(folder / info.path)
     if shard.schema_json != schema_json:
         cure = "move the shard and the journal away, or write again"
-        raise CorruptError(f"{stopped.path}: names {info.path}, whose columns are not those of the journal: {cure}")
+        raise CorruptError(f"{stopped.place}: names {info.path}, whose columns are not those of the journal: {cure}")
     found = shard_info(shard, info.path)
     if info != found:
         names = [name for name in info._fields if getattr(info, name) != getattr(found, name)]
         said, has = ([getattr(one, name) for name in names] for one in (info, found))
         why = f"names {info.path} with {listed(names)} {said}, but the file has {has}"
-        raise CorruptError(f"{stopped.path}: {why}: one of them was changed; restore it, or write again")
+        raise CorruptError(f"{stopped.place}: {why}: one of them was changed; restore it, or write again")

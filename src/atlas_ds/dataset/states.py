@@ -12,7 +12,7 @@ State = Literal["open", "closed", "aborted", "failed", "finished", "forked"]
 """finished: resume=True found a complete dataset. forked: the writer belongs to the parent process."""
 
 
-def error_of(state: State, path: Path, rows: int) -> Exception:
+def error_of(state: State, path: Path | str, rows: int) -> Exception:
     """Returns the error of a writer that is not open. rows: in its finished shards."""
     match state:
         case "finished":

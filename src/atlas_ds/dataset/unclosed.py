@@ -23,7 +23,7 @@ def release_unclosed(output: Output, streams: Mapping[str | None, ShardWriter], 
     rows = output.rows
     output.journal.leave()
     kept = f"; {rows:,} rows in finished shards are kept: {RESUME}" if rows else ""
-    warnings.warn(f"{output.folder}: a writer was never closed, so nothing was published{kept}. Use `with`, or call close()", ResourceWarning, stacklevel=2)
+    warnings.warn(f"{output.place}: a writer was never closed, so nothing was published{kept}. Use `with`, or call close()", ResourceWarning, stacklevel=2)
 
 
 def track(writer: Any) -> None:

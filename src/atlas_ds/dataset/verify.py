@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from atlas_ds import _core
 from atlas_ds.dataset.manifest import Manifest, read_manifest
 from atlas_ds.dataset.names import MANIFEST
-from atlas_ds.dataset.open import dataset_path, no_manifest, refuse_stranger
-from atlas_ds.errors import AtlasError
+from atlas_ds.dataset.open import dataset_in, dataset_path, no_manifest, refuse_stranger
+from atlas_ds.errors import AtlasError, NotADataset
 from atlas_ds.progress import Progress
-from atlas_ds.shard.open import open_shard, shard_info, shard_schema
-from atlas_ds.shard.verify import verify_shard
-from atlas_ds.store.local import LocalStore
+from atlas_ds.shard.open import open_stored, shard_info, shard_schema
+from atlas_ds.shard.verify import verify_opened
+from atlas_ds.store.store import Store, is_store, place_of
 from atlas_ds.text import printable
 
 
@@ -39,13 +39,13 @@ class Report:
         return f"Report(shards={self.shards}, rows={self.rows}, bytes={self.bytes}, {len(self.damages)} damages{first})"
 
 
-def verify(path: str | os.PathLike[str], *, fast: bool = False, progress: bool = True) -> Report:
+def verify(path: str | os.PathLike[str] | Store, *, fast: bool = False, progress: bool = True) -> Report:
     """Checks every byte of a dataset, or of one shard file. It does not raise for damage.
 
     Parameters
     ----------
     path
-        The dataset's folder, or one `.atlas` file.
+        The dataset's folder or store, or one `.atlas` file.
     fast
         Check manifests, trailers, footers and headers only.
     progress
@@ -61,36 +61,55 @@ def verify(path: str | os.PathLike[str], *, fast: bool = False, progress: bool =
     NotADataset
         No dataset is at `path`.
     """
-    target = dataset_path(path)
+    store, file = existing_dataset(path)
     report = Report()
-    refuse_stranger(target)
     manifest: Manifest | None = None
-    if target.is_dir():
+    if file is None:
         try:
-            manifest = read_manifest(LocalStore(target))
+            manifest = read_manifest(store)
         except FileNotFoundError:
-            raise no_manifest(target) from None
+            raise missing_manifest(store) from None
         except (AtlasError, OSError) as error:
-            report.damages.append((str(target / MANIFEST), str(error)))
+            report.damages.append((place_of(store, MANIFEST), str(error)))
             return report
-    files = [target / shard.path for shard in manifest.shards] if manifest else [target]
-    total = sum(file.stat().st_size for file in files if file.exists())
-    with Progress(total, "verifying", "bytes", progress) as bar:
-        for number, file in enumerate(files):
+    files = [shard.path for shard in manifest.shards] if manifest else [file or ""]
+    sizes = [size_of(store, name) for name in files]
+    with Progress(sum(sizes), "verifying", "bytes", progress) as bar:
+        for number, name in enumerate(files):
             try:
-                report.rows += verify_shard(file, fast=fast, advance=bar.advance)
+                shard = open_stored(store, name)
+                report.rows += verify_opened(shard, fast=fast, advance=bar.advance)
                 if manifest:
-                    match_manifest(file, manifest, number)
+                    match_manifest(shard, manifest, number)
             except (AtlasError, OSError) as error:
-                report.damages.append((str(file), str(error)))
+                report.damages.append((place_of(store, name), str(error)))
             report.shards += 1
-            report.bytes += file.stat().st_size if file.exists() else 0
+            report.bytes += sizes[number]
     return report
 
 
-def match_manifest(file: Path, manifest: Manifest, number: int) -> None:
-    info = manifest.shards[number]
-    shard = open_shard(file)
+def existing_dataset(path: str | os.PathLike[str] | Store) -> tuple[Store, str | None]:
+    """The store of a dataset, and its file, if it is only one. NotADataset if the path does not exist, or is a file that is not a shard."""
+    if not is_store(path):
+        refuse_stranger(dataset_path(path))
+    return dataset_in(path)
+
+
+def missing_manifest(store: Store) -> NotADataset:
+    """The error of a store without a manifest."""
+    return no_manifest(store.folder) if store.folder is not None else NotADataset(f"{store.url}: not an Atlas dataset: {MANIFEST} not found")
+
+
+def size_of(store: Store, name: str) -> int:
+    """Bytes of a file; 0 if it cannot be a shard."""
+    try:
+        return store.info(name).size
+    except (AtlasError, OSError):
+        return 0
+
+
+def match_manifest(shard: _core.Shard, manifest: Manifest, number: int) -> None:
+    info, file = manifest.shards[number], shard.path
     if shard_info(shard, info.path) != info:
         raise AtlasError(f"{file}: rows, bytes, tail, root, raw or chunk do not match the manifest")
     if shard_schema(shard) != manifest.schema:

@@ -26,7 +26,7 @@ from atlas_ds.dataset.options import (
     checked_workers,
 )
 from atlas_ds.dataset.output import RESUME, Output, append_to_message
-from atlas_ds.dataset.parts import part_folder
+from atlas_ds.dataset.parts import part_store
 from atlas_ds.dataset.states import State, error_of
 from atlas_ds.dataset.unclosed import release_unclosed, track
 from atlas_ds.dataset.writer_input import as_columns, as_examples
@@ -37,10 +37,11 @@ from atlas_ds.schema.schema import Schema, make_schema
 from atlas_ds.shard.encoders import Encoders
 from atlas_ds.shard.icc import check_columns, check_names
 from atlas_ds.shard.info import ShardInfo
-from atlas_ds.shard.open import open_shard
+from atlas_ds.shard.open import dataset_place, open_stored
 from atlas_ds.shard.plan import Access
 from atlas_ds.shard.writer import ShardWriter
-from atlas_ds.store.paths import local_path
+from atlas_ds.store.local import open_store
+from atlas_ds.store.store import Store
 
 
 class AtlasDatasetWriter:
@@ -55,7 +56,7 @@ class AtlasDatasetWriter:
     Parameters
     ----------
     path
-        The dataset's folder; made if it does not exist. `~` is expanded; URLs are refused.
+        The dataset's folder, made if it does not exist; or a store. `~` is expanded; URLs are refused.
     shard_size, block_size
         The size of a file, and of a block in it: a number of examples, or bytes before compression
         such as "256MiB". `block_size=None` is "64KiB", or "1MiB" with `access="scan"`.
@@ -99,14 +100,14 @@ class AtlasDatasetWriter:
     Attributes
     ----------
     path
-        The dataset's folder.
+        The dataset's folder, or the URL of its store.
     position
         Examples added so far. `resume=True` starts at those in finished shards: skip so many.
     """
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | Store,
         shard_size: Size = DEFAULT_SHARD,
         block_size: Size | None = None,
         *,
@@ -126,7 +127,8 @@ class AtlasDatasetWriter:
     ) -> None:
         if append + overwrite + resume > 1:
             raise ValueError("choose one of append, overwrite and resume")
-        self.path = local_path(path)
+        store = open_store(path)
+        self.path = store.folder if store.folder is not None else dataset_place(store, None)
         self._options = checked_options(shard_size, block_size, compression, level, dictionary, access)
         self._icc = checked_icc(icc)
         self._metadata = None if metadata is None else checked_metadata(metadata)
@@ -138,9 +140,10 @@ class AtlasDatasetWriter:
         self._streams: dict[str | None, ShardWriter] = {}
         self._dictionaries: dict[int, bytes] = {}
         self._state: State = "open"
-        folder = self.path if number is None else part_folder(self.path, number)
+        target = store if number is None else part_store(store, number)
         mode = "append" if append else "overwrite" if overwrite else "create"
-        self._output = Output(folder, mode, resume, self._options.to_json() | {"icc": None if icc is None else list(self._icc or ())}, progress)
+        options = self._options.to_json() | {"icc": None if icc is None else list(self._icc or ())}
+        self._output = Output(target, mode, resume, options, progress)
         try:
             self._resume_or_append(resume)
             self.position = self._output.rows
@@ -231,7 +234,7 @@ class AtlasDatasetWriter:
             error.add_note(f"what was written could not be removed: {other}")
         self._end("failed")
         if rows and is_own:
-            append_to_message(error, f"{self._output.folder} keeps {rows:,} rows in {shards:,} finished shards: {RESUME}")
+            append_to_message(error, f"{self._output.place} keeps {rows:,} rows in {shards:,} finished shards: {RESUME}")
 
     def _stop(self) -> None:
         """Ends the threads, and removes unpublished shards."""
@@ -272,7 +275,7 @@ class AtlasDatasetWriter:
         """Reuses the dictionaries of existing shards."""
         if self._options.dictionary != "shared":
             return
-        shard = open_shard(self._output.folder / info.path)
+        shard = open_stored(self._output.store, info.path)
         data = shard.dictionary_bytes
         for leaf in shard.leaves:
             if leaf.dictionary:
@@ -475,4 +478,4 @@ class AtlasDatasetWriter:
         """Returns the manifest to publish. base: the current one, or None."""
         assert self._schema is not None
         output = self._output
-        return appended(output.folder, base, self._schema, output.done, output.totals, metadata=self._metadata, icc=self._icc or ())
+        return appended(output.store, base, self._schema, output.done, output.totals, metadata=self._metadata, icc=self._icc or ())

@@ -13,18 +13,18 @@ import numpy as np
 
 from atlas_ds import _core
 from atlas_ds.dataset.commit import commit, read_current
-from atlas_ds.dataset.manifest import MAX_BYTES, Manifest, Ranges, parse_manifest, parse_members, read_manifest
-from atlas_ds.dataset.names import MANIFEST, SUFFIX, shard_files
-from atlas_ds.dataset.open import dataset_path, refuse_stranger
+from atlas_ds.dataset.manifest import MAX_BYTES, Manifest, Ranges, parse_manifest, parse_members
+from atlas_ds.dataset.names import MANIFEST, SUFFIX, resembles_shard
+from atlas_ds.dataset.verify import existing_dataset
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import AtlasError
 from atlas_ds.progress import Progress
-from atlas_ds.shard.open import open_shard, shard_schema
+from atlas_ds.shard.open import dataset_place, open_shard, open_stored, shard_schema
 from atlas_ds.shard.salvage import salvage
-from atlas_ds.shard.verify import verify_shard
-from atlas_ds.store.local import LocalStore
-from atlas_ds.store.paths import local_path
-from atlas_ds.store.regular import read_regular
+from atlas_ds.shard.verify import verify_opened
+from atlas_ds.store.local import open_store
+from atlas_ds.store.store import Store, place_of
+from atlas_ds.store.temporary import TEMPORARY
 from atlas_ds.text import printable
 
 
@@ -58,7 +58,7 @@ class RepairReport:
         return f"RepairReport(rows_kept={self.rows_kept}, rows_lost={self.rows_lost}, {damaged} of {len(self.shards)} shards damaged{manifest}{dropped})"
 
 
-def repair(path: str | os.PathLike[str], *, output: str | os.PathLike[str] | None = None, progress: bool = True) -> RepairReport:
+def repair(path: str | os.PathLike[str] | Store, *, output: str | os.PathLike[str] | Store | None = None, progress: bool = True) -> RepairReport:
     """Copies the intact rows of a damaged dataset, or shard file, to a new dataset.
 
     The damaged files stay as they are. Rows keep their order. A split is kept if all shards with
@@ -67,9 +67,9 @@ def repair(path: str | os.PathLike[str], *, output: str | os.PathLike[str] | Non
     Parameters
     ----------
     path
-        The dataset's folder, or one `.atlas` file.
+        The dataset's folder or store, or one `.atlas` file.
     output
-        The new dataset's folder. None: `PATH-repaired`.
+        The new dataset's folder or store. None: `PATH-repaired`.
     progress
         Show progress on stderr.
 
@@ -83,44 +83,52 @@ def repair(path: str | os.PathLike[str], *, output: str | os.PathLike[str] | Non
     AtlasError
         No file has a readable schema: nothing can be saved.
     """
-    source = dataset_path(path)
-    refuse_stranger(source)
-    target = local_path(output, "output") if output is not None else source.with_name(source.stem + "-repaired")
+    source, file = existing_dataset(path)
+    place = dataset_place(source, file)
+    target = open_store(output if output is not None else repaired(source, file), "output")
     report = RepairReport()
     manifest: Manifest | None = None
-    files = [source]
-    if source.is_dir():
+    files = [file] if file is not None else []
+    if file is None:
         manifest, report.manifest = find_manifest(source)
         files = find_files(source, manifest, trusted=not report.manifest)
-    if not files or not source.exists():
-        raise FileNotFoundError(f"{source}: no shards found")
+    if not files:
+        raise FileNotFoundError(f"{place}: no shards found")
     known = {shard.path: shard.rows for shard in manifest.shards} if manifest else {}
-    schema = next((found for found in map(find_schema, files) if found is not None), None)
+    schema = next((found for found in (find_schema(source, name) for name in files) if found is not None), None)
     if schema is None:
-        raise AtlasError(f"{source}: no file has a readable schema: nothing can be repaired")
+        raise AtlasError(f"{place}: no file has a readable schema: nothing can be repaired")
     icc = list(manifest.icc) if manifest and not report.manifest else []
     with (
         tempfile.TemporaryDirectory(prefix="atlas-repair-") as scratch,
         AtlasDatasetWriter(target, schema=schema, metadata=manifest.metadata if manifest else None, icc=icc) as writer,
         Progress(None, "repairing", "rows", progress) as bar,
     ):
-        for file in files:
-            kept, reason = save_rows(file, Path(scratch) / f"salvaged{SUFFIX}", writer, bar)
-            lost = known[file.name] - kept if file.name in known else (0 if reason == "intact" else -1)
+        for name in files:
+            kept, reason = save_rows(source, name, Path(scratch) / f"salvaged{SUFFIX}", writer, bar)
+            lost = known[name] - kept if name in known else (0 if reason == "intact" else -1)
             report.rows_kept += kept
             report.rows_lost += max(lost, 0)
-            report.shards.append((str(file), kept, lost, reason))
+            report.shards.append((place_of(source, name), kept, lost, reason))
     if manifest is not None and manifest.splits:
         save_splits(target, manifest, report)
     return report
 
 
-def find_manifest(folder: Path) -> tuple[Manifest | None, str]:
+def repaired(source: Store, file: str | None) -> Path:
+    """The folder beside a damaged dataset that its rows are copied to."""
+    if source.folder is None:
+        raise ValueError(f"{source.url}: output= is needed, because a store has no folder beside it: give a folder, or another store")
+    path = source.folder if file is None else source.folder / file
+    return path.with_name(path.stem + "-repaired")
+
+
+def find_manifest(store: Store) -> tuple[Manifest | None, str]:
     """Returns the manifest of a dataset as far as it can be read, and what is wrong with it ("" if nothing is)."""
-    where = str(folder / MANIFEST)
+    where = place_of(store, MANIFEST)
     wrong = ""
     try:
-        data = read_regular(folder / MANIFEST, MAX_BYTES)
+        data, _ = store.read(MANIFEST, limit=MAX_BYTES)
         try:
             return parse_manifest(data, where), wrong
         except AtlasError as error:
@@ -132,20 +140,22 @@ def find_manifest(folder: Path) -> tuple[Manifest | None, str]:
         return None, f"{wrong or error}; metadata and splits are lost"
 
 
-def find_files(folder: Path, manifest: Manifest | None, *, trusted: bool) -> list[Path]:
-    """Returns the shards that the manifest names; all shards in the folder, if it is damaged and a file that it names is missing."""
-    named = [folder / shard.path for shard in manifest.shards] if manifest else []
-    if manifest and (trusted or all(file.exists() for file in named)):
+def find_files(store: Store, manifest: Manifest | None, *, trusted: bool) -> list[str]:
+    """Returns the shards that the manifest names; all shards in the store, if it is damaged and a file that it names is missing."""
+    named = [shard.path for shard in manifest.shards] if manifest else []
+    found = {name.removesuffix("/") for name in store.entries()}
+    if manifest and (trusted or found.issuperset(named)):
         return named
-    return shard_files(folder)
+    unfinished = {info.name for info in store.unfinished()}
+    return sorted(filter(resembles_shard, found | unfinished), key=lambda name: name.removeprefix(TEMPORARY))
 
 
-def save_splits(target: Path, manifest: Manifest, report: RepairReport) -> None:
+def save_splits(target: Store, manifest: Manifest, report: RepairReport) -> None:
     """Adds the splits whose rows are all kept to the repaired dataset; reports the others."""
     starts, row = {}, 0
     for file, kept, lost, _ in report.shards:
         if lost == 0:
-            starts[Path(file).name] = row
+            starts[file.rpartition("/")[2]] = row
         row += kept
     splits: dict[str, Ranges] = {}
     firsts = [0, *accumulate(shard.rows for shard in manifest.shards)]
@@ -159,8 +169,9 @@ def save_splits(target: Path, manifest: Manifest, report: RepairReport) -> None:
             splits[name] = tuple(moved)
         else:
             report.splits_dropped.append((name, "its shards are in another order"))
-    current = read_current(target)
-    commit(target, replace(read_manifest(LocalStore(target)), splits=splits), expected=current)
+    data, version = read_current(target)
+    assert data is not None
+    commit(target, replace(parse_manifest(data, place_of(target, MANIFEST)), splits=splits), expected=version)
 
 
 def move_range(part: tuple[int, int], manifest: Manifest, firsts: list[int], starts: dict[str, int]) -> list[tuple[int, int]]:
@@ -176,30 +187,30 @@ def move_range(part: tuple[int, int], manifest: Manifest, firsts: list[int], sta
     return pieces
 
 
-def find_schema(file: Path) -> object:
+def find_schema(store: Store, name: str) -> object:
     try:
-        return shard_schema(open_shard(file))
+        return shard_schema(open_stored(store, name))
     except (AtlasError, OSError):
         pass
     try:
         with tempfile.TemporaryDirectory(prefix="atlas-repair-") as scratch:
             salvaged = Path(scratch) / f"salvaged{SUFFIX}"
-            salvage(file, salvaged)
+            salvage(store, name, salvaged)
             return shard_schema(open_shard(salvaged, truncated=True))
     except (AtlasError, OSError, ValueError):
         return None
 
 
-def save_rows(file: Path, scratch: Path, writer: AtlasDatasetWriter, bar: Progress) -> tuple[int, str]:
+def save_rows(store: Store, name: str, scratch: Path, writer: AtlasDatasetWriter, bar: Progress) -> tuple[int, str]:
     """Copies the readable rows of a file; returns (rows, "intact" or what is wrong)."""
     reason = "intact"
     try:
-        verify_shard(file)
-        shard = open_shard(file)
+        shard = open_stored(store, name)
+        verify_opened(shard)
     except (AtlasError, OSError) as error:
         reason = str(error)
         try:
-            salvage(file, scratch)
+            salvage(store, name, scratch)
             shard = open_shard(scratch, truncated=True)
         except (AtlasError, OSError, ValueError) as worse:
             return 0, str(worse)

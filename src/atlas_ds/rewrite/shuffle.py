@@ -17,17 +17,17 @@ import numpy as np
 import numpy.typing as npt
 
 from atlas_ds.dataset.manifest import Manifest, Ranges
-from atlas_ds.dataset.open import Handle, OpenOptions, dataset_in, dataset_path, open_dataset
+from atlas_ds.dataset.open import Handle, OpenOptions, dataset_in, open_dataset
 from atlas_ds.dataset.options import WriterOptions, refuse_unknown
 from atlas_ds.dataset.stats import totals_of
 from atlas_ds.dataset.writer import AtlasDatasetWriter
-from atlas_ds.errors import LimitError
+from atlas_ds.errors import AtlasError, LimitError
 from atlas_ds.order import Permutation, keys
 from atlas_ds.progress import Progress
 from atlas_ds.sizes import parse_size
 from atlas_ds.store.files import refuse_overlap
-from atlas_ds.store.local import LocalStore
-from atlas_ds.store.paths import local_path
+from atlas_ds.store.local import LocalStore, open_store
+from atlas_ds.store.store import Store
 
 Rows = npt.NDArray[np.int64]
 Along = Callable[[Permutation, int, int], Rows]
@@ -39,8 +39,8 @@ TABLE_ROWS = 65_536  # up to here a permutation is a table, and inverting it cos
 
 
 def shuffle(
-    src: str | os.PathLike[str],
-    dst: str | os.PathLike[str],
+    src: str | os.PathLike[str] | Store,
+    dst: str | os.PathLike[str] | Store,
     *,
     seed: SupportsIndex = 0,
     memory: str = "1GiB",
@@ -52,15 +52,15 @@ def shuffle(
     The same seed gives the same bytes: see docs/guide/shuffle.md. Schema, metadata and splits stay;
     rows that are in the same splits (or in none) change places with each other only. The columns of
     `ds.icc` are measured again. Data larger than `memory` is written twice, first uncompressed to a
-    hidden folder next to `dst`, which is removed at the end. An error or Ctrl-C leaves `dst` as it
-    was.
+    hidden folder next to `dst` (for a store without one, in the system's temporary folder), which is
+    removed at the end. An error or Ctrl-C leaves `dst` as it was.
 
     Parameters
     ----------
     src
-        The dataset to read.
+        The dataset to read: its folder, or a store.
     dst
-        The folder of the new dataset.
+        The folder of the new dataset, or a store.
     seed
         Names the order. From 0 to 2^64 - 1.
     memory
@@ -80,15 +80,15 @@ def shuffle(
     _, budget = parse_size(memory, "memory")
     if budget is None:
         raise ValueError(f"memory={memory!r}: give bytes, such as '1GiB'")
-    src, dst = dataset_path(src), local_path(dst, "dst")
-    refuse_overlap(src, dst)
-    source = open_dataset(OpenOptions(*dataset_in(src), None, "first", "mmap", True, 0))
+    place, target = dataset_in(src), open_store(dst, "dst")
+    refuse_same(*place, target)
+    source = open_dataset(OpenOptions(*place, None, "first", "mmap", True, 0))
     manifest = source.manifest
     order = Shuffle(manifest.rows, manifest.splits, keys.word("seed", seed))
     raw, row_bytes = measure(source)
     batch = max(1, budget // 8 // (row_bytes + ROW_BYTES + LEAF_BYTES * len(manifest.schema.leaves)))
     window = max(batch, budget // 2 // (row_bytes + INDEX_BYTES))
-    writer = ShuffleWriter(dst, schema=manifest.schema, metadata=manifest.metadata, icc=list(manifest.icc), **options)
+    writer = ShuffleWriter(target, schema=manifest.schema, metadata=manifest.metadata, icc=list(manifest.icc), **options)
     writer.splits = manifest.splits
     in_memory = raw <= budget
     with writer, Progress(manifest.rows * (1 if in_memory else 2), "shuffling", "rows", progress) as bar:
@@ -96,10 +96,25 @@ def shuffle(
             for start, count in windows(manifest.rows, window):
                 copy(source, order.take(start, count), writer, batch, bar)
             return
-        with TemporaryDirectory(prefix=f".{dst.name}-shuffle-", dir=dst.parent) as folder:
+        with scratch_folder(target) as folder:
             scratch = Path(folder) / "rows"
             deal(source, order, scratch, window, batch, f"{min(budget // 4 + 1, SCRATCH_SHARD)}B", options.get("workers"), bar)
             gather(open_dataset(replace(source.options, store=LocalStore(scratch), file=None)), order, writer, window, batch, bar)
+
+
+def refuse_same(source: Store, file: str | None, target: Store) -> None:
+    """AtlasError if writing the target would overwrite the source, or files in it."""
+    if source.folder is not None and target.folder is not None:
+        refuse_overlap(source.folder if file is None else source.folder / file, target.folder)
+    elif source is target:
+        raise AtlasError(f"{target.url}: source and destination are the same; write to another store")
+
+
+def scratch_folder(target: Store) -> TemporaryDirectory[str]:
+    """A folder for the rows between the two passes: beside the target, whose disk has room for them."""
+    if target.folder is None:
+        return TemporaryDirectory(prefix="atlas-shuffle-")
+    return TemporaryDirectory(prefix=f".{target.folder.name}-shuffle-", dir=target.folder.parent)
 
 
 class ShuffleWriter(AtlasDatasetWriter):

@@ -15,7 +15,6 @@ from atlas_ds.shard.encoders import Encoders
 from atlas_ds.shard.icc import IccAccumulator
 from atlas_ds.shard.info import ShardInfo, ShardTarget, chunk_of
 from atlas_ds.shard.plan import MAX_BLOCK_BYTES, ShardOptions, StoragePlan, value_level
-from atlas_ds.store.files import NewFile
 
 BLOCK_OVERFLOW = 64  # a block of more than this many targets closes the shard: the rows changed since it was planned
 PENDING_BYTES = 32 << 20  # bytes of blocks that wait for an encoder at most
@@ -98,7 +97,7 @@ class ShardBuild:
                 level = value_level(options.level) if page.per_value else options.level
                 specs.append(PageSpec(page.leaf, page.codec, page.per_value, page.per_page, True, level, page.dictionary, handle))
         self._pages = _core.PageSpecs(specs, first)
-        self._file = NewFile(target.folder, target.label(self._ordinal), target.mark)
+        self._file = target.store.new_file(target.label(self._ordinal), target.mark)
         try:
             self._write_start()
         except BaseException:
@@ -211,7 +210,7 @@ class ShardBuild:
         chunk = chunk_of((self._plan.rows[page.group], page.per_page) for page in self._plan.pages)
         info = ShardInfo(name, rows, self._file.size, self._file.size - offset, root_text, self._raw, chunk)
         self._target.before_publish(info)
-        self._file.publish(name)  # replaces a file of an earlier run, which has the same bytes by its name but may be damaged
+        self._file.publish(name).result()  # replaces a file of an earlier run, which has the same bytes by its name but may be damaged
         return info, {"icc": {}} | notes
 
     def abort(self) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
+
+from atlas_ds.store.store import Store
 
 
 class ShardInfo(NamedTuple):
@@ -41,7 +42,7 @@ class ShardTarget:
     complete name, once its root is known. before_publish, after_publish: called around the rename, the second with the shard's notes.
     """
 
-    folder: Path
+    store: Store
     mark: str
     ordinal: Callable[[], int]
     label: Callable[[int], str]

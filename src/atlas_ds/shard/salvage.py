@@ -8,20 +8,21 @@ from atlas_ds import _core
 from atlas_ds._core.records import BlockFound, DictionaryEntry, IndexEntry
 from atlas_ds.errors import CorruptError
 from atlas_ds.store.span import open_mapped
+from atlas_ds.store.store import Bytes, Store, place_of
 
 
-def salvage(path: Path, target: Path) -> tuple[int, str]:
+def salvage(store: Store, name: str, target: Path) -> tuple[int, str]:
     """Writes the complete chunks of a truncated shard, with a new footer, to target; returns (rows that all groups have, what was lost).
 
     The result is opened with truncated=True: last blocks may hold more rows than the footer says.
     """
-    memory = open_mapped(path)
-    nonce, chunks, end = _core.good_chunks(memory, str(path))
+    path, memory = place_of(store, name), memoryview(all_bytes(store, name))
+    nonce, chunks, end = _core.good_chunks(memory, path)
     if not chunks or chunks[0].kind != b"SCHM":
         raise CorruptError(f"{path}: the schema at the start of the file is damaged: nothing can be saved (byte 64)")
     first_chunk = chunks[0].offset
     layout = bytes(memory[chunks[0].body : chunks[0].end])
-    rows_per_block = _core.block_rows(layout, str(path))
+    rows_per_block = _core.block_rows(layout, path)
     found: list[dict[int, tuple[BlockFound, IndexEntry]]] = [{} for _ in rows_per_block]
     dictionaries = []
     for chunk in chunks:
@@ -41,6 +42,17 @@ def salvage(path: Path, target: Path) -> tuple[int, str]:
         file.write(footer.data)
         file.write(_core.trailer_bytes(end, len(foot), kept, nonce, footer.hash))
     return kept, f"chunks are intact up to byte {end} of {len(memory)}"
+
+
+def all_bytes(store: Store, name: str) -> Bytes:
+    """The bytes of a file, mapped where the system can. ValueError if it is empty."""
+    if store.folder is not None:
+        return open_mapped(store.folder / name)
+    with store.stream(name) as file:
+        data = file.read()
+    if not data:
+        raise ValueError("empty")
+    return data
 
 
 def complete_rows(blocks: dict[int, tuple[BlockFound, IndexEntry]], per: int) -> int:

@@ -20,10 +20,14 @@ from atlas_ds.shard.open import open_shard, shard_schema
 
 def verify_shard(path: str | os.PathLike[str], *, fast: bool = False, advance: Callable[[int], None] | None = None) -> int:
     """Checks every byte of a shard (fast: trailer, footer, header only); returns its rows. Raises at the first damage."""
-    shard = open_shard(Path(path))
+    return verify_opened(open_shard(Path(path)), fast=fast, advance=advance)
+
+
+def verify_opened(shard: _core.Shard, *, fast: bool = False, advance: Callable[[int], None] | None = None) -> int:
+    """As verify_shard, for a shard that is open with all of its bytes."""
     schema = shard_schema(shard)
     if rfc8785.dumps(schema.to_json()) != shard.schema_json:
-        raise CorruptError(f"{path}: schema: not in canonical form")
+        raise CorruptError(f"{shard.path}: schema: not in canonical form")
     if fast:
         return int(shard.rows)
     before = 0

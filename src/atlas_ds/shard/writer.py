@@ -16,6 +16,7 @@ from atlas_ds.shard.build import ShardBuild
 from atlas_ds.shard.encoders import Encoders
 from atlas_ds.shard.icc import IccAccumulator
 from atlas_ds.shard.info import ShardTarget
+from atlas_ds.shard.open import dataset_place
 from atlas_ds.shard.plan import ShardOptions, make_plan
 
 SAMPLE_BYTES = 20 << 20  # of rows that are collected before a shard is planned
@@ -92,7 +93,7 @@ class ShardWriter:
 
     def _check(self) -> None:
         if self._failed:
-            raise AtlasError(f"{self._target.folder}: writing a shard was interrupted and its rows were lost; write the dataset again")
+            raise AtlasError(f"{dataset_place(self._target.store, None)}: writing a shard was interrupted and its rows were lost; write the dataset again")
 
     @property
     def failed(self) -> bool:

@@ -23,6 +23,7 @@ from atlas_ds.store.regular import open_regular, read_regular
 LOCK = ".atlas.lock"
 OPEN = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW  # never through a link, which may lead anywhere
 HELD = ".atlas.lock-held"  # where there is no flock: it exists while the lock is held
+LOCKS = (LOCK, HELD)
 NO_LOCKS = frozenset((errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL))
 MAX_BYTES = 1 << 16  # of HELD
 TIMEOUT = 120.0  # seconds to wait for the lock where there is no flock: it is held for milliseconds
@@ -39,7 +40,7 @@ _mine = _Mine()
 
 def is_lock(name: str) -> bool:
     """Whether a file is a lock of this module, by its name."""
-    return name in (LOCK, HELD)
+    return name in LOCKS
 
 
 def try_flock(fd: int) -> bool | None:
@@ -183,9 +184,9 @@ def _break_if_ended(path: Path) -> None:
 def remove_if_empty(folder: Path) -> None:
     """Removes a folder that holds nothing but its lock; leaves any other as it is."""
     with contextlib.suppress(FileNotFoundError):
-        if set(os.listdir(folder)) <= {LOCK, HELD}:
+        if set(os.listdir(folder)) <= {*LOCKS}:
             with locked(folder):
-                if set(os.listdir(folder)) <= {LOCK, HELD}:
+                if set(os.listdir(folder)) <= {*LOCKS}:
                     (folder / LOCK).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         folder.rmdir()

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from atlas_ds import AtlasDataset, errors
 from atlas_ds.dataset.canonical import canonical_members, canonical_plain, load_json
-from atlas_ds.dataset.commit import commit
+from atlas_ds.dataset.commit import commit, read_current
 from atlas_ds.dataset.manifest import HASH_MEMBER, Manifest, digest, parse_manifest
 from atlas_ds.schema.schema import make_schema
 from atlas_ds.shard.info import ShardInfo
+from atlas_ds.store.local import LocalStore
 from support import child, write
 
 
@@ -176,27 +177,30 @@ def test_deep_nesting_is_refused():
 
 def test_only_over_the_expected_one(tmp_path):
     first, second = manifest(), manifest(metadata={"a": 1})
-    commit(tmp_path, first, expected=None)
-    for expected in (None, second.dumps(), b""):
-        with pytest.raises(errors.CommitConflict, match="another writer"):
-            commit(tmp_path, second, expected=expected)
-    commit(tmp_path, second, expected=first.dumps())
+    store = LocalStore(tmp_path)
+    commit(store, first, expected=None)
+    data, version = read_current(store)
+    assert data == first.dumps()
+    for expected in (None, version + "0", ""):
+        with pytest.raises(errors.CommitConflict, match=r"atlas\.json: another writer published while this one was writing"):
+            commit(store, second, expected=expected)
+    commit(store, second, expected=version)
     assert (tmp_path / "atlas.json").read_bytes() == second.dumps()
     (tmp_path / "atlas.json").unlink()
     with pytest.raises(errors.CommitConflict):
-        commit(tmp_path, first, expected=second.dumps())
+        commit(store, first, expected=store.put("other", b"x"))
 
 
 def test_one_of_many_racing_writers_wins(tmp_path):
-    base = manifest()
-    commit(tmp_path, base, expected=None)
+    commit(LocalStore(tmp_path), manifest(), expected=None)
+    version = read_current(LocalStore(tmp_path)).version
     results = []
     barrier = threading.Barrier(8)
 
     def race(k):
         barrier.wait()
         try:
-            commit(tmp_path, manifest(metadata={"k": k}), expected=base.dumps())
+            commit(LocalStore(tmp_path), manifest(metadata={"k": k}), expected=version)
             results.append(k)
         except errors.CommitConflict:
             pass

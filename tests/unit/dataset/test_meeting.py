@@ -17,6 +17,7 @@ import pytest
 from atlas_ds import AtlasDataset, AtlasDatasetWriter, errors, merge_parts, verify
 from atlas_ds.dataset import journal
 from atlas_ds.dataset.journal import STRIDE
+from atlas_ds.store.local import LocalStore
 from atlas_ds.store.owner import this_process
 from support import child, tree, write
 
@@ -167,12 +168,12 @@ def test_a_writer_that_ends_while_it_is_looked_at(tmp_path, monkeypatch):
     one = writer(path, append=True)
     at_work = journal._at_work
 
-    def meanwhile(file, head, lines):
+    def meanwhile(store, name, head, lines):
         if one._state == "open":
             one.extend(range(25))
             one._output.journal.leave()
             one._end("killed")
-        return at_work(file, head, lines)
+        return at_work(store, name, head, lines)
 
     monkeypatch.setattr(journal, "_at_work", meanwhile)
     writer(path, append=True).abort()
@@ -397,9 +398,8 @@ def test_parts_without_a_gap(tmp_path):
             writer(tmp_path / "d", part=k)
 
 
-def test_parts_in_the_order_of_their_numbers(tmp_path, monkeypatch):
+def test_parts_in_the_order_of_their_numbers(tmp_path):
     """Not of their names: 100000 sorts before 99999."""
-    monkeypatch.setattr("atlas_ds.dataset.parts.part_folder", lambda root, part: root / ".parts" / f"{part:05d}")
     for k in range(3):
         write(tmp_path / "d", [k], part=k, schema=int)
     parts = tmp_path / "d" / ".parts"
@@ -443,8 +443,8 @@ def test_parts_that_were_half_removed(tmp_path, monkeypatch):
         write(tmp_path / "d", range(10 * k, 10 * k + 10), part=k, schema=int)
     remove_part = parts.remove_part
 
-    def interrupted(folder):
-        remove_part(folder.parent / "00003")
+    def interrupted(part):
+        remove_part(LocalStore(part.folder.parent / "00003"))
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -463,14 +463,14 @@ def test_a_part_that_comes_while_parts_are_joined(tmp_path, monkeypatch):
 
     for k in range(2):
         write(tmp_path / "d", [k], part=k, schema=int)
-    join, late = parts.link_part_shards, []
+    join, late = parts.copy_part_shards, []
 
     def meanwhile(*args):
         late.append(writer(tmp_path / "d", part=2))
         return join(*args)
 
     with monkeypatch.context() as patch, pytest.raises(errors.WriterBusy, match="a part was added"):
-        patch.setattr(parts, "link_part_shards", meanwhile)
+        patch.setattr(parts, "copy_part_shards", meanwhile)
         merge_parts(tmp_path / "d")
     late[0].add_example(2)
     late[0].close()

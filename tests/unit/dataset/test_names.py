@@ -60,11 +60,11 @@ def test_the_index_of_a_tar_is_known_by_its_name(tar):
     assert names.is_tar_index(names.tar_index_name(tar)) and not names.is_tar_index(tar)
 
 
-def test_shard_files_are_in_the_order_of_their_numbers(tmp_path):
-    made = ["00002-0123456789abcdef.atlas", ".tmp-00001-token-0", "00000-0123456789abcdef.atlas"]
-    for name in [*made, "atlas.json", "notes.txt", ".tmp-journal-token-0"]:
-        (tmp_path / name).touch()
-    assert [file.name for file in names.shard_files(tmp_path)] == made[::-1]
+def test_unfinished_shards_are_known_by_their_names():
+    for name in ("00002-0123456789abcdef.atlas", ".tmp-00001-token-0"):
+        assert names.resembles_shard(name)
+    for name in ("atlas.json", "notes.txt", ".tmp-journal-token-0", "tmp-00001-token-0"):
+        assert not names.resembles_shard(name)
 
 
 @pytest.mark.parametrize(("name", "known"), [("00000-0123456789abcdef.atlas", True), ("atlas.json", True), ("done.json", True), (".atlas.lock", True), (".atlas.lock-held", True), (".writing.json", True), (".tmp-x", True), (".tmp-", False), ("notes.txt", False), (".writing-mine.json", False)])

@@ -153,7 +153,7 @@ def change_metadata_only(path):
     manifest.metadata["note"] = "new"
     manifest.splits["first"] = ((0, 10),)
     manifest.icc["y"] = 0.5
-    commit(path, manifest, expected=read_current(path))
+    commit(LocalStore(path), manifest, expected=read_current(LocalStore(path)).version)
 
 
 def move_away_and_back(path):

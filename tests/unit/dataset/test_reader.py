@@ -388,5 +388,5 @@ def test_a_split_of_no_ranges(tmp_path):
     path = write(tmp_path / "d", range(5))
     manifest = read_manifest(LocalStore(path))
     manifest.splits["none"] = ()
-    commit(path, manifest, expected=read_current(path))
+    commit(LocalStore(path), manifest, expected=read_current(LocalStore(path)).version)
     assert list(AtlasDataset(path, split="none")) == [] and AtlasDataset(path).splits == {"none": 0}

@@ -455,15 +455,15 @@ def test_others_do_not_wait_for_the_check(tmp_path, monkeypatch):
     from atlas_ds.dataset import resuming
 
     path, seen = killed(tmp_path / "d"), []
-    verify_shard = resuming.verify_shard
+    verify_opened = resuming.verify_opened
 
-    def meanwhile(file, **options):
+    def meanwhile(shard, **options):
         with pytest.raises(errors.WriterBusy) as caught:
             AtlasDatasetWriter(path, append=True)
         seen.append(caught.value)
-        return verify_shard(file, **options)
+        return verify_opened(shard, **options)
 
-    monkeypatch.setattr(resuming, "verify_shard", meanwhile)
+    monkeypatch.setattr(resuming, "verify_opened", meanwhile)
     AtlasDatasetWriter(path, resume=True, **PLAIN).close()
     assert len(seen) == 2 and list(AtlasDataset(path)) == list(range(20))
 

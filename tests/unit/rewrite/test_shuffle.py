@@ -66,9 +66,10 @@ def test_containers(tmp_path, container):
 
 def with_splits(path, rows, splits):
     write(path, range(rows), schema="int64", shard_size=37)
-    standing, manifest = read_current(path), read_manifest(LocalStore(path))
+    store = LocalStore(path)
+    standing, manifest = read_current(store).version, read_manifest(store)
     manifest.splits.update(splits)
-    commit(path, manifest, expected=standing)
+    commit(store, manifest, expected=standing)
     return path
 
 
