@@ -172,11 +172,11 @@ def read_shards(items: list[Any], where: str) -> tuple[ShardInfo, ...]:
     shards = tuple(map(ShardInfo._make, map(shard_members, items)))
     if not shards:
         return shards
-    paths, rows, sizes, tails, roots, raws, chunks = zip(*shards, strict=True)
+    paths, rows, sizes, tails, roots, raws, chunks = (list(map(itemgetter(k), shards)) for k in range(len(ShardInfo._fields)))
     numbers = rows, sizes, tails, raws, chunks
     good = all(set(map(type, column)) == {int} for column in numbers) and set(map(type, paths)) == {str} == set(map(type, roots))
     good = good and min(map(min, numbers)) >= 0 and max(map(max, numbers)) <= MAX_INTEGER and min(chunks) > 0 and max(chunks) <= MAX_BLOCK_ROWS
-    if not good or not all(map(is_shard_name, paths)) or [path[-len(SUFFIX) - 16 : -len(SUFFIX)] for path in paths] != list(roots):
+    if not good or not all(map(is_shard_name, paths)) or [path[-len(SUFFIX) - 16 : -len(SUFFIX)] for path in paths] != roots:
         wrong = ((number, wrong_shard(shard)) for number, shard in enumerate(shards))
         raise next(CorruptError(f"{where}: manifest: shard {number}: {why}") for number, why in wrong if why)
     if len(set(paths)) < len(paths):
