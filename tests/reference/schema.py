@@ -50,9 +50,15 @@ def load_json(text: bytes, what: str) -> Any:
         deepest = max(deepest, depth)
     need(deepest <= OWN_DEPTH_LIMIT, f"{what}: nested too deep", Limit)
     try:
-        return json.loads(text.decode("utf-8"))
+        return json.loads(text.decode("utf-8"), parse_int=number)
     except ValueError as error:  # also UnicodeDecodeError
         raise Corrupt(f"{what} is not JSON: {error}") from error
+
+
+def number(digits: str) -> int | float:
+    """Integers beyond 2^53 - 1 are floats: RFC 8785 writes 1e20 without an exponent."""
+    value = int(digits)
+    return value if abs(value) < 2**53 else float(value)
 
 
 def parse_schema(text: bytes) -> Schema:

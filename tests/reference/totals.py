@@ -40,7 +40,7 @@ def icc_sums(shards: list[dict[str, Any]]) -> dict[str, Any]:
     numbers = None
     if all(shard["numbers"] for shard in shards):
         exact = [(shard["rows"], *map(Fraction, shard["numbers"])) for shard in shards]
-        between = sum(b + rows * mean * mean for rows, mean, b, _ in exact)
+        between = sum(b + Fraction(round(rows * mean * mean * 2**1074), 2**1074) for rows, mean, b, _ in exact)
         numbers = [floats(sum(rows * mean for rows, mean, _, _ in exact)), floats(between), floats(sum(within for *_, within in exact))]
     return whole | {"numbers": numbers, "classes": classes(shards, "classes", 1000), "hashed": classes(shards, "hashed", 1024)}
 
@@ -58,7 +58,7 @@ def classes(shards: list[dict[str, Any]], kind: str, most: int) -> dict[str, Any
 
 def floats(number: Fraction | int) -> list[float]:
     found = []
-    while float(number):
+    while number:
         found.append(float(number))
         number -= Fraction(found[-1])
     return found

@@ -47,13 +47,13 @@ def load_json(data: bytes, *, exact: bool = False) -> Any:
     return body
 
 
-def as_number(value: int | str) -> int | float:
+def as_number(value: float | str) -> int | float:
     """A number as RFC 8785 has it: beyond MAX_INTEGER it is a float."""
     try:
         number = float(value)
     except OverflowError:
         return inf
-    return int(value) if abs(number) <= MAX_INTEGER else number
+    return int(value) if not isinstance(value, float) and abs(number) <= MAX_INTEGER else number
 
 
 def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

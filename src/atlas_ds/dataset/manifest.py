@@ -213,15 +213,13 @@ def checked_metadata(metadata: dict[str, Any], where: str) -> dict[str, Any]:
             waiting += [(inner, depth + 1) for inner in (value.values() if isinstance(value, dict) else value)]
         elif isinstance(value, int) and not -MAX_INTEGER <= value <= MAX_INTEGER:
             large = True
-            if as_number(value) != value:
-                raise CorruptError(f"{where}: manifest: metadata has the number {brief(value)}, which JSON cannot hold exactly")
-        elif isinstance(value, float) and not isfinite(value):
-            raise CorruptError(f"{where}: manifest: metadata has the number {brief(value)}, which JSON cannot hold exactly")
+        if isinstance(value, int | float) and not isfinite(as_number(value)):
+            raise CorruptError(f"{where}: manifest: metadata has the number {brief(value)}, which is too large for JSON")
     return with_floats(metadata) if large else metadata
 
 
 def with_floats(value: Any) -> Any:
-    """Large integers as the floats that they were: RFC 8785 writes 1e20 with all its digits."""
+    """Large integers as the floats that they were: RFC 8785 writes 1e20 without an exponent."""
     if isinstance(value, dict):
         return {name: with_floats(inner) for name, inner in value.items()}
     if isinstance(value, list):

@@ -14,6 +14,7 @@ from atlas_ds.shard.icc import CHUNK_ROWS, HASH_CLASSES, MAX_CLASSES, MAX_SUM, S
 
 MAX_TERMS = 64  # floats that one exact sum is stored as; more than the range of a float needs
 MAX_TERM = 1e306
+SMALLEST = Fraction(1, 1 << 1074)  # positive float
 MEMBERS = {"rows", "chunks", "squares", "numbers", "classes", "hashed"}
 
 
@@ -87,12 +88,17 @@ def total_of(sums: Sums) -> IccTotal:
     numbers = None
     if sums.numbers:
         mean, between, within = map(Fraction, sums.numbers)
-        numbers = mean * sums.rows, between + mean * mean * sums.rows, within
+        numbers = mean * sums.rows, between + as_floats_can(mean * mean * sums.rows), within
     return IccTotal(sums.rows, sums.chunks, sums.squares, numbers, exact_classes(sums.classes), exact_classes(sums.hashed))
 
 
 def exact_classes(data: dict[str, Any] | None) -> Classes | None:
     return None if data is None else Classes(Fraction(data["agree"]), dict(data["counts"]))
+
+
+def as_floats_can(number: Fraction) -> Fraction:
+    """Rounds to a multiple of SMALLEST, as every float is one: so that a list of floats can hold the sum exactly."""
+    return round(number / SMALLEST) * SMALLEST
 
 
 def both_classes(one: Classes | None, more: Classes | None, most: int) -> Classes | None:
@@ -108,11 +114,8 @@ def terms(number: Fraction) -> list[float]:
     """An exact number as floats that add up to it: each is what the ones before leave, rounded to the nearest float."""
     found: list[float] = []
     while number and len(found) <= MAX_TERMS and abs(number) < MAX_TERM:
-        term = float(number)
-        if term == 0:
-            break
-        found.append(term)
-        number -= Fraction(term)
+        found.append(float(number))
+        number -= Fraction(found[-1])
     return found if abs(number) < MAX_TERM else [MAX_TERM]
 
 
@@ -149,7 +152,7 @@ def is_terms(data: Any) -> bool:
 
 
 def sum_of(data: list[float]) -> Fraction:
-    return sum(map(Fraction, data), Fraction(0))
+    return sum((Fraction(float(term)) for term in data), Fraction(0))  # 2e17 is read as an integer, whose digits are not those of the float
 
 
 def is_classes(data: Any, most: int) -> bool:

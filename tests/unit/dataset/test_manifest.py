@@ -6,10 +6,13 @@ import threading
 
 import pytest
 import rfc8785
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from atlas_ds import AtlasDataset, errors
+from atlas_ds.dataset.canonical import canonical_members, canonical_plain, load_json
 from atlas_ds.dataset.commit import commit, read_current
-from atlas_ds.dataset.manifest import Manifest, digest, parse_manifest
+from atlas_ds.dataset.manifest import HASH_MEMBER, Manifest, digest, parse_manifest
 from atlas_ds.schema.schema import make_schema
 from atlas_ds.shard.info import ShardInfo
 from atlas_ds.store.local import LocalStore
@@ -31,9 +34,9 @@ def manifest(**more):
 
 
 def test_round_trip_and_canonical_form():
-    given = manifest(splits={"é": ((0, 5), (7, 30))}, metadata={"x": [1.5, None, "\",\"hash\":\""], "hash": "0" * 32})
-    data = given.dumps()
-    assert parse_manifest(data, "m") == given and rfc8785.dumps(json.loads(data)) == data and reseal(json.loads(data)) == data
+    whole = manifest(splits={"é": ((0, 5), (7, 30))}, metadata={"x": [1.5, None, "\",\"hash\":\""], "hash": "0" * 32})
+    data = whole.dumps()
+    assert parse_manifest(data, "m") == whole and rfc8785.dumps(json.loads(data)) == data and reseal(json.loads(data)) == data
 
 
 @pytest.mark.parametrize(
@@ -65,6 +68,7 @@ def test_missing_members(name):
     "name, value",
     [
         ("path", "../../etc/passwd"), ("path", "/etc/passwd"), ("path", "00000-0000000000000000.atlas\0"), ("path", "a.atlas"), ("path", 3), ("path", "00000-0000000000000000.atlas\n"),
+        ("raw", -1), ("raw", None), ("raw", 1.5), ("raw", True), ("raw", 1e300), ("chunk", 0), ("chunk", -1), ("chunk", (1 << 20) + 1), ("chunk", "4"), ("chunk", None), ("chunk", True), ("bytes", 1e300),
         ("root", "x"), ("root", 3), ("rows", -1), ("rows", True), ("bytes", 1.5), ("tail", None), ("path", "0000-0000000000000000.atlas"),
     ],
 )  # fmt: skip
@@ -74,6 +78,75 @@ def test_wrong_shards(name, value):
     body["rows"] = sum(s["rows"] for s in body["shards"] if isinstance(s["rows"], int | float))
     with pytest.raises(errors.CorruptError):
         parse_manifest(reseal(body), "m")
+
+
+@pytest.mark.parametrize("name", ShardInfo._fields)
+def test_every_member_of_a_shard_is_required(name):
+    body = json.loads(manifest().dumps())
+    del body["shards"][1][name]
+    with pytest.raises(errors.CorruptError, match=f"missing.*{name}"):
+        parse_manifest(reseal(body), "m")
+
+
+def test_chunk_may_be_any_block_and_raw_may_be_nothing():
+    shards = tuple(info._replace(chunk=chunk, raw=raw) for info, chunk, raw in zip(infos(3), (1, 77, 1 << 20), (0, 5, (1 << 53) - 1), strict=True))
+    assert parse_manifest(Manifest(make_schema({"a": int}), shards).dumps(), "m").shards == shards
+
+
+def respelled(data, old, new):
+    """A manifest in another spelling, with the hash that its bytes have."""
+    found = HASH_MEMBER.search(data)
+    plain = (data[: found.start()] + data[found.end() :]).replace(old, new)
+    return plain[: found.start()] + b',"hash":"' + digest(plain).encode() + b'"' + plain[found.start() :]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"rows":30', b'"rows": 30'), (b'"tail":200', b'"tail":2e2'), (b'"tail":200}', b'"tail":200,"x":1e-07}'), (b'"raw":800,"root"', b'"raw":800,"raw":800,"root"'), (b"1.5", b"1.50"), (b"1.5", b"15e-1"),
+        (b'"x"', b'"\\u0078"'), (b'{"x":1.5}', b'{"x":1.5,"a":1}'), (b'"rows":30', b'"rows":30,"a":1'), (b'"splits":{}}', b'"splits":{}}\n'), (b'"splits":{}}', b'"splits":{},"zz":1.0}'), (b'"splits":{}}', b'"splits":{},"zz":1e999}'),
+        (b'"splits":{}}', b'"splits":{},"zz":9007199254740993}'), (b'"splits":{}}', b'"splits":{},"zz":' + b"[" * 200_000 + b"]" * 200_000 + b"}"), (b'"splits":{}}', b'"splits":{"a":[[0,5 ]]}}'),
+        (b'"splits":{}}', '"splits":{"\ue000":[],"\U00010000":[]}}'.encode()),
+    ],
+    ids=range(16),
+)  # fmt: skip
+def test_only_the_canonical_form_is_read(old, new):
+    data = manifest(metadata={"x": 1.5}).dumps()
+    assert data.count(old) >= 1 and respelled(data, b"?", b"!") == data
+    with pytest.raises(errors.AtlasError, match=r"m: manifest: (not canonical|not JSON|nested|shard 0: rows)"):
+        parse_manifest(respelled(data, old, new), "m")
+
+
+def test_members_of_later_versions_are_ignored():
+    data = manifest().dumps()
+    for old, new in ((b'"tail":200}', b'"tail":200,"x":1e-7,"y":{"z":[1.5,null]}}'), (b'"splits":{}}', '"splits":{},"zz":[100000000000000000000,1e+21,-0.5,"é"]}'.encode())):
+        assert parse_manifest(respelled(data, old, new), "m") == manifest()
+
+
+@pytest.mark.parametrize("number", [1e20, 2.0**53, -(2.0**60), 4.766596999817218e16, 1e16, 123456789012345680.0, 1e21, 5e-324, 0.1])
+def test_large_numbers_of_metadata_come_back(number):
+    whole = manifest(metadata={"a": [number, {"b": number}], "n": 3})
+    found = parse_manifest(whole.dumps(), "m")
+    assert found == whole and type(found.metadata["n"]) is int and found.dumps() == whole.dumps()
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(st.characters(max_codepoint=0x7E)), inner, max_size=4),
+)
+
+
+@settings(deadline=None)
+@given(PLAIN, st.dictionaries(st.text(), st.lists(st.tuples(st.integers(0, 2**53 - 1), st.integers(0, 9)), max_size=3)))
+def test_the_quick_way_to_the_canonical_form_is_equal(value, members):
+    assert canonical_plain(value) == rfc8785.dumps(value) and canonical_members(members) == rfc8785.dumps({name: list(map(list, parts)) for name, parts in members.items()})
+
+
+@settings(deadline=None)
+@given(st.lists(st.builds(ShardInfo, st.from_regex(r"[0-9]{5,15}-[0-9a-f]{16}\.atlas", fullmatch=True), *[st.integers(0, 2**53 - 1)] * 3, st.from_regex("[0-9a-f]{16}", fullmatch=True), *[st.integers(0, 2**53 - 1)] * 2)))
+def test_shards_are_in_the_canonical_form(shards):
+    data = Manifest(make_schema({"é": int}), tuple(shards), {"é": ((0, 0),)}, {"x": [1.5, 1e20, "\x7f"]}, {"é": 0.5}).dumps()
+    assert rfc8785.dumps(load_json(data, exact=True)) == data and [info._asdict() for info in shards] == json.loads(data)["shards"]
 
 
 def test_every_flipped_bit_is_noticed():

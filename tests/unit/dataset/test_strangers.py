@@ -163,6 +163,8 @@ def test_a_huge_manifest_is_not_read(tmp_path):
         lambda lines: lines[2]["shard"].update(path="../safe/00000-0123456789abcdef.atlas", root="0123456789abcdef"),
         lambda lines: lines[2]["shard"].update(path="9" * 300 + "-" + lines[2]["shard"]["root"] + ".atlas"),
         lambda lines: lines[2]["shard"].update(path="9" * 15 + "-" + lines[2]["shard"]["root"] + ".atlas"),
+        lambda lines: lines[2]["shard"].update(raw=-1), lambda lines: lines[2]["shard"].update(raw=1.5), lambda lines: lines[2]["shard"].update(chunk=0), lambda lines: lines[2]["shard"].update(chunk=(1 << 20) + 1),
+        lambda lines: lines[2]["shard"].update(chunk=True), lambda lines: lines[2]["shard"].pop("raw"), lambda lines: lines[2]["shard"].pop("chunk"), lambda lines: lines[2]["shard"].update(more=1),
         lambda lines: lines[2]["shard"].update(rows=1 << 60), lambda lines: lines[2]["shard"].update(bytes=10**30), lambda lines: lines[2].update(split="\ud800"),
     ],
 )  # fmt: skip
@@ -402,7 +404,7 @@ def test_odd_notes_break_nothing(tmp_path, monkeypatch, notes):
         warnings.simplefilter("ignore")
         patch.setattr(build, "json", Odd)
         path = write(tmp_path / "d", range(600), shard_size=300)
-    sealed(path, lambda body: body.update(icc={"value": 0.5}))
+    sealed(path, lambda body: body.pop("stats") and body.update(icc={"value": 0.5}))  # so that the notes are read
     ds = AtlasDataset(path)
     assert list(ds) == list(range(600)) and ds.stats()["rows"] == 600 and len(list(Loader(ds, batch_size=100))) == 6
     assert main(["info", str(path)]) == main(["info", str(path), "--json"]) == 0 and verify(path).damages == []
