@@ -8,7 +8,7 @@ ratio is the median of those of its pairs; printed are the medians of the rounds
 time of the calling thread, and of that of all threads; `least` is the least of new's pieces over the least of old's. `--noise` adds OLD a
 second time: its ratio to itself says how much of the others is chance.
 
-Files are in memory (/dev/shm) where there is room. Writing is timed without `close`, which is a question of its own and includes fsync.
+Each side reads datasets that it wrote itself: the format may have changed. Files are in memory (/dev/shm) where there is room. Writing is timed without `close`, which is a question of its own and includes fsync.
 Only what both versions understand can be asked.
 """
 
@@ -75,7 +75,7 @@ def one_round(sides: dict[str, Path], name: str, data: Path, seconds: float) -> 
     """A new process for each side; then a piece of work in each of them, in turns, until `seconds` for each are over."""
     found: dict[str, Figures] = {side: [] for side in sides}
     with ExitStack() as stack:
-        processes = {side: stack.enter_context(start(source, name, data)) for side, source in sides.items()}
+        processes = {side: stack.enter_context(start(source, name, data / side)) for side, source in sides.items()}
         for process in processes.values():
             told(process)
         end = time.perf_counter() + seconds * len(sides)
@@ -130,8 +130,10 @@ def main() -> None:
     roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2 << 30
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="atlas-old-new-", dir=options.data or (memory if roomy else None)) as folder:
-        if start(sides["old"], "prepare", Path(folder)).wait():
-            sys.exit(f"{sides['old']}: cannot write the datasets to be read")
+        for side, source in sides.items():
+            (Path(folder) / side).mkdir()
+            if start(source, "prepare", Path(folder) / side).wait():
+                sys.exit(f"{source}: cannot write the datasets to be read")
         one_round(sides, "import atlas_ds", Path(folder), 0)  # not kept: Python compiles the modules
         heads = [f"{side}/old, clock (quartiles) | caller's CPU | all CPU | least" for side in list(sides)[1:]]
         print(f"| question | old, ms | new, ms | {' | '.join(heads)} |\n|---|{'---:|' * (2 + 4 * len(heads))}")
