@@ -8,7 +8,8 @@ ratio is the median of those of its pairs; printed are the medians of the rounds
 time of the calling thread, and of that of all threads; `least` is the least of new's pieces over the least of old's. `--noise` adds OLD a
 second time: its ratio to itself says how much of the others is chance.
 
-Each side reads datasets that it wrote itself: the format may have changed. Files are in memory (/dev/shm) where there is room. Writing is timed without `close`, which is a question of its own and includes fsync.
+Each side reads datasets that it wrote itself: the format may have changed. Files are in memory
+(/dev/shm) where there is room. Writing is timed without `close`, which is a question of its own and includes fsync.
 Only what both versions understand can be asked.
 """
 
