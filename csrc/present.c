@@ -22,41 +22,42 @@ static inline bool state_use(uint8_t *state) {
     return seen != ATLAS_ABSENT;
 }
 
-typedef struct { /* rows that one answer holds for */
+typedef struct { /* what a row needs, and the rows that need the same */
     int64_t low, high;
-} answered;
+    atlas_need need;
+    bool named; /* it is to be named: missing, or asked for */
+} answer;
 
-/* The need of a row, and whether it is there; until: the rows that share the answer. */
-static int row_need(
+/* What a row of shard k needs of leaf l. */
+static int need_find(
     const atlas_set *set,
     size_t k,
     int64_t row,
     const uint32_t *leaves,
     size_t l,
-    int all,
-    atlas_need *need,
-    bool *wanted,
-    answered *until,
+    bool all,
+    answer *out,
     atlas_error *error
 ) {
-    *need = (atlas_need){(uint32_t)k, ATLAS_NO_BLOCK};
-    *until = (answered){set->starts[k], set->starts[k + 1]};
-    *wanted = true;
-    error->shard = (uint32_t)k;
+    *out = (answer){set->starts[k], set->starts[k + 1], {(uint32_t)k, ATLAS_NO_BLOCK}, true};
     if (set->open != NULL && !state_use(&set->open[k])) return ATLAS_OK;
     const atlas_shard *shard = __atomic_load_n(&set->shards[k], __ATOMIC_ACQUIRE);
     if (shard == NULL) return ATLAS_OK;
-    const uint64_t local = (uint64_t)(row - set->starts[k]);
+    const uint64_t local = (uint64_t)(row - out->low);
+    error->shard = (uint32_t)k;
     ATLAS_REQUIRE(leaves[l] < shard->leaf_count && local < shard->rows, ARG, 0, "leaf or row out of range");
     const atlas_leaf *leaf = &shard->leaves[leaves[l]];
     /* leaves of one group share their blocks, and mostly follow each other */
-    *wanted = !(shard->present == NULL && !all) && !(l != 0 && shard->leaves[leaves[l - 1]].group == leaf->group);
-    if (!*wanted) return ATLAS_OK;
+    const bool done = l != 0 && shard->leaves[leaves[l - 1]].group == leaf->group;
+    if (done || (shard->present == NULL && !all)) {
+        out->named = false;
+        return ATLAS_OK;
+    }
     const uint32_t number = block_of(leaf, local);
-    until->low = set->starts[k] + (int64_t)((uint64_t)number * leaf->rows_per_block);
-    if (until->high - until->low > leaf->rows_per_block) until->high = until->low + leaf->rows_per_block;
-    need->block = leaf->first_block + number;
-    *wanted = shard->present == NULL || !state_use(&shard->present[need->block]) || all;
+    out->low += (int64_t)((uint64_t)number * leaf->rows_per_block);
+    if (out->high - out->low > leaf->rows_per_block) out->high = out->low + leaf->rows_per_block;
+    out->need.block = leaf->first_block + number;
+    out->named = shard->present == NULL || !state_use(&shard->present[out->need.block]) || all;
     return ATLAS_OK;
 }
 
@@ -76,18 +77,16 @@ int atlas_missing(
     *found = 0;
     ATLAS_REQUIRE(set->count >= 1, ARG, 0, "set is empty");
     for (size_t l = 0; l < leaf_count; l++) {
-        answered until = {0, 0};
+        answer at = {0, 0, {0, 0}, false};
         for (size_t r = 0; r < count; r++) {
-            if (rows[r] >= until.low && rows[r] < until.high) continue;
+            if (rows[r] >= at.low && rows[r] < at.high) continue;
             if (rows[r] < set->starts[k] || rows[r] >= set->starts[k + 1]) {
                 ATLAS_REQUIRE(rows[r] >= 0 && rows[r] < set->starts[set->count], ARG, 0, "row out of range");
                 k = set_find(set, rows[r]);
             }
-            atlas_need need;
-            bool wanted;
-            ATLAS_TRY(row_need(set, k, rows[r], leaves, l, all, &need, &wanted, &until, error));
-            if (!wanted) continue;
-            if (*found < capacity) out[*found] = need;
+            ATLAS_TRY(need_find(set, k, rows[r], leaves, l, all != 0, &at, error));
+            if (!at.named) continue;
+            if (*found < capacity) out[*found] = at.need;
             ++*found;
             if (capacity == 0) return ATLAS_OK;
         }

@@ -48,6 +48,42 @@ void opened_close(opened *o) {
     free(bytes);
 }
 
+void reader_open(atlas_reader *reader, size_t arena) {
+    atlas_error error;
+    MUST(atlas_reader_open(reader, &error) == ATLAS_OK);
+    reader->arena_bytes = arena;
+    reader->arena = malloc(arena);
+    MUST(reader->arena != NULL);
+}
+
+void reader_close(atlas_reader *reader) {
+    free(reader->arena);
+    atlas_reader_close(reader);
+}
+
+uint64_t view_hash(const atlas_view *view) { return view->data == NULL ? 1 : hash64(view->data, view->size, 2); }
+
+uint64_t *values_hash(const atlas_shard *shard) {
+    atlas_error error;
+    atlas_reader reader;
+    atlas_view view;
+    atlas_shard copy = *shard, *shards[1] = {&copy};
+    const int64_t starts[2] = {0, (int64_t)shard->rows};
+    const atlas_set set = {shards, starts, 1, NULL};
+    uint64_t *hashes = calloc(shard->leaf_count * shard->rows, sizeof *hashes);
+    MUST(hashes != NULL);
+    reader_open(&reader, 16u << 20);
+    for (uint32_t l = 0; l < shard->leaf_count; l++) {
+        for (int64_t row = 0; row < (int64_t)shard->rows; row++) {
+            reader.used = 0;
+            MUST(atlas_views(&reader, &set, &row, 1, NULL, 1, &l, 1, &view, &error) == ATLAS_OK);
+            hashes[l * shard->rows + (uint64_t)row] = view_hash(&view);
+        }
+    }
+    reader_close(&reader);
+    return hashes;
+}
+
 void reader_make(atlas_reader *reader, int control) {
     static void *zstd; /* one for all inputs: opening it takes longer than most inputs do */
     if (zstd == NULL) {

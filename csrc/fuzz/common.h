@@ -54,6 +54,13 @@ int opened_verify(opened *o, atlas_reader *reader, uint8_t digest[16], atlas_err
 /* Views of every leaf at some rows, every byte of them read; then gather of the fixed leaves. Grows the reader's arena by itself. */
 int opened_read(opened *o, atlas_reader *reader, uint64_t seed, size_t count, bool order, atlas_error *error);
 
+/* A reader without these limits, of its own, for a thread. */
+void reader_open(atlas_reader *reader, size_t arena);
+void reader_close(atlas_reader *reader);
+uint64_t view_hash(const atlas_view *view); /* 1: null */
+/* The hash of each (leaf, row), read one by one; the caller frees it. */
+uint64_t *values_hash(const atlas_shard *shard);
+
 /* A reader with the limits above. */
 void reader_make(atlas_reader *reader, int control);
 void reader_free(atlas_reader *reader);

@@ -80,9 +80,7 @@ static void read_all(atlas_reader *reader, const atlas_set *set, const int64_t *
     MUST(status == ATLAS_OK);
     for (size_t l = 0; l < leaf_count; l++) {
         for (size_t i = 0; i < BATCH; i++) {
-            const atlas_view *view = &views[l * BATCH + i];
-            const uint64_t hash = view->data == NULL ? 1 : hash64(view->data, view->size, 2);
-            MUST(hash == expected[leaves[l] * whole.shard.rows + (uint64_t)rows[i]]);
+            MUST(view_hash(&views[l * BATCH + i]) == expected[leaves[l] * whole.shard.rows + (uint64_t)rows[i]]);
         }
     }
 }
@@ -112,10 +110,7 @@ static void *work(void *argument) {
     atlas_shard *shards[1] = {&holey.shard};
     const int64_t starts[2] = {0, (int64_t)holey.shard.rows};
     const atlas_set set = {shards, starts, 1, &open_state};
-    MUST(atlas_reader_open(&reader, &error) == ATLAS_OK);
-    reader.arena_bytes = 16u << 20;
-    reader.arena = malloc(reader.arena_bytes);
-    MUST(reader.arena != NULL);
+    reader_open(&reader, 16u << 20);
     for (unsigned long round = 0; round < rounds; round++) {
         int64_t rows[BATCH];
         uint32_t leaves[2];
@@ -130,32 +125,8 @@ static void *work(void *argument) {
         atlas_unpin(&pins, token);
         if (found != 0) read_slowly(&reader, &set, rows, leaves, 2);
     }
-    free(reader.arena);
-    atlas_reader_close(&reader);
+    reader_close(&reader);
     return NULL;
-}
-
-static void expect(void) {
-    atlas_error error;
-    atlas_reader reader;
-    atlas_view view;
-    atlas_shard *shards[1] = {&whole.shard};
-    const int64_t starts[2] = {0, (int64_t)whole.shard.rows};
-    const atlas_set set = {shards, starts, 1, NULL};
-    MUST(atlas_reader_open(&reader, &error) == ATLAS_OK);
-    reader.arena_bytes = 16u << 20;
-    reader.arena = malloc(reader.arena_bytes);
-    expected = calloc(whole.shard.leaf_count * whole.shard.rows, sizeof *expected);
-    MUST(reader.arena != NULL && expected != NULL);
-    for (uint32_t l = 0; l < whole.shard.leaf_count; l++) {
-        for (int64_t row = 0; row < (int64_t)whole.shard.rows; row++) {
-            reader.used = 0;
-            MUST(atlas_views(&reader, &set, &row, 1, NULL, 1, &l, 1, &view, &error) == ATLAS_OK);
-            expected[l * whole.shard.rows + (uint64_t)row] = view.data == NULL ? 1 : hash64(view.data, view.size, 2);
-        }
-    }
-    free(reader.arena);
-    atlas_reader_close(&reader);
 }
 
 int main(int argc, char **argv) {
@@ -173,7 +144,7 @@ int main(int argc, char **argv) {
     MUST(threads >= 2 && threads <= 64);
     MUST(opened_bind(&whole, bytes, size, &error) == ATLAS_OK && opened_bind(&holey, copy, size, &error) == ATLAS_OK);
     MUST(whole.shard.leaf_count <= MOST_LEAVES);
-    expect();
+    expected = values_hash(&whole.shard);
     holey.shard.present = calloc(holey.shard.block_count, 1);
     held = calloc(holey.shard.block_count, sizeof *held);
     there = calloc(holey.shard.block_count + 1, sizeof *there);

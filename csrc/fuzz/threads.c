@@ -15,8 +15,6 @@ static uint64_t *expected; /* hash of each (leaf, row) */
 static pthread_barrier_t start;
 static unsigned long rounds;
 
-static uint64_t view_hash(const atlas_view *view) { return view->data == NULL ? 1 : hash64(view->data, view->size, 2); }
-
 static int views_read(atlas_reader *reader, const int64_t *rows, size_t count, uint32_t leaf, atlas_view *views) {
     atlas_error error;
     atlas_shard *shards[1] = {&shared.shard};
@@ -44,10 +42,7 @@ static void *work(void *argument) {
     atlas_reader reader;
     atlas_view views[BATCH];
     int64_t rows[BATCH];
-    MUST(atlas_reader_open(&reader, &error) == ATLAS_OK);
-    reader.arena_bytes = 16u << 20;
-    reader.arena = malloc(reader.arena_bytes);
-    MUST(reader.arena != NULL);
+    reader_open(&reader, 16u << 20);
     reader.verify = me % 5 == 4 ? ATLAS_VERIFY_ALWAYS : me % 5 == 3 ? ATLAS_VERIFY_NEVER : ATLAS_VERIFY_FIRST;
     for (unsigned long round = 0; round < rounds; round++) {
         pthread_barrier_wait(&start);
@@ -66,28 +61,8 @@ static void *work(void *argument) {
             if (me == 1 && (mix(&state) & 7) == 0) atlas_shard_forget(&shared.shard, shared.leaves[leaf].first_block);
         }
     }
-    free(reader.arena);
-    atlas_reader_close(&reader);
+    reader_close(&reader);
     return NULL;
-}
-
-static void expect(void) {
-    atlas_error error;
-    atlas_reader reader;
-    atlas_view view;
-    MUST(atlas_reader_open(&reader, &error) == ATLAS_OK);
-    reader.arena_bytes = 16u << 20;
-    reader.arena = malloc(reader.arena_bytes);
-    expected = calloc(shared.shard.leaf_count * shared.shard.rows, sizeof *expected);
-    MUST(reader.arena != NULL && expected != NULL);
-    for (uint32_t l = 0; l < shared.shard.leaf_count; l++) {
-        for (int64_t row = 0; row < (int64_t)shared.shard.rows; row++) {
-            MUST(views_read(&reader, &row, 1, l, &view) == ATLAS_OK);
-            expected[l * shared.shard.rows + (uint64_t)row] = view_hash(&view);
-        }
-    }
-    free(reader.arena);
-    atlas_reader_close(&reader);
 }
 
 int main(int argc, char **argv) {
@@ -101,7 +76,7 @@ int main(int argc, char **argv) {
     const unsigned threads = (unsigned)strtoul(argv[2], NULL, 10);
     rounds = strtoul(argv[3], NULL, 10);
     MUST(opened_bind(&shared, bytes, size, &error) == ATLAS_OK && threads >= 2 && threads <= 64);
-    expect();
+    expected = values_hash(&shared.shard);
     pthread_t handles[64];
     MUST(pthread_barrier_init(&start, NULL, threads) == 0);
     for (unsigned k = 0; k < threads; k++) MUST(pthread_create(&handles[k], NULL, work, (void *)(uintptr_t)k) == 0);

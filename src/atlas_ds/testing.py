@@ -7,10 +7,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from atlas_ds.errors import AtlasError, CommitConflict, DatasetChanged, LimitError
-from atlas_ds.store.store import Store, Want
+from atlas_ds.store.store import Bytes, Store, Want
 
 __all__ = ["check_store"]
 
@@ -35,7 +36,7 @@ def check_store(factory: Factory) -> None:
     for rule in RULES:
         said = (rule.__doc__ or "").strip()
         try:
-            _within(TIMEOUT, lambda rule=rule: _check(rule, factory()))  # type: ignore[misc]
+            _within(TIMEOUT, partial(_check, rule, factory))
         except TimeoutError:
             raise AssertionError(f"the store breaks a rule: {said}: a call did not return within {TIMEOUT:.0f} s") from None
         except AssertionError as broken:
@@ -44,7 +45,8 @@ def check_store(factory: Factory) -> None:
             raise AssertionError(f"the store breaks a rule: {said}: {type(error).__name__}: {error}") from error
 
 
-def _check(rule: Callable[[Store], None], store: Store) -> None:
+def _check(rule: Callable[[Store], None], factory: Factory) -> None:
+    store = factory()
     store.create()
     rule(store)
 
@@ -87,20 +89,28 @@ def _is(store: Store, name: str, data: bytes, when: str) -> None:
     _need(found == data, f"{when}, {name!r} reads as {found[:40]!r}, not {data[:40]!r}")
 
 
+def _bytes(answer: Bytes | Exception, what: str) -> bytes:
+    """The bytes of an answer that should not be an error."""
+    if isinstance(answer, Exception):
+        raise AssertionError(f"{what} failed: {answer!r}")
+    return bytes(memoryview(answer))
+
+
 def _names(store: Store, prefix: str = "") -> list[str]:
     return [info.name for info in store.list(prefix)]
 
 
 def _all_at_once(count: int, call: Callable[[int], Any]) -> list[Any]:
     """What `count` threads returned or raised that begin together."""
-    barrier, out = threading.Barrier(count), [None] * count
+    barrier = threading.Barrier(count)
+    out: list[Any] = [None] * count
 
     def run(k: int) -> None:
         barrier.wait()
         try:
             out[k] = call(k)
         except Exception as error:
-            out[k] = error  # type: ignore[call-overload]
+            out[k] = error
 
     threads = [threading.Thread(target=run, args=(k,), daemon=True) for k in range(count)]
     for thread in threads:
@@ -126,7 +136,7 @@ def _missing(store: Store) -> None:
     store.put("y", b"12345")
     answers = dict(store.read_ranges([Want("x", 0, 3), Want("y", 0, 3)]))
     _need(isinstance(answers.get(0), FileNotFoundError), f"read_ranges answered {answers.get(0)!r} for a missing file")
-    _need(not isinstance(answers[1], Exception) and bytes(memoryview(answers[1])) == b"123", "the range of another file failed, too")
+    _need(_bytes(answers[1], "the range of another file") == b"123", "the range of another file gave other bytes")
     _need(_names(store) == ["y"], "looking for a file made it")
 
 
@@ -164,11 +174,15 @@ def _expected(store: Store) -> None:
     _need(_names(store) == [], "a put that failed made the file")
 
 
+def _put_number(store: Store, name: str, expected: str | None, number: int) -> str:
+    return store.put(name, b"%d" % number, expected=expected)
+
+
 def _race(store: Store) -> None:
     """of many who expect the same version, one succeeds"""
     for before in (None, store.put("y", b"before")):
         name = "x" if before is None else "y"
-        out = _all_at_once(8, lambda k, name=name, before=before: store.put(name, b"%d" % k, expected=before))  # type: ignore[misc]
+        out = _all_at_once(8, partial(_put_number, store, name, before))
         won = [k for k, one in enumerate(out) if isinstance(one, str)]
         lost = [one for one in out if isinstance(one, CommitConflict)]
         _need(len(won) == 1 and len(lost) == 7, f"of 8 writers {len(won)} succeeded, and {len(lost)} had a CommitConflict: {out}")
@@ -240,8 +254,7 @@ def _ranges(store: Store) -> None:
             short = not isinstance(answer, Exception) and memoryview(answer).nbytes == 20
             _need(not short, "20 bytes came from a place where 10 are left")
         else:
-            _need(not isinstance(answer, Exception), f"{want} failed: {answer!r}")
-            data = bytes(memoryview(answer))  # type: ignore[arg-type]
+            data = _bytes(answer, str(want))
             _need(data == content[want.name][want.offset : want.offset + want.size], f"{want} gave other bytes: {data[:20]!r}")
     _need(list(store.read_ranges([])) == [], "no want was answered")
 
@@ -250,11 +263,11 @@ def _replaced(store: Store) -> None:
     """a range with a version is DatasetChanged once the file was replaced; one without is what is there"""
     old = store.put("x", b"old bytes")
     [(_, answer)] = store.read_ranges([Want("x", 0, 3, old)])
-    _need(not isinstance(answer, Exception) and bytes(memoryview(answer)) == b"old", f"the version that is there gave {answer!r}")
+    _need(_bytes(answer, "a range of the version that is there") == b"old", "the version that is there gave other bytes")
     store.put("x", b"new bytes")
     answers = dict(store.read_ranges([Want("x", 0, 3, old), Want("x", 0, 3)]))
     _need(isinstance(answers[0], DatasetChanged), f"a range of a file that was replaced gave {answers[0]!r}")
-    _need(not isinstance(answers[1], Exception) and bytes(memoryview(answers[1])) == b"new", f"a range without version gave {answers[1]!r}")
+    _need(_bytes(answers[1], "a range without version") == b"new", "a range without version gave other bytes")
 
 
 def _stream(store: Store) -> None:
@@ -419,7 +432,7 @@ def _threads(store: Store) -> None:
         for n in range(30):
             name = f"f{(k + n) % 8}"
             [(_, answer)] = store.read_ranges([Want(name, 10, 500)])
-            _need(not isinstance(answer, Exception) and bytes(memoryview(answer)) == content[name][:500], f"{name} gave other bytes")
+            _need(_bytes(answer, name) == content[name][:500], f"{name} gave other bytes")
 
     for one in _all_at_once(8, read):
         if one is not None:

@@ -109,6 +109,15 @@ def quick_collections():
     gc.unfreeze()
 
 
+def written_again(left, options):
+    """Writes what a stopped writer left unfinished; whether some of its shards were used."""
+    resumed = any(name.startswith(".writing") for name in content(left))
+    with AtlasDatasetWriter(left, **OPTIONS, **({"resume": True} if resumed else options)) as writer:
+        position = writer.position
+        writer.extend(NEW[position:])
+    return position > 0
+
+
 @pytest.mark.parametrize("options", [{"append": True}, {"overwrite": True}], ids=["append", "overwrite"])
 def test_the_old_or_the_new_dataset(options):
     start = MemoryStore()
@@ -121,10 +130,7 @@ def test_the_old_or_the_new_dataset(options):
         assert new or (same(rows, OLD) and not ended)
         seen["new" if new else "old"] += 1
         if not new:
-            resumed = any(name.startswith(".writing") for name in content(left))
-            with AtlasDatasetWriter(left, **OPTIONS, **({"resume": True} if resumed else options)) as writer:
-                seen["resumed"] += writer.position > 0
-                writer.extend(NEW[writer.position :])
+            seen["resumed"] += written_again(left, options)
             assert same(rows_of(left), wanted)
     assert seen["old"] > 10 and seen["new"] >= 1 and seen["resumed"] > 5
 
@@ -229,10 +235,7 @@ def test_a_call_that_fails(options, mode):
         assert new or (not ended and same(rows, OLD if options else []))
         seen["new" if new else "old"] += 1
         if not new:
-            resumed = any(name.startswith(".writing") for name in content(left))
-            with AtlasDatasetWriter(left, **OPTIONS, **({"resume": True} if resumed else options)) as writer:
-                seen["resumed"] += writer.position > 0
-                writer.extend(NEW[writer.position :])
+            seen["resumed"] += written_again(left, options)
             assert same(rows_of(left), wanted)
     assert seen["old"] > 5 and seen["resumed"] > 3
 

@@ -28,7 +28,7 @@ from multiprocessing.process import parent_process
 import numpy as np
 
 from atlas_ds import errors
-from atlas_ds._core.records import BlockFound, ChunkFound, ChunksFound, CodedBlock, GroupBlocks, LeafEntry
+from atlas_ds._core.records import BlockFound, ChunkFound, ChunksFound, CodedBlock, LeafEntry
 from atlas_ds.schema import describe as _describe, media as _media, nulls as _nulls, objects as _objects
 from atlas_ds.schema import ragged as _ragged
 from atlas_ds.schema.types import MAX_PAGE

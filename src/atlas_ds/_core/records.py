@@ -92,13 +92,6 @@ class IndexEntry(NamedTuple):
     hash: int
 
 
-class GroupBlocks(NamedTuple):
-    """The blocks of a group. first_block: in the block index."""
-
-    rows_per_block: int
-    first_block: int
-
-
 class CodedBlock(NamedTuple):
     """Where a row's shard begins, and the rows of a block that is decoded as a whole there; 0 if
     none is."""

@@ -26,7 +26,7 @@ cdef class ShardSet:
     cdef atlas_shard **shards
     cdef list opened
     cdef object opener
-    cdef object keeper
+    cdef readonly object keeper
     cdef Pins pins
     cdef bint drops  # blocks go, too: an example must not point into a span
     cdef readonly States states  # of the shards, where there is a keeper
@@ -353,17 +353,6 @@ cdef class ShardSet:
 
     def first_row(self, size_t k):
         return self.c.starts[k]
-
-    def groups_of(self, Projection projection, size_t k):
-        """The groups of shard k that a projection reads, and their blocks."""
-        cdef Shard shard = <Shard>self.shard(k)
-        cdef int i
-        cdef atlas_leaf *leaf
-        out = {}
-        for i in range(projection.leaf_count):
-            leaf = &shard.c.leaves[projection.leaves[i]]
-            out[leaf.group] = GroupBlocks(leaf.rows_per_block, leaf.first_block)
-        return out
 
     def examples(self, Projection projection, cnp.ndarray rows, bint own_bytes=False):
         """The examples of some rows (int64), as a list. own_bytes: bytes are bytes, even where

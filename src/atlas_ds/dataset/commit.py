@@ -10,7 +10,6 @@ from atlas_ds.dataset.names import MANIFEST, is_shard_name
 from atlas_ds.errors import AtlasError, CommitConflict
 from atlas_ds.schema.schema import Schema
 from atlas_ds.shard.info import ShardInfo
-from atlas_ds.shard.open import dataset_place
 from atlas_ds.shard.totals import Totals, measured_icc, sum_of_totals
 from atlas_ds.store.store import Store, place_of
 
@@ -65,12 +64,12 @@ def appended(
     """
     if base is not None and (base.schema != schema or (base.shards and not set(icc) <= set(base.icc))):
         why = "another writer published while this one was writing, with other columns (or icc=) than these rows have"
-        raise CommitConflict(f"{dataset_place(store, None)}: {why}:\n{base.schema}\nthese rows: {schema}")
+        raise CommitConflict(f"{place_of(store)}: {why}:\n{base.schema}\nthese rows: {schema}")
     shards = list(base.shards) if base else []
     taken = {info.path for infos in done.values() for info in infos}.intersection(shard.path for shard in shards)
     if taken:  # where a store has no lock, two writers may begin with one number; the rows are equal then
         why = f"another writer that began at the same moment has published shards of the same names ({min(taken)}): write these rows again"
-        raise CommitConflict(f"{dataset_place(store, None)}: {why}")
+        raise CommitConflict(f"{place_of(store)}: {why}")
     splits: dict[str, Ranges] = dict(base.splits) if base else {}
     row = sum(shard.rows for shard in shards)
     for split, infos in done.items():
@@ -79,6 +78,6 @@ def appended(
         if split is not None and row > start:
             splits[split] = (*splits.get(split, ()), (start, row))
     added = sum_of_totals(([base.totals] if base and base.shards else []) + [totals[split] for split in done if split in totals])
-    measured = measured_icc(added if shards else None, icc, schema, dataset_place(store, None))
+    measured = measured_icc(added if shards else None, icc, schema, place_of(store))
     added.icc = {name: added.icc[name] for name in measured if name in added.icc}
     return Manifest(schema, tuple(shards), splits, metadata if metadata is not None else base.metadata if base else {}, measured, added)

@@ -24,7 +24,6 @@ from atlas_ds.dataset.names import is_journal, journal_name, parse_shard_name
 from atlas_ds.dataset.options import checked_split
 from atlas_ds.errors import CorruptError, WriterBusy
 from atlas_ds.shard.info import ShardInfo
-from atlas_ds.shard.open import dataset_place
 from atlas_ds.store.owner import Owner, has_ended, is_near, new_token, owner_from_json, this_process
 from atlas_ds.store.store import Store, place_of
 
@@ -263,7 +262,7 @@ def refuse_busy(store: Store, found: Sequence[FoundJournal], *, alone: bool) -> 
             here = " (this process)" if is_near(one.head.owner) and one.head.owner.pid == os.getpid() else ""
             who = f"{one.head.owner}{here}, mode {one.head.mode}"
             raise WriterBusy(
-                f"{dataset_place(store, None)}: another writer is active here: {who}; wait until it has ended, or close it. "
+                f"{place_of(store)}: another writer is active here: {who}; wait until it has ended, or close it. "
                 f"If you are certain that its process is gone, delete {one.name} in this folder"
             )
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from atlas_ds import _core
 from atlas_ds._core.base import MAX_BLOCK_ROWS
-from atlas_ds.dataset.canonical import as_number, canonical, canonical_members, canonical_plain, load_json
+from atlas_ds.dataset.canonical import as_number, canonical, canonical_members, canonical_plain, canonical_text, load_json
 from atlas_ds.dataset.metadata import MAX_DEPTH, MAX_INTEGER
 from atlas_ds.dataset.names import MANIFEST, SUFFIX, is_shard_name, parse_shard_name
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, UnsupportedError
@@ -55,10 +55,10 @@ class Manifest:
             "icc_sums": canonical(icc_to_json(self.totals)) if self.totals.icc else None,
             "metadata": canonical(self.metadata),
             "rows": canonical_plain(self.rows),
-            "schema": canonical_plain(self.schema.to_json()),
+            "schema": self.schema.dumps(),
             "shards": f"[{','.join(map(SHARD_TEXT.__mod__, map(shard_values, self.shards)))}]".encode(),
             "splits": canonical_members(self.splits),
-            "stats": canonical(columns_to_json(self.totals)) if self.totals.columns is not None else None,
+            "stats": canonical_text(columns_to_json(self.totals)) if self.totals.columns is not None else None,
         }
         texts = [f'"{name}":'.encode() + text for name, text in members.items() if text]
         plain = b"{" + b",".join(texts) + b"}"

@@ -15,18 +15,18 @@ from atlas_ds.dataset.foreign import missing, not_a_path, strange_folder, strang
 from atlas_ds.dataset.images import Decode
 from atlas_ds.dataset.manifest import Manifest, Ranges, read_manifest, roots_digest
 from atlas_ds.dataset.names import MANIFEST
-from atlas_ds.dataset.open_shards import MAX_OPEN, OpenShards
+from atlas_ds.dataset.open_shards import make_keeper
 from atlas_ds.dataset.selection import select_columns
 from atlas_ds.dataset.shard_files import Opener, ShardFiles
 from atlas_ds.errors import AtlasError, DatasetChanged, NotADataset
 from atlas_ds.shard.info import ShardInfo
-from atlas_ds.shard.open import dataset_place, open_stored, shard_info, shard_schema
+from atlas_ds.shard.open import open_stored, shard_info, shard_schema
 from atlas_ds.shard.totals import Totals
 from atlas_ds.store.descriptors import with_room
 from atlas_ds.store.filling import Filling
 from atlas_ds.store.local import LocalStore
 from atlas_ds.store.paths import local_path
-from atlas_ds.store.store import Store, is_store
+from atlas_ds.store.store import Store, is_store, place_of
 
 Verify = Literal["first", "always", "never"]
 Io = Literal["mmap", "pread"]
@@ -49,7 +49,7 @@ class OpenOptions:
     @property
     def path(self) -> str:
         """As users and errors name it."""
-        return dataset_place(self.store, self.file)
+        return place_of(self.store, self.file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,6 @@ class Handle:
     manifest: Manifest
     shard_set: _core.ShardSet
     projection: _core.Projection
-    filling: Filling | None = None  # of the blocks of its shards; None: they are mapped
 
     def identity(self) -> Identity:
         return identity_of(self.manifest.shards)
@@ -128,7 +127,7 @@ def find_manifest(store: Store, file: str | None) -> Manifest:
     try:
         return read_manifest(store)
     except FileNotFoundError:
-        raise NotADataset(f"{store.url}: not an Atlas dataset: {MANIFEST} not found") from None
+        raise no_manifest(store) from None
 
 
 def find_local(store: Store, file: str | None) -> Manifest:
@@ -140,13 +139,13 @@ def find_local(store: Store, file: str | None) -> Manifest:
     try:
         return read_manifest(store)
     except FileNotFoundError:
-        raise no_manifest(path) from None
+        raise no_manifest(store) from None
 
 
-def no_manifest(folder: Path) -> NotADataset:
-    """Returns the error for a folder without a manifest, which says what the folder is, if that can be detected."""
-    why = strange_folder(folder)
-    return NotADataset(f"{folder}: not an Atlas dataset: {MANIFEST} not found" + (f"; {why}" if why else ""))
+def no_manifest(store: Store) -> NotADataset:
+    """Returns the error for a store without a manifest, which says what a folder is instead, if that can be detected."""
+    why = strange_folder(store.folder) if store.folder is not None else ""
+    return NotADataset(f"{place_of(store)}: not an Atlas dataset: {MANIFEST} not found" + (f"; {why}" if why else ""))
 
 
 def refuse_stranger(path: Path) -> None:
@@ -183,9 +182,9 @@ def open_manifest(options: OpenOptions, manifest: Manifest) -> Handle:
     ends = np.cumsum([0] + [shard.rows for shard in manifest.shards])
     filling = Filling(options.cache, check=options.verify != "never") if options.io == "pread" or options.store.folder is None else None
     opener = Opener(files, filled=filling is not None)
-    keeper = OpenShards(opener.open, filling) if filling is not None or len(manifest.shards) > MAX_OPEN else None
+    keeper = make_keeper(opener.open, filling, len(manifest.shards))
     shard_set = _core.ShardSet(ends, opener, verify=VERIFY[options.verify], copy=options.copy, keeper=keeper)
-    return Handle(options, manifest, shard_set, _core.Projection(schema, positions), filling)
+    return Handle(options, manifest, shard_set, _core.Projection(schema, positions))
 
 
 def manifest_of_file(store: Store, file: str) -> Manifest:

@@ -19,25 +19,25 @@ Open = Callable[[Sequence[int]], list[_core.Shard | Exception]]
 class OpenShards:
     """The keeper of a shard_set (see _core.ShardSet). filling: of the blocks of its shards; None: they are mapped."""
 
-    def __init__(self, open: Open, filling: Filling | None, max_open: int = MAX_OPEN) -> None:
+    def __init__(self, open: Open, filling: Filling | None) -> None:
         self._open = open
-        self._filling = filling
-        self._keeping = Keeping(self, max_open)
+        self.filling = filling
+        self._keeping = Keeping(self, MAX_OPEN)
         if filling is not None:
             self._keeping.pins = filling.keeping.pins  # a reader is in a shard and in its blocks
         self.pins = self._keeping.pins
         self.drops = filling is not None
-        self._set: weakref.ref[_core.ShardSet] = lambda: None  # type: ignore[assignment]
+        self._set: Callable[[], _core.ShardSet | None] = lambda: None  # weak: the set has this keeper
 
     def enter(self, shard_set: _core.ShardSet, numbers: list[int], needs: Callable[[], list[tuple[int, int]]] | None) -> Kept:
         """Opens shards and makes the blocks present that needs() names then; they stay until the exit() of what is returned."""
         self._set = weakref.ref(shard_set)
         kept = Kept(self._keeping.enter(numbers))
-        if self._filling is None or needs is None:
+        if self.filling is None or needs is None:
             return kept
         try:
             spans = {number: shard_set.shard(number).holes for number in numbers}
-            kept.blocks = self._filling.enter([Block(spans[k], number) for k, number in needs()])
+            kept.blocks = self.filling.enter([Block(spans[k], number) for k, number in needs()])
         except BaseException:
             kept.exit()
             raise
@@ -77,8 +77,13 @@ class OpenShards:
 
     def drop(self, number: int) -> None:
         shard = self._shards.take(number)
-        if self._filling is not None:
-            self._filling.closed(shard.holes)
+        if self.filling is not None:
+            self.filling.closed(shard.holes)
+
+
+def make_keeper(open: Open, filling: Filling | None, count: int) -> OpenShards | None:
+    """The keeper of `count` shards; None where none is needed: their blocks are always there, and all of them can stay open."""
+    return OpenShards(open, filling) if filling is not None or count > MAX_OPEN else None
 
 
 class Kept:

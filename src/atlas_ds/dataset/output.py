@@ -32,8 +32,6 @@ from atlas_ds.dataset.resuming import check_resumable, intact_shards
 from atlas_ds.errors import AtlasError, CommitConflict, CorruptError, DatasetChanged
 from atlas_ds.schema.schema import Schema, schema_from_json
 from atlas_ds.shard.info import ShardInfo, ShardTarget
-from atlas_ds.shard.notes import shard_notes
-from atlas_ds.shard.open import dataset_place, open_stored
 from atlas_ds.shard.totals import Totals, shard_totals
 from atlas_ds.store.files import reword
 from atlas_ds.store.owner import new_token, this_process
@@ -52,7 +50,7 @@ class Output:
     """
 
     def __init__(self, store: Store, mode: str, resume: bool, options: dict[str, Any], progress: bool) -> None:
-        self.store, self.place, self.mode, self.pid = store, dataset_place(store, None), mode, os.getpid()
+        self.store, self.place, self.mode, self.pid = store, place_of(store), mode, os.getpid()
         self.done: dict[str | None, list[ShardInfo]] = {}
         self.totals: dict[str | None, Totals] = {}
         self.base: Manifest | None = None
@@ -182,9 +180,9 @@ class Output:
             self.schema = schema_from_json(stopped.schema, where=stopped.place) if kept else None
             if len(kept) < len(stopped.shards) or not kept:
                 with self.store.lock():
-                    self.store.delete(self._mine - {info.path for _, info in kept} - self._old)
+                    self.store.delete(self._mine - {info.path for _, info, _ in kept} - self._old)
                     lines = [line for line in stopped.lines if "stream" in line or ("schema" in line and kept)]
-                    lines += [shard_line(split, info) for split, info in kept]
+                    lines += [shard_line(split, info) for split, info, _ in kept]
                     self.journal.close()
                     self.journal = Journal(self.store, self._head, lines, stopped.name)
         except BaseException:
@@ -192,10 +190,10 @@ class Output:
             raise
         self._schema_noted = self.schema is not None
         self.done = {split: [] for split in stopped.streams}
-        for split, info in kept:
+        for split, info, totals in kept:
             self.done.setdefault(split, []).append(info)
-            self._add_notes(split, info, shard_notes(open_stored(self.store, info.path)))
-        self.next_ordinal = max([self._head.first, *(ordinal_of(info.path) + 1 for _, info in kept)])
+            self._add_totals(split, totals)
+        self.next_ordinal = max([self._head.first, *(ordinal_of(info.path) + 1 for _, info, _ in kept)])
 
     # --- finished shards ---
 
@@ -233,15 +231,14 @@ class Output:
     def add_shard(self, split: str | None, info: ShardInfo, notes: dict[str, Any]) -> None:
         """Adds a published shard."""
         self.done[split].append(info)
-        self._add_notes(split, info, notes)
+        self._add_totals(split, shard_totals(info, notes))
         self.journal.sync()
 
-    def _add_notes(self, split: str | None, info: ShardInfo, notes: dict[str, Any]) -> None:
-        own = shard_totals(info, notes)
+    def _add_totals(self, split: str | None, more: Totals) -> None:
         if split in self.totals:
-            self.totals[split].add(own)
+            self.totals[split].add(more)
         else:
-            self.totals[split] = own
+            self.totals[split] = more
 
     # --- the end ---
 

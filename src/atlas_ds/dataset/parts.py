@@ -20,7 +20,6 @@ from atlas_ds.dataset.names import MANIFEST, PARTS, PARTS_MERGED, is_of_writer, 
 from atlas_ds.dataset.options import whole_number
 from atlas_ds.errors import CorruptError, SchemaError, WriterBusy
 from atlas_ds.shard.info import ShardInfo
-from atlas_ds.shard.open import dataset_place
 from atlas_ds.shard.totals import measured_icc, sum_of_totals
 from atlas_ds.store.local import open_store
 from atlas_ds.store.lock import LOCKS
@@ -87,13 +86,13 @@ def merge(root: Store, overwrite: bool, metadata: dict[str, Any] | None, count: 
         refuse_busy(root, [one for one in journals(root) if own is None or one.name != own.name], alone=True)
         current = read_current(root)
         if current.data is not None and not overwrite:
-            raise FileExistsError(f"{dataset_place(root, None)}: a dataset already exists; pass overwrite=True to replace it")
+            raise FileExistsError(f"{place_of(root)}: a dataset already exists; pass overwrite=True to replace it")
         old = shard_names(root, current.data)
         parts = read_parts(root, names)
         manifest = copy_part_shards(root, parts, metadata)
         if part_names(root, count) != names:
             why = "a part was added while the parts were merged: wait until all are written, then merge them again"
-            raise WriterBusy(f"{dataset_place(root, None)}: {why}")
+            raise WriterBusy(f"{place_of(root)}: {why}")
         root.put(MANIFEST, manifest.dumps(), expected=current.version)
         remove_merged(root, parts)
         root.delete(old - {info.path for info in manifest.shards})
@@ -134,7 +133,7 @@ def merged_parts(parts: Store) -> dict[str, str]:
     except (ValueError, RecursionError):
         merged = None
     if not isinstance(merged, dict) or not all(isinstance(mark, str) and parse_part_name(name) is not None for name, mark in merged.items()):
-        cure = f"if its parts are in the dataset, remove {dataset_place(parts, None)}, else only this file"
+        cure = f"if its parts are in the dataset, remove {place_of(parts)}, else only this file"
         raise CorruptError(f"{place_of(parts, PARTS_MERGED)}: is not the list of merged parts that a writer makes: {cure}")
     return merged
 
@@ -166,7 +165,7 @@ def remove_part(part: Store) -> None:
 
 def part_names(root: Store, count: int | None) -> list[str]:
     """Returns the names of the parts, in the order of their numbers. FileNotFoundError if one is missing, CorruptError if one is a link."""
-    parts, place = root.inside(PARTS), dataset_place(root, None)
+    parts, place = root.inside(PARTS), place_of(root)
     found = {}
     for name in (entry.removesuffix("/") for entry in parts.entries()):
         number = parse_part_name(name)
@@ -193,7 +192,7 @@ def read_parts(root: Store, names: Sequence[str]) -> list[Part]:
     parts: list[Part] = []
     for name in names:
         store = root.inside(f"{PARTS}/{name}")
-        place = dataset_place(store, None)
+        place = place_of(store)
         refuse_busy(store, journals(store), alone=True)
         data = read_current(store).data
         if data is None:
@@ -203,7 +202,7 @@ def read_parts(root: Store, names: Sequence[str]) -> list[Part]:
     for part in parts:
         if part.manifest.schema != schema:
             why = "the schema of this part differs from that of the first: pass the same schema= to all writers"
-            raise SchemaError(f"{dataset_place(part.store, None)}: {why}\n{part.manifest.schema}\nfirst: {schema}")
+            raise SchemaError(f"{place_of(part.store)}: {why}\n{part.manifest.schema}\nfirst: {schema}")
     return parts
 
 
@@ -226,6 +225,6 @@ def copy_part_shards(root: Store, parts: Sequence[Part], metadata: dict[str, Any
         row += part.manifest.rows
     names = [name for name in first.icc if all(name in part.manifest.icc for part in parts)]
     totals = sum_of_totals(part.manifest.totals for part in parts if part.manifest.shards)
-    icc = measured_icc(totals if shards else None, names, first.schema, dataset_place(root, None))
+    icc = measured_icc(totals if shards else None, names, first.schema, place_of(root))
     totals.icc = {name: totals.icc[name] for name in icc if name in totals.icc}
     return Manifest(first.schema, tuple(shards), splits, metadata if metadata is not None else first.metadata, icc, totals)

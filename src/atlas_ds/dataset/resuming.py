@@ -5,8 +5,6 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import rfc8785
-
 from atlas_ds import _core
 from atlas_ds.dataset.journal import FoundJournal, damaged
 from atlas_ds.dataset.manifest import brief
@@ -15,7 +13,9 @@ from atlas_ds.errors import CorruptError
 from atlas_ds.progress import Progress
 from atlas_ds.schema.schema import schema_from_json
 from atlas_ds.shard.info import ShardInfo
-from atlas_ds.shard.open import dataset_place, open_stored, shard_info
+from atlas_ds.shard.notes import shard_notes
+from atlas_ds.shard.open import open_stored, shard_info
+from atlas_ds.shard.totals import Totals, shard_totals
 from atlas_ds.shard.verify import verify_opened
 from atlas_ds.store.store import Store, place_of
 from atlas_ds.text import listed
@@ -56,13 +56,13 @@ def check_order(stopped: FoundJournal) -> None:
         raise damaged(stopped.place, 1, f"is followed by shards {plain[:10]}, whose numbers are not consecutive from {stopped.head.first}")
 
 
-def intact_shards(store: Store, stopped: FoundJournal, progress: bool) -> list[tuple[str | None, ShardInfo]]:
-    """Returns the finished shards that can be kept: of each split those before the first missing or damaged one, which a warning names.
+def intact_shards(store: Store, stopped: FoundJournal, progress: bool) -> list[tuple[str | None, ShardInfo, Totals]]:
+    """Returns the finished shards that can be kept, and their totals: of each split those before the first missing or damaged one, which a warning names.
 
     Reads every byte.
     """
     kept, broken, shards = [], set(), stopped.shards
-    schema_json = rfc8785.dumps(schema_from_json(stopped.schema, where=stopped.place).to_json()) if shards else b""
+    schema_json = schema_from_json(stopped.schema, where=stopped.place).dumps() if shards else b""
     with Progress(sum(info.bytes for _, info in shards), "checking finished shards", "bytes", progress) as bar:
         for number, (split, info) in enumerate(shards):
             if split in broken:
@@ -75,10 +75,10 @@ def intact_shards(store: Store, stopped: FoundJournal, progress: bool) -> list[t
                 broken.add(split)
                 if number + 1 < len(shards) or not isinstance(error, FileNotFoundError):  # the last was noted just before it was renamed into place
                     why = f"resuming before a finished shard that is missing or damaged: {error}"
-                    warnings.warn(f"{dataset_place(store, None)}: {why}", RuntimeWarning, stacklevel=5)
+                    warnings.warn(f"{place_of(store)}: {why}", RuntimeWarning, stacklevel=5)
                 continue
             compare(stopped, info, schema_json, shard)
-            kept.append((split, info))
+            kept.append((split, info, shard_totals(info, shard_notes(shard))))
     return kept
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import rfc8785
-
 from atlas_ds import _core
 from atlas_ds.dataset.manifest import Manifest, read_manifest
 from atlas_ds.dataset.names import MANIFEST
 from atlas_ds.errors import AtlasError, CorruptError, DatasetChanged, UnsupportedError
-from atlas_ds.shard.open import ShardFile, dataset_place, open_filled, open_shard, shard_chunk
+from atlas_ds.shard.open import ShardFile, open_filled, open_shard, shard_chunk
 from atlas_ds.store.store import Store, place_of
 
 
@@ -36,7 +34,7 @@ class ShardFiles:
         why = self.changed(k)
         if why is not None:
             return why
-        where = dataset_place(self.store, self.file)
+        where = place_of(self.store, self.file)
         cure = f"restore it, or save the other rows: atlas-ds repair {where}"
         return FileNotFoundError(f"{self.place(k)}: file not found, but {MANIFEST} names it; {cure}")
 
@@ -63,15 +61,16 @@ class Opener:
     def __init__(self, files: ShardFiles, *, filled: bool) -> None:
         self._files = files
         self._filled = filled
-        self._schema_json = rfc8785.dumps(files.manifest.schema.to_json())
+        self._schema_json = files.manifest.schema.dumps()
 
     def __call__(self, numbers: Sequence[int]) -> list[_core.Shard]:
         """The shards of these numbers. Raises the error of the first that cannot be opened."""
-        found = self.open(numbers)
-        for shard in found:
-            if isinstance(shard, Exception):
-                raise shard
-        return found  # type: ignore[return-value]
+        shards = []
+        for found in self.open(numbers):
+            if isinstance(found, Exception):
+                raise found
+            shards.append(found)
+        return shards
 
     def open(self, numbers: Sequence[int]) -> list[_core.Shard | Exception]:
         """The shards of these numbers, or the error of each."""

@@ -8,7 +8,9 @@ from typing import Any
 from atlas_ds import _core
 from atlas_ds.dataset.manifest import Manifest
 from atlas_ds.shard.notes import shard_notes
-from atlas_ds.shard.totals import Totals, shard_totals, sum_of_totals
+from atlas_ds.shard.totals import Totals, add_column, shard_totals, sum_of_totals
+
+SIZES = ("raw_bytes", "stored_bytes")
 
 
 def totals_of(manifest: Manifest, shard_set: _core.ShardSet) -> Totals:
@@ -27,7 +29,7 @@ def stats_of(manifest: Manifest, shard_set: _core.ShardSet) -> dict[str, Any]:
 
 def copied(column: dict[str, Any]) -> dict[str, Any]:
     """One column as stats() shows it."""
-    sizes = {name: column[name] for name in ("raw_bytes", "stored_bytes")}
+    sizes = {name: column[name] for name in SIZES}
     counts = {name: dict(column[name]) for name in ("layouts", "codecs")}
     return sizes | counts | {"why": column["why"], "codec": codec_of(column)}
 
@@ -41,12 +43,7 @@ def summed_stats(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     columns: dict[str, dict[str, Any]] = {}
     for part in parts:
         for name, column in part["columns"].items():
-            into = columns.setdefault(name, {"raw_bytes": 0, "stored_bytes": 0, "layouts": {}, "codecs": {}, "why": column["why"]})
-            for key in ("raw_bytes", "stored_bytes"):
-                into[key] += column[key]
-            for key in ("layouts", "codecs"):
-                for what, count in column[key].items():
-                    into[key][what] = into[key].get(what, 0) + count
+            add_column(columns, name, column, SIZES)
     for column in columns.values():
         column["codec"] = codec_of(column)
     return {**{key: sum(part[key] for part in parts) for key in ("rows", "bytes", "raw_bytes")}, "columns": columns}

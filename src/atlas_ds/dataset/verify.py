@@ -9,7 +9,7 @@ from atlas_ds import _core
 from atlas_ds.dataset.manifest import Manifest, read_manifest
 from atlas_ds.dataset.names import MANIFEST
 from atlas_ds.dataset.open import dataset_in, dataset_path, no_manifest, refuse_stranger
-from atlas_ds.errors import AtlasError, NotADataset
+from atlas_ds.errors import AtlasError
 from atlas_ds.progress import Progress
 from atlas_ds.shard.open import open_stored, shard_info, shard_schema
 from atlas_ds.shard.verify import verify_opened
@@ -68,7 +68,7 @@ def verify(path: str | os.PathLike[str] | Store, *, fast: bool = False, progress
         try:
             manifest = read_manifest(store)
         except FileNotFoundError:
-            raise missing_manifest(store) from None
+            raise no_manifest(store) from None
         except (AtlasError, OSError) as error:
             report.damages.append((place_of(store, MANIFEST), str(error)))
             return report
@@ -93,11 +93,6 @@ def existing_dataset(path: str | os.PathLike[str] | Store) -> tuple[Store, str |
     if not is_store(path):
         refuse_stranger(dataset_path(path))
     return dataset_in(path)
-
-
-def missing_manifest(store: Store) -> NotADataset:
-    """The error of a store without a manifest."""
-    return no_manifest(store.folder) if store.folder is not None else NotADataset(f"{store.url}: not an Atlas dataset: {MANIFEST} not found")
 
 
 def size_of(store: Store, name: str) -> int:

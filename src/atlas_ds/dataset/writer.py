@@ -37,11 +37,11 @@ from atlas_ds.schema.schema import Schema, make_schema
 from atlas_ds.shard.encoders import Encoders
 from atlas_ds.shard.icc import check_columns, check_names
 from atlas_ds.shard.info import ShardInfo
-from atlas_ds.shard.open import dataset_place, open_stored
+from atlas_ds.shard.open import open_stored
 from atlas_ds.shard.plan import Access
 from atlas_ds.shard.writer import ShardWriter
 from atlas_ds.store.local import open_store
-from atlas_ds.store.store import Store
+from atlas_ds.store.store import Store, place_of
 
 
 class AtlasDatasetWriter:
@@ -128,7 +128,7 @@ class AtlasDatasetWriter:
         if append + overwrite + resume > 1:
             raise ValueError("choose one of append, overwrite and resume")
         store = open_store(path)
-        self.path = store.folder if store.folder is not None else dataset_place(store, None)
+        self.path = store.folder if store.folder is not None else place_of(store)
         self._options = checked_options(shard_size, block_size, compression, level, dictionary, access)
         self._icc = checked_icc(icc)
         self._metadata = None if metadata is None else checked_metadata(metadata)

@@ -19,7 +19,7 @@ from atlas_ds.dataset.verify import existing_dataset
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import AtlasError
 from atlas_ds.progress import Progress
-from atlas_ds.shard.open import dataset_place, open_shard, open_stored, shard_schema
+from atlas_ds.shard.open import open_shard, open_stored, shard_schema
 from atlas_ds.shard.salvage import salvage
 from atlas_ds.shard.verify import verify_opened
 from atlas_ds.store.local import open_store
@@ -84,7 +84,7 @@ def repair(path: str | os.PathLike[str] | Store, *, output: str | os.PathLike[st
         No file has a readable schema: nothing can be saved.
     """
     source, file = existing_dataset(path)
-    place = dataset_place(source, file)
+    place = place_of(source, file)
     target = open_store(output if output is not None else repaired(source, file), "output")
     report = RepairReport()
     manifest: Manifest | None = None

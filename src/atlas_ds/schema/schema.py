@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
-
-import rfc8785
 
 from atlas_ds._core import base
 from atlas_ds.errors import CorruptError, LimitError, SchemaError
@@ -107,6 +106,13 @@ class Schema:
             out["name"] = self.name
         return out
 
+    def dumps(self) -> bytes:
+        """Returns the canonical JSON (RFC 8785) that shards and manifests hold.
+
+        It has no floats, and the names of its members are ASCII, which sort alike by UTF-16 and by code point.
+        """
+        return json.dumps(self.to_json(), ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+
 
 def make_schema(spec: Schema | Mapping[str, Any] | tuple[Any, ...] | list[Any] | Any) -> Schema:
     """A schema from what a user writes: a Schema, a dict of name to type, a tuple or list of types, or one type (single values)."""
@@ -128,7 +134,7 @@ def build_schema(container: str, fields: list[Field], name: str | None = None) -
 def writable(schema: Schema) -> Schema:
     """Refuses a schema of whose values no reader would read one. Readers themselves are not asked: they can leave such a column out."""
     _check_writable(schema.fields, "")
-    size = len(rfc8785.dumps(schema.to_json()))
+    size = len(schema.dumps())
     if size > MAX_SCHEMA:
         raise LimitError(f"the schema takes {size} bytes as JSON; the limit is {MAX_SCHEMA}: use shorter names, or fewer columns")
     return schema

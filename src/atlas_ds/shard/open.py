@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,13 +46,6 @@ def named(cause: ValueError, place: str) -> ValueError:
     return cause if isinstance(cause, AtlasError) else TruncatedError(f"{place}: the file is empty (byte 0)")
 
 
-def dataset_place(store: Store, file: str | None) -> str:
-    """How errors and users name a dataset: its folder or URL, or its only file."""
-    if file is not None:
-        return place_of(store, file)
-    return str(store.folder) if store.folder is not None else store.url
-
-
 def open_stored(store: Store, name: str) -> _core.Shard:
     """Opens a shard of any store with all of its bytes in memory (mapped, where it is a file of this machine): to read all of them."""
     if store.folder is not None:
@@ -77,7 +71,7 @@ def open_filled(store: Store, files: Sequence[ShardFile], explain: Explain) -> l
     spans: dict[int, RamSpan] = {}
     for k, file in enumerate(files):
         try:
-            spans[k] = make_span(store, file, lambda error, k=k: explain(k, error))  # type: ignore[misc]
+            spans[k] = make_span(store, file, partial(explain, k))
         except (AtlasError, OSError) as error:
             done[k] = explain(k, error)
     tails = tails_of(spans, files, done)

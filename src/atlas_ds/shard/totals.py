@@ -73,16 +73,22 @@ def both_columns(one: dict[str, dict[str, Any]] | None, more: dict[str, dict[str
     if one is None or more is None:
         return None
     for path, column in more.items():
-        into = one.setdefault(path, {"layouts": {}, "codecs": {}, "why": column["why"]} | dict.fromkeys(COUNTS, 0))
-        for name in COUNTS:
-            into[name] += column[name]
-        for name in ("layouts", "codecs"):
-            for key, count in column[name].items():
-                into[name][key] = into[name].get(key, 0) + count
+        into = add_column(one, path, column, COUNTS)
         counts = [into[name] for name in COUNTS] + [*into["layouts"].values(), *into["codecs"].values()]
         if max(counts) > MAX_COUNT or max(len(into["layouts"]), len(into["codecs"])) > MAX_NAMES:
             return None
     return one if len(one) <= MAX_LEAVES else None
+
+
+def add_column(columns: dict[str, dict[str, Any]], name: str, more: Mapping[str, Any], counts: Sequence[str]) -> dict[str, Any]:
+    """Adds a column to those of its name: its counts, and how often each layout and codec stands. Returns what they add up to."""
+    into = columns.setdefault(name, {"layouts": {}, "codecs": {}, "why": more["why"]} | dict.fromkeys(counts, 0))
+    for count in counts:
+        into[count] += more[count]
+    for kind in ("layouts", "codecs"):
+        for key, number in more[kind].items():
+            into[kind][key] = into[kind].get(key, 0) + number
+    return into
 
 
 def measured_icc(totals: Totals | None, names: Sequence[str], schema: Schema, where: str) -> dict[str, float]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rfc8785
 
 from atlas_ds import _core
 from atlas_ds._core.base import Verify
@@ -26,7 +25,7 @@ def verify_shard(path: str | os.PathLike[str], *, fast: bool = False, advance: C
 def verify_opened(shard: _core.Shard, *, fast: bool = False, advance: Callable[[int], None] | None = None) -> int:
     """As verify_shard, for a shard that is open with all of its bytes."""
     schema = shard_schema(shard)
-    if rfc8785.dumps(schema.to_json()) != shard.schema_json:
+    if schema.dumps() != shard.schema_json:
         raise CorruptError(f"{shard.path}: schema: not in canonical form")
     if fast:
         return int(shard.rows)

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import rfc8785
-
 from atlas_ds import _core
 from atlas_ds._core.write import RowState
 from atlas_ds.errors import AtlasError
@@ -16,8 +14,8 @@ from atlas_ds.shard.build import ShardBuild
 from atlas_ds.shard.encoders import Encoders
 from atlas_ds.shard.icc import IccAccumulator
 from atlas_ds.shard.info import ShardTarget
-from atlas_ds.shard.open import dataset_place
 from atlas_ds.shard.plan import ShardOptions, make_plan
+from atlas_ds.store.store import place_of
 
 SAMPLE_BYTES = 20 << 20  # of rows that are collected before a shard is planned
 NO_ROOM = int(RowState.NO_ROOM)  # looked at for each row: comparing a member of an enum takes longer
@@ -42,7 +40,7 @@ class ShardWriter:
     ) -> None:
         self._target = target
         self._schema = schema
-        self._schema_json = rfc8785.dumps(schema.to_json())
+        self._schema_json = schema.dumps()
         self._options = options
         self._shard_bytes = shard_bytes
         self._shard_rows = shard_rows
@@ -93,7 +91,7 @@ class ShardWriter:
 
     def _check(self) -> None:
         if self._failed:
-            raise AtlasError(f"{dataset_place(self._target.store, None)}: writing a shard was interrupted and its rows were lost; write the dataset again")
+            raise AtlasError(f"{place_of(self._target.store)}: writing a shard was interrupted and its rows were lost; write the dataset again")
 
     @property
     def failed(self) -> bool:

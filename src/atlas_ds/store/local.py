@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import EllipsisType
+from typing import cast
 
 from atlas_ds.errors import AtlasError, CommitConflict, DatasetChanged, TruncatedError
 from atlas_ds.store.descriptors import ReadFile, open_to_read, with_room
@@ -24,7 +25,7 @@ from atlas_ds.store.temporary import TEMPORARY, is_temporary, temporary_name, te
 
 def open_store(given: str | os.PathLike[str] | Store, what: str = "path") -> Store:
     """The store that a user named: a path of this machine, or a Store, which is returned as it is. what: the argument, for errors."""
-    return given if is_store(given) else LocalStore(local_path(given, what))  # type: ignore[return-value, arg-type]
+    return given if is_store(given) else LocalStore(local_path(cast("str | os.PathLike[str]", given), what))
 
 
 class LocalStore:

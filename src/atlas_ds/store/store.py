@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import EllipsisType
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeGuard
 
 
 class Bytes(Protocol):
@@ -174,12 +174,14 @@ class Store(Protocol):
         """The store of the names that begin with prefix + "/", without it. CorruptError if that is a file or a link: writers make neither."""
 
 
-def place_of(store: Store, name: str) -> str:
-    """How errors name a file of a store."""
-    return str(store.folder / name) if store.folder is not None else f"{store.url.rstrip('/')}/{name}"
+def place_of(store: Store, name: str | None = None) -> str:
+    """How errors name a file of a store, or the store itself."""
+    if name is None:
+        return store.url if store.folder is None else str(store.folder)
+    return f"{store.url.rstrip('/')}/{name}" if store.folder is None else str(store.folder / name)
 
 
-def is_store(given: object) -> bool:
+def is_store(given: object) -> TypeGuard[Store]:
     """Whether a user's argument is a store, and not a path."""
     return all(callable(getattr(given, name, None)) for name in ("read_ranges", "put", "new_file"))
 

@@ -387,7 +387,7 @@ def attack(kind: str, seed: int, folder: Path, source: Path) -> tuple[str, str]:
     except OSError as error:  # of the system, with its number and place
         end, wrong = type(error).__name__, "" if error.errno is not None else traceback.format_exc()
     except ValueError as error:  # resume= with other options than before
-        end, wrong = "ValueError", "" if "give the same" in str(error) else traceback.format_exc()
+        end, wrong = "ValueError", "" if "pass the same" in str(error) else traceback.format_exc()
     except Late:
         end, wrong = "late", f"{PATIENCE} s"
     except BaseException:  # of any kind: it is what is looked for

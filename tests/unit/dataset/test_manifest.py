@@ -14,6 +14,7 @@ from atlas_ds.dataset.canonical import canonical_members, canonical_plain, load_
 from atlas_ds.dataset.commit import commit, read_current
 from atlas_ds.dataset.manifest import HASH_MEMBER, Manifest, digest, parse_manifest
 from atlas_ds.schema.schema import make_schema
+from atlas_ds.schema.types import Array
 from atlas_ds.shard.info import ShardInfo
 from atlas_ds.store.local import LocalStore
 from support import child, write
@@ -246,3 +247,10 @@ def test_a_hundred_thousand_shards(tmp_path):
     os.link(file, many / names[99_999].path)
     dataset = AtlasDataset(many)
     assert len(dataset) == 1_000_000 and dataset[-1] == 9 and dataset.batch([-2]).tolist() == [8]
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8), st.sampled_from([int, float, str, bytes, bool, Array("float32", (2, 3))])), min_size=1, max_size=8, unique_by=lambda one: one[0]))
+def test_a_schema_is_in_the_canonical_form(columns):
+    schema = make_schema(dict(columns))
+    assert schema.dumps() == rfc8785.dumps(schema.to_json())

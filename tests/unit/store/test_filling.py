@@ -46,7 +46,7 @@ def opened(store, **options):
 
 
 def filling_of(dataset):
-    return dataset._state.filling
+    return dataset.shard_set.keeper.filling
 
 
 def at_once(*calls):
@@ -211,8 +211,7 @@ def test_scan_access_and_dictionaries(tmp_path):
 @pytest.mark.parametrize("io", ["mmap", "pread"])
 def test_cold_shards_are_closed(made, monkeypatch, io):
     path, rows = made
-    monkeypatch.setattr("atlas_ds.dataset.open.MAX_OPEN", 4)
-    monkeypatch.setattr(open_shards.OpenShards.__init__, "__defaults__", (4,))
+    monkeypatch.setattr(open_shards, "MAX_OPEN", 4)
     dataset = AtlasDataset(path, io=io)
     order = np.random.default_rng(5).permutation(640).tolist()
     for i in order[:300]:
@@ -262,8 +261,7 @@ def test_8_threads_with_room_for_4_blocks_for_an_hour(made):
 
 
 def test_8_threads_with_shards_that_close(made, monkeypatch):
-    monkeypatch.setattr("atlas_ds.dataset.open.MAX_OPEN", 3)
-    monkeypatch.setattr(open_shards.OpenShards.__init__, "__defaults__", (3,))
+    monkeypatch.setattr(open_shards, "MAX_OPEN", 3)
     for io in ("mmap", "pread"):
         count, wrong = mixed_reading(AtlasDataset(made[0], io=io, cache_bytes=8 << 10), made[1], 5)
         assert wrong == [] and count > 500
