@@ -32,6 +32,7 @@ from atlas_ds.schema.images import need_images
 from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.tensors import need_torch, to_torch
 from atlas_ds.shard.info import ShardInfo
+from atlas_ds.store.store import Store
 
 T = TypeVar("T")
 
@@ -40,7 +41,8 @@ class AtlasDataset(_core.Rows, Views[ExampleT]):
     """A dataset opened for reading: one row, a view of some rows, or columns of many rows at once.
 
     Opening reads the manifest only; each shard is opened when a row of it is first needed, and
-    closed when the last view of it is gone. `len(ds)` is the number of rows. Reading is safe from
+    closed when the last view of it is gone (of more than 4,096 shards, those not read for long are
+    closed earlier). `len(ds)` is the number of rows. Reading is safe from
     several threads, and in processes started by fork, forkserver or spawn. A pickled dataset holds
     its path, its row numbers and which shards they are of: unpickled, it has the same rows, also
     after an append, or raises `DatasetChanged`.
@@ -51,7 +53,8 @@ class AtlasDataset(_core.Rows, Views[ExampleT]):
     Parameters
     ----------
     path
-        The dataset's folder (or the `atlas.json` in it), or one `.atlas` file. `~` is expanded.
+        The dataset's folder (or the `atlas.json` in it), one `.atlas` file, or a store. `~` is
+        expanded.
     columns
         Names of the columns to read; None: all.
     split
@@ -83,7 +86,7 @@ class AtlasDataset(_core.Rows, Views[ExampleT]):
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | Store,
         *,
         columns: Sequence[str] | None = None,
         split: str | None = None,
