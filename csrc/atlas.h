@@ -219,18 +219,18 @@ ATLAS_API int atlas_gather(
  * state), and reads. What it drops again it must not drop under a reader:
  *
  *   reading   token = atlas_pin; atlas_missing finds nothing; read; atlas_unpin
- *   dropping  clear the states (atlas_state_clear); slot = atlas_pins_turn, wait until
- *             atlas_pins_inside(slot) is 0, the same once more; atlas_shard_forget; give the bytes back
+ *   dropping  clear the states (atlas_state_clear); ask atlas_pins_empty until both slots were empty
+ *             once, not necessarily together; atlas_shard_forget; give the bytes back
  *
- * It takes two turns because a reader may have chosen its slot long before it entered it: after one
- * turn the readers in the other slot may still be older than the clearing. */
+ * A reader that was inside when the states were cleared is counted in its slot until it leaves; one
+ * that enters a slot after it was seen empty finds the states cleared. */
 typedef enum { ATLAS_ABSENT = 0, ATLAS_PRESENT = 1, ATLAS_USED = 2 /* present, and read since it was set to that */ } atlas_state;
 
 /* The state becomes PRESENT: everything that was written before is seen by whoever sees it. */
 ATLAS_API void atlas_state_set(uint8_t *state);
 ATLAS_API void atlas_state_clear(uint8_t *state);
 /* Whether it was USED; it is PRESENT afterwards, if it was not ABSENT. */
-ATLAS_API int atlas_state_rest(uint8_t *state);
+ATLAS_API int atlas_state_take_used(uint8_t *state);
 
 typedef struct {
     uint32_t shard;
@@ -256,15 +256,16 @@ ATLAS_API int atlas_missing(
 
 typedef struct {
     uint64_t inside[2]; /* readers, by slot */
-    uint32_t turn;      /* its last bit is the slot that readers enter */
+    uint32_t turn;      /* its last bit is the slot that readers enter, so that the other one empties */
     uint32_t life;      /* counts the resets: a token of an earlier life is void */
 } atlas_pins;
 
 ATLAS_API uint64_t atlas_pin(atlas_pins *pins);
 ATLAS_API void atlas_unpin(atlas_pins *pins, uint64_t token);
-/* Readers from now on enter the other slot. Returns the slot of those before. */
-ATLAS_API uint32_t atlas_pins_turn(atlas_pins *pins);
-ATLAS_API uint64_t atlas_pins_inside(const atlas_pins *pins, uint32_t slot);
+/* Which slots are empty at this moment: bit 0 and bit 1. Does not wait; where readers keep one slot
+ * busy, the next ones enter the other. */
+ATLAS_API uint32_t atlas_pins_empty(atlas_pins *pins);
+#define ATLAS_PINS_BOTH 3u
 /* In a forked child: nobody is inside any more. */
 ATLAS_API void atlas_pins_reset(atlas_pins *pins);
 

@@ -10,7 +10,7 @@ void atlas_state_set(uint8_t *state) { __atomic_store_n(state, ATLAS_PRESENT, __
 
 void atlas_state_clear(uint8_t *state) { __atomic_store_n(state, ATLAS_ABSENT, __ATOMIC_SEQ_CST); }
 
-int atlas_state_rest(uint8_t *state) {
+int atlas_state_take_used(uint8_t *state) {
     uint8_t seen = ATLAS_USED;
     return __atomic_compare_exchange_n(state, &seen, ATLAS_PRESENT, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
@@ -106,10 +106,12 @@ void atlas_unpin(atlas_pins *pins, uint64_t token) {
     __atomic_fetch_sub(&pins->inside[token & 1], 1, __ATOMIC_SEQ_CST);
 }
 
-uint32_t atlas_pins_turn(atlas_pins *pins) { return __atomic_fetch_add(&pins->turn, 1, __ATOMIC_SEQ_CST) & 1; }
-
-uint64_t atlas_pins_inside(const atlas_pins *pins, uint32_t slot) {
-    return __atomic_load_n(&pins->inside[slot & 1], __ATOMIC_SEQ_CST);
+uint32_t atlas_pins_empty(atlas_pins *pins) {
+    uint32_t empty = 0, turn = __atomic_load_n(&pins->turn, __ATOMIC_SEQ_CST);
+    for (uint32_t slot = 0; slot < 2; slot++) empty |= (uint32_t)(__atomic_load_n(&pins->inside[slot], __ATOMIC_SEQ_CST) == 0) << slot;
+    const uint32_t other = (turn & 1) ^ 1;
+    if (empty == 1u << other) __atomic_compare_exchange_n(&pins->turn, &turn, turn + 1, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    return empty;
 }
 
 void atlas_pins_reset(atlas_pins *pins) {

@@ -23,10 +23,7 @@ static unsigned long rounds, dropped;
 static uint8_t open_state = ATLAS_PRESENT;
 
 static void grace(void) {
-    for (int turn = 0; turn < 2; turn++) {
-        const uint32_t slot = atlas_pins_turn(&pins);
-        while (atlas_pins_inside(&pins, slot) != 0) sched_yield();
-    }
+    for (uint32_t seen = atlas_pins_empty(&pins); seen != ATLAS_PINS_BOTH; seen |= atlas_pins_empty(&pins)) sched_yield();
 }
 
 static void block_place(uint32_t block, uint64_t *offset, uint32_t *size) {
@@ -51,7 +48,7 @@ static void make_room(void) {
     while (there_count > room && looks-- > 0 && count < MOST_NEEDS) {
         const uint32_t block = there[0];
         memmove(there, there + 1, (there_count - 1) * sizeof *there);
-        if (held[block] != 0 || atlas_state_rest(&holey.shard.present[block])) {
+        if (held[block] != 0 || atlas_state_take_used(&holey.shard.present[block])) {
             there[there_count - 1] = block;
             continue;
         }

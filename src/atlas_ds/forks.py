@@ -7,6 +7,7 @@ import itertools
 import os
 import threading
 import weakref
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 
@@ -28,27 +29,24 @@ def in_child(one: Child) -> None:
 
 
 class Lock:
-    """threading.Lock as a context manager. A forked child gets a new, unlocked one.
+    """A lock: `with lock.held:`. A forked child gets a new, unlocked one.
 
-    torn: in a child, whether the lock was held at the fork: the data it guards may have been halfway through a change.
+    held: the lock itself, because a `with` statement over one of Python's own locks cannot be interrupted (Ctrl-C) between taking it and
+    being in it. again: the thread that has it may take it again. torn: in a child, whether the lock was held at the fork: the data it
+    guards may have been halfway through a change.
     """
 
-    __slots__ = ("__weakref__", "_lock", "torn")
+    __slots__ = ("__weakref__", "_make", "held", "torn")
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
+    def __init__(self, *, again: bool = False) -> None:
+        self._make = threading.RLock if again else threading.Lock
+        self.held: AbstractContextManager[bool] = self._make()
         self.torn = False
         in_child(self)
 
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, *error: object) -> None:
-        self._lock.release()
-
     def after_fork(self) -> None:
-        self.torn = self.torn or self._lock.locked()
-        self._lock = threading.Lock()
+        self.torn = self.torn or not self.held.acquire(blocking=False)  # type: ignore[attr-defined]
+        self.held = self._make()
 
 
 _all: dict[int, weakref.ref[Child]] = {}

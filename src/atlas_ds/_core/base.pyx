@@ -99,6 +99,8 @@ MAX_GROUPS = int(ATLAS_MAX_GROUPS)
 MAX_DICTIONARIES = int(ATLAS_MAX_DICTIONARIES)
 MAX_FOOTER_BYTES = int(ATLAS_MAX_FOOTER)
 
+ALL_LEFT = int(ATLAS_PINS_BOTH)  # of Pins.empty
+
 # --- hashes -----------------------------------------------------------------------
 
 def hash64(const uint8_t[::1] data, uint64_t seed=0):
@@ -191,9 +193,9 @@ cdef class States:
         """It goes: readers that come later do not find it. Those inside may still use it."""
         atlas_state_clear(self.place(number))
 
-    def rest(self, Py_ssize_t number):
+    def take_used(self, Py_ssize_t number):
         """Whether it was read since this was asked last."""
-        return bool(atlas_state_rest(self.place(number)))
+        return bool(atlas_state_take_used(self.place(number)))
 
 
 @cython.final
@@ -207,18 +209,21 @@ cdef class Pins:
         """In a forked child: nobody is inside but the thread that forked, whose pins end unnoticed."""
         atlas_pins_reset(&self.c)
 
+    def empty(self, uint32_t seen=0):
+        """The slots (bits) that were seen empty, with those that are now. ALL_LEFT: every reader has
+        left that came before the first of these calls."""
+        return seen | atlas_pins_empty(&self.c)
+
     def drained(self, double timeout):
         """Waits until every reader has left that came before this call; False after `timeout`
         seconds. Readers are not held up, and what they need (the GIL) is not held."""
         cdef double end = monotonic() + timeout
-        cdef uint32_t slot
-        cdef int turn
-        for turn in range(2):
-            slot = atlas_pins_turn(&self.c)
-            while atlas_pins_inside(&self.c, slot) != 0:
-                if monotonic() > end:
-                    return False
-                sleep(0.00005)
+        cdef uint32_t seen = atlas_pins_empty(&self.c)
+        while seen != ATLAS_PINS_BOTH:
+            if monotonic() > end:
+                return False
+            sleep(0.00005)
+            seen |= atlas_pins_empty(&self.c)
         return True
 
 

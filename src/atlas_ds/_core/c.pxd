@@ -206,7 +206,7 @@ cdef extern from "atlas.h" nogil:
         ATLAS_NO_BLOCK
     void atlas_state_set(uint8_t *state)
     void atlas_state_clear(uint8_t *state)
-    int atlas_state_rest(uint8_t *state)
+    int atlas_state_take_used(uint8_t *state)
     ctypedef struct atlas_need:
         uint32_t shard
         uint32_t block
@@ -221,14 +221,14 @@ cdef extern from "atlas.h" nogil:
         size_t capacity,
         size_t *found,
         atlas_error *error)
+    uint32_t ATLAS_PINS_BOTH
     ctypedef struct atlas_pins:
         uint64_t inside[2]
         uint32_t turn
         uint32_t life
     uint64_t atlas_pin(atlas_pins *pins)
     void atlas_unpin(atlas_pins *pins, uint64_t token)
-    uint32_t atlas_pins_turn(atlas_pins *pins)
-    uint64_t atlas_pins_inside(const atlas_pins *pins, uint32_t slot)
+    uint32_t atlas_pins_empty(atlas_pins *pins)
     void atlas_pins_reset(atlas_pins *pins)
 
     ctypedef struct atlas_digest:

@@ -16,34 +16,31 @@ MAX_OPEN = 4096  # shards: the system has 65,530 mappings for a process (vm.max_
 Open = Callable[[Sequence[int]], list[_core.Shard | Exception]]
 
 
-class OpenShards:
+class OpenShards(Keeping[int]):
     """The keeper of a shard_set (see _core.ShardSet). filling: of the blocks of its shards; None: they are mapped."""
 
     def __init__(self, open: Open, filling: Filling | None) -> None:
+        super().__init__(MAX_OPEN, None if filling is None else filling.pins)  # a reader is in a shard and in its blocks
         self._open = open
         self.filling = filling
-        self._keeping = Keeping(self, MAX_OPEN)
-        if filling is not None:
-            self._keeping.pins = filling.keeping.pins  # a reader is in a shard and in its blocks
-        self.pins = self._keeping.pins
         self.drops = filling is not None
         self._set: Callable[[], _core.ShardSet | None] = lambda: None  # weak: the set has this keeper
 
     def enter(self, shard_set: _core.ShardSet, numbers: list[int], needs: Callable[[], list[tuple[int, int]]] | None) -> Kept:
         """Opens shards and makes the blocks present that needs() names then; they stay until the exit() of what is returned."""
         self._set = weakref.ref(shard_set)
-        kept = Kept(self._keeping.enter(numbers))
+        kept = Kept(self.hold(numbers))
         if self.filling is None or needs is None:
             return kept
         try:
             spans = {number: shard_set.shard(number).holes for number in numbers}
-            kept.blocks = self.filling.enter([Block(spans[k], number) for k, number in needs()])
+            kept.blocks = self.filling.hold([Block(spans[k], number) for k, number in needs()])
         except BaseException:
             kept.exit()
             raise
         return kept
 
-    # --- what keeping asks for ---
+    # --- what keeping.py asks for ---
 
     @property
     def _shards(self) -> _core.ShardSet:
@@ -67,13 +64,15 @@ class OpenShards:
                 yield number, None
 
     def show(self, number: int) -> None:
-        self._shards.states.set(number)
+        if (found := self._set()) is not None:  # after a fork it may be gone
+            found.states.set(number)
 
     def hide(self, number: int) -> None:
-        self._shards.states.clear(number)
+        if (found := self._set()) is not None:
+            found.states.clear(number)
 
-    def rest(self, number: int) -> bool:
-        return self._shards.states.rest(number)
+    def take_used(self, number: int) -> bool:
+        return self._shards.states.take_used(number)
 
     def drop(self, number: int) -> None:
         shard = self._shards.take(number)

@@ -29,7 +29,7 @@ class Buffers:
 
     def acquire(self, rows: int) -> dict[str, np.ndarray]:
         """Arrays of `rows` rows, under the names that `batch(out=)` uses."""
-        with self._lock:
+        with self._lock.held:
             return {path: self._one(path)[:rows] for path in self._kinds}
 
     def _one(self, path: str) -> np.ndarray:

@@ -80,7 +80,7 @@ class Chunked:
         return join(parts, back)
 
     def _columns(self, chunk: int) -> Any:
-        with self._lock:
+        with self._lock.held:
             entry = self._open.get(chunk)
             if entry is None:
                 entry = self._open[chunk] = OpenChunk(Lock())
@@ -88,7 +88,7 @@ class Chunked:
                     self._open.popitem(last=False)
             else:
                 self._open.move_to_end(chunk)
-        with entry.lock:
+        with entry.lock.held:
             if not entry.read:
                 entry.columns = self._fetch(np.arange(self._starts[chunk], self._starts[chunk + 1]))
                 entry.read = True

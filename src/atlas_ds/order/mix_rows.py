@@ -48,7 +48,7 @@ class MixedRows:
         """Row numbers at positions start, start + step, ...: int64 of shape (count,). IndexError past the end."""
         if start < 0 or count < 0 or step < 1 or (count > 0 and start + (count - 1) * step >= self.length):
             raise IndexError(f"{count} positions from {start}, {step} apart, of {self.length}")
-        with self._lock:
+        with self._lock.held:
             datasets, turns = self._mix.take(self._epoch * self.length + start, (count - 1) * step + 1 if count else 0)
             datasets, turns = datasets[::step], turns[::step]
             rows = np.empty(count, np.int64)

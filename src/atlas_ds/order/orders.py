@@ -123,7 +123,7 @@ class Window:
         """The rows at positions start, start + step, ...: int64 of shape (count,). IndexError past the end."""
         if self._core is None:
             return Sequential(0).take(start, count, step)
-        with self._lock:
+        with self._lock.held:
             if self._lock.torn:  # forked while another thread was inside the core's windows
                 self._core, self._lock.torn = Window(*self.__reduce__()[1])._core, False
                 assert self._core is not None

@@ -10,18 +10,20 @@ Loading, sharing, holding and evicting follow keeping.py. The rules of the reque
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from atlas_ds.errors import TruncatedError
-from atlas_ds.forks import in_child
-from atlas_ds.store.keeping import Hold, Keeping
+from atlas_ds.forks import Lock
+from atlas_ds.store.keeping import Keeping
 from atlas_ds.store.span import RamSpan
 from atlas_ds.store.store import Bytes, Store, Want
 
 MAX_GAP = 16 << 10  # bytes between two ranges that are merged to one request, and at most a tenth of it
 MAX_REQUEST = 8 << 20  # bytes of merged ranges; one block may be larger
 MAX_REQUESTS = 256  # in flight
+LOOK = 0.1  # seconds after which one who waits for permits looks again
 
 
 class Block(NamedTuple):
@@ -41,24 +43,19 @@ class Request(NamedTuple):
     blocks: list[Block]
 
 
-class Filling:
+class Filling(Keeping[Block]):
     """The blocks of any number of spans, up to `limit` bytes. check: whether hashes are looked at when a block arrives."""
 
     def __init__(self, limit: int, *, check: bool = True) -> None:
-        self.keeping = Keeping(self, limit)
+        super().__init__(limit)
         self._check = check
         self._permits = Permits(MAX_REQUESTS)
-        in_child(self)
-
-    def enter(self, blocks: Sequence[Block]) -> Hold[Block]:
-        """Makes blocks present, each given once; they stay until the exit() of what is returned."""
-        return self.keeping.enter(blocks)
 
     def closed(self, span: RamSpan) -> None:
         """A span is not used any more, by nobody."""
-        self.keeping.forget([Block(span, number) for number in span.there()])
+        self.forget([Block(span, number) for number in span.there()])
 
-    # --- what keeping asks for ---
+    # --- what keeping.py asks for ---
 
     def size(self, block: Block) -> int:
         return block.span.range_of(block.number)[1]
@@ -72,14 +69,17 @@ class Filling:
     def show(self, block: Block) -> None:
         block.span.states.set(block.number)
         block.span.coming.discard(block.number)
+        block.span.leaving.discard(block.number)
 
     def hide(self, block: Block) -> None:
+        block.span.leaving.add(block.number)
         block.span.states.clear(block.number)
 
-    def rest(self, block: Block) -> bool:
-        return block.span.states.rest(block.number)
+    def take_used(self, block: Block) -> bool:
+        return block.span.states.take_used(block.number)
 
     def drop(self, block: Block) -> None:
+        block.span.leaving.discard(block.number)
         block.span.give_back(block.number)
 
     def load(self, blocks: list[Block]) -> Iterator[tuple[Block, Exception | None]]:
@@ -115,38 +115,50 @@ class Filling:
             by_store.setdefault(id(store), (store, []))[1].append(request)
         for store, waiting in by_store.values():
             while waiting:
-                count = self._permits.take(len(waiting))
+                call = Call()
+                count = self._permits.take(call, len(waiting))
                 part, waiting = waiting[:count], waiting[count:]
                 try:
                     for number, answer in store.read_ranges([request.want for request in part]):
                         yield part[number], measured(answer, part[number].want, store)
                 finally:
-                    self._permits.give(count)
+                    self._permits.give(call)
 
     def after_fork(self) -> None:
-        """In a forked child: nobody asks for anything."""
+        super().after_fork()
         self._permits = Permits(MAX_REQUESTS)
 
 
+class Call:
+    """Who has permits."""
+
+    __slots__ = ("__weakref__",)
+
+
 class Permits:
-    """At most so many at a time."""
+    """At most so many at a time. They come back with give, or with the Call itself, if it was interrupted."""
 
     def __init__(self, count: int) -> None:
-        self._free = count
-        self._changed = threading.Condition()
+        self._count = count
+        self._taken: weakref.WeakKeyDictionary[Call, int] = weakref.WeakKeyDictionary()
+        self._lock = Lock()
+        self._wake = threading.Lock()
 
-    def take(self, wanted: int) -> int:
+    def take(self, call: Call, wanted: int) -> int:
         """Waits until one is free, and takes as many as are, up to `wanted`. Returns how many."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._free)
-            taken = min(wanted, self._free)
-            self._free -= taken
-            return taken
+        while True:
+            with self._lock.held:
+                free = self._count - sum(self._taken.values())
+                if free > 0:
+                    self._taken[call] = min(wanted, free)
+                    return self._taken[call]
+            self._wake.acquire(timeout=LOOK)
 
-    def give(self, count: int) -> None:
-        with self._changed:
-            self._free += count
-            self._changed.notify_all()
+    def give(self, call: Call) -> None:
+        self._taken.pop(call, None)
+        with self._lock.held:
+            if self._wake.locked():
+                self._wake.release()
 
 
 def merged(blocks: Sequence[Block]) -> list[Request]:

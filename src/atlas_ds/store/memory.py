@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import itertools
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
@@ -30,34 +28,14 @@ class _Content:
     held: bool = False
 
 
-class _Lock:
-    """A lock that the thread that has it may enter again. A forked child has it only in the thread that forked."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._mine = threading.local()
-
-    def __enter__(self) -> None:
-        depth = getattr(self._mine, "depth", 0)
-        if depth == 0:
-            self._lock.__enter__()
-        self._mine.depth = depth + 1
-
-    def __exit__(self, *error: object) -> None:
-        self._mine.depth -= 1
-        if self._mine.depth == 0:
-            with contextlib.suppress(RuntimeError):  # in a child that was forked inside it, where it is a new one
-                self._lock.__exit__()
-
-
 class _Shared:
     """What all views of one memory share. Names are below the root of all."""
 
     def __init__(self) -> None:
-        self.lock = Lock()  # of what follows, for a moment
+        self.lock = Lock(again=True)  # of what follows, for a moment; while a thread has it, it may collect a writer that nobody closed
         self.files: dict[str, _Content] = {}
         self.unfinished: dict[str, MemoryFile] = {}
-        self.locks: dict[str, _Lock] = {}  # of each prefix
+        self.locks: dict[str, Lock] = {}  # of each prefix
         self.versions = itertools.count(1)
 
     def write(self, name: str, data: bytes) -> _Content:
@@ -66,11 +44,14 @@ class _Shared:
         return content
 
 
+_numbers = itertools.count(1)
+
+
 class MemoryStore:
     """See store.py for what each method promises. A forked child has a copy of its own, of the moment of the fork."""
 
-    def __init__(self, url: str = "memory:") -> None:
-        self.url = url
+    def __init__(self, url: str | None = None) -> None:
+        self.url = f"memory:{next(_numbers)}" if url is None else url
         self.folder: Path | None = None
         self._shared = _Shared()
         self._prefix = ""  # with "/" at its end
@@ -88,7 +69,7 @@ class MemoryStore:
 
     def _get(self, name: str) -> _Content:
         whole = self._prefix + checked_name(name)
-        with self._shared.lock:
+        with self._shared.lock.held:
             found = self._shared.files.get(whole)
             if found is not None:
                 return _Content(found.data, found.version, found.held)
@@ -108,9 +89,9 @@ class MemoryStore:
 
     def _list(self, prefix: str) -> Sequence[FileInfo]:
         begin, start = len(self._prefix), self._prefix + prefix
-        with self._shared.lock:
-            found = [(name, one) for name, one in self._shared.files.items() if name.startswith(start)]
-            return sorted(FileInfo(name[begin:], len(one.data), one.version) for name, one in found)
+        with self._shared.lock.held:
+            files = self._shared.files.copy()  # at once: a writer that is collected meanwhile may remove some
+        return sorted(FileInfo(name[begin:], len(one.data), one.version) for name, one in files.items() if name.startswith(start))
 
     def entries(self) -> Iterator[str]:
         return iter({first + slash for first, slash, _ in (one.name.partition("/") for one in self._list(""))})
@@ -154,7 +135,7 @@ class MemoryStore:
     # --- writing ---
 
     def new_file(self, label: str, mark: str | None = None) -> MemoryFile:
-        with self._shared.lock:
+        with self._shared.lock.held:
             names = (self._prefix + temporary_name(label, attempt, mark) for attempt in itertools.count())
             name = next(name for name in names if name not in self._shared.unfinished)
             file = self._shared.unfinished[name] = MemoryFile(self, name)
@@ -162,7 +143,7 @@ class MemoryStore:
 
     def put(self, name: str, data: Bytes, *, expected: str | EllipsisType | None = ..., mark: str | None = None) -> str:
         copied, whole = bytes(memoryview(data)), self._prefix + checked_name(name)
-        with self.lock(), self._shared.lock:
+        with self.lock(), self._shared.lock.held:
             old = self._shared.files.get(whole)
             now = None if old is None else old.version
             if expected is not ... and now != expected:
@@ -171,13 +152,13 @@ class MemoryStore:
 
     def write(self, name: str, data: bytes) -> str:
         """Replaces a file, and returns its version."""
-        with self._shared.lock:
+        with self._shared.lock.held:
             return self._shared.write(self._prefix + checked_name(name), data).version
 
     def delete(self, names: Iterable[str]) -> None:
         for name in names:
             whole = self._prefix + checked_name(name)
-            with self._shared.lock:
+            with self._shared.lock.held:
                 self._shared.files.pop(whole, None)
                 self._shared.unfinished.pop(whole, None)
 
@@ -193,12 +174,12 @@ class MemoryStore:
         """Nothing is left of a place that holds nothing."""
 
     def lock(self) -> AbstractContextManager[None]:
-        with self._shared.lock:
-            return self._shared.locks.setdefault(self._prefix, _Lock())
+        with self._shared.lock.held:
+            return self._shared.locks.setdefault(self._prefix, Lock(again=True)).held
 
     def new_log(self, name: str, begin: Callable[[bool], bytes], mark: str) -> MemoryLog:
         data = begin(True)
-        with self._shared.lock:
+        with self._shared.lock.held:
             content = self._shared.write(self._prefix + checked_name(name), data)
             return MemoryLog(self._shared, content)
 
@@ -210,8 +191,9 @@ class MemoryStore:
 
     def unfinished(self) -> Iterator[FileInfo]:
         start = self._prefix + TEMPORARY
-        with self._shared.lock:
-            found = sorted((name, file.size) for name, file in self._shared.unfinished.items() if name.startswith(start))
+        with self._shared.lock.held:
+            files = self._shared.unfinished.copy()
+        found = sorted((name, file.size) for name, file in files.items() if name.startswith(start))
         return (FileInfo(name.removeprefix(self._prefix), size, "") for name, size in found)
 
     def remove_unfinished(self, mark: str) -> None:
@@ -219,7 +201,7 @@ class MemoryStore:
 
     def inside(self, prefix: str) -> MemoryStore:
         whole = self._prefix + checked_name(prefix)
-        with self._shared.lock:
+        with self._shared.lock.held:
             if whole in self._shared.files:
                 raise CorruptError(f"{self.place(prefix)}: is a file, and cannot hold others: move it away")
         view = type(self)(self.place(prefix))
@@ -265,7 +247,7 @@ class MemoryFile:
 
     def _end(self, state: str) -> None:
         self._state = state
-        with self._store._shared.lock:
+        with self._store._shared.lock.held:
             self._store._shared.unfinished.pop(self._hidden, None)
         self._data = bytearray()
 
@@ -278,7 +260,7 @@ class MemoryLog:
         content.held = True
 
     def append(self, data: bytes) -> None:
-        with self._shared.lock:
+        with self._shared.lock.held:
             if not self._content.held:
                 raise ValueError("the log is closed; nothing can be appended")
             self._content.data += data

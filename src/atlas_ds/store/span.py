@@ -55,8 +55,8 @@ class RamSpan:
     explain: turns an error of the store into the one to raise.
     """
 
-    __slots__ = ("__weakref__", "_bytes", "_ends", "_order", "_rank", "_starts", "check", "coming", "explain", "file", "forget", "memory", "place", "size",
-                 "states", "store")  # fmt: skip
+    __slots__ = ("__weakref__", "_bytes", "_ends", "_first", "_last", "_order", "_rank", "_starts", "check", "coming", "explain", "file", "forget", "leaving",
+                 "memory", "place", "size", "states", "store")  # fmt: skip
 
     def __init__(self, store: Store, file: FileInfo, place: str, explain: Callable[[Exception], Exception] = lambda error: error) -> None:
         self.store, self.file, self.place, self.explain = store, file, place, explain
@@ -70,6 +70,7 @@ class RamSpan:
         self._bytes = np.frombuffer(self.memory, np.uint8)
         self.states = States(0)
         self.coming: set[int] = set()  # blocks whose bytes may be stored any moment
+        self.leaving: set[int] = set()  # blocks that are not present, and may be shown again as they are
 
     def divide(self, offsets: Numbers, sizes: Numbers, check: Callable[[int], bool], forget: Callable[[int], None]) -> States:
         """Names the blocks that come and go; none is there yet. check: whether the hashes of a block are right. forget: what was known of it.
@@ -77,6 +78,7 @@ class RamSpan:
         Returns the states of the blocks, for the reader."""
         self._starts, self._ends = offsets.astype(np.int64), offsets.astype(np.int64) + sizes
         self._order = np.argsort(self._starts, kind="stable")
+        self._first, self._last = (int(self._starts.min()), int(self._ends.max())) if len(self._starts) else (0, 0)
         self._rank = np.empty_like(self._order)
         self._rank[self._order] = np.arange(len(self._order))
         self.check, self.forget = check, forget
@@ -107,19 +109,19 @@ class RamSpan:
         at, order = int(self._rank[number]), self._order
         start, end = int(self._starts[number]), int(self._ends[number])
         low, high = start // mmap.PAGESIZE * mmap.PAGESIZE, -(-end // mmap.PAGESIZE) * mmap.PAGESIZE
-        if low < self._starts[order[0]] or self._shares(range(at - 1, -1, -1), low, high):  # before the first block lies what stays
+        if low < self._first or self._shares(range(at - 1, -1, -1), low, high):  # before the first block lies what stays
             low += mmap.PAGESIZE
-        if high > self._ends[order].max() or self._shares(range(at + 1, len(order)), low, high):
+        if high > self._last or self._shares(range(at + 1, len(order)), low, high):
             high -= mmap.PAGESIZE
         if low < high:
             self.memory.madvise(mmap.MADV_DONTNEED, low, high - low)
 
     def _shares(self, neighbours: range, low: int, high: int) -> bool:
-        """Whether a block that is present, or coming, among the neighbours (nearest first; a page may hold many) overlaps the memory from low to high."""
+        """Whether a block whose bytes must stay, among the neighbours (nearest first; a page may hold many), overlaps the memory from low to high."""
         for rank in neighbours:
             number = int(self._order[rank])
             if self._starts[number] >= high or self._ends[number] <= low:
                 return False
-            if self.states[number] or number in self.coming:
+            if self.states[number] or number in self.coming or number in self.leaving:
                 return True
         return False

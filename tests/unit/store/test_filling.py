@@ -185,7 +185,7 @@ def test_merged_ranges_are_bounded(monkeypatch, made):
 def test_what_is_kept_stays_within_the_limit(made):
     path, rows = made
     dataset = AtlasDataset(path, io="pread", cache_bytes=16 << 10)
-    keeping = filling_of(dataset).keeping
+    keeping = filling_of(dataset)
     order = np.random.default_rng(1).integers(0, 640, 800).tolist()
     for i in order:
         assert same(dataset[i], rows[i])
@@ -197,7 +197,7 @@ def test_a_batch_larger_than_the_cache(made):
     path, rows = made
     dataset = AtlasDataset(path, io="pread", cache_bytes=1)
     assert dataset.batch(slice(None))["i"].tolist() == list(range(640)) and same(dataset[7], rows[7]) and same(list(dataset), rows)
-    assert filling_of(dataset).keeping.used == 0
+    assert filling_of(dataset).used == 0
 
 
 def test_scan_access_and_dictionaries(tmp_path):

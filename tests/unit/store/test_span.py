@@ -79,14 +79,15 @@ def test_the_pages_at_the_ends_stay(path):
     assert not any(span.memory[4096:8192]) and not any(span.memory[12_288:16_384])
 
 
-def test_a_page_is_not_given_back_under_a_block_that_is_coming(path):
+@pytest.mark.parametrize("kind", ["coming", "leaving"])
+def test_a_page_is_not_given_back_under_a_block_that_may_be_shown(path, kind):
     span, _ = divided(path, (64, 9936), (10_000, 2000), (12_000, 9000))
     for number in (1, 2):
         span.states.clear(number)
-    span.coming.add(1)
+    getattr(span, kind).add(1)
     span.give_back(2)
     assert span.memory[10_000:12_288] == DATA[10_000:12_288]
-    span.coming.clear()
+    getattr(span, kind).clear()
     span.give_back(2)
     span.give_back(1)
     assert not any(span.memory[12_288:16_384])

@@ -153,7 +153,7 @@ def locked(advance: Callable[[int], None]) -> Callable[[int], None]:
     lock = Lock()
 
     def safely(count: int) -> None:
-        with lock:
+        with lock.held:
             advance(count)
 
     return safely
