@@ -8,7 +8,7 @@ import os
 import threading
 import weakref
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Child(Protocol):
@@ -40,7 +40,7 @@ class Lock:
 
     def __init__(self, *, again: bool = False) -> None:
         self._make = threading.RLock if again else threading.Lock
-        self.held: AbstractContextManager[bool] = self._make()
+        self.held: AbstractContextManager[Any] = self._make()
         self.torn = False
         in_child(self)
 

@@ -313,6 +313,46 @@ def _discard(store: Store) -> None:
     _need(_names(store) == [], f"discard left {_names(store)}")
 
 
+def _entries(store: Store) -> None:
+    """entries names the files at the top, and each prefix that leads further with "/" at its end, once"""
+    _need([*store.entries()] == [], f"an empty store has {[*store.entries()]}")
+    for name in NAMES:
+        store.put(name, b"1")
+    file = store.new_file("label")
+    found, wanted = sorted(store.entries()), sorted({"".join(name.partition("/")[:2]) for name in NAMES})
+    file.discard()
+    _need(found == wanted, f"entries gives {found}, not {wanted}")
+
+
+def _plain(store: Store) -> None:
+    """is_plain says whether there is a file (of so many bytes) that is no link"""
+    store.put("x", b"12345")
+    _need(store.is_plain("x") and store.is_plain("x", 5), "a file of 5 bytes is not plain")
+    _need(not store.is_plain("x", 4), "a file of 5 bytes is one of 4")
+    _need(not store.is_plain("y") and not store.is_plain("y", 5), "a missing file is plain")
+    if store.folder is not None:
+        (store.folder / "link").symlink_to(store.folder / "x")
+        _need(not store.is_plain("link"), "a link is plain")
+        with _refused(OSError, AtlasError, what="read of a link with follow=False"):
+            store.read("link", limit=10, follow=False)
+    _need(store.read("x", limit=10, follow=False)[0] == b"12345", "read with follow=False gives other bytes")
+
+
+def _shown(store: Store) -> None:
+    """unfinished lists files that were never published and can be read, and remove_unfinished removes them"""
+    store.put("x", b"published")
+    file = store.new_file("label", mark="0123456789abcdef")
+    file.write(b"bytes")
+    file.finish()
+    listed = [info.name for info in store.unfinished()]
+    _need("x" not in listed and len(listed) <= 1, f"of one published and one unfinished file, unfinished lists {listed}")
+    for name in listed:
+        _is(store, name, b"bytes", "unfinished")
+    store.remove_unfinished("0123456789abcdef")
+    _need([*store.unfinished()] == [], f"remove_unfinished left {[*store.unfinished()]}")
+    file.discard()
+
+
 def _unfinished(store: Store) -> None:
     """remove_unfinished removes the unfinished files of one owner, and nothing else"""
     store.put("x", b"kept", mark="0123456789abcdef")
@@ -450,6 +490,6 @@ def _pickled(store: Store) -> None:
 
 
 RULES: tuple[Callable[[Store], None], ...] = (
-    _missing, _round_trip, _versions, _expected, _race, _atomic, _listing, _limit, _tail, _ranges, _replaced, _stream, _new_file, _discard, _unfinished,
-    _delete, _copy, _inside, _lock, _log, _empty, _threads, _pickled,
+    _missing, _round_trip, _versions, _expected, _race, _atomic, _listing, _limit, _tail, _ranges, _replaced, _stream, _new_file, _discard, _entries, _plain,
+    _unfinished, _delete, _shown, _copy, _inside, _lock, _log, _empty, _threads, _pickled,
 )  # fmt: skip

@@ -38,10 +38,22 @@ def shard_names(store: Store, manifest: bytes | None) -> set[str]:
         return {name for name in store.entries() if is_shard_name(name)}
 
 
+def put_manifest(store: Store, data: bytes, *, expected: str | None, mark: str | None = None) -> None:
+    """Replaces the manifest if its version is the expected one (None: there is none). CommitConflict otherwise.
+
+    The client of a store may send a request again whose answer was lost: one that conflicts with itself has been published.
+    """
+    try:
+        store.put(MANIFEST, data, expected=expected, mark=mark)
+    except CommitConflict:
+        if read_current(store).data != data:
+            raise
+
+
 def commit(store: Store, manifest: Manifest, *, expected: str | None) -> None:
     """Publishes a manifest if the version of the current one is the expected one (None: there is none). CommitConflict otherwise."""
     try:
-        store.put(MANIFEST, manifest.dumps(), expected=expected)
+        put_manifest(store, manifest.dumps(), expected=expected)
     except CommitConflict as cause:
         why = "another writer published while this one was writing: open the dataset again and append to the current one"
         raise CommitConflict(f"{place_of(store, MANIFEST)}: {why}") from cause

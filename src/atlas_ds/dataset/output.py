@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from atlas_ds.dataset.commit import Current, read_current, shard_names
+from atlas_ds.dataset.commit import Current, put_manifest, read_current, shard_names
 from atlas_ds.dataset.journal import (
     HEAD_BYTES,
     FoundJournal,
@@ -264,7 +264,7 @@ class Output:
 
     def _put(self, now: Current, data: bytes) -> None:
         """Replaces the manifest that was read: the only place where the dataset of a writer changes."""
-        self.store.put(MANIFEST, data, expected=now.version, mark=self.journal.head.token)
+        put_manifest(self.store, data, expected=now.version, mark=self.journal.head.token)
 
     def _check_files(self) -> None:
         """DatasetChanged if the place, or a shard in it, was removed while the writer was open."""

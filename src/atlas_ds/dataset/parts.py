@@ -12,7 +12,7 @@ import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from atlas_ds.dataset.commit import read_current, shard_names
+from atlas_ds.dataset.commit import put_manifest, read_current, shard_names
 from atlas_ds.dataset.journal import Journal, journals, refuse_busy
 from atlas_ds.dataset.manifest import Manifest, Ranges, digest, parse_manifest
 from atlas_ds.dataset.metadata import checked_metadata
@@ -93,7 +93,7 @@ def merge(root: Store, overwrite: bool, metadata: dict[str, Any] | None, count: 
         if part_names(root, count) != names:
             why = "a part was added while the parts were merged: wait until all are written, then merge them again"
             raise WriterBusy(f"{place_of(root)}: {why}")
-        root.put(MANIFEST, manifest.dumps(), expected=current.version)
+        put_manifest(root, manifest.dumps(), expected=current.version)
         remove_merged(root, parts)
         root.delete(old - {info.path for info in manifest.shards})
 

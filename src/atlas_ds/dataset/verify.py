@@ -11,7 +11,9 @@ from atlas_ds.dataset.names import MANIFEST
 from atlas_ds.dataset.open import dataset_in, dataset_path, no_manifest, refuse_stranger
 from atlas_ds.errors import AtlasError
 from atlas_ds.progress import Progress
+from atlas_ds.shard.notes import shard_notes
 from atlas_ds.shard.open import open_stored, shard_info, shard_schema
+from atlas_ds.shard.totals import Totals, columns_to_json, icc_to_json, shard_totals, sum_of_totals
 from atlas_ds.shard.verify import verify_opened
 from atlas_ds.store.store import Store, is_store, place_of
 from atlas_ds.text import printable
@@ -74,6 +76,7 @@ def verify(path: str | os.PathLike[str] | Store, *, fast: bool = False, progress
             return report
     files = [shard.path for shard in manifest.shards] if manifest else [file or ""]
     sizes = [size_of(store, name) for name in files]
+    totals: list[Totals] = []
     with Progress(sum(sizes), "verifying", "bytes", progress) as bar:
         for number, name in enumerate(files):
             try:
@@ -81,11 +84,27 @@ def verify(path: str | os.PathLike[str] | Store, *, fast: bool = False, progress
                 report.rows += verify_opened(shard, fast=fast, advance=bar.advance)
                 if manifest:
                     match_manifest(shard, manifest, number)
+                    totals.append(shard_totals(manifest.shards[number], shard_notes(shard)))
             except (AtlasError, OSError) as error:
                 report.damages.append((place_of(store, name), str(error)))
             report.shards += 1
             report.bytes += sizes[number]
+    if manifest and not report.damages and (wrong := wrong_totals(manifest, sum_of_totals(totals))):
+        why = f"{' and '.join(wrong)} {'is' if len(wrong) == 1 else 'are'} not what the notes of the shards add up to"
+        report.damages.append((place_of(store, MANIFEST), f"{place_of(store, MANIFEST)}: {why}: the manifest was edited; restore it, or run `atlas-ds repair`"))
     return report
+
+
+def wrong_totals(manifest: Manifest, found: Totals) -> list[str]:
+    """The members of a manifest that are not those of its shards. What it does not have is not wrong."""
+    said = manifest.totals
+    sums, own = icc_to_json(said), icc_to_json(found)
+    right = {
+        "stats": said.columns is None or columns_to_json(said) == columns_to_json(found),
+        "icc_sums": all(sums[name] == own.get(name) for name in sums),
+        "icc": not manifest.shards or all(manifest.icc[name] == said.icc[name].icc() for name in said.icc if name in manifest.icc),
+    }
+    return [name for name, good in right.items() if not good]
 
 
 def existing_dataset(path: str | os.PathLike[str] | Store) -> tuple[Store, str | None]:

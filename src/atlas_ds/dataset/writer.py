@@ -225,6 +225,7 @@ class AtlasDatasetWriter:
         if self._output.is_published:
             self._end("closed")  # readers see it, though it may not be synced to disk: its shards must be kept
             self._output.release()
+            append_to_message(error, f"the rows are published: check {self._output.place}, and do not write them again")
             return
         self._stop()
         rows, shards, is_own = self._output.rows, sum(map(len, self._output.done.values())), self._output.is_own

@@ -86,6 +86,8 @@ def repair(path: str | os.PathLike[str] | Store, *, output: str | os.PathLike[st
     source, file = existing_dataset(path)
     place = place_of(source, file)
     target = open_store(output if output is not None else repaired(source, file), "output")
+    if source.folder is None and source.url == target.url:
+        raise AtlasError(f"{place}: output= is the damaged dataset itself, whose files stay as they are; give another place")
     report = RepairReport()
     manifest: Manifest | None = None
     files = [file] if file is not None else []

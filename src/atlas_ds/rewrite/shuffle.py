@@ -106,7 +106,7 @@ def refuse_same(source: Store, file: str | None, target: Store) -> None:
     """AtlasError if writing the target would overwrite the source, or files in it."""
     if source.folder is not None and target.folder is not None:
         refuse_overlap(source.folder if file is None else source.folder / file, target.folder)
-    elif source is target:
+    elif source.url == target.url:
         raise AtlasError(f"{target.url}: source and destination are the same; write to another store")
 
 

@@ -15,7 +15,7 @@ from atlas_ds.errors import AtlasError, CorruptError, LimitError, TruncatedError
 from atlas_ds.schema.schema import Schema, schema_from_json
 from atlas_ds.schema.types import Field, Struct
 from atlas_ds.shard.info import ShardInfo, chunk_of
-from atlas_ds.store.filling import measured
+from atlas_ds.store.filling import MAX_REQUESTS, measured
 from atlas_ds.store.span import RamSpan, open_mapped
 from atlas_ds.store.store import FileInfo, Store, Want, place_of
 
@@ -138,15 +138,20 @@ def tails_of(spans: dict[int, RamSpan], files: Sequence[ShardFile], done: dict[i
 def fill(store: Store, spans: dict[int, RamSpan], wants: dict[int, list[Want]], done: dict[int, _core.Shard | Exception]) -> None:
     """Reads ranges into spans, all together. A span whose request failed is done, with the error."""
     flat = [(k, want) for k, ranges in wants.items() for want in ranges]
-    if not flat:
-        return
-    for number, answer in store.read_ranges([want for _, want in flat]):
-        k, want = flat[number]
-        answer = measured(answer, want, store)
-        if isinstance(answer, Exception):
-            done.setdefault(k, spans[k].explain(answer))
-        else:
-            spans[k].store_bytes(want.offset, answer)
+    for start in range(0, len(flat), MAX_REQUESTS):
+        part = flat[start : start + MAX_REQUESTS]
+        waiting = set(range(len(part)))
+        for number, answer in store.read_ranges([want for _, want in part]):
+            waiting.discard(number)
+            k, want = part[number]
+            answer = measured(answer, want, store)
+            if isinstance(answer, Exception):
+                done.setdefault(k, spans[k].explain(answer))
+            else:
+                spans[k].store_bytes(want.offset, answer)
+        for number in waiting:
+            k, want = part[number]
+            done.setdefault(k, AtlasError(f"{spans[k].place}: byte {want.offset}: {want.size:,} bytes were asked for, and the store never answered"))
 
 
 def attach(shard: _core.Shard, span: RamSpan) -> None:

@@ -105,18 +105,18 @@ def open_to_read(path: str | os.PathLike[str]) -> int:
 class ReadFile:
     """A file that is read at random. Its descriptor stays open while few others are in use, and is reopened by path when it is needed.
 
-    DatasetChanged if the file is another one by then. ValueError if it is empty.
+    DatasetChanged if the file is another one by then. ValueError if it is empty. seen: what the system says of the file.
     """
 
-    __slots__ = ("__weakref__", "_end", "_most", "_number", "_seen", "path", "size")
+    __slots__ = ("__weakref__", "_end", "_most", "_number", "path", "seen", "size")
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._number = next(_numbers)
         self._most = share(MAX_OPEN, 8)
         found = Descriptor(open_to_read(path))
-        self._seen = self._look(found)
-        self.size = self._seen.st_size
+        self.seen = self._look(found)
+        self.size = self.seen.st_size
         if self.size == 0:
             raise ValueError("empty")
         self._end = self._read_end(found)
@@ -161,10 +161,10 @@ class ReadFile:
         seen = self._look(held)
         if seen.st_size != self.size:
             raise DatasetChanged(f"{self.path}: has {seen.st_size:,} bytes, and had {self.size:,} when it was opened; open the dataset again")
-        if identity(seen) != identity(self._seen):
+        if identity(seen) != identity(self.seen):
             if self._read_end(held) != self._end:
                 raise DatasetChanged(f"{self.path}: was replaced by another file after it was opened; open the dataset again")
-            self._seen = seen
+            self.seen = seen
         self._keep(held)
         return held
 

@@ -120,14 +120,16 @@ class LocalStore:
         file = self._files.get(want.name, {}).get(want.version)
         if file is None:
             path = self._path(want.name)
-            if want.version and self.info(want.name).version != want.version:
-                raise DatasetChanged(f"{path}: was replaced by another file after it was opened; open the dataset again")
             try:
-                file = self._files.setdefault(want.name, {})[want.version] = ReadFile(path)
+                file = ReadFile(path)
             except ValueError as cause:
                 if isinstance(cause, AtlasError):
                     raise
                 raise TruncatedError(f"{path}: the file is empty (byte 0)") from None
+            if want.version:
+                if file_info(want.name, file.seen).version != want.version:
+                    raise DatasetChanged(f"{path}: was replaced by another file after it was opened; open the dataset again")
+                self._files.setdefault(want.name, {})[want.version] = file
         return file
 
     def forget(self, name: str) -> None:

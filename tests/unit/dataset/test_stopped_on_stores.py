@@ -6,11 +6,13 @@ import threading
 
 import pytest
 
-from atlas_ds import AtlasDataset, AtlasDatasetWriter, errors, merge_parts, repair, verify
+from atlas_ds import AtlasDataset, AtlasDatasetWriter, concat, errors, merge_parts, repair, shuffle, verify
 from atlas_ds.dataset import parts
 from atlas_ds.rewrite.repair import find_files
 from atlas_ds.store.local import LocalStore
 from atlas_ds.store.memory import MemoryStore
+from attacks.folders.hostile import sealed
+from stores import SlowStore
 from support import write
 
 PLAIN = {"schema": int, "shard_size": 10, "workers": 0}
@@ -287,3 +289,88 @@ def test_repair_reads_what_was_never_finished(tmp_path, place):
     journal.discard()
 
 
+
+
+class SendsAgain(MemoryStore):
+    """Loses the answer of the next put of a manifest that expects something. again: the client sends it once more; else it gives up."""
+
+    armed = again = False
+
+    def put(self, name, data, **options):
+        version = super().put(name, data, **options)
+        if self.armed and name == "atlas.json" and "expected" in options:
+            self.armed = False
+            if self.again:
+                return super().put(name, data, **options)
+            raise OSError(5, "the connection was reset", name)
+        return version
+
+
+@pytest.mark.parametrize("options", [{}, {"append": True}, {"overwrite": True}], ids=str)
+def test_an_answer_that_was_lost(options):
+    """What was published is not written again: a client that sends a request again conflicts with itself."""
+    for again in (True, False):
+        store = SendsAgain("memory:d")
+        if options:
+            write(store, range(-15, 0), **PLAIN)
+        store.armed, store.again = True, again
+        with contextlib.nullcontext() if again else pytest.raises(OSError, match=r"reset; the rows are published: check memory:d, and do not write them again"):
+            write(store, range(25), **PLAIN | options)
+        assert list(AtlasDataset(store)) == list(range(-15 if "append" in options else 0, 25)) and verify(store).damages == []
+        named = {info.path for info in AtlasDataset(store).shards}
+        assert not [name for name in content(store) if "journal" in name]
+        if again:
+            assert {name for name in content(store) if name.endswith(".atlas")} == named
+
+
+def test_verify_compares_what_shards_add_up_to():
+    store = write(MemoryStore("memory:d"), range(3000), **PLAIN | {"shard_size": 1000}, icc=["value"])
+    good = store.read("atlas.json", limit=1 << 30)[0]
+    for member, wrong in (("icc", {"value": 0.123}), ("stats", None), ("icc_sums", None)):
+        body = json.loads(good)
+        if member == "stats":
+            body["stats"]["columns"][0]["raw_bytes"] += 7
+        elif member == "icc_sums":
+            body["icc_sums"]["value"]["rows"] += 5
+        else:
+            body["icc"] = wrong
+        store.put("atlas.json", sealed(json.dumps(body).encode()))
+        report = verify(store)
+        assert [where for where, _ in report.damages] == ["memory:d/atlas.json"] and member in report.damages[0][1] and "was edited" in report.damages[0][1]
+    store.put("atlas.json", good)
+    assert verify(store).damages == [] and verify(store, fast=True).damages == []
+
+
+def test_a_store_is_never_its_own_target():
+    root = MemoryStore("memory:root")
+    write(root.inside("d"), range(30), **PLAIN)
+    with pytest.raises(errors.AtlasError, match="source and destination are the same"):
+        shuffle(root.inside("d"), root.inside("d"), overwrite=True)
+    with pytest.raises(errors.AtlasError, match="is the damaged dataset itself"):
+        repair(root.inside("d"), output=root.inside("d"))
+
+
+def test_stats_of_several_memories():
+    one, two = (AtlasDataset(write(MemoryStore(), range(count), **PLAIN)) for count in (30, 7))
+    assert concat([one, two]).stats()["rows"] == 37
+
+
+def test_opening_many_shards_stays_below_the_limit_of_requests():
+    inner = MemoryStore("memory:d")
+    write(inner, range(600), **PLAIN | {"shard_size": 1})
+    store = SlowStore(inner, 0.02)
+    assert AtlasDataset(store).batch(range(600)).tolist() == list(range(600)) and store.most <= 256
+
+
+def test_a_store_that_does_not_answer():
+    inner = MemoryStore("memory:d")
+    write(inner, range(30), **PLAIN)
+
+    class Silent(MemoryStore):
+        def read_ranges(self, wants):
+            return ((number, answer) for number, answer in super().read_ranges(wants) if number % 2)
+
+    store = Silent("memory:silent")
+    store._shared = inner._shared
+    with pytest.raises(errors.AtlasError, match=r"bytes were asked for, and the store never answered"):
+        AtlasDataset(store)[0]

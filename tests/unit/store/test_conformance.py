@@ -40,7 +40,7 @@ class Broken(MemoryStore):
 
 
 class MissingIsEmpty(Broken):
-    def read(self, name, *, limit):
+    def read(self, name, *, limit, follow=True):
         try:
             return super().read(name, limit=limit)
         except FileNotFoundError:
@@ -112,7 +112,7 @@ class ListsAll(Broken):
 
 
 class HasNoLimit(Broken):
-    def read(self, name, *, limit):
+    def read(self, name, *, limit, follow=True):
         return super().read(name, limit=1 << 40)
 
 
@@ -210,7 +210,7 @@ class CopyIsALink(Broken):
         self._get(name)
         self.links = getattr(self, "links", {}) | {to: name}
 
-    def read(self, name, *, limit):
+    def read(self, name, *, limit, follow=True):
         return super().read(getattr(self, "links", {}).get(name, name), limit=limit)
 
 
@@ -256,7 +256,44 @@ class PicklesEmpty(Broken):
         return MemoryStore, (self.url,)
 
 
+class HasNoEntries(Broken):
+    def entries(self):
+        return iter(())
+
+
+class EntriesAreWholeNames(Broken):
+    def entries(self):
+        return (info.name for info in self.list())
+
+
+class AllIsPlain(Broken):
+    def is_plain(self, name, size=None):
+        return True
+
+
+class SizesDoNotMatter(Broken):
+    def is_plain(self, name, size=None):
+        return super().is_plain(name)
+
+
+class CreateIsAlwaysNew(Broken):
+    def create(self):
+        return True
+
+
+class UnfinishedIsEverything(Broken):
+    def unfinished(self):
+        return iter([*super().unfinished(), *self.list()])
+
+
+class UnfinishedStays(Broken):
+    def remove_unfinished(self, mark):
+        pass
+
+
 MUTANTS = {
+    HasNoEntries: "at the top", EntriesAreWholeNames: "at the top", AllIsPlain: "is_plain says", SizesDoNotMatter: "is_plain says",
+    CreateIsAlwaysNew: "keeps a store", UnfinishedIsEverything: "unfinished lists", UnfinishedStays: "unfinished lists",
     MissingIsEmpty: "does not exist", OneFailureFailsAll: "does not exist", NamesAreCut: "under any name", VersionIsTheContent: "never had",
     IgnoresExpected: "CommitConflict unless", ConflictAfterWriting: "CommitConflict unless", ComparesWithoutLock: "of many who expect",
     WritesInPieces: "old or a new file", ListsInAnyOrder: "by name", ListsOneFolder: ".*", ListsAll: "begins with the prefix", HasNoLimit: "limit bytes",

@@ -153,7 +153,7 @@ def locked(advance: Callable[[int], None]) -> Callable[[int], None]:
     lock = Lock()
 
     def safely(count: int) -> None:
-        with lock.held:
+        with lock:
             advance(count)
 
     return safely
