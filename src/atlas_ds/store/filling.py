@@ -155,8 +155,8 @@ class Permits:
             self._wake.acquire(timeout=LOOK)
 
     def give(self, call: Call) -> None:
-        self._taken.pop(call, None)
         with self._lock.held:
+            self._taken.pop(call, None)
             if self._wake.locked():
                 self._wake.release()
 
