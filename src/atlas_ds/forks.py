@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import threading
 import weakref
 from contextlib import AbstractContextManager
@@ -51,13 +52,26 @@ class Lock:
 
 _all: dict[int, weakref.ref[Child]] = {}
 _numbers = itertools.count()
+_signals = threading.local()
+
+
+def _before_fork() -> None:
+    """No signal comes until the child is repaired: one whose handler raises (Ctrl-C) would end the repairs."""
+    _signals.blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
 
 
 def _after_fork() -> None:
-    for reference in list(_all.values()):
-        one = reference()
-        if one is not None:
-            one.after_fork()
+    try:
+        for reference in list(_all.values()):
+            one = reference()
+            if one is not None:
+                one.after_fork()
+    finally:
+        _unblock()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+def _unblock() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _signals.blocked)
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_unblock, after_in_child=_after_fork)

@@ -11,6 +11,17 @@ cdef extern from *:
     PyObject *swap_in(PyObject **place, PyObject *object) nogil
     void set_shard(atlas_shard **place, atlas_shard *shard) nogil
 
+cdef int let_go(object hold) except -1:
+    """Ends what a keeper returned, once more if it was interrupted (Ctrl-C): nobody comes after this
+    caller."""
+    try:
+        hold.exit()
+    except BaseException:
+        hold.exit()
+        raise
+    return 0
+
+
 @cython.final
 cdef class ShardSet:
     """Shards one after another.
@@ -76,7 +87,7 @@ cdef class ShardSet:
         try:
             return self.opened[k]
         finally:
-            hold.exit()
+            let_go(hold)
 
     def put(self, size_t k, Shard shard):
         """Shard k is open from now on. Returns the one that is, if another thread was earlier."""
@@ -137,7 +148,7 @@ cdef class ShardSet:
         if self.keeper is not None:
             atlas_unpin(&self.pins.c, pin)
             if hold is not None:
-                hold.exit()
+                let_go(hold)
         return 0
 
     def needs(self, Projection projection, cnp.ndarray rows):

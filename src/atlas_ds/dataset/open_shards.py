@@ -95,6 +95,8 @@ class Kept:
         self.blocks: Hold[Block] | None = None
 
     def exit(self) -> None:
-        if self.blocks is not None:
-            self.blocks.exit()
-        self._shards.exit()
+        try:
+            if self.blocks is not None:
+                self.blocks.exit()
+        finally:
+            self._shards.exit()

@@ -116,13 +116,14 @@ class Filling(Keeping[Block]):
         for store, waiting in by_store.values():
             while waiting:
                 call = Call()
-                count = self._permits.take(call, len(waiting))
-                part, waiting = waiting[:count], waiting[count:]
                 try:
+                    count = self._permits.take(call, len(waiting))
+                    part, waiting = waiting[:count], waiting[count:]
                     for number, answer in store.read_ranges([request.want for request in part]):
                         yield part[number], measured(answer, part[number].want, store)
                 finally:
-                    self._permits.give(call)
+                    call.permits = 0  # first, and without a call: an interrupt may come at the next one
+                    self._permits.given()
 
     def after_fork(self) -> None:
         super().after_fork()
@@ -130,33 +131,39 @@ class Filling(Keeping[Block]):
 
 
 class Call:
-    """Who has permits."""
+    """Who has permits: so many, until it says 0 or is gone."""
 
-    __slots__ = ("__weakref__",)
+    __slots__ = ("__weakref__", "permits")
+
+    def __init__(self) -> None:
+        self.permits = 0
 
 
 class Permits:
-    """At most so many at a time. They come back with give, or with the Call itself, if it was interrupted."""
+    """At most so many at a time."""
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._taken: weakref.WeakKeyDictionary[Call, int] = weakref.WeakKeyDictionary()
+        self._calls: list[weakref.ref[Call]] = []
         self._lock = Lock()
         self._wake = threading.Lock()
 
     def take(self, call: Call, wanted: int) -> int:
-        """Waits until one is free, and takes as many as are, up to `wanted`. Returns how many."""
+        """Waits until one is free, and gives a call as many as are, up to `wanted`. Returns how many."""
         while True:
             with self._lock.held:
-                free = self._count - sum(self._taken.values())
+                having = [(back, one.permits) for back in self._calls if (one := back()) is not None and one.permits]
+                self._calls = [back for back, _ in having]
+                free = self._count - sum(permits for _, permits in having)
                 if free > 0:
-                    self._taken[call] = min(wanted, free)
-                    return self._taken[call]
+                    self._calls.append(weakref.ref(call))
+                    call.permits = min(wanted, free)
+                    return call.permits
             self._wake.acquire(timeout=LOOK)
 
-    def give(self, call: Call) -> None:
+    def given(self) -> None:
+        """Wakes one who waits, after a call has set its permits to 0."""
         with self._lock.held:
-            self._taken.pop(call, None)
             if self._wake.locked():
                 self._wake.release()
 

@@ -17,6 +17,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from functools import partial
 from typing import Generic, TypeVar
 
 from atlas_ds._core.base import ALL_LEFT, Pins
@@ -119,7 +120,7 @@ class Keeping(ABC, Generic[K]):
         wanted = list(keys)
         try:
             while wanted:
-                others = self._locked(lambda: self._claim(wanted, hold))  # noqa: B023 - it is called at once
+                others = self._locked(partial(self._claim, wanted, hold))
                 self._load(hold)
                 for key, load in others:
                     self._wait(key, load, hold)
@@ -173,22 +174,28 @@ class Keeping(ABC, Generic[K]):
 
     def _load(self, hold: Hold[K]) -> None:
         """Loads what a call has begun to, and raises the first error after all have been answered."""
-        mine = dict(hold.begun)
+        mine, loads = list(hold.begun), list(hold.begun.values())
         if not mine:
             return
-        for key, error in self.load(list(mine)):
+        for key, error in self.load(mine):
             if key not in hold.begun:
                 raise AtlasError(f"{key}: came twice, or was not asked for")
-            self._locked(lambda: self._finish(key, error, hold))  # noqa: B023 - it is called at once
-        for key, load in mine.items():
-            if load.error is not None:
-                raise load.error
-            if not load.came:
-                raise AtlasError(f"{key}: was asked for, and neither came nor failed")
+            self._locked(partial(self._finish, key, error, hold))
+        silent = [key for key, load in zip(mine, loads, strict=True) if not load.done]
+        failed = [load.error for load in loads if load.error is not None]
+        error = None
+        loads.clear()  # the traceback of the error has this frame, which must not have the error
+        if failed:
+            del failed[1:]
+            raise failed.pop()
+        if silent:
+            raise AtlasError(f"{silent[0]}: was asked for, and neither came nor failed")
 
     def _finish(self, key: K, error: Exception | None, hold: Hold[K]) -> None:
         """Ends a load. Call it under the lock."""
         load = hold.begun[key]
+        if hold.life != self._life:
+            raise AtlasError(f"{key}: the process was forked while it was loaded; read again")
         load.error, load.came = error, error is None
         self._settle(key, load, hold)
         del hold.begun[key]

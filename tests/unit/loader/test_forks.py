@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import atlas_ds as atlas
-from atlas_ds import AtlasDataset
+from atlas_ds import AtlasDataset, forks
 from atlas_ds.forks import Lock
 from atlas_ds.loader.buffers import Buffers
 from atlas_ds.loader.fetch import Chunked
@@ -163,3 +163,33 @@ def test_forks_while_chunks_are_decoded(tmp_path):
 @pytest.mark.parametrize("options", OPTIONS, ids=["exact", "window", "examples"])
 def test_many_forks_while_a_loader_runs(numbers, options):
     hammer(numbers, -(-FORKS // len(OPTIONS)), 3, **options)
+
+
+def test_no_signal_interrupts_the_repairs_of_a_child():
+    """Ctrl-C goes to all processes of a terminal. One that raised in the middle of the repairs would leave the rest undone."""
+
+    class Interrupted:
+        def after_fork(self):
+            os.kill(os.getpid(), signal.SIGUSR1)
+            time.sleep(0.01)
+
+    def interrupt(number, frame):
+        raise KeyboardInterrupt
+
+    first, late = Interrupted(), None
+    forks.in_child(first)
+    late = Lock()  # repaired after it
+    old = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        code = 1
+        with late.held:
+            try:
+                pid = os.fork()
+            except KeyboardInterrupt:  # in the child, once all is repaired
+                pid = 0
+            if pid == 0:
+                os._exit(0 if late.held.acquire(blocking=False) else 2)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        assert code == 0
+    finally:
+        signal.signal(signal.SIGUSR1, old)

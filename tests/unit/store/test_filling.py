@@ -1,7 +1,10 @@
 """Blocks are asked for by the rules of filling.py. Times are counted in requests of a slow store, never in seconds of this machine."""
 
+import contextlib
+import gc
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -219,6 +222,40 @@ def test_cold_shards_are_closed(made, monkeypatch, io):
         assert len(dataset.shard_set.is_open) <= 5
     assert dataset.batch(order)["i"].tolist() == order, "a call that needs them all has them all"
     assert len(dataset.shard_set.is_open) <= 5 and same(list(dataset), rows)
+
+
+def test_a_dataset_whose_request_failed_goes_with_its_last_reference(store, rows):
+    """The traceback of the error must not keep it: a cache is large, and the collector may come late."""
+    dataset = opened(store, columns=["blob"])
+    dataset[0]
+    want = store.requests[-1]
+    gone = []
+    other = opened(store, columns=["blob"])
+    weakref.finalize(filling_of(other), gone.append, True)
+    store.failing[(want.name, want.offset)] = 10**9
+    gc.collect()
+    gc.disable()
+    try:
+        with contextlib.suppress(OSError):
+            other[0]
+        del other
+        assert gone == [True]
+    finally:
+        gc.enable()
+
+
+def test_permits_come_back():
+    permits, calls = room.Permits(10), [room.Call() for _ in range(3)]
+    assert permits.take(calls[0], 4) == 4 and permits.take(calls[1], 100) == 6
+    [waiting] = at_once(lambda: permits.take(calls[2], 3))
+    time.sleep(0.05)
+    assert waiting.is_alive() and calls[2].permits == 0
+    calls[0].permits = 0
+    permits.given()
+    waiting.join(20)
+    assert calls[2].permits == 3
+    del calls[1]  # of a call that was interrupted before it could say 0
+    assert permits.take(room.Call(), 100) == 7
 
 
 def mixed_reading(dataset, rows, seconds, threads=8):
