@@ -121,6 +121,11 @@ static void *work(void *argument) {
         if (found == 0) read_all(&reader, &set, rows, leaves, 2);
         atlas_unpin(&pins, token);
         if (found != 0) read_slowly(&reader, &set, rows, leaves, 2);
+        if (round % 16 == 0) { /* also where all blocks are there by now, and nobody misses one */
+            MUST(pthread_mutex_lock(&filling) == 0);
+            make_room();
+            MUST(pthread_mutex_unlock(&filling) == 0);
+        }
     }
     reader_close(&reader);
     return NULL;
