@@ -8,7 +8,6 @@ import os
 import signal
 import threading
 import weakref
-from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 
@@ -17,6 +16,14 @@ class Child(Protocol):
 
     def after_fork(self) -> None:
         """Called in the child, before anything else runs there."""
+
+
+class Held(Protocol):
+    """One of Python's own locks."""
+
+    def acquire(self, blocking: bool = ..., timeout: float = ...) -> bool: ...
+    def __enter__(self) -> Any: ...
+    def __exit__(self, *error: Any) -> None: ...
 
 
 def in_child(one: Child) -> None:
@@ -41,12 +48,12 @@ class Lock:
 
     def __init__(self, *, again: bool = False) -> None:
         self._make = threading.RLock if again else threading.Lock
-        self.held: AbstractContextManager[Any] = self._make()
+        self.held: Held = self._make()
         self.torn = False
         in_child(self)
 
     def after_fork(self) -> None:
-        self.torn = self.torn or not self.held.acquire(blocking=False)  # type: ignore[attr-defined]
+        self.torn = self.torn or not self.held.acquire(blocking=False)
         self.held = self._make()
 
 

@@ -90,8 +90,9 @@ def verify(path: str | os.PathLike[str] | Store, *, fast: bool = False, progress
             report.shards += 1
             report.bytes += sizes[number]
     if manifest and not report.damages and (wrong := wrong_totals(manifest, sum_of_totals(totals))):
-        why = f"{' and '.join(wrong)} {'is' if len(wrong) == 1 else 'are'} not what the notes of the shards add up to"
-        report.damages.append((place_of(store, MANIFEST), f"{place_of(store, MANIFEST)}: {why}: the manifest was edited; restore it, or run `atlas-ds repair`"))
+        place, verb = place_of(store, MANIFEST), "is" if len(wrong) == 1 else "are"
+        why = f"{' and '.join(wrong)} {verb} not what the notes of the shards add up to: the manifest was edited"
+        report.damages.append((place, f"{place}: {why}; restore it, or run `atlas-ds repair`"))
     return report
 
 

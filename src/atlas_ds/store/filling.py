@@ -53,7 +53,7 @@ class Filling(Keeping[Block]):
 
     def closed(self, span: RamSpan) -> None:
         """A span is not used any more, by nobody."""
-        self.forget([Block(span, number) for number in span.there()])
+        self.forget([Block(span, number) for number in (*span.there(), *span.leaving)])
 
     # --- what keeping.py asks for ---
 

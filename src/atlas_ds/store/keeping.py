@@ -78,7 +78,8 @@ class Keeping(ABC, Generic[K]):
         self._life = 0
         in_child(self)
 
-    # --- what is kept: a subclass says it. All but `load` are called under the lock, and may be called again after they were interrupted ---
+    # --- what is kept: a subclass says it. All but `load` are called under the lock. They may be interrupted, and are called again; but for `drop`:
+    # what it left goes when the thing is loaded and dropped the next time ---
 
     @abstractmethod
     def size(self, key: K) -> int:
@@ -149,7 +150,7 @@ class Keeping(ABC, Generic[K]):
         self._tidy()
         for key in keys:
             size = self.size(key)
-            if key in self._going and key not in self._there:
+            if key in self._going:
                 self._there[key] = 0
                 self.used += size
                 self._leaving -= size
@@ -182,11 +183,10 @@ class Keeping(ABC, Generic[K]):
                 raise AtlasError(f"{key}: came twice, or was not asked for")
             self._locked(partial(self._finish, key, error, hold))
         silent = [key for key, load in zip(mine, loads, strict=True) if not load.done]
-        failed = [load.error for load in loads if load.error is not None]
+        failed = [load.error for load in loads if load.error is not None][:1]
         error = None
         loads.clear()  # the traceback of the error has this frame, which must not have the error
         if failed:
-            del failed[1:]
             raise failed.pop()
         if silent:
             raise AtlasError(f"{silent[0]}: was asked for, and neither came nor failed")
@@ -234,7 +234,7 @@ class Keeping(ABC, Generic[K]):
 
     def release(self, hold: Hold[K]) -> None:
         """See Hold.exit."""
-        self._locked(lambda: self._let_go(hold))
+        self._locked(partial(self._let_go, hold))
 
     def _let_go(self, hold: Hold[K]) -> None:
         self._end(hold)
@@ -265,14 +265,18 @@ class Keeping(ABC, Generic[K]):
             del hold.keys[key]
 
     def forget(self, keys: Sequence[K]) -> None:
-        """Drops what nobody holds, and no reader is in."""
-        self._locked(lambda: self._forget(keys))
+        """Forgets things whose memory goes by other ways; nobody holds them, and no reader is in them."""
+        self._locked(partial(self._forget, keys))
 
     def _forget(self, keys: Sequence[K]) -> None:
         for key in keys:
-            self._there.pop(key, None)
-            self._going.pop(key, None)
-        self._count()
+            size = self.size(key)
+            if key in self._there:
+                self.used -= size
+                del self._there[key]
+            elif key in self._going:
+                self._leaving -= size
+                del self._going[key]
 
     def _make_room(self) -> None:
         """Evicts what nobody holds, and nobody read since it was looked at last, until the rest is within the limit. Call it under the lock."""
@@ -307,10 +311,10 @@ class Keeping(ABC, Generic[K]):
             if self._going[key] | seen != ALL_LEFT:
                 self._going[key] |= seen
                 continue
-            self._leaving -= self.size(key)
+            size = self.size(key)
+            self._leaving -= size
             del self._going[key]
-            if key not in self._there:
-                self.drop(key)
+            self.drop(key)
 
     def _count(self) -> None:
         """Adds up what is there, and what goes."""
@@ -326,7 +330,6 @@ class Keeping(ABC, Generic[K]):
         self._loads.clear()
         for key in self._there:
             self._there[key] = 0
-            self._going.pop(key, None)
             self.show(key)
         for key in self._going:
             self.hide(key)

@@ -290,6 +290,23 @@ def test_what_readers_keep_is_bounded():
     assert things.pins.waited >= 5 and len(things.dropped) >= 14
 
 
+def test_what_is_forgotten_is_not_counted():
+    class Inside:
+        def empty(self, seen=0):
+            return seen
+
+        def drained(self, timeout):
+            return False
+
+    things = Numbers(2)
+    things.pins = Inside()
+    for key in (1, 2, 3):
+        things.hold([key]).exit()
+    assert things._there.keys() == {2, 3} and things._going.keys() == {1} and (things.used, things._leaving) == (2, 1)
+    things.forget([1, 2, 9])
+    assert things._there.keys() == {3} and not things._going and (things.used, things._leaving) == (1, 0) and things.dropped == []
+
+
 # --- Ctrl-C ---
 
 
