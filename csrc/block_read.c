@@ -115,14 +115,13 @@ int atlas_page_find(
 static void word_store(uint64_t *word, uint64_t value) { __atomic_store_n(word, value, __ATOMIC_RELAXED); }
 
 void atlas_memo_store(uint64_t *memo, const page *p, const content *c, uint8_t dictionary) {
-    const uint64_t place = (uint64_t)(c->values - p->stored);
-    const uint64_t offsets = c->offsets != NULL ? (uint64_t)(c->offsets - p->stored) : 0;
     const bool narrow = c->layout == ATLAS_NARROW, choice = c->layout == ATLAS_ENUM;
+    const uint64_t offsets = c->offsets != NULL ? (uint64_t)(c->offsets - p->stored) : 0;
     uint64_t flags = WORD_OPEN;
-    if (c->layout == ATLAS_FIXED && c->validity == NULL) flags |= WORD_PLAIN;
+    if (c->layout == ATLAS_FIXED && c->validity == NULL && !c->cells) flags |= WORD_PLAIN;
     if ((__atomic_fetch_or(memo, WORD_BUSY, __ATOMIC_ACQ_REL) & WORD_BUSY) != 0) return;
-    word_store(memo + 1, place | c->values_bytes << 32);
-    word_store(memo + 2, narrow ? c->base : offsets | (uint64_t)p->raw << 32);
+    word_store(memo + 1, (uint64_t)p->raw | c->values_bytes << 32);
+    word_store(memo + 2, narrow ? c->base : offsets);
     word_store(memo + 3, (uint64_t)p->layout | (uint64_t)p->codec << 8 | (uint64_t)p->flags << 16 | (uint64_t)dictionary << 24 |
                              (uint64_t)(narrow ? c->element : choice ? c->code_bytes : 0) << 32 | (uint64_t)(narrow ? c->stored : 0) << 40 |
                              (uint64_t)(choice ? c->count - 1 : 0) << 48);
@@ -138,7 +137,7 @@ void atlas_memo_load(
     page *p,
     content *c
 ) {
-    const uint64_t place = memo_word(memo, 1), second = memo_word(memo, 2), kinds = memo_word(memo, 3);
+    const uint64_t first = memo_word(memo, 1), second = memo_word(memo, 2), kinds = memo_word(memo, 3);
     const uint8_t dictionary = (uint8_t)(kinds >> 24);
     p->layout = (uint8_t)kinds;
     p->codec = (uint8_t)(kinds >> 8);
@@ -146,29 +145,47 @@ void atlas_memo_load(
     p->dict = dictionary != 0 ? shard->dicts[dictionary - 1] : NULL;
     p->at = word & WORD_OFFSET;
     p->stored = shard->base + p->at;
-    p->raw = (uint32_t)(second >> 32);
+    p->raw = (uint32_t)first;
     p->rows = atlas_block_rows(shard, leaf, block);
     c->at = p->at;
     c->rows = p->rows;
-    c->width = leaf->width;
+    c->width = c->stored_width = leaf->width;
     c->kind = leaf->kind;
     c->layout = p->layout;
     c->short_offsets = (p->flags & ATLAS_PAGE_SHORT) != 0;
-    c->validity = (p->flags & ATLAS_PAGE_VALIDITY) != 0 ? p->stored : NULL;
-    c->values = p->stored + (uint32_t)place;
-    c->values_bytes = place >> 32;
+    c->cells = (p->flags & ATLAS_PAGE_CELLS) != 0;
+    const uint8_t *at = p->stored;
+    c->validity = NULL;
+    if ((p->flags & ATLAS_PAGE_VALIDITY) != 0) {
+        c->validity = at;
+        at += validity_bytes(p->rows);
+    }
+    c->values_bytes = first >> 32;
     c->offsets = NULL;
+    if (c->layout == ATLAS_ENUM) {
+        c->codes = at + ATLAS_ENUM_HEAD;
+        c->code_bytes = (uint8_t)(kinds >> 32);
+        c->count = (uint32_t)(kinds >> 48) + 1;
+        at = c->codes + pad_to((uint64_t)p->rows * c->code_bytes, 8);
+        if (c->kind == ATLAS_KIND_VARIABLE) {
+            c->offsets = at;
+            at += 4 * ((uint64_t)c->count + 1);
+        }
+        c->values = at;
+        return;
+    }
     if (c->layout == ATLAS_NARROW) {
         c->base = second;
         c->element = (uint8_t)(kinds >> 32);
         c->stored = (uint8_t)(kinds >> 40);
-        return;
+        c->stored_width = c->width / c->element * c->stored;
+        at += ATLAS_NARROW_HEAD;
     }
-    if (c->kind == ATLAS_KIND_VARIABLE && c->layout != ATLAS_CONST) c->offsets = p->stored + (uint32_t)second;
-    if (c->layout != ATLAS_ENUM) return;
-    c->codes = p->stored + (c->validity != NULL ? pad_to(((uint64_t)p->rows + 7) / 8, 64) : 0) + ATLAS_ENUM_HEAD;
-    c->code_bytes = (uint8_t)(kinds >> 32);
-    c->count = (uint32_t)(kinds >> 48) + 1;
+    if (has_offsets(c->kind, c->layout, p->flags)) {
+        c->offsets = at;
+        at += offsets_bytes(p->rows, c->short_offsets != 0);
+    }
+    c->values = at;
 }
 
 int atlas_page_decode(const atlas_reader *reader, const page *p, uint8_t *out, atlas_error *error) {

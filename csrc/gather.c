@@ -72,10 +72,11 @@ static inline void prefetch_place(const place *at) {
     const uint8_t *stored = at->shard->base + (at->word & WORD_OFFSET);
     const uint64_t kinds = memo_word(at->memo, 3);
     const uint8_t layout = (uint8_t)kinds, unit = (uint8_t)(kinds >> 32);
-    uint64_t near = 0; /* where row i is looked up first */
-    if (layout == ATLAS_VAR) near = (uint32_t)memo_word(at->memo, 2) + (uint64_t)at->i * ((kinds >> 16 & ATLAS_PAGE_SHORT) != 0 ? 2 : 4);
+    const uint8_t flags = (uint8_t)(kinds >> 16);
+    uint64_t near = 0; /* where row i is looked up first, as if nothing were null */
+    if (has_offsets(at->leaf->kind, layout, flags)) near = (uint64_t)at->i * ((flags & ATLAS_PAGE_SHORT) != 0 ? 2 : 4);
     else if (layout == ATLAS_ENUM) near = ATLAS_ENUM_HEAD + (uint64_t)at->i * unit;
-    else if (layout == ATLAS_NARROW) near = (uint32_t)memo_word(at->memo, 1) + (uint64_t)at->i * (at->leaf->width / unit) * (uint8_t)(kinds >> 40);
+    else if (layout == ATLAS_NARROW) near = ATLAS_NARROW_HEAD + (uint64_t)at->i * (at->leaf->width / unit) * (uint8_t)(kinds >> 40);
     __builtin_prefetch(stored + near, 0, 3);
 }
 
@@ -99,7 +100,7 @@ static inline run run_of(const atlas_shard *shard, const atlas_leaf *leaf, int64
     return (run){low, high, shard, shard->base, page_memo(shard, leaf, 0), (uint64_t)leaf->group_leaves * MEMO_WORDS, leaf->rows_per_block, leaf->width};
 }
 
-static inline found value_find(const run *in, uint64_t local, int32_t verify) {
+static inline found memo_value(const run *in, uint64_t local, int32_t verify) {
     const uint64_t block = local <= UINT32_MAX ? (uint32_t)local / in->rows_per_block : local / in->rows_per_block;
     const uint64_t i = local - block * in->rows_per_block;
     const uint64_t *memo = in->memos + block * in->step;
@@ -107,10 +108,10 @@ static inline found value_find(const run *in, uint64_t local, int32_t verify) {
     const uint8_t *stored = in->base + (word & WORD_OFFSET);
     if (word_serves(word, WORD_PLAIN, verify)) return (found){stored + i * in->width, 0, 0};
     const uint64_t kinds = memo_word(memo, 3);
-    const bool number = (uint8_t)kinds == ATLAS_NARROW && (kinds >> 16 & ATLAS_PAGE_VALIDITY) == 0 && (uint8_t)(kinds >> 32) == in->width;
+    const bool number = (uint8_t)kinds == ATLAS_NARROW && (uint8_t)(kinds >> 16) == 0 && (uint8_t)(kinds >> 32) == in->width;
     if (!number || !word_serves(word, WORD_OPEN, verify)) return (found){NULL, 0, 0};
     const uint8_t bytes = (uint8_t)(kinds >> 40);
-    return (found){stored + (uint32_t)memo_word(memo, 1) + i * bytes, memo_word(memo, 2), bytes};
+    return (found){stored + ATLAS_NARROW_HEAD + i * bytes, memo_word(memo, 2), bytes};
 }
 
 static inline void copy_small(uint8_t *out, const uint8_t *src, uint32_t width) {
@@ -171,40 +172,31 @@ static int cursor_move(atlas_reader *reader, const place *at, cursor *cur, atlas
     return ATLAS_OK;
 }
 
-static int view_cell(
-    atlas_reader *reader,
-    const page *p,
-    const uint8_t *bytes,
-    uint64_t size,
-    atlas_view *view,
-    atlas_error *error
-) {
-    cell c;
-    ATLAS_TRY(atlas_cell_open(p, bytes, size, &c, error));
-    if (c.form == CELL_RAW) {
-        *view = (atlas_view){c.body, c.size};
-        return ATLAS_OK;
-    }
-    uint8_t *out = arena_take(reader, c.size);
-    /* room for the frame with its headers, given back at once but counted in need */
-    uint8_t *temp = arena_take(reader, c.body_bytes + CELL_ROOM);
-    if (temp == NULL || out == NULL) return ATLAS_OK;
-    ATLAS_TRY(atlas_cell_decode(reader->zstd, p, &c, temp, out, error));
-    reader->used -= pad_to(c.body_bytes + CELL_ROOM, 64);
-    reader->need -= pad_to(c.body_bytes + CELL_ROOM, 64);
-    *view = (atlas_view){out, c.size};
-    return ATLAS_OK;
-}
-
-typedef struct { /* a cell whose decoding waits until its bytes have come */
+typedef struct { /* a value whose decoding waits until its bytes have come */
     page p;
-    const uint8_t *bytes;
-    uint64_t size;
+    content c;
+    value v;
     atlas_view *view;
 } waiting;
 
+/* Bytes that a value takes while it is written, given back at once but counted in need. */
+static uint8_t *arena_lend(atlas_reader *reader, uint64_t room) {
+    uint8_t *temp = arena_take(reader, room);
+    if (temp != NULL) reader->used -= pad_to(room, 64);
+    return temp;
+}
+
+static int view_write(atlas_reader *reader, const waiting *w, atlas_error *error) {
+    uint8_t *out = arena_take(reader, w->v.size), *temp = NULL;
+    const uint64_t room = value_room(&w->c, &w->v);
+    if (room != 0) temp = arena_lend(reader, room);
+    *w->view = (atlas_view){out, w->v.size};
+    if (out == NULL || (room != 0 && temp == NULL)) return ATLAS_OK;
+    if (room != 0) reader->need -= pad_to(room, 64);
+    return atlas_value_write(reader->zstd, &w->p, &w->c, &w->v, temp, out, error);
+}
+
 static int view_value(
-    atlas_reader *reader,
     const place *at,
     const cursor *cur,
     atlas_view *view,
@@ -212,25 +204,14 @@ static int view_value(
     size_t *waits,
     atlas_error *error
 ) {
-    const content *c = &cur->c;
+    value v;
     *view = (atlas_view){NULL, 0};
-    if (content_null(c, at->i)) return ATLAS_OK;
-    if (c->kind == ATLAS_KIND_VARIABLE) {
-        const uint8_t *value;
-        uint64_t size;
-        ATLAS_TRY(atlas_content_variable(c, at->i, &value, &size, error));
-        *view = (atlas_view){value, size};
-        if ((cur->p.flags & ATLAS_PAGE_CELLS) != 0) {
-            prefetch_bytes(value, size);
-            later[(*waits)++] = (waiting){cur->p, value, size, view};
-        }
-        return ATLAS_OK;
-    }
-    view->size = c->width;
-    if (c->layout != ATLAS_NARROW) return atlas_content_fixed(c, at->i, &view->data, error);
-    uint8_t *out = arena_take(reader, c->width);
-    if (out != NULL) atlas_content_narrow(c, at->i, out);
-    view->data = out;
+    if (content_null(&cur->c, at->i)) return ATLAS_OK;
+    ATLAS_TRY(atlas_value_find(&cur->p, &cur->c, at->i, &v, error));
+    *view = (atlas_view){v.body, v.size};
+    if (value_in_place(&cur->c, &v)) return ATLAS_OK;
+    prefetch_bytes(v.body, v.body_bytes);
+    later[(*waits)++] = (waiting){cur->p, cur->c, v, view};
     return ATLAS_OK;
 }
 
@@ -248,8 +229,8 @@ static int view_row(
         return ATLAS_OK;
     }
     ATLAS_TRY(cursor_move(reader, at, cur, error));
-    if (cur->usable) return view_value(reader, at, cur, view, later, waits, error);
-    /* counting: a NARROW value would take room beside the decoded page */
+    if (cur->usable) return view_value(at, cur, view, later, waits, error);
+    /* counting: a NARROW value would take room beside the decoded page (of a variable leaf: what it would is seen later) */
     if (cur->p.layout == ATLAS_NARROW) (void)arena_take(reader, at->leaf->width);
     return ATLAS_OK;
 }
@@ -269,7 +250,7 @@ static bool row_views(
         const atlas_leaf *leaf = &shard->leaves[leaves[l]];
         if (leaf->kind != ATLAS_KIND_FIXED) return false;
         const run in = run_of(shard, leaf, 0, 0);
-        const found f = value_find(&in, local, reader->verify);
+        const found f = memo_value(&in, local, reader->verify);
         if (f.from == NULL || used + 8 > reader->arena_bytes) return false;
         views[l] = (atlas_view){f.from, leaf->width};
         prefetch_bytes(f.from, leaf->width);
@@ -326,13 +307,14 @@ int atlas_views(
             error->shard = at[t].shard_number;
             ATLAS_TRY(view_row(reader, &at[t], &cur, &views[leaf[t] * stride + row[t]], later, &waits, error));
         }
-        for (size_t t = 0; t < waits; t++) ATLAS_TRY(view_cell(reader, &later[t].p, later[t].bytes, later[t].size, later[t].view, error));
+        for (size_t t = 0; t < waits; t++) ATLAS_TRY(view_write(reader, &later[t], error));
     }
     ATLAS_REQUIRE(reader->need <= reader->arena_bytes, MEMORY, 0, "arena is too small");
     return ATLAS_OK;
 }
 
 static int copy_value(
+    atlas_reader *reader,
     const place *at,
     const cursor *cur,
     uint8_t *out,
@@ -345,14 +327,13 @@ static int copy_value(
         if (null != NULL) *null = 1;
         return ATLAS_OK;
     }
-    if (c->layout == ATLAS_NARROW) {
-        atlas_content_narrow(c, at->i, out);
-        return ATLAS_OK;
-    }
-    const uint8_t *value;
-    ATLAS_TRY(atlas_content_fixed(c, at->i, &value, error));
-    memcpy(out, value, c->width);
-    return ATLAS_OK;
+    value v;
+    ATLAS_TRY(atlas_value_find(&cur->p, c, at->i, &v, error));
+    const uint64_t room = value_room(c, &v);
+    uint8_t *temp = room != 0 ? arena_lend(reader, room) : NULL;
+    ATLAS_REQUIRE(room == 0 || temp != NULL, MEMORY, 0, "arena is too small");
+    if (room != 0) reader->need -= pad_to(room, 64);
+    return atlas_value_write(reader->zstd, &cur->p, c, &v, temp, out, error);
 }
 
 /* Opened pages that a column keeps at hand: random rows hop between the few pages of a small column. */
@@ -415,7 +396,7 @@ static int value_slow(
     cursor *cur;
     ATLAS_TRY(place_find(set, column->leaf, row, hint, &at, error));
     ATLAS_TRY(cursor_find(reader, &at, all, keep, &cur, error));
-    return copy_value(&at, cur, column->out + r * column->stride, column->nulls != NULL ? &column->nulls[r] : NULL, error);
+    return copy_value(reader, &at, cur, column->out + r * column->stride, column->nulls != NULL ? &column->nulls[r] : NULL, error);
 }
 
 /* How many rows, from the first on, follow each other in one block. */
@@ -450,7 +431,7 @@ static int gather_column(
         if (order == NULL && count - start > 1 && rows[start + 1] == rows[start] + 1) {
             if (rows[start] < in.low || rows[start] >= in.high) ATLAS_TRY(run_find(set, column, rows[start], &hint, &in, error));
             const size_t alike = run_length(&in, rows + start, count - start);
-            const found first = value_find(&in, (uint64_t)(rows[start] - in.low), reader->verify);
+            const found first = memo_value(&in, (uint64_t)(rows[start] - in.low), reader->verify);
             if (first.from != NULL && first.stored == 0 && in.width == column->stride) {
                 memcpy(column->out + start * column->stride, first.from, alike * in.width);
                 step = alike;
@@ -464,7 +445,7 @@ static int gather_column(
             const size_t r = order != NULL ? (size_t)order[start + t] : start + t;
             ATLAS_REQUIRE(r < count, ARG, 0, "order is not a permutation");
             if (rows[r] < in.low || rows[r] >= in.high) ATLAS_TRY(run_find(set, column, rows[r], &hint, &in, error));
-            at[t] = value_find(&in, (uint64_t)(rows[r] - in.low), reader->verify);
+            at[t] = memo_value(&in, (uint64_t)(rows[r] - in.low), reader->verify);
             width[t] = in.width;
             if (at[t].from != NULL) prefetch_bytes(at[t].from, in.width);
         }

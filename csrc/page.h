@@ -28,14 +28,15 @@ typedef struct { /* a page table entry, checked against its leaf and its chunk *
 
 typedef struct { /* a page's raw form, or that of a CELLS page */
     const uint8_t *validity; /* NULL: no nulls */
-    const uint8_t *values;   /* FIXED and CONST: values; VAR: data; NARROW: numbers; ENUM: table of values */
-    const uint8_t *offsets;  /* VAR, and ENUM of a variable leaf */
+    const uint8_t *values;   /* FIXED, VAR, NARROW: stored values or cells; CONST: the value; ENUM: table of values */
+    const uint8_t *offsets;  /* of the values, where they are not of constant width; NULL where they are */
     const uint8_t *codes;    /* ENUM */
     uint64_t at;             /* of the raw form in the file; of the stored page if it was decoded */
     uint64_t base;           /* NARROW */
-    uint64_t values_bytes;   /* VAR, CONST, ENUM: bytes of values */
+    uint64_t values_bytes;   /* from values to the end of the page */
     uint32_t rows;
-    uint32_t width;
+    uint32_t width;          /* of a value of a fixed leaf */
+    uint32_t stored_width;   /* the same as it is stored: narrowed if NARROW */
     uint32_t count;          /* ENUM */
     uint8_t layout;
     uint8_t kind;
@@ -43,6 +44,7 @@ typedef struct { /* a page's raw form, or that of a CELLS page */
     uint8_t stored;          /* NARROW */
     uint8_t code_bytes;      /* ENUM */
     uint8_t short_offsets;
+    uint8_t cells;           /* each value is a cell */
 } content;
 
 /* Reads and checks the entry of leaf in the block at chunk (chunk_bytes long, at in the file). */
@@ -70,41 +72,49 @@ static inline bool page_whole_codec(const page *p) {
     return p->codec != ATLAS_CODEC_NONE && (p->flags & ATLAS_PAGE_CELLS) == 0;
 }
 
-/* Value i of a fixed leaf that is not null, in place; not for NARROW. */
-int atlas_content_fixed(const content *c, uint32_t i, const uint8_t **value, atlas_error *error);
-/* Value (or cell) i of a variable leaf that is not null. */
-int atlas_content_variable(
-    const content *c,
-    uint32_t i,
-    const uint8_t **value,
-    uint64_t *size,
-    atlas_error *error);
-/* Widens value i of a NARROW page into out. */
-void atlas_content_narrow(const content *c, uint32_t i, uint8_t *out);
-enum { CELL_RAW, CELL_BLOCK, CELL_FRAME };
+static inline uint64_t validity_bytes(uint32_t rows) { return pad_to(((uint64_t)rows + 7) / 8, 64); }
+
+static inline uint64_t offsets_bytes(uint32_t rows, bool is_short) { return pad_to(((uint64_t)rows + 1) * (is_short ? 2 : 4), 64); }
+
+/* Whether values lie where offsets say; false: they are of constant width, or an ENUM or CONST page's. */
+static inline bool has_offsets(uint8_t kind, uint8_t layout, uint8_t flags) {
+    if ((flags & ATLAS_PAGE_CELLS) != 0) return true;
+    return kind == ATLAS_KIND_VARIABLE && (layout == ATLAS_VAR || layout == ATLAS_NARROW);
+}
+
+enum { CELL_RAW, CELL_BLOCK, CELL_FRAME, CELL_EMPTY };
 enum { CELL_BLOCK_HEAD = 2, CELL_RAW_HEAD = 3, CELL_FRAME_HEAD = 7 };
 
-typedef struct { /* a cell taken apart, FORMAT.md section 9 */
+typedef struct { /* a value that is not null, found and measured, not decoded */
     const uint8_t *body;
     uint64_t body_bytes;
-    uint64_t size; /* of the value */
-    int form;
-} cell;
+    uint64_t stored; /* bytes of the value as it is stored: narrowed if NARROW, without codec */
+    uint64_t size;   /* bytes of the value */
+    int form;        /* CELL_RAW also where there are no cells */
+} value;
 
-int atlas_cell_open(
-    const page *p,
-    const uint8_t *bytes,
-    uint64_t size,
-    cell *out,
-    atlas_error *error);
-/* Decodes a cell that is not CELL_RAW into out, c->size bytes long; temp holds c->body_bytes + CELL_ROOM. */
-#define CELL_ROOM 16u
-int atlas_cell_decode(
+/* Finds value i. */
+int atlas_value_find(const page *p, const content *c, uint32_t i, value *out, atlas_error *error);
+
+/* Whether a value lies in the page as it is: body, size bytes long. */
+static inline bool value_in_place(const content *c, const value *v) { return v->form == CELL_RAW && c->layout != ATLAS_NARROW; }
+
+/* Bytes that writing a value takes beside it: its frame with the headers that were left out, and its narrowed numbers. */
+#define VALUE_ROOM 64u
+static inline uint64_t value_room(const content *c, const value *v) {
+    if (v->form != CELL_BLOCK && v->form != CELL_FRAME) return 0;
+    return pad_to(v->body_bytes + VALUE_ROOM, 64) + (c->layout == ATLAS_NARROW ? v->stored : 0);
+}
+/* Writes a value to out, size bytes long; temp has value_room bytes. */
+int atlas_value_write(
     void *zstd,
     const page *p,
-    const cell *c,
+    const content *c,
+    const value *v,
     uint8_t *temp,
     uint8_t *out,
     atlas_error *error);
+/* Finds the bytes (or the cell) of value i as they are stored. */
+int atlas_content_stored(const content *c, uint32_t i, const uint8_t **bytes, uint64_t *size, atlas_error *error);
 
 #endif

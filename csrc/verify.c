@@ -30,7 +30,7 @@ static int content_check(const page *p, const content *c, atlas_error *error) {
         for (uint64_t i = c->rows; i < bits; i++) ATLAS_REQUIRE(!bit_at(c->validity, i), CORRUPT, c->at, "unused validity bits are not zero");
     }
     ATLAS_REQUIRE(nulls == p->nulls, CORRUPT, c->at, "page.nulls is not the number of nulls");
-    if (c->layout == ATLAS_VAR) {
+    if (has_offsets(c->kind, c->layout, p->flags)) {
         const uint64_t used = ((uint64_t)c->rows + 1) * (c->short_offsets ? 2 : 4);
         ATLAS_REQUIRE(all_zero(c->offsets + used, pad_to(used, 64) - used), CORRUPT, c->at, "padding after the offsets is not zero");
         ATLAS_TRY(offsets_check(c, c->offsets, c->rows, c->short_offsets != 0, error));
@@ -44,93 +44,87 @@ static int content_check(const page *p, const content *c, atlas_error *error) {
 }
 
 static int null_check(const content *c, uint32_t i, atlas_error *error) {
-    bool zero = true;
-    if (c->layout == ATLAS_FIXED) zero = all_zero(c->values + (size_t)i * c->width, c->width);
-    if (c->layout == ATLAS_NARROW) {
-        const size_t bytes = (size_t)(c->width / c->element) * c->stored;
-        zero = all_zero(c->values + i * bytes, bytes);
+    const uint8_t *bytes;
+    uint64_t size;
+    if (c->layout == ATLAS_CONST) return ATLAS_OK;
+    if (c->layout == ATLAS_ENUM) {
+        bytes = c->codes + (size_t)i * c->code_bytes;
+        size = c->code_bytes;
+    } else {
+        ATLAS_TRY(atlas_content_stored(c, i, &bytes, &size, error));
     }
-    if (c->layout == ATLAS_ENUM) zero = all_zero(c->codes + (size_t)i * c->code_bytes, c->code_bytes);
-    if (c->layout == ATLAS_VAR) {
-        const uint8_t *value;
-        uint64_t size;
-        ATLAS_TRY(atlas_content_variable(c, i, &value, &size, error));
-        zero = size == 0;
-    }
-    ATLAS_REQUIRE(zero, CORRUPT, c->at, "a null is not stored as zero");
+    ATLAS_REQUIRE(c->layout != ATLAS_ENUM && c->offsets != NULL ? size == 0 : all_zero(bytes, size), CORRUPT, c->at, "a null is not stored as zero");
     return ATLAS_OK;
 }
 
-static int digest_fixed(
+/* One value of a page (temp has room for it and for what writing it takes), added to the digest. */
+static int digest_value(
+    atlas_reader *reader,
+    const page *p,
+    const content *c,
+    uint32_t i,
+    uint32_t leaf,
+    uint8_t *temp,
+    atlas_digest *digest,
+    uint64_t *stored,
+    uint64_t *made,
+    atlas_error *error
+) {
+    value v;
+    ATLAS_TRY(atlas_value_find(p, c, i, &v, error));
+    *stored += v.stored; /* before decoding: a page can make no more than it may */
+    *made += v.size;
+    ATLAS_REQUIRE(*made <= ATLAS_MAX_PAGE, LIMIT, p->at, "page: its values are more than 2^30 bytes");
+    ATLAS_REQUIRE(!c->cells || *stored <= p->raw, CORRUPT, p->at, "page.raw of CELLS is not the sum of the values");
+    const uint8_t *bytes = v.body;
+    if (!value_in_place(c, &v)) {
+        ATLAS_TRY(atlas_value_write(reader->zstd, p, c, &v, temp + pad_to(v.size, 64), temp, error));
+        bytes = temp;
+    }
+    const uint32_t length = (uint32_t)v.size;
+    if (c->kind == ATLAS_KIND_VARIABLE) atlas_digest_lengths(digest, leaf, &length, 4);
+    atlas_digest_values(digest, leaf, bytes, v.size);
+    return ATLAS_OK;
+}
+
+static int digest_page(
+    atlas_reader *reader,
+    const page *p,
     const content *c,
     uint32_t leaf,
-    uint32_t rows,
     bool nullable,
     uint8_t *temp,
     atlas_digest *digest,
     atlas_error *error
 ) {
-    const bool plain = c->layout == ATLAS_FIXED;
-    if (plain) atlas_digest_values(digest, leaf, c->values, (size_t)rows * c->width);
-    if (plain && !nullable) return ATLAS_OK;
-    for (uint32_t i = 0; i < rows; i++) {
+    const bool fixed = c->kind == ATLAS_KIND_FIXED, plain = c->layout == ATLAS_FIXED && !c->cells;
+    uint64_t stored = 0, made = 0;
+    if (plain) atlas_digest_values(digest, leaf, c->values, (size_t)c->rows * c->width);
+    for (uint32_t i = 0; (!plain || nullable) && i < c->rows; i++) {
         const bool null = content_null(c, i);
         const uint8_t valid = !null;
-        const uint8_t *value = temp;
-        if (nullable) atlas_digest_lengths(digest, leaf, &valid, 1);
+        const uint32_t no_length = UINT32_MAX;
+        if (fixed && nullable) atlas_digest_lengths(digest, leaf, &valid, 1);
+        if (!fixed && null) atlas_digest_lengths(digest, leaf, &no_length, 4);
         if (null) ATLAS_TRY(null_check(c, i, error));
         if (plain) continue;
-        if (null) memset(temp, 0, c->width);
-        else if (c->layout == ATLAS_NARROW) atlas_content_narrow(c, i, temp);
-        else ATLAS_TRY(atlas_content_fixed(c, i, &value, error));
-        atlas_digest_values(digest, leaf, value, c->width);
+        if (!null) {
+            ATLAS_TRY(digest_value(reader, p, c, i, leaf, temp, digest, &stored, &made, error));
+        } else if (fixed) {
+            memset(temp, 0, c->width);
+            atlas_digest_values(digest, leaf, temp, c->width);
+        }
     }
+    if (fixed || !c->cells) return ATLAS_OK;
+    const uint64_t head = (c->validity != NULL ? validity_bytes(c->rows) : 0) + (c->layout == ATLAS_NARROW ? ATLAS_NARROW_HEAD : 0);
+    ATLAS_REQUIRE(head + offsets_bytes(c->rows, false) + stored == p->raw, CORRUPT, p->at, "page.raw of CELLS is not the sum of the values");
     return ATLAS_OK;
 }
 
-static int digest_variable(
-    atlas_reader *reader,
-    const page *p,
-    const content *c,
-    uint32_t leaf,
-    uint32_t rows,
-    uint8_t *temp,
-    atlas_digest *digest,
-    uint64_t *sum,
-    atlas_error *error
-) {
-    const bool per_value = (p->flags & ATLAS_PAGE_CELLS) != 0;
-    for (uint32_t i = 0; i < rows; i++) {
-        uint32_t length = UINT32_MAX;
-        const uint8_t *value = temp;
-        uint64_t size = 0;
-        if (content_null(c, i)) {
-            ATLAS_TRY(null_check(c, i, error));
-            atlas_digest_lengths(digest, leaf, &length, 4);
-            continue;
-        }
-        ATLAS_TRY(atlas_content_variable(c, i, &value, &size, error));
-        cell one = {value, size, size, CELL_RAW};
-        if (per_value) ATLAS_TRY(atlas_cell_open(p, value, size, &one, error));
-        value = one.body;
-        *sum += one.size; /* before decoding: a page can make no more than it may */
-        ATLAS_REQUIRE(*sum <= ATLAS_MAX_PAGE, LIMIT, p->at, "page: its values are more than 2^30 bytes");
-        ATLAS_REQUIRE(!per_value || *sum <= p->raw, CORRUPT, p->at, "page.raw of CELLS is not the sum of the values");
-        if (one.form != CELL_RAW) {
-            ATLAS_TRY(atlas_cell_decode(reader->zstd, p, &one, temp + one.size, temp, error));
-            value = temp;
-        }
-        size = one.size;
-        length = (uint32_t)size;
-        atlas_digest_lengths(digest, leaf, &length, 4);
-        atlas_digest_values(digest, leaf, value, size);
-    }
-    return ATLAS_OK;
-}
-
-/* The decoded page; then one value, and a cell with its magic number. */
+/* The decoded page; then one value (the largest may be widened eightfold), its cell and its narrowed numbers. */
 static uint64_t page_room(const page *p, const atlas_leaf *leaf) {
-    return (page_whole_codec(p) ? pad_to(p->raw, 64) : 0) + pad_to((uint64_t)p->raw + p->stored_bytes + leaf->width, 64) + 128;
+    const uint64_t most = leaf->kind == ATLAS_KIND_FIXED ? leaf->width : p->layout == ATLAS_NARROW ? 8 * (uint64_t)p->raw : p->raw;
+    return (page_whole_codec(p) ? pad_to(p->raw, 64) : 0) + pad_to(most, 64) + pad_to((uint64_t)p->raw + p->stored_bytes, 64) + 4 * VALUE_ROOM;
 }
 
 /* Hash, entry and padding of a page that begins after end; grows reader->need to what its values take. */
@@ -170,13 +164,7 @@ static int page_inside(
     uint8_t *temp = reader->arena + pad_to(form, 64);
     ATLAS_TRY(atlas_content_open(&p, leaf, whole ? reader->arena : p.stored, whole ? p.raw : p.stored_bytes, &c, error));
     ATLAS_TRY(content_check(&p, &c, error));
-    const uint32_t rows = p.rows;
-    if (leaf->kind == ATLAS_KIND_FIXED) return digest_fixed(&c, l, rows, (leaf->flags & ATLAS_LEAF_NULLABLE) != 0, temp, digest, error);
-    const uint64_t head = pad_to(4 * ((uint64_t)rows + 1), 64) + (c.validity != NULL ? pad_to(((uint64_t)rows + 7) / 8, 64) : 0);
-    uint64_t sum = 0;
-    ATLAS_TRY(digest_variable(reader, &p, &c, l, rows, temp, digest, &sum, error));
-    ATLAS_REQUIRE((p.flags & ATLAS_PAGE_CELLS) == 0 || head + sum == p.raw, CORRUPT, p.at, "page.raw of CELLS is not the sum of the values");
-    return ATLAS_OK;
+    return digest_page(reader, &p, &c, l, (leaf->flags & ATLAS_LEAF_NULLABLE) != 0, temp, digest, error);
 }
 
 /* What is known of the block from earlier is forgotten, so that everything is hashed once, whatever reader->verify says. First

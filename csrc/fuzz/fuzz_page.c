@@ -6,25 +6,15 @@
 
 static void read_value(void *zstd, const page *p, const content *c, uint32_t i, const uint8_t *bytes, uint64_t size) {
     atlas_error error;
-    const uint8_t *value = NULL;
-    uint64_t length = c->width;
-    if (content_null(c, i)) return;
-    if (c->layout == ATLAS_NARROW) {
-        uint8_t *out = malloc(c->width + 1u);
-        MUST(out != NULL);
-        atlas_content_narrow(c, i, out);
-        free(out);
-        return;
-    }
-    const int status = c->kind == ATLAS_KIND_FIXED ? atlas_content_fixed(c, i, &value, &error) : atlas_content_variable(c, i, &value, &length, &error);
-    if (status != ATLAS_OK) return;
-    MUST(value >= bytes && (uint64_t)(value - bytes) <= size && length <= size - (uint64_t)(value - bytes));
-    if ((p->flags & ATLAS_PAGE_CELLS) == 0) return;
-    cell one;
-    if (atlas_cell_open(p, value, length, &one, &error) != ATLAS_OK || one.form == CELL_RAW) return;
-    uint8_t *out = malloc(one.size), *temp = malloc(one.body_bytes + CELL_ROOM);
+    value v;
+    if (content_null(c, i) || atlas_value_find(p, c, i, &v, &error) != ATLAS_OK) return;
+    if (v.form != CELL_EMPTY) MUST(v.body >= bytes && (uint64_t)(v.body - bytes) <= size && v.body_bytes <= size - (uint64_t)(v.body - bytes));
+    MUST(v.size <= ATLAS_MAX_PAGE);
+    if (v.size > MOST_PAGE) return;
+    const uint64_t room = value_room(c, &v);
+    uint8_t *out = malloc(v.size + (v.size == 0)), *temp = malloc(room + (room == 0));
     MUST(out != NULL && temp != NULL);
-    (void)atlas_cell_decode(zstd, p, &one, temp, out, &error);
+    (void)atlas_value_write(zstd, p, c, &v, temp, out, &error);
     free(out);
     free(temp);
 }

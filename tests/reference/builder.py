@@ -36,6 +36,7 @@ from .wire import (
     CHUNK,
     CONST,
     DICTIONARY,
+    ENUM,
     FIXED,
     FIXED_LEAF,
     FOOT,
@@ -150,31 +151,36 @@ def _zeros_to(data: bytes, k: int) -> bytes:
     return data + bytes(pad(len(data), k) - len(data))
 
 
+def narrowed(cells: list[Cell], how: Encoding) -> tuple[bytes, list[Cell]]:
+    """The head of a NARROW page, and its values as they are stored."""
+    code = {1: "B", 2: "H", 4: "I", 8: "Q"}
+    rows = [None if cell is None else struct.unpack(f"<{len(cell) // how.element}{code[how.element]}", cell) for cell in cells]
+    base = min((n for row in rows for n in row or ()), default=0) if how.base is None else how.base
+    numbers = [None if row is None else [(n - base) % 256**how.element for n in row] for row in rows]
+    return (struct.pack("<QBB6x", base, how.element, how.number),
+            [None if row is None else struct.pack(f"<{len(row)}{code[how.number]}", *row) for row in numbers])
+
+
 def page_content(cells: list[Cell], leaf: Leaf, how: Encoding) -> bytes:
+    """The content of a page that has no cells (or of cells, as if they were values of a variable leaf)."""
+    if how.layout == NARROW and not how.cells:
+        head, cells = narrowed(cells, how)
+        return head + page_content(cells, replace(leaf, width=leaf.width // how.element * how.number), replace(how, layout=FIXED))
     values = [cell if cell is not None else bytes(leaf.width) for cell in cells]
-    if how.layout == FIXED:
-        return b"".join(values)
-    if how.layout == VAR:
-        return _zeros_to(_offsets(values, "H" if how.short else "I"), 64) + b"".join(values)
     if how.layout == CONST:
         real = {cell for cell in cells if cell is not None}
         assert len(real) <= 1, "CONST with two values"
         return real.pop() if real else bytes(leaf.width)
-    if how.layout == NARROW:
-        each = leaf.width // how.element
-        code = {1: "B", 2: "H", 4: "I", 8: "Q"}
-        rows = [struct.unpack(f"<{each}{code[how.element]}", value) for value in values]
-        real = [n for row, cell in zip(rows, cells) if cell is not None for n in row]
-        base = min(real, default=0) if how.base is None else how.base
-        numbers = [0 if cell is None else (n - base) % 256**how.element for row, cell in zip(rows, cells) for n in row]
-        return (struct.pack("<QBB6x", base, how.element, how.number)
-                + struct.pack(f"<{len(numbers)}{code[how.number]}", *numbers))
-    table = sorted({cell for cell in cells if cell is not None}) or [bytes(leaf.width)]
-    size = how.code_bytes or (1 if len(table) <= 256 else 2)
-    codes = [0 if cell is None else table.index(cell) for cell in cells]
-    body = _zeros_to(struct.pack(f"<{len(codes)}{'B' if size == 1 else 'H'}", *codes), 8)
-    heads = _offsets(table, "I") if leaf.kind == VARIABLE_LEAF else b""
-    return struct.pack("<II", len(table), size) + body + heads + b"".join(table)
+    if how.layout == ENUM:
+        table = sorted({cell for cell in cells if cell is not None}) or [bytes(leaf.width)]
+        size = how.code_bytes or (1 if len(table) <= 256 else 2)
+        codes = [0 if cell is None else table.index(cell) for cell in cells]
+        body = _zeros_to(struct.pack(f"<{len(codes)}{'B' if size == 1 else 'H'}", *codes), 8)
+        heads = _offsets(table, "I") if leaf.kind == VARIABLE_LEAF else b""
+        return struct.pack("<II", len(table), size) + body + heads + b"".join(table)
+    if leaf.kind == FIXED_LEAF and not how.cells:
+        return b"".join(values)
+    return _zeros_to(_offsets(values, "H" if how.short else "I"), 64) + b"".join(values)
 
 
 def make_page(plan: Plan, leaf: Leaf, cells: list[Cell], key: tuple[int, int, int]) -> tuple[dict[str, int], bytes]:
@@ -188,9 +194,14 @@ def make_page(plan: Plan, leaf: Leaf, cells: list[Cell], key: tuple[int, int, in
         bits = sum(1 << row for row, cell in enumerate(cells) if cell is not None)
         validity = plan.patch("validity", key, bits.to_bytes(pad(-(-len(cells) // 8), 64), "little"))
     if how.cells:
-        packed = [plan.patch("cell", (*key, row), make_cell(how.codec, cell or b"", dictionary)) for row, cell in enumerate(cells)]
-        form = validity + plan.patch("content", key, page_content(packed, leaf, how))
-        raw = len(validity) + pad(4 * (len(cells) + 1), 64) + sum(len(cell or b"") for cell in cells)
+        head, values = narrowed(cells, how) if how.layout == NARROW else (b"", cells)
+        empty = leaf.kind == FIXED_LEAF
+        packed = [plan.patch("cell", (*key, row), b"" if value is None or (empty and not any(value)) else make_cell(how.codec, value, dictionary))
+                  for row, value in enumerate(values)]
+        form = validity + plan.patch("content", key, head + page_content(packed, replace(leaf, width=0), how))
+        width = leaf.width // how.element * how.number if how.layout == NARROW else leaf.width
+        plain = width * len(cells) if empty else pad(4 * (len(cells) + 1), 64) + sum(len(value or b"") for value in values)
+        raw = len(validity) + len(head) + plain
         stored = form
     else:
         form = validity + plan.patch("content", key, page_content(cells, leaf, how))

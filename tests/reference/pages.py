@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from .wire import (
@@ -34,12 +35,9 @@ def decode_page(stored: bytes, page: Any, leaf: Any, rows: int, dictionary: byte
     need(page.layout in (FIXED, VAR, CONST, NARROW, ENUM), f"unknown page layout {page.layout}")
     need(page.codec in (NONE, LZ4, ZSTD), f"unknown codec {page.codec}")
     need(page.flags < 8, f"unknown page flags {page.flags}")
-    if page.layout != VAR:
-        need(not page.flags & (CELLS | SHORT), "SHORT and CELLS are for VAR pages")
-    if leaf.kind == FIXED_LEAF:
-        need(page.layout != VAR, "a fixed leaf with a VAR page")
-    else:
-        need(page.layout not in (FIXED, NARROW), "a variable leaf with a FIXED or NARROW page")
+    need(page.layout != (VAR if leaf.kind == FIXED_LEAF else FIXED), "a fixed leaf with a VAR page, or a variable leaf with a FIXED page")
+    need(not page.flags & CELLS or page.layout in (FIXED, VAR, NARROW), "CELLS are for FIXED, VAR and NARROW pages")
+    need(not page.flags & SHORT or _has_offsets(page, leaf), "SHORT without offsets")
 
     if page.flags & CELLS:
         need(page.codec != NONE, "CELLS without a codec")
@@ -51,25 +49,14 @@ def decode_page(stored: bytes, page: Any, leaf: Any, rows: int, dictionary: byte
         form = decompress(page.codec, stored, page.raw, dictionary)
 
     valid, content = _split_validity(form, page, rows)
-    if page.layout == VAR:
-        values = _var(content, page, rows, dictionary)
-        if page.flags & CELLS:
-            plain = len(form) - len(content) + pad(4 * (rows + 1), 64) + sum(map(len, values))
-            need(plain == page.raw, f"CELLS: raw is {page.raw}, the values make {plain}")
-    elif page.layout == CONST:
+    if page.layout == CONST:
         need(leaf.kind != FIXED_LEAF or len(content) == leaf.width, "CONST: the value has not the leaf's width")
         values = [content] * rows
-    elif page.layout == FIXED:
-        need(len(content) == rows * leaf.width, "FIXED: not rows * width bytes")
-        values = [content[i * leaf.width : (i + 1) * leaf.width] for i in range(rows)]
-    elif page.layout == NARROW:
-        values = _narrow(content, leaf.width, rows, valid)
-    else:
+    elif page.layout == ENUM:
         values = _enum(content, leaf, rows, valid)
+    else:
+        values = _values(content, len(form) - len(content), page, leaf, rows, valid, dictionary)
 
-    if page.layout in (FIXED, VAR):
-        need(not any(value.strip(b"\0") if page.layout == FIXED else value for value, ok in zip(values, valid) if not ok),
-             "bytes under a null")
     made = leaf.width * rows if leaf.kind == FIXED_LEAF else sum(len(value) for value, ok in zip(values, valid) if ok)
     need(made <= MAX_PAGE, "the page's values take more than 2^30 bytes", Limit)
     return [value if ok else None for value, ok in zip(values, valid)]
@@ -99,20 +86,46 @@ def _slices(data: bytes, offsets: list[int]) -> list[bytes]:
     return [data[a:b] for a, b in zip(offsets, offsets[1:])]
 
 
-def _var(content: bytes, page: Any, rows: int, dictionary: bytes) -> list[bytes]:
+def _has_offsets(page: Any, leaf: Any) -> bool:
+    return bool(page.flags & CELLS) or (leaf.kind != FIXED_LEAF and page.layout in (VAR, NARROW))
+
+
+def _values(content: bytes, head: int, page: Any, leaf: Any, rows: int, valid: list[bool], dictionary: bytes) -> list[bytes]:
+    """The values of a FIXED, VAR or NARROW page, whose content begins `head` bytes after the start of its raw form."""
+    width, widen = leaf.width, _as_they_are
+    if page.layout == NARROW:
+        width, widen = _narrow_head(content, leaf)
+        content, head = content[16:], head + 16
+    if _has_offsets(page, leaf):
+        stored, offsets = _by_offsets(content, page, rows)
+        need(not any(value for value, ok in zip(stored, valid) if not ok), "bytes under a null")
+        if page.flags & CELLS:
+            stored = _open_cells(stored, page, bytes(width), dictionary)
+            plain = head + sum(map(len, stored)) + (0 if leaf.kind == FIXED_LEAF else offsets)
+            need(plain == page.raw, f"CELLS: raw is {page.raw}, the values make {plain}")
+        need(leaf.kind != FIXED_LEAF or all(len(value) == width for value in stored), "CELLS: a value has not the leaf's width")
+    else:
+        need(len(content) == rows * width, "FIXED, NARROW: not rows * width bytes")
+        stored = [content[i * width : (i + 1) * width] for i in range(rows)]
+        need(not any(value.strip(b"\0") for value, ok in zip(stored, valid) if not ok), "bytes under a null")
+    return [widen(value) for value in stored]
+
+
+def _by_offsets(content: bytes, page: Any, rows: int) -> tuple[list[bytes], int]:
+    """The bytes between offsets, and what u32 offsets would take."""
     size = 2 if page.flags & SHORT else 4
     end = size * (rows + 1)
-    need(len(content) >= pad(end, 64), "VAR: the page ends in its offsets")
-    need_zero(content[end : pad(end, 64)], "VAR: padding")
-    values = _slices(content[pad(end, 64) :], _numbers(content[:end], size))
-    return _open_cells(values, page, dictionary) if page.flags & CELLS else values
+    need(len(content) >= pad(end, 64), "the page ends in its offsets")
+    need_zero(content[end : pad(end, 64)], "offsets: padding")
+    return _slices(content[pad(end, 64) :], _numbers(content[:end], size)), pad(4 * (rows + 1), 64)
 
 
-def _open_cells(cells: list[bytes], page: Any, dictionary: bytes) -> list[bytes]:
+def _open_cells(cells: list[bytes], page: Any, zero: bytes, dictionary: bytes) -> list[bytes]:
+    """`zero` is what a cell of no bytes stands for."""
     budget = page.raw  # no cell may announce more than the page has left
     values = []
     for cell in cells:
-        value = _open_cell(cell, page.codec, budget, dictionary) if cell else b""
+        value = _open_cell(cell, page.codec, budget, dictionary) if cell else zero
         need(value or not cell, "a cell of an empty value")
         budget -= len(value)
         values.append(value)
@@ -144,21 +157,23 @@ def _block_frame(size: int, body: bytes) -> bytes:
 
 
 
-def _narrow(content: bytes, width: int, rows: int, valid: list[bool]) -> list[bytes]:
+def _as_they_are(value: bytes) -> bytes:
+    return value
+
+
+def _narrow_head(content: bytes, leaf: Any) -> tuple[int, Callable[[bytes], bytes]]:
+    """Bytes of a narrowed value (of a fixed leaf), and what widens one."""
     need(len(content) >= 16, "NARROW: the page ends in its head")
-    base, element, stored = int.from_bytes(content[:8], "little"), content[8], content[9]
+    base, element, number = int.from_bytes(content[:8], "little"), content[8], content[9]
     need_zero(content[10:16], "NARROW: padding")
-    need(element in (2, 4, 8) and stored in (1, 2, 4) and stored < element, "NARROW: element or stored")
-    need(width % element == 0, "NARROW: width is not a multiple of element")
-    each = width // element
-    need(len(content) == 16 + rows * each * stored, "NARROW: length of the page")
-    numbers = _numbers(content[16:], stored)
-    values = []
-    for row in range(rows):
-        mine = numbers[row * each : (row + 1) * each]
-        need(valid[row] or not any(mine), "NARROW: a number under a null")
-        values.append(b"".join(((base + n) % 2 ** (8 * element)).to_bytes(element, "little") for n in mine))
-    return values
+    need(element in (2, 4, 8) and number in (1, 2, 4) and number < element, "NARROW: element or stored")
+    need(leaf.width % element == 0, "NARROW: width is not a multiple of element")
+
+    def widen(value: bytes) -> bytes:
+        need(len(value) % number == 0, "NARROW: a value is not a multiple of stored")
+        return b"".join(((base + n) % 2 ** (8 * element)).to_bytes(element, "little") for n in _numbers(value, number))
+
+    return leaf.width // element * number, widen
 
 
 def _enum(content: bytes, leaf: Any, rows: int, valid: list[bool]) -> list[bytes]:

@@ -49,6 +49,8 @@ RICH_SCHEMA = {"container": "dict", "fields": [
     field("step", "int64", 300, nullable=True),
     field("nothing", {"array": {"dtype": "int8", "shape": [0]}}, 20),
     field("raw", "bytes", 21),
+    field("grid", {"array": {"dtype": "uint16", "shape": [5, 8]}}, 22, nullable=True),
+    field("steps", {"tensor": {"dtype": "int64", "ndim": 1}}, 23, nullable=True),
 ]}
 
 
@@ -79,6 +81,8 @@ def _columns() -> dict[int, list[bytes | None]]:
         300: [None if i in (0, 8) else struct.pack("<q", -5 + 300 * i) for i in rows],
         20: [b""] * ROWS,
         21: [bytes(30 * i) for i in rows],
+        22: [None if i in (1, 6) else struct.pack("<40H", *((i % 3 > 0) * (40 + (i + k * k) % 200) for k in range(40))) for i in rows],
+        23: [None if i == 5 else struct.pack(f"<{7 * i}q", *(-300 + k * k % 250 for k in range(7 * i))) for i in rows],
     }
 
 
@@ -91,6 +95,7 @@ def rich() -> Plan:
         Leaf(6, V, flags=PAGE_CODED), Leaf(7, V), Leaf(8, F, 4), Leaf(9, F, 12, flags=PAGE_CODED), Leaf(10, V, group=1),
         Leaf(11, F, 8, group=1), Leaf(12, V), Leaf(13, V), Leaf(14, V), Leaf(15, F, 1, flags=NULLABLE), Leaf(16, F, 2),
         Leaf(17, V), Leaf(18, F, 8), Leaf(300, F, 8, flags=NULLABLE), Leaf(20, F, 0), Leaf(21, V, group=1),
+        Leaf(22, F, 80, group=1, flags=NULLABLE), Leaf(23, V, group=1, flags=NULLABLE),
     )
     encodings = {
         0: Encoding(NARROW, element=4, number=2),
@@ -100,6 +105,9 @@ def rich() -> Plan:
         6: Encoding(VAR, LZ4), 7: Encoding(ENUM), 8: Encoding(CONST), 9: Encoding(FIXED, ZSTD),
         15: Encoding(ENUM, code_bytes=2), (15, 1): Encoding(CONST), 300: Encoding(NARROW, element=8, number=4),
         17: Encoding(ENUM), 16: Encoding(ENUM), 21: Encoding(VAR, LZ4, cells=True), (21, 1): Encoding(VAR, ZSTD, cells=True),
+        22: Encoding(FIXED, ZSTD, cells=True, short=True), (22, 1): Encoding(NARROW, LZ4, cells=True, element=2, number=1, base=0),
+        (22, 2): Encoding(FIXED, LZ4, cells=True), 23: Encoding(NARROW, element=8, number=2, short=True),
+        (23, 1): Encoding(NARROW, ZSTD, cells=True, element=8, number=1), (23, 2): Encoding(NARROW, LZ4, cells=True, element=8, number=4, short=True),
     }
     return Plan(leaves, _columns(), dump(RICH_SCHEMA), (4, 3), (dictionary(),), encodings)
 

@@ -105,6 +105,29 @@ def test_variable(layout, codec, nulls, cells, short, dictionary):
                           block=4, dictionaries=(sample.dictionary(),), leaf_dictionary=1))
 
 
+@pytest.mark.parametrize("layout, codec, nulls", list(product((FIXED, NARROW), (LZ4, ZSTD), ("no", "some", "all"))))
+@pytest.mark.parametrize("short, dictionary", list(product((False, True), repeat=2)))
+def test_cells_of_a_fixed_leaf(layout, codec, nulls, short, dictionary):
+    """Arrays of numbers, compressed one by one: some are all zero, some too random to become smaller."""
+    rows = [[0] * 40, [7] * 40, list(range(40)), [i * i % 251 for i in range(40)], [0] * 39 + [1], [200] * 40, [i % 3 for i in range(40)]]
+    cells = with_nulls([struct.pack("<40I", *(n + 10 * (layout == NARROW) for n in row)) for row in rows], nulls)
+    how = Encoding(layout, codec, cells=True, short=short, dictionary=dictionary, number=1, base=10)
+    round_trip(sample.one({"array": {"dtype": "uint32", "shape": [40]}}, cells, how, width=160, nullable=nulls != "no", block=4,
+                          dictionaries=(sample.dictionary(),), leaf_dictionary=1))
+
+
+@pytest.mark.parametrize("codec, nulls", list(product((NONE, LZ4, ZSTD), ("no", "some", "all"))))
+@pytest.mark.parametrize("cells, short, number", list(product((False, True), (False, True), (1, 2, 4))))
+def test_narrow_of_a_variable_leaf(codec, nulls, cells, short, number):
+    if cells and codec == NONE:
+        return
+    rows = [[], [5], [2**64 - 1, 0, 1], list(range(200)), [7] * 99, [], [250] * 3]
+    values = with_nulls([struct.pack(f"<{len(row)}Q", *row) for row in rows], nulls)
+    how = Encoding(NARROW, codec, cells=cells, short=short, element=8, number=number, base=2**64 - 1)
+    round_trip(sample.one({"tensor": {"dtype": "uint64", "ndim": 1}}, values, how, flags=0 if cells else PAGE_CODED,
+                          nullable=nulls != "no", block=4))
+
+
 @pytest.mark.parametrize("element, number", [(2, 1), (4, 1), (4, 2), (8, 1), (8, 2), (8, 4)])
 def test_narrow_sizes_and_wrap(element, number):
     """The base may lie near the top: sums are modulo the element's size. Here two elements make a value."""

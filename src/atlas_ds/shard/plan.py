@@ -138,7 +138,7 @@ def choose_codec(
     stop = min(column.rows, max(rows, int(TRIAL_BYTES / max(mean, 1))))
     if options.access == "scan":
         return choose_per_page(column, codec, rows, stop, options, encoder, requested)
-    if leaf.fixed:
+    if leaf.fixed and requested is None:
         return Codec.NONE, False, False, b"", "values of constant width stay in place, so that a random row costs no decoding"
     if mean < MIN_VALUE_BYTES:
         return Codec.NONE, False, False, b"", f"values of {mean:.0f} bytes are too short to compress one by one"

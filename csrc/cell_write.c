@@ -1,0 +1,87 @@
+/* cell_write.c - values that are compressed one by one: FORMAT.md, section 9. */
+#include "codec.h"
+#include "page.h"
+#include "page_write.h"
+
+/* The block of a frame that atlas_frame_head would head alike, moved to the front of frame; 0 if the frame is not such a one. */
+static size_t frame_block(uint8_t *frame, size_t size, uint32_t length) {
+    uint8_t head[FRAME_HEAD];
+    for (int rle = 0; rle < 2; rle++) {
+        const size_t body = rle ? 1 : size - (length < 256 ? 9 : 10);
+        const size_t head_bytes = atlas_frame_head(length, body, head);
+        if (head_bytes + body == size && (rle || body > 1) && memcmp(frame, head, head_bytes) == 0) {
+            memmove(frame, frame + head_bytes, body);
+            return body;
+        }
+    }
+    return 0;
+}
+
+/* A value as a cell at out, where room bytes are; 0 if there is too little room. */
+static size_t write_cell(
+    atlas_encoder *encoder,
+    const atlas_page_in *in,
+    const uint8_t *value,
+    uint32_t length,
+    uint8_t *out,
+    uint64_t room
+) {
+    const bool zstd = in->codec == ATLAS_CODEC_ZSTD;
+    uint8_t *body = out + CELL_FRAME_HEAD;
+    size_t got = 0;
+    if (room > CELL_FRAME_HEAD + 16u && length > 4) {
+        const uint64_t most = room - CELL_FRAME_HEAD < length ? room - CELL_FRAME_HEAD : length;
+        got = atlas_codec_encode(encoder->zstd, in->codec, zstd ? in->dict : NULL, in->level, value, length, body, most);
+    }
+    const size_t block = got == 0 || length > CELL_BLOCK_MOST ? 0 : zstd ? frame_block(body, got, length) : got;
+    if (block != 0 && block + CELL_BLOCK_HEAD < length) {
+        store_u16(out, (uint16_t)length);
+        memmove(out + CELL_BLOCK_HEAD, body, block);
+        return block + CELL_BLOCK_HEAD;
+    }
+    store_u16(out, 0);
+    if (block == 0 && got != 0 && got + CELL_FRAME_HEAD < length) {
+        const size_t magic = zstd ? ZSTD_MAGIC_BYTES : 0;
+        out[2] = 1;
+        store_u32(out + 3, length);
+        memmove(body, body + magic, got - magic);
+        return got - magic + CELL_FRAME_HEAD;
+    }
+    if (room < (uint64_t)length + CELL_RAW_HEAD) return 0;
+    out[2] = 0;
+    memcpy(out + CELL_RAW_HEAD, value, length);
+    return (size_t)length + CELL_RAW_HEAD;
+}
+
+uint64_t atlas_cells_write(
+    atlas_encoder *encoder,
+    const atlas_page_in *how,
+    const source *s,
+    uint64_t head,
+    uint8_t *out,
+    bool *is_short
+) {
+    /* u32 offsets for now; moved together if u16 turn out to be enough */
+    uint8_t *data = out + offsets_bytes(s->rows, false);
+    uint64_t size = 0;
+    store_u32(out, 0);
+    for (uint32_t i = 0; i < s->rows; i++) {
+        const uint32_t length = value_length(s, i);
+        const uint8_t *bytes = value_at(s, i);
+        const bool empty = length == 0 || (s->kind == ATLAS_KIND_FIXED && all_zero(bytes, length));
+        if (!empty) {
+            const size_t got = write_cell(encoder, how, bytes, length, data + size, s->data_bytes + CELL_SPARE - size);
+            size += got;
+            if (got == 0 || size > s->data_bytes) return 0;
+        }
+        store_u32(out + 4 * ((size_t)i + 1), (uint32_t)size);
+    }
+    *is_short = size <= UINT16_MAX;
+    const uint64_t offsets = offsets_bytes(s->rows, *is_short), plain = head + content_bytes(s);
+    if (!SAVES(head + offsets + size, plain)) return 0;
+    const uint64_t used = ((uint64_t)s->rows + 1) * (*is_short ? 2 : 4);
+    for (uint64_t i = 0; *is_short && i <= s->rows; i++) store_u16(out + 2 * i, (uint16_t)load_u32(out + 4 * i));
+    memset(out + used, 0, offsets - used);
+    if (*is_short) memmove(out + offsets, data, size);
+    return offsets + size;
+}
