@@ -303,8 +303,8 @@ def own_leaves(field: Field) -> list[tuple[str, bool, int, int, bool]]:
             return [("", False, 0, 0, False)]
         case Array(dtype, shape):
             return [("", True, SCALARS[dtype].itemsize * prod(shape), *element_of(dtype))]
-        case Tensor(_, ndim):
-            data = ("", False, 0, 0, False)
+        case Tensor(dtype, ndim):
+            data = ("", False, 0, *element_of(dtype))
             if ndim == 1:
                 return [data]
             return [data, (".shape", False, 0, 0, False) if ndim is None else (".shape", True, 4 * ndim, 4 if ndim else 0, False)]

@@ -171,7 +171,7 @@ def choose_per_value(
         return codec, True, False, known.get(leaf.id, b""), "values repeat: each distinct value is stored once"
     dictionary = b""
     if codec == Codec.ZSTD and options.dictionary and mean <= DICTIONARY_VALUE:
-        dictionary = known.get(leaf.id) or train_dictionary(column, start, mean)
+        dictionary = known.get(leaf.id) or train_dictionary(column, start, narrow=layout == Layout.NARROW)
     if dictionary:
         handle = _core.Dictionary(dictionary, spec.level)
         packed = _core.trial(column, start, column.rows, encoder, spec._replace(number=1, dictionary=handle)).stored
@@ -188,9 +188,11 @@ def value_level(level: int) -> int:
     return min(level + VALUE_LEVELS, max(level, 19))
 
 
-def train_dictionary(column: _core.Column, stop: int, mean: float) -> bytes:
-    """A dictionary from the values before row stop."""
+def train_dictionary(column: _core.Column, stop: int, *, narrow: bool) -> bytes:
+    """A dictionary from the values before row stop; narrow: from the numbers that a NARROW page has for them."""
     data, lengths = column.sample(stop)
+    if narrow:
+        data, lengths = narrowed(column.leaf, data, lengths)
     capacity = min(MAX_DICTIONARY_BYTES, len(data) // 20)
     if capacity < 1024 or stop < 16:
         return b""
@@ -200,6 +202,18 @@ def train_dictionary(column: _core.Column, stop: int, mean: float) -> bytes:
         data = b"".join([data[end - length : end] for end, length in zip(ends[::step].tolist(), lengths[::step].tolist(), strict=True)])
         lengths = lengths[::step]
     return _core.train_dictionary(np.frombuffer(data, np.uint8), lengths.astype(np.uintp), capacity)
+
+
+def narrowed(leaf: Leaf, data: bytes, lengths: np.ndarray) -> tuple[bytes, np.ndarray]:
+    """(values, lengths) as a NARROW page stores them; as they are where their range is too wide for one."""
+    numbers = np.frombuffer(data, f"{'i' if leaf.signed else 'u'}{leaf.element}")
+    least, most = (int(numbers.min()), int(numbers.max())) if len(numbers) else (0, 0)
+    for size in (1, 2, 4):
+        fits = most - least < 256**size
+        if fits and size < leaf.element:
+            base = 0 if least >= 0 and most < 256**size else least
+            return (numbers - numbers.dtype.type(base)).astype(f"u{size}").tobytes(), lengths // leaf.element * size
+    return data, lengths
 
 
 def saved(raw: int, stored: int) -> str:
