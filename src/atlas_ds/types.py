@@ -6,10 +6,18 @@ A type in a schema is one of these, or
   `"float64"`, `"complex64"`, `"complex128"`: one number. `int`, `float`, `bool` and NumPy dtypes
   mean theirs
 - `"str"`, `"bytes"`, `"object"`: text, bytes, any MessagePack value
+- `"date"`: a day. `datetime.date`, `datetime.datetime`, `list[int]`, `list[float]` and `list[bool]`
+  mean theirs
 - a dict of names to types: a struct
 """
 
 from atlas_ds.schema.schema import Schema
-from atlas_ds.schema.types import Array, Field, Media, Scalar, Struct, Tensor, Word, array, media, nullable, struct, tensor
+from atlas_ds.schema.types import (
+    Array, ClassLabel, Date, Field, Media, Scalar, Struct, Tensor, Timestamp, Word, array, class_label, date, media, nullable, struct, tensor, timestamp,
+)  # fmt: skip
+from atlas_ds.schema.types import list_of as list
 
-__all__ = ["Array", "Field", "Media", "Scalar", "Schema", "Struct", "Tensor", "Word", "array", "media", "nullable", "struct", "tensor"]
+__all__ = [
+    "Array", "ClassLabel", "Date", "Field", "Media", "Scalar", "Schema", "Struct", "Tensor", "Timestamp", "Word", "array", "class_label", "date", "list",
+    "media", "nullable", "struct", "tensor", "timestamp",
+]  # fmt: skip

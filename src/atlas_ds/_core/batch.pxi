@@ -192,6 +192,8 @@ cdef class Batch:
             array = self.arrays[node.first_leaf]
             if node.bfloat16:
                 array = widen_bfloat16(array)
+            if node.kind == K_TIME or node.kind == K_DAY:
+                return _times.times_of(array, node.field.type, self.nulls[node.first_leaf])
             if node.nullable:
                 return _nulls.masked(array, self.nulls[node.first_leaf])
             return array

@@ -78,6 +78,38 @@ cdef object build_tensor(Node node, const atlas_view *view, const atlas_view *sh
     return widen_bfloat16(out) if node.bfloat16 else out
 
 
+cdef object build_list(Node node, const atlas_view *view, Py_ssize_t count):
+    """A list of numbers. Those of bools are not checked here: a reader takes any byte but 0 for
+    true."""
+    cdef list out
+    cdef Py_ssize_t k
+    cdef int64_t whole
+    cdef double real
+    cdef cnp.ndarray array
+    cdef cnp.npy_intp length = count
+    if view.size != <size_t>(count * node.item):
+        raise errors.CorruptError(f"column {node.name!r}: the bytes of a list are not a multiple of its item size")
+    if node.typenum == cnp.NPY_INT64:
+        out = PyList_New(count)
+        for k in range(count):
+            memcpy(&whole, view.data + 8 * k, 8)
+            value = PyLong_FromLongLong(whole)
+            Py_INCREF(value)
+            PyList_SET_ITEM(out, k, value)
+        return out
+    if node.typenum == cnp.NPY_FLOAT64:
+        out = PyList_New(count)
+        for k in range(count):
+            memcpy(&real, view.data + 8 * k, 8)
+            value = real
+            Py_INCREF(value)
+            PyList_SET_ITEM(out, k, value)
+        return out
+    array = new_array(1, &length, node.typenum)
+    memcpy(cnp.PyArray_DATA(array), view.data, view.size)
+    return widen_bfloat16(array).tolist() if node.bfloat16 else array.tolist()
+
+
 cdef object build_bytes(const atlas_view *view, object owner):
     cdef Slice part
     if owner is None:
@@ -113,6 +145,8 @@ cdef object build(Context context, Node node, const atlas_view *views, size_t st
     if kind == K_INT64:
         return PyLong_FromLongLong((<const int64_t *>view.data)[0])
     if kind == K_ARRAY:
+        if node.as_list:
+            return build_list(node, view, node.shape[0])
         return build_array(context, node, view.data, owner)
     if kind == K_STR:
         return text_from(view.data, view.size)
@@ -155,9 +189,17 @@ cdef object build(Context context, Node node, const atlas_view *views, size_t st
         return np.float32(single) if node.numpy_scalar else <double>single
     if kind == K_ITEM:
         return build_item(node, view.data)
+    if kind == K_CLASS:
+        return PyLong_FromLongLong((<const int64_t *>view.data)[0])
+    if kind == K_TIME:
+        return _times.moment_of((<const int64_t *>view.data)[0], node.field.type, numpy=node.numpy_scalar)
+    if kind == K_DAY:
+        return _times.day_of((<const int *>view.data)[0], numpy=node.numpy_scalar)
     if kind == K_OBJECT:
         return _objects.unpack(PyBytes_FromStringAndSize(<const char *>view.data, view.size))
     if kind == K_TENSOR:
+        if node.as_list:
+            return build_list(node, view, view.size // node.item)
         if node.ndim == 1:
             return build_tensor(node, view, view, owner)
         return build_tensor(node, view, &views[<size_t>(node.first_leaf + 1) * stride + i], owner)

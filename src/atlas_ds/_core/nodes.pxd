@@ -6,6 +6,7 @@ from atlas_ds._core.c cimport uint8_t, uint32_t
 cdef enum Kind:
     K_BOOL, K_INT8, K_INT16, K_INT32, K_INT64, K_UINT8, K_UINT16, K_UINT32, K_UINT64, K_FLOAT32, K_FLOAT64, K_BFLOAT16
     K_ITEM          # another scalar: through NumPy
+    K_TIME, K_DAY, K_CLASS
     K_STR, K_BYTES, K_OBJECT, K_ARRAY, K_TENSOR, K_MEDIA, K_STRUCT
     K_TUPLE, K_LIST, K_VALUE
 
@@ -18,6 +19,7 @@ cdef class Node:
     cdef int typenum
     cdef bint bfloat16
     cdef bint numpy_scalar
+    cdef bint as_list        # K_ARRAY, K_TENSOR: an example has a list
     cdef bint nullable
     cdef cnp.npy_intp shape[32]
     cdef Py_ssize_t item

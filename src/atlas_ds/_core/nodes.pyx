@@ -9,7 +9,7 @@ from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 
 from atlas_ds._core.c cimport *
 
-from atlas_ds.schema.types import SCALARS, Array, Media as MediaType, Scalar, Struct, Tensor, Word
+from atlas_ds.schema.types import SCALARS, Array, ClassLabel, Date, Media as MediaType, Scalar, Tensor, Timestamp, Word
 
 cnp.import_array()
 
@@ -18,6 +18,7 @@ cdef dict _SCALAR_KINDS = {
     "uint16": K_UINT16, "uint32": K_UINT32, "uint64": K_UINT64, "float32": K_FLOAT32, "float64": K_FLOAT64,
     "bfloat16": K_BFLOAT16,
 }
+cdef dict _DTYPES = {Timestamp: "int64", Date: "int32", ClassLabel: "int64"}  # of types that are stored as one number
 
 
 @cython.final
@@ -35,9 +36,10 @@ cdef Node make_node(object field, dict leaf_index):
     node.numpy_scalar = field.numpy
     node.first_leaf = leaf_index[field.leaves[0]] if field.leaves else -1
     kind = field.type
-    if isinstance(kind, (Scalar, Array, Tensor)):
-        node.dtype = SCALARS[kind.dtype]
-        node.bfloat16 = kind.dtype == "bfloat16"
+    dtype = _DTYPES.get(type(kind), None) or getattr(kind, "dtype", None)
+    if dtype is not None:
+        node.dtype = SCALARS[dtype]
+        node.bfloat16 = dtype == "bfloat16"
         node.typenum = node.dtype.num
         node.item = node.dtype.itemsize
         node.width = node.item
@@ -45,17 +47,21 @@ cdef Node make_node(object field, dict leaf_index):
         node.kind = _SCALAR_KINDS.get(kind.dtype, K_ITEM)
         if node.numpy_scalar and not node.bfloat16:
             node.kind = K_ITEM
+    elif type(kind) in _DTYPES:
+        node.kind = {Timestamp: K_TIME, Date: K_DAY, ClassLabel: K_CLASS}[type(kind)]
     elif isinstance(kind, Word):
         node.kind = {"str": K_STR, "bytes": K_BYTES, "object": K_OBJECT}[kind.kind]
     elif isinstance(kind, Array):
         node.kind = K_ARRAY
         node.ndim = len(kind.shape)
+        node.as_list = kind.list
         for i in range(node.ndim):
             node.shape[i] = kind.shape[i]
             node.width *= kind.shape[i]
     elif isinstance(kind, Tensor):
         node.kind = K_TENSOR
         node.ndim = -1 if kind.ndim is None else kind.ndim
+        node.as_list = kind.list
     elif isinstance(kind, MediaType):
         node.kind = K_MEDIA
         node.media_type = kind.type

@@ -9,6 +9,7 @@ cimport numpy as cnp
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.dict cimport PyDict_SetItem
+from cpython.list cimport PyList_New, PyList_SET_ITEM
 from cpython.long cimport PyLong_CheckExact, PyLong_FromLongLong, PyLong_FromUnsignedLongLong
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
 from cpython.number cimport PyNumber_AsSsize_t
@@ -30,7 +31,7 @@ import numpy as np
 from atlas_ds import errors
 from atlas_ds._core.records import BlockFound, ChunkFound, ChunksFound, CodedBlock, LeafEntry
 from atlas_ds.schema import describe as _describe, media as _media, nulls as _nulls, objects as _objects
-from atlas_ds.schema import ragged as _ragged
+from atlas_ds.schema import ragged as _ragged, times as _times
 from atlas_ds.schema.types import MAX_PAGE
 
 cnp.import_array()

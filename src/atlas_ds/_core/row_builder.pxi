@@ -285,6 +285,8 @@ cdef class RowBuilder:
         cdef Py_buffer view
         if cnp.PyArray_Check(value) and not cnp.PyArray_CheckExact(value):
             value = _fits.unmasked(value, prefix + node.name)
+        if (kind == K_TIME or kind == K_DAY) and _times.is_nat(value):
+            value = None
         if value is None and kind != K_OBJECT:
             if not node.nullable:
                 raise errors.SchemaError(
@@ -294,7 +296,10 @@ cdef class RowBuilder:
             return self.put_null(node, 0)
         if kind == K_STRUCT:
             if not isinstance(value, dict):
-                self.refuse(node, value, prefix)
+                given = _describe.as_dict(value)
+                if given is None:
+                    self.refuse(node, value, prefix)
+                value = given
             if node.first_leaf >= 0:
                 (<Column>self.columns[node.first_leaf]).put(&one, 1)
             return self.put_fields(node, <dict>value, prefix + node.name + ".")
@@ -326,8 +331,16 @@ cdef class RowBuilder:
             return self.put_buffer(column, value)
         if kind == K_OBJECT:
             return self.put_buffer(column, _objects.pack(value, prefix + node.name))
+        if kind == K_CLASS:
+            whole = _labels.number_of(value, node.field.type, prefix + node.name)
+            return column.put(&whole, 8)
+        if kind == K_TIME or kind == K_DAY:
+            whole = _times.count_of(value, node.field.type, prefix + node.name)
+            return column.put(&whole, node.width)  # little-endian: the first bytes are those of an int32
         if kind == K_TENSOR:
             if cnp.PyArray_CheckExact(value) and self.put_tensor(node, column, <cnp.ndarray>value):
+                return 0
+            if node.as_list and PyList_CheckExact(value) and self.put_list(node, column, <list>value):
                 return 0
             array = _arrays.to_array(value, node.field, prefix + node.name)
             self.put_buffer(column, array.data if array.size else b"")
@@ -371,10 +384,48 @@ cdef class RowBuilder:
             (<Column>self.columns[node.first_leaf + 1]).put(shape, 4 * <size_t>ndim)
         return 1
 
+    cdef bint put_list(self, Node node, Column column, list value) except -1:
+        """Puts a list of ints into an int64 column, or of floats into a float64 one, and returns 1;
+        0 where to_array must look at it."""
+        cdef Py_ssize_t k, count = len(value)
+        cdef int overflow = 0
+        cdef int64_t *wholes
+        cdef double *reals
+        if node.typenum != cnp.NPY_INT64 and node.typenum != cnp.NPY_FLOAT64:
+            return 0
+        if count == 0 or <size_t>count > VALUE_MOST // 8:
+            return 0
+        wholes = <int64_t *>PyMem_RawMalloc(8 * count)
+        if wholes == NULL:
+            raise MemoryError
+        reals = <double *>wholes
+        try:
+            if node.typenum == cnp.NPY_INT64:
+                for k in range(count):
+                    one = value[k]
+                    if not PyLong_CheckExact(one):
+                        return 0
+                    wholes[k] = PyLong_AsLongLongAndOverflow(one, &overflow)
+                    if overflow:
+                        return 0
+            else:
+                for k in range(count):
+                    one = value[k]
+                    if not PyFloat_CheckExact(one):
+                        return 0
+                    reals[k] = PyFloat_AS_DOUBLE(one)
+            column.put(wholes, 8 * <size_t>count)
+        finally:
+            PyMem_RawFree(wholes)
+        return 1
+
     cdef int put_array(self, Node node, Column column, object value, str prefix) except -1:
         cdef cnp.ndarray array
         cdef int i
         cdef bint fits
+        if node.as_list and PyList_CheckExact(value) and len(<list>value) == node.shape[0]:
+            if self.put_list(node, column, <list>value):
+                return 0
         if isinstance(value, np.ndarray):
             array = <cnp.ndarray>value
             fits = cnp.PyArray_TYPE(array) == node.typenum and cnp.PyArray_NDIM(array) == node.ndim

@@ -10,6 +10,7 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, P
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.dict cimport PyDict_GetItem
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
+from cpython.list cimport PyList_CheckExact
 from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_CheckExact
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from cpython.object cimport PyObject
@@ -27,7 +28,7 @@ from atlas_ds import errors
 from atlas_ds._core.base import Layout
 from atlas_ds._core.records import PageWritten, SealedChunk, Trial
 from atlas_ds.schema import arrays as _arrays, describe as _describe, examples as _examples, fits as _fits
-from atlas_ds.schema import media as _media, objects as _objects
+from atlas_ds.schema import labels as _labels, media as _media, objects as _objects, times as _times
 from atlas_ds.schema.types import MAX_PAGE, MAX_VALUE
 
 cnp.import_array()

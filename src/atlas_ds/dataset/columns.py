@@ -13,12 +13,14 @@ from atlas_ds.schema.arrays import convert, scalar_bytes, to_array
 from atlas_ds.schema.bfloat16 import widen_bfloat16
 from atlas_ds.schema.describe import describe, is_bfloat16, is_tensor
 from atlas_ds.schema.fits import SAY_NULLABLE, as_numpy, check_size, unmasked
+from atlas_ds.schema.labels import number_of, numbers_in
 from atlas_ds.schema.media import to_bytes, to_media
 from atlas_ds.schema.nulls import is_null, nulls_of
 from atlas_ds.schema.objects import pack
 from atlas_ds.schema.ragged import Ragged
 from atlas_ds.schema.schema import Schema
-from atlas_ds.schema.types import SCALARS, Array, Field, Media, Scalar, Struct, Tensor, Word, own_leaves
+from atlas_ds.schema.times import count_of, counts_of, is_nat
+from atlas_ds.schema.types import SCALARS, Array, ClassLabel, Date, Field, Media, Scalar, Struct, Tensor, Timestamp, Word, own_leaves
 from atlas_ds.text import listed
 
 STEP_BYTES = 1 << 20
@@ -239,6 +241,18 @@ def _rows_to_columns(rows: Any, field: Field, kind: Struct, path: str) -> tuple[
 def _quick_taker(field: Field, column: Any, path: str, present: np.ndarray | None) -> tuple[Taker, int] | None:
     """Returns a taker of a fixed leaf, straight from an array of the column's dtype; None if each value must be checked."""
     kind = field.type
+    everywhere = present is None or bool(present.all())
+    if isinstance(kind, Timestamp | Date) and isinstance(column, np.ndarray) and column.dtype.kind == "M" and column.ndim == 1 and everywhere:
+        nulls = np.isnat(column)
+        if nulls.any() and not field.nullable:
+            return None  # refused row by row
+        counts, valid = counts_of(column, kind, path), (~nulls).view(np.uint8)
+        if nulls.any():
+            return (lambda start, stop: (counts[start:stop], valid[start:stop])), counts.itemsize
+        return (lambda start, stop: counts[start:stop]), counts.itemsize
+    if isinstance(kind, ClassLabel) and type(column) is np.ndarray and column.dtype.kind in "iu" and column.ndim == 1 and everywhere:
+        numbers = numbers_in(column, kind, path)
+        return (lambda start, stop: numbers[start:stop]), 8
     if not isinstance(column, np.ndarray) or not isinstance(kind, Scalar | Array) or column.dtype != SCALARS[kind.dtype] or kind.dtype == "bfloat16":
         return None
     shape = kind.shape if isinstance(kind, Array) else ()
@@ -249,9 +263,9 @@ def _quick_taker(field: Field, column: Any, path: str, present: np.ndarray | Non
     values: Taker = lambda start, stop: np.ascontiguousarray(convert(plain[start:stop], plain.dtype)[0])  # noqa: E731
     mask = np.ma.getmaskarray(column) if isinstance(column, np.ma.MaskedArray) else None
     if mask is None or not mask.any():
-        return (values, size) if present is None or present.all() else None
+        return (values, size) if everywhere else None
     nulls = nulls_of(column, len(column))
-    if (mask.reshape(len(column), -1).any(axis=1) != nulls).any() or not field.nullable or not (present is None or present.all()):
+    if (mask.reshape(len(column), -1).any(axis=1) != nulls).any() or not field.nullable or not everywhere:
         return None  # refused row by row
     valid = np.ascontiguousarray(~nulls).view(np.uint8)
     return (lambda start, stop: (values(start, stop), np.ascontiguousarray(valid[start:stop]))), size
@@ -274,6 +288,8 @@ def _converted(field: Field, column: Any, path: str, present: np.ndarray | None)
                     out.append(nothing)
                     continue
                 value = _plain(column, i, path)
+                if is_nat(value):
+                    value = None
                 if value is None and not nil and not field.nullable:
                     raise SchemaError(f"column {path!r}: expected {field.type}, got None: {SAY_NULLABLE}")
                 out.append(None if value is None and not nil else one(value))
@@ -297,6 +313,11 @@ def _converter(field: Field, path: str) -> Callable[[Any], tuple[Any, ...]]:
     match field.type:
         case Scalar():
             return lambda value: (scalar_bytes(value, field, path),)
+        case ClassLabel() as kind:
+            return lambda value: (number_of(value, kind, path).to_bytes(8, "little"),)
+        case Timestamp() | Date() as kind:
+            width = 4 if isinstance(kind, Date) else 8
+            return lambda value: (count_of(value, kind, path).to_bytes(width, "little", signed=True),)
         case Array():
             return lambda value: (to_array(value, field, path).tobytes(),)
         case Word("str"):

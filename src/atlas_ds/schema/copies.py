@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from atlas_ds.errors import LimitError, SchemaError
-from atlas_ds.schema.describe import is_bfloat16, to_numpy
+from atlas_ds.schema.describe import as_dict, is_bfloat16, to_numpy
 from atlas_ds.schema.media import Media, is_pil, to_media
 from atlas_ds.schema.types import MAX_DEPTH, SCALARS, Field, dtype_name
 from atlas_ds.schema.types import Media as MediaType
@@ -23,7 +23,7 @@ MAX_NESTING = 500  # levels of lists and dicts: what is packed and unpacked with
 MAX_BYTES = 1 << 30  # of one value
 MAX_LENGTH = 1 << 30  # of one dimension, also where another one is 0
 NAMES = {dtype: name for name, dtype in SCALARS.items() if name != "bfloat16"}  # bfloat16 has the dtype of its bits there
-PLAIN = frozenset((type(None), bool, int, float, complex, str, bytes, datetime.datetime, *(dtype.type for dtype in SCALARS.values())))
+PLAIN = frozenset((type(None), bool, int, float, complex, str, bytes, datetime.datetime, datetime.date, np.datetime64, *(dtype.type for dtype in SCALARS.values())))
 
 
 def container_of(example: Any) -> str:
@@ -64,12 +64,14 @@ def take_value(value: Any, path: str, depth: int) -> Any:
         return take_array(value, path)
     if isinstance(value, dict):
         return take_dict(value, path + ".", depth)
+    if isinstance(value, Media):
+        return take_media(value, path)
+    if (given := as_dict(value)) is not None:
+        return take_dict(given, path + ".", depth)
     if isinstance(value, list | tuple):
         return take_object(value, path, depth)
     if isinstance(value, np.ndarray):
         return take_array(value, path)
-    if isinstance(value, Media):
-        return take_media(value, path)
     if isinstance(value, Path) or is_pil(value):
         data, kind = to_media(value, Field(path, MediaType(None)), path)
         return Media(bytes(data), kind)
@@ -98,9 +100,17 @@ def take_dict(value: dict[Any, Any], prefix: str, depth: int) -> dict[str, Any]:
 def take_object(value: Any, path: str, depth: int) -> Any:
     """A copy of a list, a tuple or a dict that is an object, or of anything in one."""
     if not isinstance(value, dict | list | tuple):
-        return None if value is np.ma.masked else take_word(value, path)
+        if value is np.ma.masked:
+            return None
+        if isinstance(value, np.ndarray):
+            return value.copy()
+        if (given := as_dict(value)) is None or isinstance(value, Media):
+            return take_word(value, path)
+        value = given
     if depth > MAX_NESTING:
         raise SchemaError(f"{in_column(path)}lists and dicts are nested deeper than {MAX_NESTING}, or one of them contains itself")
+    if isinstance(value, tuple) and (given := as_dict(value)) is not None:
+        value = given
     if isinstance(value, dict):
         copy = {}
         for key, inner in value.items():
@@ -155,6 +165,10 @@ def take_buffer(data: Any, path: str) -> bytes:
 
 
 def take_array(array: np.ndarray, path: str) -> np.ndarray | None:
+    if array.dtype.kind in "UTO":  # of text, or of what inference refuses
+        if array.dtype.kind == "O" and not (array.size and set(map(type, array.flat)) == {str}):
+            check_dtype(array, path)
+        return array.copy()
     check_dtype(array, path)
     if array.nbytes > MAX_BYTES:
         too_large(array.nbytes, path)

@@ -15,7 +15,7 @@ from atlas_ds.schema.copies import MAX_NESTING, take_example
 from atlas_ds.schema.describe import describe
 from atlas_ds.schema.objects import pack
 from atlas_ds.schema.schema import MAX_LEAVES, Schema, build_schema
-from atlas_ds.schema.seen_values import ABSENT, NOTHING, Seen, field_of, merge, not_packed
+from atlas_ds.schema.seen_values import ABSENT, NOTHING, Seen, dtype_of_list, field_of, merge, not_packed
 
 TOO_DEEP = f"lists and dicts are nested too deeply for the stack that Python has left here (the limit is otherwise {MAX_NESTING} levels)"
 
@@ -91,11 +91,20 @@ def merge_row(columns: dict[str, Seen], row: dict[str, Any], start: Seen) -> dic
     return columns | changed if changed else columns
 
 
+def whole_number(dtype: str, seen: Seen) -> Seen:
+    """What is known of a column that lists of a dtype have at one place: the same, where it is."""
+    kind = {"int64": "int", "float64": "float", "bool": "bool"}.get(dtype)
+    return seen if seen.kind == kind and not seen.null and not (kind == "int" and seen.fact[1]) and not (kind == "float" and seen.fact) else NOTHING
+
+
 def other_length(whole: Whole, taken: Sequence[Any]) -> Whole:
     """An example of another length than those before: lists become objects."""
     got = f"expected a {whole.given} of {len(whole.columns)} values like example 0, got one of {len(taken)}"
     if whole.given == "tuple":
         raise SchemaError(f"{got}: tuples must all have the same length, at least 1 (use lists where it varies)")
+    dtype = dtype_of_list(taken) if taken else None
+    if dtype is not None and all(seen == whole_number(dtype, seen) for seen in whole.columns.values()):
+        return Whole(whole.given, "value", None, {"value": Seen("list", fact=dtype)})
     for name, seen in whole.columns.items():
         if (what := not_packed(seen, name)) is not None:
             raise SchemaError(f"{got}: lists that differ in length are stored as objects, and {what} before this example cannot be part of one")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,9 @@ def _absent(column: Any, there: np.ndarray) -> Any:
     if isinstance(column, Ragged):
         mask = ~there if column.mask is None else column.mask | ~there
         return dataclasses.replace(column, mask=mask)
+    if column.dtype.kind == "M":
+        column[~there] = np.datetime64("NaT")
+        return column
     gone = (~there).astype(np.uint8)
     if isinstance(column, np.ma.MaskedArray):
         return np.ma.MaskedArray(column.data, np.ma.getmaskarray(column) | np.ma.getmaskarray(masked(column.data, gone)))
@@ -37,7 +41,9 @@ def _absent(column: Any, there: np.ndarray) -> Any:
 
 
 def is_null(value: Any) -> bool:
-    """Whether a value in a column stands for None: None itself, or an array that is masked as a whole."""
+    """Whether a value in a column stands for None: None itself, NaT, or an array that is masked as a whole."""
+    if isinstance(value, np.datetime64 | datetime.date):
+        return bool(value != value)
     return value is None or (isinstance(value, np.ma.MaskedArray) and bool(np.ma.getmaskarray(value).all()) and value.size > 0)
 
 
@@ -52,6 +58,8 @@ def nulls_of(column: Any, count: int) -> np.ndarray:
         return np.asarray(np.ma.getmaskarray(column).reshape(count, -1).all(axis=1)) if count else np.zeros(0, np.bool_)
     if isinstance(column, Ragged):
         return np.zeros(count, np.bool_) if column.mask is None else np.asarray(column.mask, np.bool_)
+    if isinstance(column, np.ndarray) and column.dtype.kind == "M":
+        return np.asarray(np.isnat(column))
     if isinstance(column, np.ndarray) and column.dtype != np.object_:
         return np.zeros(count, np.bool_)
     return np.array([is_null(column[i]) for i in range(count)], np.bool_)

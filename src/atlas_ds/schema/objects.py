@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import datetime
 import enum
+from math import prod
 from typing import Any
 
 import msgpack
 import numpy as np
 
 from atlas_ds.errors import CorruptError, LimitError, SchemaError
-from atlas_ds.schema.describe import describe, is_tensor
+from atlas_ds.schema.describe import as_dict, describe, is_bfloat16, is_tensor, to_numpy
 from atlas_ds.schema.fits import too_large
-from atlas_ds.schema.types import MAX_VALUE, SCALARS
+from atlas_ds.schema.types import MAX_DIMENSIONS, MAX_SHAPE, MAX_VALUE, SCALARS
 
 NAIVE_DATETIME = 1
+ARRAY = 2
 LEAVES = frozenset((str, int, float, bool, type(None), bytes))
 MAX_NESTING = 1000  # of lists and dicts in one another; the reader's library stops at 1024
 WAY_OUT = (
-    "Lists, dicts with str keys, str, bytes, bool, int (64 bits), float, None and datetimes can; "
+    "Lists, dicts with str keys, str, bytes, bool, int (64 bits), float, None, datetimes and arrays can; "
     "turn anything else into these, or into an array of a constant dtype"
 )
 CURES = {
@@ -36,7 +38,8 @@ CURES = {
 def pack(value: Any, path: str) -> bytes:
     """One MessagePack value; SchemaError names what cannot be stored, LimitError what is too large."""
     try:
-        check_keys(value)
+        if not check_keys(value):
+            value = plain_of(value)
         data = bytes(msgpack.packb(value, default=_pack_other, strict_types=False, datetime=False))
     except (TypeError, ValueError, OverflowError, UnicodeEncodeError, RecursionError, BufferError) as cause:
         words = "it is nested too deeply" if isinstance(cause, RecursionError) else str(cause)
@@ -53,12 +56,57 @@ def _pack_other(value: Any) -> Any:
         return value.item()
     if value is np.ma.masked:
         return None
+    if isinstance(value, np.ndarray) or is_tensor(value):
+        return _pack_array(value)
     raise TypeError(f"a {type(value).__module__}.{type(value).__qualname__} is not one of the types{_cure(value)}")
 
 
+def is_text(value: Any) -> bool:
+    """Whether a value is an array of text."""
+    return isinstance(value, np.ndarray) and (value.dtype.kind in "UT" or (value.dtype == np.object_ and value.size > 0 and set(map(type, value.flat)) == {str}))
+
+
+def _pack_array(value: Any) -> msgpack.ExtType:
+    """[dtype, lengths of the dimensions, bytes in C order]; of text: "str", and a list of text instead of bytes."""
+    if is_bfloat16(value):
+        raise TypeError("a bfloat16 tensor has no array of NumPy's: store value.float()")
+    array = to_numpy(value)
+    if isinstance(array, np.ma.MaskedArray):
+        raise TypeError("a masked array in a list or dict cannot be stored: store value.filled(...), and value.mask beside it")
+    if is_text(array):
+        return msgpack.ExtType(ARRAY, msgpack.packb(["str", array.shape, array.ravel().tolist()]))
+    name = array.dtype.newbyteorder("=").name
+    if name not in SCALARS or name == "bfloat16":
+        raise TypeError(f"an array of {array.dtype} is not one of the types: store value.tolist(), or another dtype")
+    little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    return msgpack.ExtType(ARRAY, msgpack.packb([name, array.shape, little.tobytes()]))
+
+
+def _unpack_array(data: bytes) -> np.ndarray:
+    body = msgpack.unpackb(data, raw=False)
+    if not isinstance(body, list) or len(body) != 3 or not isinstance(body[1], list) or not all(type(n) is int and 0 <= n <= MAX_SHAPE for n in body[1]):
+        raise ValueError("an array is not [dtype, shape, values]")
+    name, shape, values = body
+    if len(shape) > MAX_DIMENSIONS or prod(n or 1 for n in shape) > MAX_SHAPE:
+        raise ValueError("an array has too many dimensions, or too long ones")
+    if name == "str" and isinstance(values, list) and all(isinstance(one, str) for one in values) and len(values) == prod(shape):
+        return np.array(values, np.str_).reshape(shape)
+    if name not in SCALARS or name == "bfloat16" or not isinstance(values, bytes) or len(values) != SCALARS[name].itemsize * prod(shape):
+        raise ValueError("the dtype, shape and bytes of an array do not match")
+    return np.frombuffer(values, SCALARS[name]).reshape(shape).copy()
+
+
+def plain_of(value: Any) -> Any:
+    """The same with dataclasses and named tuples as dicts."""
+    given = as_dict(value)
+    if given is not None:
+        return {name: plain_of(inner) for name, inner in given.items()}
+    if isinstance(value, dict):
+        return {name: plain_of(inner) for name, inner in value.items()}
+    return [plain_of(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
 def _cure(value: Any) -> str:
-    if isinstance(value, np.ndarray) or is_tensor(value):
-        return ": store value.tolist(), or give the array a column of its own"
     return next((f": {cure}" for kind, cure in CURES.items() if isinstance(value, kind)), "")
 
 
@@ -77,24 +125,32 @@ def _pack_datetime(value: datetime.datetime) -> msgpack.ExtType | msgpack.Timest
     return msgpack.Timestamp.from_datetime(moment.astimezone(datetime.UTC))
 
 
-def check_keys(value: Any, depth: int = 0) -> None:
-    """Maps have str keys: msgpack itself would take others and change them. Nothing is nested deeper than a reader follows."""
+def check_keys(value: Any, depth: int = 0) -> bool:
+    """Maps have str keys: msgpack itself would take others and change them. Nothing is nested deeper than a reader follows.
+
+    False where there is a dataclass or a named tuple in it.
+    """
     if type(value) in LEAVES:
-        return
+        return True
+    plain = True
+    if (given := as_dict(value)) is not None:
+        check_keys(given, depth + 1)
+        return False
     if isinstance(value, dict):
         if depth > MAX_NESTING:
             raise RecursionError
         for key, inner in value.items():
             if not isinstance(key, str):
                 raise TypeError(f"key {key!r} is not a str")
-            check_keys(inner, depth + 1)
+            plain &= check_keys(inner, depth + 1)
     elif isinstance(value, msgpack.ExtType | msgpack.Timestamp):
         raise TypeError("a msgpack.ExtType or Timestamp is not one of the types: store bytes, or a datetime")
     elif isinstance(value, list | tuple):
         if depth > MAX_NESTING:
             raise RecursionError
         for inner in value:
-            check_keys(inner, depth + 1)
+            plain &= check_keys(inner, depth + 1)
+    return plain
 
 
 def _unpack_ext(code: int, data: bytes) -> Any:
@@ -103,6 +159,8 @@ def _unpack_ext(code: int, data: bytes) -> Any:
         if moment.tzinfo is not None:
             raise ValueError("a naive datetime has a time zone")
         return moment
+    if code == ARRAY:
+        return _unpack_array(data)
     raise ValueError(f"extension {code} is not known")
 
 

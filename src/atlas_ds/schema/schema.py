@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
 from atlas_ds._core import base
-from atlas_ds.errors import CorruptError, LimitError, SchemaError
+from atlas_ds.errors import CorruptError, LimitError, SchemaError, UnsupportedError
 from atlas_ds.schema.types import (
     MAX_DEPTH,
     MAX_DIMENSIONS,
@@ -17,13 +18,17 @@ from atlas_ds.schema.types import (
     MAX_VALUE,
     SCALARS,
     WORDS,
+    UNITS,
     Array,
+    ClassLabel,
+    Date,
     Field,
     Leaf,
     Media,
     Scalar,
     Struct,
     Tensor,
+    Timestamp,
     Type,
     Word,
     make_field,
@@ -36,6 +41,12 @@ from atlas_ds.text import closest, listed, printable
 CONTAINERS = ("dict", "tuple", "list", "dataclass", "value")
 MAX_LEAVES = base.MAX_LEAVES
 MAX_SCHEMA = 1 << 22  # bytes of its JSON
+ZONE = re.compile(r"[A-Za-z0-9_+\-/:]{1,64}")
+MEMBERS = {"leaves", "name", "nullable", "type"}  # of a field
+FLAGS = {"list", "numpy"}  # that a field may have
+TYPE_MEMBERS = {
+    "array": {"dtype", "shape"}, "tensor": {"dtype", "ndim"}, "media": {"type"}, "timestamp": {"tz", "unit"}, "class_label": {"names"},
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +208,8 @@ def _check_fields(fields: tuple[Field, ...], depth: int) -> None:
         if field.name in seen:
             raise SchemaError(f"column {field.name!r} appears twice")
         seen.add(field.name)
+        if (why := fault_of(field.type)) is not None:
+            raise SchemaError(f"column {field.name!r}: {why}")
         if isinstance(field.type, Array) and (len(field.type.shape) > MAX_DIMENSIONS or any(n < 0 for n in field.type.shape)):
             raise LimitError(f"column {field.name!r}: shape {field.type.shape} has more than {MAX_DIMENSIONS} dimensions or a negative one")
         if any(width > 1 << 30 for _, _, width, _, _ in own_leaves(field)):
@@ -207,10 +220,33 @@ def _check_fields(fields: tuple[Field, ...], depth: int) -> None:
             _check_fields(field.type.fields, depth + 1)
 
 
+def fault_of(kind: Type) -> str | None:
+    """Why a type is none, or None."""
+    match kind:
+        case Array(_, shape, True) if len(shape) != 1:
+            return f"a list has one dimension, not {len(shape)}"
+        case Tensor(_, ndim, True) if ndim != 1:
+            return f"a list has one dimension, not {ndim}"
+        case Timestamp(unit, tz):
+            if unit not in UNITS:
+                return f"the unit of a timestamp is one of {', '.join(UNITS)}, not {unit!r}"
+            if tz is not None and not (isinstance(tz, str) and ZONE.fullmatch(tz)):
+                return f"{tz!r} is not the name of a time zone such as 'UTC', 'Europe/Berlin' or '+02:00'"
+        case ClassLabel(names):
+            if not names or not all(isinstance(name, str) and is_utf8(name) for name in names):
+                return "a class label needs at least one name, and names are str that UTF-8 can hold"
+            if len(set(names)) != len(names):
+                twice = next(name for k, name in enumerate(names) if name in names[:k])
+                return f"two classes have the name {twice!r}"
+    return None
+
+
 def _field_json(field: Field) -> dict[str, Any]:
     out: dict[str, Any] = {"leaves": list(field.leaves), "name": field.name, "nullable": field.nullable, "type": _type_json(field.type)}
     if field.numpy:
         out["numpy"] = True
+    if isinstance(field.type, Array | Tensor) and field.type.list:
+        out["list"] = True
     return out
 
 
@@ -224,6 +260,12 @@ def _type_json(kind: Type) -> Any:
             return {"array": {"dtype": dtype, "shape": list(shape)}}
         case Tensor(dtype, ndim):
             return {"tensor": {"dtype": dtype, "ndim": ndim}}
+        case Timestamp(unit, tz):
+            return {"timestamp": {"tz": tz, "unit": unit}}
+        case Date():
+            return "date"
+        case ClassLabel(names):
+            return {"class_label": {"names": list(names)}}
         case Media(type):
             return {"media": {"type": type}}
         case Struct(fields):
@@ -247,13 +289,20 @@ def _fields_from_json(data: list[Any], where: str, depth: int) -> tuple[Field, .
         raise LimitError(f"{where}: schema: dicts are nested deeper than {MAX_DEPTH}")
     out = []
     for item in data:
-        if not isinstance(item, dict) or not {"leaves", "name", "nullable", "type"} <= set(item) <= {"leaves", "name", "nullable", "type", "numpy"}:
+        if not isinstance(item, dict) or not MEMBERS <= set(item) <= MEMBERS | FLAGS or not all(item.get(flag, True) is True for flag in FLAGS):
             raise CorruptError(f"{where}: schema: a field is not {{leaves, name, nullable, type}}")
-        name, leaves, null, numpy = item["name"], item["leaves"], item["nullable"], item.get("numpy", False)
+        name, leaves, null = item["name"], item["leaves"], item["nullable"]
         good_leaves = isinstance(leaves, list) and all(type(i) is int and 0 <= i < 65536 for i in leaves)
-        if not isinstance(name, str) or not good_leaves or type(null) is not bool or type(numpy) is not bool:
+        if not isinstance(name, str) or not good_leaves or type(null) is not bool:
             raise CorruptError(f"{where}: schema: field {str(name)[:80]!r} has a member of the wrong type")
-        field = Field(name, _type_from_json(item["type"], where, depth), null, numpy, tuple(leaves))
+        kind = _type_from_json(item["type"], where, depth)
+        if "list" in item:
+            if not isinstance(kind, Array | Tensor):
+                raise CorruptError(f"{where}: schema: field {name[:80]!r}: only an array or a tensor is a list")
+            kind = replace(kind, list=True)
+        if "numpy" in item and not isinstance(kind, Scalar):
+            raise CorruptError(f"{where}: schema: field {name[:80]!r}: only a number is returned as a NumPy scalar")
+        field = Field(name, kind, null, "numpy" in item, tuple(leaves))
         if len(leaves) != len(own_leaves(field)):
             raise CorruptError(f"{where}: schema: field {name!r} has {len(leaves)} leaves, its type needs {len(own_leaves(field))}")
         out.append(field)
@@ -266,15 +315,17 @@ def _type_from_json(data: Any, where: str, depth: int) -> Type:
             return Scalar(data)
         if data in WORDS:
             return Word(data)
-        raise CorruptError(f"{where}: schema: type {data[:40]!r} is not known, and no feature bit declares it")
+        if data == "date":
+            return Date()
+        raise UnsupportedError(f"{where}: schema: type {data[:40]!r} is not known, and no feature bit declares it")
     if not isinstance(data, dict) or len(data) != 1:
         raise CorruptError(f"{where}: schema: a type is not a name or an object of one member")
     ((kind, body),) = data.items()
     if kind == "struct" and isinstance(body, list):
         return Struct(_fields_from_json(body, where, depth + 1))
-    members = {"array": {"dtype", "shape"}, "tensor": {"dtype", "ndim"}, "media": {"type"}}.get(kind)
+    members = TYPE_MEMBERS.get(kind)
     if members is None:
-        raise CorruptError(f"{where}: schema: type {str(kind)[:40]!r} is not known, and no feature bit declares it")
+        raise UnsupportedError(f"{where}: schema: type {str(kind)[:40]!r} is not known, and no feature bit declares it")
     if not isinstance(body, dict) or set(body) != members or ("dtype" in members and body["dtype"] not in SCALARS):
         raise CorruptError(f"{where}: schema: the members of type {kind} are wrong")
     if kind == "array":
@@ -286,6 +337,13 @@ def _type_from_json(data: Any, where: str, depth: int) -> Type:
         if body["ndim"] is not None and not (type(body["ndim"]) is int and 0 <= body["ndim"] <= MAX_DIMENSIONS):
             raise CorruptError(f"{where}: schema: ndim of a tensor is wrong")
         return Tensor(body["dtype"], body["ndim"])
+    if kind == "timestamp":
+        return Timestamp(body["unit"], body["tz"])
+    if kind == "class_label":
+        names = body["names"]
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise CorruptError(f"{where}: schema: the names of classes are not a list of text")
+        return ClassLabel(tuple(names))
     if body["type"] is not None and not isinstance(body["type"], str):
         raise CorruptError(f"{where}: schema: type of a media field is wrong")
     return Media(body["type"])

@@ -17,13 +17,13 @@ from atlas_ds.errors import LimitError, SchemaError
 from atlas_ds.schema.copies import NAMES, check_dtype
 from atlas_ds.schema.describe import describe, is_bfloat16, to_numpy
 from atlas_ds.schema.media import Media as MediaValue
-from atlas_ds.schema.objects import pack
-from atlas_ds.schema.types import MAX_DEPTH, SCALARS, Array, Field, Media, Scalar, Struct, Tensor, Type, Word, dtype_name
+from atlas_ds.schema.objects import is_text, pack
+from atlas_ds.schema.types import MAX_DEPTH, SCALARS, Array, Date, Field, Media, Scalar, Struct, Tensor, Timestamp, Type, Word, dtype_name
 
 WAY_OUT = "store arrays of a constant dtype, str, bytes, bool, int, float, None, datetimes, or lists and dicts of these"
 KINDS = {
-    bool: "bool", int: "int", float: "float", complex: "complex", str: "str", bytes: "bytes", dict: "dict", list: "object", tuple: "object",
-    datetime.datetime: "object", MediaValue: "media", np.ndarray: "array", **dict.fromkeys((dtype.type for dtype in SCALARS.values()), "numpy"),
+    bool: "bool", int: "int", float: "float", complex: "complex", str: "str", bytes: "bytes", dict: "dict", list: "list", tuple: "list",
+    datetime.datetime: "time", datetime.date: "date", np.datetime64: "time64", MediaValue: "media", np.ndarray: "array", **dict.fromkeys((dtype.type for dtype in SCALARS.values()), "numpy"),
 }  # fmt: skip
 
 
@@ -32,6 +32,7 @@ class Seen:
     """A column so far. null: a value was None, or its key was missing. fact, by kind:
 
     int: (one is negative, one is 2**63 or more, one is none that float64 holds exactly); float: whether one is an int beyond 64 bits;
+    list: the dtype of its numbers, None where all lists are empty; time: whether datetimes have a time zone; time64: their finest unit;
     numpy: (dtypes, whether one is an int that float64 does not hold exactly); array: (dtype, shape or None where it differs, the same of ndim);
     media: its type, None where it differs; dict: name to Seen. Other kinds have none. "none": no value but None so far.
     """
@@ -50,6 +51,8 @@ def merge(seen: Seen, value: Any, path: str, depth: int = 0) -> Seen:
     if value is None:
         return seen if seen.null else replace(seen, null=True)
     kind = KINDS.get(type(value)) or other_kind(value, path)
+    if kind == "array" and is_text(value):
+        kind = "object"
     rule = RULES.get((seen.kind, kind))
     if rule is None:
         refuse(seen, value, path, "a column has only one type")
@@ -58,7 +61,9 @@ def merge(seen: Seen, value: Any, path: str, depth: int = 0) -> Seen:
 
 def other_kind(value: Any, path: str) -> str:
     if isinstance(value, datetime.datetime):
-        return "object"
+        return "time"
+    if isinstance(value, datetime.date):
+        return "date"
     if isinstance(value, np.generic):
         check_dtype(value, path)
         return "numpy"
@@ -164,6 +169,76 @@ def merge_array(seen: Seen, value: Any, path: str, depth: int) -> Seen:
     return seen if fact == seen.fact else Seen("array", seen.null, fact)
 
 
+def keep_packed(seen: Seen, value: Any, path: str, depth: int) -> Seen:
+    """One more object. Whether it can be stored is seen where it is packed."""
+    return seen
+
+
+def first_list(seen: Seen, value: list[Any] | tuple[Any, ...], path: str, depth: int) -> Seen:
+    return list_seen(seen, value, path, None)
+
+
+def merge_list(seen: Seen, value: list[Any] | tuple[Any, ...], path: str, depth: int) -> Seen:
+    return list_seen(seen, value, path, seen.fact)
+
+
+def list_seen(seen: Seen, value: list[Any] | tuple[Any, ...], path: str, dtype: str | None) -> Seen:
+    """A column of lists with one more: all of ints, all of floats or all of bools, or else objects."""
+    if not value:
+        return seen if seen.kind == "list" else Seen("list", seen.null)
+    found = dtype_of_list(value)
+    if found is None or dtype not in (None, found):
+        pack(value, path)
+        return Seen("object", seen.null)
+    return seen if seen.kind == "list" and dtype == found else Seen("list", seen.null, found)
+
+
+def dtype_of_list(value: list[Any] | tuple[Any, ...]) -> str | None:
+    """The dtype of a list of numbers of one kind; None for any other list."""
+    kinds = set(map(type, value))
+    if len(kinds) != 1:
+        return None
+    kind = kinds.pop()
+    if kind is int:
+        return "int64" if -(1 << 63) <= min(value) and max(value) < 1 << 63 else None
+    if kind in (float, bool):
+        return "float64" if kind is float else "bool"
+    dtype = NAMES.get(np.dtype(kind)) if issubclass(kind, np.generic) and kind in NUMPY_SCALARS else None
+    return dtype if dtype is not None and dtype[:3] in ("boo", "int", "uin", "flo") else None
+
+
+def list_to_object(seen: Seen, value: Any, path: str, depth: int) -> Seen:
+    """A column of lists becomes one of objects, which hold all that lists hold."""
+    pack(value, path)
+    return Seen("object", seen.null)
+
+
+def first_time(seen: Seen, value: datetime.datetime, path: str, depth: int) -> Seen:
+    return Seen("time", seen.null, value.utcoffset() is not None) if not finer(value) else Seen("time64", seen.null, "ns")
+
+
+def merge_time(seen: Seen, value: datetime.datetime, path: str, depth: int) -> Seen:
+    """Datetimes with and without a time zone together are objects: neither can be made the other."""
+    return seen if (value.utcoffset() is not None) == seen.fact else list_to_object(seen, value, path, depth)
+
+
+def finer(value: Any) -> bool:
+    return bool(getattr(value, "nanosecond", 0))
+
+
+def merge_time64(seen: Seen, value: np.datetime64, path: str, depth: int) -> Seen:
+    """The finest unit of all; days alone are dates."""
+    unit = np.datetime_data(value.dtype)[0]
+    if np.isnat(value):
+        return seen if seen.null else replace(seen, null=True)
+    if unit not in UNIT_ORDER:
+        refuse(seen, value, path, "its unit is not one of D, h, m, s, ms, us, ns: convert it, with value.astype('datetime64[us]')")
+    unit = "s" if unit in ("h", "m") else unit
+    if seen.fact is None or UNIT_ORDER.index(unit) > UNIT_ORDER.index(seen.fact):
+        return Seen("time64", seen.null, unit)
+    return seen
+
+
 def first_media(seen: Seen, value: MediaValue, path: str, depth: int) -> Seen:
     return Seen("media", seen.null, value.type)
 
@@ -209,12 +284,14 @@ def not_packed(seen: Seen, path: str) -> str | None:
     """The first value in a column that an object cannot hold: its path and type; None where objects can hold all."""
     if seen.kind == "dict":
         return next((what for name, inner in seen.fact.items() if (what := not_packed(inner, f"{path}.{name}")) is not None), None)
-    if seen.kind in ("complex", "array", "media") or (seen.kind == "numpy" and any(dtype.kind not in "biuf" for dtype in seen.fact[0])):
+    if seen.kind in ("complex", "date", "time64", "array", "media") or (seen.kind == "numpy" and any(dtype.kind not in "biuf" for dtype in seen.fact[0])):
         return f"{path!r} ({field_of('', seen).type})"
     return f"{path!r} (an int beyond 64 bits)" if seen.kind == "float" and seen.fact else None
 
 
-PLAIN_KINDS = ("bool", "complex", "str", "bytes", "object")
+UNIT_ORDER = ("D", "h", "m", "s", "ms", "us", "ns")
+NUMPY_SCALARS = frozenset(dtype.type for dtype in SCALARS.values())
+PLAIN_KINDS = ("bool", "complex", "str", "bytes", "object", "date")
 RULES: dict[tuple[str, str], Callable[[Seen, Any, str, int], Seen]] = {
     **{(kind, kind): keep for kind in (*PLAIN_KINDS, "float")},
     **{("none", kind): begin(kind) for kind in (*PLAIN_KINDS, "array")},
@@ -230,8 +307,22 @@ RULES: dict[tuple[str, str], Callable[[Seen, Any, str, int], Seen]] = {
     ("media", "media"): merge_media,
     ("none", "dict"): first_dict,
     ("dict", "dict"): merge_dict,
+    ("dict", "list"): to_object,
+    ("dict", "time"): to_object,
+    **{("object", kind): keep_packed for kind in ("dict", "list", "time")},
+    ("none", "list"): first_list,
+    ("list", "list"): merge_list,
+    ("list", "dict"): list_to_object,
+    ("list", "time"): list_to_object,
+    ("none", "time"): first_time,
+    ("time", "time"): merge_time,
+    ("time", "list"): list_to_object,
+    ("time", "dict"): list_to_object,
+    ("list", "object"): list_to_object,
+    ("time", "object"): list_to_object,
     ("dict", "object"): to_object,
-    ("object", "dict"): keep,
+    ("none", "time64"): begin("time64"),
+    ("time64", "time64"): merge_time64,
 }
 
 
@@ -241,6 +332,7 @@ TYPES: dict[str, Type] = {
     "none": Word("object"),  # only None so far: an object holds that, and anything later
     "object": Word("object"),
     "bool": Scalar("bool"),
+    "date": Date(),
     "float": Scalar("float64"),
     "complex": Scalar("complex128"),
     "str": Word("str"),
@@ -251,7 +343,7 @@ TYPES: dict[str, Type] = {
 def field_of(name: str, seen: Seen) -> Field:
     """The field of a column that holds what was seen."""
     kind = TYPES.get(seen.kind) or type_of(seen)
-    return Field(name, kind, nullable=seen.null and kind != Word("object"), numpy=seen.kind == "numpy")  # None is one of an object's values
+    return Field(name, kind, nullable=seen.null and kind != Word("object"), numpy=seen.kind in ("numpy", "time64"))  # None is one of an object's values
 
 
 def type_of(seen: Seen) -> Type:
@@ -264,6 +356,12 @@ def type_of(seen: Seen) -> Type:
         case "array":
             dtype, shape, ndim = fact
             return Array(dtype, shape) if shape is not None else Tensor(dtype, ndim)
+        case "list":
+            return Tensor(fact, 1, True) if fact is not None else Word("object")
+        case "time":
+            return Timestamp("us", "UTC" if fact else None)
+        case "time64":
+            return Date() if fact == "D" else Timestamp(fact)
         case "media":
             return Media(fact)
         case _:

@@ -5,11 +5,12 @@ A leaf is what the C core knows: a column of values of constant width (fixed) or
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import datetime
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from operator import index
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import numpy as np
 
@@ -24,6 +25,7 @@ SCALARS: dict[str, np.dtype[Any]] = {
 }  # fmt: skip
 SCALARS["bfloat16"] = np.dtype("uint16")  # its bits; NumPy has no bfloat16
 WORDS = ("str", "bytes", "object")
+UNITS = ("s", "ms", "us", "ns")
 MAX_DEPTH = 64
 MAX_DIMENSIONS = 32
 MAX_SHAPE = 1 << 30  # the product of an array's lengths, each 0 counted as 1
@@ -74,12 +76,17 @@ class Array:
         As for `Scalar`.
     shape
         The length of each dimension.
+    list
+        Whether an example has a list of numbers; a batch has an array.
     """
 
     dtype: str
     shape: tuple[int, ...]
+    list: bool = False
 
     def __str__(self) -> str:
+        if self.list:
+            return f"list({self.dtype}, {self.shape[0]})"
         return f"array({self.dtype}, {'x'.join(map(str, self.shape)) or 'scalar'})"
 
 
@@ -93,13 +100,69 @@ class Tensor:
         As for `Scalar`.
     ndim
         The number of dimensions; None: it differs, too.
+    list
+        Whether an example has a list of numbers; a batch has a `Ragged`.
     """
 
     dtype: str
     ndim: int | None = None
+    list: bool = False
 
     def __str__(self) -> str:
+        if self.list:
+            return f"list({self.dtype})"
         return f"tensor({self.dtype}, {'any' if self.ndim is None else self.ndim}d)"
+
+
+@dataclass(frozen=True, slots=True)
+class Timestamp:
+    """A moment, stored as a count of units since 1970.
+
+    An example has a datetime (of unit "ns": a `numpy.datetime64`); a batch has an array of
+    datetime64, in UTC if there is a time zone, with NaT where there is None.
+
+    Parameters
+    ----------
+    unit
+        "s", "ms", "us" or "ns".
+    tz
+        The time zone, such as "UTC", "Europe/Berlin" or "+02:00"; None: datetimes without one.
+    """
+
+    unit: str
+    tz: str | None = None
+
+    def __str__(self) -> str:
+        return f"timestamp({self.unit}{', ' + self.tz if self.tz is not None else ''})"
+
+
+@dataclass(frozen=True, slots=True)
+class Date:
+    """A day, stored as a count of days since 1970.
+
+    An example has a `datetime.date`; a batch has an array of datetime64[D], with NaT where there is
+    None.
+    """
+
+    def __str__(self) -> str:
+        return "date"
+
+
+@dataclass(frozen=True, slots=True)
+class ClassLabel:
+    """The number of a class, whose names the schema holds. An unlabelled example has None.
+
+    Parameters
+    ----------
+    names
+        The name of each class; class 0 is the first.
+    """
+
+    names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        shown = ", ".join(self.names[:4]) + (", ..." if len(self.names) > 4 else "")
+        return f"class_label({shown})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +197,7 @@ class Struct:
         return "{" + ", ".join(f"{field.name}: {field.type}" for field in self.fields) + "}"
 
 
-Type = Scalar | Word | Array | Tensor | Media | Struct
+Type = Scalar | Word | Array | Tensor | Timestamp | Date | ClassLabel | Media | Struct
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +209,7 @@ class Field:
     name
         The key.
     type
-        A `Scalar`, `Word`, `Array`, `Tensor`, `Media` or `Struct`.
+        A `Scalar`, `Word`, `Array`, `Tensor`, `Timestamp`, `Date`, `ClassLabel`, `Media` or `Struct`.
     nullable
         Whether None is allowed.
     numpy
@@ -211,6 +274,68 @@ def tensor(dtype: str | np.dtype[Any], ndim: int | None = None) -> Tensor:
     return Tensor(dtype_name(dtype), ndim)
 
 
+def list_of(dtype: str | np.dtype[Any], length: int | None = None) -> Tensor | Array:
+    """Makes the type of a list of numbers, such as `atlas.types.list("int64")`.
+
+    An example has a list of ints, floats or bools. A batch has a `Ragged`, or an array if the
+    length is given.
+
+    Parameters
+    ----------
+    dtype
+        The dtype of the numbers, or its name.
+    length
+        The length of every list; None: it differs.
+
+    Raises
+    ------
+    SchemaError
+        The dtype cannot be stored.
+    """
+    return Tensor(dtype_name(dtype), 1, True) if length is None else Array(dtype_name(dtype), (index(length),), True)
+
+
+def timestamp(unit: Literal["s", "ms", "us", "ns"] = "us", tz: str | None = None) -> Timestamp:
+    """Makes the type of a moment, such as `timestamp("us", "UTC")`.
+
+    Parameters
+    ----------
+    unit
+        "s", "ms", "us" or "ns": what is counted. Python's datetimes have microseconds.
+    tz
+        The time zone that datetimes are returned in, such as "UTC", "Europe/Berlin" or "+02:00";
+        None: they have none.
+
+    Raises
+    ------
+    SchemaError
+        The unit or the time zone is not known.
+    """
+    return Timestamp(unit, tz)
+
+
+def date() -> Date:
+    """Makes the type of a day. The text "date" means the same."""
+    return Date()
+
+
+def class_label(names: Sequence[str]) -> ClassLabel:
+    """Makes the type of a class, such as `class_label(["cat", "dog"])`.
+
+    Parameters
+    ----------
+    names
+        The name of each class, all different; class 0 is the first. Examples are given by number or
+        by name, and return the number. Appending may only add names.
+
+    Raises
+    ------
+    SchemaError
+        There is no name, or two are the same.
+    """
+    return ClassLabel(tuple(names))
+
+
 def media(type: str | None = None) -> Media:
     """Makes the type of encoded images, audio or video, such as `media("image/jpeg")`.
 
@@ -264,9 +389,15 @@ def dtype_name(dtype: str | np.dtype[Any]) -> str:
     return name
 
 
+NUMBERS = {int: "int64", float: "float64", bool: "bool"}
+OF_PYTHON: dict[type, Type] = {
+    **{kind: Scalar(name) for kind, name in NUMBERS.items()}, str: Word("str"), bytes: Word("bytes"), datetime.datetime: Timestamp("us"), datetime.date: Date(),
+}  # fmt: skip
+
+
 def make_type(spec: Any) -> Type:
     """A type from what a user writes: a type, a name, a NumPy dtype, or a dict (struct)."""
-    if isinstance(spec, Scalar | Word | Array | Tensor | Media | Struct):
+    if isinstance(spec, Scalar | Word | Array | Tensor | Timestamp | Date | ClassLabel | Media | Struct):
         if isinstance(spec, Scalar | Array | Tensor):
             dtype_name(spec.dtype)
         return spec
@@ -274,10 +405,15 @@ def make_type(spec: Any) -> Type:
         return struct(spec)
     if isinstance(spec, str) and spec in WORDS:
         return Word(spec)
-    if spec in (str, bytes):
-        return Word(spec.__name__)
-    if spec in (int, float, bool):
-        return Scalar({int: "int64", float: "float64", bool: "bool"}[spec])
+    if isinstance(spec, str) and spec == "date":
+        return Date()
+    if isinstance(spec, type) and spec in OF_PYTHON:
+        return OF_PYTHON[spec]
+    if get_origin(spec) is list and get_args(spec)[0] in NUMBERS:
+        return list_of(NUMBERS[get_args(spec)[0]])
+    if isinstance(spec, np.dtype) and spec.kind == "M":
+        unit = np.datetime_data(spec)[0]
+        return Date() if unit == "D" else Timestamp(unit)
     return Scalar(dtype_name(spec))
 
 
@@ -308,6 +444,10 @@ def own_leaves(field: Field) -> list[tuple[str, bool, int, int, bool]]:
             if ndim == 1:
                 return [data]
             return [data, (".shape", False, 0, 0, False) if ndim is None else (".shape", True, 4 * ndim, 4 if ndim else 0, False)]
+        case Timestamp() | ClassLabel():
+            return [("", True, 8, 8, True)]
+        case Date():
+            return [("", True, 4, 4, True)]
         case Media(kind):
             data = ("", False, 0, 0, False)
             return [data] if kind is not None else [data, (".type", False, 0, 0, False)]

@@ -1,0 +1,53 @@
+"""Class labels: the number of a class, given by number or by name."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from atlas_ds.errors import SchemaError
+from atlas_ds.schema.fits import refusal
+from atlas_ds.schema.types import ClassLabel
+from atlas_ds.text import closest
+
+
+@lru_cache(64)
+def numbers_of(names: tuple[str, ...]) -> dict[str, int]:
+    return {name: number for number, name in enumerate(names)}
+
+
+def number_of(value: Any, kind: ClassLabel, path: str) -> int:
+    """The number of a class. SchemaError where there is no such class."""
+    if isinstance(value, str):
+        number = numbers_of(kind.names).get(value)
+        if number is None:
+            like = closest(value, kind.names, 1)
+            raise refusal(path, kind, value, f"there is no such class{f'; did you mean {like[0]!r}?' if like else ''}")
+        return number
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+        raise refusal(path, kind, value, "give the number of a class, or its name")
+    if not 0 <= value < len(kind.names):
+        cure = "an example without a label has None: declare the column with atlas.types.nullable(...)" if value == -1 else f"there are {len(kind.names)} classes"
+        raise refusal(path, kind, value, cure)
+    return int(value)
+
+
+def numbers_in(column: np.ndarray, kind: ClassLabel, path: str) -> np.ndarray:
+    """An array of ints, none of them null, as the column stores it. SchemaError as number_of."""
+    bad = (column < 0) | (column >= len(kind.names))
+    if bad.any():
+        row = int(np.argmax(bad))
+        try:
+            number_of(column[row], kind, path)
+        except SchemaError as error:
+            raise SchemaError(f"row {row} of the batch: {error}") from None
+    return np.ascontiguousarray(column, np.int64)
+
+
+def is_prefix(names: tuple[str, ...], of: tuple[str, ...]) -> bool:
+    """Whether classes are the first of others: appending may only add names."""
+    return of[: len(names)] == names
