@@ -13,7 +13,24 @@ A type in a schema is one of these, or
 
 from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.types import (
-    Array, ClassLabel, Date, Field, Media, Scalar, Struct, Tensor, Timestamp, Word, array, class_label, date, media, nullable, struct, tensor, timestamp,
+    Array,
+    ClassLabel,
+    Date,
+    Field,
+    Media,
+    Scalar,
+    Struct,
+    Tensor,
+    Timestamp,
+    Word,
+    array,
+    class_label,
+    date,
+    media,
+    nullable,
+    struct,
+    tensor,
+    timestamp,
 )  # fmt: skip
 from atlas_ds.schema.types import list_of as list
 

@@ -17,8 +17,8 @@ from atlas_ds.schema.types import (
     MAX_SHAPE,
     MAX_VALUE,
     SCALARS,
-    WORDS,
     UNITS,
+    WORDS,
     Array,
     ClassLabel,
     Date,
@@ -300,8 +300,8 @@ def _fields_from_json(data: list[Any], where: str, depth: int) -> tuple[Field, .
             if not isinstance(kind, Array | Tensor):
                 raise CorruptError(f"{where}: schema: field {name[:80]!r}: only an array or a tensor is a list")
             kind = replace(kind, list=True)
-        if "numpy" in item and not isinstance(kind, Scalar):
-            raise CorruptError(f"{where}: schema: field {name[:80]!r}: only a number is returned as a NumPy scalar")
+        if "numpy" in item and not isinstance(kind, Scalar | Timestamp | Date):
+            raise CorruptError(f"{where}: schema: field {name[:80]!r}: only a number, a timestamp or a date is returned as a NumPy scalar")
         field = Field(name, kind, null, "numpy" in item, tuple(leaves))
         if len(leaves) != len(own_leaves(field)):
             raise CorruptError(f"{where}: schema: field {name!r} has {len(leaves)} leaves, its type needs {len(own_leaves(field))}")

@@ -200,7 +200,7 @@ def dtype_of_list(value: list[Any] | tuple[Any, ...]) -> str | None:
         return None
     kind = kinds.pop()
     if kind is int:
-        return "int64" if -(1 << 63) <= min(value) and max(value) < 1 << 63 else None
+        return "int64" if min(value) >= -(1 << 63) and max(value) < 1 << 63 else None
     if kind in (float, bool):
         return "float64" if kind is float else "bool"
     dtype = NAMES.get(np.dtype(kind)) if issubclass(kind, np.generic) and kind in NUMPY_SCALARS else None
