@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import math
+import zoneinfo
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +13,11 @@ from typing import Any
 import msgpack
 import numpy as np
 
-from .wire import FIXED_LEAF, MAX_PAGE, MAX_SCHEMA, NULLABLE, OWN_DEPTH_LIMIT, VARIABLE_LEAF, Corrupt, Limit, need
+from .wire import FIXED_LEAF, MAX_PAGE, MAX_SCHEMA, NULLABLE, OWN_DEPTH_LIMIT, VARIABLE_LEAF, Corrupt, Limit, Unsupported, need
 
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 SCALARS = ("bool", *INTEGERS, "float16", "float32", "float64", "bfloat16", "complex64", "complex128")
+PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 Cell = bytes | None
 CellOf = Callable[[int], Cell]  # leaf id -> the value of the row in question
 
@@ -23,10 +25,14 @@ CellOf = Callable[[int], Cell]  # leaf id -> the value of the row in question
 @dataclass(frozen=True, slots=True)
 class Field:
     name: str
-    kind: str  # a scalar name, or str bytes object array tensor media struct
+    kind: str  # a scalar name, or str bytes object date array tensor timestamp class_label media struct
     leaves: tuple[int, ...]
     nullable: bool
     numpy: bool = False
+    list: bool = False
+    unit: str = ""
+    tz: str | None = None
+    names: tuple[str, ...] = ()
     dtype: str = ""
     shape: tuple[int, ...] = ()
     ndim: int | None = None
@@ -99,29 +105,43 @@ def _fields_of(data: Any) -> tuple[Field, ...]:
 
 def _field_of(data: Any) -> Field:
     members = {"leaves", "name", "nullable", "type"}
-    need(isinstance(data, dict) and members <= data.keys() <= members | {"numpy"}, "members of a field")
+    need(isinstance(data, dict) and members <= data.keys() <= members | {"numpy", "list"}, "members of a field")
     name, leaves, nullable, kind = data["name"], data["leaves"], data["nullable"], data["type"]
-    need(isinstance(name, str) and isinstance(nullable, bool) and data.get("numpy", True) is True, "members of a field")
+    need(isinstance(name, str) and isinstance(nullable, bool), "members of a field")
+    need(data.get("numpy", True) is True and data.get("list", True) is True, "members of a field")
     need(isinstance(leaves, list) and all(type(i) is int and 0 <= i < 65536 for i in leaves), "leaves of a field")
-    common: dict[str, Any] = {"name": name, "leaves": tuple(leaves), "nullable": nullable, "numpy": "numpy" in data}
+    common: dict[str, Any] = {"name": name, "leaves": tuple(leaves), "nullable": nullable, "numpy": "numpy" in data, "list": "list" in data}
     if isinstance(kind, str):
-        need(kind in (*SCALARS, "str", "bytes", "object"), f"unknown type {kind!r}")
-        need("numpy" not in data or kind in SCALARS, "`numpy` is for scalars")
+        need(kind in (*SCALARS, "str", "bytes", "object", "date"), f"unknown type {kind!r}", Unsupported)
+        need("numpy" not in data or kind in (*SCALARS, "date"), "`numpy` is for scalars")
+        need("list" not in data, "`list` is for arrays and tensors")
         return Field(kind=kind, **common)
-    need(isinstance(kind, dict) and len(kind) == 1 and "numpy" not in data, "type of a field")
+    need(isinstance(kind, dict) and len(kind) == 1, "type of a field")
     (word, detail), = kind.items()
+    need("numpy" not in data or word == "timestamp", "`numpy` is for scalars")
+    need("list" not in data or word in ("array", "tensor"), "`list` is for arrays and tensors")
     if word == "struct":
         return Field(kind=word, fields=_fields_of(detail), **common)
-    wanted = {"array": {"dtype", "shape"}, "tensor": {"dtype", "ndim"}, "media": {"type"}}.get(word)
-    need(wanted and isinstance(detail, dict) and detail.keys() == wanted, f"unknown type {word!r}")
+    wanted = {"array": {"dtype", "shape"}, "tensor": {"dtype", "ndim"}, "media": {"type"}, "timestamp": {"tz", "unit"}, "class_label": {"names"}}.get(word)
+    need(wanted, f"unknown type {word!r}", Unsupported)
+    need(isinstance(detail, dict) and detail.keys() == wanted, f"members of type {word!r}")
+    if word == "timestamp":
+        need(detail["unit"] in PER_SECOND and (detail["tz"] is None or (isinstance(detail["tz"], str) and detail["tz"])), "unit or tz of a timestamp")
+        return Field(kind=word, unit=detail["unit"], tz=detail["tz"], **common)
+    if word == "class_label":
+        names = detail["names"]
+        need(isinstance(names, list) and names and all(isinstance(name, str) for name in names) and len(set(names)) == len(names), "names of classes")
+        return Field(kind=word, names=tuple(names), **common)
     if word == "media":
         need(detail["type"] is None or isinstance(detail["type"], str), "media type")
         return Field(kind=word, media=detail["type"], **common)
     need(detail["dtype"] in SCALARS, "unknown dtype")
     if word == "tensor":
+        need("list" not in data or detail["ndim"] == 1, "a list has one dimension")
         need(detail["ndim"] is None or (type(detail["ndim"]) is int and detail["ndim"] >= 0), "ndim")
         return Field(kind=word, dtype=detail["dtype"], ndim=detail["ndim"], **common)
     need(isinstance(detail["shape"], list) and all(type(n) is int and n >= 0 for n in detail["shape"]), "shape")
+    need("list" not in data or len(detail["shape"]) == 1, "a list has one dimension")
     return Field(kind=word, dtype=detail["dtype"], shape=tuple(detail["shape"]), **common)
 
 
@@ -138,7 +158,8 @@ def own_leaves(field: Field) -> list[tuple[int, int]]:
         return [variable] * (2 if field.media is None else 1)
     if field.kind == "struct":
         return [(FIXED_LEAF, 1)] if field.nullable else []
-    return [variable] if field.kind in ("str", "bytes", "object") else [(FIXED_LEAF, itemsize(field.kind))]
+    width = {"date": 4, "timestamp": 8, "class_label": 8}.get(field.kind)
+    return [variable] if field.kind in ("str", "bytes", "object") else [(FIXED_LEAF, width or itemsize(field.kind))]
 
 
 def walk(fields: tuple[Field, ...]) -> Iterator[Field]:
@@ -195,12 +216,39 @@ def build_value(field: Field, cell: CellOf) -> Any:
         return unpack_object(first)
     if field.kind == "media":
         return (field.media if field.media is not None else _text(others[0]), first)
-    if field.kind == "array":
-        return numbers(first, field.dtype).reshape(field.shape)
-    if field.kind == "tensor":
-        return _tensor(field, first, others)
+    if field.kind in ("array", "tensor"):
+        array = numbers(first, field.dtype).reshape(field.shape) if field.kind == "array" else _tensor(field, first, others)
+        return array.tolist() if field.list else array
+    if field.kind in ("date", "timestamp", "class_label"):
+        return _counted(field, int.from_bytes(first, "little", signed=True))
     scalar = numbers(first, field.kind)[0]
     return scalar if field.numpy else scalar.item()
+
+
+def _counted(field: Field, count: int) -> Any:
+    if field.kind == "class_label":
+        need(0 <= count < len(field.names), "a class without a name")
+        return count
+    if field.kind == "date":
+        need(-719162 <= count <= 2932896, "a day outside of the years 1 to 9999")
+        return np.datetime64(count, "D") if field.numpy else datetime.date(1970, 1, 1) + datetime.timedelta(count)
+    if field.unit == "ns":
+        need(count != -2**63, "a moment that is NaT")
+        return np.datetime64(count, "ns")
+    scale = PER_SECOND[field.unit]
+    need(-62135596800 * scale <= count < 253402300800 * scale, "a moment outside of the years 1 to 9999")
+    if field.numpy:
+        return np.datetime64(count, field.unit)
+    moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=count * (10**6 // scale))
+    if field.tz is None:
+        return moment
+    return moment.replace(tzinfo=datetime.UTC).astimezone(_zone(field.tz))
+
+
+def _zone(tz: str) -> datetime.tzinfo:
+    if tz[0] in "+-":
+        return datetime.datetime.strptime(tz, "%z").tzinfo
+    return zoneinfo.ZoneInfo(tz)
 
 
 def _text(data: bytes) -> str:
@@ -231,11 +279,25 @@ def unpack_object(data: bytes) -> Any:
         raise Corrupt(f"not one MessagePack value: {error}") from error
 
 
-def _extension(code: int, data: bytes) -> datetime.datetime:
-    need(code == 1, f"unknown MessagePack extension {code}")
+def _extension(code: int, data: bytes) -> Any:
+    need(code in (1, 2), f"unknown MessagePack extension {code}")
+    if code == 2:
+        return _array(msgpack.unpackb(data, raw=False))
     moment = datetime.datetime.fromisoformat(_text(data))  # ValueError if it is none
     need(moment.tzinfo is None, "extension 1 with a time zone")
     return moment
+
+
+def _array(body: Any) -> np.ndarray:
+    need(isinstance(body, list) and len(body) == 3 and isinstance(body[1], list), "an array in an object")
+    dtype, shape, values = body
+    need(len(shape) <= 32 and all(type(n) is int and n >= 0 for n in shape), "the shape of an array in an object")
+    if dtype == "str":
+        need(isinstance(values, list) and all(isinstance(one, str) for one in values) and len(values) == math.prod(shape), "an array of text")
+        return np.array(values, np.str_).reshape(shape)
+    need(dtype in SCALARS and dtype != "bfloat16" and isinstance(values, bytes), "the dtype of an array in an object")
+    need(len(values) == itemsize(dtype) * math.prod(shape), "the bytes of an array in an object")
+    return numbers(values, dtype).reshape(shape)
 
 
 def _map(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
@@ -253,8 +315,10 @@ def build_example(schema: Schema, values: list[Any]) -> Any:
 
 def widen(value: Any, field: Field) -> Any:
     """A value of an older shard as the reading field has it (section 13)."""
-    if value is None or field.kind in ("str", "bytes", "object", "media", "struct"):
+    if value is None or field.kind in ("str", "bytes", "object", "media", "struct", "date", "timestamp", "class_label"):
         return value
     stand_in = "float32" if "bfloat16" in (field.kind, field.dtype) else field.dtype or field.kind
     wide = np.asarray(value).astype(stand_in)
+    if field.list:
+        return wide.tolist()
     return wide if field.kind in ("array", "tensor") else wide[()] if field.numpy else wide[()].item()

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from atlas_ds.dataset.manifest import MAX_BYTES, Manifest, Ranges, parse_manifest
 from atlas_ds.dataset.names import MANIFEST, is_shard_name
 from atlas_ds.errors import AtlasError, CommitConflict
-from atlas_ds.schema.schema import Schema
+from atlas_ds.schema.schema import Schema, with_all_names
 from atlas_ds.shard.info import ShardInfo
 from atlas_ds.shard.totals import Totals, measured_icc, sum_of_totals
 from atlas_ds.store.store import Store, place_of
@@ -74,7 +74,8 @@ def appended(
     base: the current manifest, or None. totals: of the notes of the finished shards, by split. metadata: None keeps that of base. icc: columns whose
     ICC is computed.
     """
-    if base is not None and (base.schema != schema or (base.shards and not set(icc) <= set(base.icc))):
+    joined = schema if base is None else with_all_names(base.schema, schema)
+    if base is not None and (joined is None or (base.shards and not set(icc) <= set(base.icc))):
         why = "another writer published while this one was writing, with other columns (or icc=) than these rows have"
         raise CommitConflict(f"{place_of(store)}: {why}:\n{base.schema}\nthese rows: {schema}")
     shards = list(base.shards) if base else []
@@ -92,4 +93,5 @@ def appended(
     added = sum_of_totals(([base.totals] if base and base.shards else []) + [totals[split] for split in done if split in totals])
     measured = measured_icc(added if shards else None, icc, schema, place_of(store))
     added.icc = {name: added.icc[name] for name in measured if name in added.icc}
-    return Manifest(schema, tuple(shards), splits, metadata if metadata is not None else base.metadata if base else {}, measured, added)
+    assert joined is not None
+    return Manifest(joined, tuple(shards), splits, metadata if metadata is not None else base.metadata if base else {}, measured, added)

@@ -19,6 +19,7 @@ from atlas_ds.dataset.metadata import checked_metadata
 from atlas_ds.dataset.names import MANIFEST, PARTS, PARTS_MERGED, is_of_writer, parse_part_name, part_name, shard_name
 from atlas_ds.dataset.options import whole_number
 from atlas_ds.errors import CorruptError, SchemaError, WriterBusy
+from atlas_ds.schema.schema import Schema, with_all_names
 from atlas_ds.shard.info import ShardInfo
 from atlas_ds.shard.totals import measured_icc, sum_of_totals
 from atlas_ds.store.local import open_store
@@ -198,17 +199,25 @@ def read_parts(root: Store, names: Sequence[str]) -> list[Part]:
         if data is None:
             raise FileNotFoundError(f"{place}: this part was never finished: run its writer again, with resume=True or from its start")
         parts.append(Part(name, store, parse_manifest(data, place_of(store, MANIFEST)), digest(data)))
+    joined_schema(parts)
+    return parts
+
+
+def joined_schema(parts: Sequence[Part]) -> Schema:
+    """The schema of all parts. SchemaError if they differ in more than classes that some of them lack."""
     schema = parts[0].manifest.schema
     for part in parts:
-        if part.manifest.schema != schema:
+        joined = with_all_names(schema, part.manifest.schema)
+        if joined is None:
             why = "the schema of this part differs from that of the first: pass the same schema= to all writers"
             raise SchemaError(f"{place_of(part.store)}: {why}\n{part.manifest.schema}\nfirst: {schema}")
-    return parts
+        schema = joined
+    return schema
 
 
 def copy_part_shards(root: Store, parts: Sequence[Part], metadata: dict[str, Any] | None) -> Manifest:
     """Gives the shards of the parts their names in the dataset, and returns its manifest."""
-    first = parts[0].manifest
+    first, schema = parts[0].manifest, joined_schema(parts)
     shards: list[ShardInfo] = []
     splits: dict[str, Ranges] = {}
     row = 0
@@ -225,6 +234,6 @@ def copy_part_shards(root: Store, parts: Sequence[Part], metadata: dict[str, Any
         row += part.manifest.rows
     names = [name for name in first.icc if all(name in part.manifest.icc for part in parts)]
     totals = sum_of_totals(part.manifest.totals for part in parts if part.manifest.shards)
-    icc = measured_icc(totals if shards else None, names, first.schema, place_of(root))
+    icc = measured_icc(totals if shards else None, names, schema, place_of(root))
     totals.icc = {name: totals.icc[name] for name in icc if name in totals.icc}
-    return Manifest(first.schema, tuple(shards), splits, metadata if metadata is not None else first.metadata, icc, totals)
+    return Manifest(schema, tuple(shards), splits, metadata if metadata is not None else first.metadata, icc, totals)

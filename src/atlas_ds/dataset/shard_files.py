@@ -9,7 +9,8 @@ from atlas_ds import _core
 from atlas_ds.dataset.manifest import Manifest, read_manifest
 from atlas_ds.dataset.names import MANIFEST
 from atlas_ds.errors import AtlasError, CorruptError, DatasetChanged, UnsupportedError
-from atlas_ds.shard.open import ShardFile, open_filled, open_shard, shard_chunk
+from atlas_ds.schema.schema import Schema, with_all_names
+from atlas_ds.shard.open import ShardFile, open_filled, open_shard, shard_chunk, shard_schema
 from atlas_ds.store.store import Store, place_of
 
 
@@ -53,6 +54,14 @@ class ShardFiles:
         if found is not None and any((shard.path, shard.root) == (info.path, info.root) for shard in found.shards):
             return None
         return DatasetChanged(f"{where}: the dataset was replaced after it was opened: shard {k}, {info.path}, is no longer in it; open it again")
+
+
+def is_part_of(shard: _core.Shard, schema: Schema) -> bool:
+    """Whether a shard's schema is that of the manifest, but for classes that were added later."""
+    try:
+        return with_all_names(schema, shard_schema(shard)) == schema
+    except AtlasError:
+        return False
 
 
 class Opener:
@@ -103,7 +112,7 @@ class Opener:
         if (shard.raw_bytes, shard_chunk(shard)) != (info.raw, info.chunk):
             said = f"raw {info.raw} and chunk {info.chunk}, and the shard has {shard.raw_bytes} and {shard_chunk(shard)}"
             return CorruptError(f"{shard.path}: the manifest says {said}: the manifest was edited; restore it, or run `atlas-ds repair`")
-        if shard.schema_json != self._schema_json:
+        if shard.schema_json != self._schema_json and not is_part_of(shard, self._files.manifest.schema):
             why = "the shard's columns differ from the manifest's: this version reads datasets whose shards have one schema"
             return UnsupportedError(f"{shard.path}: {why}")
         return shard

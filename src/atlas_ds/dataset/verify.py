@@ -11,6 +11,7 @@ from atlas_ds.dataset.names import MANIFEST
 from atlas_ds.dataset.open import dataset_in, dataset_path, no_manifest, refuse_stranger
 from atlas_ds.errors import AtlasError
 from atlas_ds.progress import Progress
+from atlas_ds.schema.schema import with_all_names
 from atlas_ds.shard.notes import shard_notes
 from atlas_ds.shard.open import open_stored, shard_info, shard_schema
 from atlas_ds.shard.totals import Totals, columns_to_json, icc_to_json, shard_totals, sum_of_totals
@@ -127,5 +128,5 @@ def match_manifest(shard: _core.Shard, manifest: Manifest, number: int) -> None:
     info, file = manifest.shards[number], shard.path
     if shard_info(shard, info.path) != info:
         raise AtlasError(f"{file}: rows, bytes, tail, root, raw or chunk do not match the manifest")
-    if shard_schema(shard) != manifest.schema:
+    if with_all_names(manifest.schema, shard_schema(shard)) != manifest.schema:
         raise AtlasError(f"{file}: the schema differs from the manifest's")

@@ -33,7 +33,7 @@ from atlas_ds.dataset.writer_input import as_columns, as_examples
 from atlas_ds.errors import AtlasError, LimitError, SchemaError
 from atlas_ds.progress import Progress
 from atlas_ds.schema.infer import infer_schema
-from atlas_ds.schema.schema import Schema, make_schema
+from atlas_ds.schema.schema import Schema, make_schema, with_all_names
 from atlas_ds.shard.encoders import Encoders
 from atlas_ds.shard.icc import check_columns, check_names
 from atlas_ds.shard.info import ShardInfo
@@ -259,9 +259,10 @@ class AtlasDatasetWriter:
         self._output.journal.close()  # its lock stays with the parent, and ends with it
 
     def _adopt_schema(self, schema: Schema, of: str) -> None:
-        if self._schema is not None and self._schema != schema:
+        joined = with_all_names(schema, self._schema) if self._schema is not None else schema
+        if joined is None:
             raise SchemaError(f"{self.path}: schema= differs from the schema of {of}:\n{schema}")
-        self._schema = schema
+        self._schema = joined
         self._options.check_names(schema.names)
 
     def _adopt_icc(self, base: Manifest) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
@@ -19,6 +20,7 @@ from atlas_ds.dataset.verify import existing_dataset
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import AtlasError
 from atlas_ds.progress import Progress
+from atlas_ds.schema.schema import Schema, has_labels, with_all_names
 from atlas_ds.shard.open import open_shard, open_stored, shard_schema
 from atlas_ds.shard.salvage import salvage
 from atlas_ds.shard.verify import verify_opened
@@ -97,7 +99,7 @@ def repair(path: str | os.PathLike[str] | Store, *, output: str | os.PathLike[st
     if not files:
         raise FileNotFoundError(f"{place}: no shards found")
     known = {shard.path: shard.rows for shard in manifest.shards} if manifest else {}
-    schema = next((found for found in (find_schema(source, name) for name in files) if found is not None), None)
+    schema = joined_schema(found for found in (find_schema(source, name) for name in files) if found is not None)
     if schema is None:
         raise AtlasError(f"{place}: no file has a readable schema: nothing can be repaired")
     icc = list(manifest.icc) if manifest and not report.manifest else []
@@ -189,7 +191,17 @@ def move_range(part: tuple[int, int], manifest: Manifest, firsts: list[int], sta
     return pieces
 
 
-def find_schema(store: Store, name: str) -> object:
+def joined_schema(found: Iterable[Schema]) -> Schema | None:
+    """The first schema, with the names of classes that later shards have more; None if there is none."""
+    schema = None
+    for one in found:
+        schema = one if schema is None else with_all_names(schema, one) or schema
+        if not has_labels(schema.fields):
+            break
+    return schema
+
+
+def find_schema(store: Store, name: str) -> Schema | None:
     try:
         return shard_schema(open_stored(store, name))
     except (AtlasError, OSError):

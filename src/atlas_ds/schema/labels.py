@@ -31,8 +31,8 @@ def number_of(value: Any, kind: ClassLabel, path: str) -> int:
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
         raise refusal(path, kind, value, "give the number of a class, or its name")
     if not 0 <= value < len(kind.names):
-        cure = "an example without a label has None: declare the column with atlas.types.nullable(...)" if value == -1 else f"there are {len(kind.names)} classes"
-        raise refusal(path, kind, value, cure)
+        unlabelled = "an example without a label has None: declare the column with atlas.types.nullable(...)"
+        raise refusal(path, kind, value, unlabelled if value == -1 else f"there are {len(kind.names)} classes")
     return int(value)
 
 
@@ -46,8 +46,3 @@ def numbers_in(column: np.ndarray, kind: ClassLabel, path: str) -> np.ndarray:
         except SchemaError as error:
             raise SchemaError(f"row {row} of the batch: {error}") from None
     return np.ascontiguousarray(column, np.int64)
-
-
-def is_prefix(names: tuple[str, ...], of: tuple[str, ...]) -> bool:
-    """Whether classes are the first of others: appending may only add names."""
-    return of[: len(names)] == names

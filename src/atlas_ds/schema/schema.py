@@ -220,6 +220,41 @@ def _check_fields(fields: tuple[Field, ...], depth: int) -> None:
             _check_fields(field.type.fields, depth + 1)
 
 
+def with_all_names(one: Schema, other: Schema) -> Schema | None:
+    """A schema that both are, but for classes at the end of a class label that one of them lacks; None if they differ in anything else."""
+    if one == other:
+        return one
+    fields = _with_all_names(one.fields, other.fields)
+    return replace(one, fields=fields) if fields is not None and (one.container, one.name) == (other.container, other.name) else None
+
+
+def _with_all_names(fields: tuple[Field, ...], others: tuple[Field, ...]) -> tuple[Field, ...] | None:
+    out = []
+    for field, other in zip(fields, others, strict=False):
+        kind, second = field.type, other.type
+        if isinstance(kind, Struct) and isinstance(second, Struct):
+            inner = _with_all_names(kind.fields, second.fields)
+            if inner is None:
+                return None
+            kind = second = Struct(inner)
+        elif isinstance(kind, ClassLabel) and isinstance(second, ClassLabel) and (is_prefix(kind.names, second.names) or is_prefix(second.names, kind.names)):
+            kind = second = max(kind, second, key=lambda label: len(label.names))
+        if replace(field, type=kind) != replace(other, type=second):
+            return None
+        out.append(replace(field, type=kind))
+    return tuple(out) if len(fields) == len(others) else None
+
+
+def has_labels(fields: tuple[Field, ...]) -> bool:
+    """Whether there is a class label among fields."""
+    return any(isinstance(field.type, ClassLabel) or (isinstance(field.type, Struct) and has_labels(field.type.fields)) for field in fields)
+
+
+def is_prefix(names: tuple[str, ...], of: tuple[str, ...]) -> bool:
+    """Whether classes are the first of others: appending may only add names."""
+    return of[: len(names)] == names
+
+
 def fault_of(kind: Type) -> str | None:
     """Why a type is none, or None."""
     match kind:

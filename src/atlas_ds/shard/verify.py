@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,11 @@ from atlas_ds import _core
 from atlas_ds._core.base import Verify
 from atlas_ds.errors import CorruptError
 from atlas_ds.schema.schema import Schema
-from atlas_ds.schema.types import Array, Field, Leaf, Struct, Word, walk_leaves
+from atlas_ds.schema.times import bounds
+from atlas_ds.schema.types import Array, ClassLabel, Date, Field, Leaf, Scalar, Struct, Timestamp, Word, walk_leaves
 from atlas_ds.shard.open import open_shard, shard_schema
+
+COUNT_ROWS = 1 << 16  # that are checked at a time
 
 
 def verify_shard(path: str | os.PathLike[str], *, fast: bool = False, advance: Callable[[int], None] | None = None) -> int:
@@ -40,6 +43,7 @@ def verify_opened(shard: _core.Shard, *, fast: bool = False, advance: Callable[[
 
 def verify_values(shard: _core.Shard, schema: Schema) -> None:
     """Checks what the core does not: text is UTF-8, objects are MessagePack, shapes match, bools are 0 or 1, columns agree on nulls."""
+    check_counts(shard, schema)
     fields = tuple(field for field in schema.fields if needs_values(field))
     if not fields or shard.rows == 0:
         return
@@ -57,6 +61,38 @@ def verify_values(shard: _core.Shard, schema: Schema) -> None:
         shard_set.examples(projection, rows)
         if bare is not None:
             check_nulls(shard_set.batch(bare, rows), schema.fields, shard.path)
+
+
+def check_counts(shard: _core.Shard, schema: Schema) -> None:
+    """Checks that moments and days are of years that can be read, and that numbers of classes have names."""
+    kinds = {field.leaves[0]: (field, limits_of(field)) for field in all_fields(schema.fields) if limits_of(field) is not None}
+    if not kinds or shard.rows == 0:
+        return
+    numbers = tuple(Field(str(leaf.id), Scalar(f"int{8 * leaf.width}"), leaf.nullable, leaves=(leaf.id,)) for leaf in schema.leaves if leaf.id in kinds)
+    projection = _core.Projection(Schema(numbers, "dict"), {leaf.id: i for i, leaf in enumerate(shard.leaves)})
+    shard_set = _core.ShardSet(np.array([0, shard.rows]), lambda _: [shard], verify=Verify.FIRST, copy=True)
+    for start in range(0, shard.rows, COUNT_ROWS):
+        columns = shard_set.batch(projection, np.arange(start, min(start + COUNT_ROWS, shard.rows), dtype=np.int64))
+        for name, column in columns.items():
+            field, (least, greatest) = kinds[int(name)]
+            bad = np.ma.filled((column < least) | (column > greatest), False)
+            if bad.any():
+                row = start + int(np.argmax(bad))
+                raise CorruptError(f"{shard.path}: row {row}: column {field.name!r}: {int(column[row - start])} is not a value of {field.type}")
+
+
+def all_fields(fields: tuple[Field, ...]) -> Iterator[Field]:
+    for field in fields:
+        yield field
+        if isinstance(field.type, Struct):
+            yield from all_fields(field.type.fields)
+
+
+def limits_of(field: Field) -> tuple[int, int] | None:
+    """The least and the greatest number that a value is stored as, where not every number is one."""
+    if isinstance(field.type, Timestamp | Date):
+        return bounds(field.type)
+    return (0, len(field.type.names) - 1) if isinstance(field.type, ClassLabel) else None
 
 
 def as_leaf(leaf: Leaf) -> Field:
@@ -103,7 +139,7 @@ def holds_data(column: Any, absent: np.ndarray) -> bool:
 def needs_values(field: Field) -> bool:
     if isinstance(field.type, Struct):
         return field.nullable or any(needs_values(inner) for inner in field.type.fields)
-    return not (type(field.type).__name__ in ("Scalar", "Array") and getattr(field.type, "dtype", "") != "bool") and str(field.type) != "bytes"
+    return not isinstance(field.type, Timestamp | Date | ClassLabel) and not (type(field.type).__name__ in ("Scalar", "Array") and getattr(field.type, "dtype", "") != "bool") and str(field.type) != "bytes"
 
 
 def check_bools(columns: dict[str, Any], fields: tuple[Field, ...], path: str) -> None:
