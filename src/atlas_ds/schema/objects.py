@@ -132,6 +132,8 @@ def check_keys(value: Any, depth: int = 0) -> bool:
     """
     if type(value) in LEAVES:
         return True
+    if isinstance(value, msgpack.ExtType | msgpack.Timestamp):
+        raise TypeError("a msgpack.ExtType or Timestamp is not one of the types: store bytes, or a datetime")
     plain = True
     if (given := as_dict(value)) is not None:
         check_keys(given, depth + 1)
@@ -143,8 +145,6 @@ def check_keys(value: Any, depth: int = 0) -> bool:
             if not isinstance(key, str):
                 raise TypeError(f"key {key!r} is not a str")
             plain &= check_keys(inner, depth + 1)
-    elif isinstance(value, msgpack.ExtType | msgpack.Timestamp):
-        raise TypeError("a msgpack.ExtType or Timestamp is not one of the types: store bytes, or a datetime")
     elif isinstance(value, list | tuple):
         if depth > MAX_NESTING:
             raise RecursionError

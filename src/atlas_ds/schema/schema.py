@@ -356,7 +356,9 @@ def _type_from_json(data: Any, where: str, depth: int) -> Type:
     if not isinstance(data, dict) or len(data) != 1:
         raise CorruptError(f"{where}: schema: a type is not a name or an object of one member")
     ((kind, body),) = data.items()
-    if kind == "struct" and isinstance(body, list):
+    if kind == "struct":
+        if not isinstance(body, list):
+            raise CorruptError(f"{where}: schema: the fields of a struct are not a list")
         return Struct(_fields_from_json(body, where, depth + 1))
     members = TYPE_MEMBERS.get(kind)
     if members is None:

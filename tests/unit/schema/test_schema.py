@@ -39,7 +39,7 @@ def test_shorthands():
         make_schema({"a": int})["b"]
 
 
-@pytest.mark.parametrize("spec", ["int33", "float128", object, np.dtype("M8[s]"), np.dtype("U3"), {"a": "text"}, types.struct({})], ids=str)
+@pytest.mark.parametrize("spec", ["int33", "float128", object, np.dtype("M8[h]"), np.dtype("U3"), {"a": "text"}, types.struct({})], ids=str)
 def test_types_that_are_none(spec):
     with pytest.raises(errors.SchemaError):
         make_schema({"v": spec})
@@ -67,11 +67,18 @@ def test_names_that_clash_or_are_out_of_place():
 GOOD = make_schema({"a": types.tensor("int8", 2), "b": {"c": "str"}}).to_json()
 
 
+@pytest.mark.parametrize("old, new", [('"tensor"', '"tensors"'), ('"str"', '"text"')])
+def test_a_type_of_a_later_version(old, new):
+    data = json.loads(json.dumps(GOOD, separators=(",", ":")).replace(old, new))
+    with pytest.raises(errors.UnsupportedError, match="is not known"):
+        schema_from_json(data, where="x")
+
+
 @pytest.mark.parametrize(
     "old, new",
     [
         ('"dict"', '"set"'), ('"fields"', '"field"'), ('"leaves":[0,1]', '"leaves":[0]'), ('"leaves":[0,1]', '"leaves":[0,"1"]'), ('"leaves":[0,1]', '"leaves":[0,65536]'), ('"int8"', '"int9"'),
-        ('"ndim":2', '"ndim":-1'), ('"ndim":2', '"ndim":33'), ('"ndim":2', '"ndim":true'), ('"nullable":false', '"nullable":0'), ('"tensor"', '"tensors"'), ('"str"', '"text"'), ('"str"', "7"), ('"str"', '{"array":[]}'),
+        ('"ndim":2', '"ndim":-1'), ('"ndim":2', '"ndim":33'), ('"ndim":2', '"ndim":true'), ('"nullable":false', '"nullable":0'), ('"str"', "7"), ('"str"', '{"array":[]}'),
         ('"str"', '{"struct":[]}'), ('"str"', '{"struct":{}}'), ('"str"', '{"media":{"type":3}}'), ('"str"', '{"array":{"dtype":"int8","shape":[-1]}}'), ('"str"', '{"array":{"dtype":"int8","shape":[true]}}'), ('"c"', "3"),
     ],
 )  # fmt: skip

@@ -108,7 +108,7 @@ def endless():
     [
         (2**64, "str\\(value\\)"), ([-(2**63) - 1], "str\\(value\\)"), (datetime.date(2020, 1, 1), "isoformat"), (datetime.time(1), "isoformat"), (datetime.timedelta(1), "total_seconds"), (datetime.datetime(2020, 1, 1, tzinfo=Nowhere()), "without an offset"),
         (precise(7), "nanoseconds"), (datetime.datetime(1, 1, 1, tzinfo=datetime.timezone(datetime.timedelta(hours=1))), "out of range"), ({1, 2}, "sorted"), (frozenset((1,)), "sorted"), (1j, "complex128"), ([np.complex64(1)], "complex64"),
-        ([np.zeros(1)], "tolist"), ({"a": torch.zeros(1)}, "tolist"), (enum.Enum("E", "A").A, "value.name"), ({1: 2}, "key 1"), ({True: 1}, "key True"), ({None: 1}, "key None"), ({"a": {b"b": 1}}, "key b'b'"), ("\ud800", "surrogate"), ({"\ud800": 1}, "surrogate"),
+        ([np.zeros(1, np.longdouble)], "tolist"), ({"a": torch.zeros(1, dtype=torch.bfloat16)}, "float"), (enum.Enum("E", "A").A, "value.name"), ({1: 2}, "key 1"), ({True: 1}, "key True"), ({None: 1}, "key None"), ({"a": {b"b": 1}}, "key b'b'"), ("\ud800", "surrogate"), ({"\ud800": 1}, "surrogate"),
         (endless(), "too deep"), (msgpack.ExtType(5, b"x"), "msgpack"), ([msgpack.Timestamp(1, 2)], "msgpack"), (memoryview(b"abcd")[::2], "contiguous"), (decimal.Decimal(1), "Decimal"), (object(), "object"), (np.datetime64("2020"), "datetime64"),
     ],
     ids=range(28),
