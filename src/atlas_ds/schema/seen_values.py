@@ -284,6 +284,8 @@ def not_packed(seen: Seen, path: str) -> str | None:
     """The first value in a column that an object cannot hold: its path and type; None where objects can hold all."""
     if seen.kind == "dict":
         return next((what for name, inner in seen.fact.items() if (what := not_packed(inner, f"{path}.{name}")) is not None), None)
+    if seen.kind == "array" and seen.fact[0] != "bfloat16":
+        return None
     if seen.kind in ("complex", "date", "time64", "array", "media") or (seen.kind == "numpy" and any(dtype.kind not in "biuf" for dtype in seen.fact[0])):
         return f"{path!r} ({field_of('', seen).type})"
     return f"{path!r} (an int beyond 64 bits)" if seen.kind == "float" and seen.fact else None
