@@ -23,7 +23,8 @@ MAX_NESTING = 500  # levels of lists and dicts: what is packed and unpacked with
 MAX_BYTES = 1 << 30  # of one value
 MAX_LENGTH = 1 << 30  # of one dimension, also where another one is 0
 NAMES = {dtype: name for name, dtype in SCALARS.items() if name != "bfloat16"}  # bfloat16 has the dtype of its bits there
-PLAIN = frozenset((type(None), bool, int, float, complex, str, bytes, datetime.datetime, datetime.date, np.datetime64, *(dtype.type for dtype in SCALARS.values())))
+MOMENTS = (datetime.datetime, datetime.date, np.datetime64)
+PLAIN = frozenset((type(None), bool, int, float, complex, str, bytes, *MOMENTS, *(dtype.type for dtype in SCALARS.values())))
 
 
 def container_of(example: Any) -> str:

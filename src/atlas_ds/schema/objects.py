@@ -63,7 +63,9 @@ def _pack_other(value: Any) -> Any:
 
 def is_text(value: Any) -> bool:
     """Whether a value is an array of text."""
-    return isinstance(value, np.ndarray) and (value.dtype.kind in "UT" or (value.dtype == np.object_ and value.size > 0 and set(map(type, value.flat)) == {str}))
+    if not isinstance(value, np.ndarray):
+        return False
+    return value.dtype.kind in "UT" or (value.dtype == np.object_ and value.size > 0 and set(map(type, value.flat)) == {str})
 
 
 def _pack_array(value: Any) -> msgpack.ExtType:

@@ -23,7 +23,8 @@ from atlas_ds.schema.types import MAX_DEPTH, SCALARS, Array, Date, Field, Media,
 WAY_OUT = "store arrays of a constant dtype, str, bytes, bool, int, float, None, datetimes, or lists and dicts of these"
 KINDS = {
     bool: "bool", int: "int", float: "float", complex: "complex", str: "str", bytes: "bytes", dict: "dict", list: "list", tuple: "list",
-    datetime.datetime: "time", datetime.date: "date", np.datetime64: "time64", MediaValue: "media", np.ndarray: "array", **dict.fromkeys((dtype.type for dtype in SCALARS.values()), "numpy"),
+    datetime.datetime: "time", datetime.date: "date", np.datetime64: "time64", MediaValue: "media", np.ndarray: "array",
+    **dict.fromkeys((dtype.type for dtype in SCALARS.values()), "numpy"),
 }  # fmt: skip
 
 

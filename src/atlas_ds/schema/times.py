@@ -95,7 +95,8 @@ def zone(tz: str) -> datetime.tzinfo:
     try:
         return ZoneInfo(tz)
     except (ZoneInfoNotFoundError, ValueError, OSError) as cause:
-        raise UnsupportedError(f"time zone {tz!r} is not known on this machine: pip install tzdata, or read the column with batch(), which is in UTC") from cause
+        cure = "pip install tzdata, or read the column with batch(), which is in UTC"
+        raise UnsupportedError(f"time zone {tz!r} is not known on this machine: {cure}") from cause
 
 
 def moment_of(count: int, kind: Timestamp, *, numpy: bool) -> Any:

@@ -20,7 +20,8 @@ from atlas_ds.bridge.arrow.numpy_lists import fixed_arrays, flat_lists, nested_l
 from atlas_ds.errors import AtlasError, SchemaError
 from atlas_ds.schema.media import Media, sniff
 from atlas_ds.schema.schema import Schema, schema_from_json
-from atlas_ds.schema.types import SCALARS, Array, Field, Scalar, Struct, Tensor, Word
+from atlas_ds.schema.times import count_of, day_of, moment_of
+from atlas_ds.schema.types import SCALARS, Array, ClassLabel, Date, Field, Scalar, Struct, Tensor, Timestamp, Word
 from atlas_ds.schema.types import Media as MediaType
 
 KEY = b"atlas"
@@ -39,6 +40,12 @@ def arrow_type(field: Field, where: str) -> Any:
             return {"str": pa.string(), "bytes": pa.binary()}.get(word)
         case Array(dtype, shape):
             return _array_type(dtype, shape, where)
+        case Timestamp(unit, tz):
+            return pa.timestamp(unit, tz)
+        case Date():
+            return pa.date32()
+        case ClassLabel():
+            return pa.int64()
         case Tensor(dtype, ndim):
             if ndim is None:
                 return pa.struct({"shape": pa.list_(pa.int32()), "values": pa.list_(_number(dtype, where))})
@@ -85,6 +92,13 @@ def to_column(values: list[Any], field: Field, kind: Any, where: str) -> Any:
     import pyarrow as pa
 
     match field.type:
+        case Timestamp() | Date() as own if any(isinstance(value, np.datetime64) for value in values):
+            counts = [None if value is None else count_of(value, own, where) for value in values]
+            return pa.array(counts, pa.int32() if isinstance(own, Date) else pa.int64()).cast(kind)
+        case Array(_, (length,), True):
+            return pa.array(values, pa.list_(kind.value_type, length))
+        case Tensor(_, _, True):
+            return pa.array(values, kind)
         case Array(_, shape) if len(shape) == 1:
             return flat_lists(values, shape[0], kind.value_type)
         case Array(dtype, shape) if shape:
@@ -185,6 +199,10 @@ def _fits(field: Field, found: Any) -> bool:
 def restorer(field: Field, where: str) -> Callable[[Any], list[Any]]:
     """A function that turns an exported column back into values."""
     match field.type:
+        case Array(_, _, True) | Tensor(_, _, True) | ClassLabel():
+            return lambda column: column.to_pylist()  # type: ignore[no-any-return]
+        case Timestamp() | Date() as kind:
+            return partial(_moments, kind=kind, numpy=field.numpy)
         case Array() as kind if kind.shape:
             return partial(fixed_arrays, kind=kind, where=where)
         case Tensor(dtype, ndim) if ndim:
@@ -193,10 +211,26 @@ def restorer(field: Field, where: str) -> Callable[[Any], list[Any]]:
             return lambda column: [_restore(value, field) for value in column.to_pylist()]
 
 
+def _moments(column: Any, kind: Timestamp | Date, numpy: bool) -> list[Any]:
+    """Exact for every unit, which Python's datetimes are not."""
+    import pyarrow as pa
+
+    counts = column.cast(pa.int32() if isinstance(kind, Date) else pa.int64()).to_pylist()
+    return [None if count is None else _moment(count, kind, numpy) for count in counts]
+
+
+def _moment(count: int, kind: Timestamp | Date, numpy: bool) -> Any:
+    return day_of(count, numpy=numpy) if isinstance(kind, Date) else moment_of(count, kind, numpy=numpy)
+
+
 def _restore(value: Any, field: Field) -> Any:
     match field.type:
         case _ if value is None:
             return None
+        case Array(_, _, True) | Tensor(_, _, True) | ClassLabel():
+            return value
+        case Timestamp() | Date() as kind:  # inside a struct: a datetime of pyarrow's
+            return _moment(count_of(value, kind, field.name), kind, field.numpy)
         case Scalar(dtype):
             return SCALARS[dtype].type(value) if field.numpy else value
         case Array(dtype, shape):

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from atlas_ds.schema.types import Array, Field, Media, Scalar, Struct
+from atlas_ds.schema.types import Array, ClassLabel, Field, Media, Scalar, Struct
 
 _KINDS = {"image": "Image", "audio": "Audio", "video": "Video"}
 MAX_ARRAY = 5  # Hugging Face has Array2D to Array5D
@@ -44,11 +44,12 @@ def _labels(fields: Sequence[Field], metadata: Mapping[str, Any]) -> dict[str, d
     classes = metadata.get("classes")
     by_column = classes if isinstance(classes, dict) else {"label": classes}
     integers = {field.name for field in fields if field.type == Scalar("int64")}
-    return {
+    said = {
         name: {"names": names, "_type": "ClassLabel"}
         for name, names in by_column.items()
         if name in integers and isinstance(names, list) and all(isinstance(item, str) for item in names)
     }
+    return said | {field.name: {"names": list(field.type.names), "_type": "ClassLabel"} for field in fields if isinstance(field.type, ClassLabel)}
 
 
 def _feature(field: Field, kind: Any, media_type: str | None) -> Any:
