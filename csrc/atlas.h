@@ -54,7 +54,7 @@ typedef struct {
 
 typedef struct atlas_dict atlas_dict;
 
-/* Copies the bytes and digests them for decompression; level > 0 also for compression at that level. */
+/* Copies the bytes and digests them for decompression; level != 0 also for compression at that level. */
 ATLAS_API int atlas_dict_open(
     const uint8_t *bytes,
     size_t size,
@@ -322,11 +322,15 @@ typedef struct atlas_encoder atlas_encoder;
 ATLAS_API int atlas_encoder_open(atlas_encoder **out, atlas_error *error);
 ATLAS_API void atlas_encoder_close(atlas_encoder *encoder);
 
+/* Which literals (bytes that repeat nothing) zstd codes by Huffman's: as its level has it, all, or none. Those left as they
+ * are read in half the time. */
+enum { ATLAS_LITERALS_AUTO = 0, ATLAS_LITERALS_CODED = 1, ATLAS_LITERALS_PLAIN = 2 };
+
 typedef struct {
     const uint8_t *values;   /* fixed: rows * width bytes; variable: the bytes that offsets speak of */
     const uint32_t *offsets; /* variable: rows + 1, the first may be other than 0 */
     const uint8_t *valid;    /* rows bytes, 0 where null; NULL if none is. A null's bytes are zero, its length is 0 */
-    const atlas_dict *dict;  /* opened with a level, or NULL */
+    const atlas_dict *dict;  /* opened with this level, or NULL */
     uint32_t width;
     uint16_t leaf;           /* id */
     uint8_t kind;
@@ -337,7 +341,8 @@ typedef struct {
     uint8_t per_value;       /* compress value by value */
     uint8_t whole;           /* compress the page as a whole */
     uint8_t light;           /* CONST, NARROW and ENUM may be used */
-    int8_t level;
+    uint8_t literals;        /* of zstd: ATLAS_LITERALS_AUTO, _CODED or _PLAIN */
+    int8_t level;            /* of zstd, below 0 for few matches; of lz4: 0, or that of its slow encoder */
     /* out */
     uint8_t out_layout;
     uint8_t out_codec;

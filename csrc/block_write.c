@@ -10,8 +10,8 @@ int atlas_encoder_open(atlas_encoder **out, atlas_error *error) {
     *out = NULL;
     atlas_encoder *encoder = calloc(1, sizeof *encoder);
     ATLAS_REQUIRE(encoder != NULL, MEMORY, 0, "out of memory");
-    encoder->zstd = atlas_codec_encoder_open();
-    if (encoder->zstd == NULL) {
+    encoder->codecs = atlas_codec_encoder_open();
+    if (encoder->codecs == NULL) {
         free(encoder);
         return atlas_fail(error, ATLAS_MEMORY, 0, "out of memory");
     }
@@ -21,7 +21,7 @@ int atlas_encoder_open(atlas_encoder **out, atlas_error *error) {
 
 void atlas_encoder_close(atlas_encoder *encoder) {
     if (encoder == NULL) return;
-    atlas_codec_encoder_close(encoder->zstd);
+    atlas_codec_encoder_close(encoder->codecs);
     free(encoder->scratch);
     free(encoder);
 }

@@ -31,7 +31,7 @@ static size_t write_cell(
     size_t got = 0;
     if (room > CELL_FRAME_HEAD + 16u && length > 4) {
         const uint64_t most = room - CELL_FRAME_HEAD < length ? room - CELL_FRAME_HEAD : length;
-        got = atlas_codec_encode(encoder->zstd, in->codec, zstd ? in->dict : NULL, in->level, value, length, body, most);
+        got = atlas_codec_encode(encoder->codecs, in->codec, zstd ? in->dict : NULL, in->level, in->literals, value, length, body, most);
     }
     const size_t block = got == 0 || length > CELL_BLOCK_MOST ? 0 : zstd ? frame_block(body, got, length) : got;
     if (block != 0 && block + CELL_BLOCK_HEAD < length) {

@@ -2,6 +2,7 @@
 #include "codec.h"
 
 #include <lz4.h>
+#include <lz4hc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zdict.h>
@@ -13,7 +14,7 @@
 
 struct atlas_dict {
     ZSTD_DDict *decode;
-    ZSTD_CDict *encode; /* NULL unless opened with a level */
+    ZSTD_CDict *encode; /* NULL if opened to read only */
     size_t size;
     uint8_t bytes[];
 };
@@ -34,8 +35,8 @@ int atlas_dict_open(
     memcpy(dict->bytes, bytes, size);
     dict->size = size;
     dict->decode = ZSTD_createDDict(dict->bytes, size);
-    if (level > 0) dict->encode = ZSTD_createCDict(dict->bytes, size, level);
-    if (dict->decode == NULL || (level > 0 && dict->encode == NULL)) {
+    if (level != 0) dict->encode = ZSTD_createCDict(dict->bytes, size, level);
+    if (dict->decode == NULL || (level != 0 && dict->encode == NULL)) {
         atlas_dict_close(dict);
         return atlas_fail(error, ATLAS_CODEC, 0, "dictionary: zstd rejects it");
     }
@@ -180,37 +181,78 @@ bool atlas_codec_decode(
     return codec == ATLAS_CODEC_ZSTD ? zstd_decode(zstd, dict, src, size, out, raw) : lz4_decode(dict, src, size, out, raw);
 }
 
-void *atlas_codec_encoder_open(void) {
-    ZSTD_CCtx *zstd = ZSTD_createCCtx();
-    if (zstd == NULL) return NULL;
-    ZSTD_CCtx_setParameter(zstd, ZSTD_c_contentSizeFlag, 1);
-    ZSTD_CCtx_setParameter(zstd, ZSTD_c_checksumFlag, 0);
-    ZSTD_CCtx_setParameter(zstd, ZSTD_c_dictIDFlag, 0);
-    return zstd;
+struct codec_encoder {
+    ZSTD_CCtx *zstd;
+    LZ4_streamHC_t *lz4; /* opened at its first use: 256 KiB that few need */
+};
+
+codec_encoder *atlas_codec_encoder_open(void) {
+    codec_encoder *encoder = calloc(1, sizeof *encoder);
+    if (encoder == NULL) return NULL;
+    encoder->zstd = ZSTD_createCCtx();
+    if (encoder->zstd == NULL) {
+        free(encoder);
+        return NULL;
+    }
+    ZSTD_CCtx_setParameter(encoder->zstd, ZSTD_c_contentSizeFlag, 1);
+    ZSTD_CCtx_setParameter(encoder->zstd, ZSTD_c_checksumFlag, 0);
+    ZSTD_CCtx_setParameter(encoder->zstd, ZSTD_c_dictIDFlag, 0);
+    return encoder;
 }
 
-void atlas_codec_encoder_close(void *zstd) { ZSTD_freeCCtx(zstd); }
+void atlas_codec_encoder_close(codec_encoder *encoder) {
+    if (encoder == NULL) return;
+    ZSTD_freeCCtx(encoder->zstd);
+    if (encoder->lz4 != NULL) LZ4_freeStreamHC(encoder->lz4);
+    free(encoder);
+}
 
-size_t atlas_codec_encode(
-    void *zstd,
-    int codec,
+static size_t lz4_encode(codec_encoder *encoder, int level, const uint8_t *src, size_t size, uint8_t *out, size_t capacity) {
+    if (size > LZ4_MAX_INPUT_SIZE) return 0;
+    const int room = capacity > INT32_MAX ? INT32_MAX : (int)capacity;
+    int got;
+    if (level == 0) {
+        got = LZ4_compress_default((const char *)src, (char *)out, (int)size, room);
+    } else {
+        if (encoder->lz4 == NULL) encoder->lz4 = LZ4_createStreamHC();
+        if (encoder->lz4 == NULL) return 0;
+        LZ4_resetStreamHC_fast(encoder->lz4, level);
+        got = LZ4_compress_HC_continue(encoder->lz4, (const char *)src, (char *)out, (int)size, room);
+    }
+    return got > 0 ? (size_t)got : 0;
+}
+
+static size_t zstd_encode(
+    ZSTD_CCtx *zstd,
     const atlas_dict *dict,
     int level,
+    int literals,
     const uint8_t *src,
     size_t size,
     uint8_t *out,
     size_t capacity
 ) {
-    if (codec == ATLAS_CODEC_LZ4) {
-        if (size > LZ4_MAX_INPUT_SIZE || dict != NULL) return 0;
-        const int room = capacity > INT32_MAX ? INT32_MAX : (int)capacity;
-        const int got = LZ4_compress_default((const char *)src, (char *)out, (int)size, room);
-        return got > 0 ? (size_t)got : 0;
-    }
     /* one that failed for want of room is still under way; without the reset it would keep its dictionary, and the next frame use it */
     ZSTD_CCtx_reset(zstd, ZSTD_reset_session_only);
     if (ZSTD_isError(ZSTD_CCtx_setParameter(zstd, ZSTD_c_compressionLevel, level))) return 0;
     if (ZSTD_isError(ZSTD_CCtx_refCDict(zstd, dict != NULL ? dict->encode : NULL))) return 0;
+    /* ZSTD_c_literalCompressionMode; a zstd that does not know it chooses for itself */
+    (void)ZSTD_CCtx_setParameter(zstd, ZSTD_c_experimentalParam5, literals);
     const size_t got = ZSTD_compress2(zstd, out, capacity, src, size);
     return ZSTD_isError(got) ? 0 : got;
+}
+
+size_t atlas_codec_encode(
+    codec_encoder *encoder,
+    int codec,
+    const atlas_dict *dict,
+    int level,
+    int literals,
+    const uint8_t *src,
+    size_t size,
+    uint8_t *out,
+    size_t capacity
+) {
+    if (codec == ATLAS_CODEC_LZ4) return dict == NULL ? lz4_encode(encoder, level, src, size, out, capacity) : 0;
+    return zstd_encode(encoder->zstd, dict, level, literals, src, size, out, capacity);
 }

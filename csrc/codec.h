@@ -30,18 +30,22 @@ bool atlas_codec_decode(
     uint8_t *out,
     size_t raw);
 
-/* Bytes written, or 0 if they would be more than capacity (or the codec fails). */
+/* What compresses, one thread at a time; NULL if there is no memory. */
+typedef struct codec_encoder codec_encoder;
+codec_encoder *atlas_codec_encoder_open(void);
+void atlas_codec_encoder_close(codec_encoder *encoder);
+
+/* Bytes written, or 0 if they would be more than capacity (or the codec fails). level, literals: as in
+ * atlas_page_in. */
 size_t atlas_codec_encode(
-    void *zstd,
+    codec_encoder *encoder,
     int codec,
     const atlas_dict *dict,
     int level,
+    int literals,
     const uint8_t *src,
     size_t size,
     uint8_t *out,
     size_t capacity);
-
-void *atlas_codec_encoder_open(void);
-void atlas_codec_encoder_close(void *zstd);
 
 #endif

@@ -309,7 +309,7 @@ int atlas_page_write(atlas_encoder *encoder, atlas_page_in *to, uint32_t rows, u
         const size_t most = size - size / 8;
         uint8_t *packed = atlas_encoder_scratch(encoder, most);
         ATLAS_REQUIRE(packed != NULL, MEMORY, 0, "out of memory");
-        const size_t got = atlas_codec_encode(encoder->zstd, to->codec, to->dict, to->level, out, size, packed, most);
+        const size_t got = atlas_codec_encode(encoder->codecs, to->codec, to->dict, to->level, to->literals, out, size, packed, most);
         if (got != 0) {
             memcpy(out, packed, got);
             to->out_codec = to->codec;

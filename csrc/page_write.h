@@ -6,6 +6,7 @@
 
 #include "atlas.h"
 #include "bytes.h"
+#include "codec.h"
 #include "layout.h"
 
 /* A form is kept only where it saves an eighth. */
@@ -13,7 +14,7 @@
 #define CELL_SPARE 64u /* bytes after the values that cells may take while it is not clear whether they pay */
 
 struct atlas_encoder {
-    void *zstd;
+    codec_encoder *codecs;
     uint8_t *scratch;
     size_t scratch_bytes;
 };

@@ -19,11 +19,11 @@ static void decode_any(const atlas_dict *dict, const uint8_t *data, size_t size)
         (void)atlas_codec_decode(zstd, codec, dict, data, size, out, raw);
         free(out);
     }
-    static void *encoder;
+    static codec_encoder *encoder;
     if (encoder == NULL) encoder = atlas_codec_encoder_open();
     uint8_t *packed = malloc(size + 512), *back = malloc(size + 1);
     MUST(encoder != NULL && packed != NULL && back != NULL);
-    const size_t got = atlas_codec_encode(encoder, ATLAS_CODEC_ZSTD, dict, 1, data, size, packed, size + 512);
+    const size_t got = atlas_codec_encode(encoder, ATLAS_CODEC_ZSTD, dict, 1, ATLAS_LITERALS_AUTO, data, size, packed, size + 512);
     if (got != 0) {
         MUST(atlas_codec_decode(zstd, ATLAS_CODEC_ZSTD, dict, packed, got, back, size));
         MUST(memcmp(back, data, size) == 0);

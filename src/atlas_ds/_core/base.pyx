@@ -66,6 +66,14 @@ class Layout(IntEnum):
     ENUM = ATLAS_ENUM
 
 
+class Literals(IntEnum):
+    """Which bytes that repeat nothing zstd codes: as its level has it, all, or none."""
+
+    AUTO = ATLAS_LITERALS_AUTO
+    CODED = ATLAS_LITERALS_CODED
+    PLAIN = ATLAS_LITERALS_PLAIN
+
+
 class Codec(IntEnum):
     """How bytes are compressed."""
 
@@ -229,7 +237,7 @@ cdef class Pins:
 
 @cython.final
 cdef class Dictionary:
-    """A zstd dictionary, digested once; level > 0 lets it compress too."""
+    """A zstd dictionary, digested once; level other than 0 lets it compress too."""
 
     def __cinit__(self, bytes data, int level=0):
         cdef atlas_error error

@@ -58,6 +58,9 @@ cdef extern from "layout.h" nogil:
 
 cdef extern from "atlas.h" nogil:
     enum:
+        ATLAS_LITERALS_AUTO
+        ATLAS_LITERALS_CODED
+        ATLAS_LITERALS_PLAIN
         ATLAS_OK
         ATLAS_ARG
         ATLAS_MEMORY
@@ -287,6 +290,7 @@ cdef extern from "atlas.h" nogil:
         uint8_t per_value
         uint8_t whole
         uint8_t light
+        uint8_t literals
         int8_t level
         uint8_t out_layout
         uint8_t out_codec

@@ -37,8 +37,8 @@ class LeafSpec(NamedTuple):
 
 class PageSpec(NamedTuple):
     """How the pages of a leaf are written. per_value: each value is compressed on its own; whole:
-    the page is; light: CONST, NARROW and ENUM may be used. number: of the dictionary in its
-    shard."""
+    the page is; light: CONST, NARROW and ENUM may be used. level: of zstd; of lz4 0, or that of its slow encoder.
+    literals: Literals. number: of the dictionary in its shard."""
 
     leaf: Leaf
     codec: int
@@ -46,6 +46,7 @@ class PageSpec(NamedTuple):
     whole: bool
     light: bool
     level: int
+    literals: int = 0
     number: int = 0
     dictionary: Dictionary | None = None
 

@@ -313,8 +313,8 @@ def _converter(field: Field, path: str) -> Callable[[Any], tuple[Any, ...]]:
     match field.type:
         case Scalar():
             return lambda value: (scalar_bytes(value, field, path),)
-        case ClassLabel() as kind:
-            return lambda value: (number_of(value, kind, path).to_bytes(8, "little"),)
+        case ClassLabel() as label:
+            return lambda value: (number_of(value, label, path).to_bytes(8, "little"),)
         case Timestamp() | Date() as kind:
             width = 4 if isinstance(kind, Date) else 8
             return lambda value: (count_of(value, kind, path).to_bytes(width, "little", signed=True),)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 
 from atlas_ds.schema.schema import Schema
-from atlas_ds.shard.plan import CODECS, Access, CodecName, ShardOptions
+from atlas_ds.shard.coding import CODECS, Access, CodecName, ShardOptions
 from atlas_ds.sizes import parse_size
 
 Size = int | str

@@ -34,11 +34,11 @@ from atlas_ds.errors import AtlasError, LimitError, SchemaError
 from atlas_ds.progress import Progress
 from atlas_ds.schema.infer import infer_schema
 from atlas_ds.schema.schema import Schema, make_schema, with_all_names
+from atlas_ds.shard.coding import Access
 from atlas_ds.shard.encoders import Encoders
 from atlas_ds.shard.icc import check_columns, check_names
 from atlas_ds.shard.info import ShardInfo
 from atlas_ds.shard.open import open_stored
-from atlas_ds.shard.plan import Access
 from atlas_ds.shard.writer import ShardWriter
 from atlas_ds.store.local import open_store
 from atlas_ds.store.store import Store, place_of

@@ -102,7 +102,7 @@ def other_length(whole: Whole, taken: Sequence[Any]) -> Whole:
     got = f"expected a {whole.given} of {len(whole.columns)} values like example 0, got one of {len(taken)}"
     if whole.given == "tuple":
         raise SchemaError(f"{got}: tuples must all have the same length, at least 1 (use lists where it varies)")
-    dtype = dtype_of_list(taken) if taken else None
+    dtype = dtype_of_list(list(taken)) if taken else None
     if dtype is not None and all(seen == whole_number(dtype, seen) for seen in whole.columns.values()):
         return Whole(whole.given, "value", None, {"value": Seen("list", fact=dtype)})
     for name, seen in whole.columns.items():

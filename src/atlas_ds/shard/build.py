@@ -11,10 +11,11 @@ from typing import Any
 from atlas_ds import _core
 from atlas_ds._core.base import Codec, Layout, LeafFlags, LeafKind, PageFlags
 from atlas_ds._core.records import DictionaryEntry, IndexEntry, LeafSpec, PageSpec, PageWritten
+from atlas_ds.shard.coding import ShardOptions
 from atlas_ds.shard.encoders import Encoders
 from atlas_ds.shard.icc import IccAccumulator
 from atlas_ds.shard.info import ShardInfo, ShardTarget, chunk_of
-from atlas_ds.shard.plan import MAX_BLOCK_BYTES, ShardOptions, StoragePlan, value_level
+from atlas_ds.shard.plan import MAX_BLOCK_BYTES, StoragePlan
 
 BLOCK_OVERFLOW = 64  # a block of more than this many targets closes the shard: the rows changed since it was planned
 PENDING_BYTES = 32 << 20  # bytes of blocks that wait for an encoder at most
@@ -65,7 +66,7 @@ class ShardBuild:
         self._index: list[list[IndexEntry]] = [[] for _ in plan.groups]
         self._raw = 0
         self._stats = [_LeafStats() for _ in plan.pages]
-        self._light = [all(plan.pages[position].codec == Codec.NONE for position in group) for group in plan.groups]
+        self._light = [all(plan.pages[position].coding.codec == Codec.NONE for position in group) for group in plan.groups]
         overflow = BLOCK_OVERFLOW * options.block_bytes if options.block_rows is None else MAX_BLOCK_BYTES
         builder.plan([list(group) for group in plan.groups], list(plan.rows), min(overflow, MAX_BLOCK_BYTES))
         leaves = [page.leaf for page in plan.pages]
@@ -78,7 +79,7 @@ class ShardBuild:
                     kind=LeafKind.FIXED if page.leaf.fixed else LeafKind.VARIABLE,
                     group=page.group,
                     dictionary=page.dictionary,
-                    flags=(LeafFlags.NULLABLE if page.leaf.nullable else 0) | (LeafFlags.PAGE_CODED if page.per_page else 0),
+                    flags=(LeafFlags.NULLABLE if page.leaf.nullable else 0) | (LeafFlags.PAGE_CODED if page.coding.per_page else 0),
                     width=page.leaf.width,
                 )
                 for page in plan.pages
@@ -86,16 +87,17 @@ class ShardBuild:
             list(plan.rows),
             schema_json,
         )
-        handles = [_core.Dictionary(data, value_level(options.level)) for data in plan.dictionaries]
+        handles: dict[tuple[int, int], _core.Dictionary] = {}
         specs: list[PageSpec] = []
         first: list[int] = []
         for group in plan.groups:
             first.append(len(specs))
             for position in group:
                 page = plan.pages[position]
-                handle = handles[page.dictionary - 1] if page.dictionary else None
-                level = value_level(options.level) if page.per_value else options.level
-                specs.append(PageSpec(page.leaf, page.codec, page.per_value, page.per_page, True, level, page.dictionary, handle))
+                key = page.dictionary, page.coding.level
+                if page.dictionary and key not in handles:
+                    handles[key] = _core.Dictionary(plan.dictionaries[page.dictionary - 1], page.coding.level)
+                specs.append(page.coding.spec(page.leaf, page.dictionary, handles.get(key)))
         self._pages = _core.PageSpecs(specs, first)
         self._file = target.store.new_file(target.label(self._ordinal), target.mark)
         try:
@@ -196,7 +198,7 @@ class ShardBuild:
         self._cut_in_order(full=False)
         while self._pending:
             self._write_next()
-        notes: dict[str, Any] = {"columns": [s.to_json(page.leaf.path, page.why) for s, page in zip(self._stats, self._plan.pages, strict=True)]}
+        notes: dict[str, Any] = {"columns": [s.to_json(page.leaf.path, page.coding.why) for s, page in zip(self._stats, self._plan.pages, strict=True)]}
         if self._accumulators:
             notes["icc"] = {accumulator.field.name: accumulator.finish() for accumulator in self._accumulators}
         stats = json.dumps(notes, sort_keys=True)
@@ -207,7 +209,7 @@ class ShardBuild:
         self._file.write(_core.trailer_bytes(offset, len(body), rows, self._nonce, root))
         root_text = f"{root:016x}"
         name = self._target.name(self._ordinal, root_text)
-        chunk = chunk_of((self._plan.rows[page.group], page.per_page) for page in self._plan.pages)
+        chunk = chunk_of((self._plan.rows[page.group], page.coding.per_page) for page in self._plan.pages)
         info = ShardInfo(name, rows, self._file.size, self._file.size - offset, root_text, self._raw, chunk)
         self._target.before_publish(info)
         self._file.publish(name).result()  # replaces a file of an earlier run, which has the same bytes by its name but may be damaged

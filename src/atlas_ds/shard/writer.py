@@ -11,10 +11,11 @@ from atlas_ds._core.write import RowState
 from atlas_ds.errors import AtlasError
 from atlas_ds.schema.schema import Schema
 from atlas_ds.shard.build import ShardBuild
+from atlas_ds.shard.coding import ShardOptions
 from atlas_ds.shard.encoders import Encoders
 from atlas_ds.shard.icc import IccAccumulator
 from atlas_ds.shard.info import ShardTarget
-from atlas_ds.shard.plan import ShardOptions, make_plan
+from atlas_ds.shard.plan import make_plan
 from atlas_ds.store.store import place_of
 
 SAMPLE_BYTES = 20 << 20  # of rows that are collected before a shard is planned

@@ -8,7 +8,8 @@ from atlas_ds.schema import objects
 from atlas_ds.schema.schema import make_schema
 from atlas_ds.schema.types import MAX_PAGE, MAX_VALUE
 from atlas_ds.shard import plan, writer
-from atlas_ds.shard.plan import ShardOptions, make_plan, rows_per_block
+from atlas_ds.shard.coding import ShardOptions
+from atlas_ds.shard.plan import make_plan, rows_per_block
 
 MIB = 1 << 20
 SMALL = [{"v": b"small"}] * 3

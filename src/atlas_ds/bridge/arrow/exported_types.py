@@ -200,7 +200,7 @@ def restorer(field: Field, where: str) -> Callable[[Any], list[Any]]:
     """A function that turns an exported column back into values."""
     match field.type:
         case Array(_, _, True) | Tensor(_, _, True) | ClassLabel():
-            return lambda column: column.to_pylist()  # type: ignore[no-any-return]
+            return lambda column: column.to_pylist()
         case Timestamp() | Date() as kind:
             return partial(_moments, kind=kind, numpy=field.numpy)
         case Array() as kind if kind.shape:

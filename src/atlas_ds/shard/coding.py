@@ -1,0 +1,269 @@
+"""Chooses how the values of a leaf are compressed, from a sample of them: one by one or page by page,
+by which codec, with which dictionary. Same sample, same choice; each says its reason.
+
+docs/decisions/2026-11-29-forms.md has the measurements behind the numbers here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from atlas_ds import _core
+from atlas_ds._core.base import Codec, Layout, Literals
+from atlas_ds._core.records import PageSpec
+from atlas_ds.schema.types import Leaf
+
+CODECS = {codec.name.lower(): codec for codec in Codec}
+Access = Literal["random", "scan"]
+CodecName = Literal["auto", "none", "lz4", "zstd"]
+
+MIN_VALUE_BYTES = 64  # mean bytes of a value from which compressing each value pays
+DICTIONARY_VALUE = 16 << 10  # mean bytes of a value, or of a page, up to which a dictionary can help
+TRIAL_BYTES = 1 << 20
+HINT_BYTES = 64 << 10  # enough to say what a codec would save
+TRAIN_BYTES = 8 << 20  # of the sample, evenly spread
+DICTIONARY_BYTES = 384 << 10
+NUMBERS_DICTIONARY_BYTES = 4 << 10  # more is slower to read (it leaves the processor's cache) and saves nothing
+# A dictionary is used where it saves this part: much where it is large, since it is read when a shard is opened.
+VALUES_PART, PAGES_PART, NUMBERS_PART = 8, 32, 64
+VALUE_LEVELS = 2  # added to the zstd level of values that are compressed one by one: smaller, as fast to read, slower to write
+LZ4_VALUE_LEVEL = 9  # of lz4's slow encoder: smaller by an eighth, as fast to read
+NO_MATCHES = -50  # a zstd level that finds next to no matches
+
+
+@dataclass(frozen=True, slots=True)
+class ShardOptions:
+    """What the user requested for. codec: of each leaf position, a number, or None for automatic."""
+
+    codecs: tuple[int | None, ...]
+    level: int
+    access: Access
+    block_bytes: int
+    block_rows: int | None
+    dictionary: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """How the pages of a leaf are compressed, and why.
+
+    per_value: each value is compressed by itself. per_page: each page is. level and literals: of PageSpec.
+    """
+
+    codec: int
+    why: str
+    per_value: bool = False
+    per_page: bool = False
+    level: int = 0
+    literals: Literals = Literals.AUTO
+    dictionary: bytes = b""
+
+    def spec(self, leaf: Leaf, number: int = 0, dictionary: _core.Dictionary | None = None) -> PageSpec:
+        return PageSpec(
+            leaf, self.codec, self.per_value, self.per_page, light=True, level=self.level, literals=self.literals,
+            number=number, dictionary=dictionary,
+        )  # fmt: skip
+
+
+class Tried(NamedTuple):
+    """What a sample takes in one way of coding it. share: of the dictionary's bytes, as far as the sample pays for it."""
+
+    coding: Coding
+    raw: int
+    stored: int
+    layout: Layout | None
+    share: float = 0.0
+
+
+class Sample(NamedTuple):
+    """The waiting rows of a leaf. mean: bytes of a value; rows: of a block."""
+
+    column: _core.Column
+    mean: float
+    rows: int
+    encoder: _core.Encoder
+
+    @property
+    def leaf(self) -> Leaf:
+        return self.column.leaf
+
+
+def choose_coding(sample: Sample, options: ShardOptions, requested: int | None, known: bytes) -> Coding:
+    """requested: a codec, or None for automatic. known: the dictionary that the dataset already uses for the leaf."""
+    if requested == Codec.NONE:
+        return Coding(Codec.NONE, "no codec: requested for")
+    codec = Codec.ZSTD if requested is None else requested
+    if options.access == "scan":
+        return choose_per_page(sample, options, codec, known, automatic=requested is None)
+    if sample.mean < MIN_VALUE_BYTES:
+        short = "values of constant width stay in place" if sample.leaf.fixed else f"values of {sample.mean:.0f} bytes are too short to compress one by one"
+        return Coding(Codec.NONE, short)
+    if sample.leaf.fixed and requested is None:
+        return Coding(Codec.NONE, f"values of constant width stay in place, so that a random row costs no decoding{hint(sample, options)}")
+    return choose_per_value(sample, options, codec, known, automatic=requested is None)
+
+
+def hint(sample: Sample, options: ShardOptions) -> str:
+    """What zstd would save of values that stay in place."""
+    rows = max(1, int(HINT_BYTES / sample.mean))
+    tried = [try_values(sample, way, 0, rows) for way in ways_of(sample.leaf, Codec.ZSTD, options.level)]
+    best = min(tried, key=lambda one: one.stored)
+    return f'; compression="zstd" would save {saved(best)}' if best.stored <= best.raw - best.raw // 8 else ""
+
+
+def ways_of(leaf: Leaf, codec: int, level: int) -> list[Coding]:
+    """The ways of coding single values by a codec, the fastest to read first.
+
+    Numbers are tried without Huffman's code too (it takes half of the time to read), and with nothing else.
+    """
+    if codec == Codec.LZ4:
+        return [Coding(codec, "", per_value=True, level=LZ4_VALUE_LEVEL)]
+    usual = Coding(codec, "", per_value=True, level=min(level + VALUE_LEVELS, max(level, 19)))
+    if not is_numbers(leaf):
+        return [usual]
+    plain = Coding(codec, "", per_value=True, level=usual.level, literals=Literals.PLAIN)
+    coded = Coding(codec, "", per_value=True, level=NO_MATCHES, literals=Literals.CODED)
+    return [plain, coded, usual]
+
+
+def choose_per_value(sample: Sample, options: ShardOptions, codec: int, known: bytes, *, automatic: bool) -> Coding:
+    column = sample.column
+    start = held_out(sample)
+    ways = ways_of(sample.leaf, codec, options.level)
+    plain = [try_values(sample, way, start, column.rows) for way in ways]
+    layout = plain[0].layout
+    if layout in (Layout.CONST, Layout.ENUM):
+        return with_reason(plain[0].coding, "values repeat: each distinct value is stored once", known)
+    best = fastest(plain)
+    dictionary = b""
+    if codec == Codec.ZSTD and options.dictionary and sample.mean <= DICTIONARY_VALUE:
+        dictionary = known or train_on_values(sample, start, narrow=layout == Layout.NARROW)
+    if dictionary:
+        packed = fastest([try_values(sample, way, start, column.rows, dictionary, known=bool(known)) for way in ways])
+        part = NUMBERS_PART if is_numbers(sample.leaf) else VALUES_PART
+        if pays(packed, best, part) and packed.stored <= packed.raw - packed.raw // 8:
+            return with_reason(packed.coding, f"value by value with a dictionary: {saved(packed)} saved on rows that it was not trained on", dictionary)
+    if best.stored > best.raw - best.raw // 8:
+        return Coding(Codec.NONE, too_little(codec, best))
+    return with_reason(best.coding, f"value by value: {saved(best)} saved on a sample")
+
+
+def choose_per_page(sample: Sample, options: ShardOptions, codec: int, known: bytes, *, automatic: bool) -> Coding:
+    column = sample.column
+    coding = Coding(codec, "", per_page=True, level=options.level if codec == Codec.ZSTD else 0)
+    start = held_out(sample)
+    best = try_pages(sample, coding, start)
+    dictionary = b""
+    if codec == Codec.ZSTD and options.dictionary and 0 < best.raw <= DICTIONARY_VALUE * -(-(column.rows - start) // sample.rows):
+        dictionary = known or train_on_pages(sample, start)
+    if dictionary:
+        packed = try_pages(sample, coding, start, dictionary, known=bool(known))
+        if pays(packed, best, PAGES_PART):
+            return with_reason(coding, f"complete pages with a dictionary: {saved(packed)} saved on rows that it was not trained on", dictionary)
+    if automatic and best.stored > best.raw - best.raw // 8:
+        return Coding(Codec.NONE, too_little(codec, best))
+    return with_reason(coding, f"complete pages: {saved(best)} saved on a sample")
+
+
+def held_out(sample: Sample) -> int:
+    """The first row that nothing is trained on: the last quarter of the sample, at most TRIAL_BYTES."""
+    rows = sample.column.rows
+    start = rows - min(rows // 4, int(TRIAL_BYTES / max(sample.mean, 1)))
+    return 0 if start == rows else start
+
+
+def fastest(tried: Sequence[Tried]) -> Tried:
+    """The first (they are in order of speed) that takes at most a fifteenth more than the smallest."""
+    least = min(one.stored for one in tried)
+    return next(one for one in tried if one.stored <= least + least // 15)
+
+
+def pays(packed: Tried, plain: Tried, part: int) -> bool:
+    return packed.stored + packed.share <= plain.stored - plain.stored // part
+
+
+def is_numbers(leaf: Leaf) -> bool:
+    return leaf.fixed or leaf.element != 0
+
+
+def try_values(sample: Sample, way: Coding, start: int, stop: int, dictionary: bytes = b"", *, known: bool = False) -> Tried:
+    """One page of rows start .. stop."""
+    handle = _core.Dictionary(dictionary, way.level) if dictionary else None
+    raw, stored, layout = _core.trial(sample.column, start, stop, sample.encoder, way.spec(sample.leaf, 1 if dictionary else 0, handle))
+    return Tried(way, raw, stored, layout, share_of(sample, raw, dictionary, known=known))
+
+
+def try_pages(sample: Sample, way: Coding, start: int, dictionary: bytes = b"", *, known: bool = False) -> Tried:
+    """Pages of a block's rows each, from row start to the end of the sample."""
+    handle = _core.Dictionary(dictionary, way.level) if dictionary else None
+    spec = way.spec(sample.leaf, 1 if dictionary else 0, handle)
+    raw = stored = 0
+    for first in range(start, sample.column.rows, sample.rows):
+        page = _core.trial(sample.column, first, min(first + sample.rows, sample.column.rows), sample.encoder, spec)
+        raw, stored = raw + page.raw, stored + page.stored
+    return Tried(way, raw, stored, None, share_of(sample, raw, dictionary, known=known))
+
+
+def share_of(sample: Sample, raw: int, dictionary: bytes, *, known: bool) -> float:
+    return 0.0 if known else len(dictionary) * raw / max(sample.column.size, 1)
+
+
+def train_on_values(sample: Sample, stop: int, *, narrow: bool) -> bytes:
+    """A dictionary from the values before row stop; narrow: from the numbers that a NARROW page has for them."""
+    data, lengths = sample.column.sample(stop)
+    if narrow:
+        data, lengths = narrowed(sample.leaf, data, lengths)
+    return train(data, lengths, NUMBERS_DICTIONARY_BYTES if is_numbers(sample.leaf) else DICTIONARY_BYTES)
+
+
+def train_on_pages(sample: Sample, stop: int) -> bytes:
+    """A dictionary from the values before row stop, as many together as a page has."""
+    data, lengths = sample.column.sample(stop)
+    starts = np.arange(0, len(lengths), sample.rows)
+    pages = np.add.reduceat(lengths, starts, dtype=np.uint32) if len(lengths) else lengths
+    return train(data, pages, DICTIONARY_BYTES)
+
+
+def train(data: bytes, lengths: np.ndarray, most: int) -> bytes:
+    """A dictionary of at most `most` bytes, or none where there is too little to train on."""
+    capacity = min(most, len(data) // 20)
+    if capacity < 1024 or len(lengths) < 16:
+        return b""
+    step = -(-len(data) // TRAIN_BYTES)
+    if step > 1:
+        ends = np.cumsum(lengths, dtype=np.int64)
+        data = b"".join([data[end - length : end] for end, length in zip(ends[::step].tolist(), lengths[::step].tolist(), strict=True)])
+        lengths = lengths[::step]
+    return _core.train_dictionary(np.frombuffer(data, np.uint8), lengths.astype(np.uintp), capacity)
+
+
+def narrowed(leaf: Leaf, data: bytes, lengths: np.ndarray) -> tuple[bytes, np.ndarray]:
+    """(values, lengths) as a NARROW page stores them; as they are where their range is too wide for one."""
+    numbers = np.frombuffer(data, f"{'i' if leaf.signed else 'u'}{leaf.element}")
+    least, most = (int(numbers.min()), int(numbers.max())) if len(numbers) else (0, 0)
+    for size in (1, 2, 4):
+        fits = most - least < 256**size
+        if fits and size < leaf.element:
+            base = 0 if least >= 0 and most < 256**size else least
+            return (numbers - numbers.dtype.type(base)).astype(f"u{size}").tobytes(), lengths // leaf.element * size
+    return data, lengths
+
+
+def with_reason(coding: Coding, why: str, dictionary: bytes = b"") -> Coding:
+    return replace(coding, why=why, dictionary=dictionary)
+
+
+def too_little(codec: int, tried: Tried) -> str:
+    return f"{name_of(codec)} saves {saved(tried)} on a sample, less than 12.5 %"
+
+
+def name_of(codec: int) -> str:
+    return Codec(codec).name.lower()
+
+
+def saved(tried: Tried) -> str:
+    return f"{max(0.0, 100 * (1 - tried.stored / max(tried.raw, 1))):.1f} %"
