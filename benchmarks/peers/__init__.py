@@ -14,7 +14,10 @@ from benchmarks.schema import Example, Schema
 # Name: (module under benchmarks.peers, keyword options of its class Peer).
 PEERS: dict[str, tuple[str, dict[str, Any]]] = {
     "atlas": ("atlas", {}),
+    "atlas-zstd": ("atlas", {"compression": "zstd"}),
+    "atlas-lz4": ("atlas", {"compression": "lz4"}),
     "atlas-scan": ("atlas", {"access": "scan"}),
+    "atlas-scan-1m": ("atlas", {"access": "scan", "block_size": "1MiB"}),
     "lmdb": ("lmdb", {}),
     "bagz": ("bagz", {}),
     "bagz-raw": ("bagz", {"compress": False}),

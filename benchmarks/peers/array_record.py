@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from array_record.python import array_record_module as module
 
-from benchmarks.peers import RANDOM, BasePeer
+from benchmarks.peers import BasePeer
 from benchmarks.peers import Reader as BaseReader
 from benchmarks.peers.codec import Codec
 from benchmarks.schema import Example, Schema
@@ -75,7 +75,6 @@ class Peer(BasePeer):
 
     def __init__(self, *, group_size: int = 1, codec: str = "zstd:3") -> None:
         self.options = f"group_size:{group_size},{codec}"
-        self.skipped = RANDOM if group_size > 1 else frozenset()
 
     def write(self, path: Path, examples: Iterable[Example], schema: Schema) -> None:
         encode = Codec(schema).encode

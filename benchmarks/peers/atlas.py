@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import atlas_ds
-from benchmarks.peers import RANDOM, BasePeer
+from benchmarks.peers import BasePeer
 from benchmarks.peers import Reader as BaseReader
 from benchmarks.schema import Example, Schema
 
@@ -51,18 +51,17 @@ class Reader(BaseReader):
 
 
 class Peer(BasePeer):
-    """`access` is the writer's option; "scan" is asked for size, writing and scans only."""
+    """options: of the writer, such as access and compression."""
 
     package = "atlas_ds"
     has_view = True
     has_get_many = True
 
-    def __init__(self, *, access: str = "random") -> None:
-        self.access = access
-        self.skipped = RANDOM if access == "scan" else frozenset()
+    def __init__(self, **options: Any) -> None:
+        self.options = options
 
     def write(self, path: Path, examples: Iterable[Example], schema: Schema) -> None:
-        with atlas_ds.AtlasDatasetWriter(str(path), access=self.access) as writer:
+        with atlas_ds.AtlasDatasetWriter(str(path), **self.options) as writer:
             for example in examples:
                 writer.add_example(example)
 

@@ -17,7 +17,7 @@ Compression = CodecName | Mapping[str, CodecName]
 Dictionary = Literal["shared", "shard"]
 
 DEFAULT_SHARD = "256MiB"
-DEFAULT_BLOCK = {"random": "64KiB", "scan": "1MiB"}
+DEFAULT_BLOCK = {"random": "64KiB", "scan": "12KiB"}
 MAX_PARTS = 10**9
 
 

@@ -22,15 +22,17 @@ Access = Literal["random", "scan"]
 CodecName = Literal["auto", "none", "lz4", "zstd"]
 
 MIN_VALUE_BYTES = 64  # mean bytes of a value from which compressing each value pays
-DICTIONARY_VALUE = 16 << 10  # mean bytes of a value, or of a page, up to which a dictionary can help
+DICTIONARY_VALUE = 16 << 10  # mean bytes of a value up to which a dictionary can help
 TRIAL_BYTES = 1 << 20
 HINT_BYTES = 64 << 10  # enough to say what a codec would save
 TRAIN_BYTES = 8 << 20  # of the sample, evenly spread
 DICTIONARY_BYTES = 384 << 10
 NUMBERS_DICTIONARY_BYTES = 4 << 10  # more is slower to read (it leaves the processor's cache) and saves nothing
+DICTIONARY_PART = 1 / 8  # of a row's bytes from which the pages of a leaf can have a dictionary
 # A dictionary is used where it saves this part: much where it is large, since it is read when a shard is opened.
 VALUES_PART, PAGES_PART, NUMBERS_PART = 8, 32, 64
-VALUE_LEVELS = 2  # added to the zstd level of values that are compressed one by one: smaller, as fast to read, slower to write
+SMALL_LEVELS = 2  # added to the zstd level of single values and small pages: smaller, as fast to read, slower to write
+SMALL_PAGE = 64 << 10
 LZ4_VALUE_LEVEL = 9  # of lz4's slow encoder: smaller by an eighth, as fast to read
 NO_MATCHES = -50  # a zstd level that finds next to no matches
 
@@ -80,10 +82,11 @@ class Tried(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """The waiting rows of a leaf. mean: bytes of a value; rows: of a block."""
+    """The waiting rows of a leaf. mean: bytes of a value; part: of a row's bytes, 0 to 1; rows: of a block."""
 
     column: _core.Column
     mean: float
+    part: float
     rows: int
     encoder: _core.Encoder
 
@@ -111,7 +114,7 @@ def hint(sample: Sample, options: ShardOptions) -> str:
     """What zstd would save of values that stay in place."""
     rows = max(1, int(HINT_BYTES / sample.mean))
     tried = [try_values(sample, way, 0, rows) for way in ways_of(sample.leaf, Codec.ZSTD, options.level)]
-    best = min(tried, key=lambda one: one.stored)
+    best = smallest(tried)
     return f'; compression="zstd" would save {saved(best)}' if best.stored <= best.raw - best.raw // 8 else ""
 
 
@@ -122,7 +125,7 @@ def ways_of(leaf: Leaf, codec: int, level: int) -> list[Coding]:
     """
     if codec == Codec.LZ4:
         return [Coding(codec, "", per_value=True, level=LZ4_VALUE_LEVEL)]
-    usual = Coding(codec, "", per_value=True, level=min(level + VALUE_LEVELS, max(level, 19)))
+    usual = Coding(codec, "", per_value=True, level=small_level(level))
     if not is_numbers(leaf):
         return [usual]
     plain = Coding(codec, "", per_value=True, level=usual.level, literals=Literals.PLAIN)
@@ -153,20 +156,37 @@ def choose_per_value(sample: Sample, options: ShardOptions, codec: int, known: b
 
 
 def choose_per_page(sample: Sample, options: ShardOptions, codec: int, known: bytes, *, automatic: bool) -> Coding:
-    column = sample.column
-    coding = Coding(codec, "", per_page=True, level=options.level if codec == Codec.ZSTD else 0)
+    is_small = sample.mean * sample.rows <= SMALL_PAGE
+    ways = ways_of_pages(sample.leaf, codec, small_level(options.level) if is_small else options.level)
     start = held_out(sample)
-    best = try_pages(sample, coding, start)
+    best = smallest([try_pages(sample, way, start) for way in ways])
     dictionary = b""
-    if codec == Codec.ZSTD and options.dictionary and 0 < best.raw <= DICTIONARY_VALUE * -(-(column.rows - start) // sample.rows):
+    if codec == Codec.ZSTD and options.dictionary and is_small and sample.part >= DICTIONARY_PART:
         dictionary = known or train_on_pages(sample, start)
     if dictionary:
-        packed = try_pages(sample, coding, start, dictionary, known=bool(known))
+        packed = smallest([try_pages(sample, way, start, dictionary, known=bool(known)) for way in ways])
         if pays(packed, best, PAGES_PART):
-            return with_reason(coding, f"complete pages with a dictionary: {saved(packed)} saved on rows that it was not trained on", dictionary)
+            return with_reason(packed.coding, f"complete pages with a dictionary: {saved(packed)} saved on rows that it was not trained on", dictionary)
     if automatic and best.stored > best.raw - best.raw // 8:
         return Coding(Codec.NONE, too_little(codec, best))
-    return with_reason(coding, f"complete pages: {saved(best)} saved on a sample")
+    return with_reason(best.coding, f"complete pages: {saved(best)} saved on a sample")
+
+
+def small_level(level: int) -> int:
+    """The zstd level of single values and small pages."""
+    return min(level + SMALL_LEVELS, max(level, 19))
+
+
+def ways_of_pages(leaf: Leaf, codec: int, level: int) -> list[Coding]:
+    """The ways of coding complete pages by a codec. Noise whose bytes are not alike in number takes least without matches."""
+    if codec == Codec.LZ4:
+        return [Coding(codec, "", per_page=True)]
+    usual = Coding(codec, "", per_page=True, level=level)
+    return [usual, replace(usual, level=NO_MATCHES, literals=Literals.CODED)] if is_numbers(leaf) else [usual]
+
+
+def smallest(tried: Sequence[Tried]) -> Tried:
+    return min(tried, key=lambda one: one.stored)
 
 
 def held_out(sample: Sample) -> int:

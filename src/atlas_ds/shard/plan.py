@@ -15,6 +15,7 @@ from atlas_ds.schema.types import MAX_PAGE, Leaf
 from atlas_ds.shard.coding import Coding, Sample, ShardOptions, choose_coding
 
 BULKY = 256  # mean bytes of a value from which a column has a group of its own, so that reading the small ones never touches it
+LEAST_PAGE = 3 << 10  # mean bytes of a page that is compressed as a whole: with less, what each page and block has besides its values weighs
 HOT_SPAN = 8 << 20  # most bytes of bulky rows next to a block of small columns: then a truncated file keeps complete rows
 MAX_BLOCK_BYTES = base.MAX_BLOCK_BYTES // 2  # of a block's pages: half of the format's limit, since sizes are those of a sample
 
@@ -49,7 +50,7 @@ def make_plan(columns: Sequence[_core.Column], options: ShardOptions, known: dic
     pages = []
     for position, column in enumerate(columns):
         group = next(k for k, members in enumerate(groups) if position in members)
-        sample = Sample(column, means[position], rows[group], encoder)
+        sample = Sample(column, means[position], means[position] / max(sum(means), 1), rows[group], encoder)
         coding = choose_coding(sample, options, options.codecs[position], known.get(column.leaf.id, b""))
         dictionary, number = coding.dictionary, 0
         if dictionary and (dictionary in dictionaries or len(dictionaries) < MAX_DICTIONARIES):
@@ -78,7 +79,8 @@ def rows_per_block(group: tuple[int, ...], means: Sequence[float], columns: Sequ
     if options.block_rows is not None:
         return min(options.block_rows, most)
     row_bytes = sum(means[i] + (0 if columns[i].leaf.fixed else 4) for i in group)
-    rows = int(options.block_bytes / max(row_bytes, 1 / 16))
+    block_bytes = max(options.block_bytes, LEAST_PAGE * len(group)) if options.access == "scan" else options.block_bytes
+    rows = int(block_bytes / max(row_bytes, 1 / 16))
     rest = sum(means) - sum(means[i] for i in group)
     if hot and rest > 0:
         rows = min(rows, int(HOT_SPAN / rest))
