@@ -14,8 +14,9 @@ from typing import Any, NoReturn
 import numpy as np
 
 from atlas_ds.errors import LimitError, SchemaError
-from atlas_ds.schema.describe import as_dict, is_bfloat16, to_numpy
+from atlas_ds.schema.describe import is_bfloat16, to_numpy
 from atlas_ds.schema.media import Media, is_pil, to_media
+from atlas_ds.schema.named_fields import as_dict
 from atlas_ds.schema.types import MAX_DEPTH, SCALARS, Field, dtype_name
 from atlas_ds.schema.types import Media as MediaType
 
@@ -105,7 +106,7 @@ def take_object(value: Any, path: str, depth: int) -> Any:
             return None
         if isinstance(value, np.ndarray):
             return value.copy()
-        if (given := as_dict(value)) is None or isinstance(value, Media):
+        if (given := as_dict(value)) is None:
             return take_word(value, path)
         value = given
     if depth > MAX_NESTING:

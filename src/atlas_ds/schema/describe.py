@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from typing import Any
 
@@ -82,15 +81,6 @@ def _cure(value: Any) -> str:
     if str(value.dtype).startswith(("torch.float8", "torch.float4")):
         return "store value.to(torch.float32), or its bits: value.view(torch.uint8)"
     return ""
-
-
-def as_dict(value: Any) -> dict[str, Any] | None:
-    """The fields of a dataclass's instance or of a named tuple; None for anything else."""
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return dict(zip(value._fields, value, strict=True))
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    return None
 
 
 def is_bfloat16(value: Any) -> bool:

@@ -11,8 +11,9 @@ import msgpack
 import numpy as np
 
 from atlas_ds.errors import CorruptError, LimitError, SchemaError
-from atlas_ds.schema.describe import as_dict, describe, is_bfloat16, is_tensor, to_numpy
+from atlas_ds.schema.describe import describe, is_bfloat16, is_tensor, to_numpy
 from atlas_ds.schema.fits import too_large
+from atlas_ds.schema.named_fields import as_dict
 from atlas_ds.schema.types import MAX_DIMENSIONS, MAX_SHAPE, MAX_VALUE, SCALARS
 
 NAIVE_DATETIME = 1

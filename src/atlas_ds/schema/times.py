@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from functools import cache
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -102,7 +102,7 @@ def zone(tz: str) -> datetime.tzinfo:
 def moment_of(count: int, kind: Timestamp, *, numpy: bool) -> Any:
     """The datetime of a count, or the datetime64 (numpy, or of unit "ns")."""
     if numpy or kind.unit == "ns":
-        return np.datetime64(count, kind.unit)
+        return np.datetime64(count, cast(Any, kind.unit))
     try:
         naive = EPOCH + datetime.timedelta(microseconds=count * (1_000_000 // PER_SECOND[kind.unit]))
         return naive if kind.tz is None else naive.replace(tzinfo=datetime.UTC).astimezone(zone(kind.tz))

@@ -76,8 +76,8 @@ def test_every_value_is_taken_when_it_is_given():
     media.data[:4] = b"zzzz"
     row["pair"].a.append(3)
     row.clear()
-    wanted = {"array": np.arange(3), "words": ["a"], "inner": {"x": np.zeros(2), "y": 1}, "data": b"abc", "view": b"ac", "media": Media(PNG, "image/png"), "pair": ([1], 2)}
-    assert same(taken, wanted) and type(taken["pair"]) is tuple
+    wanted = {"array": np.arange(3), "words": ["a"], "inner": {"x": np.zeros(2), "y": 1}, "data": b"abc", "view": b"ac", "media": Media(PNG, "image/png"), "pair": {"a": [1], "b": 2}}
+    assert same(taken, wanted)
 
 
 def test_what_stays_the_same_is_not_copied():
@@ -131,7 +131,7 @@ def test_subclasses_count_as_what_they_are_based_on(value, wanted):
     assert same(taken, wanted) and same(again, wanted)
     if not isinstance(value, complex):
         (inner,), kind = take([value])
-        assert kind == "object" and same(inner, [wanted])
+        assert kind == {int: "list(int64)", float: "list(float64)"}.get(type(wanted), "object") and same(inner, [wanted])
 
 
 def test_a_numpy_float_stays_one():
@@ -166,14 +166,14 @@ def test_containers():
 @pytest.mark.parametrize(
     "values, part",
     [
-        ((1, "x"), "column 'v': expected int64, got str 'x'"), ((1, True), "got bool True"), ((True, 1), "expected bool, got int 1"), (("x", [1]), "expected str"), (([1], "x"), "expected object"), ((np.int8(1), 1), "expected int8"), ((1, np.int8(1)), "expected int64"), ((1.5, np.float64(1)), "expected float64"), ((b"x", "x"), "expected bytes"), ((PNG, Media(PNG, "image/png")), "expected bytes"), (({"a": 1}, 3), "expected {a: int64}"), (({"a": 1}, {"a": "x"}), "column 'v.a': expected int64, got str 'x'"),
+        ((1, "x"), "column 'v': expected int64, got str 'x'"), ((1, True), "got bool True"), ((True, 1), "expected bool, got int 1"), (("x", [1]), "expected str"), (([1], "x"), "expected list(int64)"), ((["a"], "x"), "expected object"), ((np.int8(1), 1), "expected int8"), ((1, np.int8(1)), "expected int64"), ((1.5, np.float64(1)), "expected float64"), ((b"x", "x"), "expected bytes"), ((PNG, Media(PNG, "image/png")), "expected bytes"), (({"a": 1}, 3), "expected {a: int64}"), (({"a": 1}, {"a": "x"}), "column 'v.a': expected int64, got str 'x'"),
         ((np.zeros(2), np.zeros(2, int)), "one dtype"), ((np.zeros(2), 1.5), "expected array(float64, 2)"),
         ((2**64,), "64 bits"), ((-(2**63) - 1,), "64 bits"), ((2**63, -1), "2**63"), ((-1, 2**63), "2**63"),
         ((2**53 + 1, 1.5), "exactly"), ((1.5, 2**53 + 1), "exactly"), ((1.5, 10**400), "exactly"), ((-(2**53) - 1, 1.5), "exactly"),
         ((np.int64(1), np.uint64(1)), "exactly"), ((np.int8(1), np.uint64(1)), "exactly"), ((np.int64(2**53 + 1), np.float32(1)), "exactly"), ((np.float32(1), np.uint64(2**53 + 1)), "exactly"), ((np.complex64(1), np.int64(2**53 + 1)), "exactly"), ((np.bool_(1), np.int8(1)), "one type"), ((np.float32(1), np.bool_(1)), "one type"),
-        ((object(),), "builtins.object cannot be stored"), ((type("Half", (), {"dtype": "bfloat16"})(),), "Half cannot be stored"), (({1, 2},), "cannot be stored"), ((datetime.date(2020, 1, 1),), "cannot be stored"), ((np.datetime64("2020-01-01"),), "cannot be stored"), ((np.array(["x"]),), "cannot be stored"), ((np.array([None]),), "cannot be stored"), ((np.longdouble(1),), "cannot be stored"), (([object()],), "column 'v'"), (([np.zeros(2)],), "column 'v'"), (([2**64],), "column 'v'"), (([1], [1, {2}]), "column 'v'"),
+        ((object(),), "builtins.object cannot be stored"), ((type("Half", (), {"dtype": "bfloat16"})(),), "Half cannot be stored"), (({1, 2},), "cannot be stored"), ((np.array([None]),), "cannot be stored"), ((np.longdouble(1),), "cannot be stored"), (([object()],), "column 'v'"), (([Media(PNG, "image/png")],), "column 'v'"), (([2**64],), "column 'v'"), (([1], [1, {2}]), "column 'v'"),
         (("\ud800",), "surrogate"), (("x", "\ud800"), "surrogate"), ((["\ud800"],), "column 'v'"), (({"\ud800": 1},), "surrogate"), (([{"\ud800": 1}],), "column 'v'"), ((Media(b"", "\ud800"),), "surrogate"), ((Media(b"", None),), "column 'v'"), ((Media("text", "a/b"),), "column 'v'"), (({1: 2},), "column 'v': key 1 is a int; keys must be str"), (([{1: 2}],), "key 1 is not a str"),
-        (({"a": np.zeros(2)}, {"b": 1}), "'v.a' (array(float64, 2))"), (({"a": {"b": 1j}}, [1]), "'v.a.b' (complex128)"), (({"a": 1}, {"b": np.zeros(2)}), "this one cannot be one"), (({"a": 1}, [np.zeros(2)]), "this one cannot be one"), (({"a": 1.5}, {"a": 2**70}, {"b": 1}), "'v.a' (an int beyond 64 bits)"), (({"a": np.complex64(1)}, {}), "'v.a' (complex64)"), (({"a": Media(b"", "a/b")}, {}), "'v.a' (media(a/b))"),
+        (({"a": {"b": 1j}}, [1]), "'v.a.b' (complex128)"), (({"a": 1}, {"b": 1j}), "this one cannot be one"), (({"a": 1}, [1j]), "this one cannot be one"), (({"a": 1.5}, {"a": 2**70}, {"b": 1}), "'v.a' (an int beyond 64 bits)"), (({"a": np.complex64(1)}, {}), "'v.a' (complex64)"), (({"a": Media(b"", "a/b")}, {}), "'v.a' (media(a/b))"),
     ],
     ids=lambda value: repr(value)[:60],
 )  # fmt: skip
@@ -187,7 +187,7 @@ def test_refused_at_the_call(values, part):
         ((1, 2**53, 1.5), "float64"), ((2**60, 1.5), "float64"), ((1.5, 2**100), "float64"), ((2**63, 0, 2**64 - 1), "uint64"), ((-(2**63), 2**63 - 1), "int64"), ((None, 1, 1.5, None), "float64 or None"),
         ((np.int16(1), np.uint16(1), np.float32(1)), "float32 numpy"), ((np.int64(2**60), np.float32(1)), "float64 numpy"), ((np.float16(1), np.int32(2**31 - 1)), "float64 numpy"), ((np.int8(1), np.uint8(1)), "int16 numpy"), ((np.float32(1), np.complex64(1)), "complex64 numpy"), ((np.uint64(1), np.float64(1), np.int64(-1)), "float64 numpy"),
         ((np.arange(2, dtype=">i4"), np.arange(2, dtype="<i4")), "array(int32, 2)"), ((np.zeros(2), np.zeros(3), np.zeros(2)), "tensor(float64, 1d)"), ((np.zeros(2), np.zeros((2, 2)), np.zeros(2)), "tensor(float64, anyd)"),
-        (({}, {"a": 1}), "object"), (({"a": 1}, {}), "object"), (({"a": [1]}, {"a": [1], "b": 2}), "object"), (({"a": {"b": 1}}, {"a": {"c": 1}}), "{a: object}"), (({"a": None}, {"a": np.zeros(1)}), "{a: array(float64, 1)}"), (({"a": np.float32(1)}, [1]), "object"), ((datetime.datetime(2020, 1, 1), [1], {"a": 1}), "object"),
+        (({}, {"a": 1}), "object"), (({"a": 1}, {}), "object"), (({"a": [1]}, {"a": [1], "b": 2}), "object"), (({"a": {"b": 1}}, {"a": {"c": 1}}), "{a: object}"), (({"a": None}, {"a": np.zeros(1)}), "{a: array(float64, 1)}"), (({"a": np.float32(1)}, [1]), "object"), (({"a": np.zeros(2)}, {"b": 1}), "object"), (({"a": 1}, {"b": np.zeros(2)}), "object"), (({"a": 1}, [np.zeros(2)]), "object"), (([np.zeros(2)],), "object"), ((np.array(["x"]),), "object"), ((datetime.date(2020, 1, 1),), "date"), ((np.datetime64("2020-01-01"),), "date numpy"), ((datetime.datetime(2020, 1, 1), [1], {"a": 1}), "object"),
     ],
     ids=str,
 )  # fmt: skip
@@ -235,7 +235,7 @@ def test_containers_that_hold_themselves_or_are_too_deep():
 
 def test_containers_that_differ():
     for first, later, part in (
-        ({"a": 1}, (1,), "expected a dict like example 0, got tuple"), (1, {"a": 1}, "expected a value"), ((1, 2), (1,), "expected a tuple of 2 values like example 0, got one of 1"), ([np.zeros(2)], [1, 2], "'0' (array(float64, 2))"), ([1], [1, np.zeros(2)], "this one cannot be one"), ([1], (1,), "expected a list"), (Point(1, "x"), {"x": 1}, "expected a dataclass"), ([1], ["x"], "column '0': expected int64"),
+        ({"a": 1}, (1,), "expected a dict like example 0, got tuple"), (1, {"a": 1}, "expected a value"), ((1, 2), (1,), "expected a tuple of 2 values like example 0, got one of 1"), ([1j], [1, 2], "'0' (complex128)"), ([1], [1, 1j], "this one cannot be one"), ([1], (1,), "expected a list"), (Point(1, "x"), {"x": 1}, "expected a dataclass"), ([1], ["x"], "column '0': expected int64"),
     ):  # fmt: skip
         draft = Draft()
         draft.add(first)
@@ -289,7 +289,7 @@ FAMILIES = {
     "masked": st.builds(lambda mask: np.ma.MaskedArray(np.arange(2, dtype="int8"), mask=mask), st.sampled_from([False, True, [0, 1]])) | st.just(np.ma.masked),
     "media": st.builds(lambda data, kind: Media(bytearray(data), kind), st.binary(max_size=3), st.sampled_from(["image/png", "a/b"])),
     "when": st.sampled_from([datetime.datetime(2020, 1, 2, 3), datetime.datetime(2020, 1, 2, 3, 4, 5, 6, UTC)]),
-    "odd": st.sampled_from([object(), {1}, np.datetime64("2020"), np.array(["x"])]),
+    "odd": st.sampled_from([object(), {1}, np.array([None])]),
 }  # fmt: skip
 LEAVES = st.one_of([strategy for name, strategy in FAMILIES.items() if name != "odd"])
 
