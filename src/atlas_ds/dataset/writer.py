@@ -29,6 +29,7 @@ from atlas_ds.dataset.output import RESUME, Output, append_to_message
 from atlas_ds.dataset.parts import part_store
 from atlas_ds.dataset.states import State, error_of
 from atlas_ds.dataset.unclosed import release_unclosed, track
+from atlas_ds.dataset.unsaved import unsaved
 from atlas_ds.dataset.writer_input import as_columns, as_examples
 from atlas_ds.errors import AtlasError, LimitError, SchemaError
 from atlas_ds.progress import Progress
@@ -39,6 +40,7 @@ from atlas_ds.shard.encoders import Encoders
 from atlas_ds.shard.icc import check_columns, check_names
 from atlas_ds.shard.info import ShardInfo
 from atlas_ds.shard.open import open_stored
+from atlas_ds.shard.totals import sum_of_totals
 from atlas_ds.shard.writer import ShardWriter
 from atlas_ds.store.local import open_store
 from atlas_ds.store.store import Store, place_of
@@ -212,6 +214,9 @@ class AtlasDatasetWriter:
             self._fail(error)
             raise
         self._end("closed")
+        written = sum_of_totals(self._output.totals.values()).columns
+        for what in unsaved(written or {}, self._options.compression):
+            warnings.warn(f"{self.path}: {what}", UserWarning, stacklevel=3)  # at `with`, the usual caller
 
     def abort(self) -> None:
         """Publishes nothing and removes what was written. A second call does nothing."""

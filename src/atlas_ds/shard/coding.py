@@ -151,7 +151,7 @@ def choose_per_value(sample: Sample, options: ShardOptions, codec: int, known: b
         if pays(packed, best, part) and packed.stored <= packed.raw - packed.raw // 8:
             return with_reason(packed.coding, f"value by value with a dictionary: {saved(packed)} saved on rows that it was not trained on", dictionary)
     if best.stored > best.raw - best.raw // 8:
-        return Coding(Codec.NONE, too_little(codec, best))
+        return Coding(Codec.NONE, too_little(codec))
     return with_reason(best.coding, f"value by value: {saved(best)} saved on a sample")
 
 
@@ -168,7 +168,7 @@ def choose_per_page(sample: Sample, options: ShardOptions, codec: int, known: by
         if pays(packed, best, PAGES_PART):
             return with_reason(packed.coding, f"complete pages with a dictionary: {saved(packed)} saved on rows that it was not trained on", dictionary)
     if automatic and best.stored > best.raw - best.raw // 8:
-        return Coding(Codec.NONE, too_little(codec, best))
+        return Coding(Codec.NONE, too_little(codec))
     return with_reason(best.coding, f"complete pages: {saved(best)} saved on a sample")
 
 
@@ -277,8 +277,8 @@ def with_reason(coding: Coding, why: str, dictionary: bytes = b"") -> Coding:
     return replace(coding, why=why, dictionary=dictionary)
 
 
-def too_little(codec: int, tried: Tried) -> str:
-    return f"{name_of(codec)} saves {saved(tried)} on a sample, less than 12.5 %"
+def too_little(codec: int) -> str:
+    return f"{name_of(codec)} saves less than 12.5 % on a sample"
 
 
 def name_of(codec: int) -> str:

@@ -119,7 +119,8 @@ def test_batch_is_stacking(dataset, indices):
     for name in ("flag", "id", "signed", "real", "z", "small", "half", "grid", "big"):
         assert len(batch[name]) == len(indices)
         assert not indices or same(np.ascontiguousarray(batch[name]), stack(rows, name)), name
-    for name in ("text", "raw", "note", "photo", "sound", "meta", "when"):
+    assert same(batch["when"], np.array([row["when"] for row in rows], "datetime64[us]"))
+    for name in ("text", "raw", "note", "photo", "sound", "meta"):
         assert isinstance(batch[name], list) and same(batch[name], [row[name] for row in rows]), name
     for name in ("wave", "image", "any"):
         assert isinstance(batch[name], Ragged) and len(batch[name]) == len(indices)
