@@ -7,8 +7,9 @@ from atlas_ds import AtlasDataset, AtlasDatasetWriter, Media, _core, errors, typ
 from atlas_ds.schema import objects
 from atlas_ds.schema.schema import make_schema
 from atlas_ds.schema.types import MAX_PAGE, MAX_VALUE
+from atlas_ds._core.base import Codec
 from atlas_ds.shard import plan, writer
-from atlas_ds.shard.coding import ShardOptions
+from atlas_ds.shard.coding import Coding, ShardOptions
 from atlas_ds.shard.plan import make_plan, rows_per_block
 
 MIB = 1 << 20
@@ -159,7 +160,7 @@ def test_more_dictionaries_than_a_byte_names(monkeypatch):
     builder = _core.RowBuilder(make_schema({f"c{k}": "str" for k in range(count)}), 1 << 40)
     builder.append({f"c{k}": f"{k} " * 40 for k in range(count)})
     texts = iter(range(1 << 30))
-    monkeypatch.setattr(plan, "choose_codec", lambda *_: (plan.Codec.ZSTD, True, False, b"%08d" % next(texts), "a test"))
+    monkeypatch.setattr(plan, "choose_coding", lambda *_: Coding(Codec.ZSTD, "a test", per_value=True, level=5, dictionary=b"%08d" % next(texts)))
     made = make_plan(builder.leaf_columns, ShardOptions((None,) * count, 3, "random", 65536, None, True), {})
     assert len(made.dictionaries) == 255 and max(page.dictionary for page in made.pages) == 255 and sum(page.dictionary == 0 for page in made.pages) == count - 255
 

@@ -1,0 +1,109 @@
+"""How values are compressed is chosen from a sample: which codec, which dictionary, whether Huffman's code is used."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from atlas_ds import AtlasDataset, AtlasDatasetWriter, _core, types, verify
+from atlas_ds._core.base import Codec, Literals
+from atlas_ds.schema.schema import make_schema
+from atlas_ds.shard.coding import NO_MATCHES, Coding, Sample, ShardOptions, Tried, choose_coding, fastest
+from support import same
+
+
+def choose(type_, values, *, access="random", requested=None, level=3, dictionary=True, known=b"", rows=64):
+    builder = _core.RowBuilder(make_schema({"v": type_}), 1 << 40)
+    for value in values:
+        builder.append({"v": value})
+    column = builder.leaf_columns[0]
+    options = ShardOptions((requested,), level, access, 64 << 10, None, dictionary)
+    return choose_coding(Sample(column, column.size / column.rows, 1.0, rows, _core.Encoder()), options, requested, known)
+
+
+def pictures(count=600):
+    """Smooth, with some noise: bytes that repeat, and runs."""
+    rng = np.random.default_rng(0)
+    wave = (np.sin(np.arange(28) / 3)[:, None] * np.cos(np.arange(28) / 4) * 60 + 80).astype(np.uint8)
+    return [np.where(rng.random((28, 28)) < 0.4, 0, np.roll(wave, rng.integers(28), 1) // 8 * 8).astype(np.uint8) for _ in range(count)]
+
+
+def tokens(count=600):
+    """Small numbers more often than large ones, in no order: nothing repeats."""
+    rng = np.random.default_rng(0)
+    return [(50_000 ** rng.random(1024)).astype(np.uint16) for _ in range(count)]
+
+
+def test_arrays_stay_in_place_unless_a_codec_is_requested():
+    plain = choose(types.array("uint8", (28, 28)), pictures())
+    assert plain.codec == Codec.NONE and not plain.per_value and 'compression="zstd" would save' in plain.why
+    for codec in (Codec.ZSTD, Codec.LZ4):
+        chosen = choose(types.array("uint8", (28, 28)), pictures(), requested=codec)
+        assert chosen.codec == codec and chosen.per_value and not chosen.per_page
+
+
+def test_nothing_is_promised_of_noise():
+    noise = [np.random.default_rng(i).integers(0, 256, 784).astype(np.uint8) for i in range(300)]
+    plain = choose(types.array("uint8", (784,)), noise)
+    assert plain.codec == Codec.NONE and "would save" not in plain.why
+    asked = choose(types.array("uint8", (784,)), noise, requested=Codec.ZSTD)
+    assert asked.codec == Codec.NONE and "less than 12.5 %" in asked.why
+
+
+def test_numbers_that_repeat_nothing_are_coded_without_matches():
+    chosen = choose(types.array("uint16", (1024,)), tokens(), requested=Codec.ZSTD)
+    assert (chosen.level, chosen.literals) == (NO_MATCHES, Literals.CODED)
+
+
+def test_text_is_always_coded_as_its_level_has_it():
+    lines = [f"the number {i * 7919 % 1000} of {i % 7} things is in the list of all things, as it was the day before" for i in range(2000)]
+    chosen = choose("str", lines)
+    assert chosen.per_value and chosen.literals == Literals.AUTO and chosen.level == 5
+
+
+def test_a_way_that_reads_faster_may_take_a_fifteenth_more():
+    ways = [Tried(Coding(Codec.ZSTD, str(k)), 1000, stored, None) for k, stored in enumerate((534, 520, 500))]
+    assert fastest(ways).coding.why == "1"
+    assert fastest([ways[0]._replace(stored=533), *ways[1:]]).coding.why == "0"
+
+
+def test_pages_of_a_scan_are_small_and_have_a_dictionary():
+    rng = np.random.default_rng(0)
+    words = ["".join(rng.choice(list("abcdefghijklmnopqrstuvwxyz"), 7)) for _ in range(500)]
+    lines = [" ".join(words[k] for k in rng.integers(0, 500, 10)) for _ in range(20_000)]
+    chosen = choose("str", lines, access="scan", rows=100)
+    assert chosen.per_page and not chosen.per_value and chosen.dictionary and chosen.level == 5
+    large = choose("str", lines, access="scan", rows=9000)
+    assert large.per_page and not large.dictionary and large.level == 3
+    assert not choose("str", lines, access="scan", rows=100, dictionary=False).dictionary
+
+
+@pytest.mark.parametrize("options", [{"compression": "zstd"}, {"compression": "lz4"}, {"access": "scan"}, {"compression": {"image": "zstd"}}], ids=str)
+def test_what_is_chosen_reads_back(tmp_path, options):
+    rows = [{"image": image, "tokens": few[:256], "label": i % 10} for i, (image, few) in enumerate(zip(pictures(), tokens(), strict=True))]
+    with AtlasDatasetWriter(tmp_path / "d", **options) as writer:
+        writer.extend(rows)
+    ds = AtlasDataset(tmp_path / "d")
+    assert all(same(row, given) for row, given in zip(ds, rows, strict=True))
+    picked = [599, 3, 3, 0, 77]
+    assert same(ds.batch(picked)["image"], np.stack([rows[i]["image"] for i in picked])) and same(ds[5], rows[5])
+    assert ds.stats()["columns"]["image"]["stored_bytes"] < 0.9 * ds.stats()["columns"]["image"]["raw_bytes"]
+    verify(tmp_path / "d")
+
+
+def test_a_codec_that_saves_nothing_is_told(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (2000, 784)).astype(np.uint8)
+
+    def write(name, **options):
+        with AtlasDatasetWriter(tmp_path / name, **options) as writer:
+            writer.add_batch({"noise": noise, "label": np.arange(2000)})
+
+    with pytest.warns(UserWarning, match="column 'noise' is not smaller with compression='zstd', and is stored as it is: zstd saves less than 12.5 %") as told:
+        write("a", compression="zstd")
+    assert len(told) == 1 and str(tmp_path / "a") in str(told[0].message)
+    with pytest.warns(UserWarning, match="'lz4'"):
+        write("b", compression={"noise": "lz4"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        write("c")
+        write("d", compression={"label": "zstd"})
