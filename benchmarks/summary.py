@@ -60,7 +60,7 @@ NAMES = {  # of peers, as the README calls them; others are called what the resu
     "vortex": "Vortex",
     "vortex-compact": "Vortex",
 }
-ONLY_HERE = ("pickled-blocks", "pickled-blocks-dict")  # a layout of this benchmark, not a format
+ONLY_HERE = ("pickled-blocks", "pickled-blocks-16", "pickled-blocks-dict")  # a layout of this benchmark, not a format
 
 
 def join(target: Path, sources: list[Path]) -> dict[str, Any]:

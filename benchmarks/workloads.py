@@ -123,6 +123,18 @@ def tokens(*, scale: float = 1.0, cache: Path = DEFAULT_CACHE) -> Workload:
     return _from_columns("tokens", {"tokens": out, "doc": doc}, scale)
 
 
+def tokens_ranked(*, scale: float = 1.0, cache: Path = DEFAULT_CACHE) -> Workload:
+    """As tokens, with ids in order of frequency, about as tokenizers number them; `tokens` has them in no order."""
+    count = _scaled(50_000, scale)
+    generator = np.random.default_rng(11)
+    cumulative = np.cumsum(1.0 / np.arange(1, 50_001))
+    out = np.empty((count, 2048), np.uint16)
+    for start in range(0, count, 5_000):
+        part = out[start : start + 5_000]
+        part[:] = np.searchsorted(cumulative, generator.random(part.shape) * cumulative[-1])
+    return _from_columns("tokens_ranked", {"tokens": out, "doc": np.arange(count) // 3}, scale)
+
+
 def text(*, scale: float = 1.0, cache: Path = DEFAULT_CACHE) -> Workload:
     """Records of 100 to 1,000 bytes cut from Debian's documentation."""
     path = cache / "text.jsonl"
@@ -154,6 +166,7 @@ WORKLOADS: dict[str, Callable[..., Workload]] = {
     "jpeg": jpeg,
     "embeddings": embeddings,
     "tokens": tokens,
+    "tokens_ranked": tokens_ranked,
 }
 
 

@@ -32,6 +32,7 @@ PEERS: dict[str, tuple[str, dict[str, Any]]] = {
     "mosaicml-streaming": ("mds", {}),
     "litdata": ("litdata", {}),
     "pickled-blocks": ("pickled_blocks", {}),
+    "pickled-blocks-16": ("pickled_blocks", {"block": 16}),
     "pickled-blocks-dict": ("pickled_blocks", {"dictionary": True}),
     "parquet": ("parquet", {}),
     "memmap": ("memmap", {}),

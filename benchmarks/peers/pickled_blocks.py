@@ -1,4 +1,4 @@
-"""Blocks of 100 pickled examples, compressed with zstd, with an index at the end of one file."""
+"""Blocks of 100 pickled examples (or of another number), compressed with zstd, with an index at the end of one file."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def _columns(examples: list[Example], schema: Schema) -> dict[str, Any]:
 class Reader(BaseReader):
     """Keeps the last few unpickled blocks."""
 
-    def __init__(self, path: Path, schema: Schema) -> None:
-        self.schema = schema
+    def __init__(self, path: Path, schema: Schema, block: int) -> None:
+        self.schema, self.block = schema, block
         with path.open("rb") as file:
             self.data = mmap(file.fileno(), 0, access=ACCESS_READ)
         count, blocks, words = np.frombuffer(self.data[-24:], FOOTER).tolist()
@@ -67,7 +67,7 @@ class Reader(BaseReader):
         return pickle.loads(self._decompress(part))
 
     def get(self, index: int) -> Example:
-        return self._block(index // BLOCK)[index % BLOCK]
+        return self._block(index // self.block)[index % self.block]
 
     def batch(self, indices: np.ndarray) -> dict[str, Any]:
         found: list[Any] = [None] * len(indices)
@@ -90,12 +90,12 @@ class Reader(BaseReader):
 
 
 class Peer(BasePeer):
-    """`dictionary` trains a zstd dictionary on the first blocks."""
+    """`dictionary` trains a zstd dictionary on the first blocks. block: examples in one. This is how torch-atlas-ds stores them."""
 
     package = "zstandard"
 
-    def __init__(self, *, dictionary: bool = False) -> None:
-        self.dictionary = dictionary
+    def __init__(self, *, dictionary: bool = False, block: int = BLOCK) -> None:
+        self.dictionary, self.block = dictionary, block
 
     def _train(self, blocks: list[bytes]) -> zstandard.ZstdCompressionDict | None:
         size = min(DICTIONARY_BYTES, sum(map(len, blocks)) // 20)
@@ -110,7 +110,7 @@ class Peer(BasePeer):
         def pickled() -> Iterator[bytes]:
             nonlocal count
             source = iter(examples)
-            while chunk := list(islice(source, BLOCK)):
+            while chunk := list(islice(source, self.block)):
                 count += len(chunk)
                 yield pickle.dumps(chunk, protocol=5)
 
@@ -128,4 +128,4 @@ class Peer(BasePeer):
             out.write(np.array([count, len(offsets) - 1, len(words)], FOOTER).tobytes())
 
     def open(self, path: Path, schema: Schema) -> Reader:
-        return Reader(path, schema)
+        return Reader(path, schema, self.block)
