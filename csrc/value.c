@@ -70,7 +70,7 @@ static int cell_decode(void *zstd, const page *p, const stored_value *v, uint8_t
         static const uint8_t magic[ZSTD_MAGIC_BYTES] = {0x28, 0xb5, 0x2f, 0xfd};
         size_t head = sizeof magic;
         if (v->form == CELL_BLOCK) {
-            ATLAS_REQUIRE(size < CELL_BLOCK_MOST, CORRUPT, p->at, "cell: block is longer than its value can be");
+            ATLAS_REQUIRE(size < v->stored || size == 1, CORRUPT, p->at, "cell: block is not shorter than its value");
             head = atlas_frame_head((uint32_t)v->stored, size, temp);
         } else {
             memcpy(temp, magic, sizeof magic);
