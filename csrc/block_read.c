@@ -35,7 +35,7 @@ static int page_table_check(
     const uint8_t *chunk,
     uint64_t chunk_bytes,
     uint32_t pages,
-    uint32_t raw_bytes,
+    uint32_t stated_raw,
     uint64_t at,
     atlas_error *error
 ) {
@@ -44,13 +44,15 @@ static int page_table_check(
     for (uint32_t i = 0; i < pages; i++) {
         const uint8_t *e = chunk + ATLAS_BLOCK_TABLE + (size_t)i * ATLAS_PAGE_SIZE;
         const bool coded = e[ATLAS_PAGE_CODEC] != ATLAS_CODEC_NONE && (e[ATLAS_PAGE_FLAGS] & ATLAS_PAGE_CELLS) == 0;
-        const uint32_t offset = load_u32(e + ATLAS_PAGE_OFFSET);
+        const uint32_t offset = load_u32(e + ATLAS_PAGE_OFFSET), stored_bytes = load_u32(e + ATLAS_PAGE_STORED), raw_bytes = load_u32(e + ATLAS_PAGE_RAW);
+        ATLAS_REQUIRE(stored_bytes <= 2 * ATLAS_MAX_PAGE && raw_bytes <= ATLAS_MAX_PAGE, LIMIT, at + ATLAS_BLOCK_TABLE + (uint64_t)i * ATLAS_PAGE_SIZE + ATLAS_PAGE_STORED, "page.stored or raw > limit");
         ATLAS_REQUIRE(offset == pad_to(end, coded ? 8 : 64), CORRUPT, at + ATLAS_BLOCK_TABLE + (uint64_t)i * ATLAS_PAGE_SIZE + ATLAS_PAGE_OFFSET, "page.offset does not follow the page before");
-        end = (uint64_t)offset + load_u32(e + ATLAS_PAGE_STORED);
-        raw += load_u32(e + ATLAS_PAGE_RAW);
+        end = (uint64_t)offset + stored_bytes;
+        raw += raw_bytes;
     }
+    ATLAS_REQUIRE(raw <= ATLAS_MAX_PAGE, LIMIT, at + ATLAS_BLOCK_TABLE, "block: the sum of its pages' raw > limit");
     ATLAS_REQUIRE(end == chunk_bytes, CORRUPT, at + ATLAS_CHUNK_BODY_BYTES, "chunk does not end where its last page ends");
-    ATLAS_REQUIRE(raw == raw_bytes, CORRUPT, at + ATLAS_BLOCK_TABLE, "index.raw_bytes is not the sum of the pages' raw");
+    ATLAS_REQUIRE(raw == stated_raw, CORRUPT, at + ATLAS_BLOCK_TABLE, "index.raw_bytes is not the sum of the pages' raw");
     return ATLAS_OK;
 }
 

@@ -29,7 +29,7 @@ int atlas_dict_open(
     atlas_error *error
 ) {
     *out = NULL;
-    ATLAS_REQUIRE(size >= 8 && size <= ATLAS_MAX_DICTIONARY, LIMIT, 0, "dictionary.bytes out of range");
+    ATLAS_REQUIRE(size >= ATLAS_MIN_DICTIONARY && size <= ATLAS_MAX_DICTIONARY, LIMIT, 0, "dictionary.bytes is not in 8 .. 2^20");
     atlas_dict *dict = calloc(1, sizeof *dict + size);
     ATLAS_REQUIRE(dict != NULL, MEMORY, 0, "out of memory");
     memcpy(dict->bytes, bytes, size);

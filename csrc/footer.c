@@ -16,7 +16,10 @@ static int trailer_read(atlas_shard *shard, uint64_t *footer_bytes, atlas_error 
     const uint8_t *t = shard->base + at;
     ATLAS_REQUIRE(memcmp(t + ATLAS_TRAILER_MAGIC, ATLAS_END_MAGIC, 8) == 0, TRUNCATED, at + ATLAS_TRAILER_MAGIC, "trailer.magic is missing: the file was truncated, extended, or never finished");
     ATLAS_REQUIRE(load_u64(t + ATLAS_TRAILER_HASH) == hash64(t, ATLAS_TRAILER_HASH, 0), CORRUPT, at + ATLAS_TRAILER_HASH, "trailer.hash does not match");
-    ATLAS_REQUIRE(load_u64(t + ATLAS_TRAILER_FILE_BYTES) == bytes, TRUNCATED, at + ATLAS_TRAILER_FILE_BYTES, "trailer.file_bytes is not the file's length");
+    const uint64_t file_bytes = load_u64(t + ATLAS_TRAILER_FILE_BYTES);
+    ATLAS_REQUIRE(file_bytes <= ATLAS_MAX_FILE, LIMIT, at + ATLAS_TRAILER_FILE_BYTES, "trailer.file_bytes > limit");
+    ATLAS_REQUIRE(file_bytes <= bytes, TRUNCATED, at + ATLAS_TRAILER_FILE_BYTES, "trailer.file_bytes is more than the file's length: the file was truncated");
+    ATLAS_REQUIRE(file_bytes == bytes, CORRUPT, at + ATLAS_TRAILER_FILE_BYTES, "trailer.file_bytes is less than the file's length: the file was extended");
     shard->rows = load_u64(t + ATLAS_TRAILER_ROW_COUNT);
     shard->nonce = load_u64(t + ATLAS_TRAILER_NONCE);
     shard->root = load_u64(t + ATLAS_TRAILER_FOOTER_HASH);
@@ -150,9 +153,9 @@ static int index_check(atlas_shard *shard, const uint32_t group_leaves[ATLAS_MAX
             const uint8_t *entry = shard->index + (size_t)block * ATLAS_INDEX_SIZE;
             const uint64_t offset = load_u64(entry + ATLAS_INDEX_OFFSET);
             const uint32_t bytes = load_u32(entry + ATLAS_INDEX_BYTES), raw = load_u32(entry + ATLAS_INDEX_RAW_BYTES);
+            ATLAS_REQUIRE(bytes <= 2 * ATLAS_MAX_PAGE && raw <= ATLAS_MAX_PAGE, LIMIT, AT(entry) + ATLAS_INDEX_BYTES, "index: block > limit");
             ATLAS_REQUIRE(offset % ATLAS_CHUNK_ALIGN == 0 && offset >= end && offset < shard->footer_offset, CORRUPT, AT(entry), "index.offset is out of order or out of bounds");
             ATLAS_REQUIRE(bytes >= ATLAS_BLOCK_TABLE + (uint64_t)ATLAS_PAGE_SIZE * group_leaves[g] && pad_to(bytes, ATLAS_CHUNK_ALIGN) <= shard->footer_offset - offset, CORRUPT, AT(entry) + ATLAS_INDEX_BYTES, "index.bytes is out of bounds");
-            ATLAS_REQUIRE(bytes <= 2 * ATLAS_MAX_PAGE && raw <= ATLAS_MAX_PAGE, LIMIT, AT(entry) + ATLAS_INDEX_BYTES, "index: block > limit");
             end = offset + bytes;
             raw_sum += raw;
             if (raw > shard->max_block_raw) shard->max_block_raw = raw;
@@ -168,7 +171,8 @@ static int dictionaries_check(const atlas_shard *shard, atlas_error *error) {
         const uint8_t *entry = shard->dictionaries + (size_t)i * ATLAS_DICTIONARY_SIZE;
         const uint64_t offset = load_u64(entry + ATLAS_DICTIONARY_OFFSET);
         const uint32_t bytes = load_u32(entry + ATLAS_DICTIONARY_BYTES);
-        ATLAS_REQUIRE(bytes >= 8 && bytes <= ATLAS_MAX_DICTIONARY, LIMIT, AT(entry) + ATLAS_DICTIONARY_BYTES, "dictionary.bytes is not in 8 .. 2^20");
+        ATLAS_REQUIRE(bytes <= ATLAS_MAX_DICTIONARY, LIMIT, AT(entry) + ATLAS_DICTIONARY_BYTES, "dictionary.bytes > 2^20");
+        ATLAS_REQUIRE(bytes >= ATLAS_MIN_DICTIONARY, CORRUPT, AT(entry) + ATLAS_DICTIONARY_BYTES, "dictionary.bytes < 8");
         ATLAS_REQUIRE(offset % ATLAS_CHUNK_ALIGN == 0 && offset >= end && offset < shard->footer_offset && ATLAS_CHUNK_BODY + pad_to(bytes, ATLAS_CHUNK_ALIGN) <= shard->footer_offset - offset, CORRUPT, AT(entry), "dictionary.offset is out of order or out of bounds");
         ATLAS_REQUIRE(load_u32(entry + ATLAS_DICTIONARY_RESERVED) == 0, CORRUPT, AT(entry) + ATLAS_DICTIONARY_RESERVED, "dictionary.reserved is not zero");
         end = offset + ATLAS_CHUNK_BODY + bytes;

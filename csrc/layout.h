@@ -149,6 +149,7 @@ enum { /* trailer, the last 64 bytes of the file */
 #define ATLAS_MAX_GROUPS 64u               /* a u64 can name a set of them */
 #define ATLAS_MAX_DICTIONARIES 255u        /* a u8 names one */
 #define ATLAS_MAX_DICTIONARY 1048576u      /* bytes; larger ones do not pay */
+#define ATLAS_MIN_DICTIONARY 8u            /* bytes of the shortest that zstd takes */
 #define ATLAS_MAX_SCHEMA 4194304u          /* bytes of schema JSON */
 #define ATLAS_MAX_FOOTER 1073741824u       /* bytes of the footer */
 
