@@ -206,10 +206,28 @@ CONFIGURATIONS = [
 ]
 
 
+def as_text(value: Any) -> Any:
+    """Integers beyond 2^53 - 1 as text: many readers of JSON round them."""
+    if isinstance(value, dict):
+        return {name: as_text(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_text(inner) for inner in value]
+    return str(value) if isinstance(value, int) and value >= 1 << 53 else value
+
+
+def from_text(value: Any) -> Any:
+    """What as_text was given: the only other text in a vector is the name of its order."""
+    if isinstance(value, dict):
+        return {name: from_text(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [from_text(inner) for inner in value]
+    return int(value) if isinstance(value, str) and value.isdigit() else value
+
+
 def main(path: Path) -> None:
     """Writes the vectors and prints the page's table."""
     done = [{**config, "out": numbers(config)} for config in CONFIGURATIONS]
-    path.write_text("[\n" + ",\n".join(json.dumps(one, separators=(",", ":")) for one in done) + "\n]\n")
+    path.write_text("[\n" + ",\n".join(json.dumps(as_text(one), separators=(",", ":")) for one in done) + "\n]\n")
     print("\n".join(table(done)))
 
 

@@ -13,7 +13,8 @@ from atlas_ds.order import Exact, MixOrder, Window
 from reference import order as reference
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
-VECTORS: list[dict[str, Any]] = json.loads((DOCS / "order-vectors.json").read_text())
+TEXT = (DOCS / "order-vectors.json").read_text()
+VECTORS: list[dict[str, Any]] = reference.from_text(json.loads(TEXT))
 NAMES = [f"{number}-{vector['order']}" for number, vector in enumerate(VECTORS)]
 
 
@@ -37,6 +38,12 @@ def test_the_core_gives_the_vectors(vector: dict[str, Any]) -> None:
 @pytest.mark.parametrize("vector", VECTORS, ids=NAMES)
 def test_the_reference_gives_the_vectors(vector: dict[str, Any]) -> None:
     assert reference.numbers(vector) == vector["out"]
+
+
+def test_no_number_is_one_that_a_reader_of_json_rounds() -> None:
+    numbers: list[int] = []
+    json.loads(TEXT, parse_int=lambda digits: numbers.append(int(digits)))
+    assert 0 < max(numbers) < 1 << 53 and '"seed":"18446744073709551615"' in TEXT
 
 
 def test_the_page_shows_the_vectors() -> None:
