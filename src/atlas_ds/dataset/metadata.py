@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from atlas_ds.errors import SchemaError
+from atlas_ds.errors import LimitError, SchemaError
 
 MAX_INTEGER = (1 << 53) - 1  # of JSON's numbers, as RFC 8785 has them; also the most rows of a dataset
 MAX_DEPTH = 64
+MAX_BYTES = 128 << 20  # as JSON: half of what a manifest may have
+MAX_VALUES = 1 << 23
 
 
 def checked_metadata(metadata: Any) -> dict[str, Any]:
-    """Returns a copy that a manifest can hold. NumPy numbers become Python numbers; tuples become lists. SchemaError names place and cure."""
+    """Returns a copy that a manifest can hold. NumPy numbers become Python numbers; tuples become lists.
+
+    SchemaError names place and cure. LimitError where it is so large that a manifest would not be read.
+    """
     if not isinstance(metadata, Mapping):
         raise SchemaError(f"metadata must be a dict with str keys, got {_described(metadata)}")
     copy: dict[str, Any] = _checked(metadata, "metadata", 0)
+    data = json.dumps(copy, ensure_ascii=False, separators=(",", ":")).encode()
+    for size, most, what in ((len(data), MAX_BYTES, "bytes as JSON"), (sum(map(data.count, (b",", b"[", b"{"))), MAX_VALUES, "values")):
+        if size > most:
+            raise LimitError(f"metadata takes {size:,} {what}; the limit is {most:,}: store it in a file or in a column")
     return copy
 
 

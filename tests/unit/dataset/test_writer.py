@@ -223,6 +223,14 @@ def test_metadata(tmp_path):
     assert AtlasDataset(write(tmp_path / "d", [1], metadata=metadata)).metadata == metadata
 
 
+@pytest.mark.parametrize(("name", "most", "given"), [("MAX_BYTES", 1000, "x" * 1000), ("MAX_VALUES", 100, [0] * 100)])
+def test_metadata_that_is_too_large_is_refused_when_it_is_given(tmp_path, monkeypatch, name, most, given):
+    monkeypatch.setattr(f"atlas_ds.dataset.metadata.{name}", most)
+    with pytest.raises(errors.LimitError, match=f"^metadata takes 1,?0.* the limit is {most:,}"):
+        AtlasDatasetWriter(tmp_path / "d", metadata={"a": given})
+    assert not (tmp_path / "d").exists()
+
+
 @pytest.mark.parametrize("metadata", [{"a": object()}, {"a": float("nan")}, {"a": 2**60}], ids=str)
 def test_metadata_that_json_cannot_hold(tmp_path, metadata):
     with pytest.raises((ValueError, TypeError)):
