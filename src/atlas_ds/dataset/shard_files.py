@@ -9,8 +9,9 @@ from atlas_ds import _core
 from atlas_ds.dataset.manifest import Manifest, read_manifest
 from atlas_ds.dataset.names import MANIFEST
 from atlas_ds.errors import AtlasError, CorruptError, DatasetChanged, UnsupportedError
-from atlas_ds.schema.schema import Schema, with_all_names
-from atlas_ds.shard.open import ShardFile, open_filled, open_shard, shard_chunk, shard_schema
+from atlas_ds.schema.schema import with_all_names
+from atlas_ds.shard.info import ShardInfo
+from atlas_ds.shard.open import ShardFile, check_leaves, leaf_entries, open_filled, open_shard, shard_info, shard_schema
 from atlas_ds.store.store import Store, place_of
 
 
@@ -56,12 +57,9 @@ class ShardFiles:
         return DatasetChanged(f"{where}: the dataset was replaced after it was opened: shard {k}, {info.path}, is no longer in it; open it again")
 
 
-def is_part_of(shard: _core.Shard, schema: Schema) -> bool:
-    """Whether a shard's schema is that of the manifest, but for classes that were added later."""
-    try:
-        return with_all_names(schema, shard_schema(shard)) == schema
-    except AtlasError:
-        return False
+def different(info: ShardInfo, other: ShardInfo) -> str:
+    """What one says of a shard and the other does not."""
+    return " and ".join(f"{name} {value}" for name, value in info._asdict().items() if value != getattr(other, name))
 
 
 class Opener:
@@ -71,6 +69,7 @@ class Opener:
         self._files = files
         self._filled = filled
         self._schema_json = files.manifest.schema.dumps()
+        self._entries = leaf_entries(files.manifest.schema)
 
     def __call__(self, numbers: Sequence[int]) -> list[_core.Shard]:
         """The shards of these numbers. Raises the error of the first that cannot be opened."""
@@ -109,10 +108,18 @@ class Opener:
         if f"{shard.root:016x}" != info.root or shard.rows != info.rows:
             broken = f"{shard.path}: footer hash or rows do not match the manifest: the file was replaced (byte {shard.footer_offset})"
             return self._files.changed(k) or CorruptError(broken)
-        if (shard.raw_bytes, shard_chunk(shard)) != (info.raw, info.chunk):
-            said = f"raw {info.raw} and chunk {info.chunk}, and the shard has {shard.raw_bytes} and {shard_chunk(shard)}"
+        found = shard_info(shard, info.path)
+        if found != info:
+            said = f"{different(info, found)}, and the shard has {different(found, info)}"
             return CorruptError(f"{shard.path}: the manifest says {said}: the manifest was edited; restore it, or run `atlas-ds repair`")
-        if shard.schema_json != self._schema_json and not is_part_of(shard, self._files.manifest.schema):
+        try:
+            if shard.schema_json == self._schema_json:
+                check_leaves(shard, self._entries)
+                return shard
+            schema = shard_schema(shard)
+        except AtlasError as error:
+            return error
+        if with_all_names(self._files.manifest.schema, schema) != self._files.manifest.schema:  # classes may have been added later
             why = "the shard's columns differ from the manifest's: this version reads datasets whose shards have one schema"
             return UnsupportedError(f"{shard.path}: {why}")
         return shard

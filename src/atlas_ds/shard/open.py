@@ -190,12 +190,27 @@ def shard_schema(shard: _core.Shard) -> Schema:
     except ValueError as cause:
         raise CorruptError(f"{shard.path}: schema: not JSON: {cause}") from cause
     schema = schema_from_json(body, where=shard.path)
-    wanted = [(leaf.id, LeafKind.FIXED if leaf.fixed else LeafKind.VARIABLE, leaf.width) for leaf in schema.leaves]
-    free = set(presence_leaves(schema.fields))  # 0 and null both mean absent
-    null = [bool(leaf.flags & LeafFlags.NULLABLE) == leaf_of.nullable or leaf_of.id in free for leaf, leaf_of in zip(shard.leaves, schema.leaves, strict=False)]
-    if wanted != [(leaf.id, leaf.kind, leaf.width) for leaf in shard.leaves] or not all(null):
-        raise CorruptError(f"{shard.path}: schema: its leaves are not those of the leaf table")
+    if schema.dumps() != data:
+        raise CorruptError(f"{shard.path}: schema: not canonical JSON (RFC 8785): another program wrote it")
+    check_leaves(shard, leaf_entries(schema))
     return schema
+
+
+LeafEntry = tuple[int, int, int, bool]  # id, kind, width, NULLABLE
+
+
+def leaf_entries(schema: Schema) -> list[tuple[LeafEntry, LeafEntry]]:
+    """What the leaf table says of each leaf of a schema: one of two, where nullable is free because 0 and null both mean absent."""
+    free = set(presence_leaves(schema.fields))
+    kinds = [(leaf, LeafKind.FIXED if leaf.fixed else LeafKind.VARIABLE) for leaf in schema.leaves]
+    return [((leaf.id, kind, leaf.width, leaf.nullable), (leaf.id, kind, leaf.width, leaf.nullable or leaf.id in free)) for leaf, kind in kinds]
+
+
+def check_leaves(shard: _core.Shard, entries: list[tuple[LeafEntry, LeafEntry]]) -> None:
+    """Refuses a shard whose leaf table is not that of the schema: its values would be read as what they are not."""
+    leaves = [(leaf.id, leaf.kind, leaf.width, bool(leaf.flags & LeafFlags.NULLABLE)) for leaf in shard.leaves]
+    if len(leaves) != len(entries) or not all(map(tuple.__contains__, entries, leaves)):
+        raise CorruptError(f"{shard.path}: schema: its leaves are not those of the leaf table")
 
 
 def presence_leaves(fields: tuple[Field, ...]) -> Iterator[int]:
