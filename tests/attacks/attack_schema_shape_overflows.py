@@ -6,7 +6,7 @@ from reference import sample
 from reference.builder import Encoding, build
 from reference.wire import FIXED
 
-EXPECT = "CorruptError"
+EXPECT = "LimitError"
 
 
 def make() -> bytes:

@@ -10,7 +10,7 @@ from reference import sample
 from reference.builder import Leaf, Plan, build
 from reference.wire import FIXED_LEAF, VARIABLE_LEAF
 
-EXPECT = "CorruptError"
+EXPECT = "LimitError"
 
 
 def make() -> bytes:

@@ -23,9 +23,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import lz4.block
+import rfc8785
 import zstandard
 
 from . import wire
@@ -112,17 +114,17 @@ class Plan:
 
 # Pages
 
-def _compress(codec: int, data: bytes, dictionary: bytes) -> bytes:
+def pack(codec: int, data: bytes, dictionary: bytes) -> bytes:
     if codec == LZ4:
         return lz4.block.compress(data, store_size=False, dict=dictionary[-65536:] or None)
-    given = zstandard.ZstdCompressionDict(dictionary, dict_type=zstandard.DICT_TYPE_FULLDICT) if dictionary else None
+    given = zstandard.ZstdCompressionDict(dictionary, dict_type=zstandard.DICT_TYPE_AUTO) if dictionary else None
     return zstandard.ZstdCompressor(3, dict_data=given, write_checksum=False, write_dict_id=False).compress(data)
 
 
 def make_cell(codec: int, value: bytes, dictionary: bytes) -> bytes:
     if not value:
         return b""
-    packed = _compress(codec, value, dictionary)
+    packed = pack(codec, value, dictionary)
     block = packed if codec == LZ4 else _frame_block(packed, len(value))
     if block and len(value) <= 65535:
         cell = struct.pack("<H", len(value)) + block
@@ -206,7 +208,7 @@ def make_page(plan: Plan, leaf: Leaf, cells: list[Cell], key: tuple[int, int, in
     else:
         form = validity + plan.patch("content", key, page_content(cells, leaf, how))
         raw = len(form)
-        stored = form if how.codec == NONE else _compress(how.codec, form, dictionary)
+        stored = form if how.codec == NONE else pack(how.codec, form, dictionary)
     stored = plan.patch("stored", key, stored)
     if how.codec == NONE:
         raw = len(stored)
@@ -292,6 +294,22 @@ def build(plan: Plan) -> bytes:
         "footer_offset": at, "footer_bytes": length, "file_bytes": at + pad(length, 64) + 64, "row_count": rows,
         "nonce": nonce, "footer_hash": root, "magic": wire.END_MAGIC})))
     return bytes(out)
+
+
+def write_dataset(folder: Path, shards: list[bytes], schema: dict[str, Any], /, **more: Any) -> None:
+    """A folder with these shards and their manifest; more: members of the manifest."""
+    entries = []
+    for number, data in enumerate(shards):
+        shard = Shard(data)
+        root = f"{shard.trailer.footer_hash:016x}"
+        name = f"{number:05}-{root}.atlas"
+        (folder / name).write_bytes(data)
+        entries.append({"bytes": len(data), "path": name, "root": root, "rows": shard.rows,
+                        "tail": len(data) - shard.trailer.footer_offset, "raw": shard.foot.raw_bytes, "chunk": shard.chunk_rows})
+    manifest = {"atlas": 2, "features": [], "metadata": {}, "rows": sum(e["rows"] for e in entries), "schema": schema,
+                "shards": entries, "splits": {}} | more
+    manifest["hash"] = H128(rfc8785.dumps(manifest))[::-1].hex()
+    (folder / "atlas.json").write_bytes(rfc8785.dumps(manifest))
 
 
 def _hashed(table: wire.Table, length: int, fields: dict[str, Any]) -> bytes:

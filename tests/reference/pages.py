@@ -151,7 +151,7 @@ def _open_cell(cell: bytes, codec: int, budget: int, dictionary: bytes) -> bytes
 def _block_frame(size: int, body: bytes) -> bytes:
     """The whole zstd frame of a block cell: its headers follow from the two lengths."""
     sized = b"\x20" + bytes([size]) if size < 256 else b"\x60" + (size - 256).to_bytes(2, "little")
-    need(len(body) < 65535, "a block is longer than its value can be")
+    need(len(body) < size or len(body) == 1, "a block is not shorter than its value")
     header = 1 + 2 + 8 * size if len(body) == 1 else 1 + 4 + 8 * len(body)
     return ZSTD_MAGIC + sized + header.to_bytes(3, "little") + body
 

@@ -41,6 +41,7 @@ from .wire import (
     MAX_PAGE,
     MAX_ROWS,
     MAX_SCHEMA,
+    MIN_DICTIONARY,
     NONE,
     NULLABLE,
     OWN_PAGE_LIMIT,
@@ -52,8 +53,10 @@ from .wire import (
     Corrupt,
     H,
     Limit,
+    ShardError,
     Truncated,
     Unsupported,
+    check_dictionary,
     need,
     need_zero,
     pad,
@@ -94,13 +97,13 @@ class Shard:
             raise Truncated("the file does not end in a trailer")
         trailer = TRAILER.read(data, len(data) - 64)
         need(trailer.hash == H(data[-64:-16]), "hash of the trailer")
-        end = trailer.footer_offset + pad(trailer.footer_bytes, 64) + 64
-        need(trailer.file_bytes == end, "file_bytes does not follow from the footer's place")
-        need(end <= MAX_FILE, "file of more than 2^63 - 1 bytes", Limit)
-        need(end <= len(data), "the file is shorter than its trailer says", Truncated)
-        need(end == len(data), "the file is longer than its trailer says")
-        need(trailer.footer_offset % 64 == 0 and trailer.footer_offset >= 64, "footer_offset")
+        need(trailer.file_bytes <= MAX_FILE, "file of more than 2^63 - 1 bytes", Limit)
         need(trailer.footer_bytes <= MAX_FOOTER, "footer too large", Limit)
+        end = trailer.footer_offset + pad(trailer.footer_bytes, 64) + 64
+        need(trailer.file_bytes <= len(data), "the file is shorter than its trailer says", Truncated)
+        need(trailer.file_bytes == len(data), "the file is longer than its trailer says")
+        need(trailer.file_bytes == end, "file_bytes does not follow from the footer's place")
+        need(trailer.footer_offset % 64 == 0 and trailer.footer_offset >= 64, "footer_offset")
         return trailer
 
     def chunk(self, offset: int, end: int) -> tuple[Any, int]:
@@ -169,13 +172,24 @@ class Shard:
         self.dictionary_table = [DICTIONARY.read(self.footer, i) for i in range(at, index_at, 32)]
         entries = (INDEX.read(self.footer, i) for i in range(index_at, stats_at, 24))
         self.index = [[next(entries) for _ in range(count)] for count in counts]
+        for entry in self.dictionary_table:
+            need(entry.bytes <= MAX_DICTIONARY, "dictionary too large", Limit)
+            need(entry.bytes >= MIN_DICTIONARY, "dictionary too short")
+        for entry in (entry for blocks in self.index for entry in blocks):
+            need(entry.raw_bytes <= MAX_PAGE and entry.bytes <= 2 * MAX_PAGE, "a block too large", Limit)
         for blocks in self.index:
             need(all(a.offset + a.bytes <= b.offset for a, b in zip(blocks, blocks[1:])), "offsets of a group do not ascend")
         for entry in (entry for blocks in self.index for entry in blocks):
             need(entry.offset >= 64 and entry.offset + entry.bytes <= self.trailer.footer_offset, "a block outside of its place")
-            need(entry.raw_bytes <= MAX_PAGE and entry.bytes <= MAX_PAGE, "a block of more than 2^30 bytes", Limit)
-        self.stats = schemas.load_json(self.footer[stats_at:], "stats") if foot.stats_bytes else {}
-        need(isinstance(self.stats, dict), "stats is not an object")
+        self.stats = self._read_stats(self.footer[stats_at:])
+
+    def _read_stats(self, text: bytes) -> dict[str, Any]:
+        """Whatever is not an object is nothing: stats are informational."""
+        try:
+            stats = schemas.load_json(text, "stats")
+        except ShardError:
+            return {}
+        return stats if isinstance(stats, dict) else {}
 
     @property
     def chunk_rows(self) -> int:
@@ -189,7 +203,6 @@ class Shard:
         if not number:
             return b""
         entry = self.dictionary_table[number - 1]
-        need(entry.bytes <= MAX_DICTIONARY, "dictionary too large", Limit)
         chunk, end = self.chunk(entry.offset, self.trailer.footer_offset)
         need(chunk.kind == b"DICT" and chunk.head_bytes == chunk.body_bytes == entry.bytes, "not the DICT chunk of the table")
         body = self.data[entry.offset + 32 : end]
@@ -209,7 +222,7 @@ class Shard:
         need(head.first_row == number * size and head.rows == min(size, self.rows - number * size), "rows of a block")
         pages = [PAGE.read(self.data[:end], entry.offset + 48 + 32 * i) for i in range(len(ids))]
         need([page.leaf for page in pages] == ids, "leaves of a block")
-        need(all(page.raw <= self.page_limit and page.stored <= self.page_limit for page in pages), "a page too large", Limit)
+        need(all(page.raw <= self.page_limit and page.stored <= 2 * self.page_limit for page in pages), "a page too large", Limit)
         need(sum(page.raw for page in pages) <= MAX_PAGE, "a block too large", Limit)
         need(sum(page.raw for page in pages) == entry.raw_bytes, "raw_bytes of a block")
         at = 48 + 32 * len(pages)
@@ -314,9 +327,14 @@ class Shard:
         need(self.data[offset + 32 : offset + size] == self.layout, "SCHM differs from the layout in the footer")
         need(found[b"DICT"] == [(e.offset, 32 + e.bytes) for e in self.dictionary_table], "DICT chunks are not the table's")
         for number in range(len(self.dictionary_table)):
-            self.dictionary(number + 1)
+            check_dictionary(self.dictionary(number + 1))
         indexed = sorted((entry.offset, entry.bytes) for blocks in self.index for entry in blocks)
         need(found[b"DATA"] == indexed, "DATA chunks are not those of the index")
+
+
+ENTRY = {"bytes", "chunk", "path", "raw", "root", "rows", "tail"}
+MAX_INTEGER = 2**53 - 1
+MAX_METADATA_DEPTH = 64
 
 
 class Dataset:
@@ -326,30 +344,40 @@ class Dataset:
         self.folder = Path(folder)
         text = (self.folder / "atlas.json").read_bytes()
         self.manifest = schemas.load_json(text, "manifest")
-        need(isinstance(self.manifest, dict) and self.manifest.get("atlas") == 2, "not a manifest of Atlas 2", Unsupported)
-        need(not self.manifest["features"], f"features {self.manifest['features']}", Unsupported)
+        need(isinstance(self.manifest, dict), "the manifest is not an object")
         bare = {name: value for name, value in self.manifest.items() if name != "hash"}
         need(_canonical(self.manifest) == text, "the manifest is not canonical JSON")
         need(self.manifest.get("hash") == H128(_canonical(bare))[::-1].hex(), "hash of the manifest")
-        self.schema = schemas.schema_of(self.manifest["schema"])
-        self.rows = sum(shard["rows"] for shard in self.manifest["shards"])
-        need(self.rows == self.manifest["rows"], "rows of the manifest")
+        need(self.manifest.get("atlas") == 2, "not a manifest of Atlas 2", Unsupported)
+        features = self._member("features", list)
+        need(all(isinstance(name, str) for name in features), "features are not text")
+        need(not features, f"features {features}", Unsupported)
+        need(_depth(self._member("metadata", dict)) <= MAX_METADATA_DEPTH, "metadata is nested too deep", Limit)
+        self.schema = schemas.schema_of(self._member("schema", dict))
+        self.entries = [_entry(entry) for entry in self._member("shards", list)]
+        self.rows = sum(entry["rows"] for entry in self.entries)
+        need(self.rows == self._member("rows", int) <= MAX_INTEGER, "rows of the manifest")
+        paths = [entry["path"] for entry in self.entries]
+        need(len(set(paths)) == len(paths), "a shard is named twice")
         likeness = self.manifest.get("icc", {})
         need(isinstance(likeness, dict) and all(type(v) in (int, float) and 0 <= v <= 1 for v in likeness.values()), "icc of the manifest")
-        for first, stop in (piece for pieces in self.manifest["splits"].values() for piece in pieces):
-            need(0 <= first <= stop <= self.rows, "a split outside of the rows")
+        for ranges in self._member("splits", dict).values():
+            need(isinstance(ranges, list) and all(isinstance(part, list) and len(part) == 2 for part in ranges), "ranges of a split")
+            ends = [0, *(number for part in ranges for number in part)]
+            need(all(type(number) is int for number in ends) and ends == sorted(ends) and ends[-1] <= self.rows, "a split outside of the rows, or not ascending")
+
+    def _member(self, name: str, kind: type) -> Any:
+        need(type(self.manifest.get(name)) is kind, f"the manifest has no member {name}, or one of another type")
+        return self.manifest[name]
 
     def shards(self) -> Iterator[Shard]:
-        paths = [entry["path"] for entry in self.manifest["shards"]]
-        need(len(set(paths)) == len(paths), "a shard is named twice")
         notes = []
-        for entry in self.manifest["shards"]:
-            need(re.fullmatch(r"[0-9]{5,15}-[0-9a-f]{16}\.atlas", entry["path"]), "path of a shard")
+        for entry in self.entries:
             shard = Shard(self.folder / entry["path"])
             facts = {"bytes": len(shard.data), "rows": shard.rows, "root": f"{shard.trailer.footer_hash:016x}",
                      "tail": len(shard.data) - shard.trailer.footer_offset, "path": entry["path"],
                      "raw": shard.foot.raw_bytes, "chunk": shard.chunk_rows}
-            need(entry == facts and entry["path"][-22:-6] == facts["root"], "a shard is not as the manifest has it")
+            need(entry == facts, "a shard is not as the manifest has it")
             notes.append(shard.stats)
             yield shard
         totals.check(self.manifest, notes)
@@ -360,6 +388,24 @@ class Dataset:
             for row in range(shard.rows):
                 values = [_read_field(field, theirs, shard, row) for field in self.schema.fields]
                 yield schemas.build_example(self.schema, values)
+
+
+def _depth(value: Any) -> int:
+    """How many objects and lists are inside each other in this one, itself not counted."""
+    inner = value.values() if isinstance(value, dict) else value
+    return max((1 + _depth(one) for one in inner if isinstance(one, dict | list)), default=0)
+
+
+def _entry(entry: Any) -> dict[str, Any]:
+    """What the manifest says of a shard, without members that this reader does not know."""
+    need(isinstance(entry, dict) and entry.keys() >= ENTRY, "a shard lacks a member, as the manifest has it")
+    found = {name: entry[name] for name in ENTRY}
+    numbers = [found[name] for name in ("bytes", "rows", "tail", "raw", "chunk")]
+    need(all(type(number) is int and 0 <= number <= MAX_INTEGER for number in numbers) and 1 <= found["chunk"] <= MAX_ROWS, "numbers of a shard, as the manifest has it")
+    path, root = found["path"], found["root"]
+    need(isinstance(path, str) and re.fullmatch(r"[0-9]{5,15}-[0-9a-f]{16}\.atlas", path), "path of a shard")
+    need(path[-22:-6] == root, "root of a shard is not that of its path")
+    return found
 
 
 def _canonical(value: Any) -> bytes:

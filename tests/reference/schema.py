@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import math
+import re
 import zoneinfo
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,10 +14,25 @@ from typing import Any
 import msgpack
 import numpy as np
 
-from .wire import FIXED_LEAF, MAX_PAGE, MAX_SCHEMA, NULLABLE, OWN_DEPTH_LIMIT, VARIABLE_LEAF, Corrupt, Limit, Unsupported, need
+from .wire import (
+    FIXED_LEAF,
+    MAX_DIMENSIONS,
+    MAX_ELEMENTS,
+    MAX_SCHEMA,
+    MAX_STRUCTS,
+    NULLABLE,
+    OWN_DEPTH_LIMIT,
+    VARIABLE_LEAF,
+    Corrupt,
+    Limit,
+    ShardError,
+    Unsupported,
+    need,
+)
 
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 SCALARS = ("bool", *INTEGERS, "float16", "float32", "float64", "bfloat16", "complex64", "complex128")
+TZ = re.compile(r"[A-Za-z][A-Za-z0-9_+\-/]{0,63}|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9]")
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 Cell = bytes | None
 CellOf = Callable[[int], Cell]  # leaf id -> the value of the row in question
@@ -96,14 +112,16 @@ def schema_of(data: Any) -> Schema:
     return Schema(container, fields, data.get("name"))
 
 
-def _fields_of(data: Any) -> tuple[Field, ...]:
-    need(isinstance(data, list), "fields is not a list")
-    fields = tuple(_field_of(item) for item in data)
+def _fields_of(data: Any, structs: int = 0) -> tuple[Field, ...]:
+    """structs: that they lie in."""
+    need(structs <= MAX_STRUCTS, "structs nested too deep", Limit)
+    need(isinstance(data, list) and data, "fields is not a list, or empty")
+    fields = tuple(_field_of(item, structs) for item in data)
     need(len({field.name for field in fields}) == len(fields), "two fields of one name")
     return fields
 
 
-def _field_of(data: Any) -> Field:
+def _field_of(data: Any, structs: int) -> Field:
     members = {"leaves", "name", "nullable", "type"}
     need(isinstance(data, dict) and members <= data.keys() <= members | {"numpy", "list"}, "members of a field")
     name, leaves, nullable, kind = data["name"], data["leaves"], data["nullable"], data["type"]
@@ -115,18 +133,19 @@ def _field_of(data: Any) -> Field:
         need(kind in (*SCALARS, "str", "bytes", "object", "date"), f"unknown type {kind!r}", Unsupported)
         need("numpy" not in data or kind in (*SCALARS, "date"), "`numpy` is for scalars")
         need("list" not in data, "`list` is for arrays and tensors")
+        need(kind != "object" or not nullable, "an object is not nullable")
         return Field(kind=kind, **common)
     need(isinstance(kind, dict) and len(kind) == 1, "type of a field")
     (word, detail), = kind.items()
     need("numpy" not in data or word == "timestamp", "`numpy` is for scalars")
     need("list" not in data or word in ("array", "tensor"), "`list` is for arrays and tensors")
     if word == "struct":
-        return Field(kind=word, fields=_fields_of(detail), **common)
+        return Field(kind=word, fields=_fields_of(detail, structs + 1), **common)
     wanted = {"array": {"dtype", "shape"}, "tensor": {"dtype", "ndim"}, "media": {"type"}, "timestamp": {"tz", "unit"}, "class_label": {"names"}}.get(word)
     need(wanted, f"unknown type {word!r}", Unsupported)
     need(isinstance(detail, dict) and detail.keys() == wanted, f"members of type {word!r}")
     if word == "timestamp":
-        need(detail["unit"] in PER_SECOND and (detail["tz"] is None or (isinstance(detail["tz"], str) and detail["tz"])), "unit or tz of a timestamp")
+        need(detail["unit"] in PER_SECOND and (detail["tz"] is None or (isinstance(detail["tz"], str) and TZ.fullmatch(detail["tz"]))), "unit or tz of a timestamp")
         return Field(kind=word, unit=detail["unit"], tz=detail["tz"], **common)
     if word == "class_label":
         names = detail["names"]
@@ -135,14 +154,22 @@ def _field_of(data: Any) -> Field:
     if word == "media":
         need(detail["type"] is None or isinstance(detail["type"], str), "media type")
         return Field(kind=word, media=detail["type"], **common)
-    need(detail["dtype"] in SCALARS, "unknown dtype")
+    need(isinstance(detail["dtype"], str), "dtype")
+    need(detail["dtype"] in SCALARS, f"unknown dtype {detail['dtype']!r}", Unsupported)
     if word == "tensor":
         need("list" not in data or detail["ndim"] == 1, "a list has one dimension")
         need(detail["ndim"] is None or (type(detail["ndim"]) is int and detail["ndim"] >= 0), "ndim")
+        need(detail["ndim"] is None or detail["ndim"] <= MAX_DIMENSIONS, "a tensor of too many dimensions", Limit)
         return Field(kind=word, dtype=detail["dtype"], ndim=detail["ndim"], **common)
     need(isinstance(detail["shape"], list) and all(type(n) is int and n >= 0 for n in detail["shape"]), "shape")
+    check_shape(detail["shape"])
     need("list" not in data or len(detail["shape"]) == 1, "a list has one dimension")
     return Field(kind=word, dtype=detail["dtype"], shape=tuple(detail["shape"]), **common)
+
+
+def check_shape(shape: list[int]) -> None:
+    need(len(shape) <= MAX_DIMENSIONS, "an array of too many dimensions", Limit)
+    need(math.prod(n or 1 for n in shape) <= MAX_ELEMENTS, "an array of too many elements", Limit)
 
 
 # The leaves that a schema asks for
@@ -205,7 +232,8 @@ def build_value(field: Field, cell: CellOf) -> Any:
             need(not (cell(id) or b"").strip(b"\0"), "a value in an absent struct")
         return None
     first, *others = (cell(id) for id in field.leaves)
-    need(all((other is None) == (first is None) for other in others), "one leaf of a field is null, another is not")
+    empty_shape = field.kind == "tensor" and field.ndim == 0  # of no bytes, whether it is null or not
+    need(empty_shape or all((other is None) == (first is None) for other in others), "one leaf of a field is null, another is not")
     if first is None:
         return None
     if field.kind == "bytes":
@@ -242,13 +270,19 @@ def _counted(field: Field, count: int) -> Any:
     moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=count * (10**6 // scale))
     if field.tz is None:
         return moment
-    return moment.replace(tzinfo=datetime.UTC).astimezone(_zone(field.tz))
+    try:
+        return moment.replace(tzinfo=datetime.UTC).astimezone(_zone(field.tz))
+    except OverflowError as error:
+        raise Unsupported("a moment that is outside of the years 1 to 9999 in its time zone") from error
 
 
 def _zone(tz: str) -> datetime.tzinfo:
     if tz[0] in "+-":
         return datetime.datetime.strptime(tz, "%z").tzinfo
-    return zoneinfo.ZoneInfo(tz)
+    try:
+        return zoneinfo.ZoneInfo(tz)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise Unsupported(f"time zone {tz!r}") from error
 
 
 def _text(data: bytes) -> str:
@@ -265,14 +299,18 @@ def _tensor(field: Field, data: bytes, others: list[Cell]) -> np.ndarray:
         return numbers(data, field.dtype)
     need(len(others[0]) % 4 == 0, "a shape is not of u32")
     shape = np.frombuffer(others[0], "<u4").tolist()
+    check_shape(shape)
     need(math.prod(shape) * item == len(data), "a tensor whose shape and bytes differ")
-    need(len(shape) <= 64 and math.prod(n or 1 for n in shape) <= MAX_PAGE, "no array can have this shape", Limit)
     return numbers(data, field.dtype).reshape(shape)
 
 
 def unpack_object(data: bytes) -> Any:
+    options = {"raw": False, "strict_map_key": True, "ext_hook": _extension, "object_pairs_hook": _map}
     try:
-        return msgpack.unpackb(data, raw=False, strict_map_key=True, timestamp=3, ext_hook=_extension, object_pairs_hook=_map)
+        _check_moments([msgpack.unpackb(data, timestamp=0, list_hook=_check_moments, **options)])
+        return msgpack.unpackb(data, timestamp=3, **options)
+    except ShardError:
+        raise
     except (msgpack.StackError, RecursionError) as error:
         raise Limit("an object nested too deep") from error
     except (ValueError, OverflowError, msgpack.UnpackException) as error:
@@ -283,15 +321,18 @@ def _extension(code: int, data: bytes) -> Any:
     need(code in (1, 2), f"unknown MessagePack extension {code}")
     if code == 2:
         return _array(msgpack.unpackb(data, raw=False))
-    moment = datetime.datetime.fromisoformat(_text(data))  # ValueError if it is none
-    need(moment.tzinfo is None, "extension 1 with a time zone")
-    return moment
+    need(NAIVE.fullmatch(data), "extension 1 is not a datetime")
+    return datetime.datetime.fromisoformat(data.decode())  # ValueError if it is none
+
+
+NAIVE = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?")
 
 
 def _array(body: Any) -> np.ndarray:
     need(isinstance(body, list) and len(body) == 3 and isinstance(body[1], list), "an array in an object")
     dtype, shape, values = body
-    need(len(shape) <= 32 and all(type(n) is int and n >= 0 for n in shape), "the shape of an array in an object")
+    need(all(type(n) is int and n >= 0 for n in shape), "the shape of an array in an object")
+    check_shape(shape)
     if dtype == "str":
         need(isinstance(values, list) and all(isinstance(one, str) for one in values) and len(values) == math.prod(shape), "an array of text")
         return np.array(values, np.str_).reshape(shape)
@@ -300,9 +341,16 @@ def _array(body: Any) -> np.ndarray:
     return numbers(values, dtype).reshape(shape)
 
 
+def _check_moments(values: list[Any]) -> list[Any]:
+    for value in values:
+        need(not isinstance(value, msgpack.Timestamp) or value.nanoseconds % 1000 == 0, "a timestamp has a fraction of a microsecond")
+    return values
+
+
 def _map(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
     need(all(isinstance(key, str) for key, _ in pairs), "a map key that is not str")
     need(len(dict(pairs)) == len(pairs), "a map with a key twice")
+    _check_moments([value for _, value in pairs])
     return dict(pairs)
 
 

@@ -13,14 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference import sample, totals, wire
-from reference.builder import Encoding, build, reseal
+from reference.builder import Encoding, build, reseal, write_dataset
 from reference.reader import Dataset, Shard
-from reference.wire import CONST, ENUM, FIXED, H128, LZ4, NARROW, NONE, PAGE_CODED, VAR, ZSTD, ShardError
+from reference.wire import CONST, ENUM, FIXED, LZ4, NARROW, NONE, PAGE_CODED, VAR, ZSTD, ShardError
 
 FORMAT = Path(__file__).resolve().parents[2] / "FORMAT.md"
 
@@ -91,7 +90,7 @@ def test_fixed(layout, codec, nulls, dictionary):
     for size in (1, 2) if layout in (NARROW, ENUM) else (0,):
         how = Encoding(layout, codec, dictionary=dictionary, number=size or 2, code_bytes=size)
         round_trip(sample.one("int32", cells, how, width=4, flags=PAGE_CODED, nullable=nulls != "no", block=4,
-                              dictionaries=(b"other", sample.dictionary()), leaf_dictionary=2))
+                              dictionaries=(b"another one", sample.dictionary()), leaf_dictionary=2))
 
 
 @pytest.mark.parametrize("layout, codec, nulls", list(product((VAR, CONST, ENUM), (NONE, LZ4, ZSTD), ("no", "some", "all"))))
@@ -205,21 +204,6 @@ def test_edited_and_resealed_shards_fail_cleanly(edits, content):
         bad[at % len(bad)] = value
     with contextlib.suppress(ShardError):
         Shard(reseal(bytes(bad), content)).verify()
-
-
-def write_dataset(folder, shards, schema, /, **more):
-    entries = []
-    for number, data in enumerate(shards):
-        shard = Shard(data)
-        root = f"{shard.trailer.footer_hash:016x}"
-        name = f"{number:05}-{root}.atlas"
-        (folder / name).write_bytes(data)
-        entries.append({"bytes": len(data), "path": name, "root": root, "rows": shard.rows,
-                        "tail": len(data) - shard.trailer.footer_offset, "raw": shard.foot.raw_bytes, "chunk": shard.chunk_rows})
-    manifest = {"atlas": 2, "features": [], "metadata": {}, "rows": sum(e["rows"] for e in entries), "schema": schema,
-                "shards": entries, "splits": {}} | more
-    manifest["hash"] = H128(rfc8785.dumps(manifest))[::-1].hex()
-    (folder / "atlas.json").write_bytes(rfc8785.dumps(manifest))
 
 
 def test_dataset(tmp_path):

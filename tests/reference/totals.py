@@ -1,4 +1,4 @@
-"""What the stats JSON of all shards adds up to, by section 13 of FORMAT.md: `stats`, `icc_sums` and `icc` of a manifest."""
+"""What the stats JSON of all shards adds up to, by section 19 of FORMAT.md: `stats`, `icc_sums` and `icc` of a manifest."""
 
 from __future__ import annotations
 

@@ -142,8 +142,12 @@ MAX_DICTIONARIES = 255
 MAX_DICTIONARY = 2**20
 MAX_SCHEMA = 2**22
 MAX_FOOTER = 2**30
-OWN_PAGE_LIMIT = 256 * 2**20
-OWN_DEPTH_LIMIT = 512  # brackets of JSON, and arrays and maps of MessagePack, inside each other
+MAX_DIMENSIONS = 32
+MAX_ELEMENTS = 2**30  # the lengths of a shape, multiplied, each 0 as 1
+MAX_STRUCTS = 64  # inside each other
+MIN_DICTIONARY = 8
+OWN_PAGE_LIMIT = 256 * 2**20 + 128
+OWN_DEPTH_LIMIT = 512  # brackets of JSON inside each other
 
 
 # Codecs: exactly `size` bytes come out and every byte that went in is used, or Corrupt
@@ -167,10 +171,22 @@ def _unlz4(block: bytes, size: int, dictionary: bytes) -> bytes:
 def _unzstd(frame: bytes, size: int, dictionary: bytes) -> bytes:
     need(zstd_content_size(frame) == size, f"the frame does not announce {size} bytes")
     need(_frame_length(frame) == len(frame), "the frame does not end where its bytes end")
-    given = zstandard.ZstdCompressionDict(dictionary, dict_type=zstandard.DICT_TYPE_FULLDICT) if dictionary else None
-    decoder = zstandard.ZstdDecompressor(dict_data=given)
+    decoder = zstandard.ZstdDecompressor(dict_data=zstd_dictionary(dictionary) if dictionary else None)
     # `decompress` never makes more than the announced size, but looks at nothing if that is 0
     return decoder.decompress(frame) if size else decoder.decompressobj().decompress(frame)
+
+
+def zstd_dictionary(data: bytes) -> zstandard.ZstdCompressionDict:
+    """Formatted if it begins with the magic number, raw content otherwise."""
+    return zstandard.ZstdCompressionDict(data, dict_type=zstandard.DICT_TYPE_AUTO)
+
+
+def check_dictionary(data: bytes) -> None:
+    """A formatted dictionary can be decoded, whatever codec uses it."""
+    try:
+        zstandard.ZstdDecompressor(dict_data=zstd_dictionary(data)).decompress(bytes.fromhex("28 B5 2F FD 20 01 09 00 00 78"))
+    except zstandard.ZstdError as error:
+        raise Corrupt(f"not a zstd dictionary: {error}") from error
 
 
 def zstd_content_size(frame: bytes) -> int:

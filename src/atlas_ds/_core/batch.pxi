@@ -212,7 +212,7 @@ cdef class Batch:
                     else:
                         out[i] = self.variable(node, views, i, out[i])
                 i += 1
-        except (UnicodeDecodeError, errors.CorruptError) as cause:
+        except (UnicodeDecodeError, errors.CorruptError, errors.LimitError, errors.UnsupportedError) as cause:
             raise self.damage(cause, i) from cause
         return out
 
@@ -279,6 +279,8 @@ cdef class Batch:
             kind = self.run(node.first_leaf + 1)
             shapes = []
             for i in range(self.count):
+                if kind[i].size % 4:
+                    raise self.damage(errors.CorruptError(f"column {node.name!r}: the shape of a tensor is wrong"), i)
                 lengths = PyBytes_FromStringAndSize(<char *>kind[i].data, kind[i].size)
                 shapes.append(tuple(np.frombuffer(lengths, np.uint32).tolist()))
         mask = np.array([views[i].data == NULL for i in range(self.count)], np.bool_) if node.nullable else None

@@ -49,22 +49,26 @@ cdef object build_tensor(Node node, const atlas_view *view, const atlas_view *sh
     cdef cnp.npy_intp dims[32]
     cdef uint32_t length
     cdef int ndim = node.ndim, i
-    cdef cnp.npy_intp total = node.item
+    cdef cnp.npy_intp total = node.item, elements = 1
     cdef cnp.ndarray out
     if ndim == 1:
         dims[0] = view.size // node.item
     else:
         if ndim < 0:
             ndim = <int>(shape_view.size // 4) if shape_view.size % 4 == 0 and shape_view.size <= 128 else 33
+        if ndim > 32 and shape_view.size % 4 == 0:
+            raise errors.LimitError(f"column {node.name!r}: a tensor has more than 32 dimensions")
         if ndim > 32:
             raise errors.CorruptError(f"column {node.name!r}: the shape of a tensor is wrong")
         for i in range(ndim):
             memcpy(&length, shape_view.data + 4 * i, 4)
             dims[i] = length
+    if ndim != 1:
+        for i in range(ndim):
+            elements *= max(dims[i], 1)
+            if elements > 1 << 30:
+                raise errors.LimitError(f"column {node.name!r}: the lengths of a tensor multiply to more than 2^30")
     for i in range(ndim):
-        if dims[i] != 0 and total > (<cnp.npy_intp>1 << 40) // dims[i]:
-            total = -1
-            break
         total *= dims[i]
     if total != <cnp.npy_intp>view.size:
         raise errors.CorruptError(f"column {node.name!r}: the shape of a tensor does not match its bytes")
@@ -226,8 +230,9 @@ cdef object build(Context context, Node node, const atlas_view *views, size_t st
 
 cdef object damaged_value(object cause, str where, int64_t row):
     """The error of a value that is no value of its type; row counts within the file."""
-    text = f"a str is not UTF-8 ({cause})" if isinstance(cause, UnicodeDecodeError) else str(cause)
-    return errors.CorruptError(f"{where}: row {row}: {text}")
+    if isinstance(cause, UnicodeDecodeError):
+        return errors.CorruptError(f"{where}: row {row}: a str is not UTF-8 ({cause})")
+    return type(cause)(f"{where}: row {row}: {cause}")
 
 
 cdef const int64_t *data_or_null(object array):

@@ -327,7 +327,7 @@ cdef class ShardSet:
                 context.finish_copies()
                 return example
             return self.build_shared(context, projection, count, i, k)
-        except (UnicodeDecodeError, errors.CorruptError) as cause:
+        except (UnicodeDecodeError, errors.CorruptError, errors.LimitError, errors.UnsupportedError) as cause:
             raise damaged_value(cause, self.where(k), row - self.c.starts[k]) from cause
         finally:
             context.delayed = 0

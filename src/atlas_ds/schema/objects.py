@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime
 import enum
+import re
 from math import prod
 from typing import Any
 
 import msgpack
 import numpy as np
 
-from atlas_ds.errors import CorruptError, LimitError, SchemaError
+from atlas_ds.errors import AtlasError, CorruptError, LimitError, SchemaError
 from atlas_ds.schema.describe import describe, is_bfloat16, is_tensor, to_numpy
 from atlas_ds.schema.fits import too_large
 from atlas_ds.schema.named_fields import as_dict
@@ -20,6 +21,7 @@ NAIVE_DATETIME = 1
 ARRAY = 2
 LEAVES = frozenset((str, int, float, bool, type(None), bytes))
 MAX_NESTING = 1000  # of lists and dicts in one another; the reader's library stops at 1024
+DATETIME = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?")
 WAY_OUT = (
     "Lists, dicts with str keys, str, bytes, bool, int (64 bits), float, None, datetimes and arrays can; "
     "turn anything else into these, or into an array of a constant dtype"
@@ -87,15 +89,17 @@ def _pack_array(value: Any) -> msgpack.ExtType:
 
 def _unpack_array(data: bytes) -> np.ndarray:
     body = msgpack.unpackb(data, raw=False)
-    if not isinstance(body, list) or len(body) != 3 or not isinstance(body[1], list) or not all(type(n) is int and 0 <= n <= MAX_SHAPE for n in body[1]):
+    if not isinstance(body, list) or len(body) != 3 or not isinstance(body[1], list) or not all(type(n) is int and n >= 0 for n in body[1]):
         raise ValueError("an array is not [dtype, shape, values]")
     name, shape, values = body
     if len(shape) > MAX_DIMENSIONS or prod(n or 1 for n in shape) > MAX_SHAPE:
-        raise ValueError("an array has too many dimensions, or too long ones")
+        raise LimitError(f"an array in an object has more than {MAX_DIMENSIONS} dimensions, or lengths that multiply to more than 2^30")
     if name == "str" and isinstance(values, list) and all(isinstance(one, str) for one in values) and len(values) == prod(shape):
         return np.array(values, np.str_).reshape(shape)
     if name not in SCALARS or name == "bfloat16" or not isinstance(values, bytes) or len(values) != SCALARS[name].itemsize * prod(shape):
         raise ValueError("the dtype, shape and bytes of an array do not match")
+    if name == "bool" and values.translate(None, b"\0\1"):
+        raise ValueError("a bool in an array is neither 0 nor 1")
     return np.frombuffer(values, SCALARS[name]).reshape(shape).copy()
 
 
@@ -142,14 +146,14 @@ def check_keys(value: Any, depth: int = 0) -> bool:
         check_keys(given, depth + 1)
         return False
     if isinstance(value, dict):
-        if depth > MAX_NESTING:
+        if depth >= MAX_NESTING:
             raise RecursionError
         for key, inner in value.items():
             if not isinstance(key, str):
                 raise TypeError(f"key {key!r} is not a str")
             plain &= check_keys(inner, depth + 1)
     elif isinstance(value, list | tuple):
-        if depth > MAX_NESTING:
+        if depth >= MAX_NESTING:
             raise RecursionError
         for inner in value:
             plain &= check_keys(inner, depth + 1)
@@ -158,10 +162,9 @@ def check_keys(value: Any, depth: int = 0) -> bool:
 
 def _unpack_ext(code: int, data: bytes) -> Any:
     if code == NAIVE_DATETIME:
-        moment = datetime.datetime.fromisoformat(data.decode())
-        if moment.tzinfo is not None:
-            raise ValueError("a naive datetime has a time zone")
-        return moment
+        if DATETIME.fullmatch(data) is None:
+            raise ValueError("a datetime without time zone is not written as YYYY-MM-DDTHH:MM:SS, with six digits of a fraction or none")
+        return datetime.datetime.fromisoformat(data.decode())
     if code == ARRAY:
         return _unpack_array(data)
     raise ValueError(f"extension {code} is not known")
@@ -169,8 +172,40 @@ def _unpack_ext(code: int, data: bytes) -> Any:
 
 def unpack(data: bytes) -> Any:
     """The value of MessagePack bytes; CorruptError where they are not one."""
+    return _unpacked(data, timestamp=3)
+
+
+def check(data: bytes) -> None:
+    """Refuses bytes that unpack takes though they break a rule: a key twice or not str, or a moment finer than a microsecond."""
+    found = _unpacked(data, timestamp=0, list_hook=_refuse_inexact, object_pairs_hook=_checked_map)
     try:
-        return msgpack.unpackb(data, ext_hook=_unpack_ext, timestamp=3, strict_map_key=True, raw=False)
+        _refuse_inexact([found])
+    except (ValueError, OverflowError) as cause:
+        raise CorruptError(f"an object is not one MessagePack value: {cause}") from cause
+
+
+def _checked_map(pairs: list[tuple[Any, Any]]) -> None:
+    keys = [key for key, _ in pairs]
+    if not all(isinstance(key, str) for key in keys):
+        raise ValueError("a key of a map is not str")
+    if len(set(keys)) < len(keys):
+        raise ValueError("a map has a key twice")
+    _refuse_inexact([value for _, value in pairs])
+
+
+def _refuse_inexact(values: list[Any]) -> None:
+    for value in values:
+        if isinstance(value, msgpack.Timestamp):
+            if value.nanoseconds % 1000:
+                raise ValueError("a timestamp has a fraction of a microsecond")
+            value.to_datetime()
+
+
+def _unpacked(data: bytes, **options: Any) -> Any:
+    try:
+        return msgpack.unpackb(data, ext_hook=_unpack_ext, strict_map_key=True, raw=False, **options)
+    except AtlasError:
+        raise
     except (msgpack.StackError, RecursionError) as cause:
         raise LimitError("an object is nested too deeply") from cause
     except (ValueError, TypeError, OverflowError, msgpack.UnpackException) as cause:

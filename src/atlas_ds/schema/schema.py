@@ -41,7 +41,7 @@ from atlas_ds.text import closest, listed, printable
 CONTAINERS = ("dict", "tuple", "list", "dataclass", "value")
 MAX_LEAVES = base.MAX_LEAVES
 MAX_SCHEMA = 1 << 22  # bytes of its JSON
-ZONE = re.compile(r"[A-Za-z0-9_+\-/:]{1,64}")
+ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+\-/]{0,63}|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9]")
 MEMBERS = {"leaves", "name", "nullable", "type"}  # of a field
 FLAGS = {"list", "numpy"}  # that a field may have
 TYPE_MEMBERS = {
@@ -166,8 +166,6 @@ def _check_writable(fields: tuple[Field, ...], prefix: str) -> None:
             width = SCALARS[kind.dtype].itemsize * prod(kind.shape)
             if width > MAX_VALUE:
                 raise LimitError(f"column {path!r}: a value of {kind} takes {width} bytes; at most {MAX_VALUE} (256 MiB) can be read back: store it in parts")
-            if prod(n or 1 for n in kind.shape) > MAX_SHAPE:
-                raise LimitError(f"column {path!r}: shape {kind.shape}: its lengths multiply to more than 2^30")
         if isinstance(kind, Struct):
             _check_writable(kind.fields, path + ".")
 
@@ -182,6 +180,8 @@ def is_utf8(text: str) -> bool:
 
 
 def checked(schema: Schema) -> Schema:
+    if schema.container not in CONTAINERS or (schema.name is not None) != (schema.container == "dataclass"):
+        raise SchemaError(f"container {schema.container!r}, name {schema.name!r}: one of {', '.join(CONTAINERS)}; a dataclass has a name, no other has one")
     if not schema.fields:
         raise SchemaError("an example needs at least one column")
     _check_fields(schema.fields, 0)
@@ -210,14 +210,28 @@ def _check_fields(fields: tuple[Field, ...], depth: int) -> None:
         seen.add(field.name)
         if (why := fault_of(field.type)) is not None:
             raise SchemaError(f"column {field.name!r}: {why}")
-        if isinstance(field.type, Array) and (len(field.type.shape) > MAX_DIMENSIONS or any(n < 0 for n in field.type.shape)):
-            raise LimitError(f"column {field.name!r}: shape {field.type.shape} has more than {MAX_DIMENSIONS} dimensions or a negative one")
+        if field.nullable and field.type == Word("object"):
+            raise SchemaError(f"column {field.name!r}: an object is not nullable: None is one of its values")
+        check_shape(field)
         if any(width > 1 << 30 for _, _, width, _, _ in own_leaves(field)):
             raise LimitError(f"column {field.name!r}: a value of {field.type} is larger than 1 GiB")
         if isinstance(field.type, Struct):
             if not field.type.fields:
                 raise SchemaError(f"column {field.name!r}: a struct needs at least one key (an empty dict is stored as type 'object')")
             _check_fields(field.type.fields, depth + 1)
+
+
+def check_shape(field: Field) -> None:
+    """Refuses an array or a tensor of more dimensions or elements than a reader takes."""
+    match field.type:
+        case Array(_, shape) if any(n < 0 for n in shape):
+            raise LimitError(f"column {field.name!r}: shape {shape} has a negative length")
+        case Array(_, shape) if len(shape) > MAX_DIMENSIONS:
+            raise LimitError(f"column {field.name!r}: shape {shape} has more than {MAX_DIMENSIONS} dimensions")
+        case Array(_, shape) if prod(n or 1 for n in shape) > MAX_SHAPE:
+            raise LimitError(f"column {field.name!r}: shape {shape}: its lengths multiply to more than 2^30")
+        case Tensor(_, ndim) if ndim is not None and ndim > MAX_DIMENSIONS:
+            raise LimitError(f"column {field.name!r}: a tensor of {ndim} dimensions; the limit is {MAX_DIMENSIONS}")
 
 
 def with_all_names(one: Schema, other: Schema) -> Schema | None:
@@ -273,6 +287,8 @@ def fault_of(kind: Type) -> str | None:
             if len(set(names)) != len(names):
                 twice = next(name for k, name in enumerate(names) if name in names[:k])
                 return f"two classes have the name {twice!r}"
+        case Media(type) if type is not None and not is_utf8(type):
+            return f"{type!r} has a lone surrogate, which UTF-8 cannot hold"
     return None
 
 
@@ -312,11 +328,14 @@ def schema_from_json(data: Any, *, where: str) -> Schema:
     if not isinstance(data, dict) or data.get("container") not in CONTAINERS or not isinstance(data.get("fields"), list):
         raise CorruptError(f"{where}: schema: container or fields are missing or wrong")
     if not set(data) <= {"container", "fields", "name"} or not isinstance(data.get("name", ""), str):
-        raise CorruptError(f"{where}: schema: unknown member")
+        raise CorruptError(f"{where}: schema: it has a member that is not container, fields or name, or name is not text")
+    schema = Schema(_fields_from_json(data["fields"], where, 0), data["container"], data.get("name"))
     try:
-        return checked(Schema(_fields_from_json(data["fields"], where, 0), data["container"], data.get("name")))
+        return checked(schema)
     except SchemaError as cause:
         raise CorruptError(f"{where}: schema: {cause}") from cause
+    except LimitError as cause:
+        raise LimitError(f"{where}: schema: {cause}") from cause
 
 
 def _fields_from_json(data: list[Any], where: str, depth: int) -> tuple[Field, ...]:
@@ -324,8 +343,10 @@ def _fields_from_json(data: list[Any], where: str, depth: int) -> tuple[Field, .
         raise LimitError(f"{where}: schema: dicts are nested deeper than {MAX_DEPTH}")
     out = []
     for item in data:
-        if not isinstance(item, dict) or not MEMBERS <= set(item) <= MEMBERS | FLAGS or not all(item.get(flag, True) is True for flag in FLAGS):
+        if not isinstance(item, dict) or not MEMBERS <= set(item) <= MEMBERS | FLAGS:
             raise CorruptError(f"{where}: schema: a field is not {{leaves, name, nullable, type}}")
+        if not all(item.get(flag, True) is True for flag in FLAGS):
+            raise CorruptError(f"{where}: schema: field {str(item['name'])[:80]!r}: list and numpy are true, or absent")
         name, leaves, null = item["name"], item["leaves"], item["nullable"]
         good_leaves = isinstance(leaves, list) and all(type(i) is int and 0 <= i < 65536 for i in leaves)
         if not isinstance(name, str) or not good_leaves or type(null) is not bool:
@@ -363,15 +384,17 @@ def _type_from_json(data: Any, where: str, depth: int) -> Type:
     members = TYPE_MEMBERS.get(kind)
     if members is None:
         raise UnsupportedError(f"{where}: schema: type {str(kind)[:40]!r} is not known, and no feature bit declares it")
-    if not isinstance(body, dict) or set(body) != members or ("dtype" in members and body["dtype"] not in SCALARS):
+    if not isinstance(body, dict) or set(body) != members or ("dtype" in members and not isinstance(body["dtype"], str)):
         raise CorruptError(f"{where}: schema: the members of type {kind} are wrong")
+    if "dtype" in members and body["dtype"] not in SCALARS:
+        raise UnsupportedError(f"{where}: schema: dtype {body['dtype'][:40]!r} is not known, and no feature bit declares it")
     if kind == "array":
         shape = body["shape"]
-        if not isinstance(shape, list) or len(shape) > MAX_DIMENSIONS or not all(type(n) is int and 0 <= n <= 1 << 30 for n in shape):
+        if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
             raise CorruptError(f"{where}: schema: shape of an array is wrong")
         return Array(body["dtype"], tuple(shape))
     if kind == "tensor":
-        if body["ndim"] is not None and not (type(body["ndim"]) is int and 0 <= body["ndim"] <= MAX_DIMENSIONS):
+        if body["ndim"] is not None and not (type(body["ndim"]) is int and body["ndim"] >= 0):
             raise CorruptError(f"{where}: schema: ndim of a tensor is wrong")
         return Tensor(body["dtype"], body["ndim"])
     if kind == "timestamp":

@@ -105,9 +105,15 @@ def moment_of(count: int, kind: Timestamp, *, numpy: bool) -> Any:
         return np.datetime64(count, cast(Any, kind.unit))
     try:
         naive = EPOCH + datetime.timedelta(microseconds=count * (1_000_000 // PER_SECOND[kind.unit]))
-        return naive if kind.tz is None else naive.replace(tzinfo=datetime.UTC).astimezone(zone(kind.tz))
     except OverflowError as cause:
         raise CorruptError(f"a timestamp of {count} {kind.unit} is outside of the years 1 to 9999") from cause
+    if kind.tz is None:
+        return naive
+    try:
+        return naive.replace(tzinfo=datetime.UTC).astimezone(zone(kind.tz))
+    except OverflowError as cause:
+        why = f"a timestamp of {count} {kind.unit} is outside of the years 1 to 9999 in the time zone {kind.tz}"
+        raise UnsupportedError(f"{why}: read the column with batch(), which is in UTC") from cause
 
 
 def day_of(count: int, *, numpy: bool) -> Any:

@@ -1,6 +1,6 @@
 """The intraclass correlation (ICC) of a column within chunks of CHUNK_ROWS consecutive rows of a shard: how alike neighbouring rows are.
 
-Every shard stores its sums (FORMAT.md, section 13). Those of several shards are added in icc_total.py, so that a dataset is measured without reading
+Every shard stores its sums (FORMAT.md, section 19). Those of several shards are added in icc_total.py, so that a dataset is measured without reading
 its rows again.
 """
 

@@ -67,7 +67,7 @@ def test_names_that_clash_or_are_out_of_place():
 GOOD = make_schema({"a": types.tensor("int8", 2), "b": {"c": "str"}}).to_json()
 
 
-@pytest.mark.parametrize("old, new", [('"tensor"', '"tensors"'), ('"str"', '"text"')])
+@pytest.mark.parametrize("old, new", [('"tensor"', '"tensors"'), ('"str"', '"text"'), ('"int8"', '"int9"')])
 def test_a_type_of_a_later_version(old, new):
     data = json.loads(json.dumps(GOOD, separators=(",", ":")).replace(old, new))
     with pytest.raises(errors.UnsupportedError, match="is not known"):
@@ -77,7 +77,7 @@ def test_a_type_of_a_later_version(old, new):
 @pytest.mark.parametrize(
     "old, new",
     [
-        ('"dict"', '"set"'), ('"fields"', '"field"'), ('"leaves":[0,1]', '"leaves":[0]'), ('"leaves":[0,1]', '"leaves":[0,"1"]'), ('"leaves":[0,1]', '"leaves":[0,65536]'), ('"int8"', '"int9"'),
+        ('"dict"', '"set"'), ('"fields"', '"field"'), ('"leaves":[0,1]', '"leaves":[0]'), ('"leaves":[0,1]', '"leaves":[0,"1"]'), ('"leaves":[0,1]', '"leaves":[0,65536]'), ('"int8"', "8"),
         ('"ndim":2', '"ndim":-1'), ('"ndim":2', '"ndim":33'), ('"ndim":2', '"ndim":true'), ('"nullable":false', '"nullable":0'), ('"str"', "7"), ('"str"', '{"array":[]}'),
         ('"str"', '{"struct":[]}'), ('"str"', '{"struct":{}}'), ('"str"', '{"media":{"type":3}}'), ('"str"', '{"array":{"dtype":"int8","shape":[-1]}}'), ('"str"', '{"array":{"dtype":"int8","shape":[true]}}'), ('"c"', "3"),
     ],
