@@ -1,5 +1,6 @@
 """Both readers agree, on every golden file, with what was written when it was made. Files are only ever added."""
 
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -8,10 +9,12 @@ import pytest
 
 import atlas_ds as atlas
 from reference.reader import Dataset
+from reference.wire import CELLS, FIXED, LZ4, NARROW, SHORT, VALIDITY, VAR, ZSTD, pad
 from support import agrees, same
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from make import FILES, cases, plain
+import hand
+from make import FILES, cases, expected_of, plain
 
 FOLDERS = sorted(path.parent for path in FILES.glob("*/*/atlas.json"))
 
@@ -21,7 +24,7 @@ def names(path):
 
 
 def test_there_are_some_and_they_are_small():
-    assert len(FOLDERS) >= 20 and sum(file.stat().st_size for file in FILES.rglob("*") if file.is_file()) < 300_000
+    assert len(FOLDERS) >= 20 and sum(file.stat().st_size for file in FILES.rglob("*") if file.is_file()) < 420_000
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=names)
@@ -79,8 +82,44 @@ def test_every_layout_codec_and_flag_is_among_them():
 def test_the_script_still_makes_these_rows():
     """expected.json of 2.0 follows from make.py, so that the files can be understood."""
     for name, (_, rows, _) in cases().items():
-        expected = json.loads((FILES / "2.0" / name / "expected.json").read_text())
-        assert expected == {"rows": len(rows), "first": [plain(row) for row in rows[:50]]}
+        assert json.loads((FILES / "2.0" / name / "expected.json").read_text()) == expected_of(rows)
+
+
+def test_the_builder_still_makes_the_forms_that_no_writer_makes():
+    """Of 2.0, to the row; and each form is there, whatever the libraries of today made of it."""
+    forms = set()
+    for name, (_, schema, rows) in hand.cases().items():
+        folder = FILES / "2.0" / name
+        assert json.loads((folder / "expected.json").read_text()) == expected_of(rows) and Dataset(folder).manifest["schema"] == schema
+        for shard in Dataset(folder).shards():
+            for number in range(len(shard.index[0])):
+                _, pages = shard.block(0, number)
+                start = shard.index[0][number].offset
+                for page, leaf in zip(pages, shard.leaves, strict=True):
+                    forms.add((page.layout, page.codec, "cells" if page.flags & CELLS else "", leaf.kind, bool(page.dictionary)))
+                    if page.flags & CELLS:
+                        forms |= cells_of(shard.data[start + page.offset : start + page.offset + page.stored], page, len(shard.page(shard.leaves.index(leaf), number)))
+    fixed, variable = 1, 2
+    assert forms >= {(VAR, codec, cells, variable, True) for codec in (LZ4, ZSTD) for cells in ("", "cells")}
+    assert forms >= {(layout, codec, "cells", fixed, False) for layout in (FIXED, NARROW) for codec in (LZ4, ZSTD)}
+    assert forms >= {(NARROW, ZSTD, "", variable, False), (NARROW, ZSTD, "cells", variable, False), (NARROW, LZ4, "cells", variable, False), (NARROW, LZ4, "", fixed, False)}
+    assert forms >= {(codec, form) for codec in (LZ4, ZSTD) for form in ("block", "raw", "frame", "empty", "frame with a dictionary")} | {(ZSTD, "one byte")}
+
+
+def cells_of(stored, page, rows):
+    """The forms of the cells of a page."""
+    start = 64 * bool(page.flags & VALIDITY) + 16 * (page.layout == NARROW)
+    size = 2 if page.flags & SHORT else 4
+    offsets = [int.from_bytes(stored[start + size * i : start + size * (i + 1)], "little") for i in range(rows + 1)]
+    data = stored[start + pad(size * (rows + 1), 64) :]
+    found = set()
+    for a, b in itertools.pairwise(offsets):
+        cell = data[a:b]
+        kind = "empty" if not cell else "block" if cell[:2] != b"\0\0" else "frame" if cell[2] else "raw"
+        found.add((page.codec, "one byte" if kind == "block" and len(cell) == 3 else kind))
+        if kind == "frame" and page.dictionary:
+            found.add((page.codec, "frame with a dictionary"))
+    return found
 
 
 def test_today_s_writer_gives_the_same_values(tmp_path):
