@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import math
+import re
 import zoneinfo
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uin
 SCALARS = ("bool", *INTEGERS, "float16", "float32", "float64", "bfloat16", "complex64", "complex128")
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 Cell = bytes | None
+ZONE = re.compile("[+-]([01][0-9]|2[0-3]):[0-5][0-9]|[A-Za-z][A-Za-z0-9_+/-]{0,63}")
+NAIVE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{6})?")
 CellOf = Callable[[int], Cell]  # leaf id -> the value of the row in question
 
 
@@ -126,7 +129,9 @@ def _field_of(data: Any) -> Field:
     need(wanted, f"unknown type {word!r}", Unsupported)
     need(isinstance(detail, dict) and detail.keys() == wanted, f"members of type {word!r}")
     if word == "timestamp":
-        need(detail["unit"] in PER_SECOND and (detail["tz"] is None or (isinstance(detail["tz"], str) and detail["tz"])), "unit or tz of a timestamp")
+        unit, tz = detail["unit"], detail["tz"]
+        need(isinstance(unit, str) and unit in PER_SECOND, "unit of a timestamp")
+        need(tz is None or (isinstance(tz, str) and ZONE.fullmatch(tz)), "tz of a timestamp")
         return Field(kind=word, unit=detail["unit"], tz=detail["tz"], **common)
     if word == "class_label":
         names = detail["names"]
@@ -248,7 +253,10 @@ def _counted(field: Field, count: int) -> Any:
 def _zone(tz: str) -> datetime.tzinfo:
     if tz[0] in "+-":
         return datetime.datetime.strptime(tz, "%z").tzinfo
-    return zoneinfo.ZoneInfo(tz)
+    try:
+        return zoneinfo.ZoneInfo(tz)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise Unsupported(f"time zone {tz!r} is not known here") from error
 
 
 def _text(data: bytes) -> str:
@@ -272,7 +280,7 @@ def _tensor(field: Field, data: bytes, others: list[Cell]) -> np.ndarray:
 
 def unpack_object(data: bytes) -> Any:
     try:
-        return msgpack.unpackb(data, raw=False, strict_map_key=True, timestamp=3, ext_hook=_extension, object_pairs_hook=_map)
+        return _moment(msgpack.unpackb(data, raw=False, strict_map_key=True, timestamp=0, ext_hook=_extension, object_pairs_hook=_map, list_hook=_list))
     except (msgpack.StackError, RecursionError) as error:
         raise Limit("an object nested too deep") from error
     except (ValueError, OverflowError, msgpack.UnpackException) as error:
@@ -283,9 +291,20 @@ def _extension(code: int, data: bytes) -> Any:
     need(code in (1, 2), f"unknown MessagePack extension {code}")
     if code == 2:
         return _array(msgpack.unpackb(data, raw=False))
-    moment = datetime.datetime.fromisoformat(_text(data))  # ValueError if it is none
-    need(moment.tzinfo is None, "extension 1 with a time zone")
-    return moment
+    need(NAIVE.fullmatch(_text(data)), "extension 1 is not a naive datetime")
+    return datetime.datetime.fromisoformat(_text(data))  # ValueError if it is none
+
+
+def _moment(value: Any) -> Any:
+    """A timestamp as a datetime; anything else as it is."""
+    if not isinstance(value, msgpack.Timestamp):
+        return value
+    need(value.nanoseconds % 1000 == 0, "a moment finer than a microsecond")
+    return datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(seconds=value.seconds, microseconds=value.nanoseconds // 1000)
+
+
+def _list(values: list[Any]) -> list[Any]:
+    return [_moment(value) for value in values]
 
 
 def _array(body: Any) -> np.ndarray:
@@ -294,6 +313,7 @@ def _array(body: Any) -> np.ndarray:
     need(len(shape) <= 32 and all(type(n) is int and n >= 0 for n in shape), "the shape of an array in an object")
     if dtype == "str":
         need(isinstance(values, list) and all(isinstance(one, str) for one in values) and len(values) == math.prod(shape), "an array of text")
+        need(not any(one.endswith("\0") for one in values), "a text of an array ends in NUL")
         return np.array(values, np.str_).reshape(shape)
     need(dtype in SCALARS and dtype != "bfloat16" and isinstance(values, bytes), "the dtype of an array in an object")
     need(len(values) == itemsize(dtype) * math.prod(shape), "the bytes of an array in an object")
@@ -303,7 +323,7 @@ def _array(body: Any) -> np.ndarray:
 def _map(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
     need(all(isinstance(key, str) for key, _ in pairs), "a map key that is not str")
     need(len(dict(pairs)) == len(pairs), "a map with a key twice")
-    return dict(pairs)
+    return {key: _moment(value) for key, value in pairs}
 
 
 def build_example(schema: Schema, values: list[Any]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import enum
+import re
 from math import prod
 from typing import Any
 
@@ -13,9 +14,11 @@ import numpy as np
 from atlas_ds.errors import CorruptError, LimitError, SchemaError
 from atlas_ds.schema.describe import as_dict, describe, is_bfloat16, is_tensor, to_numpy
 from atlas_ds.schema.fits import too_large
+from atlas_ds.schema.times import is_nat
 from atlas_ds.schema.types import MAX_DIMENSIONS, MAX_SHAPE, MAX_VALUE, SCALARS
 
 NAIVE_DATETIME = 1
+NAIVE_TEXT = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?")
 ARRAY = 2
 LEAVES = frozenset((str, int, float, bool, type(None), bytes))
 MAX_NESTING = 1000  # of lists and dicts in one another; the reader's library stops at 1024
@@ -50,6 +53,8 @@ def pack(value: Any, path: str) -> bytes:
 
 
 def _pack_other(value: Any) -> Any:
+    if is_nat(value):
+        return None
     if isinstance(value, datetime.datetime):
         return _pack_datetime(value)
     if isinstance(value, np.generic) and value.dtype.name in SCALARS and value.dtype.kind in "biuf":
@@ -76,6 +81,8 @@ def _pack_array(value: Any) -> msgpack.ExtType:
     if isinstance(array, np.ma.MaskedArray):
         raise TypeError("a masked array in a list or dict cannot be stored: store value.filled(...), and value.mask beside it")
     if is_text(array):
+        if any(text.endswith("\0") for text in array.ravel().tolist()):
+            raise TypeError("an array with a text that ends in NUL, which NumPy's texts do not hold, cannot be stored: store value.tolist()")
         return msgpack.ExtType(ARRAY, msgpack.packb(["str", array.shape, array.ravel().tolist()]))
     name = array.dtype.newbyteorder("=").name
     if name not in SCALARS or name == "bfloat16":
@@ -92,9 +99,13 @@ def _unpack_array(data: bytes) -> np.ndarray:
     if len(shape) > MAX_DIMENSIONS or prod(n or 1 for n in shape) > MAX_SHAPE:
         raise ValueError("an array has too many dimensions, or too long ones")
     if name == "str" and isinstance(values, list) and all(isinstance(one, str) for one in values) and len(values) == prod(shape):
+        if any(one.endswith("\0") for one in values):
+            raise ValueError("a text of an array ends in NUL")
         return np.array(values, np.str_).reshape(shape)
     if name not in SCALARS or name == "bfloat16" or not isinstance(values, bytes) or len(values) != SCALARS[name].itemsize * prod(shape):
         raise ValueError("the dtype, shape and bytes of an array do not match")
+    if name == "bool" and values.translate(None, b"\0\1"):
+        raise ValueError("a bool of an array is neither 0 nor 1")
     return np.frombuffer(values, SCALARS[name]).reshape(shape).copy()
 
 
@@ -157,10 +168,9 @@ def check_keys(value: Any, depth: int = 0) -> bool:
 
 def _unpack_ext(code: int, data: bytes) -> Any:
     if code == NAIVE_DATETIME:
-        moment = datetime.datetime.fromisoformat(data.decode())
-        if moment.tzinfo is not None:
-            raise ValueError("a naive datetime has a time zone")
-        return moment
+        if not NAIVE_TEXT.fullmatch(data):
+            raise ValueError("a naive datetime is not YYYY-MM-DDTHH:MM:SS, with six digits after a point or none")
+        return datetime.datetime.fromisoformat(data.decode())
     if code == ARRAY:
         return _unpack_array(data)
     raise ValueError(f"extension {code} is not known")
@@ -174,3 +184,27 @@ def unpack(data: bytes) -> Any:
         raise LimitError("an object is nested too deeply") from cause
     except (ValueError, TypeError, OverflowError, msgpack.UnpackException) as cause:
         raise CorruptError(f"an object is not one MessagePack value: {cause}") from cause
+
+
+def check_packed(data: bytes) -> None:
+    """Checks what unpack() does not see: keys within a map differ, and no moment is finer than a datetime. CorruptError otherwise."""
+    try:
+        _check_moments([msgpack.unpackb(data, ext_hook=_unpack_ext, timestamp=0, list_hook=_check_moments, object_pairs_hook=_check_pairs, raw=False)])
+    except (msgpack.StackError, RecursionError) as cause:
+        raise LimitError("an object is nested too deeply") from cause
+    except (ValueError, TypeError, OverflowError, msgpack.UnpackException) as cause:
+        raise CorruptError(f"an object is not one MessagePack value: {cause}") from cause
+
+
+def _check_moments(values: list[Any]) -> list[Any]:
+    if any(isinstance(value, msgpack.Timestamp) and value.nanoseconds % 1000 for value in values):
+        raise ValueError("a moment is finer than a microsecond")
+    return values
+
+
+def _check_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    out = dict(pairs)
+    if len(out) != len(pairs):
+        raise ValueError("a map has a key twice")
+    _check_moments(list(out.values()))
+    return out

@@ -41,7 +41,7 @@ from atlas_ds.text import closest, listed, printable
 CONTAINERS = ("dict", "tuple", "list", "dataclass", "value")
 MAX_LEAVES = base.MAX_LEAVES
 MAX_SCHEMA = 1 << 22  # bytes of its JSON
-ZONE = re.compile(r"[A-Za-z0-9_+\-/:]{1,64}")
+ZONE = re.compile(r"[+-]([01][0-9]|2[0-3]):[0-5][0-9]|[A-Za-z][A-Za-z0-9_+\-/]{0,63}")  # an offset, or a name of the IANA database
 MEMBERS = {"leaves", "name", "nullable", "type"}  # of a field
 FLAGS = {"list", "numpy"}  # that a field may have
 TYPE_MEMBERS = {

@@ -87,11 +87,8 @@ def zone(tz: str) -> datetime.tzinfo:
     if tz == "UTC":
         return datetime.UTC
     if tz[0] in "+-":
-        try:
-            sign, (hours, minutes) = -1 if tz[0] == "-" else 1, tz[1:].split(":")
-            return datetime.timezone(sign * datetime.timedelta(hours=int(hours), minutes=int(minutes)))
-        except ValueError as cause:
-            raise UnsupportedError(f"time zone {tz!r}: an offset is written as '+02:00'") from cause
+        offset = datetime.timedelta(hours=int(tz[1:3]), minutes=int(tz[4:6]))
+        return datetime.timezone(-offset if tz[0] == "-" else offset)
     try:
         return ZoneInfo(tz)
     except (ZoneInfoNotFoundError, ValueError, OSError) as cause:

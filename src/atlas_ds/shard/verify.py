@@ -12,6 +12,7 @@ import numpy as np
 from atlas_ds import _core
 from atlas_ds._core.base import Verify
 from atlas_ds.errors import CorruptError
+from atlas_ds.schema.objects import check_packed
 from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.times import bounds
 from atlas_ds.schema.types import Array, ClassLabel, Date, Field, Leaf, Scalar, Struct, Timestamp, Word, walk_leaves
@@ -44,6 +45,7 @@ def verify_opened(shard: _core.Shard, *, fast: bool = False, advance: Callable[[
 def verify_values(shard: _core.Shard, schema: Schema) -> None:
     """Checks what the core does not: text is UTF-8, objects are MessagePack, shapes match, bools are 0 or 1, columns agree on nulls."""
     check_counts(shard, schema)
+    check_objects(shard, schema)
     fields = tuple(field for field in schema.fields if needs_values(field))
     if not fields or shard.rows == 0:
         return
@@ -79,6 +81,25 @@ def check_counts(shard: _core.Shard, schema: Schema) -> None:
             if bad.any():
                 row = start + int(np.argmax(bad))
                 raise CorruptError(f"{shard.path}: row {row}: column {field.name!r}: {int(column[row - start])} is not a value of {field.type}")
+
+
+def check_objects(shard: _core.Shard, schema: Schema) -> None:
+    """Checks the rules of objects that reading does not look at. An empty one is in an absent struct, or is refused by reading."""
+    ids = {field.leaves[0] for field in all_fields(schema.fields) if field.type == Word("object")}
+    if not ids or shard.rows == 0:
+        return
+    projection = _core.Projection(Schema(tuple(as_leaf(leaf) for leaf in schema.leaves if leaf.id in ids)), {leaf.id: i for i, leaf in enumerate(shard.leaves)})
+    shard_set = _core.ShardSet(np.array([0, shard.rows]), lambda _: [shard], verify=Verify.FIRST, copy=True)
+    shard_set.shard(0)
+    step = shard_set.chunk_rows(projection)
+    for start in range(0, shard.rows, step):
+        columns = shard_set.batch(projection, np.arange(start, min(start + step, shard.rows), dtype=np.int64))
+        for name, column in columns.items():
+            for row, value in enumerate(column, start):
+                try:
+                    check_packed(value) if value else None
+                except CorruptError as error:
+                    raise CorruptError(f"{shard.path}: row {row}: leaf {name}: {error}") from error
 
 
 def all_fields(fields: tuple[Field, ...]) -> Iterator[Field]:
