@@ -5,7 +5,7 @@ from __future__ import annotations
 from attacks.craft import patched
 from reference import sample
 
-EXPECT = "CorruptError"
+EXPECT = "UnsupportedError"
 
 
 def make() -> bytes:
