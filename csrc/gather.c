@@ -175,7 +175,7 @@ static int cursor_move(atlas_reader *reader, const place *at, cursor *cur, atlas
 typedef struct { /* a value whose decoding waits until its bytes have come */
     page p;
     content c;
-    value v;
+    page_value v;
     atlas_view *view;
 } waiting;
 
@@ -204,7 +204,7 @@ static int view_value(
     size_t *waits,
     atlas_error *error
 ) {
-    value v;
+    page_value v;
     *view = (atlas_view){NULL, 0};
     if (content_null(&cur->c, at->i)) return ATLAS_OK;
     ATLAS_TRY(atlas_value_find(&cur->p, &cur->c, at->i, &v, error));
@@ -327,7 +327,7 @@ static int copy_value(
         if (null != NULL) *null = 1;
         return ATLAS_OK;
     }
-    value v;
+    page_value v;
     ATLAS_TRY(atlas_value_find(&cur->p, c, at->i, &v, error));
     const uint64_t room = value_room(c, &v);
     uint8_t *temp = room != 0 ? arena_lend(reader, room) : NULL;

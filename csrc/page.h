@@ -91,17 +91,17 @@ typedef struct { /* a value that is not null, found and measured, not decoded */
     uint64_t stored; /* bytes of the value as it is stored: narrowed if NARROW, without codec */
     uint64_t size;   /* bytes of the value */
     int form;        /* CELL_RAW also where there are no cells */
-} value;
+} page_value;
 
 /* Finds value i. */
-int atlas_value_find(const page *p, const content *c, uint32_t i, value *out, atlas_error *error);
+int atlas_value_find(const page *p, const content *c, uint32_t i, page_value *out, atlas_error *error);
 
 /* Whether a value lies in the page as it is: body, size bytes long. */
-static inline bool value_in_place(const content *c, const value *v) { return v->form == CELL_RAW && c->layout != ATLAS_NARROW; }
+static inline bool value_in_place(const content *c, const page_value *v) { return v->form == CELL_RAW && c->layout != ATLAS_NARROW; }
 
 /* Bytes that writing a value takes beside it: its frame with the headers that were left out, and its narrowed numbers. */
 #define VALUE_ROOM 64u
-static inline uint64_t value_room(const content *c, const value *v) {
+static inline uint64_t value_room(const content *c, const page_value *v) {
     if (v->form != CELL_BLOCK && v->form != CELL_FRAME) return 0;
     return pad_to(v->body_bytes + VALUE_ROOM, 64) + (c->layout == ATLAS_NARROW ? v->stored : 0);
 }
@@ -110,7 +110,7 @@ int atlas_value_write(
     void *zstd,
     const page *p,
     const content *c,
-    const value *v,
+    const page_value *v,
     uint8_t *temp,
     uint8_t *out,
     atlas_error *error);

@@ -4,7 +4,7 @@
 #include "page.h"
 
 /* Takes a cell apart. */
-static int cell_open(const page *p, value *v, atlas_error *error) {
+static int cell_open(const page *p, page_value *v, atlas_error *error) {
     const uint8_t *cell = v->body;
     const uint64_t size = v->body_bytes;
     ATLAS_REQUIRE(size >= CELL_BLOCK_HEAD + 1, CORRUPT, p->at, "cell is too short");
@@ -24,7 +24,7 @@ static int cell_open(const page *p, value *v, atlas_error *error) {
     return ATLAS_OK;
 }
 
-int atlas_value_find(const page *p, const content *c, uint32_t i, value *out, atlas_error *error) {
+int atlas_value_find(const page *p, const content *c, uint32_t i, page_value *out, atlas_error *error) {
     ATLAS_TRY(atlas_content_stored(c, i, &out->body, &out->body_bytes, error));
     out->stored = out->body_bytes;
     out->form = CELL_RAW;
@@ -63,7 +63,7 @@ static void widen(const content *c, const uint8_t *numbers, uint64_t count, uint
 }
 
 /* Decodes a block or a frame into out. */
-static int cell_decode(void *zstd, const page *p, const value *v, uint8_t *temp, uint8_t *out, atlas_error *error) {
+static int cell_decode(void *zstd, const page *p, const page_value *v, uint8_t *temp, uint8_t *out, atlas_error *error) {
     const uint8_t *body = v->body;
     uint64_t size = v->body_bytes;
     if (p->codec == ATLAS_CODEC_ZSTD) {
@@ -87,7 +87,7 @@ int atlas_value_write(
     void *zstd,
     const page *p,
     const content *c,
-    const value *v,
+    const page_value *v,
     uint8_t *temp,
     uint8_t *out,
     atlas_error *error

@@ -70,7 +70,7 @@ static int digest_value(
     uint64_t *made,
     atlas_error *error
 ) {
-    value v;
+    page_value v;
     ATLAS_TRY(atlas_value_find(p, c, i, &v, error));
     *stored += v.stored; /* before decoding: a page can make no more than it may */
     *made += v.size;

@@ -6,7 +6,7 @@
 
 static void read_value(void *zstd, const page *p, const content *c, uint32_t i, const uint8_t *bytes, uint64_t size) {
     atlas_error error;
-    value v;
+    page_value v;
     if (content_null(c, i) || atlas_value_find(p, c, i, &v, &error) != ATLAS_OK) return;
     if (v.form != CELL_EMPTY) MUST(v.body >= bytes && (uint64_t)(v.body - bytes) <= size && v.body_bytes <= size - (uint64_t)(v.body - bytes));
     MUST(v.size <= ATLAS_MAX_PAGE);
