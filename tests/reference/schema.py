@@ -338,7 +338,7 @@ def widen(value: Any, field: Field) -> Any:
     if value is None or field.kind in ("str", "bytes", "object", "media", "struct", "date", "timestamp", "class_label"):
         return value
     stand_in = "float32" if "bfloat16" in (field.kind, field.dtype) else field.dtype or field.kind
-    wide = np.asarray(value).astype(stand_in)
     if field.list:
-        return wide.tolist()
+        return [np.dtype(stand_in).type(one).item() for one in value]
+    wide = np.asarray(value).astype(stand_in)
     return wide if field.kind in ("array", "tensor") else wide[()] if field.numpy else wide[()].item()
