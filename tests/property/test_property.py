@@ -96,6 +96,24 @@ def moment(row: Any, dtype: np.dtype[Any]) -> np.datetime64:
     return np.datetime64(row).astype(dtype)
 
 
+@settings(max_examples=25, derandomize=True, **QUIET)
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=6), min_size=1, max_size=9, unique=True), st.data())
+def test_appending_adds_classes(names: list[str], data: st.DataObject) -> None:
+    """Each append has all names so far and maybe more; the shards keep the names of their time."""
+    known, labels = 0, []
+    with tempfile.TemporaryDirectory(dir=MEMORY) as scratch:
+        path = Path(scratch) / "d"
+        for _ in range(data.draw(st.integers(1, 4))):
+            known = data.draw(st.integers(max(known, 1), len(names)))
+            new = data.draw(st.lists(st.one_of(st.none(), st.integers(0, known - 1)), min_size=1, max_size=5))
+            write(path, [{"k": label} for label in new], schema={"k": atlas.types.nullable(atlas.types.class_label(names[:known]))}, append=path.exists())
+            labels += new
+        dataset = atlas.AtlasDataset(path)
+        assert [row["k"] for row in dataset] == labels == [row["k"] for row in reader.Dataset(path).examples()]
+        assert dataset.schema["k"].type.names == tuple(names[:known]) and atlas.verify(path).damages == []
+        assert dataset.batch(range(len(labels)))["k"].tolist() == labels
+
+
 @settings(max_examples=150, derandomize=True, **QUIET)
 @given(datasets())
 def test_written_is_read(case):
