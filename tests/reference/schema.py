@@ -247,7 +247,11 @@ def _counted(field: Field, count: int) -> Any:
     moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=count * (10**6 // scale))
     if field.tz is None:
         return moment
-    return moment.replace(tzinfo=datetime.UTC).astimezone(_zone(field.tz))
+    moment = moment.replace(tzinfo=datetime.UTC)
+    try:
+        return moment.astimezone(_zone(field.tz))
+    except OverflowError:  # of year 0 or 10000 there
+        return moment
 
 
 def _zone(tz: str) -> datetime.tzinfo:

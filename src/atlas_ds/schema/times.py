@@ -102,9 +102,15 @@ def moment_of(count: int, kind: Timestamp, *, numpy: bool) -> Any:
         return np.datetime64(count, kind.unit)
     try:
         naive = EPOCH + datetime.timedelta(microseconds=count * (1_000_000 // PER_SECOND[kind.unit]))
-        return naive if kind.tz is None else naive.replace(tzinfo=datetime.UTC).astimezone(zone(kind.tz))
     except OverflowError as cause:
         raise CorruptError(f"a timestamp of {count} {kind.unit} is outside of the years 1 to 9999") from cause
+    if kind.tz is None:
+        return naive
+    moment = naive.replace(tzinfo=datetime.UTC)
+    try:
+        return moment.astimezone(zone(kind.tz))
+    except OverflowError:  # in the zone it would be of year 0 or 10000, which no datetime is
+        return moment
 
 
 def day_of(count: int, *, numpy: bool) -> Any:
