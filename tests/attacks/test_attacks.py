@@ -24,7 +24,16 @@ CLASSES = {"CorruptError": wire.Corrupt, "TruncatedError": wire.Truncated, "Unsu
 NAMES = sorted(path.stem for path in Path(__file__).parent.glob("attack_*.py"))
 
 # Lies that only verify sees: in bytes that are no value's, in sums and copies, or in a value's own form where each form reads as one value.
-UNSEEN = set(["bool_of_two", "bytes_under_a_null", "cells_raw_lies", "chunk_body_huge", "chunk_padding_not_zero", "code_under_a_null", "data_under_a_null", "digest_wrong", "fixed_cells_left_over", "fixed_cells_of_a_null", "gap_between_chunks", "header_differs_from_copy", "narrow_cells_of_a_null", "narrow_list_cells_raw_lies", "narrow_list_under_a_null", "narrow_number_under_a_null", "nulls_do_not_match", "object_key_twice", "object_timestamp_bare", "object_timestamp_of_nanoseconds", "page_padding_not_zero", "schema_not_canonical", "schm_differs_from_footer", "second_data_chunk", "second_leaf_not_null", "short_cells_too_big", "timestamp_that_is_nat", "unknown_chunk_kind", "validity_spare_bits", "value_in_absent_struct", "var_data_left_over", "var_first_offset_not_zero", "var_padding_not_zero"])
+UNSEEN = {
+    "bool_of_two", "bytes_under_a_null", "cells_raw_lies", "chunk_body_huge", "chunk_padding_not_zero",
+    "code_under_a_null", "data_under_a_null", "digest_wrong", "fixed_cells_left_over", "fixed_cells_of_a_null",
+    "gap_between_chunks", "header_differs_from_copy", "narrow_cells_of_a_null", "narrow_list_cells_raw_lies",
+    "narrow_list_under_a_null", "narrow_number_under_a_null", "nulls_do_not_match", "object_key_twice",
+    "object_timestamp_bare", "object_timestamp_of_nanoseconds", "page_padding_not_zero", "schema_not_canonical",
+    "schm_differs_from_footer", "second_data_chunk", "second_leaf_not_null", "short_cells_too_big",
+    "timestamp_that_is_nat", "unknown_chunk_kind", "validity_spare_bits", "value_in_absent_struct",
+    "var_data_left_over", "var_first_offset_not_zero", "var_padding_not_zero",
+}
 
 
 @cache

@@ -67,7 +67,7 @@ def verify_values(shard: _core.Shard, schema: Schema) -> None:
 
 def check_counts(shard: _core.Shard, schema: Schema) -> None:
     """Checks that moments and days are of years that can be read, and that numbers of classes have names."""
-    kinds = {field.leaves[0]: (field, limits_of(field)) for field in all_fields(schema.fields) if limits_of(field) is not None}
+    kinds = {field.leaves[0]: (field, limits) for field in all_fields(schema.fields) if (limits := limits_of(field)) is not None}
     if not kinds or shard.rows == 0:
         return
     numbers = tuple(Field(str(leaf.id), Scalar(f"int{8 * leaf.width}"), leaf.nullable, leaves=(leaf.id,)) for leaf in schema.leaves if leaf.id in kinds)
