@@ -11,7 +11,7 @@ from atlas_ds import types
 
 KINDS = {
     "array": types.array("int32", (40,)), "wide": types.array("int64", (9, 4)), "real": types.array("float32", (48,)), "list": types.list("int64"), "list of 30": types.list("int16", 30),
-    "tensor": types.tensor("uint32", 1), "any": types.tensor("uint16"), "text": "str", "word": "str", "label": types.class_label([f"class {k}" for k in range(9)]), "bytes": "bytes",
+    "tensor": types.tensor("uint32", 1), "any": types.tensor("uint16"), "text": "str", "record": "str", "word": "str", "label": types.class_label([f"class {k}" for k in range(9)]), "bytes": "bytes",
 }  # fmt: skip
 
 
@@ -30,6 +30,8 @@ def value(name: str, rng: np.random.Generator, spread: int) -> Any:
     kind = KINDS[name]
     if name == "text":
         return f"{rng.integers(spread)} " * 12 + "and so on " * 8
+    if name == "record":
+        return f'{{"user": {rng.integers(spread)}, "event": "click on button {rng.integers(13)}", "page": "/home/index.html", "price": {rng.integers(9999)}}}'
     if name == "word":
         return ("train", "test", "")[rng.integers(3)]
     if name == "label":
@@ -49,7 +51,7 @@ def bulk(draw: Any) -> tuple[Any, list[Any], dict[str, Any]]:
     spread = draw(st.sampled_from([1, 90, 9000, 2**30]))
     missing = draw(st.sampled_from([0, 0, 3, 20]))
     spec = types.nullable(KINDS[name]) if missing else KINDS[name]
-    rows = [{"v": None if missing and rng.integers(missing) == 0 else value(name, rng, spread)} for _ in range(draw(st.integers(1, 80)))]
+    rows = [{"v": None if missing and rng.integers(missing) == 0 else value(name, rng, spread)} for _ in range(draw(st.integers(1, 80)) if name != "record" else 400)]
     options = {
         "shard_size": draw(st.sampled_from([23, "256MB"])),
         "block_size": draw(st.sampled_from([None, None, 3, 16])),

@@ -130,6 +130,7 @@ def check_census(*, codecs: tuple[int, ...]) -> None:
     wanted |= {(wire.VARIABLE_LEAF, wire.NARROW, wire.NONE, False, nulls) for nulls in (False, True)}
     wanted |= {(kind, layout, wire.NONE, False, nulls) for kind in (1, 2) for layout in (wire.CONST, wire.ENUM) for nulls in (False, True)}
     assert wanted <= seen, sorted(wanted - seen)
+    assert any(dictionary and cells for _, _, _, cells, _, dictionary in FORMS)
 
 
 def test_many_rows_are_read_and_have_every_form() -> None:
