@@ -46,10 +46,15 @@ def same(a: Any, b: Any) -> bool:
     if isinstance(a, list | tuple):
         return len(a) == len(b) and all(map(same, a, b))
     if isinstance(a, datetime.datetime):
-        return a == b and (a.tzinfo is None) == (b.tzinfo is None)
+        return (a.tzinfo is None) == (b.tzinfo is None) and since_year_1(a) == since_year_1(b)
     if isinstance(a, Media):
         return bytes(a.data) == bytes(b.data) and a.type == b.type
     return bool(a == b)
+
+
+def since_year_1(moment: datetime.datetime) -> datetime.timedelta:
+    """Of an aware one: in UTC. == itself says no wherever the two zones differ and one is within an hour that a change of clocks repeats."""
+    return moment.replace(tzinfo=None) - datetime.datetime.min - (moment.utcoffset() or datetime.timedelta(0))
 
 
 def agrees(atlas: Any, reference: Any) -> bool:

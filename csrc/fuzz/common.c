@@ -202,6 +202,8 @@ int opened_read(opened *o, atlas_reader *reader, uint64_t seed, size_t count, bo
         leaves[l] = l;
         status = read_views(reader, &set, rows, count, ordered ? order : NULL, &l, 1, error);
         if (status != ATLAS_OK) last = status;
+        status = read_views(reader, &set, rows + count - 1, 1, NULL, &l, 1, error); /* by its memo alone, where that says enough */
+        if (status != ATLAS_OK) last = status;
     }
     status = read_views(reader, &set, rows, count, ordered ? order : NULL, leaves, leaf_count, error);
     if (status != ATLAS_OK) last = status;

@@ -20,6 +20,10 @@ def plans() -> dict[str, Plan]:
     words = [b"train", b"test", None, b"train", b"", b"valid"] * 2
     numbers = [struct.pack("<q", 2**40 + i) for i in range(9)]
     text = [b"a caption of row %d, a caption" % i for i in range(9)]
+    arrays, near = ([struct.pack("<16h", *([base] * 16 if i % 4 == 0 else [300 + i % 5] * 12 + [301 + k for k in range(4)])) for i in range(12)] for base in (0, 250))
+    lists = [struct.pack(f"<{5 * i}q", *(2**40 + k // 4 for k in range(5 * i))) for i in range(12)]
+    some = [[None if i % 5 == 3 else value for i, value in enumerate(values)] for values in (arrays, lists, near)]
+    grid, steps = {"array": {"dtype": "int16", "shape": [16]}}, {"tensor": {"dtype": "int64", "ndim": 1}}
     coded = wire.PAGE_CODED
     return {
         "tiny": sample.tiny(),
@@ -35,6 +39,16 @@ def plans() -> dict[str, Plan]:
         "cells_lz4": sample.one("bytes", [value * 3 for value in text], Encoding(wire.VAR, wire.LZ4, cells=True)),
         "cells_dictionary": sample.one("bytes", [*text, None], Encoding(wire.VAR, wire.ZSTD, cells=True, dictionary=True),
                                        dictionaries=(sample.dictionary(),), leaf_dictionary=1, nullable=True),
+        "fixed_cells": sample.one(grid, arrays, Encoding(wire.FIXED, wire.ZSTD, cells=True, short=True), width=32),
+        "fixed_cells_lz4": sample.one(grid, some[0], Encoding(wire.FIXED, wire.LZ4, cells=True), width=32, nullable=True),
+        "narrow_cells": sample.one(grid, some[2], Encoding(wire.NARROW, wire.ZSTD, cells=True, element=2, number=1, base=250), width=32, nullable=True),
+        "narrow_cells_lz4": sample.one(grid, near, Encoding(wire.NARROW, wire.LZ4, cells=True, short=True, element=2, number=1, base=240), width=32),
+        "narrow_var": sample.one(steps, some[1], Encoding(wire.NARROW, element=8, number=1, short=True), nullable=True),
+        "narrow_var_zstd": sample.one(steps, lists, Encoding(wire.NARROW, wire.ZSTD, element=8, number=2), flags=coded),
+        "narrow_var_cells": sample.one(steps, some[1], Encoding(wire.NARROW, wire.ZSTD, cells=True, short=True, element=8, number=4), nullable=True),
+        "narrow_var_cells_lz4": sample.one(steps, lists, Encoding(wire.NARROW, wire.LZ4, cells=True, element=8, number=1)),
+        "narrow_var_cells_dictionary": sample.one(steps, lists, Encoding(wire.NARROW, wire.ZSTD, cells=True, dictionary=True, element=8, number=2),
+                                                  dictionaries=(sample.dictionary(),), leaf_dictionary=1),
         "var": sample.one("bytes", text, Encoding(wire.VAR)),
         "empty": sample.one("bytes", [], Encoding(wire.VAR)),
     }
@@ -50,7 +64,7 @@ def page_seeds(shard: bytes) -> list[bytes]:
             page = pages[whole.members[leaf.group].index(position)]
             start = whole.index[leaf.group][number].offset + page.offset
             entry = wire.PAGE.pack(**page._asdict())
-            how = struct.pack("<BBHHBB", leaf.kind & 1, leaf.flags | 2, leaf.width & 0xFFFF, head.rows - 1, 1, 0)
+            how = struct.pack("<BBHHBB", leaf.kind & 1, leaf.flags | 2, leaf.width & 0xFFFF, head.rows - 1, 3, 0)
             out.append(entry + how + shard[start : start + page.stored])
     return out
 
@@ -64,7 +78,12 @@ def dict_seeds() -> list[bytes]:
 def round_seeds() -> list[bytes]:
     random.seed(7)
     return [bytes([random.choice([3, 20, 255]), random.randrange(16) | random.choice([0, 0, 192]), random.randrange(4)]) + random.randbytes(random.choice([40, 200]))
-            for _ in range(24)]
+            for _ in range(24)] + [bytes([random.choice([3, 20, 60]), 16 | random.randrange(16), random.randrange(4)])
+                                   + b"".join(bytes([random.randrange(64) | 33 * (k % 2), 4 | random.randrange(256), random.randrange(16, 64), 8 | random.randrange(64)])
+                                              + random.randbytes(40) for k in range(4)) for _ in range(60)] + [
+                bytes([k & 1, 16, 0, 32, 4 | k, 9, 8]) + b"\xff" * 3 + bytes(range(40)) for k in (1, 2, 5, 6, 69, 70)] + [
+                bytes([20, 16, 0, a | 16 * signed, 16 | cells, 3, 3 | near << 4]) + random.randbytes(60)
+                for a in (5, 7, 4, 6) for near in (0, 1, 2) for signed in (0, 1) for cells in (0, 5)]
 
 
 def write(target: str, seeds: dict[str, bytes]) -> None:

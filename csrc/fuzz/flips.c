@@ -1,11 +1,12 @@
 /* flips.c - damage that must be seen. Every file made here differs from a good shard, and open + verify must refuse it.
  *
  *   flips bits SHARD [START STEP]     flips each bit (or every STEP-th from START on)
+ *   flips reads SHARD [START STEP]    the same flips, read: each value of each leaf, as views and as columns, is right or refused
  *   flips cuts SHARD                  each truncation, and 1 .. 4096 more bytes (zeros, then noise)
  *   flips swaps COUNT A B [C ...]     swaps a DATA chunk of A with another of A or of B, C, ...
  *   flips sizes SHARD                 writes huge numbers in each size field, with right hashes
  *
- * Prints one line: cases, refused, accepted, and for sizes the slowest case in microseconds and the growth of the RSS in KiB.
+ * Prints one line: cases, refused (reads: with an error), accepted (reads: with a wrong value), and for sizes the slowest case in microseconds and the growth of the RSS in KiB.
  */
 #include <sys/resource.h>
 #include <time.h>
@@ -50,6 +51,72 @@ static void bits(uint8_t *bytes, size_t size, size_t start, size_t step) {
         refused(bytes, size, "bit", bit);
         bytes[bit / 8] = (uint8_t)(bytes[bit / 8] ^ (1u << (bit % 8)));
     }
+}
+
+/* Whether a leaf's rows, as views (and as a column, if it is fixed) are the good ones, or an error. */
+static bool leaf_right(const atlas_set *set, const atlas_leaf *leaf, uint32_t l, const int64_t *rows, size_t count, const uint64_t *good, bool *error_seen) {
+    atlas_error error;
+    atlas_view views[256];
+    reader.used = 0;
+    bool right = true;
+    if (atlas_views(&reader, set, rows, count, NULL, count, &l, 1, views, &error) != ATLAS_OK) *error_seen = true;
+    else for (size_t i = 0; i < count; i++) right &= view_hash(&views[i]) == good[rows[i]];
+    if (leaf->kind != ATLAS_KIND_FIXED || count == 1) return right;
+    uint8_t *out = malloc(count * leaf->width + 1), nulls[256];
+    MUST(out != NULL);
+    const atlas_column column = {.leaf = l, .stride = leaf->width, .out = out, .nulls = nulls};
+    reader.used = 0;
+    if (atlas_gather(&reader, set, rows, count, NULL, &column, 1, &error) != ATLAS_OK) *error_seen = true;
+    else for (size_t i = 0; i < count; i++) right &= (nulls[i] ? 1 : hash64(out + i * leaf->width, leaf->width, 2)) == good[rows[i]];
+    free(out);
+    return right;
+}
+
+static unsigned long noticed;
+
+static void reads_case(uint8_t *bytes, size_t size, const uint64_t *good, uint32_t leaves, int64_t count, unsigned long number) {
+    atlas_error error = {0};
+    opened o;
+    int64_t rows[256];
+    bool right = true, error_seen = false;
+    cases++;
+    if (opened_bind(&o, bytes, size, &error) != ATLAS_OK) error_seen = true;
+    else if (o.shard.leaf_count == leaves && (int64_t)o.shard.rows == count) {
+        atlas_shard *shards[1] = {&o.shard};
+        const int64_t starts[2] = {0, count};
+        const atlas_set set = {shards, starts, 1, NULL};
+        for (int64_t i = 0; i < count; i++) rows[i] = i;
+        for (uint32_t l = 0; l < leaves; l++) {
+            right &= leaf_right(&set, &o.leaves[l], l, rows + count / 2, 1, good + l * (uint64_t)count, &error_seen);
+            right &= leaf_right(&set, &o.leaves[l], l, rows, (size_t)count, good + l * (uint64_t)count, &error_seen);
+            right &= leaf_right(&set, &o.leaves[l], l, rows + count / 3, 1, good + l * (uint64_t)count, &error_seen);
+        }
+    } else right = false;
+    opened_unbind(&o);
+    noticed += error_seen;
+    if (right) return;
+    accepted++;
+    fprintf(stderr, "read wrong: bit %lu\n", number);
+}
+
+static void reads(uint8_t *bytes, size_t size, size_t start, size_t step) {
+    atlas_error error;
+    opened o;
+    MUST(opened_bind(&o, bytes, size, &error) == ATLAS_OK && o.shard.rows <= 256 && o.shard.rows > 2);
+    uint64_t *good = values_hash(&o.shard);
+    const uint32_t leaves = o.shard.leaf_count;
+    const int64_t count = (int64_t)o.shard.rows;
+    opened_unbind(&o);
+    free(reader.arena);
+    reader.arena_bytes = 16u << 20;
+    reader.arena = malloc(reader.arena_bytes);
+    MUST(reader.arena != NULL);
+    for (size_t bit = start; bit < size * 8; bit += step) {
+        bytes[bit / 8] = (uint8_t)(bytes[bit / 8] ^ (1u << (bit % 8)));
+        reads_case(bytes, size, good, leaves, count, bit);
+        bytes[bit / 8] = (uint8_t)(bytes[bit / 8] ^ (1u << (bit % 8)));
+    }
+    free(good);
 }
 
 static void cuts(const uint8_t *bytes, size_t size) {
@@ -213,6 +280,7 @@ int main(int argc, char **argv) {
         MUST(bytes != NULL && whole_check(bytes, size) == ATLAS_OK);
         getrusage(RUSAGE_SELF, &before);
         if (strcmp(argv[1], "bits") == 0) bits(bytes, size, argc > 4 ? strtoul(argv[3], NULL, 10) : 0, argc > 4 ? strtoul(argv[4], NULL, 10) : 1);
+        else if (strcmp(argv[1], "reads") == 0) reads(bytes, size, argc > 4 ? strtoul(argv[3], NULL, 10) : 0, argc > 4 ? strtoul(argv[4], NULL, 10) : 1);
         else if (strcmp(argv[1], "cuts") == 0) cuts(bytes, size);
         else if (strcmp(argv[1], "sizes") == 0) sizes(bytes, size);
         else return 2;
@@ -220,7 +288,7 @@ int main(int argc, char **argv) {
         free(bytes);
     }
     reader_free(&reader);
-    printf("%lu %lu %lu", cases, cases - accepted, accepted);
+    printf("%lu %lu %lu", cases, strcmp(argv[1], "reads") == 0 ? noticed : cases - accepted, accepted);
     if (strcmp(argv[1], "sizes") == 0) printf(" %ld %ld", slowest, after.ru_maxrss - before.ru_maxrss);
     printf("\n");
     return accepted != 0;

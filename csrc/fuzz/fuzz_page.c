@@ -19,6 +19,17 @@ static void read_value(void *zstd, const page *p, const content *c, uint32_t i, 
     free(temp);
 }
 
+/* What raw must be for a page of a fixed leaf with CELLS. */
+static uint32_t cells_raw(const uint8_t *e, const uint8_t *content, uint64_t size, uint32_t rows, uint32_t width) {
+    uint64_t head = (e[ATLAS_PAGE_FLAGS] & ATLAS_PAGE_VALIDITY) != 0 ? validity_bytes(rows) : 0;
+    if (e[ATLAS_PAGE_LAYOUT] == ATLAS_NARROW) {
+        const bool good = size >= head + ATLAS_NARROW_HEAD && content[head + 8] != 0;
+        width = good ? width / content[head + 8] * content[head + 9] : 0;
+        head += ATLAS_NARROW_HEAD;
+    }
+    return (uint32_t)(head + (uint64_t)rows * width);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static void *zstd;
     atlas_error error = {0};
@@ -46,6 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (plain) store_u32(e + ATLAS_PAGE_RAW, (uint32_t)stored);
         e[ATLAS_PAGE_DICTIONARY] = 0;
         if ((e[ATLAS_PAGE_FLAGS] & ATLAS_PAGE_VALIDITY) == 0) store_u32(e + ATLAS_PAGE_NULLS, 0);
+        if ((how[6] & 2) && leaf.kind == ATLAS_KIND_FIXED && (e[ATLAS_PAGE_FLAGS] & ATLAS_PAGE_CELLS) != 0) store_u32(e + ATLAS_PAGE_RAW, cells_raw(e, data + 40, stored, rows, leaf.width));
     }
     const atlas_dict *dicts[1] = {NULL};
     const atlas_shard shard = {.base = chunk, .bytes = 128 + stored, .dicts = dicts, .dictionary_count = 0};

@@ -18,14 +18,15 @@ typedef struct {
 
 static uint8_t next_byte(source *s) { return s->size == 0 ? 0 : s->data[s->at++ % s->size]; }
 
-static uint32_t value_size(const column *c, source *s, unsigned mode) {
+static uint32_t value_size(const column *c, source *s, unsigned mode, bool large) {
     if (c->in.kind == ATLAS_KIND_FIXED) return c->in.width;
-    const uint32_t n = mode == 2 ? 24 : next_byte(s);
-    return (n & 0xc0) == 0xc0 ? n * 4 : n & 0x3f;
+    const uint32_t n = mode == 2 ? 24 : next_byte(s), size = large && n == 0xff ? 70000 : (n & 0xc0) == 0xc0 ? n * 4 : n & 0x3f;
+    return c->in.element > 1 && (n & 0xc0) != 0x80 ? size / c->in.element * c->in.element : size;
 }
 
-/* mode: 0 bytes as they come, 1 few distinct values, 2 one value, 3 numbers near each other */
-static void column_fill(column *c, source *s, uint32_t rows, unsigned mode, bool nullable) {
+/* mode: 0 bytes as they come, 1 few distinct values, 2 one value, 3 numbers that differ in their first near bytes.
+ * runs: each value is one number again and again, half of them zero, so that they become smaller one by one. */
+static void column_fill(column *c, source *s, uint32_t rows, unsigned mode, bool nullable, bool runs, uint32_t near) {
     const size_t start = s->at;
     uint64_t at = 0;
     uint64_t room = c->in.kind == ATLAS_KIND_FIXED ? rows * (c->in.width + 1u) : 2048; /* grows */
@@ -37,7 +38,7 @@ static void column_fill(column *c, source *s, uint32_t rows, unsigned mode, bool
         if (mode == 1) s->at = start + (next_byte(s) & 3) * 7u;
         if (mode == 2) s->at = start;
         c->valid[i] = !nullable || (next_byte(s) & 3) != 0;
-        const uint32_t n = value_size(c, s, mode);
+        const uint32_t n = value_size(c, s, mode, runs && rows <= 2);
         c->offsets[i] = (uint32_t)at;
         if (c->in.kind == ATLAS_KIND_VARIABLE && at + n > room) MUST((c->values = realloc(c->values, room = 2 * (at + n))) != NULL);
         if (mode == 2) s->at = start + 1;
@@ -45,7 +46,13 @@ static void column_fill(column *c, source *s, uint32_t rows, unsigned mode, bool
             if (c->in.kind == ATLAS_KIND_FIXED) at += n;
             continue;
         }
-        for (uint32_t k = 0; k < n; k++) c->values[at++] = mode == 3 ? (uint8_t)(c->in.element > 1 && k % c->in.element != 0 ? 7 : next_byte(s)) : next_byte(s);
+        const uint64_t first = at;
+        const bool zero = runs && (next_byte(s) & 1);
+        for (uint32_t k = 0; k < n; k++) {
+            if (zero) c->values[at++] = 0;
+            else if (runs && k >= 8) c->values[at++] = c->values[first + k % 8];
+            else c->values[at++] = mode == 3 ? (uint8_t)(c->in.element > 1 && k % c->in.element >= near ? 7 : next_byte(s)) : next_byte(s);
+        }
         if (mode == 1) s->at = start + i;
     }
     c->offsets[rows] = (uint32_t)at;
@@ -54,14 +61,15 @@ static void column_fill(column *c, source *s, uint32_t rows, unsigned mode, bool
     if (nullable) c->in.valid = c->valid;
 }
 
-static void column_make(column *c, source *s, uint32_t rows, uint16_t id, const atlas_dict *dict) {
+/* wide: also variable leaves of numbers, arrays, and values that become smaller one by one. */
+static void column_make(column *c, source *s, uint32_t rows, uint16_t id, const atlas_dict *dict, bool wide) {
     const uint8_t a = next_byte(s), b = next_byte(s), w = next_byte(s), how = next_byte(s);
     memset(c, 0, sizeof *c);
     c->in.leaf = id;
     c->in.kind = (a & 1) ? ATLAS_KIND_FIXED : ATLAS_KIND_VARIABLE;
-    if (a & 1) {
+    if ((a & 1) || wide) {
         c->in.element = (uint8_t)(1u << ((a >> 1) & 3));
-        c->in.width = (a & 8) ? w & 31u : c->in.element * (w & 3u);
+        if (a & 1) c->in.width = wide && (a & 32) ? c->in.element * (w & 63u) : (a & 8) ? w & 31u : c->in.element * (w & 3u);
         if (c->in.width % c->in.element != 0) c->in.element = 0;
         c->in.is_signed = (a >> 4) & 1;
     }
@@ -74,7 +82,7 @@ static void column_make(column *c, source *s, uint32_t rows, uint16_t id, const 
         c->in.dict = dict;
         c->in.dictionary = 1;
     }
-    column_fill(c, s, rows, how & 3, (how & 4) != 0);
+    column_fill(c, s, rows, how & 3, (how & 4) != 0, wide && (how & 8), wide ? 1u << ((how >> 4) & 3) : 1);
 }
 
 static void column_free(column *c) {
@@ -238,7 +246,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     atlas_dict *dict = NULL;
     if (dict_bytes != 0 && atlas_dict_open(data, dict_bytes, 1, &dict, &error) != ATLAS_OK) return 0;
     column columns[MOST_PAGES];
-    for (uint32_t k = 0; k < count; k++) column_make(&columns[k], &s, rows, (uint16_t)(k * 7), dict);
+    for (uint32_t k = 0; k < count; k++) column_make(&columns[k], &s, rows, (uint16_t)(k * 7), dict, (data[1] & 16) != 0);
     file f = {NULL, 0};
     write_shard(&f, columns, count, rows, per_block, data, dict_bytes, size * 77);
     atlas_reader reader;

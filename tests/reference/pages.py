@@ -95,6 +95,7 @@ def _values(content: bytes, head: int, page: Any, leaf: Any, rows: int, valid: l
     width, widen = leaf.width, _as_they_are
     if page.layout == NARROW:
         width, widen = _narrow_head(content, leaf)
+        content_sizes = content[8], content[9]
         content, head = content[16:], head + 16
     if _has_offsets(page, leaf):
         stored, offsets = _by_offsets(content, page, rows)
@@ -108,6 +109,9 @@ def _values(content: bytes, head: int, page: Any, leaf: Any, rows: int, valid: l
         need(len(content) == rows * width, "FIXED, NARROW: not rows * width bytes")
         stored = [content[i * width : (i + 1) * width] for i in range(rows)]
         need(not any(value.strip(b"\0") for value, ok in zip(stored, valid) if not ok), "bytes under a null")
+    if page.layout == NARROW:
+        element, number = content_sizes
+        need(sum(map(len, stored)) // number * element <= MAX_PAGE, "the page's values take more than 2^30 bytes", Limit)
     return [widen(value) for value in stored]
 
 

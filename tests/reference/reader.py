@@ -377,7 +377,12 @@ class Dataset:
             facts = {"bytes": len(shard.data), "rows": shard.rows, "root": f"{shard.trailer.footer_hash:016x}",
                      "tail": len(shard.data) - shard.trailer.footer_offset, "path": entry["path"],
                      "raw": shard.foot.raw_bytes, "chunk": shard.chunk_rows}
-            need(entry == facts, "a shard is not as the manifest has it")
+            need(entry == facts and entry["path"][-22:-6] == facts["root"], "a shard is not as the manifest has it")
+            labels = {field.leaves[0]: field.names for field in schemas.walk(shard.schema.fields) if field.kind == "class_label"}
+            for field in schemas.walk(self.schema.fields):
+                if field.kind == "class_label":
+                    names = labels.get(field.leaves[0], ())
+                    need(field.names[: len(names)] == names, "the names of a shard's classes are not the first of the manifest's")
             notes.append(shard.stats)
             yield shard
         totals.check(self.manifest, notes)

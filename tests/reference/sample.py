@@ -51,6 +51,12 @@ RICH_SCHEMA = {"container": "dict", "fields": [
     field("raw", "bytes", 21),
     field("grid", {"array": {"dtype": "uint16", "shape": [5, 8]}}, 22, nullable=True),
     field("steps", {"tensor": {"dtype": "int64", "ndim": 1}}, 23, nullable=True),
+    field("ids", {"tensor": {"dtype": "int64", "ndim": 1}}, 24, list=True),
+    field("corners", {"array": {"dtype": "int32", "shape": [12]}}, 25, nullable=True, list=True),
+    field("when", {"timestamp": {"tz": "+02:00", "unit": "ms"}}, 26, nullable=True),
+    field("exactly", {"timestamp": {"tz": None, "unit": "ns"}}, 27, numpy=True),
+    field("born", "date", 28, nullable=True),
+    field("kind", {"class_label": {"names": ["cat", "", "Ä\u0000\n\"", "dog"]}}, 29, nullable=True),
 ]}
 
 
@@ -58,6 +64,7 @@ def _columns() -> dict[int, list[bytes | None]]:
     rows = range(ROWS)
     text = [b'{"caption": "row %d of many", "source": "test"}' % (i * 7) for i in rows]
     moments = [datetime.datetime(2020, 1, 2, tzinfo=datetime.UTC), msgpack.ExtType(1, b"2020-01-02T03:04:05")]
+    arrays = [msgpack.ExtType(2, msgpack.packb(body)) for body in (["int16", [2, 3], bytes(range(12))], ["str", [2], ["é", ""]], ["bool", [0, 9], b""])]
     return {
         0: [struct.pack("<i", 1000 + 37 * i) for i in rows],
         1: [None if i % 3 == 0 else bytes([i % 2]) for i in rows],
@@ -65,7 +72,7 @@ def _columns() -> dict[int, list[bytes | None]]:
         3: [b"\x89PNG" + bytes([i]) * (i * 9) for i in rows],
         4: [None if i == 7 else text[i] for i in rows],
         5: [None if i == 7 else b"audio/flac" for i in rows],
-        6: [msgpack.packb({"row": i, "when": moments[i % 2], "list": [None, 1.5, "x", b"y"]}, datetime=True) for i in rows],
+        6: [msgpack.packb({"row": i, "when": moments[i % 2], "list": [None, 1.5, "x", b"y"], "array": arrays[i % 3]}, datetime=True) for i in rows],
         7: [(b"train", b"test", b"")[i % 3] for i in rows],
         8: [struct.pack("<f", 0.5)] * ROWS,
         9: [struct.pack("<3f", i, -0.0, 2.5) for i in rows],
@@ -83,6 +90,12 @@ def _columns() -> dict[int, list[bytes | None]]:
         21: [bytes(30 * i) for i in rows],
         22: [None if i in (1, 6) else struct.pack("<40H", *((i % 3 > 0) * (40 + (i + k * k) % 200) for k in range(40))) for i in rows],
         23: [None if i == 5 else struct.pack(f"<{7 * i}q", *(-300 + k * k % 250 for k in range(7 * i))) for i in rows],
+        24: [struct.pack(f"<{5 * i}q", *(2**40 + k * 9 % 70 for k in range(5 * i))) for i in rows],
+        25: [None if i == 9 else struct.pack("<12i", *(-7 + (i + k // 6) % 40 for k in range(12))) for i in rows],
+        26: [None if i in (2, 3) else struct.pack("<q", 1_600_000_000_000 + 999 * i) for i in rows],
+        27: [struct.pack("<q", 2**62 - i * 7) for i in rows],
+        28: [None if i == 10 else struct.pack("<i", (-719162, 2932896, 19000 + i)[i % 3]) for i in rows],
+        29: [None if i == 1 else struct.pack("<q", i % 4) for i in rows],
     }
 
 
@@ -96,6 +109,8 @@ def rich() -> Plan:
         Leaf(11, F, 8, group=1), Leaf(12, V), Leaf(13, V), Leaf(14, V), Leaf(15, F, 1, flags=NULLABLE), Leaf(16, F, 2),
         Leaf(17, V), Leaf(18, F, 8), Leaf(300, F, 8, flags=NULLABLE), Leaf(20, F, 0), Leaf(21, V, group=1),
         Leaf(22, F, 80, group=1, flags=NULLABLE), Leaf(23, V, group=1, flags=NULLABLE),
+        Leaf(24, V, flags=PAGE_CODED), Leaf(25, F, 48, group=1, flags=NULLABLE), Leaf(26, F, 8, flags=NULLABLE), Leaf(27, F, 8),
+        Leaf(28, F, 4, flags=NULLABLE), Leaf(29, F, 8, flags=NULLABLE),
     )
     encodings = {
         0: Encoding(NARROW, element=4, number=2),
@@ -108,6 +123,9 @@ def rich() -> Plan:
         22: Encoding(FIXED, ZSTD, cells=True, short=True), (22, 1): Encoding(NARROW, LZ4, cells=True, element=2, number=1, base=0),
         (22, 2): Encoding(FIXED, LZ4, cells=True), 23: Encoding(NARROW, element=8, number=2, short=True),
         (23, 1): Encoding(NARROW, ZSTD, cells=True, element=8, number=1), (23, 2): Encoding(NARROW, LZ4, cells=True, element=8, number=4, short=True),
+        24: Encoding(NARROW, ZSTD, element=8, number=1), (24, 1): Encoding(NARROW, element=8, number=2), 26: Encoding(NARROW, element=8, number=2),
+        25: Encoding(NARROW, ZSTD, cells=True, short=True, element=4, number=1, base=2**32 - 7), (25, 1): Encoding(FIXED, LZ4, cells=True),
+        27: Encoding(NARROW, element=8, number=1), 29: Encoding(ENUM),
     }
     return Plan(leaves, _columns(), dump(RICH_SCHEMA), (4, 3), (dictionary(),), encodings)
 

@@ -145,7 +145,9 @@ def _field_of(data: Any, structs: int) -> Field:
     need(wanted, f"unknown type {word!r}", Unsupported)
     need(isinstance(detail, dict) and detail.keys() == wanted, f"members of type {word!r}")
     if word == "timestamp":
-        need(detail["unit"] in PER_SECOND and (detail["tz"] is None or (isinstance(detail["tz"], str) and TZ.fullmatch(detail["tz"]))), "unit or tz of a timestamp")
+        unit, tz = detail["unit"], detail["tz"]
+        need(isinstance(unit, str) and unit in PER_SECOND, "unit of a timestamp")
+        need(tz is None or (isinstance(tz, str) and TZ.fullmatch(tz)), "tz of a timestamp")
         return Field(kind=word, unit=detail["unit"], tz=detail["tz"], **common)
     if word == "class_label":
         names = detail["names"]
@@ -270,10 +272,11 @@ def _counted(field: Field, count: int) -> Any:
     moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=count * (10**6 // scale))
     if field.tz is None:
         return moment
+    moment = moment.replace(tzinfo=datetime.UTC)
     try:
-        return moment.replace(tzinfo=datetime.UTC).astimezone(_zone(field.tz))
-    except OverflowError as error:
-        raise Unsupported("a moment that is outside of the years 1 to 9999 in its time zone") from error
+        return moment.astimezone(_zone(field.tz))
+    except OverflowError:  # of year 0 or 10000 there
+        return moment
 
 
 def _zone(tz: str) -> datetime.tzinfo:
@@ -335,6 +338,7 @@ def _array(body: Any) -> np.ndarray:
     check_shape(shape)
     if dtype == "str":
         need(isinstance(values, list) and all(isinstance(one, str) for one in values) and len(values) == math.prod(shape), "an array of text")
+        need(not any(one.endswith("\0") for one in values), "a text of an array ends in NUL")
         return np.array(values, np.str_).reshape(shape)
     need(dtype in SCALARS and dtype != "bfloat16" and isinstance(values, bytes), "the dtype of an array in an object")
     need(len(values) == itemsize(dtype) * math.prod(shape), "the bytes of an array in an object")
@@ -366,7 +370,7 @@ def widen(value: Any, field: Field) -> Any:
     if value is None or field.kind in ("str", "bytes", "object", "media", "struct", "date", "timestamp", "class_label"):
         return value
     stand_in = "float32" if "bfloat16" in (field.kind, field.dtype) else field.dtype or field.kind
-    wide = np.asarray(value).astype(stand_in)
     if field.list:
-        return wide.tolist()
+        return [np.dtype(stand_in).type(one).item() for one in value]
+    wide = np.asarray(value).astype(stand_in)
     return wide if field.kind in ("array", "tensor") else wide[()] if field.numpy else wide[()].item()

@@ -64,6 +64,11 @@ def test_examples():
     assert rows[2]["box"] is None and rows[3]["box"] == {"x": 3.0, "name": "Straße"}
     assert rows[3]["plain"] == {"z": 3 + 1j} and rows[0]["step"] is None and rows[10]["step"] == 2995
     assert rows[0]["nothing"].shape == (0,)
+    assert rows[2]["ids"] == [2**40 + k * 9 % 70 for k in range(10)] and rows[9]["corners"] is None and rows[8]["corners"] == [1] * 6 + [2] * 6
+    assert str(rows[1]["when"]) == "2020-09-13 14:26:40.999000+02:00" and rows[2]["when"] is None
+    assert rows[1]["exactly"] == np.datetime64(2**62 - 7, "ns") and rows[10]["born"] is None
+    assert (rows[0]["born"], rows[1]["born"]) == (datetime.date.min, datetime.date.max) and (rows[1]["kind"], rows[7]["kind"]) == (None, 3)
+    assert rows[0]["meta"]["array"].tolist() == [[256, 770, 1284], [1798, 2312, 2826]] and rows[1]["meta"]["array"].tolist() == ["é", ""]
 
 
 FIXED_CELLS = [struct.pack("<i", n) for n in (5, -2, 5, 100, 7, 5, -2, 3, 0, 5, 1)]

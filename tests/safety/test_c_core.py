@@ -5,6 +5,7 @@ The long campaigns (fuzzing, 16 threads for minutes) are marked `campaign`; docs
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -307,13 +308,34 @@ def test_the_shard_has_everything(core: Core, reader: c.Reader) -> None:
     assert {entry.layout for entry in entries} == {1, 2, 3, 4, 5} and {entry.codec for entry in entries} == {0, 1, 2}
     whole = {(entry.layout, entry.codec) for entry in entries if entry.codec and not entry.flags & wire.CELLS}
     assert {(wire.VAR, wire.LZ4), (wire.VAR, wire.ZSTD), (wire.FIXED, wire.ZSTD), (wire.NARROW, wire.LZ4)} <= whole
-    assert {entry.codec for entry in entries if entry.flags & wire.CELLS} == {1, 2}
+    fixed = {leaf.id for leaf in plan.leaves if leaf.kind == wire.FIXED_LEAF}
+    cells = {(entry.leaf in fixed, entry.layout, entry.codec) for entry in entries if entry.flags & wire.CELLS}
+    assert cells == {(True, wire.FIXED, 1), (True, wire.FIXED, 2), (True, wire.NARROW, 1), (True, wire.NARROW, 2),
+                     (False, wire.NARROW, 1), (False, wire.NARROW, 2), (False, wire.VAR, 1), (False, wire.VAR, 2)}
+    with_nulls = {(entry.leaf in fixed, entry.layout) for entry in entries if entry.flags & wire.CELLS and entry.nulls}
+    assert with_nulls == {(True, wire.FIXED), (True, wire.NARROW), (False, wire.NARROW), (False, wire.VAR)}
+    numbers = {(entry.codec, bool(entry.flags & wire.SHORT)) for entry in entries if entry.layout == wire.NARROW and entry.leaf not in fixed and not entry.flags & wire.CELLS}
+    assert numbers == {(0, False), (0, True), (2, False)}
+    assert {"date", "timestamp", "class_label", "list"} <= set(re.findall(r'"(date|timestamp|class_label|list)"', plan.schema.decode()))
+    assert b"\xc7" in data and b"int16" in data  # an array in an object
     assert any(entry.nulls for entry in entries) and any(entry.dictionary for entry in entries) and len(plan.groups) == 2
 
 
 def test_no_flipped_bit_is_accepted(flips: Path, shard_files: list[Path]) -> None:
     """All 524,288 of them."""
     assert c.run(flips, "bits", shard_files[0]) == [SIZE * 8, SIZE * 8, 0]
+
+
+def test_no_flipped_bit_is_read_as_another_value(flips: Path, shard_files: list[Path]) -> None:
+    """Views of rows and of columns, and gathered columns: every 19th flip; all of them in the campaign."""
+    cases, refused, wrong = c.run(flips, "reads", shard_files[0], "3", "19")
+    assert cases == -(-(SIZE * 8 - 3) // 19) and wrong == 0 and refused > cases // 2
+
+
+@pytest.mark.campaign
+def test_no_flipped_bit_at_all_is_read_as_another_value(flips: Path, shard_files: list[Path]) -> None:
+    cases, refused, wrong = c.run(flips, "reads", shard_files[0], timeout=7200)
+    assert cases == SIZE * 8 and wrong == 0 and refused > cases // 2
 
 
 def test_no_cut_and_no_longer_file_is_accepted(flips: Path, shard_files: list[Path]) -> None:

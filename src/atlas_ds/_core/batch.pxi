@@ -181,6 +181,8 @@ cdef class Batch:
 
     cdef object column(self, Node node):
         cdef atlas_view *views
+        cdef const int64_t *numbers
+        cdef Py_ssize_t bad
         cdef size_t i
         cdef list out
         if node.kind == K_STRUCT:
@@ -192,6 +194,11 @@ cdef class Batch:
             array = self.arrays[node.first_leaf]
             if node.bfloat16:
                 array = widen_bfloat16(array)
+            if node.kind == K_CLASS:
+                numbers = <const int64_t *>cnp.PyArray_DATA(<cnp.ndarray>array)
+                bad = without_class(node, numbers, self.count)
+                if bad >= 0:
+                    raise self.damage(class_error(node, numbers + bad), bad)
             if node.kind == K_TIME or node.kind == K_DAY:
                 return _times.times_of(array, node.field.type, self.nulls[node.first_leaf])
             if node.nullable:

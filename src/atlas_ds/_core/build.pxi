@@ -132,6 +132,19 @@ cdef object build_item(Node node, const uint8_t *data):
     return out[()] if node.numpy_scalar else out.item()
 
 
+cdef Py_ssize_t without_class(Node node, const int64_t *numbers, Py_ssize_t count) noexcept:
+    """The place of the first number that no class has, or -1. Nulls are zero."""
+    cdef Py_ssize_t i
+    for i in range(count):
+        if <uint64_t>numbers[i] >= node.classes:
+            return i
+    return -1
+
+
+cdef object class_error(Node node, const int64_t *number):
+    return errors.CorruptError(f"column {node.name!r}: {number[0]} is not the number of one of {node.classes} classes")
+
+
 cdef object build(Context context, Node node, const atlas_view *views, size_t stride, size_t i, object owner):
     """The value of a node in row i: views of leaf l are at views[l * stride + i]."""
     cdef const atlas_view *view = NULL
@@ -194,6 +207,8 @@ cdef object build(Context context, Node node, const atlas_view *views, size_t st
     if kind == K_ITEM:
         return build_item(node, view.data)
     if kind == K_CLASS:
+        if without_class(node, <const int64_t *>view.data, 1) == 0:
+            raise class_error(node, <const int64_t *>view.data)
         return PyLong_FromLongLong((<const int64_t *>view.data)[0])
     if kind == K_TIME:
         return _times.moment_of((<const int64_t *>view.data)[0], node.field.type, numpy=node.numpy_scalar)

@@ -1,7 +1,7 @@
 cimport cython
 cimport numpy as cnp
 
-from atlas_ds._core.c cimport uint8_t, uint32_t
+from atlas_ds._core.c cimport uint8_t, uint32_t, uint64_t
 
 cdef enum Kind:
     K_BOOL, K_INT8, K_INT16, K_INT32, K_INT64, K_UINT8, K_UINT16, K_UINT32, K_UINT64, K_FLOAT32, K_FLOAT64, K_BFLOAT16
@@ -20,6 +20,7 @@ cdef class Node:
     cdef bint bfloat16
     cdef bint numpy_scalar
     cdef bint as_list        # K_ARRAY, K_TENSOR: an example has a list
+    cdef uint64_t classes    # K_CLASS: how many
     cdef bint nullable
     cdef cnp.npy_intp shape[32]
     cdef Py_ssize_t item

@@ -49,6 +49,8 @@ cdef Node make_node(object field, dict leaf_index):
             node.kind = K_ITEM
     elif type(kind) in _DTYPES:
         node.kind = {Timestamp: K_TIME, Date: K_DAY, ClassLabel: K_CLASS}[type(kind)]
+        if node.kind == K_CLASS:
+            node.classes = len(kind.names)
     elif isinstance(kind, Word):
         node.kind = {"str": K_STR, "bytes": K_BYTES, "object": K_OBJECT}[kind.kind]
     elif isinstance(kind, Array):

@@ -15,6 +15,7 @@ from atlas_ds.errors import AtlasError, CorruptError, LimitError, SchemaError
 from atlas_ds.schema.describe import describe, is_bfloat16, is_tensor, to_numpy
 from atlas_ds.schema.fits import too_large
 from atlas_ds.schema.named_fields import as_dict
+from atlas_ds.schema.times import is_nat
 from atlas_ds.schema.types import MAX_DIMENSIONS, MAX_SHAPE, MAX_VALUE, SCALARS
 
 NAIVE_DATETIME = 1
@@ -53,6 +54,8 @@ def pack(value: Any, path: str) -> bytes:
 
 
 def _pack_other(value: Any) -> Any:
+    if is_nat(value):
+        return None
     if isinstance(value, datetime.datetime):
         return _pack_datetime(value)
     if isinstance(value, np.generic) and value.dtype.name in SCALARS and value.dtype.kind in "biuf":
@@ -79,6 +82,8 @@ def _pack_array(value: Any) -> msgpack.ExtType:
     if isinstance(array, np.ma.MaskedArray):
         raise TypeError("a masked array in a list or dict cannot be stored: store value.filled(...), and value.mask beside it")
     if is_text(array):
+        if any(text.endswith("\0") for text in array.ravel().tolist()):
+            raise TypeError("an array with a text that ends in NUL, which NumPy's texts do not hold, cannot be stored: store value.tolist()")
         return msgpack.ExtType(ARRAY, msgpack.packb(["str", array.shape, array.ravel().tolist()]))
     name = array.dtype.newbyteorder("=").name
     if name not in SCALARS or name == "bfloat16":
@@ -95,6 +100,8 @@ def _unpack_array(data: bytes) -> np.ndarray:
     if len(shape) > MAX_DIMENSIONS or prod(n or 1 for n in shape) > MAX_SHAPE:
         raise LimitError(f"an array in an object has more than {MAX_DIMENSIONS} dimensions, or lengths that multiply to more than 2^30")
     if name == "str" and isinstance(values, list) and all(isinstance(one, str) for one in values) and len(values) == prod(shape):
+        if any(one.endswith("\0") for one in values):
+            raise ValueError("a text of an array ends in NUL")
         return np.array(values, np.str_).reshape(shape)
     if name not in SCALARS or name == "bfloat16" or not isinstance(values, bytes) or len(values) != SCALARS[name].itemsize * prod(shape):
         raise ValueError("the dtype, shape and bytes of an array do not match")

@@ -11,6 +11,7 @@ from typing import Any
 
 from atlas_ds._core import base
 from atlas_ds.errors import CorruptError, LimitError, SchemaError, UnsupportedError
+from atlas_ds.schema.times import zone
 from atlas_ds.schema.types import (
     MAX_DEPTH,
     MAX_DIMENSIONS,
@@ -166,6 +167,11 @@ def _check_writable(fields: tuple[Field, ...], prefix: str) -> None:
             width = SCALARS[kind.dtype].itemsize * prod(kind.shape)
             if width > MAX_VALUE:
                 raise LimitError(f"column {path!r}: a value of {kind} takes {width} bytes; at most {MAX_VALUE} (256 MiB) can be read back: store it in parts")
+        if isinstance(kind, Timestamp) and kind.tz is not None:
+            try:
+                zone(kind.tz)
+            except UnsupportedError as cause:
+                raise SchemaError(f"column {path!r}: {cause}") from cause
         if isinstance(kind, Struct):
             _check_writable(kind.fields, path + ".")
 

@@ -18,6 +18,7 @@ from atlas_ds.schema.copies import NAMES, check_dtype
 from atlas_ds.schema.describe import describe, is_bfloat16, to_numpy
 from atlas_ds.schema.media import Media as MediaValue
 from atlas_ds.schema.objects import is_text, pack
+from atlas_ds.schema.times import is_nat
 from atlas_ds.schema.types import MAX_DEPTH, SCALARS, Array, Date, Field, Media, Scalar, Struct, Tensor, Timestamp, Type, Word, dtype_name
 
 WAY_OUT = "store arrays of a constant dtype, str, bytes, bool, int, float, None, datetimes, or lists and dicts of these"
@@ -54,6 +55,8 @@ def merge(seen: Seen, value: Any, path: str, depth: int = 0) -> Seen:
     kind = KINDS.get(type(value)) or other_kind(value, path)
     if kind == "array" and is_text(value):
         kind = "object"
+    if kind in ("time", "time64") and is_nat(value):
+        return seen if seen.null else replace(seen, null=True)
     rule = RULES.get((seen.kind, kind))
     if rule is None:
         refuse(seen, value, path, "a column has only one type")
@@ -230,8 +233,6 @@ def finer(value: Any) -> bool:
 def merge_time64(seen: Seen, value: np.datetime64, path: str, depth: int) -> Seen:
     """The finest unit of all; days alone are dates."""
     unit = np.datetime_data(value.dtype)[0]
-    if np.isnat(value):
-        return seen if seen.null else replace(seen, null=True)
     if unit not in UNIT_ORDER:
         refuse(seen, value, path, "its unit is not one of D, h, m, s, ms, us, ns: convert it, with value.astype('datetime64[us]')")
     unit = "s" if unit in ("h", "m") else unit

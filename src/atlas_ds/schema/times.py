@@ -87,11 +87,8 @@ def zone(tz: str) -> datetime.tzinfo:
     if tz == "UTC":
         return datetime.UTC
     if tz[0] in "+-":
-        try:
-            sign, (hours, minutes) = -1 if tz[0] == "-" else 1, tz[1:].split(":")
-            return datetime.timezone(sign * datetime.timedelta(hours=int(hours), minutes=int(minutes)))
-        except ValueError as cause:
-            raise UnsupportedError(f"time zone {tz!r}: an offset is written as '+02:00'") from cause
+        offset = datetime.timedelta(hours=int(tz[1:3]), minutes=int(tz[4:6]))
+        return datetime.timezone(-offset if tz[0] == "-" else offset)
     try:
         return ZoneInfo(tz)
     except (ZoneInfoNotFoundError, ValueError, OSError) as cause:
@@ -109,11 +106,11 @@ def moment_of(count: int, kind: Timestamp, *, numpy: bool) -> Any:
         raise CorruptError(f"a timestamp of {count} {kind.unit} is outside of the years 1 to 9999") from cause
     if kind.tz is None:
         return naive
+    moment = naive.replace(tzinfo=datetime.UTC)
     try:
-        return naive.replace(tzinfo=datetime.UTC).astimezone(zone(kind.tz))
-    except OverflowError as cause:
-        why = f"a timestamp of {count} {kind.unit} is outside of the years 1 to 9999 in the time zone {kind.tz}"
-        raise UnsupportedError(f"{why}: read the column with batch(), which is in UTC") from cause
+        return moment.astimezone(zone(kind.tz))
+    except OverflowError:  # in the zone it would be of year 0 or 10000, which no datetime is
+        return moment
 
 
 def day_of(count: int, *, numpy: bool) -> Any:

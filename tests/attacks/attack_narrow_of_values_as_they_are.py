@@ -1,4 +1,4 @@
-"""A page layout for fixed leaves in a variable one, where the width is 0."""
+"""A VAR page that is called NARROW: its first offsets would be read as base, element and stored."""
 
 from __future__ import annotations
 
@@ -11,4 +11,4 @@ EXPECT = "CorruptError"
 
 
 def make() -> bytes:
-    return patched(sample.one("bytes", [b"a"], Encoding(VAR)), "page", setting(layout=NARROW))
+    return patched(sample.one("bytes", [b"a" * 8], Encoding(VAR)), "page", setting(layout=NARROW))

@@ -1,0 +1,15 @@
+"""NumPy's short name of object, whose bytes are pointers."""
+
+from __future__ import annotations
+
+import msgpack
+
+from reference import sample
+from reference.builder import Encoding, build
+from reference.wire import VAR
+
+EXPECT = "CorruptError"
+
+
+def make() -> bytes:
+    return build(sample.one("object", [msgpack.packb(msgpack.ExtType(2, msgpack.packb(["O", [1], bytes(8)])))], Encoding(VAR)))

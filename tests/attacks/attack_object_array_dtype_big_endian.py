@@ -1,0 +1,15 @@
+"""A dtype with a byte order, where all numbers are little-endian."""
+
+from __future__ import annotations
+
+import msgpack
+
+from reference import sample
+from reference.builder import Encoding, build
+from reference.wire import VAR
+
+EXPECT = "CorruptError"
+
+
+def make() -> bytes:
+    return build(sample.one("object", [msgpack.packb(msgpack.ExtType(2, msgpack.packb([">i4", [1], bytes(4)])))], Encoding(VAR)))

@@ -1,0 +1,15 @@
+"""An array of two members: the values are missing."""
+
+from __future__ import annotations
+
+import msgpack
+
+from reference import sample
+from reference.builder import Encoding, build
+from reference.wire import VAR
+
+EXPECT = "CorruptError"
+
+
+def make() -> bytes:
+    return build(sample.one("object", [msgpack.packb(msgpack.ExtType(2, msgpack.packb(["int8", [0]])))], Encoding(VAR)))

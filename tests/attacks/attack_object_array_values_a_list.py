@@ -1,0 +1,15 @@
+"""Numbers as a list where the page has bytes."""
+
+from __future__ import annotations
+
+import msgpack
+
+from reference import sample
+from reference.builder import Encoding, build
+from reference.wire import VAR
+
+EXPECT = "CorruptError"
+
+
+def make() -> bytes:
+    return build(sample.one("object", [msgpack.packb(msgpack.ExtType(2, msgpack.packb(["int8", [2], [1, 2]])))], Encoding(VAR)))

@@ -1,0 +1,15 @@
+"""A byte behind the array in its extension, which no reader shows."""
+
+from __future__ import annotations
+
+import msgpack
+
+from reference import sample
+from reference.builder import Encoding, build
+from reference.wire import VAR
+
+EXPECT = "CorruptError"
+
+
+def make() -> bytes:
+    return build(sample.one("object", [msgpack.packb(msgpack.ExtType(2, msgpack.packb(["int8", [1], b"a"]) + b"x"))], Encoding(VAR)))

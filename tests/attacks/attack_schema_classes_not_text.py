@@ -1,0 +1,16 @@
+"""A class whose name is a number: JSON has them, texts they are not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from reference import sample
+from reference.builder import Encoding, build
+from reference.wire import FIXED
+
+EXPECT = "CorruptError"
+
+
+def make() -> bytes:
+    plan = sample.one({"class_label": {"names": ["cat", 7]}}, [bytes(8)], Encoding(FIXED), width=8)
+    return build(replace(plan, schema=sample.dump({"container": "value", "fields": [sample.field("value", {"class_label": {"names": ["cat", 7]}}, 0)]})))

@@ -1,0 +1,16 @@
+"""A moment before year 1 in s, which no datetime of Python's can be."""
+
+from __future__ import annotations
+
+from struct import pack
+
+from reference import sample
+from reference.builder import Encoding, build
+from reference.wire import FIXED
+
+EXPECT = "CorruptError"
+
+
+def make() -> bytes:
+    kind = {"timestamp": {"tz": "UTC", "unit": "s"}}
+    return build(sample.one(kind, [pack("<q", 0), pack("<q", -62135596801)], Encoding(FIXED), width=8))
