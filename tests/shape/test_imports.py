@@ -50,7 +50,7 @@ HOMES = {
     "simplejpeg": {"schema/images.py"},
     "pyarrow": {  # as a source and target of rows (types, files, export), for codecs nobody else has, and as a format to compare with
         *(f"bridge/arrow/{name}.py" for name in (
-            "converting", "errors", "exported_types", "exporting", "features", "files", "huggingface", "merge", "numpy_lists", "parquet",
+            "converting", "errors", "exported_types", "exporting", "features", "files", "huggingface", "merge", "moments", "numpy_lists", "parquet",
             "python_values", "tables", "types",
         )),
         "bridge/compression/blocks.py",
