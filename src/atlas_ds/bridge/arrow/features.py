@@ -60,5 +60,5 @@ def _of_arrow(kind: Any) -> Any:
         return {"feature": _of_arrow(kind.value_type), "length": kind.list_size, "_type": "Sequence"}
     if t.is_list(kind):
         return [_of_arrow(kind.value_type)]
-    names = {"halffloat": "float16", "float": "float32", "double": "float64"}
+    names = {"halffloat": "float16", "float": "float32", "double": "float64", "date32[day]": "date32"}
     return {"dtype": names.get(str(kind), str(kind)), "_type": "Value"}
