@@ -197,7 +197,17 @@ def own_fields(schema: Any, place: str) -> dict[str, Field]:
 
 def _fits(field: Field, found: Any) -> bool:
     kind = arrow_type(field, field.name)
-    return kind is None or bool(kind.equals(found))
+    return kind is None or bool(_as_in_parquet(kind).equals(_as_in_parquet(found)))
+
+
+def _as_in_parquet(kind: Any) -> Any:
+    """Parquet has no timestamps in seconds, and stores them in milliseconds."""
+    import pyarrow as pa
+    import pyarrow.types as t
+
+    if t.is_struct(kind):
+        return pa.struct([field.with_type(_as_in_parquet(field.type)) for field in kind])
+    return pa.timestamp("ms", kind.tz) if t.is_timestamp(kind) and kind.unit == "s" else kind
 
 
 def restorer(field: Field, where: str) -> Callable[[Any], list[Any]]:
