@@ -237,11 +237,11 @@ def test_cython_is_read() -> None:
 BRIDGE = (
     ("compression",),
     ("source", "opening"),
-    ("refusals", "values"),
+    ("refusals", "values", "labels"),
     ("parallel_parts", "atlas", "tar", "atlas_v1"),
     ("files", "webdataset"),
     (
-        "arrow.numpy_lists", "arrow.exported_types", "arrow.features", "arrow.errors", "arrow.python_values", "arrow.merge", "arrow.converting", "arrow.types", "arrow.tables",
+        "arrow.numpy_lists", "arrow.moments", "arrow.exported_types", "arrow.features", "arrow.errors", "arrow.python_values", "arrow.merge", "arrow.converting", "arrow.types", "arrow.tables",
         "arrow.files", "arrow.parquet", "arrow.exporting",
     ),
     ("streaming", "files.tables"),
