@@ -23,10 +23,13 @@ from atlas_ds.errors import AtlasError, SchemaError
 ROOT = Path(sys.argv[1])
 ROWS = 2500  # more than two batches
 NOON = datetime.datetime(2024, 2, 29, 12)
+UTC = NOON.replace(tzinfo=datetime.UTC)
 FEATURES = Features(
     {
         "i": Value("int64"), "small": Value("int8"), "f": Value("float32"), "half": Value("float16"), "s": Value("string"), "b": Value("binary"),
         "ok": Value("bool"), "maybe": Value("int32"), "when": Value("timestamp[ms]"), "utc": Value("timestamp[us, tz=UTC]"), "label": ClassLabel(names=["cat", "dog"]),
+        "zone": Value("timestamp[us, tz=Asia/Tokyo]"), "fine": Value("timestamp[ns]"), "day": Value("date32"), "none": ClassLabel(names=["no", "yes"]),
+        "flags": List(Value("bool")), "answers": {"text": List(Value("string")), "start": List(Value("int32"))},
         "image": Image(), "sound": Audio(), "pair": Sequence(Value("float32"), length=2), "list": List(Value("int16")), "words": List(Value("string")),
         "grid": Array2D(shape=(2, 3), dtype="int32"), "long": Array3D(shape=(None, 2, 2), dtype="uint8"), "box": {"x": Value("int64"), "inner": {"y": Value("string")}},
     }
@@ -46,7 +49,8 @@ PNGS = [png(i) for i in range(5)]
 def row(i):
     return {
         "i": i, "small": i % 100, "f": i / 3, "half": 0.5, "s": f"é{i}", "b": b"x" * (i % 5), "ok": i % 2 == 0, "maybe": None if i % 3 else i, "when": NOON,
-        "utc": NOON.replace(tzinfo=datetime.UTC), "label": i % 2, "image": {"bytes": None, "path": str(ROOT / "picture.png")} if i == 7 else {"bytes": PNGS[i % 5], "path": None},
+        "utc": UTC, "label": i % 2, "zone": UTC, "fine": NOON, "day": NOON.date(), "none": i % 3 - 1, "flags": [i % 2 == 0] * (i % 4),
+        "answers": {"text": ["a"] * (i % 3), "start": [i] * (i % 3)}, "image": {"bytes": None, "path": str(ROOT / "picture.png")} if i == 7 else {"bytes": PNGS[i % 5], "path": None},
         "sound": {"bytes": b"fLaC" + bytes(i % 4), "path": None}, "pair": [i, 0.5], "list": list(range(i % 4)), "words": ["a"] * (i % 3),
         "grid": np.arange(6, dtype=np.int32).reshape(2, 3).tolist(), "long": np.full((1 + i % 3, 2, 2), i % 200, np.uint8).tolist(), "box": {"x": i, "inner": {"y": f"y{i}"}},
     }  # fmt: skip
@@ -59,28 +63,33 @@ def whole():
 
 def check(ours, i):
     wanted = row(i)
-    for name in ("i", "small", "s", "b", "ok", "maybe", "when", "utc", "label", "words", "box"):
+    for name in ("i", "small", "s", "b", "ok", "maybe", "when", "utc", "label", "words", "box", "zone", "day", "pair", "list", "flags", "answers"):
         assert ours[name] == wanted[name], (name, ours[name])
+    assert ours["fine"] == np.datetime64(NOON, "ns") and ours["none"] == (None if i % 3 == 0 else i % 3 - 1)
+    assert type(ours["list"]) is type(ours["pair"]) is list and ours["zone"].utcoffset() == datetime.timedelta(hours=9)
     assert ours["f"] == np.float32(i / 3) and ours["f"].dtype == np.float32 and ours["half"].dtype == np.float16
     assert bytes(ours["image"].data) == (PNGS[0] if i == 7 else PNGS[i % 5]) and ours["image"].type == "image/png" and ours["sound"].type == "audio/flac"
-    for name, dtype in (("pair", "float32"), ("list", "int16"), ("grid", "int32"), ("long", "uint8")):
+    for name, dtype in (("grid", "int32"), ("long", "uint8")):
         assert ours[name].dtype == dtype and ours[name].tolist() == np.array(wanted[name], dtype).tolist(), (name, ours[name])
 
 
 def check_all(path):
     ds = atlas.AtlasDataset(path)
-    assert len(ds) == ROWS and ds.metadata == {"classes": ["cat", "dog"]}
+    assert len(ds) == ROWS and ds.schema["label"].type.names == ("cat", "dog")
     for i in range(ROWS):
         check(ds[i], i)
     types = {name: str(ds.schema[name].type) for name in ds.schema.names}
-    assert types["pair"] == "array(float32, 2)" and types["grid"] == "array(int32, 2x3)" and types["long"] == "tensor(uint8, 3d)" and types["half"] == "float16"
+    assert types["pair"] == "list(float32, 2)" and types["grid"] == "array(int32, 2x3)" and types["long"] == "tensor(uint8, 3d)" and types["half"] == "float16"
+    assert types["list"] == "list(int16)" and types["answers"] == "{text: object, start: list(int32)}" and types["none"] == "class_label(no, yes)"
+    assert types["zone"] == "timestamp(us, Asia/Tokyo)" and types["when"] == "timestamp(ms)" and types["day"] == "date"
 
 
 def case_dataset():
     done = atlas.import_huggingface(whole(), ROOT / "dataset", workers=0)
     assert done.rows == ROWS and done.format == "huggingface"
     check_all(ROOT / "dataset")
-    assert not atlas.AtlasDataset(ROOT / "dataset").schema["i"].nullable
+    schema = atlas.AtlasDataset(ROOT / "dataset").schema
+    assert not schema["i"].nullable and not schema["label"].nullable and schema["none"].nullable
 
 
 def case_selected_rows():
@@ -97,6 +106,15 @@ def case_splits():
     assert ds.splits == {"train": 5, "test": 3} and [example["i"] for example in ds] == list(range(8))
     other = DatasetDict({"train": data.select(range(5)), "test": data.select(range(5)).remove_columns("i")})
     refused(SchemaError, "split 'test'", other, ROOT / "no")
+    names = DatasetDict({"train": data.select([0]), "test": data.select([0]).cast_column("label", ClassLabel(names=["dog", "cat"]))})
+    refused(SchemaError, "split 'test': column 'label' is ClassLabel of", names, ROOT / "no")
+
+
+def case_nulls_in_lists():
+    data = Dataset.from_dict({"a": [[1, None], [2]], "b": [{"c": [None, 0.5]}, None], "d": [[1], None]})
+    done = atlas.import_huggingface(data, ROOT / "holes")
+    assert list(atlas.AtlasDataset(ROOT / "holes")) == [data[0], data[1]]
+    assert [note for note in done.notes if "nulls inside its lists" in note] and str(atlas.AtlasDataset(ROOT / "holes").schema["d"].type) == "list(int64)"
 
 
 def case_stream():
@@ -139,14 +157,15 @@ def case_saved():
 def back(data):
     """The features of what came back, and its rows undecoded."""
     expected = dict(FEATURES) | {"pair": List(Value("float32"), length=2), "box": {"x": Value("int64"), "inner": {"y": Value("string")}}}
-    for name in ("image", "sound", "label", "grid", "i", "f", "half", "list", "words", "pair", "box"):
+    for name in ("image", "sound", "label", "grid", "i", "f", "half", "list", "words", "pair", "box", "when", "utc", "zone", "fine", "day", "none", "flags"):
         assert data.features[name] == expected[name], (name, data.features[name])
     assert np.asarray(data.select_columns("image")[3]["image"]).tolist() == np.full((3, 4, 3), 3, np.uint8).tolist()
     raw = data.cast_column("sound", Audio(decode=False)).cast_column("image", Image(decode=False))
     for i in range(0, ROWS, 97):
         ours, wanted = raw[i], row(i)
-        for name in ("i", "small", "s", "b", "ok", "maybe", "label", "list", "words", "grid", "long", "box", "pair"):
+        for name in ("i", "small", "s", "b", "ok", "maybe", "label", "list", "words", "grid", "long", "box", "pair", "when", "utc", "zone", "fine", "day", "flags"):
             assert ours[name] == wanted[name], (name, ours[name], wanted[name])
+        assert ours["none"] == (None if i % 3 == 0 else wanted["none"]), ours["none"]
         assert ours["image"]["bytes"] == (PNGS[0] if i == 7 else PNGS[i % 5]) and ours["sound"]["bytes"] == wanted["sound"]["bytes"]
 
 
@@ -156,14 +175,19 @@ def atlas_rows():
     return atlas.AtlasDataset(ROOT / "source")
 
 
+def exported():
+    """Without answers: a list of text in a dict is an object, which has no type in Arrow."""
+    return atlas.AtlasDataset(ROOT / "source", columns=[name for name in atlas_rows().schema.names if name != "answers"])
+
+
 def case_to_huggingface():
-    back(atlas.to_huggingface(atlas_rows()).remove_columns("when").remove_columns("utc"))
+    back(atlas.to_huggingface(exported()))
     mapped = atlas.to_huggingface(atlas_rows()[10:13], columns=["i", "grid"], file=ROOT / "rows.arrow")
     assert mapped["i"][:] == [10, 11, 12] and mapped.cache_files and mapped.features["grid"] == Array2D(shape=(2, 3), dtype="int32")
 
 
 def case_exported_parquet():
-    atlas.export_parquet(atlas_rows(), ROOT / "out.parquet", row_group_size=1000)
+    atlas.export_parquet(exported(), ROOT / "out.parquet", row_group_size=1000)
     back(datasets.load_dataset("parquet", data_files=str(ROOT / "out.parquet"), split="train"))
 
 

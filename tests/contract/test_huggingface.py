@@ -9,7 +9,7 @@ from atlas_ds import AtlasDataset
 from atlas_ds.bridge import convert, detect
 from contract.peers import run_peer
 
-CASES = ("dataset", "selected_rows", "splits", "stream", "refusals", "saved", "to_huggingface", "exported_parquet")
+CASES = ("dataset", "selected_rows", "splits", "nulls_in_lists", "stream", "refusals", "saved", "to_huggingface", "exported_parquet")
 
 
 @pytest.fixture(scope="module")
@@ -32,5 +32,5 @@ def test_saved_folders_need_no_datasets(results, tmp_path):
     assert "datasets" not in sys.modules
     ds, split = AtlasDataset(tmp_path / "out"), AtlasDataset(tmp_path / "dict")
     assert len(ds) == 2500 and str(ds.schema["grid"].type) == "array(int32, 2x3)" and ds[5]["image"].type == "image/png"
-    assert np.array_equal(ds[2]["long"], np.full((3, 2, 2), 2, np.uint8)) and ds.metadata == {"classes": ["cat", "dog"]}
+    assert np.array_equal(ds[2]["long"], np.full((3, 2, 2), 2, np.uint8)) and ds.schema["label"].type.names == ("cat", "dog")
     assert split.splits == {"train": 2, "test": 1} and [example["i"] for example in split] == [4, 2, 1]

@@ -1,5 +1,6 @@
 """What others make of exported tars: the real webdataset and the real wids read back what was written; what is refused would have been damaged."""
 
+import datetime
 import io
 import json
 import os
@@ -90,6 +91,11 @@ SCHEMA = {
     "raw": "bytes",
     "ten": types.tensor("float32", 2),
     "count": "uint8",
+    "tokens": types.list("uint16"),
+    "pair": types.list("float32", 2),
+    "class": types.nullable(types.class_label(["cat", "dog"])),
+    "when": types.timestamp("us", "UTC"),
+    "box": types.struct({"day": "date", "flags": types.list("bool")}),
 }
 
 
@@ -111,6 +117,11 @@ def every_kind(i: int) -> dict:
         "raw": rng.bytes(i * 100),
         "ten": rng.random((i, 2)).astype(np.float32),
         "count": i,
+        "tokens": list(range(i)),
+        "pair": [i, 0.5],
+        "class": None if i % 5 == 0 else i % 2,
+        "when": datetime.datetime(2024, 2, 29, 12, tzinfo=datetime.UTC),
+        "box": {"day": datetime.date(2024, 2, 29), "flags": [True] * (i % 3)},
     }
 
 
@@ -144,6 +155,7 @@ def check(samples: Samples, source: AtlasDataset, exported) -> None:
         assert key == row.pop("key")
         got = {column_of[field]: decode_value(field, data, field) for field, data in fields.items()}
         assert list(got) == [name for name, value in row.items() if value is not None]
+        row |= {"when": "2024-02-29T12:00:00+00:00", "box": row["box"] | {"day": "2024-02-29"}}  # as the notes say
         for name, value in got.items():
             assert equal(value[0] if name == "ten" else value, row[name]), name
 
@@ -167,6 +179,8 @@ def test_webdataset_decodes(source, exported):
         (matrix,) = got["matrix.ten"]
         assert equal(matrix, row["ten"]) and got["raw"] == row["raw"]
         assert np.array_equal(got["seg.png"], row["seg.png"].decode())
+        assert got["tokens.json"] == row["tokens"] and got["pair.json"] == row["pair"] and got.get("class") == (None if row["class"] is None else b"%d" % row["class"])
+        assert datetime.datetime.fromisoformat(got["when.txt"]) == row["when"] and got["box.json"] == {"day": "2024-02-29", "flags": row["box"]["flags"]}
 
 
 @pytest.mark.parametrize("suffix", ["tar.gz", "tgz"])

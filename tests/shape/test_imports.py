@@ -50,7 +50,7 @@ HOMES = {
     "simplejpeg": {"schema/images.py"},
     "pyarrow": {  # as a source and target of rows (types, files, export), for codecs nobody else has, and as a format to compare with
         *(f"bridge/arrow/{name}.py" for name in (
-            "converting", "errors", "exported_types", "exporting", "features", "files", "huggingface", "merge", "numpy_lists", "parquet",
+            "converting", "errors", "exported_types", "exporting", "features", "files", "huggingface", "merge", "moments", "numpy_lists", "parquet",
             "python_values", "tables", "types",
         )),
         "bridge/compression/blocks.py",
@@ -237,11 +237,11 @@ def test_cython_is_read() -> None:
 BRIDGE = (
     ("compression",),
     ("source", "opening"),
-    ("refusals", "values"),
+    ("refusals", "values", "labels"),
     ("parallel_parts", "atlas", "tar", "atlas_v1"),
     ("files", "webdataset"),
     (
-        "arrow.numpy_lists", "arrow.exported_types", "arrow.features", "arrow.errors", "arrow.python_values", "arrow.merge", "arrow.converting", "arrow.types", "arrow.tables",
+        "arrow.numpy_lists", "arrow.moments", "arrow.exported_types", "arrow.features", "arrow.errors", "arrow.python_values", "arrow.merge", "arrow.converting", "arrow.types", "arrow.tables",
         "arrow.files", "arrow.parquet", "arrow.exporting",
     ),
     ("streaming", "files.tables"),

@@ -5,17 +5,19 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Unpack
 
 from atlas_ds.bridge.compression.reading import MAX_EXPANSION
 from atlas_ds.bridge.detect import TARS, Choice, choose, left_out_note, open_choice, tars_of
+from atlas_ds.bridge.labels import join_labels
 from atlas_ds.bridge.refusals import Refusals, at_place
-from atlas_ds.bridge.source import Missing, OnError, ReadOptions, Refused, Source
+from atlas_ds.bridge.source import Missing, OnError, ReadOptions, Refused, Row, Source
 from atlas_ds.bridge.webdataset.importing import import_webdataset
 from atlas_ds.dataset.dataset import AtlasDataset
+from atlas_ds.dataset.names import MANIFEST
 from atlas_ds.dataset.options import WriterOptions, refuse_unknown
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import AtlasError, LimitError, SchemaError
@@ -189,11 +191,16 @@ def convert_source(
     refuse_unknown("convert_source", writing)
     start, dst = time.monotonic(), local_path(dst, "dst")
     check_on_error(on_error)
-    metadata = _appended_metadata(dst, source) if append else dict(source.metadata)
+    schema, metadata = source.schema, dict(source.metadata)
+    if append and (dst / MANIFEST).exists():
+        existing = AtlasDataset(dst)
+        joined = join_labels(str(dst), existing.schema, source.schema)
+        schema, metadata = joined.schema, _joined_metadata(dst, existing, source)
+        source = replace(source, examples=_examples(source, joined.change), notes=(*source.notes, *joined.notes))
     refusals = Refusals()
     with AtlasDatasetWriter(
         dst,
-        schema=None if append else source.schema,  # an existing dataset's own schema decides
+        schema=schema,
         append=append,
         metadata=metadata or None,
         icc=icc,
@@ -292,11 +299,15 @@ def import_atlas_v1(
     return convert(src, dst, source_format="atlas-v1", trust_pickle=trust_pickle, missing=missing, progress=progress, **options)
 
 
-def _appended_metadata(dst: Path, source: Source) -> dict[str, object]:
-    """The metadata of both. Labels whose meaning would change are an error."""
-    if not dst.exists():
-        return dict(source.metadata)
-    existing = dict(AtlasDataset(dst).metadata or {})
+def _examples(source: Source, change: Callable[[Any], Any] | None) -> Callable[[], Iterator[Row]]:
+    if change is None:
+        return source.examples
+    return lambda: ((row if isinstance(row, Refused) else change(row), split) for row, split in source.examples())
+
+
+def _joined_metadata(dst: Path, ds: AtlasDataset, source: Source) -> dict[str, object]:
+    """The metadata of both. Values that differ are an error."""
+    existing = dict(ds.metadata or {})
     for name, value in source.metadata.items():
         if existing.get(name, value) != value:
             raise SchemaError(

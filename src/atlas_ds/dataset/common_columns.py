@@ -86,8 +86,8 @@ def merged_type(a: Type, b: Type) -> Type | None:
         return Struct(merged_fields(a.fields, b.fields)) if not differences([("", a.fields), ("", b.fields)]) else None
     if a == b:
         return a
-    if isinstance(a, Array | Tensor) and isinstance(b, Array | Tensor) and a.dtype == b.dtype:
-        return Tensor(a.dtype, dimensions(a) if dimensions(a) == dimensions(b) else None)
+    if isinstance(a, Array | Tensor) and isinstance(b, Array | Tensor) and (a.dtype, a.list) == (b.dtype, b.list):
+        return Tensor(a.dtype, dimensions(a) if dimensions(a) == dimensions(b) else None, a.list)
     return Media(None) if isinstance(a, Media) and isinstance(b, Media) else None
 
 

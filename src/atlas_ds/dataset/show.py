@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from atlas_ds.schema.describe import describe
+from atlas_ds.schema.labels import named, names_of
 from atlas_ds.schema.media import Media, inline
 from atlas_ds.schema.schema import Schema
 from atlas_ds.text import printable
@@ -34,10 +35,10 @@ def html_of(dataset: Any, title: str = "") -> str:
     if not rows:
         return head
     names = list(dict.fromkeys(name for row in rows if isinstance(row, dict) for name in row))
-    left, budget = len(names) - COLUMNS, [TABLE_BYTES]
+    left, budget, labels = len(names) - COLUMNS, [TABLE_BYTES], labels_of(dataset)
     names = names[:COLUMNS]
     heads = "".join(f"<th>{escape(printable(str(name), TEXT))}</th>" for name in names) + (f"<th>... {left:,} more</th>" if left > 0 else "")
-    lines = "".join(f"<tr><th>{i}</th>{cells(row, names, left > 0, budget)}</tr>" for i, row in enumerate(rows))
+    lines = "".join(f"<tr><th>{i}</th>{cells(row, names, left > 0, budget, labels)}</tr>" for i, row in enumerate(rows))
     more = f"<div>... {len(dataset) - len(rows):,} more rows</div>" if len(dataset) > len(rows) else ""
     return f"{head}<table><thead><tr><th></th>{heads}</tr></thead><tbody>{lines}</tbody></table>{more}"
 
@@ -55,10 +56,17 @@ def row_of(dataset: Any, i: int) -> Any:
     return {"value": row}
 
 
-def cells(row: Any, names: Sequence[Any], more: bool, budget: list[int]) -> str:
+def labels_of(dataset: Any) -> dict[str, tuple[str, ...]]:
+    """The names of the classes of its columns of labels; none where map() may have changed them."""
+    schema = getattr(dataset, "schema", None)
+    return names_of(schema) if isinstance(schema, Schema) and getattr(dataset, "function", None) is None else {}
+
+
+def cells(row: Any, names: Sequence[Any], more: bool, budget: list[int], labels: dict[str, tuple[str, ...]]) -> str:
     if isinstance(row, Exception):
         return f'<td colspan="{max(1, len(names) + more)}">{escape(printable(f"{type(row).__name__}: {row}", 2 * TEXT))}</td>'
-    return "".join(f"<td>{cell(row[name], budget) if name in row else ''}</td>" for name in names) + ("<td></td>" if more else "")
+    values = {name: named(row[name], labels[name]) if name in labels and type(row[name]) is int else row[name] for name in names if name in row}
+    return "".join(f"<td>{cell(values[name], budget) if name in values else ''}</td>" for name in names) + ("<td></td>" if more else "")
 
 
 def cell(value: Any, budget: list[int]) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from atlas_ds.dataset.split import numbered
 from atlas_ds.errors import AtlasError
-from atlas_ds.schema.types import Scalar, Word
+from atlas_ds.schema.types import ClassLabel, Scalar, Word
 
 NAMES = ("label", "class", "target", "y", "cls")
 """Columns that are checked if no ICC is recorded, in any case; cls is the name of the label in tars of WebDataset."""
@@ -52,7 +52,7 @@ def class_column(dataset: Any) -> str | None:
         return None
     by_name = {field.name.lower(): field for field in reversed(schema.fields)}
     field = next((by_name[name] for name in NAMES if name in by_name), None)
-    return field.name if field is not None and (isinstance(field.type, Scalar) or field.type in (Word("str"), Word("bytes"))) else None
+    return field.name if field is not None and (isinstance(field.type, Scalar | ClassLabel) or field.type in (Word("str"), Word("bytes"))) else None
 
 
 def names_of(dataset: Any) -> tuple[str, ...]:

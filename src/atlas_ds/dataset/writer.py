@@ -90,8 +90,8 @@ class AtlasDatasetWriter:
         Any JSON object, copied immediately; NumPy's numbers become Python's. None: when appending,
         that of the dataset.
     icc
-        Columns (ints, floats, bools, `str`) for which the similarity of neighbouring rows is
-        measured. None: those of the dataset that is appended to.
+        Columns (ints, floats, bools, class labels, `str`) for which the similarity of neighbouring
+        rows is measured. None: those of the dataset that is appended to.
 
     Raises
     ------

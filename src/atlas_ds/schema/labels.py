@@ -9,8 +9,20 @@ import numpy as np
 
 from atlas_ds.errors import SchemaError
 from atlas_ds.schema.fits import refusal
+from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.types import ClassLabel
 from atlas_ds.text import closest
+
+
+def names_of(schema: Schema) -> dict[str, tuple[str, ...]]:
+    """The names of the classes of each column of labels."""
+    return {field.name: field.type.names for field in schema.fields if isinstance(field.type, ClassLabel)}
+
+
+def named(value: Any, names: tuple[str, ...]) -> str:
+    """A label for people: its number and its name."""
+    known = type(value) is int and 0 <= value < len(names)
+    return f"{value} ({names[value]})" if known else "null" if value is None else str(value)
 
 
 @lru_cache(64)

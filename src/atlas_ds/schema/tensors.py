@@ -47,10 +47,12 @@ def tensor_of(array: np.ndarray, of: str) -> Any:
     """An array as a tensor over its memory, or over a copy where a tensor cannot have it so. Text and objects: a list."""
     import torch
 
-    if isinstance(array, np.ma.MaskedArray):
-        raise TypeError(
-            f"{named(of)} has nulls, which have no torch form: fill it (column.filled(value), in transform=) or select other columns (columns=[...])"
-        )
+    if isinstance(array, np.ma.MaskedArray):  # of a nullable column, whether or not one of these rows is null
+        if np.ma.getmaskarray(array).any():
+            raise TypeError(
+                f"{named(of)} has nulls, which have no torch form: fill it (column.filled(value), in transform=) or select other columns (columns=[...])"
+            )
+        array = array.data
     if array.dtype.kind in "OUST":
         return array.tolist()
     if type(array) is not np.ndarray:  # np.matrix, np.memmap

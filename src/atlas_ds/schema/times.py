@@ -14,6 +14,7 @@ from atlas_ds.schema.fits import refusal
 from atlas_ds.schema.types import Date, Timestamp
 
 PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+DTYPES = {unit: np.dtype(f"M8[{unit}]") for unit in ("D", *PER_SECOND)}
 NOT_A_TIME = -(1 << 63)  # the count of NaT, which no value has
 EPOCH = datetime.datetime(1970, 1, 1)
 MICROSECOND = datetime.timedelta(microseconds=1)
@@ -55,7 +56,9 @@ def count_of(value: Any, kind: Timestamp | Date, path: str) -> int:
 
 def _of_numpy(value: np.datetime64, kind: Timestamp | Date, path: str) -> int:
     unit = "D" if isinstance(kind, Date) else kind.unit
-    count = value.astype(f"M8[{unit}]")
+    if value.dtype == DTYPES[unit]:
+        return int(value.astype(np.int64))
+    count = value.astype(DTYPES[unit])
     if count.astype(value.dtype) != value:
         raise refusal(path, kind, value, f"{unit} does not hold it exactly: give it in this unit, or declare a finer one")
     return int(count.astype(np.int64))

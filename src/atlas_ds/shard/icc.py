@@ -17,7 +17,7 @@ import numpy as np
 from atlas_ds import _core
 from atlas_ds.errors import SchemaError
 from atlas_ds.schema.schema import Schema
-from atlas_ds.schema.types import SCALARS, Field, Scalar, Word
+from atlas_ds.schema.types import SCALARS, ClassLabel, Field, Scalar, Word
 
 CHUNK_ROWS = 256
 MAX_CLASSES = 1000  # different values up to which a column is one of classes
@@ -97,12 +97,13 @@ def check_names(names: Sequence[str], schema: Schema) -> None:
 
 
 def check_columns(names: Sequence[str], schema: Schema) -> None:
-    """SchemaError if a column does not exist, or is not a number, bool or text."""
+    """SchemaError if a column does not exist, or is not a number, bool, class label or text."""
     check_names(names, schema)
     for name in names:
         field = schema[name]
-        if not is_text(field) and not (isinstance(field.type, Scalar) and not field.type.dtype.startswith("complex")):
-            raise SchemaError(f"icc: column {name!r} is {field.type}: icc is for ints, floats, bools and str only")
+        number = isinstance(field.type, ClassLabel) or (isinstance(field.type, Scalar) and not field.type.dtype.startswith("complex"))
+        if not is_text(field) and not number:
+            raise SchemaError(f"icc: column {name!r} is {field.type}: icc is for ints, floats, bools, class labels and str only")
 
 
 class IccAccumulator:
@@ -117,7 +118,9 @@ class IccAccumulator:
 
     @property
     def _dtype(self) -> np.dtype[Any]:
-        return np.dtype(np.uint64) if is_text(self.field) else SCALARS[str(self.field.type)]
+        if is_text(self.field):
+            return np.dtype(np.uint64)
+        return SCALARS[self.field.type.dtype if isinstance(self.field.type, Scalar) else "int64"]
 
     def add_rows(self, column: _core.Column, first_row: int) -> None:
         """Adds the rows that wait in the column, the first of which is first_row of the shard; skips those added before."""

@@ -9,8 +9,9 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from atlas_ds import AtlasDataset
+from atlas_ds import AtlasDataset, types
 from atlas_ds.bridge import convert, open_source
+from atlas_ds.bridge.arrow.moments import moments
 from atlas_ds.bridge.source import Refused
 from atlas_ds.errors import CorruptError, SchemaError
 
@@ -39,29 +40,43 @@ TYPES = {
     "large_binary": (pa.array([b"\0", None], pa.large_binary()), [b"\0", None], "bytes", True, ""),
     "binary_view": (pa.array([b"x" * 20, b""], pa.binary_view()), [b"x" * 20, b""], "bytes", False, ""),
     "fixed_binary": (pa.array([b"ab", b"cd"], pa.binary(2)), [b"ab", b"cd"], "bytes", False, ""),
-    "date32": (pa.array([DAY, None]), ["2021-03-04", None], "str", True, "becomes text"),
-    "date64": (pa.array([DAY, DAY], pa.date64()), ["2021-03-04"] * 2, "str", False, "becomes text"),
+    "date32": (pa.array([DAY, None]), [DAY, None], "date", True, ""),
+    "date64": (pa.array([DAY, DAY], pa.date64()), [DAY, DAY], "date", False, ""),
     "time64": (pa.array([1, None], pa.time64("ns")), ["00:00:00.000000001", None], "str", True, "becomes text"),
     "duration": (pa.array([5, None], pa.duration("ms")), ["5 ms", None], "str", True, "becomes text"),
-    "timestamp": (pa.array([NOON, None], pa.timestamp("us")), [NOON, None], "object", True, ""),
-    "nanoseconds": (pa.array([1000, 0], pa.timestamp("ns")), [datetime.datetime(1970, 1, 1, 0, 0, 0, 1), datetime.datetime(1970, 1, 1)], "object", False, ""),
-    "zone": (pa.array([0], pa.timestamp("ms", tz="Asia/Tokyo")), [datetime.datetime(1970, 1, 1, tzinfo=UTC)], "object", False, "Asia/Tokyo"),
+    "timestamp": (pa.array([NOON, None], pa.timestamp("us")), [NOON, None], "timestamp(us)", True, ""),
+    "milliseconds": (pa.array([NOON.replace(microsecond=0)], pa.timestamp("ms")), [NOON.replace(microsecond=0)], "timestamp(ms)", False, ""),
+    "nanoseconds": (pa.array([1001, None], pa.timestamp("ns")), [np.datetime64(1001, "ns"), None], "timestamp(ns)", True, ""),
+    "utc": (pa.array([0], pa.timestamp("ms", tz="UTC")), [datetime.datetime(1970, 1, 1, tzinfo=UTC)], "timestamp(ms, UTC)", False, ""),
+    "zone": (pa.array([0], pa.timestamp("ms", tz="Asia/Tokyo")), [datetime.datetime(1970, 1, 1, tzinfo=UTC)], "timestamp(ms, Asia/Tokyo)", False, ""),
+    "offset": (pa.array([0], pa.timestamp("us", tz="+02:00")), [datetime.datetime(1970, 1, 1, tzinfo=UTC)], "timestamp(us, +02:00)", False, ""),
+    "zone_of_nowhere": (pa.array([0], pa.timestamp("us", tz="Moon/Base")), [datetime.datetime(1970, 1, 1, tzinfo=UTC)], "timestamp(us, UTC)", False, "Moon/Base"),
     "interval": (pa.array([(1, 2, 3), None], pa.month_day_nano_interval()), [{"months": 1, "days": 2, "nanoseconds": 3}, None], "object", True, "months"),
     "decimal32": (pa.array([Decimal("1.50"), None], pa.decimal32(5, 2)), ["1.50", None], "str", True, "becomes text"),
     "decimal256": (pa.array([Decimal("-1.50")] * 2, pa.decimal256(60, 2)), ["-1.50"] * 2, "str", False, "becomes text"),
-    "list": (pa.array([[1, 2], []]), [[1, 2], []], "tensor(int64, 1d)", False, ""),
-    "list_of_halves": (pa.array([[0.5], None], pa.list_(pa.float16())), [[0.5], None], "tensor(float16, 1d)", True, ""),
+    "list": (pa.array([[1, 2], []]), [[1, 2], []], "list(int64)", False, ""),
+    "list_of_halves": (pa.array([[0.5], None], pa.list_(pa.float16())), [[0.5], None], "list(float16)", True, ""),
+    "list_of_bools": (pa.array([[True, False], []]), [[True, False], []], "list(bool)", False, ""),
     "nulls_inside": (pa.array([[1, None], []]), [[1, None], []], "object", False, "nulls inside its lists"),
-    "fixed_list": (pa.array([[1, 2], [3, 4]], pa.list_(pa.int16(), 2)), [[1, 2], [3, 4]], "array(int16, 2)", False, ""),
-    "fixed_list_null": (pa.array([[1, 2], None], pa.list_(pa.int16(), 2)), [[1, 2], None], "array(int16, 2)", True, ""),
+    "fixed_list": (pa.array([[1, 2], [3, 4]], pa.list_(pa.int16(), 2)), [[1, 2], [3, 4]], "list(int16, 2)", False, ""),
+    "fixed_list_null": (pa.array([[1, 2], None], pa.list_(pa.int16(), 2)), [[1, 2], None], "list(int16, 2)", True, ""),
+    "fixed_list_of_bools": (pa.array([[True, False]], pa.list_(pa.bool_(), 2)), [[True, False]], "list(bool, 2)", False, ""),
     "fixed_list_hole": (pa.array([[1, 2], [3, None]], pa.list_(pa.int16(), 2)), [[1, 2], [3, None]], "object", False, "nulls inside its lists"),
-    "list_view": (pa.array([[1], None, [2, 3]], pa.list_view(pa.int32())), [[1], None, [2, 3]], "tensor(int32, 1d)", True, ""),
+    "list_view": (pa.array([[1], None, [2, 3]], pa.list_view(pa.int32())), [[1], None, [2, 3]], "list(int32)", True, ""),
     "list_of_text": (pa.array([["a", None], []]), [["a", None], []], "object", False, ""),
     "nested_lists": (pa.array([[[1], [2, None]], None]), [[[1], [2, None]], None], "object", True, ""),
     "list_of_structs": (pa.array([[{"a": 1, "b": None}], []]), [[{"a": 1, "b": None}], []], "object", False, ""),
     "list_of_dates": (pa.array([[DAY], None]), [["2021-03-04"], None], "object", True, "c[]: date32"),
     "struct": (pa.array([{"a": 1, "b": {"c": "x"}}, None]), [{"a": 1, "b": {"c": "x"}}, None], "{a: int64, b: {c: str}}", True, ""),
     "struct_of_decimals": (pa.array([{"d": Decimal("0.10")}]), [{"d": "0.10"}], "{d: str}", False, "c.d: decimal"),
+    "struct_of_moments": (
+        pa.StructArray.from_arrays([pa.array([DAY, None]), pa.array([NOON, NOON]), pa.array([7, None], pa.timestamp("ns"))], ["d", "t", "n"]),
+        [{"d": DAY, "t": NOON, "n": np.datetime64(7, "ns")}, {"d": None, "t": NOON, "n": None}], "{d: date, t: timestamp(us), n: timestamp(ns)}", False, ""),
+    "struct_of_lists": (pa.array([{"a": [1, 2], "b": {"c": [0.5]}}, {"a": None, "b": None}]), [{"a": [1, 2], "b": {"c": [0.5]}}, {"a": None, "b": None}],
+                        "{a: list(int64), b: {c: list(float64)}}", False, ""),
+    "hole_in_struct": (pa.array([{"a": {"b": [1, None]}, "c": [1]}]), [{"a": {"b": [1, None]}, "c": [1]}], "{a: {b: object}, c: list(int64)}", False,
+                       "c.a.b: there are nulls inside its lists"),
+    "list_of_moments": (pa.array([[NOON], []], pa.list_(pa.timestamp("us", "Asia/Tokyo"))), [[NOON.replace(tzinfo=UTC)], []], "object", False, "Asia/Tokyo is dropped"),
     "empty_struct": (pa.array([{}, None], pa.struct([])), [{}, None], "object", True, ""),
     "map": (pa.array([[("k", 1), ("l", None)], None], pa.map_(pa.string(), pa.int64())), [{"k": 1, "l": None}, None], "object", True, "dicts"),
     "map_of_numbers": (pa.array([[(1, "x")], []], pa.map_(pa.int8(), pa.string())), [[[1, "x"]], []], "object", False, "[key, value]"),
@@ -109,8 +124,10 @@ def test_type(tmp_path, name, suffix):
 @pytest.mark.parametrize(
     ("array", "words"),
     [
-        (pa.array([1001, 2000], pa.timestamp("ns")), "row 0: column c: too fine or out of range"),
-        (pa.array([0, 2**40], pa.timestamp("s")), "row 1: column c: "),
+        (pa.array([[0], [1001]], pa.list_(pa.timestamp("ns"))), "row 1: column c: too fine or out of range"),
+        (pa.array([0, 2**40], pa.timestamp("s")), "row 1: column c: a timestamp[s] that is NaT, or outside of the years 1 to 9999"),
+        (pa.array([-(2**63), 0], pa.timestamp("ns", "UTC")), "row 0: column c: a timestamp[ns, tz=UTC] that is NaT"),
+        (pa.array([0, 3_000_000], pa.date32()), "row 1: column c: a date32[day] that is NaT, or outside"),
         (pa.array([[("k", 1)], [("k", 1), ("k", 2)]], pa.map_(pa.string(), pa.int64())), "row 1: column c: a map with a duplicate key"),
     ],
 )
@@ -119,6 +136,12 @@ def test_rows_that_lose_something_are_refused(tmp_path, array, words):
     rows = [row for row, _ in open_source(path).examples()]
     bad = [row.error for row in rows if isinstance(row, Refused)]
     assert len(rows) == 2 and len(bad) == 1 and words in str(bad[0]) and "t.arrow" in str(bad[0])
+
+
+def test_dates_with_a_time_are_refused():
+    """Of tables in memory: pyarrow itself refuses such a file."""
+    with pytest.raises(SchemaError, match="not at midnight"):
+        moments(pa.array([0, 1], pa.int64()).view(pa.date64()))
 
 
 def test_text_that_is_not_utf8(tmp_path):
@@ -214,7 +237,7 @@ def test_columns_of_nulls_take_the_other_type(tmp_path, kind):
         (pa.array([[{"a": 1, "b": "x"}]]), pa.array([[{"b": None, "a": 2}]]), [[{"a": 1, "b": "x"}], [{"a": 2, "b": None}]]),
         (pa.array([NOON], pa.timestamp("us")), pa.array([NOON.replace(microsecond=0)], pa.timestamp("s")), [NOON, NOON.replace(microsecond=0)]),
         (pa.array([Decimal("1.5")]), pa.array([Decimal("10.25")]), ["1.50", "10.25"]),
-        (pa.array([DAY]), pa.array([DAY], pa.date64()), ["2021-03-04"] * 2),
+        (pa.array([DAY]), pa.array([DAY], pa.date64()), [DAY, DAY]),
     ],
     ids=str,
 )
@@ -241,9 +264,9 @@ def test_types_that_hold_different_things(tmp_path, one, other):
     assert all(word in str(caught.value) for word in ("'c'", "a.parquet", "b.parquet", str(one.type)[:4], str(other.type)[:4], "cast"))
 
 
-def labels(names):
+def labels(names, values=(0, 1), kind=None):
     info = {"info": {"features": {"c": {"_type": "ClassLabel", "names": names}}}}
-    return pa.table({"c": [0, 1]}).replace_schema_metadata({"huggingface": json.dumps(info)})
+    return pa.table({"c": pa.array(values, kind or pa.int64())}).replace_schema_metadata({"huggingface": json.dumps(info)})
 
 
 def test_labels_of_several_files(tmp_path):
@@ -252,10 +275,48 @@ def test_labels_of_several_files(tmp_path):
     write(folder / "a.parquet", labels(["x", "y"]))
     write(folder / "b.parquet", labels(["x", "y"]))
     convert(folder, tmp_path / "out")
-    assert AtlasDataset(tmp_path / "out").metadata == {"classes": ["x", "y"]}
+    ds = AtlasDataset(tmp_path / "out")
+    assert ds.schema["c"].type == types.class_label(["x", "y"]) and not ds.schema["c"].nullable and list(ds.column("c")) == [0, 1, 0, 1]
     write(folder / "b.parquet", labels(["y", "x"]))
     with pytest.raises(SchemaError, match=r"b\.parquet: column 'c' is ClassLabel.*a\.parquet"):
         convert(folder, tmp_path / "no")
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+@pytest.mark.parametrize(("values", "null"), [([1, -1, None, 0], True), ([0, -1], True), ([None, 1], True), ([0, 1], False)])
+def test_labels_of_no_class_are_null(tmp_path, values, null, suffix):
+    convert(write(tmp_path / f"t.{suffix}", labels(["x", "y"], values, pa.int8())), tmp_path / "out")
+    ds = AtlasDataset(tmp_path / "out")
+    assert ds.schema["c"].type == types.class_label(["x", "y"]) and ds.schema["c"].nullable == null
+    assert [row["c"] for row in ds] == [None if value == -1 else value for value in values]
+
+
+def test_labels_that_only_one_file_marks(tmp_path):
+    """The first pass over the other file does not know that -1 is no class there."""
+    (tmp_path / "d").mkdir()
+    write(tmp_path / "d" / "a.parquet", labels(["x", "y"]))
+    write(tmp_path / "d" / "b.parquet", labels(["x", "y"], [-1, 1]).replace_schema_metadata(None))
+    convert(tmp_path / "d", tmp_path / "out")
+    assert [row["c"] for row in AtlasDataset(tmp_path / "out")] == [0, 1, None, 1]
+
+
+@pytest.mark.parametrize(("names", "values", "kind"), [(["x", "x"], [0, 1], "int64"), ([], [0, 1], "int64"), (["x"], ["a"], "str"), ("xy", [0], "int64"), ([1, 2], [0], "int64")])
+def test_labels_that_are_none(tmp_path, names, values, kind):
+    convert(write(tmp_path / "t.parquet", labels(names, values, pa.string() if kind == "str" else None)), tmp_path / "out")
+    assert str(AtlasDataset(tmp_path / "out").schema["c"].type) == kind
+
+
+def test_a_label_beyond_the_names(tmp_path):
+    with pytest.raises(SchemaError, match=r"t\.parquet: row 1: column 'c': expected class_label\(x, y\), got int 2: there are 2 classes"):
+        convert(write(tmp_path / "t.parquet", labels(["x", "y"], [0, 2])), tmp_path / "out")
+
+
+def test_labels_inside_lists_lose_their_names(tmp_path):
+    feature = {"feature": {"_type": "ClassLabel", "names": ["x", "y"]}, "_type": "List"}
+    table = pa.table({"c": [[0, 1]]}).replace_schema_metadata({"huggingface": json.dumps({"info": {"features": {"c": feature}}})})
+    done = convert(write(tmp_path / "t.parquet", table), tmp_path / "out")
+    assert done.notes == ("c: class labels inside lists and dicts become integers, without the names x, y",)
+    assert AtlasDataset(tmp_path / "out")[0] == {"c": [0, 1]}
 
 
 def test_exported_files_that_differ(tmp_path):

@@ -2,10 +2,11 @@
 
 import os
 import pickle
+import shutil
 
 import pytest
 
-from atlas_ds import AtlasDataset, AtlasDatasetWriter, bridge
+from atlas_ds import AtlasDataset, AtlasDatasetWriter, bridge, types, verify
 from atlas_ds.bridge import convert, detect, open_source
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError, UnsupportedError
 from unit.bridge.tars import write_tar
@@ -75,11 +76,57 @@ def test_append_keeps_the_standing_schema(tmp_path):
 
 
 def test_append_does_not_change_the_meaning_of_labels(tmp_path, pets):
+    """dog is 1 in the dataset and 0 in the folder; zebra is new."""
     convert(pets, tmp_path / "out")
     (pets / "cat").rename(pets / "zebra")
-    with pytest.raises(SchemaError, match="classes"):
+    done = convert(pets, tmp_path / "out", append=True)
+    ds = AtlasDataset(tmp_path / "out")
+    assert ds.schema["label"].type.names == ("cat", "dog", "zebra") and [row["label"] for row in ds] == [0, 0, 0, 1, 1, 1, 1, 2, 2, 2]
+    assert "label: 1 new class, after the existing ones: zebra" in done.notes
+    assert not any("new" in note for note in convert(pets, tmp_path / "out", append=True).notes)
+    verify(tmp_path / "out")
+
+
+def test_append_of_fewer_classes(tmp_path, pets):
+    convert(pets, tmp_path / "out")
+    shutil.rmtree(pets / "cat")
+    convert(pets, tmp_path / "out", append=True)
+    ds = AtlasDataset(tmp_path / "out")
+    assert ds.schema["label"].type.names == ("cat", "dog") and [row["label"] for row in ds] == [0, 0, 0, 1, 1, 1, 1]
+
+
+def test_append_of_labels_to_plain_numbers(tmp_path, pets):
+    with AtlasDatasetWriter(tmp_path / "out") as writer:
+        writer.add_example({"image": pets / "cat/0.jpg", "label": 3, "file_name": "x"})
+    with pytest.raises(SchemaError, match=r"out: column 'label' is int64, but the rows to append have class_label\(cat, dog\)"):
         convert(pets, tmp_path / "out", append=True)
-    assert len(AtlasDataset(tmp_path / "out")) == 5
+
+
+def test_append_to_nothing_keeps_the_types(tmp_path, pets):
+    convert(pets, tmp_path / "out", append=True)
+    assert AtlasDataset(tmp_path / "out").schema["label"].type == types.class_label(["cat", "dog"])
+
+
+def test_append_of_labels_in_dicts(tmp_path):
+    def dataset(path, names, label):
+        schema = {"box": types.nullable(types.struct({"kind": types.nullable(types.class_label(names)), "n": "int64"}))}
+        with AtlasDatasetWriter(path, schema=schema) as writer:
+            writer.extend([{"box": {"kind": label, "n": 1}}, {"box": None}, {"box": {"kind": None, "n": 2}}])
+        return path
+
+    out = dataset(tmp_path / "out", ["a", "b"], "b")
+    convert(dataset(tmp_path / "more", ["b", "c"], "c"), out, append=True)
+    ds = AtlasDataset(out)
+    assert [row["box"] and row["box"]["kind"] for row in ds] == [1, None, None, 2, None, None]
+    assert ds.schema["box"].type.fields[0].type.names == ("a", "b", "c")
+
+
+def test_append_of_tuples_with_other_classes(tmp_path):
+    for name, classes in (("out", ["a", "b"]), ("more", ["b", "c"])):
+        with AtlasDatasetWriter(tmp_path / name, schema=("int64", types.class_label(classes))) as writer:
+            writer.add_example((1, "b"))
+    with pytest.raises(SchemaError, match="the classes of column '1' differ"):
+        convert(tmp_path / "more", tmp_path / "out", append=True)
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, CorruptError("x: torn"), OSError(5, "I/O error", "x")])

@@ -8,7 +8,7 @@ import msgpack
 import numpy as np
 import pytest
 
-from atlas_ds import AtlasDataset
+from atlas_ds import AtlasDataset, types
 from atlas_ds.bridge import convert, detect, open_source
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError
 from atlas_ds.schema.media import sniff
@@ -21,12 +21,12 @@ def rows(source):
 def test_classes(pets, tmp_path, make_picture):
     assert detect(pets) == "classes"
     source = open_source(pets)
-    assert (source.total, source.metadata) == (5, {"classes": ["cat", "dog"]})
+    assert (source.total, source.schema["label"]) == (5, types.class_label(["cat", "dog"]))
     assert [(r["image"].name, r["label"]) for r in rows(source)] == [
         ("0.jpg", 0), ("1.jpg", 0), ("2.jpg", 0), ("0.jpg", 1), ("1.jpg", 1)]  # fmt: skip
     convert(pets, tmp_path / "out")
     ds = AtlasDataset(tmp_path / "out")
-    assert ds.metadata == {"classes": ["cat", "dog"]}
+    assert ds.schema["label"].type.names == ("cat", "dog") and not ds.schema["label"].nullable
     assert bytes(ds[1]["image"].data) == make_picture(1)
     assert ds[1]["image"].type == "image/jpeg"
     assert [int(r["label"]) for r in ds] == [0, 0, 0, 1, 1]

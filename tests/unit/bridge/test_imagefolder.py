@@ -43,3 +43,14 @@ def test_the_columns_of_the_table_are_found(folder, tmp_path, name, content, tex
     assert done.format == "imagefolder" and sorted(ds.schema.names) == ["file_name", "image", "text"]
     assert ds.column("text") == texts and ds.column("file_name") == ["a.gif", "b.gif"]
     assert [bytes(row["image"].data) for row in ds] == [GIF, GIF]
+
+
+def test_a_table_in_each_class_folder(tmp_path):
+    for name in ("dog", "cat"):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        (tmp_path / "in" / name / "a.gif").write_bytes(GIF)
+        (tmp_path / "in" / name / "metadata.csv").write_text(f"file_name,text\na.gif,a {name}\n")
+    done = convert(tmp_path / "in", tmp_path / "out")
+    ds = AtlasDataset(tmp_path / "out")
+    assert [ds.schema["label"].type.names[row["label"]] for row in ds] == [row["text"][2:] for row in ds] == ["cat", "dog"]
+    assert "a table per class folder: 2 classes, whose names the schema holds" in done.notes and ds.metadata == {}

@@ -223,3 +223,35 @@ def test_a_refused_row_has_no_say_in_the_types(path, tmp_path, form, row):
     path.write_text(form.format('{"p": 1}', row, '{"p": 2}'))
     done = convert(path, tmp_path / "out", on_error="skip", progress=False)
     assert done.lost == 1 and dict(done.columns) == {"p": "int64"} and list(AtlasDataset(tmp_path / "out")) == [{"p": 1}, {"p": 2}]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([[1, 2], [], [3]], "list(int64)"),
+        ([[], [0.5], [1.5, 2.0]], "list(float64)"),
+        ([[True], [False], []], "list(bool)"),
+        ([[1], None, []], "list(int64)"),
+        ([[], [], []], "object"),
+        ([[1, 0.5], [1], [2]], "object"),
+        ([[1], [0.5], [2]], "object"),
+        ([[1, None], [1], [2]], "object"),
+        ([[True], [1], [2]], "object"),
+        ([[2**63], [1], [2]], "object"),
+        ([["a"], [], [1]], "object"),
+        ([[[1]], [], [1]], "object"),
+        ([[1], "x", 1], "object"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("array", [True, False])
+def test_lists_of_numbers(tmp_path, values, kind, array):
+    """The first pass sees all rows, so that no later one can break the type."""
+    rows = [{"n": i, "c": value} for i, value in enumerate(values)]
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps(rows) if array else "\n".join(map(json.dumps, rows)))
+    done = convert(path, tmp_path / "out")
+    ds = AtlasDataset(tmp_path / "out")
+    assert str(ds.schema["c"].type) == kind and ds.schema["c"].nullable == (None in values and kind != "object")
+    assert repr(list(ds)) == repr(rows)
+    assert len(done.notes) == ("x" in values)

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import atlas_ds
-from atlas_ds import AtlasDataset, AtlasDatasetWriter
+from atlas_ds import AtlasDataset, AtlasDatasetWriter, types
 from atlas_ds.cli import main
 from atlas_ds.errors import AtlasError
 
@@ -147,6 +147,13 @@ def test_head(cli, cars):
     assert '{"x": 0, "y": 0}' in out
     code, out, _ = cli("head", cars, "--start", "-1", "--columns", "label,note", "--split", "test")
     assert code == 0 and out.split() == ["row", "99", "label", "1", "note", "null"]
+
+
+def test_head_names_classes(cli, tmp_path):
+    with AtlasDatasetWriter(tmp_path / "d", schema={"label": types.nullable(types.class_label(["cat", "dog"]))}) as writer:
+        writer.extend([{"label": 1}, {"label": None}])
+    assert cli("head", tmp_path / "d")[1].split("\n")[1::2][:2] == ["  label  1 (dog)", "  label  null"]
+    assert cli("head", tmp_path / "d", "--json")[1] == '{"label": 1}\n{"label": null}\n'
 
 
 def test_head_json(cli, cars):

@@ -28,7 +28,7 @@ def test_dry_run_says_what_and_why(cli, cli_json, birds, tmp_path):
     code, out, _ = cli("convert", birds, tmp_path / "out", "--dry-run")
     assert code == 0 and not (tmp_path / "out").exists()
     for words in (
-        "5 rows from classes would be written", "classes: every media file is in a class folder", "columns: image media(any), label int64, file_name str",
+        "5 rows from classes would be written", "classes: every media file is in a class folder", "columns: image media(any), label class_label(owl, wren), file_name str",
         "1 hidden or system file ignored", "1 file left out:\n    README.md: about the data", "1 example that would be refused:", "wren/2.jpg: byte 0",
     ):  # fmt: skip
         assert words in out, out

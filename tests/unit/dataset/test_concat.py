@@ -168,6 +168,14 @@ def test_arrays_of_other_shapes(make, name):
         assert all(same(loaded["x"][i], row) for i, row in enumerate(rows))
 
 
+def test_lists_stay_lists(make):
+    a, b = make([{"x": [1, 2]}], {"x": atlas.types.list("int64", 2)}), make([{"x": [3]}])
+    both = atlas.concat([a, b])
+    assert str(both.schema["x"].type) == "list(int64)" and list(both) == [{"x": [1, 2]}, {"x": [3]}]
+    with pytest.raises(SchemaError, match=r"column 'x' is list\(int64\) in .* but array\(int64, 2\)"):
+        atlas.concat([b, make([{"x": np.array([1, 2])}])])
+
+
 def test_media_and_numpy_scalars(make):
     a, b = make([{"m": atlas.Media(b"1", "image/jpeg"), "n": 1}]), make([{"m": atlas.Media(b"2", "image/png"), "n": np.int64(2)}])
     batch = atlas.concat([a, b]).batch([1, 0])

@@ -158,6 +158,14 @@ def test_html_of_everything(tmp_path):
     assert "4 more rows" in ds._repr_html_() and "<table>" not in ds[:0]._repr_html_()
 
 
+def test_html_names_classes(tmp_path):
+    rows = [{"label": 1, "n": 1}, {"label": None, "n": 1}]
+    ds = atlas.AtlasDataset(write(tmp_path / "d", rows, schema={"label": atlas.types.nullable(atlas.types.class_label(["cat", "<dog>"])), "n": "int64"}))
+    for dataset in (ds, atlas.concat([ds, ds])):
+        assert "<td>1 (&lt;dog&gt;)</td><td>1</td>" in dataset._repr_html_() and "<td>None</td>" in dataset._repr_html_()
+    assert "dog" not in ds.map(lambda row: row)._repr_html_().partition("<table>")[2]
+
+
 def test_html_is_bounded(tmp_path, monkeypatch):
     wide = {f"column {i}": "x" * 5000 for i in range(60)}
     big = Media(b"\xff\xd8\xff" + bytes(show.IMAGE_BYTES), "image/jpeg")

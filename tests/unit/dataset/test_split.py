@@ -166,6 +166,14 @@ SORTED = {
 }
 
 
+@pytest.mark.parametrize("null", [False, True])
+def test_sorted_class_labels_warn(tmp_path, null):
+    kind = atlas.types.class_label(CLASSES)
+    rows = [{"label": CLASSES[i // 50]} for i in range(200)] + [{"label": None}] * (50 * null)
+    ds = atlas.AtlasDataset(write(tmp_path / "d", rows, schema={"label": atlas.types.nullable(kind) if null else kind}))
+    assert ["sorted by 'label'" in told for told in warned(ds)] == [True]
+
+
 @pytest.mark.parametrize("name", SORTED)
 def test_sorted_rows_warn(tmp_path, name):
     ds = atlas.AtlasDataset(write(tmp_path / "d", SORTED[name]))

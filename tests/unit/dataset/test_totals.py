@@ -267,6 +267,15 @@ WRONG_SUMS = {
 }  # fmt: skip
 
 
+def test_icc_of_class_labels_is_that_of_their_numbers(tmp_path):
+    label = atlas.types.nullable(atlas.types.class_label(["a", "b", "c"]))
+    rows = [{"v": None if i % 7 == 0 else i // 300, "n": None if i % 7 == 0 else i // 300} for i in range(900)]
+    ds = AtlasDataset(write(tmp_path / "d", rows, schema={"v": label, "n": atlas.types.nullable("int64")}, icc=["v", "n"]))
+    assert ds.icc["v"] == ds.icc["n"] > 0.5
+    with pytest.raises(errors.SchemaError, match="column 'v' is date: icc is for ints, floats, bools, class labels and str only"):
+        AtlasDatasetWriter(tmp_path / "no", schema={"v": "date"}, icc=["v"])
+
+
 @pytest.mark.parametrize("wrong", WRONG_SUMS.values(), ids=WRONG_SUMS)
 def test_wrong_sums_are_left_out(tmp_path, wrong):
     path = write(tmp_path / "d", ({"v": i // 100} for i in range(600)), icc=["v"])

@@ -50,6 +50,8 @@ def test_columns_with_nulls_have_no_torch_form(tmp_path):
     dataset = AtlasDataset(write(tmp_path / "d", [1, None])).with_format("torch")
     with pytest.raises(TypeError, match="nulls"):
         dataset.batch([0, 1])
+    batch = dataset.batch([0, 0])
+    assert isinstance(batch, torch.Tensor) and batch.tolist() == [1, 1]  # none of these rows is null
 
 
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])

@@ -4,7 +4,8 @@ both must agree."""
 from __future__ import annotations
 
 import mimetypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ from atlas_ds.bridge.arrow.python_values import bare, bare_array, is_list, plain
 from atlas_ds.bridge.opening import read_all
 from atlas_ds.errors import SchemaError, UnsupportedError
 from atlas_ds.schema.media import Media, sniff
-from atlas_ds.schema.types import MAX_VALUE, SCALARS, Array
+from atlas_ds.schema.schema import fault_of
+from atlas_ds.schema.types import MAX_VALUE, SCALARS, Array, ClassLabel
 
 Convert = Callable[[Any], list[Any]]
 Feature = dict[str, Any]
+Place = tuple[str, ...]  # of a column, or of a field of structs in one
+UNLABELLED = -1  # Hugging Face's number of an example without a label
 MEDIA = ("Image", "Audio", "Video")  # Hugging Face's names for columns of {bytes, path}
 
 
@@ -40,15 +44,38 @@ def array_of(kind: Any, feature: Feature) -> tuple[str, tuple[int | None, ...]] 
     return dtype, tuple(n if isinstance(n, int) else None for n in shape)
 
 
-def is_numbers(kind: Any) -> bool:
+def label_of(kind: Any, feature: Feature) -> ClassLabel | None:
+    """The type of a column of Hugging Face's class labels; None for any other column."""
     import pyarrow.types as t
 
-    return is_list(kind) and bool(t.is_integer(kind.value_type) or t.is_floating(kind.value_type))
+    if feature.get("_type") != "ClassLabel" or not t.is_integer(kind):
+        return None
+    label = ClassLabel(tuple(feature.get("names") or ()))
+    return label if fault_of(label) is None else None
+
+
+def is_numbers(kind: Any) -> bool:
+    """Whether a type is a list of numbers or of bools."""
+    import pyarrow.types as t
+
+    return is_list(kind) and bool(t.is_integer(kind.value_type) or t.is_floating(kind.value_type) or t.is_boolean(kind.value_type))
+
+
+def number_lists(kind: Any, place: Place) -> Iterator[Place]:
+    """The places of the lists of numbers in a column, which may be a struct."""
+    import pyarrow.types as t
+
+    kind = bare(kind)
+    if t.is_struct(kind):
+        for field in kind:
+            yield from number_lists(field.type, (*place, field.name))
+    elif is_numbers(kind):
+        yield place
 
 
 def converter(column: Any, feature: Feature, *, read_files: bool, hole: bool) -> Convert:
     """A function that converts the arrays of a column to values. hole: there are nulls inside
-    its lists."""
+    its lists. Labels: Hugging Face's "unlabelled" is None."""
     import pyarrow as pa
     import pyarrow.types as t
 
@@ -58,11 +85,13 @@ def converter(column: Any, feature: Feature, *, read_files: bool, hole: bool) ->
     kind = bare(column.type)
     if is_media(kind, feature):
         return lambda array: [_media(value, read_files) for value in bare_array(array).to_pylist()]
+    if label_of(kind, feature) is not None:
+        return lambda array: [None if number == UNLABELLED else number for number in bare_array(array).to_pylist()]
     if (t.is_integer(kind) or t.is_floating(kind)) and kind not in (pa.int64(), pa.float64()):
         return lambda array: _narrow(bare_array(array))
     if is_numbers(kind) and not hole:
         return lambda array: [_numbers(scalar) for scalar in bare_array(array)]
-    return plain_values
+    return partial(plain_values, typed=True)
 
 
 def _arrays(dtype: str, shape: tuple[int | None, ...], column: Any) -> list[Any]:

@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from atlas_ds.bridge.arrow.moments import moments
 from atlas_ds.bridge.arrow.numpy_lists import fixed_arrays, flat_lists, nested_lists, shaped_arrays, stored
 from atlas_ds.errors import AtlasError, SchemaError
 from atlas_ds.schema.media import Media, sniff
 from atlas_ds.schema.schema import Schema, schema_from_json
-from atlas_ds.schema.times import count_of, day_of, moment_of
+from atlas_ds.schema.times import count_of
 from atlas_ds.schema.types import SCALARS, Array, ClassLabel, Date, Field, Scalar, Struct, Tensor, Timestamp, Word
 from atlas_ds.schema.types import Media as MediaType
 
@@ -107,6 +108,11 @@ def to_column(values: list[Any], field: Field, kind: Any, where: str) -> Any:
             return nested_lists(values, ndim, pa.from_numpy_dtype(SCALARS[dtype]), where)
         case Word("object"):
             return _object_column(values, kind, where)
+        case Struct(fields):
+            gone = [value is None for value in values]
+            rows = [({} if value is None else value) for value in values]
+            columns = [to_column([row.get(f.name) for row in rows], f, kind.field(f.name).type, f"{where}.{f.name}") for f in fields]
+            return pa.StructArray.from_arrays(columns, fields=list(kind), mask=pa.array(gone, pa.bool_()))
         case _:
             return pa.array([_to_plain(value, field, where) for value in values], kind)
 
@@ -122,8 +128,6 @@ def _to_plain(value: Any, field: Field, where: str) -> Any:
             return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
         case MediaType():
             return {"bytes": bytes(value.data), "path": _name_of(value, where)}
-        case Struct(fields):
-            return {inner.name: _to_plain(value[inner.name], inner, f"{where}.{inner.name}") for inner in fields}
         case _:
             return bytes(value) if isinstance(value, memoryview) else value
 
@@ -193,7 +197,17 @@ def own_fields(schema: Any, place: str) -> dict[str, Field]:
 
 def _fits(field: Field, found: Any) -> bool:
     kind = arrow_type(field, field.name)
-    return kind is None or bool(kind.equals(found))
+    return kind is None or bool(_as_in_parquet(kind).equals(_as_in_parquet(found)))
+
+
+def _as_in_parquet(kind: Any) -> Any:
+    """Parquet has no timestamps in seconds, and stores them in milliseconds."""
+    import pyarrow as pa
+    import pyarrow.types as t
+
+    if t.is_struct(kind):
+        return pa.struct([field.with_type(_as_in_parquet(field.type)) for field in kind])
+    return pa.timestamp("ms", kind.tz) if t.is_timestamp(kind) and kind.unit == "s" else kind
 
 
 def restorer(field: Field, where: str) -> Callable[[Any], list[Any]]:
@@ -201,8 +215,11 @@ def restorer(field: Field, where: str) -> Callable[[Any], list[Any]]:
     match field.type:
         case Array(_, _, True) | Tensor(_, _, True) | ClassLabel():
             return lambda column: column.to_pylist()
-        case Timestamp() | Date() as kind:
-            return partial(_moments, kind=kind, numpy=field.numpy)
+        case Timestamp() | Date():
+            return moments
+        case Struct(fields):
+            inner = [(one.name, restorer(one, f"{where}, {one.name}")) for one in fields]
+            return lambda column: _structs(column, inner)
         case Array() as kind if kind.shape:
             return partial(fixed_arrays, kind=kind, where=where)
         case Tensor(dtype, ndim) if ndim:
@@ -211,26 +228,16 @@ def restorer(field: Field, where: str) -> Callable[[Any], list[Any]]:
             return lambda column: [_restore(value, field) for value in column.to_pylist()]
 
 
-def _moments(column: Any, kind: Timestamp | Date, numpy: bool) -> list[Any]:
-    """Exact for every unit, which Python's datetimes are not."""
-    import pyarrow as pa
-
-    counts = column.cast(pa.int32() if isinstance(kind, Date) else pa.int64()).to_pylist()
-    return [None if count is None else _moment(count, kind, numpy) for count in counts]
-
-
-def _moment(count: int, kind: Timestamp | Date, numpy: bool) -> Any:
-    return day_of(count, numpy=numpy) if isinstance(kind, Date) else moment_of(count, kind, numpy=numpy)
+def _structs(column: Any, fields: list[tuple[str, Callable[[Any], list[Any]]]]) -> list[Any]:
+    names = [name for name, _ in fields]
+    columns = [restore(inner) for (_, restore), inner in zip(fields, column.flatten(), strict=True)]
+    return [dict(zip(names, row, strict=True)) if there else None for there, row in zip(column.is_valid().to_pylist(), zip(*columns, strict=True), strict=True)]
 
 
 def _restore(value: Any, field: Field) -> Any:
     match field.type:
         case _ if value is None:
             return None
-        case Array(_, _, True) | Tensor(_, _, True) | ClassLabel():
-            return value
-        case Timestamp() | Date() as kind:  # inside a struct: a datetime of pyarrow's
-            return _moment(count_of(value, kind, field.name), kind, field.numpy)
         case Scalar(dtype):
             return SCALARS[dtype].type(value) if field.numpy else value
         case Array(dtype, shape):
@@ -243,7 +250,5 @@ def _restore(value: Any, field: Field) -> Any:
         case MediaType(kind):
             data = value["bytes"]
             return Media(data, kind or sniff(data) or mimetypes.guess_type(value["path"] or "")[0] or "application/octet-stream")
-        case Struct(fields):
-            return {inner.name: _restore(value[inner.name], inner) for inner in fields}
         case _:
             return value

@@ -162,7 +162,7 @@ def _arrow_schema(ds: AtlasDataset, fields: list[Field]) -> Any:
     objects = [field for field, kind in zip(fields, kinds, strict=True) if kind is None]
     found = _object_types(ds, objects)
     arrow = pa.schema([pa.field(f.name, kind if kind is not None else found[f.name], metadata=array_mark(f)) for f, kind in zip(fields, kinds, strict=True)])
-    marks = features_json(arrow, fields, {f.name: _first_media(ds, f) for f in fields if f.type == Media(None)}, ds.metadata or {})
+    marks = features_json(arrow, fields, {f.name: _first_media(ds, f) for f in fields if f.type == Media(None)})
     own = Schema(tuple(fields), "dict").to_json()
     return arrow.with_metadata({"huggingface": json.dumps({"info": {"features": marks}}), KEY.decode(): json.dumps(own)})
 

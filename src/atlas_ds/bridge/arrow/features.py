@@ -10,23 +10,19 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from atlas_ds.schema.types import Array, ClassLabel, Field, Media, Scalar, Struct
+from atlas_ds.schema.types import Array, ClassLabel, Field, Media, Struct
 
 _KINDS = {"image": "Image", "audio": "Audio", "video": "Video"}
 MAX_ARRAY = 5  # Hugging Face has Array2D to Array5D
 
 
-def features_json(schema: Any, fields: Sequence[Field], media_types: Mapping[str, str | None], metadata: Mapping[str, Any]) -> dict[str, Any]:
+def features_json(schema: Any, fields: Sequence[Field], media_types: Mapping[str, str | None]) -> dict[str, Any]:
     """The features of the columns of an Arrow schema. media_types: the type of each media column
     whose field has none.
 
     Hugging Face uses them only for columns whose types are exactly its own, which all allow nulls.
     """
-    labels = _labels(fields, metadata)
-    return {
-        field.name: labels.get(field.name) or _feature(field, column.type, media_types.get(field.name))
-        for field, column in zip(fields, schema, strict=True)
-    }
+    return {field.name: _feature(field, column.type, media_types.get(field.name)) for field, column in zip(fields, schema, strict=True)}
 
 
 def array_mark(field: Field) -> dict[str, str] | None:
@@ -38,25 +34,13 @@ def array_mark(field: Field) -> dict[str, str] | None:
     return {"ARROW:extension:name": name, "ARROW:extension:metadata": json.dumps([field.type.shape, field.type.dtype])}
 
 
-def _labels(fields: Sequence[Field], metadata: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The columns whose numbers are labels, by metadata["classes"]: a dict by column, or a list
-    for the column "label"."""
-    classes = metadata.get("classes")
-    by_column = classes if isinstance(classes, dict) else {"label": classes}
-    integers = {field.name for field in fields if field.type == Scalar("int64")}
-    said = {
-        name: {"names": names, "_type": "ClassLabel"}
-        for name, names in by_column.items()
-        if name in integers and isinstance(names, list) and all(isinstance(item, str) for item in names)
-    }
-    return said | {field.name: {"names": list(field.type.names), "_type": "ClassLabel"} for field in fields if isinstance(field.type, ClassLabel)}
-
-
 def _feature(field: Field, kind: Any, media_type: str | None) -> Any:
     match field.type:
         case Media(own):
             name = _KINDS.get((own or media_type or "").partition("/")[0])
             return {"_type": name} if name else _of_arrow(kind)
+        case ClassLabel(names):
+            return {"names": list(names), "_type": "ClassLabel"}
         case Array(dtype, shape) if 2 <= len(shape) <= MAX_ARRAY:
             return {"shape": list(shape), "dtype": dtype, "_type": f"Array{len(shape)}D"}
         case Struct(fields):
@@ -76,5 +60,5 @@ def _of_arrow(kind: Any) -> Any:
         return {"feature": _of_arrow(kind.value_type), "length": kind.list_size, "_type": "Sequence"}
     if t.is_list(kind):
         return [_of_arrow(kind.value_type)]
-    names = {"halffloat": "float16", "float": "float32", "double": "float64"}
+    names = {"halffloat": "float16", "float": "float32", "double": "float64", "date32[day]": "date32"}
     return {"dtype": names.get(str(kind), str(kind)), "_type": "Value"}

@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from atlas_ds.bridge.arrow.converting import is_numbers
+from atlas_ds.bridge.arrow.converting import Place, number_lists
 from atlas_ds.bridge.arrow.errors import arrow_errors, pyarrow
 from atlas_ds.bridge.arrow.merge import check_schema
 from atlas_ds.bridge.arrow.python_values import bare
 from atlas_ds.bridge.arrow.tables import Look, arrow_table, nulls_of
+from atlas_ds.bridge.arrow.types import features_of
 from atlas_ds.bridge.files.table import Table
 from atlas_ds.bridge.opening import inner_path, read_head, read_json
 from atlas_ds.bridge.source import ReadOptions
@@ -36,22 +37,23 @@ def read_arrow_table(paths: Sequence[Path], options: ReadOptions) -> Table:
 
 
 def _look(path: Path) -> Look:
-    rows, nulls, holes = 0, set[str](), set[str]()
+    rows, nulls, holes = 0, set[str](), set[Place]()
     with _opened(path) as (schema, batches), arrow_errors(path, BROKEN):
         check_schema(path, schema)
-        lists = {column.name for column in schema if is_numbers(bare(column.type))}
-        wrapped = lists | {column.name for column in schema if column.type != bare(column.type)}
+        features = features_of(schema)
+        lists = {column.name: set(number_lists(column.type, (column.name,))) for column in schema}
+        wrapped = {column.name for column in schema if lists[column.name] or column.type != bare(column.type)}
         for batch in batches:
             batch.validate()
             rows += batch.num_rows
             for name, column in zip(schema.names, batch.columns, strict=True):
-                if name in nulls and (name in holes or name not in lists):
+                if name in nulls and not lists[name] - holes:
                     continue
                 if name in wrapped:
                     column.validate(full=True)  # the next lines use its offsets and indices
-                found = nulls_of(column)
+                found = nulls_of(name, column, features.get(name, {}))
                 nulls |= {name} if found.in_column else set()
-                holes |= {name} if found.in_lists else set()
+                holes |= found.holes
     return Look(path, schema, rows, nulls, holes)
 
 

@@ -10,10 +10,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, NamedTuple, Unpack
 
+from atlas_ds.bridge.arrow.converting import Place
 from atlas_ds.bridge.arrow.exporting import to_arrow
-from atlas_ds.bridge.arrow.types import Plan, plan
+from atlas_ds.bridge.arrow.merge import merge_features
+from atlas_ds.bridge.arrow.tables import nulls_of
+from atlas_ds.bridge.arrow.types import Plan, features_of, plan
 from atlas_ds.bridge.conversion import Converted, ConvertOptions, convert_source
 from atlas_ds.bridge.source import Row, Source
 from atlas_ds.dataset.dataset import AtlasDataset
@@ -129,36 +132,52 @@ def _source(data: Any) -> Source:
             raise TypeError(f"expected a Dataset, an IterableDataset or a dict of them, got {type(part).__name__}; call datasets.load_dataset first")
     if not parts:
         raise SchemaError("an empty DatasetDict; nothing to convert")
-    schema: Any = None
-    full: set[str] | None = None
-    total: int | None = 0
-    for name, part in parts.items():
-        found, columns, rows = _look(part, datasets)
-        if schema is not None and not found.equals(schema):
+    looks = {name: _look(part, datasets) for name, part in parts.items()}
+    schema = next(iter(looks.values())).schema
+    for name, look in looks.items():
+        if not look.schema.equals(schema):
             raise SchemaError(f"split {name!r}: its columns differ from those of {next(iter(parts))!r}; import it separately, or cast() it")
-        schema, full = found, columns if full is None else full & columns
-        total = None if rows is None or total is None else total + rows
-    planned = plan("huggingface", schema, full or set(), read_files=True)
+    features = merge_features([(f"split {name!r}", features_of(look.schema)) for name, look in looks.items()])
+    full = set.intersection(*(look.full for look in looks.values()))
+    holes = {place for look in looks.values() for place in look.holes}
+    rows = [look.rows for look in looks.values()]
+    total = None if None in rows else sum(count or 0 for count in rows)
+    planned = plan("huggingface", schema, full, holes=holes, features=features, read_files=True)
 
     def examples() -> Iterator[Row]:
         for name, part in parts.items():
             yield from _rows(part, planned, schema, name)
 
-    return Source("huggingface", examples, total, schema=planned.schema, metadata=planned.metadata, notes=planned.notes)
+    return Source("huggingface", examples, total, schema=planned.schema, notes=planned.notes)
 
 
-def _look(part: Any, datasets: Any) -> tuple[Any, set[str], int | None]:
-    """Schema, columns without a null, and number of rows. The columns of a stream come from its
-    features or its first rows; its nulls are unknown."""
+class _Look(NamedTuple):
+    """full: columns without a null. holes: places with nulls inside lists of numbers."""
+
+    schema: Any
+    full: set[str]
+    holes: set[Place]
+    rows: int | None
+
+
+def _look(part: Any, datasets: Any) -> _Look:
+    """The columns of a stream come from its features or its first rows. Its nulls are unknown: every
+    column may have some, and a list of numbers with one inside is refused."""
     if isinstance(part, datasets.Dataset):
-        table = part.data.table
-        return part.features.arrow_schema, {name for name in table.column_names if not table.column(name).null_count}, len(part)
+        schema = part.features.arrow_schema
+        features = features_of(schema)
+        full, holes = set[str](), set[Place]()
+        for name, column in zip(part.data.table.column_names, part.data.table.columns, strict=True):
+            found = [nulls_of(name, chunk, features.get(name, {})) for chunk in column.chunks]
+            full |= set() if any(nulls.in_column for nulls in found) else {name}
+            holes |= {place for nulls in found for place in nulls.holes}
+        return _Look(schema, full, holes, len(part))
     if part.features is not None:
-        return part.features.arrow_schema, set(), None
+        return _Look(part.features.arrow_schema, set(), set(), None)
     first = next(iter(part.with_format("arrow").iter(BATCH_ROWS)), None)
     if first is None:
         raise SchemaError("a stream without rows and features; nothing to convert")
-    return first.schema, set(), None
+    return _Look(first.schema, set(), set(), None)
 
 
 def _tables(part: Any, name: str | None) -> Iterator[Any]:

@@ -223,11 +223,11 @@ def _has_views(kind: Any) -> bool:
     return is_list(kind) and (t.is_list_view(kind) or t.is_large_list_view(kind) or _has_views(kind.value_type))
 
 
-def merge_features(files: Sequence[tuple[Path, dict[str, Feature]]]) -> dict[str, Feature]:
+def merge_features(files: Sequence[tuple[Path | str, dict[str, Feature]]]) -> dict[str, Feature]:
     """Hugging Face's features of the columns of all files. Labels and media kinds that differ
     are an error."""
     merged: dict[str, Feature] = {}
-    source: dict[str, Path] = {}
+    source: dict[str, Path | str] = {}
     for path, features in files:
         for name, feature in features.items():
             known = merged.setdefault(name, feature)

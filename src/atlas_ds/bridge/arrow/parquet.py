@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from atlas_ds.bridge.arrow.converting import is_numbers
+from atlas_ds.bridge.arrow.converting import Place, label_of, number_lists
 from atlas_ds.bridge.arrow.errors import arrow_errors, pyarrow
 from atlas_ds.bridge.arrow.merge import check_schema
 from atlas_ds.bridge.arrow.python_values import bare
 from atlas_ds.bridge.arrow.tables import Look, Nulls, arrow_table, nulls_of
+from atlas_ds.bridge.arrow.types import features_of
 from atlas_ds.bridge.files.table import Table
 from atlas_ds.bridge.opening import read_head
 from atlas_ds.bridge.source import ReadOptions
@@ -51,23 +52,26 @@ def _look(path: Path, bar: Progress) -> Look:
         return Look(path, schema, rows, nulls, holes)
 
 
-def _nulls_by_reading(file: Any, schema: Any, bar: Progress) -> tuple[set[str], set[str]]:
-    """Columns with nulls, and with nulls inside lists of numbers. Statistics are not used: they
+def _nulls_by_reading(file: Any, schema: Any, bar: Progress) -> tuple[set[str], set[Place]]:
+    """Columns with nulls, and places with nulls inside lists of numbers. Statistics are not used: they
     count empty lists, and damaged ones abort the process inside pyarrow (26.0), whereas reading
     raises an error."""
-    nulls, holes = set[str](), set[str]()
-    lists = {column.name for column in schema if is_numbers(bare(column.type))}
-    unknown = [column.name for column in schema if column.nullable or column.name in lists]
+    nulls, holes = set[str](), set[Place]()
+    features = features_of(schema)
+    lists = {column.name: set(number_lists(column.type, (column.name,))) for column in schema}
+    labels = {column.name for column in schema if label_of(bare(column.type), features.get(column.name, {})) is not None}
+    unknown = [column.name for column in schema if column.nullable or lists[column.name] or column.name in labels]
     for group in range(file.num_row_groups):
-        unknown = [name for name in unknown if name not in nulls or name in lists - holes]
+        unknown = [name for name in unknown if name not in nulls or lists[name] - holes]
         if not unknown:
             break
         for batch in file.iter_batches(batch_size=BATCH_ROWS, row_groups=[group], columns=unknown):
             bar.advance(batch.num_rows)
             for name in unknown:
-                found = nulls_of(batch.column(name)) if name in batch.schema.names else Nulls(True, name in lists)
+                known = name in batch.schema.names
+                found = nulls_of(name, batch.column(name), features.get(name, {})) if known else Nulls(True, lists[name])
                 nulls |= {name} if found.in_column else set()
-                holes |= {name} if found.in_lists else set()
+                holes |= found.holes
     return nulls, holes
 
 

@@ -1,35 +1,40 @@
 """Converts Arrow columns to Python values: numbers, strings, bytes, lists, dicts, datetimes. Exact,
 or a SchemaError that says what would be lost.
 
-Decimals, dates, times and durations become text; maps become dicts if their keys are text, else
-lists of pairs. numpy_lists.py makes NumPy arrays.
+Decimals, times and durations become text; maps become dicts if their keys are text, else lists of
+pairs. Dates become text where they are part of an object, which cannot hold them. numpy_lists.py
+makes NumPy arrays.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from atlas_ds.bridge.arrow.moments import moments
 from atlas_ds.errors import SchemaError
 
 Values = list[Any]
 
 
-def plain_values(array: Any) -> Values:
-    """The values of an array; a null is None."""
+def plain_values(array: Any, *, typed: bool = False) -> Values:
+    """The values of an array; a null is None. typed: they are a column, or a field of a struct in
+    one, and not part of an object: dates and timestamps become datetime64."""
     import pyarrow.types as t
 
     array = bare_array(array)
     kind = array.type
-    if is_text_like(kind):
+    if typed and (t.is_timestamp(kind) or t.is_date(kind)):
+        return moments(array)
+    if is_text_like(kind) or t.is_date(kind):
         return _texts(array)
     if t.is_timestamp(kind):
-        return _moments(array)
+        return _datetimes(array)
     if t.is_interval(kind):
         return [None if value is None else dict(zip(("months", "days", "nanoseconds"), value, strict=True)) for value in array.to_pylist()]
     if t.is_map(kind):
         return _maps(array)
     if t.is_struct(kind):
-        return _dicts(array)
+        return _dicts(array, typed)
     if is_list(kind):
         return _lists(array, plain_values(array.flatten()))
     if t.is_float16(kind):
@@ -69,7 +74,7 @@ def is_text_like(kind: Any) -> bool:
     """Types that Atlas does not have, and whose text keeps the complete value."""
     import pyarrow.types as t
 
-    return bool(t.is_decimal(kind) or t.is_date(kind) or t.is_time(kind) or t.is_duration(kind))
+    return bool(t.is_decimal(kind) or t.is_time(kind) or t.is_duration(kind))
 
 
 def is_list(kind: Any) -> bool:
@@ -88,13 +93,13 @@ def _texts(array: Any) -> Values:
     return list(array.cast(pa.string()).to_pylist())
 
 
-def _moments(array: Any) -> Values:
+def _datetimes(array: Any) -> Values:
     import pyarrow as pa
 
     try:
-        return list(array.cast(pa.timestamp("us", tz=array.type.tz)).to_pylist())
-    except (pa.ArrowException, OverflowError, ValueError, KeyError) as error:  # KeyError: an unknown time zone
-        raise SchemaError(f"too fine or out of range for a datetime, or of an unknown time zone: {error}; cast it to int64 or to text") from error
+        return list(array.cast(pa.timestamp("us", tz="UTC" if array.type.tz else None)).to_pylist())
+    except (pa.ArrowException, OverflowError, ValueError) as error:
+        raise SchemaError(f"too fine or out of range for a datetime: {error}; cast it to int64 or to text") from error
 
 
 def _lists(array: Any, values: Values) -> Values:
@@ -114,12 +119,12 @@ def _same_lengths(array: Any) -> list[int | None]:
     return [size if valid else None for valid in array.is_valid().to_pylist()]
 
 
-def _dicts(array: Any) -> Values:
+def _dicts(array: Any, typed: bool) -> Values:
     names = [field.name for field in array.type]
     valid = array.is_valid().to_pylist()
     if not names:
         return [{} if ok else None for ok in valid]
-    columns = [plain_values(column) for column in array.flatten()]
+    columns = [plain_values(column, typed=typed) for column in array.flatten()]
     return [dict(zip(names, row, strict=True)) if ok else None for ok, row in zip(valid, zip(*columns, strict=True), strict=True)]
 
 

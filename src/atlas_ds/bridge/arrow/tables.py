@@ -3,12 +3,12 @@ plans the conversion of their columns."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from atlas_ds.bridge.arrow.converting import is_numbers
+from atlas_ds.bridge.arrow.converting import UNLABELLED, Feature, Place, is_numbers, label_of
 from atlas_ds.bridge.arrow.merge import check_schema, merge_features, merge_own, merge_schemas
 from atlas_ds.bridge.arrow.python_values import bare, bare_array
 from atlas_ds.bridge.arrow.types import features_of, plan
@@ -21,14 +21,14 @@ SAME = (frozenset(("string", "large_string", "string_view")), frozenset(("binary
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The result of the first pass over a file. nulls: columns with a null. holes: columns with
+    """The result of the first pass over a file. nulls: columns with a null. holes: places with
     nulls inside lists of numbers."""
 
     path: Path
     schema: Any
     rows: int
     nulls: set[str]
-    holes: set[str]
+    holes: set[Place]
 
 
 def arrow_table(looks: Sequence[Look], batches: Callable[[Path], Iterator[Any]]) -> Table:
@@ -42,8 +42,8 @@ def arrow_table(looks: Sequence[Look], batches: Callable[[Path], Iterator[Any]])
     schema = merge_schemas([(look.path, look.schema) for look in filled])
     features = merge_features([(look.path, features_of(look.schema)) for look in filled])
     own = merge_own([(look.path, look.schema) for look in filled])
-    nulls = {name for look in filled for name in look.nulls}
-    holes = {name for look in filled for name in look.holes}
+    nulls = {name for look in filled for name in look.nulls} | _maybe_unlabelled(filled, features)
+    holes = {place for look in filled for place in look.holes}
     planned = plan(looks[0].path, schema, set(schema.names) - nulls, holes=holes, own=own, features=features)
 
     def rows(number: int) -> Iterator[Example | Refused]:
@@ -56,7 +56,14 @@ def arrow_table(looks: Sequence[Look], batches: Callable[[Path], Iterator[Any]])
         return f"{looks[number].path}: row {row}"
 
     notes = planned.notes + tuple(_merged_notes(schema, filled))
-    return Table(tuple(look.rows for look in looks), rows, place, planned.schema, planned.metadata, notes)
+    return Table(tuple(look.rows for look in looks), rows, place, planned.schema, notes)
+
+
+def _maybe_unlabelled(looks: Sequence[Look], features: Mapping[str, Feature]) -> set[str]:
+    """Columns of class labels which some file does not mark as such, so that the first pass did
+    not look for its examples without a label."""
+    marked = [features_of(look.schema) for look in looks]
+    return {name for name, feature in features.items() if feature.get("_type") == "ClassLabel" and not all(name in one for one in marked)}
 
 
 def _merged_notes(schema: Any, looks: Sequence[Look]) -> Iterator[str]:
@@ -68,14 +75,27 @@ def _merged_notes(schema: Any, looks: Sequence[Look]) -> Iterator[str]:
 
 
 class Nulls(NamedTuple):
-    """in_column: the column has nulls. in_lists: there are nulls inside its lists of numbers."""
+    """in_column: the column has nulls. holes: places with nulls inside lists of numbers."""
 
     in_column: bool
-    in_lists: bool
+    holes: Set[Place]
 
 
-def nulls_of(array: Any) -> Nulls:
-    """Whether a column has nulls, and whether there are nulls inside its lists of numbers."""
+def nulls_of(name: str, array: Any, feature: Feature) -> Nulls:
+    """Whether a column has nulls (a class label also: examples without a label), and where there
+    are nulls inside its lists of numbers."""
+    import pyarrow.compute as pc
+
     plain = bare_array(array)
-    hole = is_numbers(plain.type) and bool(plain.flatten().null_count)
-    return Nulls(bool(plain.null_count), hole)
+    unlabelled = label_of(plain.type, feature) is not None and pc.any(pc.equal(plain, UNLABELLED)).as_py()
+    return Nulls(bool(plain.null_count or unlabelled), set(_holes((name,), plain)))
+
+
+def _holes(place: Place, plain: Any) -> Iterator[Place]:
+    import pyarrow.types as t
+
+    if t.is_struct(plain.type):
+        for field, inner in zip(plain.type, plain.flatten(), strict=True):
+            yield from _holes((*place, field.name), bare_array(inner))
+    elif is_numbers(plain.type) and plain.flatten().null_count:
+        yield place

@@ -1,5 +1,5 @@
-"""Reads a folder per class: root/cat/1.jpg -> {"image": media, "label": int, "file_name":
-"cat/1.jpg"}, the names in metadata["classes"].
+"""Reads a folder per class: root/cat/1.jpg -> {"image": media, "label": 0, "file_name":
+"cat/1.jpg"}. The label is a class label, whose names are those of the folders, sorted.
 
 Folders called train, val, test and so on, above or below the classes, are splits. Files that are
 not media in a class folder are left out and listed.
@@ -17,7 +17,7 @@ from atlas_ds.bridge.files.split_folders import is_split, split_level, split_nam
 from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Refused, Row, Source
 from atlas_ds.bridge.values.media import checked_media, kind_of
 from atlas_ds.errors import AtlasError, SchemaError
-from atlas_ds.schema.types import media
+from atlas_ds.schema.types import class_label, media
 
 OTHER = {True: "media, but not in a class folder", False: "not an image, audio or video file"}  # whether a file that is left out is media -> the reason
 FILE_NAME = "file_name"
@@ -85,9 +85,9 @@ def read_classes(folder: Folder, options: ReadOptions = DEFAULTS) -> Source:
                 continue
             yield (row | {FILE_NAME: str(file)} if keep else row), split
 
-    schema = {column: media(), "label": "int64"} | ({FILE_NAME: "str"} if keep else {})
+    schema = {column: media(), "label": class_label(classes)} | ({FILE_NAME: "str"} if keep else {})
     return Source(
-        "classes", examples, len(files), schema=schema, metadata={"classes": classes}, notes=tuple(_notes(files, layout, classes, empty)),
+        "classes", examples, len(files), schema=schema, notes=tuple(_notes(files, layout, classes, empty)),
         left_out=tuple(left_out), refused=tuple(str(folder.trouble[file]) for file in files if file in folder.trouble),
     )  # fmt: skip
 
@@ -117,7 +117,7 @@ def _is_empty_class(folder: PurePosixPath, layout: Layout) -> bool:
 
 def _notes(files: Sequence[PurePosixPath], layout: Layout, classes: list[str], empty: list[str]) -> Iterator[str]:
     shown = ", ".join(classes[:10]) + (", ..." if len(classes) > 10 else "")
-    yield f"{len(classes):,} {'class' if len(classes) == 1 else 'classes'}: {shown}; a label is an index into metadata['classes']"
+    yield f"{len(classes):,} {'class' if len(classes) == 1 else 'classes'}: {shown}; the schema holds their names"
     if layout.skip:
         yield f"the classes are the folders in {PurePosixPath(*files[0].parts[: layout.skip])}/, which holds all the files"
     if layout.split is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, get_origin
 
 from atlas_ds.bridge.files.json_rows import CAREFUL, FAST, ArrayItems, JsonFile, json_lines, not_an_object, open_json, refused_line, rows_of_key
 from atlas_ds.bridge.files.table import Table, check_width
@@ -15,9 +16,13 @@ from atlas_ds.bridge.files.text_files import TextFile, bad_bytes, places_of, tex
 from atlas_ds.bridge.source import Example, ReadOptions, Refused
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError
 from atlas_ds.progress import Progress
-from atlas_ds.schema.types import nullable
+from atlas_ds.schema.seen_values import dtype_of_list
+from atlas_ds.schema.types import list_of, nullable
 
 NONE = type(None)
+EMPTY = list[Any]
+LISTS: dict[str | None, type] = {"int64": list[int], "float64": list[float], "bool": list[bool], None: list}  # by their dtype; None: of anything else
+NUMBERS: dict[type, str] = {list[int]: "int64", list[float]: "float64", list[bool]: "bool"}
 PLAIN = frozenset((str, int, float, bool, NONE))
 MAX_SHAPES = 1 << 12
 INFINITE = (float("inf"), float("-inf"))
@@ -38,12 +43,13 @@ class Keys:
         """The count of rows with these keys and types, which the caller increments, and what
         they hold: 0 for only strings, integers, true, false and null; 1 if there are floats; 2
         if there are lists or objects."""
-        shape = tuple(example), tuple(map(type, example.values()))
+        kinds = tuple(map(type, example.values()))
+        shape = tuple(example), kinds if list not in kinds else tuple(map(kind_of, example.values()))
         known = self.shapes.get(shape)
         if known is None:
             if len(self.shapes) > MAX_SHAPES:
                 self.fold()
-            types = set(map(type, example.values()))
+            types = set(kinds)
             known = self.shapes[shape] = [0, 2 if types - PLAIN else 1 if float in types else 0]
         return known
 
@@ -55,6 +61,18 @@ class Keys:
                 self.types.setdefault(key, set()).add(kind)
                 self.seen[key] = self.seen.get(key, 0) + count
         self.shapes.clear()
+
+
+def kind_of(value: object) -> type:
+    """The type of a value; of a list also that of its numbers."""
+    if type(value) is not list:
+        return type(value)
+    return LISTS[dtype_of_list(value)] if value else EMPTY
+
+
+def bare_kinds(types: set[type]) -> set[type]:
+    """The types without None and without what is in lists."""
+    return {get_origin(kind) or kind for kind in types} - {NONE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +121,11 @@ def _spec(types: set[type]) -> object:
     they are mixed or nested."""
     values = types - {NONE}
     names = {bool: "bool", int: "int64", float: "float64", str: "str"}
+    lists = values - {EMPTY}
     if values == {int, float}:
-        spec = "float64"
+        spec: object = "float64"
+    elif len(lists) == 1 and lists <= NUMBERS.keys():
+        spec = list_of(NUMBERS[next(iter(lists))])
     else:
         spec = names.get(next(iter(values)), "object") if len(values) == 1 else "object"
     return nullable(spec) if NONE in types else spec
@@ -221,8 +242,8 @@ def _notes(paths: Sequence[Path], opened: Sequence[FirstPass], decimal: Sequence
         if lacking:
             notes.append(f"{key}: no row of {', '.join(lacking[:3])}{' and others' if len(lacking) > 3 else ''} has it: null there")
     notes += _one_row(paths[0], opened[0]) if len(paths) == 1 else ()
-    mixed = [key for key, types in kinds.items() if len(types - {NONE}) > 1 and key not in decimal]
-    notes += [f"{key}: values of several types ({', '.join(sorted(kind.__name__ for kind in kinds[key] - {NONE}))}), stored as objects" for key in mixed]
+    mixed = [key for key, types in kinds.items() if len(bare_kinds(types)) > 1 and key not in decimal]
+    notes += [f"{key}: values of several types ({', '.join(sorted(kind.__name__ for kind in bare_kinds(kinds[key])))}), stored as objects" for key in mixed]
     return tuple(notes)
 
 
@@ -231,6 +252,6 @@ def _one_row(path: Path, one: FirstPass) -> tuple[str, ...]:
     rows."""
     if one.count > 1 or ".json" not in path.suffixes[-2:] or one.file is None or one.file.array:
         return ()
-    lists = [key for key, types in one.keys.types.items() if types == {list}]
+    lists = [key for key, types in one.keys.types.items() if bare_kinds(types) == {list}]
     cure = rows_of_key(path, lists[0]) if len(lists) == 1 else "write one object per line (pandas: orient='records', lines=True)"
     return (f"{path.name}: one object, so one row; if the rows are inside it, {cure}",)

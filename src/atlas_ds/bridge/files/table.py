@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from atlas_ds.bridge.source import Example, Refused
@@ -23,7 +23,6 @@ class Table:
     rows: Callable[[int], Iterator[Example | Refused]]
     place: Callable[[int, int], str]
     schema: Mapping[str, object]
-    metadata: Mapping[str, object] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 

@@ -92,9 +92,7 @@ def source_of(tables: Tables, options: ReadOptions) -> Source:
             yield row, file.split
 
     notes = table.notes + tuple(f"{name}: from the names of the folders ({name}=...)" for name in tables.schema if name not in table.schema)
-    return Source(
-        tables.format, examples, sum(table.counts), schema=schema if table.schema else None, metadata=table.metadata, notes=notes, place=_place(table)
-    )
+    return Source(tables.format, examples, sum(table.counts), schema=schema if table.schema else None, notes=notes, place=_place(table))
 
 
 def _with_values(rows: Iterator[Example | Refused], values: Mapping[str, object]) -> Iterator[Example | Refused]:

@@ -23,6 +23,7 @@ from atlas_ds.bridge.folders.media_tables import columns_of
 from atlas_ds.bridge.source import DEFAULTS, Example, ReadOptions, Refused, Row, Source
 from atlas_ds.bridge.values.media import kind_of
 from atlas_ds.errors import SchemaError
+from atlas_ds.schema.types import class_label
 
 SUFFIX = "_" + FILE_NAME
 OTHER = {True: "no row names it", False: "neither media nor metadata"}  # whether a file that is left out is media -> the reason
@@ -106,18 +107,17 @@ def _joined(folder: Folder, tables: Tables, options: ReadOptions, named_files: l
             yield row, None if place is None else split_name(path.parts[place])
 
     if labels:
-        schema["label"] = "int64"
+        schema["label"] = class_label(classes)
     readable = set(folder.files) - set(folder.trouble)
     missing = [str(folder.trouble.get(file) or f"{folder.path(file)}: no such file, but a row names it") for file in named_files if file not in readable]
     known = set(named_files) | set(metadata)
     links = {name: kept for names in folder.same for kept in names if kept in known for name in names if name not in known}
     left_out = [f"{file}: {reason_left_out(file, links, OTHER[is_media(file)])}" for file in folder.files if file not in known]
-    meta = dict(source.metadata) | ({"classes": classes} if labels else {})
     notes = list(source.notes)
     if place is not None:
         notes.append(f"splits by folder: {', '.join(sorted({split_name(file.parts[place]) for file in named_files}))}")
     if labels:
-        notes.append(f"a table per class folder: {len(classes)} classes, the label is the index of the name in metadata['classes']")
+        notes.append(f"a table per class folder: {len(classes)} classes, whose names the schema holds")
     return replace(
-        source, format="imagefolder", examples=examples, schema=schema, metadata=meta, notes=tuple(notes), left_out=tuple(left_out), refused=tuple(missing)
+        source, format="imagefolder", examples=examples, schema=schema, notes=tuple(notes), left_out=tuple(left_out), refused=tuple(missing)
     )

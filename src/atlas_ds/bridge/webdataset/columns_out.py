@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 
 from atlas_ds.bridge.values.by_extension import kind_name
 from atlas_ds.bridge.webdataset.names_out import field_fault
+from atlas_ds.bridge.webdataset.written_values import Change, change_of
 from atlas_ds.errors import SchemaError
 from atlas_ds.schema.media import Media as MediaValue
 from atlas_ds.schema.media import sniff
 from atlas_ds.schema.schema import Schema
-from atlas_ds.schema.types import Array, Field, Media, Scalar, Struct, Tensor, Type, Word
+from atlas_ds.schema.types import Array, ClassLabel, Date, Field, Media, Scalar, Struct, Tensor, Timestamp, Type, Word
 
 # A nature of types -> the extension it gets, and the kinds in by_extension.py that restore it if the column's own name is such an extension.
 NATURAL = {
@@ -36,7 +37,7 @@ _MEDIA = {
 @dataclass(frozen=True, slots=True)
 class Column:
     """field: the member's name after the key, None if it depends on a value's media type. nullable:
-    None has no member.
+    None has no member. change: makes the written value, where that is not the value itself.
 
     given: the user named the field, so a value that does not fit is an error. raw: the value is a
     file's bytes, which are written unchanged under any field name, so that an imported tar is
@@ -48,6 +49,7 @@ class Column:
     nullable: bool
     given: bool = False
     raw: bool = False
+    change: Change | None = None
 
 
 def plan_columns(
@@ -100,6 +102,11 @@ def media_field(column: str, value: object, where: str) -> str:
 
 
 def _column(field: Field, given: str | None, packed: bool, where: str) -> Column:
+    column = _member(field, given, packed, where)
+    return replace(column, change=change_of(field.type, kind_name(column.field or "")))
+
+
+def _member(field: Field, given: str | None, packed: bool, where: str) -> Column:
     nullable = field.nullable
     if given is not None:
         return Column(field.name, given, nullable, given=True)
@@ -119,16 +126,18 @@ def _column(field: Field, given: str | None, packed: bool, where: str) -> Column
 
 def _nature(kind: Type, name: str, where: str) -> str:
     match kind:
-        case Word("str"):
+        case Word("str") | Timestamp() | Date():
             return "text"
+        case ClassLabel():
+            return "integer"
         case Word("bytes"):
             return "bytes"
         case Word():
             return "tree"
         case Scalar(dtype):
             return "array" if dtype.startswith("complex") else "integer" if dtype.startswith(("int", "uint")) else "tree"
-        case Array() | Tensor():
-            return "array"
+        case Array(dtype, _, in_list) | Tensor(dtype, _, in_list):
+            return "tree" if in_list and not dtype.startswith("complex") else "array"
         case Media():
             return "media"
         case Struct(fields):
@@ -145,9 +154,3 @@ def _nature_of_struct(fields: tuple[Field, ...], name: str, where: str) -> str:
         f"{where}: column {name!r} is a dict of arrays or media and other things, for which there is no extension;"
         " make them separate columns, or leave the column out: AtlasDataset(path, columns=[...])"
     )
-
-
-def widened(field: Field) -> bool:
-    """Whether the column is bfloat16, which NumPy does not have: it is written as float32, which
-    holds every value of it."""
-    return isinstance(field.type, Array | Tensor) and field.type.dtype == "bfloat16"

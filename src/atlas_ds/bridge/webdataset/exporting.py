@@ -12,10 +12,11 @@ from types import MappingProxyType
 from typing import Any
 
 from atlas_ds.bridge.values.by_extension import encoder_of, kind_name
-from atlas_ds.bridge.webdataset.columns_out import Column, check_field, media_field, plan_columns, widened
+from atlas_ds.bridge.webdataset.columns_out import Column, check_field, media_field, plan_columns
 from atlas_ds.bridge.webdataset.names_out import key_fault
 from atlas_ds.bridge.webdataset.pattern import Pattern, parse_pattern
 from atlas_ds.bridge.webdataset.shards_out import ShardsOut
+from atlas_ds.bridge.webdataset.written_values import notes_of
 from atlas_ds.dataset.concat import Concat
 from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.errors import AtlasError, SchemaError, UnsupportedError
@@ -178,7 +179,7 @@ class _Job:
         except BaseException:
             shards.discard()
             raise
-        notes = self._notes(schemas, shards)
+        notes = self._notes(schemas, frozenset(columns), shards)
         return Exported(tuple(paths), len(self.source), size, members.fields_by_column(), notes, self.place.folder / self.place.index if index else None)
 
     def _key(self, row: int, example: dict[str, Any]) -> str:
@@ -196,10 +197,9 @@ class _Job:
             raise SchemaError(f"row {row}: key {found!r}: {fault}")
         return found
 
-    def _notes(self, schemas: list[Schema], shards: ShardsOut) -> tuple[str, ...]:
+    def _notes(self, schemas: list[Schema], written: frozenset[str], shards: ShardsOut) -> tuple[str, ...]:
         notes = [f"{name}: written as MessagePack, since JSON cannot hold row {row} exactly" for name, row in self.packed.items()]
-        wide = {field.name: None for schema in schemas for field in schema.fields if widened(field)}
-        notes += [f"{name}: bfloat16 is written as float32, which holds all of its values" for name in wide]
+        notes += dict.fromkeys(note for schema in schemas for field in schema.fields if field.name in written for note in notes_of(field, field.name))
         if shards.not_plain:
             notes.append(f"{shards.not_plain:,} members have names over 100 bytes or not ASCII: webdataset reads them, wids does not")
         if self.place.packing:
@@ -216,14 +216,19 @@ class _Members:
     def __init__(self, columns: dict[str, Column]) -> None:
         self._taken = {column.field: name for name, column in columns.items() if column.field is not None}
         self._encoders = {field: raw_bytes if columns[name].raw else encoder_of(field, f"column {name!r}") for field, name in self._taken.items()}
-        self._plan = [(column.name, column.field, column.nullable, not column.given and kind_name(column.field or "") == "json") for column in columns.values()]
+        self._plan = [
+            (column.name, column.field, column.nullable, not column.given and kind_name(column.field or "") == "json", column.change)
+            for column in columns.values()
+        ]
 
     def of(self, row: int, example: dict[str, Any]) -> list[tuple[str, bytes]]:
         members = []
-        for name, given, nullable, may_pack in self._plan:
+        for name, given, nullable, may_pack, change in self._plan:
             value = example.get(name)
             if value is None and nullable:
                 continue
+            if change is not None:
+                value = change(value)
             where = f"row {row}: column {name!r}"
             field = given or self._media(name, value, where)
             try:
@@ -238,7 +243,7 @@ class _Members:
 
     def fields_by_column(self) -> dict[str, str]:
         """Column -> its fields, in the order in which they were first seen."""
-        found: dict[str, list[str]] = {name: [] for name, _, _, _ in self._plan}
+        found: dict[str, list[str]] = {name: [] for name, *_ in self._plan}
         for field, name in self._taken.items():
             found[name].append(field)
         return {name: ", ".join(fields) for name, fields in found.items()}
