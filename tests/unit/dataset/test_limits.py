@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from atlas_ds import AtlasDataset, AtlasDatasetWriter, Media, _core, errors, types, verify
+from atlas_ds._core.base import Codec
 from atlas_ds.schema import objects
 from atlas_ds.schema.schema import make_schema
 from atlas_ds.schema.types import MAX_PAGE, MAX_VALUE
-from atlas_ds._core.base import Codec
 from atlas_ds.shard import plan, writer
 from atlas_ds.shard.coding import Coding, ShardOptions
 from atlas_ds.shard.plan import make_plan, rows_per_block
