@@ -61,7 +61,7 @@ class AtlasDatasetWriter:
         The dataset's folder, made if it does not exist; or a store. `~` is expanded; URLs are refused.
     shard_size, block_size
         The size of a file, and of a block in it: a number of examples, or bytes before compression
-        such as "256MiB". `block_size=None` is "64KiB", or "1MiB" with `access="scan"`.
+        such as "256MiB". `block_size=None` is "64KiB", or "12KiB" with `access="scan"`.
     schema
         A dict of column to type, a tuple or list of types, a type, or a `Schema`. None: inferred.
     compression
