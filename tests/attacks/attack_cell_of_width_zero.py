@@ -13,5 +13,6 @@ EXPECT = "CorruptError"
 
 
 def make() -> bytes:
-    plan = sample.one({"array": {"dtype": "int16", "shape": [0]}}, [b""] * 2, Encoding(FIXED, ZSTD, cells=True), width=0)
+    kind = {"array": {"dtype": "int16", "shape": [0]}}
+    plan = sample.one(kind, [b""] * 2, Encoding(FIXED, ZSTD, cells=True), width=0)
     return patched(plan, "content", lambda page: pack("<3I", 0, 4, 4).ljust(64, b"\0") + b"\0\0\0a")

@@ -1,4 +1,6 @@
-"""CELLS on a CONST page, whose one value has no offsets: the reader would look for them in the value."""
+"""CELLS on a CONST page, whose one value has no offsets: the reader would look for them in the
+value.
+"""
 
 from __future__ import annotations
 
@@ -11,4 +13,5 @@ EXPECT = "CorruptError"
 
 
 def make() -> bytes:
-    return patched(sample.one("bytes", [b"abcdefgh" * 20] * 3, Encoding(CONST)), "page", setting(flags=CELLS, codec=LZ4))
+    kind = "bytes"
+    return patched(sample.one(kind, [b"abcdefgh" * 20] * 3, Encoding(CONST)), "page", setting(flags=CELLS, codec=LZ4))

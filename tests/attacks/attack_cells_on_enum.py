@@ -11,5 +11,6 @@ EXPECT = "CorruptError"
 
 
 def make() -> bytes:
-    plan = sample.one({"array": {"dtype": "int16", "shape": [16]}}, [b"ab" * 16, b"cd" * 16] * 3, Encoding(ENUM), width=32)
+    kind = {"array": {"dtype": "int16", "shape": [16]}}
+    plan = sample.one(kind, [b"ab" * 16, b"cd" * 16] * 3, Encoding(ENUM), width=32)
     return patched(plan, "page", setting(flags=CELLS, codec=ZSTD))

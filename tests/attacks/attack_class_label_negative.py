@@ -12,4 +12,5 @@ EXPECT = "CorruptError"
 
 
 def make() -> bytes:
-    return build(sample.one({"class_label": {"names": ["cat", "dog"]}}, [pack("<q", 0), pack("<q", -1)], Encoding(FIXED), width=8))
+    kind = {"class_label": {"names": ["cat", "dog"]}}
+    return build(sample.one(kind, [pack("<q", 0), pack("<q", -1)], Encoding(FIXED), width=8))

@@ -1,4 +1,5 @@
-"""A compressed cell of a fixed leaf that announces 48 bytes, and makes them, where the width is 32."""
+"""A compressed cell of a fixed leaf that announces 48 bytes, and makes them, where the width is 32.
+"""
 
 from __future__ import annotations
 
@@ -11,5 +12,6 @@ EXPECT = "CorruptError"
 
 
 def make() -> bytes:
-    plan = sample.one({"array": {"dtype": "int16", "shape": [16]}}, [b"ab" * 16, b"cd" * 16], Encoding(FIXED, ZSTD, cells=True), width=32)
+    kind = {"array": {"dtype": "int16", "shape": [16]}}
+    plan = sample.one(kind, [b"ab" * 16, b"cd" * 16], Encoding(FIXED, ZSTD, cells=True), width=32)
     return patched(plan, "cell", lambda cell: make_cell(ZSTD, b"ab" * 24, b""), (0, 0, 0, 0))

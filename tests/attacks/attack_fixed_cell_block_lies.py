@@ -13,5 +13,6 @@ EXPECT = "CorruptError"
 
 
 def make() -> bytes:
-    plan = sample.one({"array": {"dtype": "int16", "shape": [16]}}, [b"ab" * 16, b"cd" * 16], Encoding(FIXED, LZ4, cells=True), width=32)
+    kind = {"array": {"dtype": "int16", "shape": [16]}}
+    plan = sample.one(kind, [b"ab" * 16, b"cd" * 16], Encoding(FIXED, LZ4, cells=True), width=32)
     return patched(plan, "cell", lambda cell: pack("<H", 32) + make_cell(LZ4, b"ab" * 12, b"")[2:], (0, 0, 0, 0))

@@ -1,4 +1,6 @@
-"""A page with cells of a fixed leaf that is as long as its values would be in place: its offsets lie beyond it."""
+"""A page with cells of a fixed leaf that is as long as its values would be in place: its offsets
+lie beyond it.
+"""
 
 from __future__ import annotations
 

@@ -13,5 +13,6 @@ EXPECT = "CorruptError"
 
 
 def make() -> bytes:
-    plan = sample.one({"array": {"dtype": "int16", "shape": [16]}}, [b"ab" * 16, None], Encoding(FIXED, ZSTD, cells=True), width=32, nullable=True)
+    kind = {"array": {"dtype": "int16", "shape": [16]}}
+    plan = sample.one(kind, [b"ab" * 16, None], Encoding(FIXED, ZSTD, cells=True), width=32, nullable=True)
     return patched(plan, "content", lambda page: page[:8] + pack("<I", len(page) - 64 + 35) + page[12:] + b"\0\0\0" + b"SECR" * 8)

@@ -13,5 +13,6 @@ EXPECT = "CorruptError"
 
 
 def make() -> bytes:
-    plan = sample.one({"array": {"dtype": "int16", "shape": [16]}}, [bytes(range(32))] * 3, Encoding(FIXED, ZSTD, cells=True), width=32)
+    kind = {"array": {"dtype": "int16", "shape": [16]}}
+    plan = sample.one(kind, [bytes(range(32))] * 3, Encoding(FIXED, ZSTD, cells=True), width=32)
     return patched(plan, "content", lambda page: page[:4] + pack("<I", 2**31) + page[8:])

@@ -12,6 +12,7 @@ EXPECT = "CorruptError"
 
 
 def make() -> bytes:
-    plan = sample.one({"array": {"dtype": "int16", "shape": [16]}}, [bytes(range(32))] * 2, Encoding(FIXED, ZSTD, cells=True), width=32)
+    kind = {"array": {"dtype": "int16", "shape": [16]}}
+    plan = sample.one(kind, [bytes(range(32))] * 2, Encoding(FIXED, ZSTD, cells=True), width=32)
     plan = replace(plan, patch=lambda name, key, value: b"\0\0\0" + bytes(range(30 + 4 * key[3])) if name == "cell" else value)
     return build(plan)

@@ -11,4 +11,5 @@ EXPECT = "CorruptError"
 
 
 def make() -> bytes:
-    return patched(sample.one({"array": {"dtype": "int16", "shape": [16]}}, [b"ab" * 16] * 2, Encoding(FIXED, LZ4, cells=True), width=32), "page", setting(codec=0))
+    kind = {"array": {"dtype": "int16", "shape": [16]}}
+    return patched(sample.one(kind, [b"ab" * 16] * 2, Encoding(FIXED, LZ4, cells=True), width=32), "page", setting(codec=0))

@@ -13,5 +13,6 @@ EXPECT = "CorruptError"
 
 
 def make() -> bytes:
-    plan = sample.one({"array": {"dtype": "int16", "shape": [16]}}, [pack("<16h", *range(16))] * 2, Encoding(NARROW, LZ4, cells=True, element=2, number=1), width=32)
+    kind = {"array": {"dtype": "int16", "shape": [16]}}
+    plan = sample.one(kind, [pack("<16h", *range(16))] * 2, Encoding(NARROW, LZ4, cells=True, element=2, number=1), width=32)
     return patched(plan, "cell", lambda cell: cell[:-1], (0, 0, 0, 0))

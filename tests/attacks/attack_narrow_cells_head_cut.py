@@ -1,4 +1,5 @@
-"""A NARROW page with cells that ends in its head: the rest of it would be read from the next page."""
+"""A NARROW page with cells that ends in its head: the rest of it would be read from the next page.
+"""
 
 from __future__ import annotations
 
@@ -13,5 +14,6 @@ EXPECT = "CorruptError"
 
 
 def make() -> bytes:
-    plan = sample.one({"array": {"dtype": "int16", "shape": [16]}}, [pack("<16h", *range(16))] * 2, Encoding(NARROW, LZ4, cells=True, element=2, number=1), width=32)
+    kind = {"array": {"dtype": "int16", "shape": [16]}}
+    plan = sample.one(kind, [pack("<16h", *range(16))] * 2, Encoding(NARROW, LZ4, cells=True, element=2, number=1), width=32)
     return patched(plan, "content", lambda page: page[:12])

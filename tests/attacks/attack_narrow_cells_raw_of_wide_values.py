@@ -1,4 +1,6 @@
-"""Cells of narrowed values, and a raw of the values as they are: the page has two opinions of its size."""
+"""Cells of narrowed values, and a raw of the values as they are: the page has two opinions of its
+size.
+"""
 
 from __future__ import annotations
 
@@ -13,5 +15,6 @@ EXPECT = "CorruptError"
 
 
 def make() -> bytes:
-    plan = sample.one({"array": {"dtype": "int16", "shape": [16]}}, [pack("<16h", *range(16))] * 2, Encoding(NARROW, ZSTD, cells=True, element=2, number=1), width=32)
+    kind = {"array": {"dtype": "int16", "shape": [16]}}
+    plan = sample.one(kind, [pack("<16h", *range(16))] * 2, Encoding(NARROW, ZSTD, cells=True, element=2, number=1), width=32)
     return patched(plan, "page", setting(raw=16 + 2 * 32))

@@ -1,4 +1,5 @@
-"""Bytes in the unused part of NARROW's head: a place to hide in, and to be read by a later version."""
+"""Bytes in the unused part of NARROW's head: a place to hide in, and to be read by a later version.
+"""
 
 from __future__ import annotations
 
@@ -13,5 +14,6 @@ EXPECT = "CorruptError"
 
 
 def make() -> bytes:
-    plan = sample.one({"array": {"dtype": "int16", "shape": [16]}}, [pack("<16h", *range(16))] * 2, Encoding(NARROW, element=2, number=1), width=32)
+    kind = {"array": {"dtype": "int16", "shape": [16]}}
+    plan = sample.one(kind, [pack("<16h", *range(16))] * 2, Encoding(NARROW, element=2, number=1), width=32)
     return patched(plan, "content", lambda page: page[:15] + b"\1" + page[16:])

@@ -1,4 +1,6 @@
-"""A NARROW page of lists whose values, widened eightfold, are more than 2^30 bytes; a zstd frame of zeros is a few KiB of it."""
+"""A NARROW page of lists whose values, widened eightfold, are more than 2^30 bytes; a zstd frame of
+zeros is a few KiB of it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ EXPECT = "LimitError"
 
 
 def make() -> bytes:
-    plan = sample.one({"tensor": {"dtype": "int64", "ndim": 1}}, [b""] * 2, Encoding(NARROW, ZSTD, element=8, number=1), flags=PAGE_CODED)
+    kind = {"tensor": {"dtype": "int64", "ndim": 1}}
+    plan = sample.one(kind, [b""] * 2, Encoding(NARROW, ZSTD, element=8, number=1), flags=PAGE_CODED)
     size = 2**27 + 1
     head = pack("<QBB6x", 0, 8, 1) + pack("<3I", 0, size, size).ljust(64, b"\0")
     stored = ZstdCompressor(1).compress(head + bytes(size))

@@ -14,7 +14,8 @@ EXPECT = "CorruptError"
 
 
 def make() -> bytes:
-    plan = sample.one({"tensor": {"dtype": "int64", "ndim": 1}}, [pack("<2q", 7, 8)], Encoding(NARROW, ZSTD, cells=True, element=8, number=2))
+    kind = {"tensor": {"dtype": "int64", "ndim": 1}}
+    plan = sample.one(kind, [pack("<2q", 7, 8)], Encoding(NARROW, ZSTD, cells=True, element=8, number=2))
 
     def lie(name: str, key: tuple[Any, ...], value: Any) -> Any:
         return b"\0\0\0abc" if name == "cell" else value | {"raw": 16 + 64 + 3} if name == "page" else value

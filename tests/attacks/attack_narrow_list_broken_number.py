@@ -1,4 +1,6 @@
-"""A list in a NARROW page with one and a half numbers: widening the half one reads into the next value."""
+"""A list in a NARROW page with one and a half numbers: widening the half one reads into the next
+value.
+"""
 
 from __future__ import annotations
 
@@ -13,5 +15,6 @@ EXPECT = "CorruptError"
 
 
 def make() -> bytes:
-    plan = sample.one({"tensor": {"dtype": "int64", "ndim": 1}}, [pack("<2q", 7, 8), pack("<q", 9)], Encoding(NARROW, element=8, number=2))
+    kind = {"tensor": {"dtype": "int64", "ndim": 1}}
+    plan = sample.one(kind, [pack("<2q", 7, 8), pack("<q", 9)], Encoding(NARROW, element=8, number=2))
     return patched(plan, "content", lambda page: page[:16] + pack("<3I", 0, 3, 6) + page[28:])

@@ -13,5 +13,6 @@ EXPECT = "CorruptError"
 
 
 def make() -> bytes:
-    plan = sample.one({"tensor": {"dtype": "int64", "ndim": 1}}, [pack("<20q", *range(20))] * 3, Encoding(NARROW, LZ4, cells=True, element=8, number=1))
+    kind = {"tensor": {"dtype": "int64", "ndim": 1}}
+    plan = sample.one(kind, [pack("<20q", *range(20))] * 3, Encoding(NARROW, LZ4, cells=True, element=8, number=1))
     return patched(plan, "page", lambda page: page | {"raw": page["raw"] + 1})

@@ -1,4 +1,6 @@
-"""Cells of narrowed lists with a raw too small for the offsets that it counts: a subtraction below zero."""
+"""Cells of narrowed lists with a raw too small for the offsets that it counts: a subtraction below
+zero.
+"""
 
 from __future__ import annotations
 
@@ -13,5 +15,6 @@ EXPECT = "CorruptError"
 
 
 def make() -> bytes:
-    plan = sample.one({"tensor": {"dtype": "int64", "ndim": 1}}, [pack("<20q", *range(20))] * 3, Encoding(NARROW, ZSTD, cells=True, element=8, number=1))
+    kind = {"tensor": {"dtype": "int64", "ndim": 1}}
+    plan = sample.one(kind, [pack("<20q", *range(20))] * 3, Encoding(NARROW, ZSTD, cells=True, element=8, number=1))
     return patched(plan, "page", setting(raw=20))

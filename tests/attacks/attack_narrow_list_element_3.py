@@ -13,5 +13,6 @@ EXPECT = "CorruptError"
 
 
 def make() -> bytes:
-    plan = sample.one({"tensor": {"dtype": "int64", "ndim": 1}}, [pack("<2q", 7, 8)], Encoding(NARROW, element=8, number=1))
+    kind = {"tensor": {"dtype": "int64", "ndim": 1}}
+    plan = sample.one(kind, [pack("<2q", 7, 8)], Encoding(NARROW, element=8, number=1))
     return patched(plan, "content", lambda page: pack("<QBB6x", 7, 3, 1) + page[16:])

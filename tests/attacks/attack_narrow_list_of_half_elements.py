@@ -13,5 +13,6 @@ EXPECT = "CorruptError"
 
 
 def make() -> bytes:
-    plan = sample.one({"tensor": {"dtype": "int64", "ndim": 1}}, [pack("<q", 7)], Encoding(NARROW, element=2, number=1))
+    kind = {"tensor": {"dtype": "int64", "ndim": 1}}
+    plan = sample.one(kind, [pack("<q", 7)], Encoding(NARROW, element=2, number=1))
     return build(replace(plan, columns={0: [pack("<3H", 7, 8, 9)]}))

@@ -1,4 +1,6 @@
-"""Numbers stored in 4 bytes that stand for elements of 2: the page would become smaller when it is read."""
+"""Numbers stored in 4 bytes that stand for elements of 2: the page would become smaller when it is
+read.
+"""
 
 from __future__ import annotations
 
@@ -13,5 +15,6 @@ EXPECT = "CorruptError"
 
 
 def make() -> bytes:
-    plan = sample.one({"tensor": {"dtype": "int64", "ndim": 1}}, [pack("<q", 7)], Encoding(NARROW, element=8, number=4))
+    kind = {"tensor": {"dtype": "int64", "ndim": 1}}
+    plan = sample.one(kind, [pack("<q", 7)], Encoding(NARROW, element=8, number=4))
     return patched(plan, "content", lambda page: pack("<QBB6x", 7, 2, 4) + page[16:])

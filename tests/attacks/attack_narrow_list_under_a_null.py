@@ -13,5 +13,6 @@ EXPECT = "CorruptError"
 
 
 def make() -> bytes:
-    plan = sample.one({"tensor": {"dtype": "int64", "ndim": 1}}, [pack("<2q", 7, 8), None], Encoding(NARROW, element=8, number=1), nullable=True)
+    kind = {"tensor": {"dtype": "int64", "ndim": 1}}
+    plan = sample.one(kind, [pack("<2q", 7, 8), None], Encoding(NARROW, element=8, number=1), nullable=True)
     return patched(plan, "content", lambda page: page[:24] + pack("<I", 6) + page[28:] + b"SECR")

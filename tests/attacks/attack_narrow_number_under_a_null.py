@@ -13,5 +13,6 @@ EXPECT = "CorruptError"
 
 
 def make() -> bytes:
-    plan = sample.one({"array": {"dtype": "int16", "shape": [16]}}, [pack("<16h", *range(16)), None], Encoding(NARROW, element=2, number=1), width=32, nullable=True)
+    kind = {"array": {"dtype": "int16", "shape": [16]}}
+    plan = sample.one(kind, [pack("<16h", *range(16)), None], Encoding(NARROW, element=2, number=1), width=32, nullable=True)
     return patched(plan, "content", lambda page: page[:-1] + b"S")

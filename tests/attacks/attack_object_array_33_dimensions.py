@@ -12,4 +12,5 @@ EXPECT = "CorruptError"
 
 
 def make() -> bytes:
-    return build(sample.one("object", [msgpack.packb(msgpack.ExtType(2, msgpack.packb(["int8", [1] * 33, bytes(1)])))], Encoding(VAR)))
+    value = msgpack.ExtType(2, msgpack.packb(["int8", [1] * 33, bytes(1)]))
+    return build(sample.one("object", [msgpack.packb(value)], Encoding(VAR)))

@@ -1,4 +1,5 @@
-"""An array's extension that announces 2^32 - 1 texts: who allocates first has 32 GiB of pointers."""
+"""An array's extension that announces 2^32 - 1 texts: who allocates first has 32 GiB of pointers.
+"""
 
 from __future__ import annotations
 
@@ -12,4 +13,5 @@ EXPECT = "CorruptError"
 
 
 def make() -> bytes:
-    return build(sample.one("object", [msgpack.packb(msgpack.ExtType(2, b"\x93\xa3str\x91\x01\xdd\xff\xff\xff\xff"))], Encoding(VAR)))
+    value = msgpack.ExtType(2, b"\x93\xa3str\x91\x01\xdd\xff\xff\xff\xff")
+    return build(sample.one("object", [msgpack.packb(value)], Encoding(VAR)))

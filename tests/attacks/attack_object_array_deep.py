@@ -1,4 +1,6 @@
-"""An array's extension that holds lists nested 100,000 deep: a reader that follows them runs out of stack."""
+"""An array's extension that holds lists nested 100,000 deep: a reader that follows them runs out of
+stack.
+"""
 
 from __future__ import annotations
 
@@ -13,4 +15,5 @@ OR = "CorruptError"
 
 
 def make() -> bytes:
-    return build(sample.one("object", [msgpack.packb(msgpack.ExtType(2, b"\x91" * 100_000 + b"\xc0"))], Encoding(VAR)))
+    value = msgpack.ExtType(2, b"\x91" * 100_000 + b"\xc0")
+    return build(sample.one("object", [msgpack.packb(value)], Encoding(VAR)))

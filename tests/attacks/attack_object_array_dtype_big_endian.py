@@ -12,4 +12,5 @@ EXPECT = "CorruptError"
 
 
 def make() -> bytes:
-    return build(sample.one("object", [msgpack.packb(msgpack.ExtType(2, msgpack.packb([">i4", [1], bytes(4)])))], Encoding(VAR)))
+    value = msgpack.ExtType(2, msgpack.packb([">i4", [1], bytes(4)]))
+    return build(sample.one("object", [msgpack.packb(value)], Encoding(VAR)))

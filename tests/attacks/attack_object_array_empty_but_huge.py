@@ -12,4 +12,5 @@ EXPECT = "CorruptError"
 
 
 def make() -> bytes:
-    return build(sample.one("object", [msgpack.packb(msgpack.ExtType(2, msgpack.packb(["int8", [0, 2**30, 2**30, 2**20], b""])))], Encoding(VAR)))
+    value = msgpack.ExtType(2, msgpack.packb(["int8", [0, 2**30, 2**30, 2**20], b""]))
+    return build(sample.one("object", [msgpack.packb(value)], Encoding(VAR)))

@@ -12,4 +12,5 @@ EXPECT = "CorruptError"
 
 
 def make() -> bytes:
-    return build(sample.one("object", [msgpack.packb(msgpack.ExtType(2, msgpack.packb(["str", [1], [msgpack.ExtType(2, b"x")]])))], Encoding(VAR)))
+    value = msgpack.ExtType(2, msgpack.packb(["str", [1], [msgpack.ExtType(2, b"x")]]))
+    return build(sample.one("object", [msgpack.packb(value)], Encoding(VAR)))

@@ -12,4 +12,5 @@ EXPECT = "CorruptError"
 
 
 def make() -> bytes:
-    return build(sample.one("object", [msgpack.packb(msgpack.ExtType(1, b"2020-01-02T03:04:05.123"))], Encoding(VAR)))
+    value = msgpack.ExtType(1, b"2020-01-02T03:04:05.123")
+    return build(sample.one("object", [msgpack.packb(value)], Encoding(VAR)))

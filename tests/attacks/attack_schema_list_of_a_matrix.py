@@ -13,4 +13,5 @@ EXPECT = "CorruptError"
 
 def make() -> bytes:
     plan = sample.one({"array": {"dtype": "int8", "shape": [2, 2]}}, [bytes(4)], Encoding(FIXED), width=4)
-    return build(replace(plan, schema=sample.dump({"container": "value", "fields": [sample.field("value", {"array": {"dtype": "int8", "shape": [2, 2]}}, 0, list=True)]})))
+    schema = {"container": "value", "fields": [sample.field("value", {"array": {"dtype": "int8", "shape": [2, 2]}}, 0, list=True)]}
+    return build(replace(plan, schema=sample.dump(schema)))

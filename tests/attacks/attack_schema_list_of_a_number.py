@@ -13,4 +13,5 @@ EXPECT = "CorruptError"
 
 def make() -> bytes:
     plan = sample.one("int64", [bytes(8)], Encoding(FIXED), width=8)
-    return build(replace(plan, schema=sample.dump({"container": "value", "fields": [sample.field("value", "int64", 0, list=True)]})))
+    schema = {"container": "value", "fields": [sample.field("value", "int64", 0, list=True)]}
+    return build(replace(plan, schema=sample.dump(schema)))

@@ -13,4 +13,5 @@ EXPECT = "CorruptError"
 
 def make() -> bytes:
     plan = sample.one({"array": {"dtype": "int8", "shape": []}}, [bytes(1)], Encoding(FIXED), width=1)
-    return build(replace(plan, schema=sample.dump({"container": "value", "fields": [sample.field("value", {"array": {"dtype": "int8", "shape": []}}, 0, list=True)]})))
+    schema = {"container": "value", "fields": [sample.field("value", {"array": {"dtype": "int8", "shape": []}}, 0, list=True)]}
+    return build(replace(plan, schema=sample.dump(schema)))

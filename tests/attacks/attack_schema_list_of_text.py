@@ -13,4 +13,5 @@ EXPECT = "CorruptError"
 
 def make() -> bytes:
     plan = sample.one("str", [b"abc"], Encoding(VAR))
-    return build(replace(plan, schema=sample.dump({"container": "value", "fields": [sample.field("value", "str", 0, list=True)]})))
+    schema = {"container": "value", "fields": [sample.field("value", "str", 0, list=True)]}
+    return build(replace(plan, schema=sample.dump(schema)))

@@ -13,4 +13,5 @@ EXPECT = "CorruptError"
 
 def make() -> bytes:
     plan = sample.one({"array": {"dtype": "int8", "shape": [2]}}, [bytes(2)], Encoding(FIXED), width=2)
-    return build(replace(plan, schema=sample.dump({"container": "value", "fields": [sample.field("value", {"array": {"dtype": "int8", "shape": [2]}}, 0, list=False)]})))
+    schema = {"container": "value", "fields": [sample.field("value", {"array": {"dtype": "int8", "shape": [2]}}, 0, list=False)]}
+    return build(replace(plan, schema=sample.dump(schema)))

@@ -12,5 +12,7 @@ EXPECT = "CorruptError"
 
 
 def make() -> bytes:
-    plan = sample.one({"timestamp": {"tz": "../../../etc/passwd", "unit": "s"}}, [bytes(8)], Encoding(FIXED), width=8)
-    return build(replace(plan, schema=sample.dump({"container": "value", "fields": [sample.field("value", {"timestamp": {"tz": "../../../etc/passwd", "unit": "s"}}, 0)]})))
+    kind = {"timestamp": {"tz": "../../../etc/passwd", "unit": "s"}}
+    plan = sample.one(kind, [bytes(8)], Encoding(FIXED), width=8)
+    schema = {"container": "value", "fields": [sample.field("value", {"timestamp": {"tz": "../../../etc/passwd", "unit": "s"}}, 0)]}
+    return build(replace(plan, schema=sample.dump(schema)))

@@ -13,4 +13,5 @@ EXPECT = "CorruptError"
 
 def make() -> bytes:
     plan = sample.one({"timestamp": {"tz": None, "unit": "D"}}, [bytes(8)], Encoding(FIXED), width=8)
-    return build(replace(plan, schema=sample.dump({"container": "value", "fields": [sample.field("value", {"timestamp": {"tz": None, "unit": "D"}}, 0)]})))
+    schema = {"container": "value", "fields": [sample.field("value", {"timestamp": {"tz": None, "unit": "D"}}, 0)]}
+    return build(replace(plan, schema=sample.dump(schema)))

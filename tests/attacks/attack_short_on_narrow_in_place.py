@@ -11,4 +11,5 @@ EXPECT = "CorruptError"
 
 
 def make() -> bytes:
-    return patched(sample.one("int32", [b"\0\1\2\3"] * 4, Encoding(NARROW), width=4), "page", setting(flags=4))
+    kind = "int32"
+    return patched(sample.one(kind, [b"\0\1\2\3"] * 4, Encoding(NARROW), width=4), "page", setting(flags=4))
