@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from atlas_ds import AtlasDataset, AtlasDatasetWriter, Media, Ragged
-from atlas_ds.types import array, media, nullable, struct, tensor
+from atlas_ds.types import array, class_label, date, media, nullable, struct, tensor, timestamp
 from support import PNG, same
 
 WRITE = Path(__file__).parents[3] / "docs" / "guide" / "write.md"
@@ -88,6 +88,12 @@ LISTED = {
         (datetime.datetime(1969, 1, 1, 0, 0, 0, 1, tzinfo=datetime.timezone(datetime.timedelta(seconds=3661))), datetime.datetime(1968, 12, 31, 22, 58, 59, 1, tzinfo=UTC)),
         (datetime.datetime(9999, 12, 31, 23, 59, 59, 999999), datetime.datetime(9999, 12, 31, 23, 59, 59, 999999)),
     ],
+    "A `numpy.datetime64` in a column": [
+        (np.datetime64("2020-01-02T03:04:05", "s"), datetime.datetime(2020, 1, 2, 3, 4, 5), timestamp("us")), (np.datetime64("2020-01-02"), datetime.date(2020, 1, 2), date()),
+        (np.datetime64("2020-01-02T03", "h"), np.datetime64("2020-01-02T03", "ns"), timestamp("ns")),
+    ],
+    "NaT, of NumPy": [(np.datetime64("NaT"), None, nullable(timestamp("us"))), ([np.datetime64("NaT")], [None], "object"), (np.datetime64("NaT"), None, nullable(date()))],
+    "A class that is given by name": [("dog", 1, class_label(["cat", "dog"])), (np.str_("cat"), 0, class_label(["cat", "dog"]))],
     "A naive `datetime` loses": [(datetime.datetime(2020, 1, 1, fold=1), datetime.datetime(2020, 1, 1, fold=0))],
     "A value of a subclass": [
         (collections.OrderedDict(b=1, a=2), {"b": 1, "a": 2}, "object"), (np.str_("é"), "é", "str"), (Colour.RED, "red", "str"), ([Colour.RED], ["red"]),
