@@ -114,4 +114,4 @@ def section() -> str:
 if __name__ == "__main__":
     text = FORMAT.read_text()
     before, _, rest = text.partition(MARK)
-    FORMAT.write_text(before + MARK + "\n```text\n" + section() + "\n```\n" + rest.partition("```\n")[2].partition("```\n")[2])
+    FORMAT.write_text(before + MARK + "\n```text\n" + section() + "\n```\n" + rest.partition("\n```\n")[2])
