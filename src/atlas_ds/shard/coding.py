@@ -30,7 +30,7 @@ DICTIONARY_BYTES = 384 << 10
 NUMBERS_DICTIONARY_BYTES = 4 << 10  # more is slower to read (it leaves the processor's cache) and saves nothing
 DICTIONARY_PART = 1 / 8  # of a row's bytes from which the pages of a leaf can have a dictionary
 # A dictionary is used where it saves this part: much where it is large, since it is read when a shard is opened.
-VALUES_PART, PAGES_PART, NUMBERS_PART = 8, 32, 64
+VALUES_PART, PAGES_PART, NUMBERS_PART = 8, 32, 128
 SMALL_LEVELS = 2  # added to the zstd level of single values and small pages: smaller, as fast to read, slower to write
 SMALL_PAGE = 64 << 10
 LZ4_VALUE_LEVEL = 9  # of lz4's slow encoder: smaller by an eighth, as fast to read
