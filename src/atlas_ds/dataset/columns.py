@@ -15,6 +15,7 @@ from atlas_ds.schema.describe import describe, is_bfloat16, is_tensor
 from atlas_ds.schema.fits import SAY_NULLABLE, as_numpy, check_size, unmasked
 from atlas_ds.schema.labels import number_of, numbers_in
 from atlas_ds.schema.media import to_bytes, to_media
+from atlas_ds.schema.named_fields import as_dict
 from atlas_ds.schema.nulls import is_null, nulls_of
 from atlas_ds.schema.objects import pack
 from atlas_ds.schema.ragged import Ragged
@@ -228,7 +229,7 @@ def _add_struct(takers: list[Taker], field: Field, kind: Struct, column: Any, pa
 
 def _rows_to_columns(rows: Any, field: Field, kind: Struct, path: str) -> tuple[dict[str, Any], np.ndarray]:
     """Returns a list of dicts as a dict of columns, and which of them are None."""
-    rows = [rows[i] for i in range(len(rows))]
+    rows = [row if given is None else given for row, given in ((rows[i], as_dict(rows[i])) for i in range(len(rows)))]
     names = {inner.name for inner in kind.fields}
     for number, row in enumerate(rows):
         if not is_null(row) and not (isinstance(row, dict) and row.keys() <= names):
