@@ -135,11 +135,10 @@ def times_of(counts: np.ndarray, kind: Timestamp | Date, nulls: np.ndarray | Non
     return out
 
 
-def counts_of(column: np.ndarray, kind: Timestamp | Date, path: str) -> np.ndarray:
-    """The counts of an array of datetime64, as the column stores them; those of NaT have no meaning. SchemaError as count_of."""
+def counts_of(column: np.ndarray, kind: Timestamp | Date, path: str, there: np.ndarray) -> np.ndarray:
+    """The counts of an array of datetime64, as the column stores them; 0 where nothing is there, as at NaT. SchemaError as count_of."""
     want = f"M8[{'D' if isinstance(kind, Date) else kind.unit}]"
     out = column.astype(want)
-    there = ~np.isnat(column)
     counts = out.astype(np.int64)
     least, greatest = bounds(kind)
     good = (out.astype(column.dtype) == column) & (counts >= least) & (counts <= greatest)
