@@ -333,6 +333,8 @@ def class_label(names: Sequence[str]) -> ClassLabel:
     SchemaError
         There is no name, or two are the same.
     """
+    if isinstance(names, str):
+        raise SchemaError(f"class_label({names!r}): the names of the classes must be a list of str, such as [{names!r}]")
     return ClassLabel(tuple(names))
 
 
