@@ -28,7 +28,8 @@ WAY_OUT = (
     "turn anything else into these, or into an array of a constant dtype"
 )
 CURES = {
-    datetime.date: "store value.isoformat()",
+    datetime.date: "store value.isoformat(), or declare the column as 'date' with schema=",
+    np.datetime64: "store value.item(), or declare the column as atlas.types.timestamp(unit) with schema=",
     datetime.time: "store value.isoformat()",
     datetime.timedelta: "store value.total_seconds()",
     int: "it does not fit 64 bits; store str(value)",
