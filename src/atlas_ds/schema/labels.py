@@ -13,7 +13,6 @@ from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.types import ClassLabel
 from atlas_ds.text import closest
 
-
 NEW_CLASS = "for a new class, open the writer with schema=, where the column's class_label has the name added at the end"
 
 

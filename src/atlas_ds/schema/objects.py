@@ -91,7 +91,7 @@ def _pack_array(value: Any) -> msgpack.ExtType:
             raise TypeError("an array with a text that ends in NUL, which NumPy's texts do not hold, cannot be stored: store value.tolist()")
         return msgpack.ExtType(ARRAY, msgpack.packb(["str", array.shape, array.ravel().tolist()]))
     if array.dtype.kind == "T":
-        raise TypeError(f"an array of text with a missing value is not one of the types: store value.tolist(), or put a text there")
+        raise TypeError("an array of text with a missing value is not one of the types: store value.tolist(), or put a text there")
     name = array.dtype.newbyteorder("=").name
     if name not in SCALARS or name == "bfloat16":
         raise TypeError(f"an array of {array.dtype} is not one of the types: store value.tolist(), or another dtype")

@@ -58,7 +58,7 @@ def in_nanoseconds(value: Any, path: str) -> bool:
     """Whether a count of nanoseconds can be that of a datetime or a datetime64."""
     if isinstance(value, np.datetime64):
         return bool(value.astype(DTYPES["ns"]).astype(value.dtype) == value)
-    if 1677 < value.year - 1 and value.year + 1 < 2262:
+    if value.year - 1 > 1677 and value.year + 1 < 2262:
         return True
     tz = None if value.utcoffset() is None else "UTC"
     return abs(_of_datetime(value, Timestamp("ns", tz), path)) < 1 << 63

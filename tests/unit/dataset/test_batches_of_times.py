@@ -21,7 +21,7 @@ def test_a_masked_moment_is_none(tmp_path, dtype, kind):
     rows = added(tmp_path / "d", {"t": column}, {"t": types.nullable(kind)})
     assert [row["t"] is None for row in rows] == [False, True, False]
     assert [str(rows[i]["t"])[:10] for i in (0, 2)] == ["2020-01-01", "2022-01-01"]
-    with pytest.raises(errors.SchemaError, match="row 1 of the batch.*nullable"):
+    with pytest.raises(errors.SchemaError, match=r"row 1 of the batch.*nullable"):
         added(tmp_path / "e", {"t": column}, {"t": kind})
 
 
@@ -41,5 +41,5 @@ def test_masked_moments_in_a_struct(tmp_path):
 
 @pytest.mark.parametrize("kind, value", [("int64", 1), ("str", "a"), (types.class_label(["a", "b"]), 1), ({"x": "int64"}, {"x": 1})])
 def test_nat_is_no_value_of_another_column(tmp_path, kind, value):
-    with pytest.raises(errors.SchemaError, match="row 0 of the batch.*NaT"):
+    with pytest.raises(errors.SchemaError, match=r"row 0 of the batch.*NaT"):
         added(tmp_path / "d", {"a": [np.datetime64("NaT"), value]}, {"a": types.nullable(kind)})

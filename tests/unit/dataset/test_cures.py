@@ -12,7 +12,7 @@ DAY = datetime.date(2020, 1, 1)
 
 def test_a_new_class_in_an_append(tmp_path):
     path = write(tmp_path / "d", [{"c": "a"}], schema={"c": types.class_label(["a", "b"])})
-    with pytest.raises(errors.SchemaError, match="no such class.*schema=.*added at the end"):
+    with pytest.raises(errors.SchemaError, match=r"no such class.*schema=.*added at the end"):
         write(path, [{"c": "new"}], append=True)
 
 
