@@ -6,8 +6,9 @@ A type in a schema is one of these, or
   `"float64"`, `"complex64"`, `"complex128"`: one number. `int`, `float`, `bool` and NumPy dtypes
   mean theirs
 - `"str"`, `"bytes"`, `"object"`: text, bytes, any MessagePack value
-- `"date"`: a day. `datetime.date`, `datetime.datetime`, `list[int]`, `list[float]` and `list[bool]`
-  mean theirs
+- `"date"`: a day, `"timestamp"`: a moment. `datetime.date`, `datetime.datetime`,
+  `"datetime64[us]"`, `list[int]` and `list[numpy.float32]` mean theirs
+- `int | None`: what `nullable("int64")` is
 - a dict of names to types: a struct
 """
 

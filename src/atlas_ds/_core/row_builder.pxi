@@ -296,7 +296,7 @@ cdef class RowBuilder:
             return self.put_null(node, 0)
         if kind == K_STRUCT:
             if not isinstance(value, dict):
-                given = _describe.as_dict(value)
+                given = _named.as_dict(value)
                 if given is None:
                     self.refuse(node, value, prefix)
                 value = given

@@ -27,7 +27,7 @@ import numpy as np
 from atlas_ds import errors
 from atlas_ds._core.base import Layout
 from atlas_ds._core.records import PageWritten, SealedChunk, Trial
-from atlas_ds.schema import arrays as _arrays, describe as _describe, examples as _examples, fits as _fits
+from atlas_ds.schema import arrays as _arrays, describe as _describe, examples as _examples, fits as _fits, named_fields as _named
 from atlas_ds.schema import labels as _labels, media as _media, objects as _objects, times as _times
 from atlas_ds.schema.types import MAX_PAGE, MAX_VALUE
 

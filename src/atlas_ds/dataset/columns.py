@@ -15,6 +15,7 @@ from atlas_ds.schema.describe import describe, is_bfloat16, is_tensor
 from atlas_ds.schema.fits import SAY_NULLABLE, as_numpy, check_size, unmasked
 from atlas_ds.schema.labels import number_of, numbers_in
 from atlas_ds.schema.media import to_bytes, to_media
+from atlas_ds.schema.named_fields import as_dict
 from atlas_ds.schema.nulls import is_null, nulls_of
 from atlas_ds.schema.objects import pack
 from atlas_ds.schema.ragged import Ragged
@@ -228,13 +229,13 @@ def _add_struct(takers: list[Taker], field: Field, kind: Struct, column: Any, pa
 
 def _rows_to_columns(rows: Any, field: Field, kind: Struct, path: str) -> tuple[dict[str, Any], np.ndarray]:
     """Returns a list of dicts as a dict of columns, and which of them are None."""
-    rows = [rows[i] for i in range(len(rows))]
+    rows = [row if given is None else given for row, given in ((rows[i], as_dict(rows[i])) for i in range(len(rows)))]
     names = {inner.name for inner in kind.fields}
+    gone = np.array([is_null(row) and not is_nat(row) for row in rows], np.bool_)
     for number, row in enumerate(rows):
-        if not is_null(row) and not (isinstance(row, dict) and row.keys() <= names):
+        if not gone[number] and not (isinstance(row, dict) and row.keys() <= names):
             raise SchemaError(f"row {number} of the batch: column {path!r}: expected {kind}, got {describe(row)}")
-    gone = np.array([is_null(row) for row in rows], np.bool_)
-    columns = {name: [None if is_null(row) else row.get(name) for row in rows] for name in names}
+    columns = {name: [None if null else row.get(name) for row, null in zip(rows, gone, strict=True)] for name in names}
     return _struct_columns(columns, field, path), gone
 
 
@@ -243,10 +244,10 @@ def _quick_taker(field: Field, column: Any, path: str, present: np.ndarray | Non
     kind = field.type
     everywhere = present is None or bool(present.all())
     if isinstance(kind, Timestamp | Date) and isinstance(column, np.ndarray) and column.dtype.kind == "M" and column.ndim == 1 and everywhere:
-        nulls = np.isnat(column)
+        nulls = nulls_of(column, len(column))
         if nulls.any() and not field.nullable:
             return None  # refused row by row
-        counts, valid = counts_of(column, kind, path), (~nulls).view(np.uint8)
+        counts, valid = counts_of(np.ma.getdata(column), kind, path, ~nulls), (~nulls).view(np.uint8)
         if nulls.any():
             return (lambda start, stop: (counts[start:stop], valid[start:stop])), counts.itemsize
         return (lambda start, stop: counts[start:stop]), counts.itemsize
@@ -276,6 +277,7 @@ def _converted(field: Field, column: Any, path: str, present: np.ndarray | None)
     one = _converter(field, path)
     nothing = tuple(bytes(width) for _, _, width, _, _ in own_leaves(field))
     nil = field.type == Word("object")
+    may_be_nat = nil or isinstance(field.type, Timestamp | Date)  # NaT is no value of any other column
     last: list[Any] = [None, None]
 
     def convert_rows(start: int, stop: int) -> list[Any]:
@@ -288,7 +290,7 @@ def _converted(field: Field, column: Any, path: str, present: np.ndarray | None)
                     out.append(nothing)
                     continue
                 value = _plain(column, i, path)
-                if is_nat(value):
+                if may_be_nat and is_nat(value):
                     value = None
                 if value is None and not nil and not field.nullable:
                     raise SchemaError(f"column {path!r}: expected {field.type}, got None: {SAY_NULLABLE}")

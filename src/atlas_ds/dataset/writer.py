@@ -34,7 +34,7 @@ from atlas_ds.dataset.writer_input import as_columns, as_examples
 from atlas_ds.errors import AtlasError, LimitError, SchemaError
 from atlas_ds.progress import Progress
 from atlas_ds.schema.infer import infer_schema
-from atlas_ds.schema.schema import Schema, make_schema, with_all_names
+from atlas_ds.schema.schema import Schema, first_difference, make_schema, with_all_names
 from atlas_ds.shard.coding import Access
 from atlas_ds.shard.encoders import Encoders
 from atlas_ds.shard.icc import check_columns, check_names
@@ -264,9 +264,10 @@ class AtlasDatasetWriter:
         self._output.journal.close()  # its lock stays with the parent, and ends with it
 
     def _adopt_schema(self, schema: Schema, of: str) -> None:
-        joined = with_all_names(schema, self._schema) if self._schema is not None else schema
+        given = schema if self._schema is None else self._schema
+        joined = with_all_names(schema, given)
         if joined is None:
-            raise SchemaError(f"{self.path}: schema= differs from the schema of {of}:\n{schema}")
+            raise SchemaError(f"{self.path}: schema= differs from the schema of {of}: {first_difference(given, schema)}")
         self._schema = joined
         self._options.check_names(schema.names)
 

@@ -167,6 +167,8 @@ def take_buffer(data: Any, path: str) -> bytes:
 
 
 def take_array(array: np.ndarray, path: str) -> np.ndarray | None:
+    if array.dtype.kind == "T" and not all(type(text) is str for text in array.ravel().tolist()):
+        raise SchemaError(f"column {path!r}: expected an array, got one of text with a missing value: store value.tolist(), or put a text there")
     if array.dtype.kind in "UTO":  # of text, or of what inference refuses
         if array.dtype.kind == "O" and not (array.size and set(map(type, array.flat)) == {str}):
             check_dtype(array, path)

@@ -13,6 +13,8 @@ from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.types import ClassLabel
 from atlas_ds.text import closest
 
+NEW_CLASS = "for a new class, open the writer with schema=, where the column's class_label has the name added at the end"
+
 
 def names_of(schema: Schema) -> dict[str, tuple[str, ...]]:
     """The names of the classes of each column of labels."""
@@ -36,7 +38,7 @@ def number_of(value: Any, kind: ClassLabel, path: str) -> int:
         number = numbers_of(kind.names).get(value)
         if number is None:
             like = closest(value, kind.names, 1)
-            raise refusal(path, kind, value, f"there is no such class{f'; did you mean {like[0]!r}?' if like else ''}")
+            raise refusal(path, kind, value, f"there is no such class{f'; did you mean {like[0]!r}?' if like else ''}: {NEW_CLASS}")
         return number
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]

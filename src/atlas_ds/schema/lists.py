@@ -88,6 +88,8 @@ def from_list(values: list[Any] | tuple[Any, ...], kind: Array | Tensor, path: s
         why = place(out, i, value, want)
         if not why and kind.dtype == "bfloat16" and isinstance(value, int | np.integer):
             why = int_fault(int(value))
+        if why and kind.list and want.kind in "iu" and isinstance(value, float):
+            why += ': declare the column as atlas.types.list("float64")'
         if why:
             raise refusal(path, kind, values, f"element {i} is {describe(value)}: {why}")
     return out.reshape(shape)

@@ -55,7 +55,11 @@ def nulls_of(column: Any, count: int) -> np.ndarray:
         parts = [nulls_of(inner, count) for inner in column.values()]
         return np.asarray(np.all(parts, axis=0)) if parts else np.ones(count, np.bool_)
     if isinstance(column, np.ma.MaskedArray):
-        return np.asarray(np.ma.getmaskarray(column).reshape(count, -1).all(axis=1)) if count else np.zeros(0, np.bool_)
+        if not count:
+            return np.zeros(0, np.bool_)
+        mask = np.ma.getmaskarray(column)
+        mask = mask | np.isnat(column.data) if column.dtype.kind == "M" else mask
+        return np.asarray(mask.reshape(count, -1).all(axis=1))
     if isinstance(column, Ragged):
         return np.zeros(count, np.bool_) if column.mask is None else np.asarray(column.mask, np.bool_)
     if isinstance(column, np.ndarray) and column.dtype.kind == "M":

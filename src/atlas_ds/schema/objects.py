@@ -28,7 +28,8 @@ WAY_OUT = (
     "turn anything else into these, or into an array of a constant dtype"
 )
 CURES = {
-    datetime.date: "store value.isoformat()",
+    datetime.date: "store value.isoformat(), or declare the column as 'date' with schema=",
+    np.datetime64: "store value.item(), or declare the column as atlas.types.timestamp(unit) with schema=",
     datetime.time: "store value.isoformat()",
     datetime.timedelta: "store value.total_seconds()",
     int: "it does not fit 64 bits; store str(value)",
@@ -71,7 +72,9 @@ def is_text(value: Any) -> bool:
     """Whether a value is an array of text."""
     if not isinstance(value, np.ndarray):
         return False
-    return value.dtype.kind in "UT" or (value.dtype == np.object_ and value.size > 0 and set(map(type, value.flat)) == {str})
+    if value.dtype.kind == "T":
+        return set(map(type, value.ravel().tolist())) <= {str}  # it may have missing values
+    return value.dtype.kind == "U" or (value.dtype == np.object_ and value.size > 0 and set(map(type, value.flat)) == {str})
 
 
 def _pack_array(value: Any) -> msgpack.ExtType:
@@ -81,10 +84,14 @@ def _pack_array(value: Any) -> msgpack.ExtType:
     array = to_numpy(value)
     if isinstance(array, np.ma.MaskedArray):
         raise TypeError("a masked array in a list or dict cannot be stored: store value.filled(...), and value.mask beside it")
+    if array.ndim > MAX_DIMENSIONS or prod(n or 1 for n in array.shape) > MAX_SHAPE:
+        raise TypeError(f"an array in an object has at most {MAX_DIMENSIONS} dimensions, whose lengths multiply to at most 2^30: store value.tolist()")
     if is_text(array):
         if any(text.endswith("\0") for text in array.ravel().tolist()):
             raise TypeError("an array with a text that ends in NUL, which NumPy's texts do not hold, cannot be stored: store value.tolist()")
         return msgpack.ExtType(ARRAY, msgpack.packb(["str", array.shape, array.ravel().tolist()]))
+    if array.dtype.kind == "T":
+        raise TypeError("an array of text with a missing value is not one of the types: store value.tolist(), or put a text there")
     name = array.dtype.newbyteorder("=").name
     if name not in SCALARS or name == "bfloat16":
         raise TypeError(f"an array of {array.dtype} is not one of the types: store value.tolist(), or another dtype")

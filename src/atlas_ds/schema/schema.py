@@ -257,12 +257,40 @@ def _with_all_names(fields: tuple[Field, ...], others: tuple[Field, ...]) -> tup
             if inner is None:
                 return None
             kind = second = Struct(inner)
-        elif isinstance(kind, ClassLabel) and isinstance(second, ClassLabel) and (is_prefix(kind.names, second.names) or is_prefix(second.names, kind.names)):
+        elif isinstance(kind, ClassLabel) and isinstance(second, ClassLabel) and _one_extends(kind, second):
             kind = second = max(kind, second, key=lambda label: len(label.names))
         if replace(field, type=kind) != replace(other, type=second):
             return None
         out.append(replace(field, type=kind))
     return tuple(out) if len(fields) == len(others) else None
+
+
+def _one_extends(one: ClassLabel, other: ClassLabel) -> bool:
+    return is_prefix(one.names, other.names) or is_prefix(other.names, one.names)
+
+
+def first_difference(given: Schema, there: Schema) -> str:
+    """In what a schema differs first from that of data, in words."""
+    if (given.container, given.name) != (there.container, there.name):
+        return f"an example is a {given.name or given.container}, not a {there.name or there.container}"
+    fields = {field.name: field for field in given.fields}
+    for other in there.fields:
+        field = fields.get(other.name)
+        if field is None:
+            return f"it lacks column {other.name!r} ({_shown(other)})"
+        both_labels = isinstance(field.type, ClassLabel) and isinstance(other.type, ClassLabel)
+        if isinstance(field.type, ClassLabel) and isinstance(other.type, ClassLabel) and not _one_extends(field.type, other.type):
+            return f"column {other.name!r} has other classes: names may only be added at the end of {listed(other.type.names)}"
+        if _shown(field) != _shown(other) and not (both_labels and field.nullable == other.nullable):
+            return f"column {other.name!r} is {_shown(field)}, not {_shown(other)}"
+    more = next((name for name in given.names if name not in there.names), None)
+    if more is not None:
+        return f"there is no column {more!r}"
+    return f"the columns are {', '.join(there.names)}, in this order, each of the same type" if given.names != there.names else f"the schema is\n{there}"
+
+
+def _shown(field: Field) -> str:
+    return f"nullable({field.type})" if field.nullable else f"{field.type}{' of NumPy' if field.numpy else ''}"
 
 
 def has_labels(fields: tuple[Field, ...]) -> bool:

@@ -18,7 +18,7 @@ from atlas_ds.schema.copies import NAMES, check_dtype
 from atlas_ds.schema.describe import describe, is_bfloat16, to_numpy
 from atlas_ds.schema.media import Media as MediaValue
 from atlas_ds.schema.objects import is_text, pack
-from atlas_ds.schema.times import is_nat
+from atlas_ds.schema.times import in_nanoseconds, is_nat
 from atlas_ds.schema.types import MAX_DEPTH, SCALARS, Array, Date, Field, Media, Scalar, Struct, Tensor, Timestamp, Type, Word, dtype_name
 
 WAY_OUT = "store arrays of a constant dtype, str, bytes, bool, int, float, None, datetimes, or lists and dicts of these"
@@ -34,7 +34,8 @@ class Seen:
     """A column so far. null: a value was None, or its key was missing. fact, by kind:
 
     int: (one is negative, one is 2**63 or more, one is none that float64 holds exactly); float: whether one is an int beyond 64 bits;
-    list: the dtype of its numbers, None where all lists are empty; time: whether datetimes have a time zone; time64: their finest unit;
+    list: the dtype of its numbers, None where all lists are empty; time: (whether datetimes have a time zone, whether nanoseconds do not hold one);
+time64: (the finest unit, whether datetimes have a time zone or None where there is no datetime, whether nanoseconds do not hold one);
     numpy: (dtypes, whether one is an int that float64 does not hold exactly); array: (dtype, shape or None where it differs, the same of ndim);
     media: its type, None where it differs; dict: name to Seen. Other kinds have none. "none": no value but None so far.
     """
@@ -218,27 +219,66 @@ def list_to_object(seen: Seen, value: Any, path: str, depth: int) -> Seen:
 
 
 def first_time(seen: Seen, value: datetime.datetime, path: str, depth: int) -> Seen:
-    return Seen("time", seen.null, value.utcoffset() is not None) if not finer(value) else Seen("time64", seen.null, "ns")
+    aware = value.utcoffset() is not None
+    if finer(value):
+        return Seen("time64", seen.null, ("ns", aware, False))
+    return Seen("time", seen.null, (aware, not in_nanoseconds(value, path)))
 
 
 def merge_time(seen: Seen, value: datetime.datetime, path: str, depth: int) -> Seen:
     """Datetimes with and without a time zone together are objects: neither can be made the other."""
-    return seen if (value.utcoffset() is not None) == seen.fact else list_to_object(seen, value, path, depth)
+    aware, beyond = seen.fact
+    if finer(value):
+        return with_moment(seen, ("us", aware, beyond), value, path)
+    if (value.utcoffset() is not None) != aware:
+        return list_to_object(seen, value, path, depth)
+    return seen if beyond or in_nanoseconds(value, path) else replace(seen, fact=(aware, True))
+
+
+def time_and_time64(seen: Seen, value: np.datetime64, path: str, depth: int) -> Seen:
+    return with_moment(seen, ("us", *seen.fact), value, path)
+
+
+def merge_time64(seen: Seen, value: np.datetime64 | datetime.datetime, path: str, depth: int) -> Seen:
+    """The finest unit of all; days alone are dates."""
+    return with_moment(seen, seen.fact or ("D", None, False), value, path)
+
+
+def with_moment(seen: Seen, fact: tuple[str, bool | None, bool], value: np.datetime64 | datetime.datetime, path: str) -> Seen:
+    """A column of a unit with one more moment. datetime64 has no time zone: beside datetimes that have one it is in UTC."""
+    unit, aware, beyond = fact
+    if isinstance(value, np.datetime64):
+        own, zoned = np.datetime_data(value.dtype)[0], aware
+        if own not in UNIT_ORDER:
+            raise SchemaError(f"column {path!r}: got {describe(value)} of unit {own}: {UNIT_CURE}")
+        own = "s" if own in ("h", "m") else own
+    else:
+        own, zoned = "ns" if finer(value) else "us", value.utcoffset() is not None
+        if aware not in (None, zoned):
+            refuse(seen, value, path, "datetimes with and without a time zone, or beside datetime64, are not one column: give all of them one, or none")
+    beyond = beyond or not in_nanoseconds(value, path)
+    unit = max(unit, own, key=UNIT_ORDER.index)
+    if unit == "ns" and beyond:
+        refuse(seen, value, path, "together they would be of unit ns, which holds the years 1677 to 2262: round them to microseconds")
+    new = (unit, zoned, beyond)
+    return seen if seen.kind == "time64" and new == seen.fact else Seen("time64", seen.null, new)
+
+
+def day_and_time64(seen: Seen, value: np.datetime64, path: str, depth: int) -> Seen:
+    """Days of datetime.date and of datetime64[D] are dates."""
+    if np.datetime_data(value.dtype)[0] != "D":
+        refuse(seen, value, path, "a column has only one type")
+    return seen
+
+
+def time64_and_day(seen: Seen, value: datetime.date, path: str, depth: int) -> Seen:
+    if seen.fact[0] != "D":
+        refuse(seen, value, path, "a day is not a moment: give a datetime")
+    return Seen("date", seen.null)
 
 
 def finer(value: Any) -> bool:
     return bool(getattr(value, "nanosecond", 0))
-
-
-def merge_time64(seen: Seen, value: np.datetime64, path: str, depth: int) -> Seen:
-    """The finest unit of all; days alone are dates."""
-    unit = np.datetime_data(value.dtype)[0]
-    if unit not in UNIT_ORDER:
-        refuse(seen, value, path, "its unit is not one of D, h, m, s, ms, us, ns: convert it, with value.astype('datetime64[us]')")
-    unit = "s" if unit in ("h", "m") else unit
-    if seen.fact is None or UNIT_ORDER.index(unit) > UNIT_ORDER.index(seen.fact):
-        return Seen("time64", seen.null, unit)
-    return seen
 
 
 def first_media(seen: Seen, value: MediaValue, path: str, depth: int) -> Seen:
@@ -294,6 +334,7 @@ def not_packed(seen: Seen, path: str) -> str | None:
 
 
 UNIT_ORDER = ("D", "h", "m", "s", "ms", "us", "ns")
+UNIT_CURE = "the units are D, h, m, s, ms, us and ns: convert it, with value.astype('datetime64[D]'), or another of these"
 NUMPY_SCALARS = frozenset(dtype.type for dtype in SCALARS.values())
 PLAIN_KINDS = ("bool", "complex", "str", "bytes", "object", "date")
 RULES: dict[tuple[str, str], Callable[[Seen, Any, str, int], Seen]] = {
@@ -327,6 +368,10 @@ RULES: dict[tuple[str, str], Callable[[Seen, Any, str, int], Seen]] = {
     ("dict", "object"): to_object,
     ("none", "time64"): begin("time64"),
     ("time64", "time64"): merge_time64,
+    ("time64", "time"): merge_time64,
+    ("time", "time64"): time_and_time64,
+    ("date", "time64"): day_and_time64,
+    ("time64", "date"): time64_and_day,
 }
 
 
@@ -363,9 +408,9 @@ def type_of(seen: Seen) -> Type:
         case "list":
             return Tensor(fact, 1, True) if fact is not None else Word("object")
         case "time":
-            return Timestamp("us", "UTC" if fact else None)
+            return Timestamp("us", "UTC" if fact[0] else None)
         case "time64":
-            return Date() if fact == "D" else Timestamp(fact)
+            return Date() if fact[0] == "D" else Timestamp(fact[0], "UTC" if fact[1] else None)
         case "media":
             return Media(fact)
         case _:

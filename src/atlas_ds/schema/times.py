@@ -50,8 +50,24 @@ def count_of(value: Any, kind: Timestamp | Date, path: str) -> int:
         count = _of_datetime(value, kind, path)
     least, greatest = bounds(kind)
     if not least <= count <= greatest:
-        raise refusal(path, kind, value, "years 1 to 9999 can be stored")
+        raise refusal(path, kind, value, _range_of(kind))
     return count
+
+
+def in_nanoseconds(value: Any, path: str) -> bool:
+    """Whether a count of nanoseconds can be that of a datetime or a datetime64."""
+    if isinstance(value, np.datetime64):
+        return bool(value.astype(DTYPES["ns"]).astype(value.dtype) == value)
+    if value.year - 1 > 1677 and value.year + 1 < 2262:
+        return True
+    tz = None if value.utcoffset() is None else "UTC"
+    return abs(_of_datetime(value, Timestamp("ns", tz), path)) < 1 << 63
+
+
+def _range_of(kind: Timestamp | Date) -> str:
+    if isinstance(kind, Timestamp) and kind.unit == "ns":
+        return "ns holds the years 1677 to 2262: declare the column as atlas.types.timestamp('us')"
+    return "years 1 to 9999 can be stored"
 
 
 def _of_numpy(value: np.datetime64, kind: Timestamp | Date, path: str) -> int:
@@ -60,6 +76,8 @@ def _of_numpy(value: np.datetime64, kind: Timestamp | Date, path: str) -> int:
         return int(value.astype(np.int64))
     count = value.astype(DTYPES[unit])
     if count.astype(value.dtype) != value:
+        if unit == "ns" and not 1677 < int(value.astype("M8[Y]").astype(np.int64)) + 1970 < 2262:
+            raise refusal(path, kind, value, _range_of(kind))
         raise refusal(path, kind, value, f"{unit} does not hold it exactly: give it in this unit, or declare a finer one")
     return int(count.astype(np.int64))
 
@@ -69,7 +87,8 @@ def _of_datetime(value: Any, kind: Timestamp, path: str) -> int:
         raise refusal(path, kind, value, "a day is not a moment: give a datetime, or declare the column as 'date'" if isinstance(value, datetime.date) else "")
     aware = value.utcoffset() is not None
     if aware != (kind.tz is not None):
-        cure = "give one without, with value.replace(tzinfo=None)" if aware else "say which, with value.replace(tzinfo=...)"
+        naive_in_utc = "store it in UTC, with value.astimezone(UTC).replace(tzinfo=None), or declare the column as atlas.types.timestamp(unit, tz)"
+        cure = naive_in_utc if aware else "say which, with value.replace(tzinfo=...), or declare the column as atlas.types.timestamp(unit) without one"
         raise refusal(path, kind, value, f"a datetime {'with' if aware else 'without'} a time zone: {cure}")
     # of the class itself: derived ones (pandas) may have methods of their own
     plain = datetime.datetime(value.year, value.month, value.day, value.hour, value.minute, value.second, value.microsecond)
@@ -135,11 +154,10 @@ def times_of(counts: np.ndarray, kind: Timestamp | Date, nulls: np.ndarray | Non
     return out
 
 
-def counts_of(column: np.ndarray, kind: Timestamp | Date, path: str) -> np.ndarray:
-    """The counts of an array of datetime64, as the column stores them; those of NaT have no meaning. SchemaError as count_of."""
+def counts_of(column: np.ndarray, kind: Timestamp | Date, path: str, there: np.ndarray) -> np.ndarray:
+    """The counts of an array of datetime64, as the column stores them; 0 where nothing is there, as at NaT. SchemaError as count_of."""
     want = f"M8[{'D' if isinstance(kind, Date) else kind.unit}]"
     out = column.astype(want)
-    there = ~np.isnat(column)
     counts = out.astype(np.int64)
     least, greatest = bounds(kind)
     good = (out.astype(column.dtype) == column) & (counts >= least) & (counts <= greatest)

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from operator import index
-from typing import Any, Literal, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 import numpy as np
 
@@ -333,6 +334,8 @@ def class_label(names: Sequence[str]) -> ClassLabel:
     SchemaError
         There is no name, or two are the same.
     """
+    if isinstance(names, str):
+        raise SchemaError(f"class_label({names!r}): the names of the classes must be a list of str, such as [{names!r}]")
     return ClassLabel(tuple(names))
 
 
@@ -374,6 +377,9 @@ def nullable(spec: Any) -> Field:
     return replace(field, nullable=field.type != Word("object"))
 
 
+ELSE = 'text: "str", or a list of str; moments: atlas.types.timestamp, "date", or in an array int64; anything: "object"'
+
+
 def dtype_name(dtype: str | np.dtype[Any]) -> str:
     """The name of a dtype in the closed list; SchemaError otherwise."""
     if isinstance(dtype, str) and dtype in SCALARS:
@@ -383,13 +389,17 @@ def dtype_name(dtype: str | np.dtype[Any]) -> str:
     try:
         name = np.dtype(dtype).newbyteorder("=").name
     except TypeError as cause:
-        raise SchemaError(f"dtype {dtype!r} is not one of {', '.join(SCALARS)}") from cause
+        raise SchemaError(f"dtype {dtype!r} is not one of {', '.join(SCALARS)} ({ELSE})") from cause
     if name not in SCALARS:
-        raise SchemaError(f"dtype {name} cannot be stored; it must be one of {', '.join(SCALARS)} (strings: a list of str; dates: int64 of a fixed unit)")
+        raise SchemaError(f"dtype {name} cannot be stored; it must be one of {', '.join(SCALARS)} ({ELSE})")
     return name
 
 
 NUMBERS = {int: "int64", float: "float64", bool: "bool"}
+NAMED: dict[str, Type] = {
+    **{word: Word(word) for word in WORDS}, "date": Date(), "datetime64[D]": Date(), "timestamp": Timestamp("us"),
+    **{f"datetime64[{unit}]": Timestamp(unit) for unit in UNITS},
+}  # fmt: skip
 OF_PYTHON: dict[type, Type] = {
     **{kind: Scalar(name) for kind, name in NUMBERS.items()}, str: Word("str"), bytes: Word("bytes"), datetime.datetime: Timestamp("us"), datetime.date: Date(),
 }  # fmt: skip
@@ -403,14 +413,15 @@ def make_type(spec: Any) -> Type:
         return spec
     if isinstance(spec, dict):
         return struct(spec)
-    if isinstance(spec, str) and spec in WORDS:
-        return Word(spec)
-    if isinstance(spec, str) and spec == "date":
-        return Date()
+    if isinstance(spec, str) and spec in NAMED:
+        return NAMED[spec]
     if isinstance(spec, type) and spec in OF_PYTHON:
         return OF_PYTHON[spec]
-    if get_origin(spec) is list and get_args(spec)[0] in NUMBERS:
-        return list_of(NUMBERS[get_args(spec)[0]])
+    origin, (inner, *_) = get_origin(spec) or spec, get_args(spec) or (None,)
+    if origin is list and isinstance(inner, type) and (inner in NUMBERS or issubclass(inner, np.number | np.bool_)):
+        return list_of(NUMBERS.get(inner) or np.dtype(inner))
+    if any(origin is kind for kind in (list, tuple, dict)):
+        raise SchemaError(f'{spec} is not a type of a column: "object" is any list or dict, atlas.types.list("int64") a list of ints')
     if isinstance(spec, np.dtype) and spec.kind == "M":
         unit = np.datetime_data(spec)[0]
         return Date() if unit == "D" else Timestamp(unit)
@@ -420,8 +431,12 @@ def make_type(spec: Any) -> Type:
 def make_field(name: str, spec: Any) -> Field:
     if isinstance(spec, Field):
         return replace(spec, name=name)
-    kind = make_type(spec)
-    return Field(name, kind)
+    given = get_args(spec) if get_origin(spec) in (UnionType, Union) else ()
+    if len(given) == 2 and NoneType in given:  # such as int | None
+        return replace(nullable(given[given[0] is NoneType]), name=name)
+    if given:
+        raise SchemaError(f'column {name!r}: {spec} is not one type: give one, in atlas.types.nullable(...) where there may be None, or "object"')
+    return Field(name, make_type(spec))
 
 
 def element_of(dtype: str) -> tuple[int, bool]:
