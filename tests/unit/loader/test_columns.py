@@ -75,7 +75,7 @@ def test_times_stay_as_they_are(tmp_path, kind, null):
         stacked = unit == "ns" and not null  # the others are datetimes, or None
         assert same(batch["x"], wanted if stacked else [row["x"] for row in dataset]) and batch["i"].tolist() == [0, 1, 2]
     for source in (dataset, tensors):
-        with pytest.raises(TypeError, match="column '(s.)?x' has .*collate_fn=atlas_ds.collate"):
+        with pytest.raises(TypeError, match=r"column '(s\.)?x' has .*collate_fn=atlas_ds.collate"):
             list(DataLoader(source, batch_size=3))
 
 
