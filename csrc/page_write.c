@@ -245,14 +245,15 @@ static uint64_t write_enum(const source *s, const distinct *d, uint8_t *out) {
     return (uint64_t)(p - out);
 }
 
-/* CONST or ENUM where it saves and is the smallest: bytes written; else 0, and how to narrow the numbers if that saves. */
-static uint64_t write_light(atlas_encoder *encoder, const source *s, uint8_t *out, atlas_page_in *to, narrowing *n) {
+/* CONST or ENUM where it saves and is the smallest: true, and *size bytes written; else how to narrow the numbers if that saves. */
+static bool write_light(atlas_encoder *encoder, const source *s, uint8_t *out, atlas_page_in *to, narrowing *n, uint64_t *size) {
     const uint64_t plain = validity_of(s) + content_bytes(s);
     uint64_t best = UINT64_MAX;
-    if (s->rows < 2 || (s->kind == ATLAS_KIND_FIXED && s->width == 0)) return 0;
+    if (s->rows < 2 || (s->kind == ATLAS_KIND_FIXED && s->width == 0)) return false;
     if (is_constant(s)) {
         to->out_layout = ATLAS_CONST;
-        return write_constant(s, out);
+        *size = write_constant(s, out); /* 0 where all values are empty */
+        return true;
     }
     *n = narrowing_of(s);
     const uint8_t stored = n->stored;
@@ -264,10 +265,11 @@ static uint64_t write_light(atlas_encoder *encoder, const source *s, uint8_t *ou
         const uint64_t bytes = enum_bytes(s, &d);
         if (SAVES(bytes, plain) && (n->stored == 0 || bytes < best)) {
             to->out_layout = ATLAS_ENUM;
-            return write_enum(s, &d, out);
+            *size = write_enum(s, &d, out);
+            return true;
         }
     }
-    return 0;
+    return false;
 }
 
 /* FIXED, VAR or NARROW, with cells where they save. */
@@ -302,8 +304,8 @@ int atlas_page_write(atlas_encoder *encoder, atlas_page_in *to, uint32_t rows, u
     to->out_flags = s.nulls != 0 ? ATLAS_PAGE_VALIDITY : 0;
     to->out_codec = ATLAS_CODEC_NONE;
     to->out_raw = 0;
-    uint64_t size = to->light ? write_light(encoder, &s, out, to, &n) : 0;
-    if (size == 0) size = write_heavy(encoder, &s, &n, out, to);
+    uint64_t size = 0;
+    if (!to->light || !write_light(encoder, &s, out, to, &n, &size)) size = write_heavy(encoder, &s, &n, out, to);
     if (to->out_raw == 0) to->out_raw = (uint32_t)size;
     if (to->whole && to->codec != ATLAS_CODEC_NONE && to->out_codec == ATLAS_CODEC_NONE && size >= 64) {
         const size_t most = size - size / 8;

@@ -10,7 +10,8 @@ from typing import Any
 from atlas_ds.cli.options import add_dataset, add_json, positive, subparser
 from atlas_ds.cli.text import brief, brief_json
 from atlas_ds.dataset.dataset import AtlasDataset
-from atlas_ds.schema.labels import named, names_of
+from atlas_ds.schema.labels import with_names
+from atlas_ds.schema.types import ClassLabel
 from atlas_ds.text import printable
 
 EXAMPLES = """\
@@ -39,14 +40,15 @@ def add_command(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     columns = args.columns.split(",") if args.columns else None
     ds = AtlasDataset(args.dataset, columns=columns, split=args.split)
-    labels = names_of(ds.schema)
+    kinds = {field.name: field.type for field in ds.schema.fields}
     first = max(0, args.start + len(ds)) if args.start < 0 else args.start
     for row in range(first, min(len(ds), first + args.n)):
         fields = dict(_fields(ds[row]))
         if args.json:
             print(json.dumps({name: brief_json(value) for name, value in fields.items()}, ensure_ascii=False))
             continue
-        shown = [(printable(name), printable(named(value, labels[name]) if name in labels else brief(value))) for name, value in fields.items()]
+        known = {name: with_names(value, kinds.get(name)) for name, value in fields.items()}
+        shown = [(printable(name), printable(value if isinstance(kinds.get(name), ClassLabel) else brief(value))) for name, value in known.items()]
         width = max((len(name) for name, _ in shown), default=0)
         print(f"row {row:,}")
         for name, value in shown:

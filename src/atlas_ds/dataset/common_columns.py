@@ -13,7 +13,7 @@ import numpy as np
 from atlas_ds.errors import SchemaError
 from atlas_ds.schema.ragged import Ragged, ends, shapes_of
 from atlas_ds.schema.schema import Schema
-from atlas_ds.schema.types import Array, Field, Media, Struct, Tensor, Type
+from atlas_ds.schema.types import UNITS, Array, ClassLabel, Date, Field, Media, Struct, Tensor, Timestamp, Type
 
 Named = tuple[str, Schema]
 """What errors call a dataset, and its schema."""
@@ -22,8 +22,8 @@ Named = tuple[str, Schema]
 def common_schema(datasets: Sequence[Named]) -> Schema:
     """The schema of all, with the names in the order of the first. SchemaError where the columns differ.
 
-    What may differ: the order of names, whether a value may be absent, whether a number comes as a NumPy scalar, the media type, and the
-    shape of arrays of one dtype (they are read as tensors).
+    What may differ: the order of names, whether a value may be absent, whether a number comes as a NumPy scalar, the media type, the shape
+    of arrays of one dtype (they are read as tensors), class labels that one of them adds at the end, and the unit of timestamps.
     """
     first_name, first = datasets[0]
     for name, schema in datasets[1:]:
@@ -88,6 +88,12 @@ def merged_type(a: Type, b: Type) -> Type | None:
         return a
     if isinstance(a, Array | Tensor) and isinstance(b, Array | Tensor) and (a.dtype, a.list) == (b.dtype, b.list):
         return Tensor(a.dtype, dimensions(a) if dimensions(a) == dimensions(b) else None, a.list)
+    if isinstance(a, ClassLabel) and isinstance(b, ClassLabel):
+        longer, shorter = (a, b) if len(a.names) > len(b.names) else (b, a)
+        return longer if longer.names[: len(shorter.names)] == shorter.names else None
+    if isinstance(a, Timestamp) and isinstance(b, Timestamp):
+        exact = a.tz == b.tz and "ns" not in (a.unit, b.unit)  # nanoseconds hold fewer years, and are no datetimes
+        return max(a, b, key=lambda kind: UNITS.index(kind.unit)) if exact else None
     return Media(None) if isinstance(a, Media) and isinstance(b, Media) else None
 
 
@@ -105,6 +111,8 @@ def widened(column: Any, field: Field, absent: bool = False) -> Any:
         ragged = ragged_of(column) if isinstance(column, np.ndarray) else column
         mask = np.zeros(len(ragged), np.bool_) if absent and ragged.mask is None else ragged.mask
         return replace(ragged, mask=mask, shapes=shapes_of(ragged) if kind.ndim is None else ragged.shapes)
+    if isinstance(kind, Timestamp | Date):  # a null is NaT, so there is no mask
+        return column.astype(f"M8[{kind.unit}]", copy=False) if isinstance(kind, Timestamp) else column
     if absent and isinstance(column, np.ndarray) and not isinstance(column, np.ma.MaskedArray):
         return np.ma.MaskedArray(column, np.zeros(column.shape, np.bool_))
     return column

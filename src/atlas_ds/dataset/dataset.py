@@ -360,15 +360,15 @@ class AtlasDataset(_core.Rows, Views[ExampleT]):
         columns
             Names of the columns to read; None: all.
         out
-            `{"name" or "struct.name": array}` to fill, for columns of numbers or arrays that are
-            neither nullable nor bfloat16.
+            `{"name" or "struct.name": array}` to fill, for columns of numbers, arrays or class labels
+            that are neither nullable nor bfloat16.
 
         Returns
         -------
         dict, tuple, list or column
             A column of constant width is an array of shape `(len(indices), ...)`, a masked array
-            where it is nullable; strings, bytes, media and objects are lists; tensors are a
-            `Ragged`.
+            where it is nullable; dates and timestamps are datetime64, with NaT where there is None;
+            strings, bytes, media and objects are lists; tensors are a `Ragged`.
 
         Raises
         ------

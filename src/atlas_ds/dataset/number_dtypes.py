@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from atlas_ds.schema.schema import Schema
-from atlas_ds.schema.types import SCALARS, Array, Field, Scalar, Struct
+from atlas_ds.schema.types import SCALARS, Array, ClassLabel, Field, Scalar, Struct
 
 Tree = Mapping[Any, Any]
 """Key in an example -> Tree of a struct, or the dtype of a column of numbers."""
@@ -64,4 +64,4 @@ def is_doubtful(field: Field) -> bool:
         return any(map(is_doubtful, field.type.fields))
     if isinstance(field.type, Scalar):
         return field.type.dtype not in EXACT or (field.numpy and field.type.dtype != "bool")
-    return not (isinstance(field.type, Array) or str(field.type) in ("str", "bytes"))
+    return not (isinstance(field.type, Array | ClassLabel) or str(field.type) in ("str", "bytes"))

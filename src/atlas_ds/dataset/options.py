@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 
 from atlas_ds.schema.schema import Schema
+from atlas_ds.schema.types import walk_leaves
 from atlas_ds.shard.coding import CODECS, Access, CodecName, ShardOptions
 from atlas_ds.sizes import parse_size
 
@@ -77,9 +78,9 @@ class StorageOptions:
     def of_shards(self, schema: Schema) -> ShardOptions:
         self.check_names(schema.names)
         codecs: list[int | None] = []
-        for leaf in schema.leaves:
-            name = self.compression if isinstance(self.compression, str) else self.compression.get(leaf.path.partition(".")[0], "auto")
-            codecs.append(None if name == "auto" else CODECS[name])
+        for field in schema.fields:
+            name = self.compression if isinstance(self.compression, str) else self.compression.get(field.name, "auto")
+            codecs += [None if name == "auto" else CODECS[name]] * len(list(walk_leaves((field,))))
         return ShardOptions(tuple(codecs), self.level, self.access, self.block_bytes or 64 << 10, self.block_rows, self.dictionary is not None)
 
 

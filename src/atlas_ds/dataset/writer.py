@@ -215,7 +215,8 @@ class AtlasDatasetWriter:
             raise
         self._end("closed")
         written = sum_of_totals(self._output.totals.values()).columns
-        for what in unsaved(written or {}, self._options.compression):
+        assert self._schema is not None
+        for what in unsaved(self._schema, written or {}, self._options.compression):
             warnings.warn(f"{self.path}: {what}", UserWarning, stacklevel=3)  # at `with`, the usual caller
 
     def abort(self) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from atlas_ds.schema.examples import like
 from atlas_ds.schema.media import Media
 from atlas_ds.schema.ragged import Ragged, join_ragged, pick_ragged
-from atlas_ds.schema.types import SCALARS, Array, Field, Scalar, Struct
+from atlas_ds.schema.types import SCALARS, Array, ClassLabel, Field, Scalar, Struct
 
 
 def fixed_columns(fields: tuple[Field, ...], prefix: str = "") -> list[tuple[str, tuple[np.dtype[Any], tuple[int, ...]]]]:
@@ -23,6 +23,8 @@ def fixed_columns(fields: tuple[Field, ...], prefix: str = "") -> list[tuple[str
             continue
         if isinstance(kind, Struct):
             found += fixed_columns(kind.fields, f"{prefix}{field.name}.")
+        elif isinstance(kind, ClassLabel):
+            found.append((prefix + field.name, (SCALARS["int64"], ())))
         elif isinstance(kind, Scalar | Array):
             found.append((prefix + field.name, (SCALARS[kind.dtype], kind.shape if isinstance(kind, Array) else ())))
     return found
@@ -62,7 +64,7 @@ def why_not(field: Field) -> str:
     """What a column is that has no array of its own."""
     if isinstance(field.type, Struct):
         return "a struct"
-    if isinstance(field.type, Scalar | Array):
+    if isinstance(field.type, Scalar | Array | ClassLabel):
         return f"a nullable column ({field.type})" if field.nullable else "a bfloat16 column (it is widened to float32)"
     return f"a column of {field.type}"
 

@@ -10,7 +10,7 @@ import numpy as np
 from atlas_ds.errors import SchemaError
 from atlas_ds.schema.fits import refusal
 from atlas_ds.schema.schema import Schema
-from atlas_ds.schema.types import ClassLabel
+from atlas_ds.schema.types import ClassLabel, Struct, Type
 from atlas_ds.text import closest
 
 NEW_CLASS = "for a new class, open the writer with schema=, where the column's class_label has the name added at the end"
@@ -25,6 +25,16 @@ def named(value: Any, names: tuple[str, ...]) -> str:
     """A label for people: its number and its name."""
     known = type(value) is int and 0 <= value < len(names)
     return f"{value} ({names[value]})" if known else "null" if value is None else str(value)
+
+
+def with_names(value: Any, kind: Type | None) -> Any:
+    """A value for people, with the names of the labels in it. One label, or a null for one: its text."""
+    if isinstance(kind, ClassLabel):
+        return named(value, kind.names)
+    if not isinstance(kind, Struct) or not isinstance(value, dict):
+        return value
+    kinds = {field.name: field.type for field in kind.fields}
+    return {name: with_names(inner, kinds[name]) if inner is not None and name in kinds else inner for name, inner in value.items()}
 
 
 @lru_cache(64)

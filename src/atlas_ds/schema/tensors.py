@@ -29,7 +29,7 @@ def need_torch(what: str) -> None:
 
 def to_torch(value: Any, of: str = "") -> Any:
     """Arrays and numbers as tensors of the same dtype, which share memory with them where they can; str, bytes, media and objects as they
-    are, arrays of text and objects as lists. of: the column, for errors."""
+    are, arrays of text and objects as lists, datetime64 as NumPy has it. of: the column, for errors."""
     if isinstance(value, np.ndarray):
         return tensor_of(value, of)
     if isinstance(value, dict):
@@ -44,7 +44,7 @@ def to_torch(value: Any, of: str = "") -> Any:
 
 
 def tensor_of(array: np.ndarray, of: str) -> Any:
-    """An array as a tensor over its memory, or over a copy where a tensor cannot have it so. Text and objects: a list."""
+    """An array as a tensor over its memory, or over a copy where a tensor cannot have it so. Text and objects: a list. datetime64: the array."""
     import torch
 
     if isinstance(array, np.ma.MaskedArray):  # of a nullable column, whether or not one of these rows is null
@@ -55,6 +55,8 @@ def tensor_of(array: np.ndarray, of: str) -> Any:
         array = array.data
     if array.dtype.kind in "OUST":
         return array.tolist()
+    if array.dtype.kind == "M":
+        return array
     if type(array) is not np.ndarray:  # np.matrix, np.memmap
         array = np.asarray(array)
     if not array.flags.writeable or not array.flags.aligned:
@@ -72,7 +74,7 @@ def scalar_tensor(value: Any, of: str) -> Any:
     import torch
 
     if isinstance(value, np.generic):
-        return value if isinstance(value, str | bytes) else tensor_of(np.asarray(value), of)
+        return value if isinstance(value, str | bytes | np.datetime64) else tensor_of(np.asarray(value), of)
     if isinstance(value, bool):
         return torch.tensor(value)
     if isinstance(value, int):
@@ -87,7 +89,7 @@ def named(of: str) -> str:
 
 
 def cure(dtype: np.dtype[Any]) -> str:
-    if dtype.kind in "mM":
+    if dtype.kind == "m":
         return "give its numbers (column.astype('int64'), in transform=)"
     if dtype.kind in "fc":
         return f"make it narrower (column.astype('{'float64' if dtype.kind == 'f' else 'complex128'}'), in transform=)"
@@ -168,6 +170,8 @@ def taken(values: list[Any], of: str) -> list[Any]:
     if type(None) in kinds:
         raise refused(of, "has a row without a value (None)")
     if all(isinstance(value, np.ndarray | np.generic) and not isinstance(value, str | bytes) for value in values):
+        if any(value.dtype.kind == "M" for value in values):
+            raise refused(of, "has datetime64")
         values = [tensor_of(np.asanyarray(value), of) for value in values]
         first, kinds = values[0], set(map(type, values))
     if len(kinds) > 1 and all(isinstance(value, NUMBERS) for value in values):

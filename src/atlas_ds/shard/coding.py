@@ -21,6 +21,7 @@ CODECS = {codec.name.lower(): codec for codec in Codec}
 Access = Literal["random", "scan"]
 CodecName = Literal["auto", "none", "lz4", "zstd"]
 
+TOO_SHORT = "too short to compress one by one"  # in the reason for no codec
 MIN_VALUE_BYTES = 64  # mean bytes of a value from which compressing each value pays
 DICTIONARY_VALUE = 16 << 10  # mean bytes of a value up to which a dictionary can help
 TRIAL_BYTES = 1 << 20
@@ -103,8 +104,8 @@ def choose_coding(sample: Sample, options: ShardOptions, requested: int | None, 
     if options.access == "scan":
         return choose_per_page(sample, options, codec, known, automatic=requested is None)
     if sample.mean < MIN_VALUE_BYTES:
-        short = "values of constant width stay in place" if sample.leaf.fixed else f"values of {sample.mean:.0f} bytes are too short to compress one by one"
-        return Coding(Codec.NONE, short)
+        stays = sample.leaf.fixed and requested is None
+        return Coding(Codec.NONE, "values of constant width stay in place" if stays else f"values of {sample.mean:.0f} bytes are {TOO_SHORT}")
     if sample.leaf.fixed and requested is None:
         return Coding(Codec.NONE, f"values of constant width stay in place, so that a random row costs no decoding{hint(sample, options)}")
     return choose_per_value(sample, options, codec, known, automatic=requested is None)

@@ -149,6 +149,15 @@ def test_head(cli, cars):
     assert code == 0 and out.split() == ["row", "99", "label", "1", "note", "null"]
 
 
+def test_head_names_the_labels_in_a_struct(cli, tmp_path):
+    label = types.class_label(["cat", "dog"])
+    with AtlasDatasetWriter(tmp_path / "d", schema={"s": {"c": label, "t": {"c": types.nullable(label)}}, "x": int}) as writer:
+        writer.extend([{"s": {"c": 1, "t": {"c": 0}}, "x": 1}, {"s": {"c": 0, "t": {"c": None}}, "x": 1}])
+    out = cli("head", tmp_path / "d")[1]
+    assert '{"c": "1 (dog)", "t": {"c": "0 (cat)"}}' in out and '{"c": "0 (cat)", "t": {"c": null}}' in out and "x  1" in out
+    assert json.loads(cli("head", tmp_path / "d", "--json")[1].splitlines()[0]) == {"s": {"c": 1, "t": {"c": 0}}, "x": 1}
+
+
 def test_head_names_classes(cli, tmp_path):
     with AtlasDatasetWriter(tmp_path / "d", schema={"label": types.nullable(types.class_label(["cat", "dog"]))}) as writer:
         writer.extend([{"label": 1}, {"label": None}])

@@ -1,5 +1,6 @@
 """atlas.concat: several datasets as one, views of it, batches across the seams."""
 
+import datetime
 import json
 
 import numpy as np
@@ -117,6 +118,39 @@ def test_what_map_makes_of_columns_counts(make):
 
 def nulls(column):
     return np.ma.getmaskarray(column).tolist()
+
+
+def joined(make, first, second, kind, other):
+    """Two datasets of one column of two types, as one."""
+    return atlas.concat([make([{"c": value} for value in values], {"c": spec}) for values, spec in ((first, kind), (second, other))])
+
+
+@pytest.mark.parametrize("kind", [atlas.types.timestamp("ms", "UTC"), atlas.types.timestamp("ns"), atlas.types.date()])
+def test_a_null_of_a_time_is_not_a_time_where_one_is_nullable(make, kind):
+    moment, nat = np.datetime64("2020-01-02", "D"), np.datetime64("NaT")
+    whole = joined(make, [moment], [None, moment], kind, atlas.types.nullable(kind))
+    for rows in ([0], [1], [0, 1, 2]):
+        seen = whole.batch(rows)["c"]
+        assert type(seen) is np.ndarray and same(seen, np.array([moment, nat, moment])[rows].astype(seen.dtype))
+
+
+def test_labels_of_which_one_has_more(make):
+    fewer, more = atlas.types.class_label(["cat", "dog"]), atlas.types.class_label(["cat", "dog", "cow"])
+    for first, second in ((fewer, more), (more, fewer)):
+        whole = joined(make, ["dog"], ["cat"], first, second)
+        assert whole.schema["c"].type == more and whole.batch([0, 1])["c"].tolist() == [1, 0]
+    with pytest.raises(SchemaError, match="class_label"):
+        joined(make, ["dog"], ["cat"], atlas.types.class_label(["dog", "cat"]), more)
+
+
+def test_timestamps_of_two_units(make):
+    moments = [datetime.datetime(1, 1, 1), datetime.datetime(9999, 12, 31)]
+    whole = joined(make, moments[:1], moments[1:], atlas.types.timestamp("s"), atlas.types.timestamp("us"))
+    assert [row["c"] for row in whole] == moments and whole.schema["c"].type == atlas.types.timestamp("us")
+    assert all(same(whole.batch(rows)["c"], np.array(moments, "M8[us]")[rows]) for rows in ([0], [1], [1, 0]))
+    for other in (atlas.types.timestamp("us", "UTC"), atlas.types.timestamp("ns")):
+        with pytest.raises(SchemaError, match="timestamp"):
+            joined(make, moments[:1], [np.datetime64("2020-01-01")], atlas.types.timestamp("s"), other)
 
 
 def test_nullable_in_one(make):

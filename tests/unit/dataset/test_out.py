@@ -30,6 +30,17 @@ def test_what_is_possible(dataset):
     assert dataset.batch([4], out={})["x"].tolist() == [4]
 
 
+def test_labels_are_int64(tmp_path):
+    label = atlas.types.class_label(["cat", "dog", "cow"])
+    schema = {"l": label, "s": {"l": label}, "n": atlas.types.nullable(label)}
+    dataset = AtlasDataset(write(tmp_path / "d", [{"l": i, "s": {"l": 2 - i}, "n": None if i else 1} for i in range(3)], schema=schema))
+    out = {"l": np.full(2, -7), "s.l": np.full(2, -7)}
+    batch = dataset.batch([2, 0], out=out)
+    assert batch["l"] is out["l"] and batch["s"]["l"] is out["s.l"] and out["l"].tolist() == [2, 0] and out["s.l"].tolist() == [0, 2]
+    with pytest.raises(ValueError, match=r"out\['n'\]: a nullable column \(class_label.*out= takes 'l', 's.l'"):
+        dataset.batch([2, 0], out={"n": np.full(2, -7)})
+
+
 @pytest.mark.parametrize("name", ["X", "y", "st.", "st.Y", "x.y", "", 0, None])
 def test_no_such_column(dataset, name):
     with pytest.raises(KeyError) as found:

@@ -299,6 +299,19 @@ def test_layouts_are_chosen_by_the_values(tmp_path):
     assert [next(iter(columns[name]["layouts"])) for name in rows[0]] == ["CONST", "NARROW", "ENUM", "FIXED", "VAR"]
 
 
+@pytest.mark.parametrize("access", ["random", "scan"])
+def test_values_that_are_all_empty_take_no_bytes(tmp_path, access):
+    rows = [{"text": "", "list": [], "some": None if i % 3 else ""} for i in range(1000)]
+    schema = {"text": str, "list": types.list("int64"), "some": types.nullable(str)}
+    path = write(tmp_path / "d", rows, schema=schema, access=access)
+    columns = AtlasDataset(path).stats()["columns"]
+    assert all(set(columns[name]["layouts"]) == {"CONST"} for name in schema)
+    assert [columns[name]["stored_bytes"] for name in ("text", "list")] == [0, 0]
+    verify(path)
+    theirs = list(Dataset(path).examples())
+    assert list(AtlasDataset(path)) == rows and [(row["text"], row["some"]) for row in theirs] == [("", row["some"]) for row in rows]
+
+
 def parts_of(root):
     schema = {"i": int, "s": str}
     for part in (2, 0, 1):

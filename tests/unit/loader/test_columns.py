@@ -10,8 +10,8 @@ from torch.utils.data import DataLoader, Subset
 
 import atlas_ds as atlas
 from atlas_ds import AtlasDataset, Loader, Media
-from atlas_ds.types import media, nullable, tensor
-from support import write
+from atlas_ds.types import date, media, nullable, tensor, timestamp
+from support import same, write
 
 DTYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64", "complex64", "complex128")
 EXTREME = {"int64": [-(1 << 63), (1 << 53) + 1], "uint64": [(1 << 64) - 1, 1 << 63], "float64": [0.1, 1e300], "complex128": [0.1j, 1e300], "uint32": [(1 << 32) - 1, 0]}
@@ -53,6 +53,30 @@ def test_numbers(tmp_path, dtype, form):
             assert exact(inner(batch["x"]), wanted)
     batch = next(iter(Loader(dataset, batch_size=4, shuffle=False, transform_example=lambda example: example)))
     assert exact(inner(batch["x"]), wanted)
+
+
+@pytest.mark.parametrize("null", [False, True])
+@pytest.mark.parametrize("kind", [*(timestamp(unit) for unit in ("s", "ms", "us", "ns")), timestamp("us", "UTC"), date()], ids=str)
+def test_times_stay_as_they_are(tmp_path, kind, null):
+    unit = "D" if kind == date() else kind.unit
+    wanted = np.array([0, "NaT" if null else 1, 2], f"M8[{unit}]")
+    schema = {"x": nullable(kind), "s": {"x": nullable(kind)}} if null else {"x": kind, "s": {"x": kind}}
+    days = [None if np.isnat(moment) else moment for moment in wanted]
+    given = [moment.item().replace(tzinfo=datetime.UTC) if getattr(kind, "tz", None) and moment is not None else moment for moment in days]
+    dataset = AtlasDataset(write(tmp_path / "d", [{"x": moment, "s": {"x": moment}, "i": i} for i, moment in enumerate(given)], schema={**schema, "i": int}))
+    tensors = dataset.with_format("torch")
+    assert [row["x"] for row in tensors] == [row["s"]["x"] for row in tensors] == [row["x"] for row in dataset]
+    loaded = [next(iter(Loader(dataset, batch_size=3, shuffle=False, **options))) for options in ({}, {"num_threads": 2}, {"format": "numpy"})]
+    joined = atlas.concat([tensors[:1], tensors[1:]])
+    for batch in (*loaded, tensors.batch(range(3)), joined.batch(range(3))):
+        assert same(batch["x"], wanted) and same(batch["s"]["x"], wanted)
+    examples = [DataLoader(dataset, batch_size=3, collate_fn=atlas.collate, num_workers=workers) for workers in (0, 1)]
+    for (batch,) in (*examples, Loader(dataset, batch_size=3, shuffle=False, transform_processes=1)):
+        stacked = unit == "ns" and not null  # the others are datetimes, or None
+        assert same(batch["x"], wanted if stacked else [row["x"] for row in dataset]) and batch["i"].tolist() == [0, 1, 2]
+    for source in (dataset, tensors):
+        with pytest.raises(TypeError, match=r"column '(s\.)?x' has .*collate_fn=atlas_ds.collate"):
+            list(DataLoader(source, batch_size=3))
 
 
 HARD = {  # values, schema: what default_collate refuses, changes, or takes by luck

@@ -171,8 +171,11 @@ def test_datasets_of_others():
 
 def test_examples_are_put_together(rich):
     """By example or by column: the same, but for what only one of them can know."""
-    dataset = AtlasDataset(rich, columns=["flag", "id", "real", "z", "text", "raw", "grid", "photo", "when"])
+    dataset = AtlasDataset(rich, columns=["flag", "id", "real", "z", "text", "raw", "grid", "photo"])
     assert alike(list(load(dataset, transform_example=as_it_is)), expected(dataset))
+    moments = AtlasDataset(rich, columns=["id", "when"])
+    for got, rows in zip(load(moments, transform_example=as_it_is), expected(moments), strict=True):
+        assert same(got["when"], rows["when"].tolist()), "datetimes as a list: their unit is of the column"
     metas = AtlasDataset(rich, columns=["id", "meta"])
     for got, rows in zip(load(metas, transform_example=as_it_is), expected(metas)):
         assert same(got["meta"], rows["meta"]), "objects of different keys"

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from atlas_ds import AtlasDataset, AtlasDatasetWriter, _core, types, verify
+from atlas_ds import AtlasDataset, AtlasDatasetWriter, Media, _core, types, verify
 from atlas_ds._core.base import Codec, Literals
 from atlas_ds.schema.schema import make_schema
 from atlas_ds.shard.coding import NO_MATCHES, Coding, Sample, ShardOptions, Tried, choose_coding, fastest
@@ -91,6 +91,50 @@ def test_what_is_chosen_reads_back(tmp_path, options):
     verify(tmp_path / "d")
 
 
+def test_why_a_requested_codec_is_not_used(tmp_path):
+    random = np.random.default_rng(0)
+
+    def told(name, rows, **options):
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            with AtlasDatasetWriter(tmp_path / name, **options) as writer:
+                writer.extend(rows)
+        return [str(one.message).partition(": ")[2] for one in found]
+
+    noise = [random.bytes(1 << 14) for _ in range(100)]
+    says = "is not compressed, though compression='zstd' was requested"
+    short = [{"text": random.bytes(13).hex()} for _ in range(50_000)]
+    scan = 'too short to compress one by one; access="scan" compresses them page by page'
+    assert told("short", short, compression="zstd") == [f"column 'text' {says}: values of 26 bytes are {scan}"]
+    assert told("ids", ({"id": int(one)} for one in random.integers(0, 1 << 62, 200_000)), compression="zstd") == [f"column 'id' {says}: values of 8 bytes are {scan}"]
+    assert told("short scan", short, compression="zstd", access="scan") == []
+    photos = [{"photo": Media(b"\xff\xd8\xff" + one, "image/jpeg"), "label": i} for i, one in enumerate(noise)]
+    assert told("photos", photos, compression="zstd") == []
+    assert [one.partition(",")[0] for one in told("named", photos, compression={"photo": "zstd"})] == ["column 'photo' is not compressed"]
+    dotted = [{"a.b": one, "a": "x" * 100} for one in noise]
+    assert told("dotted", dotted, compression={"a": "zstd"}) == []
+    assert [one.partition(",")[0] for one in told("struct", ({"a": {"b": one}} for one in noise), compression={"a": "zstd"})] == ["column 'a.b' is not compressed"]
+
+
+def test_a_column_with_a_dot_is_not_a_field_of_another(tmp_path):
+    with AtlasDatasetWriter(tmp_path / "d", compression={"a": "none"}) as writer:
+        writer.extend({"a.b": f"text {i % 7} " * 50 + str(i), "a": "y" * 100 + str(i)} for i in range(2000))
+    columns = AtlasDataset(tmp_path / "d").stats()["columns"]
+    assert columns["a.b"]["codec"] == "zstd" and columns["a"]["codec"] == "none"
+
+
+def test_a_warning_that_is_an_error_comes_after_all_else(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        writer = AtlasDatasetWriter(tmp_path / "d", compression="zstd")
+        with pytest.raises(UserWarning, match="not compressed"), writer:
+            writer.add_batch({"noise": np.random.default_rng(0).integers(0, 256, (2000, 784)).astype(np.uint8)})
+        writer.close()
+        assert "closed" in repr(writer) and len(AtlasDataset(tmp_path / "d")) == 2000
+        with AtlasDatasetWriter(tmp_path / "d", append=True) as writer:
+            writer.add_example({"noise": np.zeros(784, np.uint8)})
+
+
 def test_a_codec_that_saves_nothing_is_told(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (2000, 784)).astype(np.uint8)
 
@@ -98,7 +142,7 @@ def test_a_codec_that_saves_nothing_is_told(tmp_path):
         with AtlasDatasetWriter(tmp_path / name, **options) as writer:
             writer.add_batch({"noise": noise, "label": np.arange(2000)})
 
-    with pytest.warns(UserWarning, match="column 'noise' is not smaller with compression='zstd', and is stored as it is: zstd saves less than 12.5 %") as told:
+    with pytest.warns(UserWarning, match="column 'noise' is not compressed, though compression='zstd' was requested: zstd saves less than 12.5 %") as told:
         write("a", compression="zstd")
     assert len(told) == 1 and str(tmp_path / "a") in str(told[0].message)
     with pytest.warns(UserWarning, match="'lz4'"):
