@@ -8,7 +8,7 @@ from reference import sample
 from reference.builder import Encoding, build
 from reference.wire import VAR
 
-EXPECT = "CorruptError"
+EXPECT = "LimitError"
 
 
 def make() -> bytes:
