@@ -399,7 +399,7 @@ cdef class ShardSet:
 
     def chunk_rows(self, Projection projection):
         """Rows that iteration reads at a time: about 4 MiB of raw data, at most 64 (what was
-        decoded is still in the cache when examples are made of it), or 256 where a helper shares
+        decoded is still in the cache when examples are made of it), or 1,024 where a helper shares
         the work (which has to wake up)."""
         cdef uint64_t raw = 0, rows = 0
         cdef uint64_t most = 64
@@ -408,7 +408,7 @@ cdef class ShardSet:
             if found is not None:
                 shard = <Shard>found
                 if not helper_off and has_coded(&shard.c, projection.leaves, projection.leaf_count):
-                    most = 256
+                    most = 1024
                 raw += shard.c.raw_bytes
                 rows += shard.c.rows
         return max(1, min(most, READ_CHUNK * rows // max(raw, 1))) if rows else most
