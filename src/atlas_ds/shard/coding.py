@@ -33,6 +33,7 @@ DICTIONARY_PART = 1 / 8  # of a row's bytes from which the pages of a leaf can h
 # A dictionary is used where it saves this part: much where it is large, since it is read when a shard is opened.
 VALUES_PART, PAGES_PART, NUMBERS_PART = 8, 32, 128
 SMALL_LEVELS = 2  # added to the zstd level of single values and small pages: smaller, as fast to read, slower to write
+NUMBERS_LEVELS = 3  # the same for numbers: fewer and longer matches are faster to read, too
 SMALL_PAGE = 64 << 10
 LZ4_VALUE_LEVEL = 9  # of lz4's slow encoder: smaller by an eighth, as fast to read
 NO_MATCHES = -50  # a zstd level that finds next to no matches
@@ -126,8 +127,9 @@ def ways_of(leaf: Leaf, codec: int, level: int) -> list[Coding]:
     """
     if codec == Codec.LZ4:
         return [Coding(codec, "", per_value=True, level=LZ4_VALUE_LEVEL)]
-    usual = Coding(codec, "", per_value=True, level=small_level(level))
-    if not is_numbers(leaf):
+    numbers = is_numbers(leaf)
+    usual = Coding(codec, "", per_value=True, level=small_level(level, NUMBERS_LEVELS if numbers else SMALL_LEVELS))
+    if not numbers:
         return [usual]
     plain = Coding(codec, "", per_value=True, level=usual.level, literals=Literals.PLAIN)
     coded = Coding(codec, "", per_value=True, level=NO_MATCHES, literals=Literals.CODED)
@@ -173,9 +175,9 @@ def choose_per_page(sample: Sample, options: ShardOptions, codec: int, known: by
     return with_reason(best.coding, f"complete pages: {saved(best)} saved on a sample")
 
 
-def small_level(level: int) -> int:
+def small_level(level: int, more: int = SMALL_LEVELS) -> int:
     """The zstd level of single values and small pages."""
-    return min(level + SMALL_LEVELS, max(level, 19))
+    return min(level + more, max(level, 19))
 
 
 def ways_of_pages(leaf: Leaf, codec: int, level: int) -> list[Coding]:
