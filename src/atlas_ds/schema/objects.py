@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 import enum
 import re
 from math import prod
@@ -34,6 +35,7 @@ CURES = {
     datetime.timedelta: "store value.total_seconds()",
     int: "it does not fit 64 bits; store str(value)",
     complex: "store [value.real, value.imag], or a column of type 'complex128'",
+    decimal.Decimal: "store str(value), or float(value) where its digits may be rounded",
     set: "store sorted(value)",
     frozenset: "store sorted(value)",
     enum.Enum: "store value.value or value.name",
@@ -65,7 +67,7 @@ def _pack_other(value: Any) -> Any:
         return None
     if isinstance(value, np.ndarray) or is_tensor(value):
         return _pack_array(value)
-    raise TypeError(f"a {type(value).__module__}.{type(value).__qualname__} is not one of the types{_cure(value)}")
+    raise TypeError(f"a {type(value).__module__}.{type(value).__qualname__} is not one of the types{cure_of(value)}")
 
 
 def is_text(value: Any) -> bool:
@@ -127,7 +129,7 @@ def plain_of(value: Any) -> Any:
     return [plain_of(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
-def _cure(value: Any) -> str:
+def cure_of(value: Any) -> str:
     return next((f": {cure}" for kind, cure in CURES.items() if isinstance(value, kind)), "")
 
 

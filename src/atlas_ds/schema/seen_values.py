@@ -17,7 +17,7 @@ from atlas_ds.errors import LimitError, SchemaError
 from atlas_ds.schema.copies import NAMES, check_dtype
 from atlas_ds.schema.describe import describe, is_bfloat16, to_numpy
 from atlas_ds.schema.media import Media as MediaValue
-from atlas_ds.schema.objects import is_text, pack
+from atlas_ds.schema.objects import cure_of, is_text, pack
 from atlas_ds.schema.times import in_nanoseconds, is_nat
 from atlas_ds.schema.types import MAX_DEPTH, SCALARS, Array, Date, Field, Media, Scalar, Struct, Tensor, Timestamp, Type, Word, dtype_name
 
@@ -74,7 +74,8 @@ def other_kind(value: Any, path: str) -> str:
         return "numpy"
     if is_bfloat16(value) and isinstance(to_numpy(value), np.ndarray):
         return "array"  # a torch tensor
-    raise SchemaError(f"column {path!r}: a {type(value).__module__}.{type(value).__qualname__} cannot be stored: {WAY_OUT}")
+    way = cure_of(value) or f": {WAY_OUT}"
+    raise SchemaError(f"column {path!r}: a {type(value).__module__}.{type(value).__qualname__} cannot be stored{way}")
 
 
 def refuse(seen: Seen, value: Any, path: str, why: str) -> NoReturn:

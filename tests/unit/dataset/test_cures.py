@@ -1,6 +1,7 @@
 """Errors of values and schemas that come late: they say what to change."""
 
 import datetime
+import decimal
 
 import pytest
 
@@ -44,3 +45,11 @@ def test_a_day_after_many_nones(tmp_path):
 def test_a_float_in_a_list_of_ints(tmp_path, kind):
     with pytest.raises(errors.SchemaError, match=r'atlas\.types\.list\("float64"'):
         write(tmp_path / "d", [{"a": [1, 2.5]}], schema={"a": kind})
+
+
+@pytest.mark.parametrize("value, cure", [(decimal.Decimal("1.5"), "store str(value)"), ({1}, "store sorted(value)"), (datetime.timedelta(1), "store value.total_seconds()")], ids=repr)
+def test_what_has_a_cure_is_told_it_as_a_value_and_in_a_list(tmp_path, value, cure):
+    for given in (value, [value]):
+        with pytest.raises(errors.SchemaError) as caught, AtlasDatasetWriter(tmp_path / "d", workers=0) as writer:
+            writer.add_example({"v": given})
+        assert cure in str(caught.value)
