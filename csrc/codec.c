@@ -222,26 +222,6 @@ static size_t lz4_encode(codec_encoder *encoder, int level, const uint8_t *src, 
     return got > 0 ? (size_t)got : 0;
 }
 
-static size_t zstd_encode(
-    ZSTD_CCtx *zstd,
-    const atlas_dict *dict,
-    int level,
-    int literals,
-    const uint8_t *src,
-    size_t size,
-    uint8_t *out,
-    size_t capacity
-) {
-    /* one that failed for want of room is still under way; without the reset it would keep its dictionary, and the next frame use it */
-    ZSTD_CCtx_reset(zstd, ZSTD_reset_session_only);
-    if (ZSTD_isError(ZSTD_CCtx_setParameter(zstd, ZSTD_c_compressionLevel, level))) return 0;
-    if (ZSTD_isError(ZSTD_CCtx_refCDict(zstd, dict != NULL ? dict->encode : NULL))) return 0;
-    /* ZSTD_c_literalCompressionMode; a zstd that does not know it chooses for itself */
-    (void)ZSTD_CCtx_setParameter(zstd, ZSTD_c_experimentalParam5, literals);
-    const size_t got = ZSTD_compress2(zstd, out, capacity, src, size);
-    return ZSTD_isError(got) ? 0 : got;
-}
-
 size_t atlas_codec_encode(
     codec_encoder *encoder,
     int codec,
@@ -254,5 +234,13 @@ size_t atlas_codec_encode(
     size_t capacity
 ) {
     if (codec == ATLAS_CODEC_LZ4) return dict == NULL ? lz4_encode(encoder, level, src, size, out, capacity) : 0;
-    return zstd_encode(encoder->zstd, dict, level, literals, src, size, out, capacity);
+    ZSTD_CCtx *zstd = encoder->zstd;
+    /* one that failed for want of room is still under way; without the reset it would keep its dictionary, and the next frame use it */
+    ZSTD_CCtx_reset(zstd, ZSTD_reset_session_only);
+    if (ZSTD_isError(ZSTD_CCtx_setParameter(zstd, ZSTD_c_compressionLevel, level))) return 0;
+    if (ZSTD_isError(ZSTD_CCtx_refCDict(zstd, dict != NULL ? dict->encode : NULL))) return 0;
+    /* ZSTD_c_literalCompressionMode; a zstd that does not know it chooses for itself */
+    (void)ZSTD_CCtx_setParameter(zstd, ZSTD_c_experimentalParam5, literals);
+    const size_t got = ZSTD_compress2(zstd, out, capacity, src, size);
+    return ZSTD_isError(got) ? 0 : got;
 }

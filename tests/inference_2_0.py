@@ -15,7 +15,8 @@ from atlas_ds.schema.describe import describe, is_bfloat16, to_numpy
 from atlas_ds.schema.media import Media as MediaValue
 from atlas_ds.schema.media import is_pil, sniff
 from atlas_ds.schema.schema import Schema, build_schema
-from atlas_ds.schema.types import MAX_DEPTH, Array, Field, Media, Scalar, Struct, Tensor, Type, Word, dtype_name
+from atlas_ds.schema.specs import dtype_name
+from atlas_ds.schema.types import MAX_DEPTH, Array, Field, Media, Scalar, Struct, Tensor, Type, Word
 
 MISSING = object()
 WAY_OUT = ""

@@ -13,27 +13,9 @@ A type in a schema is one of these, or
 """
 
 from atlas_ds.schema.schema import Schema
-from atlas_ds.schema.types import (
-    Array,
-    ClassLabel,
-    Date,
-    Field,
-    Media,
-    Scalar,
-    Struct,
-    Tensor,
-    Timestamp,
-    Word,
-    array,
-    class_label,
-    date,
-    media,
-    nullable,
-    struct,
-    tensor,
-    timestamp,
-)  # fmt: skip
-from atlas_ds.schema.types import list_of as list
+from atlas_ds.schema.specs import array, class_label, date, media, nullable, struct, tensor, timestamp
+from atlas_ds.schema.specs import list_of as list
+from atlas_ds.schema.types import Array, ClassLabel, Date, Field, Media, Scalar, Struct, Tensor, Timestamp, Word
 
 __all__ = [
     "Array", "ClassLabel", "Date", "Field", "Media", "Scalar", "Schema", "Struct", "Tensor", "Timestamp", "Word", "array", "class_label", "date", "list",

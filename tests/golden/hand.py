@@ -6,6 +6,7 @@ Each is a dataset of one shard: a `Plan`, the schema, and the rows that a reader
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ def cells() -> Case:
     names = ["var_zstd", "var_lz4", "fixed_zstd", "fixed_lz4", "nothing"]
     kinds = ["bytes", "bytes", *[{"array": {"dtype": "uint16", "shape": [5, 8]}}] * 2, {"array": {"dtype": "int8", "shape": [0]}}]
     codecs = [ZSTD, LZ4, ZSTD, LZ4, ZSTD]
-    columns: dict[int, list[bytes | None]] = {0: values, 1: values, 2: blobs, 3: blobs, 4: empty}  # type: ignore[dict-item]
+    columns: dict[int, Sequence[bytes | None]] = {0: values, 1: values, 2: blobs, 3: blobs, 4: empty}
     leaves = [Leaf(id, FIXED_LEAF if id > 1 else VARIABLE_LEAF, (0, 0, 80, 80, 0)[id], flags=NULLABLE * (id < 4)) for id in range(5)]
     encodings = {id: Encoding(FIXED if id > 1 else VAR, codec, cells=True, short=id == 2) for id, codec in enumerate(codecs)}
 

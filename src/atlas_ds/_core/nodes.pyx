@@ -9,7 +9,7 @@ from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 
 from atlas_ds._core.c cimport *
 
-from atlas_ds.schema.types import SCALARS, Array, ClassLabel, Date, Media as MediaType, Scalar, Tensor, Timestamp, Word
+from atlas_ds.schema.types import SCALARS, Array, ClassLabel, Date, Media as MediaType, Scalar, Tensor, Timestamp, Word, number_dtype
 
 cnp.import_array()
 
@@ -18,7 +18,7 @@ cdef dict _SCALAR_KINDS = {
     "uint16": K_UINT16, "uint32": K_UINT32, "uint64": K_UINT64, "float32": K_FLOAT32, "float64": K_FLOAT64,
     "bfloat16": K_BFLOAT16,
 }
-cdef dict _DTYPES = {Timestamp: "int64", Date: "int32", ClassLabel: "int64"}  # of types that are stored as one number
+cdef dict _COUNTS = {Timestamp: K_TIME, Date: K_DAY, ClassLabel: K_CLASS}  # types that are stored as one number
 
 
 @cython.final
@@ -36,7 +36,7 @@ cdef Node make_node(object field, dict leaf_index):
     node.numpy_scalar = field.numpy
     node.first_leaf = leaf_index[field.leaves[0]] if field.leaves else -1
     kind = field.type
-    dtype = _DTYPES.get(type(kind), None) or getattr(kind, "dtype", None)
+    dtype = number_dtype(kind)
     if dtype is not None:
         node.dtype = SCALARS[dtype]
         node.bfloat16 = dtype == "bfloat16"
@@ -47,8 +47,8 @@ cdef Node make_node(object field, dict leaf_index):
         node.kind = _SCALAR_KINDS.get(kind.dtype, K_ITEM)
         if node.numpy_scalar and not node.bfloat16:
             node.kind = K_ITEM
-    elif type(kind) in _DTYPES:
-        node.kind = {Timestamp: K_TIME, Date: K_DAY, ClassLabel: K_CLASS}[type(kind)]
+    elif type(kind) in _COUNTS:
+        node.kind = _COUNTS[type(kind)]
         if node.kind == K_CLASS:
             node.classes = len(kind.names)
     elif isinstance(kind, Word):

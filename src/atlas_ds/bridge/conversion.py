@@ -22,7 +22,7 @@ from atlas_ds.dataset.options import WriterOptions, refuse_unknown
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import AtlasError, LimitError, SchemaError
 from atlas_ds.progress import Progress
-from atlas_ds.schema.types import make_field
+from atlas_ds.schema.specs import make_field
 from atlas_ds.store.files import refuse_overlap
 from atlas_ds.store.paths import local_path
 from atlas_ds.text import count

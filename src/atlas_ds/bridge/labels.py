@@ -11,7 +11,8 @@ from typing import Any
 
 from atlas_ds.errors import SchemaError
 from atlas_ds.schema.schema import Schema
-from atlas_ds.schema.types import ClassLabel, Field, Struct, make_field
+from atlas_ds.schema.specs import make_field
+from atlas_ds.schema.types import ClassLabel, Field, Struct
 from atlas_ds.text import listed
 
 Change = Callable[[Any], Any]

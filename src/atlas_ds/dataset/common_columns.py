@@ -12,7 +12,8 @@ import numpy as np
 
 from atlas_ds.errors import SchemaError
 from atlas_ds.schema.ragged import Ragged, ends, shapes_of
-from atlas_ds.schema.schema import Schema
+from atlas_ds.schema.schema import Schema, all_names
+from atlas_ds.schema.times import DTYPES, unit_of
 from atlas_ds.schema.types import UNITS, Array, ClassLabel, Date, Field, Media, Struct, Tensor, Timestamp, Type
 
 Named = tuple[str, Schema]
@@ -89,8 +90,7 @@ def merged_type(a: Type, b: Type) -> Type | None:
     if isinstance(a, Array | Tensor) and isinstance(b, Array | Tensor) and (a.dtype, a.list) == (b.dtype, b.list):
         return Tensor(a.dtype, dimensions(a) if dimensions(a) == dimensions(b) else None, a.list)
     if isinstance(a, ClassLabel) and isinstance(b, ClassLabel):
-        longer, shorter = (a, b) if len(a.names) > len(b.names) else (b, a)
-        return longer if longer.names[: len(shorter.names)] == shorter.names else None
+        return all_names(a, b)
     if isinstance(a, Timestamp) and isinstance(b, Timestamp):
         exact = a.tz == b.tz and "ns" not in (a.unit, b.unit)  # nanoseconds hold fewer years, and are no datetimes
         return max(a, b, key=lambda kind: UNITS.index(kind.unit)) if exact else None
@@ -112,7 +112,7 @@ def widened(column: Any, field: Field, absent: bool = False) -> Any:
         mask = np.zeros(len(ragged), np.bool_) if absent and ragged.mask is None else ragged.mask
         return replace(ragged, mask=mask, shapes=shapes_of(ragged) if kind.ndim is None else ragged.shapes)
     if isinstance(kind, Timestamp | Date):  # a null is NaT, so there is no mask
-        return column.astype(f"M8[{kind.unit}]", copy=False) if isinstance(kind, Timestamp) else column
+        return column.astype(DTYPES[unit_of(kind)], copy=False)
     if absent and isinstance(column, np.ndarray) and not isinstance(column, np.ma.MaskedArray):
         return np.ma.MaskedArray(column, np.zeros(column.shape, np.bool_))
     return column

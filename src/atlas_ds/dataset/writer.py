@@ -214,6 +214,8 @@ class AtlasDatasetWriter:
             self._fail(error)
             raise
         self._end("closed")
+        if self._options.compression in ("auto", "none"):
+            return
         written = sum_of_totals(self._output.totals.values()).columns
         assert self._schema is not None
         for what in unsaved(self._schema, written or {}, self._options.compression):

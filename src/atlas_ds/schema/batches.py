@@ -11,7 +11,7 @@ import numpy as np
 from atlas_ds.schema.examples import like
 from atlas_ds.schema.media import Media
 from atlas_ds.schema.ragged import Ragged, join_ragged, pick_ragged
-from atlas_ds.schema.types import SCALARS, Array, ClassLabel, Field, Scalar, Struct
+from atlas_ds.schema.types import SCALARS, Array, ClassLabel, Field, Scalar, Struct, number_dtype
 
 
 def fixed_columns(fields: tuple[Field, ...], prefix: str = "") -> list[tuple[str, tuple[np.dtype[Any], tuple[int, ...]]]]:
@@ -23,10 +23,8 @@ def fixed_columns(fields: tuple[Field, ...], prefix: str = "") -> list[tuple[str
             continue
         if isinstance(kind, Struct):
             found += fixed_columns(kind.fields, f"{prefix}{field.name}.")
-        elif isinstance(kind, ClassLabel):
-            found.append((prefix + field.name, (SCALARS["int64"], ())))
-        elif isinstance(kind, Scalar | Array):
-            found.append((prefix + field.name, (SCALARS[kind.dtype], kind.shape if isinstance(kind, Array) else ())))
+        elif isinstance(kind, Scalar | Array | ClassLabel):
+            found.append((prefix + field.name, (SCALARS[number_dtype(kind) or ""], kind.shape if isinstance(kind, Array) else ())))
     return found
 
 

@@ -17,7 +17,8 @@ from atlas_ds.errors import LimitError, SchemaError
 from atlas_ds.schema.describe import is_bfloat16, to_numpy
 from atlas_ds.schema.media import Media, is_pil, to_media
 from atlas_ds.schema.named_fields import as_dict
-from atlas_ds.schema.types import MAX_DEPTH, SCALARS, Field, dtype_name
+from atlas_ds.schema.specs import dtype_name
+from atlas_ds.schema.types import MAX_DEPTH, SCALARS, Field
 from atlas_ds.schema.types import Media as MediaType
 
 MAX_NESTING = 500  # levels of lists and dicts: what is packed and unpacked with room to spare on the stack

@@ -91,10 +91,10 @@ def merge_row(columns: dict[str, Seen], row: dict[str, Any], start: Seen) -> dic
     return columns | changed if changed else columns
 
 
-def whole_number(dtype: str, seen: Seen) -> Seen:
-    """What is known of a column that lists of a dtype have at one place: the same, where it is."""
-    kind = {"int64": "int", "float64": "float", "bool": "bool"}.get(dtype)
-    return seen if seen.kind == kind and not seen.null and not (kind == "int" and seen.fact[1]) and not (kind == "float" and seen.fact) else NOTHING
+def is_number_of(seen: Seen, dtype: str) -> bool:
+    """Whether all values of a column so far could be numbers of a list of a dtype."""
+    beyond = (seen.kind == "int" and seen.fact[1]) or (seen.kind == "float" and seen.fact)  # an int that 64 bits do not hold
+    return seen.kind == {"int64": "int", "float64": "float", "bool": "bool"}.get(dtype) and not seen.null and not beyond
 
 
 def other_length(whole: Whole, taken: Sequence[Any]) -> Whole:
@@ -103,7 +103,7 @@ def other_length(whole: Whole, taken: Sequence[Any]) -> Whole:
     if whole.given == "tuple":
         raise SchemaError(f"{got}: tuples must all have the same length, at least 1 (use lists where it varies)")
     dtype = dtype_of_list(list(taken)) if taken else None
-    if dtype is not None and all(seen == whole_number(dtype, seen) for seen in whole.columns.values()):
+    if dtype is not None and all(is_number_of(seen, dtype) for seen in whole.columns.values()):
         return Whole(whole.given, "value", None, {"value": Seen("list", fact=dtype)})
     for name, seen in whole.columns.items():
         if (what := not_packed(seen, name)) is not None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 from typing import Any
 
 import numpy as np
 import numpy.ma  # NumPy imports it when first used: a fork while another thread does so leaves the child with a held import lock
 
 from atlas_ds.schema.ragged import Ragged
+from atlas_ds.schema.times import is_nat
 
 
 def masked(values: np.ndarray, nulls: np.ndarray) -> np.ma.MaskedArray:
@@ -42,9 +42,7 @@ def _absent(column: Any, there: np.ndarray) -> Any:
 
 def is_null(value: Any) -> bool:
     """Whether a value in a column stands for None: None itself, NaT, or an array that is masked as a whole."""
-    if isinstance(value, np.datetime64 | datetime.date):
-        return bool(value != value)
-    return value is None or (isinstance(value, np.ma.MaskedArray) and bool(np.ma.getmaskarray(value).all()) and value.size > 0)
+    return value is None or is_nat(value) or (isinstance(value, np.ma.MaskedArray) and bool(np.ma.getmaskarray(value).all()) and value.size > 0)
 
 
 def nulls_of(column: Any, count: int) -> np.ndarray:

@@ -11,6 +11,7 @@ from typing import Any
 
 from atlas_ds._core import base
 from atlas_ds.errors import CorruptError, LimitError, SchemaError, UnsupportedError
+from atlas_ds.schema.specs import make_field
 from atlas_ds.schema.times import zone
 from atlas_ds.schema.types import (
     MAX_DEPTH,
@@ -32,7 +33,6 @@ from atlas_ds.schema.types import (
     Timestamp,
     Type,
     Word,
-    make_field,
     number_fields,
     own_leaves,
     walk_leaves,
@@ -257,16 +257,21 @@ def _with_all_names(fields: tuple[Field, ...], others: tuple[Field, ...]) -> tup
             if inner is None:
                 return None
             kind = second = Struct(inner)
-        elif isinstance(kind, ClassLabel) and isinstance(second, ClassLabel) and _one_extends(kind, second):
-            kind = second = max(kind, second, key=lambda label: len(label.names))
+        elif isinstance(kind, ClassLabel) and isinstance(second, ClassLabel):
+            joined = all_names(kind, second)
+            if joined is None:
+                return None
+            kind = second = joined
         if replace(field, type=kind) != replace(other, type=second):
             return None
         out.append(replace(field, type=kind))
     return tuple(out) if len(fields) == len(others) else None
 
 
-def _one_extends(one: ClassLabel, other: ClassLabel) -> bool:
-    return is_prefix(one.names, other.names) or is_prefix(other.names, one.names)
+def all_names(one: ClassLabel, other: ClassLabel) -> ClassLabel | None:
+    """The label that has more classes, if it only adds some at the end of the other's: then numbers mean the same in both."""
+    longer, shorter = (one, other) if len(one.names) > len(other.names) else (other, one)
+    return longer if longer.names[: len(shorter.names)] == shorter.names else None
 
 
 def first_difference(given: Schema, there: Schema) -> str:
@@ -279,7 +284,7 @@ def first_difference(given: Schema, there: Schema) -> str:
         if field is None:
             return f"it lacks column {other.name!r} ({_shown(other)})"
         both_labels = isinstance(field.type, ClassLabel) and isinstance(other.type, ClassLabel)
-        if isinstance(field.type, ClassLabel) and isinstance(other.type, ClassLabel) and not _one_extends(field.type, other.type):
+        if isinstance(field.type, ClassLabel) and isinstance(other.type, ClassLabel) and all_names(field.type, other.type) is None:
             return f"column {other.name!r} has other classes: names may only be added at the end of {listed(other.type.names)}"
         if _shown(field) != _shown(other) and not (both_labels and field.nullable == other.nullable):
             return f"column {other.name!r} is {_shown(field)}, not {_shown(other)}"
@@ -296,11 +301,6 @@ def _shown(field: Field) -> str:
 def has_labels(fields: tuple[Field, ...]) -> bool:
     """Whether there is a class label among fields."""
     return any(isinstance(field.type, ClassLabel) or (isinstance(field.type, Struct) and has_labels(field.type.fields)) for field in fields)
-
-
-def is_prefix(names: tuple[str, ...], of: tuple[str, ...]) -> bool:
-    """Whether classes are the first of others: appending may only add names."""
-    return of[: len(names)] == names
 
 
 def fault_of(kind: Type) -> str | None:

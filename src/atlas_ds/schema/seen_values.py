@@ -18,8 +18,9 @@ from atlas_ds.schema.copies import NAMES, check_dtype
 from atlas_ds.schema.describe import describe, is_bfloat16, to_numpy
 from atlas_ds.schema.media import Media as MediaValue
 from atlas_ds.schema.objects import cure_of, is_text, pack
+from atlas_ds.schema.specs import dtype_name
 from atlas_ds.schema.times import in_nanoseconds, is_nat
-from atlas_ds.schema.types import MAX_DEPTH, SCALARS, Array, Date, Field, Media, Scalar, Struct, Tensor, Timestamp, Type, Word, dtype_name
+from atlas_ds.schema.types import MAX_DEPTH, SCALARS, Array, Date, Field, Media, Scalar, Struct, Tensor, Timestamp, Type, Word
 
 WAY_OUT = "store arrays of a constant dtype, str, bytes, bool, int, float, None, datetimes, or lists and dicts of these"
 KINDS = {
@@ -35,7 +36,7 @@ class Seen:
 
     int: (one is negative, one is 2**63 or more, one is none that float64 holds exactly); float: whether one is an int beyond 64 bits;
     list: the dtype of its numbers, None where all lists are empty; time: (whether datetimes have a time zone, whether nanoseconds do not hold one);
-time64: (the finest unit, whether datetimes have a time zone or None where there is no datetime, whether nanoseconds do not hold one);
+    time64: (the finest unit, whether datetimes have a time zone or None where there is no datetime, whether nanoseconds do not hold one);
     numpy: (dtypes, whether one is an int that float64 does not hold exactly); array: (dtype, shape or None where it differs, the same of ndim);
     media: its type, None where it differs; dict: name to Seen. Other kinds have none. "none": no value but None so far.
     """
@@ -175,28 +176,14 @@ def merge_array(seen: Seen, value: Any, path: str, depth: int) -> Seen:
     return seen if fact == seen.fact else Seen("array", seen.null, fact)
 
 
-def keep_packed(seen: Seen, value: Any, path: str, depth: int) -> Seen:
-    """One more object. Whether it can be stored is seen where it is packed."""
-    return seen
-
-
-def first_list(seen: Seen, value: list[Any] | tuple[Any, ...], path: str, depth: int) -> Seen:
-    return list_seen(seen, value, path, None)
-
-
 def merge_list(seen: Seen, value: list[Any] | tuple[Any, ...], path: str, depth: int) -> Seen:
-    return list_seen(seen, value, path, seen.fact)
-
-
-def list_seen(seen: Seen, value: list[Any] | tuple[Any, ...], path: str, dtype: str | None) -> Seen:
     """A column of lists with one more: all of ints, all of floats or all of bools, or else objects."""
     if not value:
         return seen if seen.kind == "list" else Seen("list", seen.null)
     found = dtype_of_list(value)
-    if found is None or dtype not in (None, found):
-        pack(value, path)
-        return Seen("object", seen.null)
-    return seen if seen.kind == "list" and dtype == found else Seen("list", seen.null, found)
+    if found is None or seen.fact not in (None, found):
+        return list_to_object(seen, value, path, depth)
+    return seen if seen.kind == "list" and seen.fact == found else Seen("list", seen.null, found)
 
 
 def dtype_of_list(value: list[Any] | tuple[Any, ...]) -> str | None:
@@ -355,8 +342,8 @@ RULES: dict[tuple[str, str], Callable[[Seen, Any, str, int], Seen]] = {
     ("dict", "dict"): merge_dict,
     ("dict", "list"): to_object,
     ("dict", "time"): to_object,
-    **{("object", kind): keep_packed for kind in ("dict", "list", "time")},
-    ("none", "list"): first_list,
+    **{("object", kind): keep for kind in ("dict", "list", "time")},
+    ("none", "list"): merge_list,
     ("list", "list"): merge_list,
     ("list", "dict"): list_to_object,
     ("list", "time"): list_to_object,

@@ -22,6 +22,11 @@ FIRST, LAST = datetime.date.min.toordinal() - EPOCH.toordinal(), datetime.date.m
 DAY = 86_400
 
 
+def unit_of(kind: Timestamp | Date) -> str:
+    """The unit of datetime64 that a column counts in."""
+    return "D" if isinstance(kind, Date) else kind.unit
+
+
 def bounds(kind: Timestamp | Date) -> tuple[int, int]:
     """The least and the greatest count that a value may have: those of years 1 to 9999; in nanoseconds, all but that of NaT."""
     if isinstance(kind, Date):
@@ -71,7 +76,7 @@ def _range_of(kind: Timestamp | Date) -> str:
 
 
 def _of_numpy(value: np.datetime64, kind: Timestamp | Date, path: str) -> int:
-    unit = "D" if isinstance(kind, Date) else kind.unit
+    unit = unit_of(kind)
     if value.dtype == DTYPES[unit]:
         return int(value.astype(np.int64))
     count = value.astype(DTYPES[unit])
@@ -148,7 +153,7 @@ def day_of(count: int, *, numpy: bool) -> Any:
 def times_of(counts: np.ndarray, kind: Timestamp | Date, nulls: np.ndarray | None) -> np.ndarray:
     """A column of counts as datetime64; NaT where nulls (uint8 or bool) says so."""
     wide = counts.astype(np.int64) if counts.dtype != np.int64 else counts
-    out = wide.view(f"M8[{'D' if isinstance(kind, Date) else kind.unit}]")
+    out = wide.view(DTYPES[unit_of(kind)])
     if nulls is not None:
         out[nulls.astype(np.bool_)] = np.datetime64("NaT")
     return out
@@ -156,8 +161,7 @@ def times_of(counts: np.ndarray, kind: Timestamp | Date, nulls: np.ndarray | Non
 
 def counts_of(column: np.ndarray, kind: Timestamp | Date, path: str, there: np.ndarray) -> np.ndarray:
     """The counts of an array of datetime64, as the column stores them; 0 where nothing is there, as at NaT. SchemaError as count_of."""
-    want = f"M8[{'D' if isinstance(kind, Date) else kind.unit}]"
-    out = column.astype(want)
+    out = column.astype(DTYPES[unit_of(kind)])
     counts = out.astype(np.int64)
     least, greatest = bounds(kind)
     good = (out.astype(column.dtype) == column) & (counts >= least) & (counts <= greatest)

@@ -109,7 +109,7 @@ def choose_coding(sample: Sample, options: ShardOptions, requested: int | None, 
         return Coding(Codec.NONE, "values of constant width stay in place" if stays else f"values of {sample.mean:.0f} bytes are {TOO_SHORT}")
     if sample.leaf.fixed and requested is None:
         return Coding(Codec.NONE, f"values of constant width stay in place, so that a random row costs no decoding{hint(sample)}")
-    return choose_per_value(sample, options, codec, known, automatic=requested is None)
+    return choose_per_value(sample, options, codec, known)
 
 
 def hint(sample: Sample) -> str:
@@ -135,7 +135,7 @@ def ways_of(leaf: Leaf, codec: int, level: int) -> list[Coding]:
     return [plain, coded, usual]
 
 
-def choose_per_value(sample: Sample, options: ShardOptions, codec: int, known: bytes, *, automatic: bool) -> Coding:
+def choose_per_value(sample: Sample, options: ShardOptions, codec: int, known: bytes) -> Coding:
     column = sample.column
     start = held_out(sample)
     ways = ways_of(sample.leaf, codec, options.level)

@@ -17,7 +17,7 @@ import numpy as np
 from atlas_ds import _core
 from atlas_ds.errors import SchemaError
 from atlas_ds.schema.schema import Schema
-from atlas_ds.schema.types import SCALARS, ClassLabel, Field, Scalar, Word
+from atlas_ds.schema.types import SCALARS, ClassLabel, Field, Scalar, Word, number_dtype
 
 CHUNK_ROWS = 256
 MAX_CLASSES = 1000  # different values up to which a column is one of classes
@@ -120,7 +120,7 @@ class IccAccumulator:
     def _dtype(self) -> np.dtype[Any]:
         if is_text(self.field):
             return np.dtype(np.uint64)
-        return SCALARS[self.field.type.dtype if isinstance(self.field.type, Scalar) else "int64"]
+        return SCALARS[number_dtype(self.field.type) or ""]
 
     def add_rows(self, column: _core.Column, first_row: int) -> None:
         """Adds the rows that wait in the column, the first of which is first_row of the shard; skips those added before."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,38 +42,58 @@ def verify_opened(shard: _core.Shard, *, fast: bool = False, advance: Callable[[
 
 def verify_values(shard: _core.Shard, schema: Schema) -> None:
     """Checks what the core does not: text is UTF-8, objects are MessagePack, shapes match, bools are 0 or 1, columns agree on nulls."""
+    if shard.rows == 0:
+        return
     check_counts(shard, schema)
     check_objects(shard, schema)
     fields = tuple(field for field in schema.fields if needs_values(field))
-    if not fields or shard.rows == 0:
+    if not fields:
         return
     part = Schema(fields, "dict")
-    positions = {leaf.id: i for i, leaf in enumerate(shard.leaves)}
-    shard_set = _core.ShardSet(np.array([0, shard.rows]), lambda _: [shard], verify=Verify.FIRST, copy=True)
+    flat = tuple(as_leaf(leaf) for leaf in schema.leaves) if any(map(needs_leaves, schema.fields)) else ()
+    shard_set, positions = shard_set_of(shard), positions_of(shard)
     projection = _core.Projection(part, positions)
-    flat = tuple(as_leaf(leaf) for leaf in schema.leaves)
-    bare = _core.Projection(Schema(flat, "dict"), positions) if any(map(needs_leaves, schema.fields)) else None
-    shard_set.shard(0)
-    step = shard_set.chunk_rows(projection)
-    for start in range(0, shard.rows, step):
-        rows = np.arange(start, min(start + step, shard.rows), dtype=np.int64)
+    bare = _core.Projection(Schema(flat, "dict"), positions) if flat else None
+    for rows in steps_of(shard, shard_set.chunk_rows(projection)):
         check_bools(shard_set.batch(projection, rows), part.fields, shard.path)
         shard_set.examples(projection, rows)
         if bare is not None:
             check_nulls(shard_set.batch(bare, rows), schema.fields, shard.path)
 
 
+def shard_set_of(shard: _core.Shard) -> _core.ShardSet:
+    """The shard alone, opened."""
+    shard_set = _core.ShardSet(np.array([0, shard.rows]), lambda _: [shard], verify=Verify.FIRST, copy=True)
+    shard_set.shard(0)
+    return shard_set
+
+
+def positions_of(shard: _core.Shard) -> dict[int, int]:
+    return {leaf.id: i for i, leaf in enumerate(shard.leaves)}
+
+
+def steps_of(shard: _core.Shard, step: int) -> Iterator[np.ndarray]:
+    """The numbers of all rows, some at a time."""
+    for start in range(0, shard.rows, step):
+        yield np.arange(start, min(start + step, shard.rows), dtype=np.int64)
+
+
+def leaf_columns(shard: _core.Shard, fields: Sequence[Field], step: int | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The columns of fields that are leaves, some rows at a time, each with the number of its first row."""
+    shard_set = shard_set_of(shard)
+    projection = _core.Projection(Schema(tuple(fields), "dict"), positions_of(shard))
+    for rows in steps_of(shard, step or shard_set.chunk_rows(projection)):
+        yield int(rows[0]), shard_set.batch(projection, rows)
+
+
 def check_counts(shard: _core.Shard, schema: Schema) -> None:
     """Checks that moments and days are of years that can be read, and that numbers of classes have names."""
     limits = ((field, limits_of(field)) for field in all_fields(schema.fields))
     kinds = {field.leaves[0]: (field, limit) for field, limit in limits if limit is not None}
-    if not kinds or shard.rows == 0:
+    if not kinds:
         return
-    numbers = tuple(Field(str(leaf.id), Scalar(f"int{8 * leaf.width}"), leaf.nullable, leaves=(leaf.id,)) for leaf in schema.leaves if leaf.id in kinds)
-    projection = _core.Projection(Schema(numbers, "dict"), {leaf.id: i for i, leaf in enumerate(shard.leaves)})
-    shard_set = _core.ShardSet(np.array([0, shard.rows]), lambda _: [shard], verify=Verify.FIRST, copy=True)
-    for start in range(0, shard.rows, COUNT_ROWS):
-        columns = shard_set.batch(projection, np.arange(start, min(start + COUNT_ROWS, shard.rows), dtype=np.int64))
+    numbers = [Field(str(leaf.id), Scalar(f"int{8 * leaf.width}"), leaf.nullable, leaves=(leaf.id,)) for leaf in schema.leaves if leaf.id in kinds]
+    for start, columns in leaf_columns(shard, numbers, COUNT_ROWS):
         for name, column in columns.items():
             field, (least, greatest) = kinds[int(name)]
             bad = np.ma.filled((column < least) | (column > greatest), False)
@@ -85,15 +105,9 @@ def check_counts(shard: _core.Shard, schema: Schema) -> None:
 def check_objects(shard: _core.Shard, schema: Schema) -> None:
     """Checks objects to the letter: a reader takes the last of two equal keys, and cuts what is finer than a microsecond."""
     optional = object_leaves(schema.fields)
-    if not optional or shard.rows == 0:
+    if not optional:
         return
-    positions = {leaf.id: i for i, leaf in enumerate(shard.leaves)}
-    projection = _core.Projection(Schema(tuple(map(as_leaf, (leaf for leaf in schema.leaves if leaf.id in optional))), "dict"), positions)
-    shard_set = _core.ShardSet(np.array([0, shard.rows]), lambda _: [shard], verify=Verify.FIRST, copy=True)
-    shard_set.shard(0)
-    step = shard_set.chunk_rows(projection)
-    for start in range(0, shard.rows, step):
-        columns = shard_set.batch(projection, np.arange(start, min(start + step, shard.rows), dtype=np.int64))
+    for start, columns in leaf_columns(shard, [as_leaf(leaf) for leaf in schema.leaves if leaf.id in optional]):
         for name, column in columns.items():
             for row, value in enumerate(column, start):
                 if value == b"" and optional[int(name)]:

@@ -17,7 +17,7 @@ import atlas_ds as atlas
 from atlas_ds.bridge.webdataset.index import columns, index_of, write
 from atlas_ds.bridge.webdataset.tars import Rules
 from atlas_ds.errors import AtlasError, CorruptError, DatasetChanged
-from atlas_ds.schema.types import array
+from atlas_ds.schema.specs import array
 from attacks.tars.craft import by_tarfile
 from attacks.tars.hostile import Evil
 

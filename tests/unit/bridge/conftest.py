@@ -1,4 +1,4 @@
-"""Real files for the bridge's tests: pictures by Pillow, IDX files by hand."""
+"""For the tests of the bridge: real files (pictures by Pillow, IDX files by hand), and small datasets."""
 
 import io
 import struct
@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from atlas_ds import AtlasDataset, AtlasDatasetWriter
 
 
 def picture(seed: int = 0, format: str = "JPEG") -> bytes:
@@ -49,3 +51,15 @@ def pets(tmp_path: Path) -> Path:
     (root / "cat" / ".DS_Store").write_bytes(b"x")
     (root / "cat" / "Thumbs.db").write_bytes(b"x")
     return root
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Writes a dataset of rows, and opens it."""
+
+    def make(rows, schema=None, name="ds"):
+        with AtlasDatasetWriter(tmp_path / name, schema=schema) as writer:
+            writer.extend(rows)
+        return AtlasDataset(tmp_path / name)
+
+    return make

@@ -1,6 +1,5 @@
 """Export to tars: names, fields, cuts, refusals, and that nothing shows before all is whole. What other readers make of it: tests/contract/test_webdataset.py."""
 
-import datetime
 import gzip
 import io
 import json
@@ -16,9 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import atlas_ds as atlas
-from atlas_ds import AtlasDataset, AtlasDatasetWriter, Media, types
+from atlas_ds import Media, types
 from atlas_ds.bridge.tar.header import archive_end, member_header, padding
-from atlas_ds.bridge.values.by_extension import decode_value
 from atlas_ds.bridge.webdataset import exporting as export
 from atlas_ds.bridge.webdataset import shards_out
 from atlas_ds.bridge.webdataset.exporting import export_webdataset
@@ -27,33 +25,12 @@ from atlas_ds.bridge.webdataset.pattern import parse_pattern
 from atlas_ds.errors import AtlasError, LimitError, SchemaError, UnsupportedError
 from atlas_ds.store.owner import here_mark
 from atlas_ds.store.temporary import temporary_name
-
-
-@pytest.fixture
-def make(tmp_path):
-    def make(rows, schema=None, name="ds"):
-        with AtlasDatasetWriter(tmp_path / name, schema=schema) as writer:
-            writer.extend(rows)
-        return AtlasDataset(tmp_path / name)
-
-    return make
+from unit.bridge.tars import members, values
 
 
 @pytest.fixture
 def numbers(make):
     return make({"x": i, "t": f"text {i}"} for i in range(10))
-
-
-def members(*paths):
-    found = []
-    for path in paths:
-        with tarfile.open(path) as archive:
-            found += [(info.name, archive.extractfile(info).read()) for info in archive]
-    return found
-
-
-def values(paths):
-    return [(name, decode_value(name.partition(".")[2], data, name)) for name, data in members(*paths)]
 
 
 def visible(folder):
@@ -136,49 +113,6 @@ def test_a_dict_of_arrays(make, tmp_path):
 def test_bfloat16_is_told(make, tmp_path):
     ds = make([{"a": np.ones(2, np.float32)}], {"a": types.array("bfloat16", (2,))})
     assert "bfloat16" in export_webdataset(ds, tmp_path / "a.tar").notes[0]
-
-
-NOON = datetime.datetime(2024, 2, 29, 12, 0, 0, 5)
-
-
-@pytest.mark.parametrize(
-    ("spec", "value", "text"),
-    [
-        (types.timestamp("us"), NOON, "2024-02-29T12:00:00.000005"),
-        (types.timestamp("us", "+02:00"), NOON.replace(tzinfo=datetime.UTC), "2024-02-29T14:00:00.000005+02:00"),
-        (types.timestamp("ns"), np.datetime64(7, "ns"), "1970-01-01T00:00:00.000000007"),
-        (types.timestamp("ns", "Asia/Tokyo"), np.datetime64(7, "ns"), "1970-01-01T00:00:00.000000007+00:00"),
-        ("date", NOON.date(), "2024-02-29"),
-    ],
-)
-def test_moments_become_text(make, tmp_path, spec, value, text):
-    schema = {"t": spec, "s": types.nullable(types.struct({"t": types.nullable(spec), "n": "int64"}))}
-    ds = make([{"t": value, "s": {"t": value, "n": 1}}, {"t": value, "s": {"t": None, "n": 2}}, {"t": value, "s": None}], schema)
-    done = export_webdataset(ds, tmp_path / "a.tar")
-    assert dict(done.fields) == {"t": "t.txt", "s": "s.json"}
-    assert [value for _, value in values(done.paths)] == [text, {"t": text, "n": 1}, text, {"t": None, "n": 2}, text]
-    assert done.notes == tuple(f"{name}: {ds.schema['t'].type} is written as text (ISO 8601), and reads back as text" for name in ("t", "s.t"))
-    assert values(export_webdataset(ds[:1], tmp_path / "b.tar", fields={"t": "t.json"}).paths)[0] == ("000000000.t.json", text)
-
-
-def test_names_of_classes_are_not_written(make, tmp_path):
-    label = types.class_label(["cat", "dog"])
-    ds = make([{"a": None, "s": {"b": 1}}, {"a": "dog", "s": {"b": 0}}], {"a": types.nullable(label), "s": types.struct({"b": label})})
-    done = export_webdataset(ds, tmp_path / "a.tar")
-    assert values(done.paths) == [("000000000.s.json", {"b": 1}), ("000000001.a.cls", 1), ("000000001.s.json", {"b": 0})]
-    assert done.notes == tuple(f"{name}: class labels are written as numbers, without their names: cat, dog" for name in ("a", "s.b"))
-
-
-@pytest.mark.parametrize(("dtype", "field"), [("float32", "npy"), ("int8", "npz"), ("complex64", None), ("bfloat16", "a.npy")])
-def test_lists_as_arrays(make, tmp_path, dtype, field):
-    if field == "npz":
-        ds = make([{"a": {"x": [1, 0]}}, {"a": {"x": []}}], {"a": types.struct({"x": types.list(dtype)})})
-    else:
-        ds = make([{"a": [1, 0]}, {"a": []}], {"a": types.list(dtype)})
-    done = export_webdataset(ds, tmp_path / "a.tar", fields={"a": field} if field else None)
-    got = [value["x"] if field == "npz" else value for _, value in values(done.paths)]
-    assert [array.tolist() for array in got] == [[1, 0], []] and {array.dtype.name for array in got} == {{"bfloat16": "float32"}.get(dtype, dtype)}
-    assert dict(done.fields) == {"a": field or "a.npy"}
 
 
 def test_media(make, tmp_path, make_picture):

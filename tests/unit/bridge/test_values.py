@@ -21,7 +21,8 @@ from atlas_ds.bridge.values.npy import decode_npz
 from atlas_ds.bridge.values.tenbin import CODES, UNREADABLE
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, SchemaError, UnsupportedError
 from atlas_ds.schema.media import Media
-from atlas_ds.schema.types import SCALARS, media
+from atlas_ds.schema.specs import media
+from atlas_ds.schema.types import SCALARS
 
 BILLION = 10**12
 

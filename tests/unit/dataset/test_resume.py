@@ -1,4 +1,7 @@
-"""What a failing writer had finished stays, and is taken up again: by the same options, after a check of every byte, or not at all."""
+"""What a failing writer had finished stays, and is taken up again: by the same options, after a check of every byte, or not at all.
+
+Longer than other files because each way to stop is tried with each way to go on, by the same few helpers.
+"""
 
 import errno
 import json

@@ -11,7 +11,8 @@ from atlas_ds.schema.arrays import scalar_bytes, to_array
 from atlas_ds.schema.bfloat16 import narrow_bfloat16, widen_bfloat16
 from atlas_ds.schema.describe import describe, to_numpy
 from atlas_ds.schema.fits import unmasked
-from atlas_ds.schema.types import SCALARS, array, make_field, tensor
+from atlas_ds.schema.specs import array, make_field, tensor
+from atlas_ds.schema.types import SCALARS
 
 
 def stored(value, kind):

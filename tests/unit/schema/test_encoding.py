@@ -9,7 +9,7 @@ from PIL import Image
 from atlas_ds import errors
 from atlas_ds.schema.encoding import own_files, to_png
 from atlas_ds.schema.media import Media, to_media
-from atlas_ds.schema.types import make_field, media
+from atlas_ds.schema.specs import make_field, media
 
 EXIF = Image.Exif()
 EXIF[0x0112] = 6

@@ -23,7 +23,8 @@ from atlas_ds.bridge.arrow.numpy_lists import stored_array
 from atlas_ds.bridge.arrow.python_values import bare, is_list, is_text, is_text_like
 from atlas_ds.bridge.source import Example, Refused
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError
-from atlas_ds.schema.types import Field, array, list_of, make_field, media, nullable, struct, tensor
+from atlas_ds.schema.specs import array, list_of, make_field, media, nullable, struct, tensor
+from atlas_ds.schema.types import Field
 from atlas_ds.text import listed
 
 ROWS = 1024  # of a batch, converted at a time

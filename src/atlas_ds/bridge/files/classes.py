@@ -17,7 +17,7 @@ from atlas_ds.bridge.files.split_folders import is_split, split_level, split_nam
 from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Refused, Row, Source
 from atlas_ds.bridge.values.media import checked_media, kind_of
 from atlas_ds.errors import AtlasError, SchemaError
-from atlas_ds.schema.types import class_label, media
+from atlas_ds.schema.specs import class_label, media
 
 OTHER = {True: "media, but not in a class folder", False: "not an image, audio or video file"}  # whether a file that is left out is media -> the reason
 FILE_NAME = "file_name"

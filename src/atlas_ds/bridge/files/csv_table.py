@@ -17,7 +17,7 @@ from atlas_ds.bridge.files.text_files import places_of, text_file
 from atlas_ds.bridge.source import Example, ReadOptions, Refused
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError
 from atlas_ds.progress import Progress
-from atlas_ds.schema.types import nullable
+from atlas_ds.schema.specs import nullable
 
 INDEX = "index"  # the name of a first column without one, which is how pandas writes its index
 

@@ -14,7 +14,8 @@ from atlas_ds.bridge.values.by_extension import decode_value, kind_name, value_s
 from atlas_ds.bridge.values.media import checked_media
 from atlas_ds.bridge.values.npy import view_npy
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, SchemaError, UnsupportedError
-from atlas_ds.schema.types import MAX_VALUE, array, tensor
+from atlas_ds.schema.specs import array, tensor
+from atlas_ds.schema.types import MAX_VALUE
 
 _TEXTS = ("text", "json", "number")
 _WHOLE_FILES = (None, "npz", "tenbin")  # stay bytes: a column cannot hold several arrays, and pickles are not read

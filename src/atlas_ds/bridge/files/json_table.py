@@ -17,7 +17,7 @@ from atlas_ds.bridge.source import Example, ReadOptions, Refused
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError
 from atlas_ds.progress import Progress
 from atlas_ds.schema.seen_values import dtype_of_list
-from atlas_ds.schema.types import list_of, nullable
+from atlas_ds.schema.specs import list_of, nullable
 
 NONE = type(None)
 EMPTY = list[Any]

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from atlas_ds.bridge.source import Example, Refused
 from atlas_ds.bridge.values.media import checked_media
 from atlas_ds.errors import AtlasError, SchemaError
-from atlas_ds.schema.types import make_field, media, nullable
+from atlas_ds.schema.specs import make_field, media, nullable
 
 _PATTERN = re.compile(r"([^{}]*)\{([^{}]+)\}([^{}]*)")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")

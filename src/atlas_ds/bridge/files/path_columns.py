@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from atlas_ds.bridge.files.cell_types import is_integer
 from atlas_ds.bridge.files.splits import split_of
 from atlas_ds.errors import SchemaError
-from atlas_ds.schema.types import nullable
+from atlas_ds.schema.specs import nullable
 
 NULL = "__HIVE_DEFAULT_PARTITION__"
 _HIVE = re.compile(r"([^=]+)=(.*)", re.DOTALL)

@@ -21,7 +21,7 @@ from atlas_ds.bridge.files.split_folders import split_name, split_place
 from atlas_ds.bridge.source import DEFAULTS, ReadOptions, Refused, Row, Source
 from atlas_ds.bridge.values.media import checked_media, kind_of
 from atlas_ds.errors import AtlasError, SchemaError
-from atlas_ds.schema.types import media, nullable
+from atlas_ds.schema.specs import media, nullable
 
 MAX_EXTENSIONS = 64
 Fields = dict[str, PurePosixPath]  # of one sample: extension -> file

@@ -23,7 +23,7 @@ from atlas_ds.bridge.folders.media_tables import columns_of
 from atlas_ds.bridge.source import DEFAULTS, Example, ReadOptions, Refused, Row, Source
 from atlas_ds.bridge.values.media import kind_of
 from atlas_ds.errors import SchemaError
-from atlas_ds.schema.types import class_label
+from atlas_ds.schema.specs import class_label
 
 SUFFIX = "_" + FILE_NAME
 OTHER = {True: "no row names it", False: "neither media nor metadata"}  # whether a file that is left out is media -> the reason

@@ -10,7 +10,7 @@ from typing import Any
 
 from atlas_ds.bridge.source import Refused
 from atlas_ds.errors import AtlasError, CorruptError, SchemaError, TruncatedError
-from atlas_ds.schema.types import tensor
+from atlas_ds.schema.specs import tensor
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from atlas_ds.errors import CorruptError, LimitError, UnsupportedError
-from atlas_ds.schema.types import MAX_DEPTH, make_field, nullable, struct
+from atlas_ds.schema.specs import make_field, nullable, struct
+from atlas_ds.schema.types import MAX_DEPTH
 
 _DICTS = ("builtins.dict", "collections.OrderedDict")
 _LISTS = ("builtins.list", "builtins.tuple")

@@ -17,7 +17,7 @@ from atlas_ds.bridge.streaming.encoding import Encoding
 from atlas_ds.bridge.streaming.images import PIL_NOTE, as_media, raw_image, sized_parts
 from atlas_ds.bridge.values.media import kind_of
 from atlas_ds.errors import UnsupportedError
-from atlas_ds.schema.types import media, nullable, tensor
+from atlas_ds.schema.specs import media, nullable, tensor
 
 # Numbers that stand for dtypes: those of torch, and those of NumPy. 10 of torch is bfloat16, which LitData itself cannot write.
 _TORCH = ("float32", "float32", "float64", "float64", "complex64", "complex64", "complex128", "complex128", "float16", "float16", None, "uint8", "int8",

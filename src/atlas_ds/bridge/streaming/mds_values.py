@@ -16,7 +16,8 @@ import numpy as np
 from atlas_ds.bridge.streaming.encoding import Encoding
 from atlas_ds.bridge.streaming.images import PIL_NOTE, as_media, raw_image, raw_parts, sized_parts
 from atlas_ds.errors import CorruptError, UnsupportedError
-from atlas_ds.schema.types import Field, array, make_type, media, nullable, tensor
+from atlas_ds.schema.specs import array, make_type, media, nullable, tensor
+from atlas_ds.schema.types import Field
 
 # The byte of an array's dtype: its width in bits, plus 1 if signed, plus 2 if a float.
 DTYPES: Mapping[int, str] = MappingProxyType(

@@ -22,7 +22,7 @@ from atlas_ds.bridge.values.tenbin import decode_tenbin, encode_tenbin
 from atlas_ds.errors import CorruptError, LimitError, SchemaError, UnsupportedError
 from atlas_ds.schema.describe import describe
 from atlas_ds.schema.media import Media, sniff
-from atlas_ds.schema.types import media
+from atlas_ds.schema.specs import media
 
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 

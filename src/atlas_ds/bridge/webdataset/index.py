@@ -28,7 +28,7 @@ from atlas_ds.dataset.names import SUFFIX, TAR_INDEX_FOLDER, tar_index_name
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import AtlasError, LimitError, UnsupportedError
 from atlas_ds.schema.schema import make_schema
-from atlas_ds.schema.types import array as array_of
+from atlas_ds.schema.specs import array as array_of
 from atlas_ds.store.files import sync_folder
 
 VERSION = 3

@@ -25,7 +25,7 @@ from atlas_ds.dataset.foreign_kinds import kind_of as file_kind_of
 from atlas_ds.errors import CorruptError, LimitError, SchemaError, TruncatedError, UnsupportedError
 from atlas_ds.schema.infer import infer_schema
 from atlas_ds.schema.media import Media, decode_image, sniff
-from atlas_ds.schema.types import media, nullable
+from atlas_ds.schema.specs import media, nullable
 from atlas_ds.store.remote import look_up
 from atlas_ds.text import named, printable
 
