@@ -338,7 +338,7 @@ typedef struct {
     uint8_t element;         /* 2, 4 or 8: whole numbers of that many bytes (NARROW may pay); 0: not */
     uint8_t is_signed;
     uint8_t codec;
-    uint8_t per_value;       /* compress value by value */
+    uint16_t cell_rows;      /* values that are compressed together: 1 value by value, 0 none */
     uint8_t whole;           /* compress the page as a whole */
     uint8_t light;           /* CONST, NARROW and ENUM may be used */
     uint8_t literals;        /* of zstd: ATLAS_LITERALS_AUTO, _CODED or _PLAIN */
@@ -347,6 +347,7 @@ typedef struct {
     uint8_t out_layout;
     uint8_t out_codec;
     uint8_t out_flags;
+    uint16_t out_cell_rows;
     uint32_t out_stored;
     uint32_t out_raw;
 } atlas_page_in;

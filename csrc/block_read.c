@@ -120,13 +120,13 @@ void atlas_memo_store(uint64_t *memo, const page *p, const content *c, uint8_t d
     const bool narrow = c->layout == ATLAS_NARROW, choice = c->layout == ATLAS_ENUM;
     const uint64_t offsets = c->offsets != NULL ? (uint64_t)(c->offsets - p->stored) : 0;
     uint64_t flags = WORD_OPEN;
-    if (c->layout == ATLAS_FIXED && c->validity == NULL && !c->cells) flags |= WORD_PLAIN;
+    if (c->layout == ATLAS_FIXED && c->validity == NULL && c->cell_rows == 0) flags |= WORD_PLAIN;
     if ((__atomic_fetch_or(memo, WORD_BUSY, __ATOMIC_ACQ_REL) & WORD_BUSY) != 0) return;
     word_store(memo + 1, (uint64_t)p->raw | c->values_bytes << 32);
     word_store(memo + 2, narrow ? c->base : offsets);
     word_store(memo + 3, (uint64_t)p->layout | (uint64_t)p->codec << 8 | (uint64_t)p->flags << 16 | (uint64_t)dictionary << 24 |
                              (uint64_t)(narrow ? c->element : choice ? c->code_bytes : 0) << 32 | (uint64_t)(narrow ? c->stored : 0) << 40 |
-                             (uint64_t)(choice ? c->count - 1 : 0) << 48);
+                             (uint64_t)(choice ? c->count - 1 : c->cell_rows) << 48);
     __atomic_fetch_or(memo, (p->at & WORD_OFFSET) | flags, __ATOMIC_RELEASE);
 }
 
@@ -144,6 +144,7 @@ void atlas_memo_load(
     p->layout = (uint8_t)kinds;
     p->codec = (uint8_t)(kinds >> 8);
     p->flags = (uint8_t)(kinds >> 16);
+    p->cell_rows = p->layout == ATLAS_ENUM ? 0 : (uint16_t)(kinds >> 48);
     p->dict = dictionary != 0 ? shard->dicts[dictionary - 1] : NULL;
     p->at = word & WORD_OFFSET;
     p->stored = shard->base + p->at;
@@ -155,7 +156,7 @@ void atlas_memo_load(
     c->kind = leaf->kind;
     c->layout = p->layout;
     c->short_offsets = (p->flags & ATLAS_PAGE_SHORT) != 0;
-    c->cells = (p->flags & ATLAS_PAGE_CELLS) != 0;
+    c->cell_rows = p->cell_rows;
     const uint8_t *at = p->stored;
     c->validity = NULL;
     if ((p->flags & ATLAS_PAGE_VALIDITY) != 0) {
@@ -164,6 +165,7 @@ void atlas_memo_load(
     }
     c->values_bytes = first >> 32;
     c->offsets = NULL;
+    c->ends = NULL;
     if (c->layout == ATLAS_ENUM) {
         c->codes = at + ATLAS_ENUM_HEAD;
         c->code_bytes = (uint8_t)(kinds >> 32);
@@ -185,7 +187,11 @@ void atlas_memo_load(
     }
     if (has_offsets(c->kind, c->layout, p->flags)) {
         c->offsets = at;
-        at += offsets_bytes(p->rows, c->short_offsets != 0);
+        at += offsets_bytes(offsets_count(p->rows, p->cell_rows), c->short_offsets != 0);
+        if (has_ends(c->kind, p->cell_rows)) {
+            c->ends = at;
+            at += ends_bytes(p->rows);
+        }
     }
     c->values = at;
 }

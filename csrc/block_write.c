@@ -44,7 +44,7 @@ uint64_t atlas_block_bound(const atlas_page_in *pages, uint32_t page_count, uint
         raw += validity_of(&s) + content_bytes(&s);
         if (raw > ATLAS_MAX_PAGE) return 0;
         /* padding, and what a head and cells need while it is not clear whether they pay */
-        spare += 192 + CELL_SPARE + (pages[i].per_value && s.kind == ATLAS_KIND_FIXED ? pad_to(4 * ((uint64_t)rows + 1), 64) : 0);
+        spare += 256 + CELL_SPARE + (pages[i].cell_rows != 0 && s.kind == ATLAS_KIND_FIXED ? pad_to(4 * ((uint64_t)rows + 1), 64) : 0);
     }
     return ATLAS_BLOCK_TABLE + raw + spare + (uint64_t)page_count * ATLAS_PAGE_SIZE;
 }
@@ -91,6 +91,7 @@ int atlas_block_write(
         e[ATLAS_PAGE_LAYOUT] = to->out_layout;
         e[ATLAS_PAGE_CODEC] = to->out_codec;
         e[ATLAS_PAGE_FLAGS] = to->out_flags;
+        store_u16(e + ATLAS_PAGE_CELL_ROWS, to->out_cell_rows);
         e[ATLAS_PAGE_DICTIONARY] = to->dict != NULL && to->out_codec != ATLAS_CODEC_NONE ? to->dictionary : 0;
         store_u32(e + ATLAS_PAGE_OFFSET, (uint32_t)start);
         store_u32(e + ATLAS_PAGE_STORED, to->out_stored);

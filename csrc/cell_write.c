@@ -53,35 +53,71 @@ static size_t write_cell(
     return (size_t)length + CELL_RAW_HEAD;
 }
 
+/* A run of values of which a cell is made. */
+static uint64_t run_length(const source *s, uint32_t first, uint32_t count) {
+    return s->kind == ATLAS_KIND_FIXED ? (uint64_t)count * s->width : (uint64_t)s->offsets[first + count] - s->offsets[first];
+}
+
+static uint32_t run_count(const source *s, uint32_t first, uint32_t together) {
+    return s->rows - first < together ? s->rows - first : together;
+}
+
+/* How many values go together: as many as asked for, or fewer where their sum would be more than an end, a u16, can say. */
+static uint16_t values_together(const source *s, uint16_t asked) {
+    uint16_t together = asked < s->rows ? asked : (uint16_t)s->rows;
+    if (s->kind == ATLAS_KIND_FIXED) return together;
+    for (uint32_t first = 0; together > 1 && first < s->rows;) {
+        if (run_length(s, first, run_count(s, first, together)) > UINT16_MAX) {
+            together /= 2;
+            first = 0;
+        } else {
+            first += together;
+        }
+    }
+    return together;
+}
+
+static void write_ends(const source *s, uint16_t together, uint8_t *out) {
+    for (uint32_t i = 0; i < s->rows; i++) store_u16(out + 2 * (size_t)i, (uint16_t)(s->offsets[i + 1] - s->offsets[i - i % together]));
+    memset(out + 2 * (size_t)s->rows, 0, ends_bytes(s->rows) - 2 * (size_t)s->rows);
+}
+
 uint64_t atlas_cells_write(
     atlas_encoder *encoder,
-    const atlas_page_in *how,
+    atlas_page_in *how,
     const source *s,
     uint64_t head,
     uint8_t *out,
     bool *is_short
 ) {
+    const uint16_t together = values_together(s, how->cell_rows);
+    const uint32_t cells = offsets_count(s->rows, together);
+    const uint64_t ends = has_ends(s->kind, together) ? ends_bytes(s->rows) : 0;
     /* u32 offsets for now; moved together if u16 turn out to be enough */
-    uint8_t *data = out + offsets_bytes(s->rows, false);
+    const uint64_t wide = offsets_bytes(cells, false);
+    uint8_t *data = out + wide + ends;
     uint64_t size = 0;
     store_u32(out, 0);
-    for (uint32_t i = 0; i < s->rows; i++) {
-        const uint32_t length = value_length(s, i);
-        const uint8_t *bytes = value_at(s, i);
+    for (uint32_t k = 0; k < cells; k++) {
+        const uint32_t first = k * together;
+        const uint64_t length = run_length(s, first, run_count(s, first, together));
+        const uint8_t *bytes = value_at(s, first);
         const bool empty = length == 0 || (s->kind == ATLAS_KIND_FIXED && all_zero(bytes, length));
         if (!empty) {
-            const size_t got = write_cell(encoder, how, bytes, length, data + size, s->data_bytes + CELL_SPARE - size);
+            const size_t got = write_cell(encoder, how, bytes, (uint32_t)length, data + size, s->data_bytes + CELL_SPARE - size);
             size += got;
             if (got == 0 || size > s->data_bytes) return 0;
         }
-        store_u32(out + 4 * ((size_t)i + 1), (uint32_t)size);
+        store_u32(out + 4 * ((size_t)k + 1), (uint32_t)size);
     }
     *is_short = size <= UINT16_MAX;
-    const uint64_t offsets = offsets_bytes(s->rows, *is_short), plain = head + content_bytes(s);
-    if (!SAVES(head + offsets + size, plain)) return 0;
-    const uint64_t used = ((uint64_t)s->rows + 1) * (*is_short ? 2 : 4);
-    for (uint64_t i = 0; *is_short && i <= s->rows; i++) store_u16(out + 2 * i, (uint16_t)load_u32(out + 4 * i));
+    const uint64_t offsets = offsets_bytes(cells, *is_short), plain = head + content_bytes(s);
+    if (!SAVES(head + offsets + ends + size, plain)) return 0;
+    const uint64_t used = ((uint64_t)cells + 1) * (*is_short ? 2 : 4);
+    for (uint64_t k = 0; *is_short && k <= cells; k++) store_u16(out + 2 * k, (uint16_t)load_u32(out + 4 * k));
     memset(out + used, 0, offsets - used);
-    if (*is_short) memmove(out + offsets, data, size);
-    return offsets + size;
+    if (ends != 0) write_ends(s, together, out + offsets);
+    if (*is_short) memmove(out + offsets + ends, data, size);
+    how->out_cell_rows = together;
+    return offsets + ends + size;
 }

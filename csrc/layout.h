@@ -85,7 +85,7 @@ enum { /* page table entry */
     ATLAS_PAGE_CODEC = 3,
     ATLAS_PAGE_FLAGS = 4,
     ATLAS_PAGE_DICTIONARY = 5,
-    ATLAS_PAGE_RESERVED = 6,
+    ATLAS_PAGE_CELL_ROWS = 6,
     ATLAS_PAGE_OFFSET = 8,
     ATLAS_PAGE_STORED = 12,
     ATLAS_PAGE_RAW = 16,

@@ -18,9 +18,11 @@ int atlas_page_read(
     const uint32_t offset = load_u32(e + ATLAS_PAGE_OFFSET);
     const uint8_t dictionary = e[ATLAS_PAGE_DICTIONARY];
     const uint8_t layout = e[ATLAS_PAGE_LAYOUT], codec = e[ATLAS_PAGE_CODEC], flags = e[ATLAS_PAGE_FLAGS];
+    const uint16_t cell_rows = load_u16(e + ATLAS_PAGE_CELL_ROWS);
     out->layout = layout;
     out->codec = codec;
     out->flags = flags;
+    out->cell_rows = cell_rows;
     out->rows = rows;
     out->stored_bytes = load_u32(e + ATLAS_PAGE_STORED);
     out->raw = load_u32(e + ATLAS_PAGE_RAW);
@@ -35,8 +37,9 @@ int atlas_page_read(
     ATLAS_REQUIRE((flags & ATLAS_PAGE_CELLS) == 0 || (layout != ATLAS_CONST && layout != ATLAS_ENUM), CORRUPT, at + ATLAS_PAGE_FLAGS, "page.flags: CELLS are not for CONST and ENUM pages");
     ATLAS_REQUIRE((flags & ATLAS_PAGE_SHORT) == 0 || has_offsets(leaf->kind, layout, flags), CORRUPT, at + ATLAS_PAGE_FLAGS, "page.flags: SHORT is for pages with offsets");
     ATLAS_REQUIRE((flags & ATLAS_PAGE_CELLS) == 0 || codec != ATLAS_CODEC_NONE, CORRUPT, at + ATLAS_PAGE_FLAGS, "page.flags: CELLS without a codec");
+    ATLAS_REQUIRE(cell_rows <= 1 || (leaf->flags & ATLAS_LEAF_PAGE_CODED) != 0, CORRUPT, at + ATLAS_PAGE_CELL_ROWS, "page.cell_rows > 1: the leaf is not PAGE_CODED");
     ATLAS_REQUIRE(!page_whole_codec(out) || (leaf->flags & ATLAS_LEAF_PAGE_CODED) != 0, CORRUPT, at + ATLAS_PAGE_CODEC, "page.codec: the leaf is not PAGE_CODED");
-    ATLAS_REQUIRE(load_u16(e + ATLAS_PAGE_RESERVED) == 0, CORRUPT, at + ATLAS_PAGE_RESERVED, "page.reserved is not zero");
+    ATLAS_REQUIRE((cell_rows != 0) == ((flags & ATLAS_PAGE_CELLS) != 0), CORRUPT, at + ATLAS_PAGE_CELL_ROWS, "page.cell_rows is 0 with CELLS, or not 0 without");
     ATLAS_REQUIRE(offset >= ATLAS_BLOCK_TABLE + (uint64_t)ATLAS_PAGE_SIZE * leaf->group_leaves && (uint64_t)offset + out->stored_bytes <= chunk_bytes, CORRUPT, at + ATLAS_PAGE_OFFSET, "page.offset + stored reaches out of the chunk");
     ATLAS_REQUIRE(offset % (page_whole_codec(out) ? 8 : 64) == 0, CORRUPT, at + ATLAS_PAGE_OFFSET, "page.offset is not aligned");
     ATLAS_REQUIRE(out->raw <= max_page && out->stored_bytes <= (uint64_t)max_page + (max_page >> 1) + 64, LIMIT, at + ATLAS_PAGE_RAW, "page.raw > limit");
@@ -76,19 +79,21 @@ static int values_open(content *c, const page *p, const uint8_t *bytes, uint64_t
         ATLAS_REQUIRE(left == (uint64_t)c->rows * c->stored_width, CORRUPT, c->at, "FIXED or NARROW page has a wrong length");
         return ATLAS_OK;
     }
-    const uint64_t offsets = offsets_bytes(c->rows, c->short_offsets != 0);
-    ATLAS_REQUIRE(left >= offsets, CORRUPT, c->at, "page is too short for its offsets");
+    const uint64_t offsets = offsets_bytes(offsets_count(c->rows, c->cell_rows), c->short_offsets != 0);
+    const uint64_t ends = has_ends(c->kind, c->cell_rows) ? ends_bytes(c->rows) : 0;
+    ATLAS_REQUIRE(left >= offsets + ends, CORRUPT, c->at, "page is too short for its offsets");
     c->offsets = bytes;
-    c->values += offsets;
-    c->values_bytes -= offsets;
+    if (ends != 0) c->ends = bytes + offsets;
+    c->values += offsets + ends;
+    c->values_bytes -= offsets + ends;
     if (c->kind == ATLAS_KIND_FIXED) {
         ATLAS_REQUIRE(p->raw == head + (uint64_t)c->rows * c->stored_width, CORRUPT, c->at, "page.raw of CELLS is not that of the values");
         return ATLAS_OK;
     }
     head += offsets_bytes(c->rows, false);
-    ATLAS_REQUIRE(!c->cells || p->raw >= head, CORRUPT, c->at, "page.raw of CELLS is too small for its offsets");
+    ATLAS_REQUIRE(c->cell_rows == 0 || p->raw >= head, CORRUPT, c->at, "page.raw of CELLS is too small for its offsets");
     if (c->layout != ATLAS_NARROW) return ATLAS_OK;
-    const uint64_t stored = c->cells ? p->raw - head : c->values_bytes;
+    const uint64_t stored = c->cell_rows != 0 ? p->raw - head : c->values_bytes;
     ATLAS_REQUIRE(stored / c->stored * c->element <= ATLAS_MAX_PAGE, LIMIT, c->at, "page: its values are more than 2^30 bytes");
     return ATLAS_OK;
 }
@@ -134,8 +139,9 @@ int atlas_content_open(
     c->layout = p->layout;
     c->validity = NULL;
     c->offsets = NULL;
+    c->ends = NULL;
     c->short_offsets = (p->flags & ATLAS_PAGE_SHORT) != 0;
-    c->cells = (p->flags & ATLAS_PAGE_CELLS) != 0;
+    c->cell_rows = p->cell_rows;
     uint64_t left = size, head = 0;
     if ((p->flags & ATLAS_PAGE_VALIDITY) != 0) {
         head = validity_bytes(c->rows);

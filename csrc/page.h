@@ -23,13 +23,15 @@ typedef struct { /* a page table entry, checked against its leaf and its chunk *
     uint8_t layout;
     uint8_t codec;
     uint8_t flags;
+    uint16_t cell_rows; /* values of a cell; 0: no cells */
     const atlas_dict *dict;
 } page;
 
 typedef struct { /* a page's raw form, or that of a CELLS page */
     const uint8_t *validity; /* NULL: no nulls */
     const uint8_t *values;   /* FIXED, VAR, NARROW: stored values or cells; CONST: the value; ENUM: table of values */
-    const uint8_t *offsets;  /* of the values, where they are not of constant width; NULL where they are */
+    const uint8_t *offsets;  /* of the values or cells, where they are not of constant width; NULL where they are */
+    const uint8_t *ends;     /* of the values within their cells, where a cell has several and they are not of constant width; else NULL */
     const uint8_t *codes;    /* ENUM */
     uint64_t at;             /* of the raw form in the file; of the stored page if it was decoded */
     uint64_t base;           /* NARROW */
@@ -44,7 +46,7 @@ typedef struct { /* a page's raw form, or that of a CELLS page */
     uint8_t stored;          /* NARROW */
     uint8_t code_bytes;      /* ENUM */
     uint8_t short_offsets;
-    uint8_t cells;           /* each value is a cell */
+    uint16_t cell_rows;      /* values of a cell; 0: no cells */
 } content;
 
 /* Reads and checks the entry of leaf in the block at chunk (chunk_bytes long, at in the file). */
@@ -74,7 +76,14 @@ static inline bool page_whole_codec(const page *p) {
 
 static inline uint64_t validity_bytes(uint32_t rows) { return pad_to(((uint64_t)rows + 7) / 8, 64); }
 
-static inline uint64_t offsets_bytes(uint32_t rows, bool is_short) { return pad_to(((uint64_t)rows + 1) * (is_short ? 2 : 4), 64); }
+static inline uint64_t offsets_bytes(uint32_t count, bool is_short) { return pad_to(((uint64_t)count + 1) * (is_short ? 2 : 4), 64); }
+
+/* How many things the offsets of a page are of: its values, or its cells. */
+static inline uint32_t offsets_count(uint32_t rows, uint16_t cell_rows) { return cell_rows > 1 ? (rows - 1) / cell_rows + 1 : rows; }
+
+static inline bool has_ends(uint8_t kind, uint16_t cell_rows) { return kind == ATLAS_KIND_VARIABLE && cell_rows > 1; }
+
+static inline uint64_t ends_bytes(uint32_t rows) { return pad_to(2 * (uint64_t)rows, 64); }
 
 /* Whether values lie where offsets say; false: they are of constant width, or an ENUM or CONST page's. */
 static inline bool has_offsets(uint8_t kind, uint8_t layout, uint8_t flags) {
@@ -86,8 +95,10 @@ enum { CELL_RAW, CELL_BLOCK, CELL_FRAME, CELL_EMPTY };
 enum { CELL_BLOCK_HEAD = 2, CELL_RAW_HEAD = 3, CELL_FRAME_HEAD = 7 };
 
 typedef struct { /* a value that is not null, found and measured, not decoded */
-    const uint8_t *body;
+    const uint8_t *body; /* of its cell, after the cell's head */
     uint64_t body_bytes;
+    uint64_t cell;   /* bytes that the body yields */
+    uint64_t skip;   /* of these, those before the value */
     uint64_t stored; /* bytes of the value as it is stored: narrowed if NARROW, without codec */
     uint64_t size;   /* bytes of the value */
     int form;        /* CELL_RAW also where there are no cells */
@@ -96,16 +107,26 @@ typedef struct { /* a value that is not null, found and measured, not decoded */
 /* Finds value i. */
 int atlas_value_find(const page *p, const content *c, uint32_t i, stored_value *out, atlas_error *error);
 
-/* Whether a value lies in the page as it is: body, size bytes long. */
+/* Whether a value lies in the page as it is: at body + skip, size bytes long. */
 static inline bool value_in_place(const content *c, const stored_value *v) { return v->form == CELL_RAW && c->layout != ATLAS_NARROW; }
 
-/* Bytes that writing a value takes beside it: its frame with the headers that were left out, and its narrowed numbers. */
+/* Whether a value's cell has to be decoded. */
+static inline bool value_coded(const stored_value *v) { return v->form == CELL_BLOCK || v->form == CELL_FRAME; }
+
+/* Bytes that decoding a cell takes beside what it yields: its frame with the headers that were left out. */
 #define VALUE_ROOM 64u
+static inline uint64_t cell_room(const stored_value *v) { return pad_to(v->body_bytes + VALUE_ROOM, 64); }
+/* Decodes the cell of a coded value to out, v->cell bytes long; temp has cell_room bytes. */
+int atlas_cell_decode(void *zstd, const page *p, const stored_value *v, uint8_t *temp, uint8_t *out, atlas_error *error);
+/* Writes a value to out, size bytes long; cell: what its cell yields, if it is coded. */
+void atlas_value_take(const content *c, const stored_value *v, const uint8_t *cell, uint8_t *out);
+
+/* The same in one step. Bytes that it takes beside the value: the frame, and the cell where that is not the value itself. */
 static inline uint64_t value_room(const content *c, const stored_value *v) {
-    if (v->form != CELL_BLOCK && v->form != CELL_FRAME) return 0;
-    return pad_to(v->body_bytes + VALUE_ROOM, 64) + (c->layout == ATLAS_NARROW ? v->stored : 0);
+    if (!value_coded(v)) return 0;
+    return cell_room(v) + (c->layout == ATLAS_NARROW || c->cell_rows > 1 ? v->cell : 0);
 }
-/* Writes a value to out, size bytes long; temp has value_room bytes. */
+/* Writes a value to out; temp has value_room bytes. */
 int atlas_value_write(
     void *zstd,
     const page *p,
@@ -114,7 +135,16 @@ int atlas_value_write(
     uint8_t *temp,
     uint8_t *out,
     atlas_error *error);
-/* Finds the bytes (or the cell) of value i as they are stored. */
+
+typedef struct { /* the cell that was decoded last, so that the next of its values need not decode it again */
+    const uint8_t *body; /* NULL: none */
+    uint64_t size;
+    uint8_t *bytes;
+} decoded_cell;
+
+static inline bool cell_is(const decoded_cell *cell, const stored_value *v) { return cell->body == v->body && cell->size == v->cell; }
+
+/* Finds the bytes of value i, or of cell i, as they are stored. */
 int atlas_content_stored(const content *c, uint32_t i, const uint8_t **bytes, uint64_t *size, atlas_error *error);
 
 #endif

@@ -1,7 +1,7 @@
 /* page_write.c - one page from a column: chooses its layout and codec, and writes it. FORMAT.md, section 8.
  *
  * The order of trials: CONST; NARROW or ENUM, the smaller, if either saves; then cells or the codec over the whole page, over the
- * numbers as NARROW has made them.
+ * numbers as NARROW has made them. Where cells have several values, they are compared with ENUM.
  */
 #include "page_write.h"
 
@@ -245,31 +245,18 @@ static uint64_t write_enum(const source *s, const distinct *d, uint8_t *out) {
     return (uint64_t)(p - out);
 }
 
-/* CONST or ENUM where it saves and is the smallest: true, and *size bytes written; else how to narrow the numbers if that saves. */
-static bool write_light(atlas_encoder *encoder, const source *s, uint8_t *out, atlas_page_in *to, narrowing *n, uint64_t *size) {
+/* How to narrow the numbers of a page, if that saves, and what ENUM would take, if it saves more; UINT64_MAX if it does not. */
+static uint64_t light_ways(atlas_encoder *encoder, const source *s, narrowing *n, distinct *d) {
     const uint64_t plain = validity_of(s) + content_bytes(s);
     uint64_t best = UINT64_MAX;
-    if (s->rows < 2 || (s->kind == ATLAS_KIND_FIXED && s->width == 0)) return false;
-    if (is_constant(s)) {
-        to->out_layout = ATLAS_CONST;
-        *size = write_constant(s, out); /* 0 where all values are empty */
-        return true;
-    }
     *n = narrowing_of(s);
     const uint8_t stored = n->stored;
     if (stored != 0) best = plain + ATLAS_NARROW_HEAD - s->data_bytes + s->data_bytes / s->element * stored;
     if (!SAVES(best, plain)) *n = (narrowing){0, 0};
-    distinct d;
     const bool may_repeat = s->kind == ATLAS_KIND_VARIABLE || (s->width >= 2 && stored != 1);
-    if (may_repeat && distinct_find(encoder, s, plain, &d)) {
-        const uint64_t bytes = enum_bytes(s, &d);
-        if (SAVES(bytes, plain) && (n->stored == 0 || bytes < best)) {
-            to->out_layout = ATLAS_ENUM;
-            *size = write_enum(s, &d, out);
-            return true;
-        }
-    }
-    return false;
+    if (!may_repeat || !distinct_find(encoder, s, plain, d)) return UINT64_MAX;
+    const uint64_t bytes = enum_bytes(s, d);
+    return SAVES(bytes, plain) && (n->stored == 0 || bytes < best) ? bytes : UINT64_MAX;
 }
 
 /* FIXED, VAR or NARROW, with cells where they save. */
@@ -286,7 +273,7 @@ static uint64_t write_heavy(atlas_encoder *encoder, const source *s, const narro
     const uint64_t head = (uint64_t)(p - out);
     bool is_short = false;
     uint64_t size = 0;
-    if (to->per_value && to->codec != ATLAS_CODEC_NONE && s->data_bytes != 0) size = atlas_cells_write(encoder, to, s, head, p, &is_short);
+    if (to->cell_rows != 0 && to->codec != ATLAS_CODEC_NONE && s->data_bytes != 0) size = atlas_cells_write(encoder, to, s, head, p, &is_short);
     if (size != 0) {
         to->out_codec = to->codec;
         to->out_flags |= ATLAS_PAGE_CELLS;
@@ -298,14 +285,36 @@ static uint64_t write_heavy(atlas_encoder *encoder, const source *s, const narro
     return head + size;
 }
 
+/* The layout that takes least; with cells of several values, which hold what repeats too, ENUM only where it takes less than they do. */
+static uint64_t write_form(atlas_encoder *encoder, const source *s, uint8_t *out, atlas_page_in *to) {
+    narrowing n = {0, 0};
+    distinct d;
+    if (!to->light || s->rows < 2 || (s->kind == ATLAS_KIND_FIXED && s->width == 0)) return write_heavy(encoder, s, &n, out, to);
+    if (is_constant(s)) {
+        to->out_layout = ATLAS_CONST;
+        return write_constant(s, out); /* 0 where all values are empty */
+    }
+    const uint64_t choice = light_ways(encoder, s, &n, &d);
+    if (choice == UINT64_MAX) return write_heavy(encoder, s, &n, out, to);
+    if (to->cell_rows > 1 && to->codec != ATLAS_CODEC_NONE) {
+        const uint64_t size = write_heavy(encoder, s, &n, out, to);
+        if (size <= choice || !distinct_find(encoder, s, validity_of(s) + content_bytes(s), &d)) return size;
+        to->out_flags &= ATLAS_PAGE_VALIDITY;
+        to->out_codec = ATLAS_CODEC_NONE;
+        to->out_cell_rows = 0;
+        to->out_raw = 0;
+    }
+    to->out_layout = ATLAS_ENUM;
+    return write_enum(s, &d, out);
+}
+
 int atlas_page_write(atlas_encoder *encoder, atlas_page_in *to, uint32_t rows, uint8_t *out, atlas_error *error) {
     const source s = source_of(to, rows);
-    narrowing n = {0, 0};
     to->out_flags = s.nulls != 0 ? ATLAS_PAGE_VALIDITY : 0;
     to->out_codec = ATLAS_CODEC_NONE;
     to->out_raw = 0;
-    uint64_t size = 0;
-    if (!to->light || !write_light(encoder, &s, out, to, &n, &size)) size = write_heavy(encoder, &s, &n, out, to);
+    to->out_cell_rows = 0;
+    uint64_t size = write_form(encoder, &s, out, to);
     if (to->out_raw == 0) to->out_raw = (uint32_t)size;
     if (to->whole && to->codec != ATLAS_CODEC_NONE && to->out_codec == ATLAS_CODEC_NONE && size >= 64) {
         const size_t most = size - size / 8;

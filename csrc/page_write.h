@@ -62,11 +62,11 @@ uint8_t *atlas_encoder_scratch(atlas_encoder *encoder, size_t size);
 /* Writes a page's form to out and fills its out_ fields. */
 int atlas_page_write(atlas_encoder *encoder, atlas_page_in *to, uint32_t rows, uint8_t *out, atlas_error *error);
 
-/* The values as cells, with their offsets: bytes written, or 0 where that saves less than an eighth of most. head: bytes of the
- * page before them. *is_short: whether the offsets are u16. */
+/* The values as cells, with their offsets: bytes written, or 0 where that saves less than an eighth. head: bytes of the
+ * page before them. *is_short: whether the offsets are u16. Fills how->out_cell_rows. */
 uint64_t atlas_cells_write(
     atlas_encoder *encoder,
-    const atlas_page_in *how,
+    atlas_page_in *how,
     const source *s,
     uint64_t head,
     uint8_t *out,

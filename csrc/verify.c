@@ -31,9 +31,12 @@ static int content_check(const page *p, const content *c, atlas_error *error) {
     }
     ATLAS_REQUIRE(nulls == p->nulls, CORRUPT, c->at, "page.nulls is not the number of nulls");
     if (has_offsets(c->kind, c->layout, p->flags)) {
-        const uint64_t used = ((uint64_t)c->rows + 1) * (c->short_offsets ? 2 : 4);
+        const uint32_t count = offsets_count(c->rows, c->cell_rows);
+        const uint64_t used = ((uint64_t)count + 1) * (c->short_offsets ? 2 : 4);
         ATLAS_REQUIRE(all_zero(c->offsets + used, pad_to(used, 64) - used), CORRUPT, c->at, "padding after the offsets is not zero");
-        ATLAS_TRY(offsets_check(c, c->offsets, c->rows, c->short_offsets != 0, error));
+        ATLAS_TRY(offsets_check(c, c->offsets, count, c->short_offsets != 0, error));
+        const uint64_t ends = 2 * (uint64_t)c->rows;
+        if (c->ends != NULL) ATLAS_REQUIRE(all_zero(c->ends + ends, pad_to(ends, 64) - ends), CORRUPT, c->at, "padding after the ends is not zero");
     }
     if (c->layout == ATLAS_ENUM) {
         const uint64_t used = (uint64_t)c->rows * c->code_bytes;
@@ -43,28 +46,51 @@ static int content_check(const page *p, const content *c, atlas_error *error) {
     return ATLAS_OK;
 }
 
-static int null_check(const content *c, uint32_t i, atlas_error *error) {
+typedef struct { /* where the values of a page are made: memory for one, then memory for a cell and its frame */
+    uint8_t *value;
+    uint8_t *cell;
+    decoded_cell last;
+} workplace;
+
+/* The cell of a coded value, decoded. */
+static int cell_bytes(atlas_reader *reader, const page *p, const stored_value *v, workplace *work, atlas_error *error) {
+    if (cell_is(&work->last, v)) return ATLAS_OK;
+    uint8_t *bytes = work->cell + cell_room(v);
+    work->last.body = NULL;
+    ATLAS_TRY(atlas_cell_decode(reader->zstd, p, v, work->cell, bytes, error));
+    work->last = (decoded_cell){v->body, v->cell, bytes};
+    return ATLAS_OK;
+}
+
+static int null_check(atlas_reader *reader, const page *p, const content *c, uint32_t i, workplace *work, atlas_error *error) {
     const uint8_t *bytes;
     uint64_t size;
     if (c->layout == ATLAS_CONST) return ATLAS_OK;
     if (c->layout == ATLAS_ENUM) {
         bytes = c->codes + (size_t)i * c->code_bytes;
         size = c->code_bytes;
+    } else if (c->cell_rows > 1) {
+        stored_value v;
+        ATLAS_TRY(atlas_value_find(p, c, i, &v, error));
+        if (value_coded(&v)) ATLAS_TRY(cell_bytes(reader, p, &v, work, error));
+        bytes = (value_coded(&v) ? work->last.bytes : v.body) + v.skip;
+        size = v.form == CELL_EMPTY ? 0 : v.stored;
     } else {
         ATLAS_TRY(atlas_content_stored(c, i, &bytes, &size, error));
     }
-    ATLAS_REQUIRE(c->layout != ATLAS_ENUM && c->offsets != NULL ? size == 0 : all_zero(bytes, size), CORRUPT, c->at, "a null is not stored as zero");
+    const bool is_empty = c->kind == ATLAS_KIND_VARIABLE ? c->layout != ATLAS_ENUM : c->cell_rows == 1;
+    ATLAS_REQUIRE(is_empty ? size == 0 : all_zero(bytes, size), CORRUPT, c->at, "a null is not stored as zero");
     return ATLAS_OK;
 }
 
-/* One value of a page (temp has room for it and for what writing it takes), added to the digest. */
+/* One value of a page, added to the digest. */
 static int digest_value(
     atlas_reader *reader,
     const page *p,
     const content *c,
     uint32_t i,
     uint32_t leaf,
-    uint8_t *temp,
+    workplace *work,
     atlas_digest *digest,
     uint64_t *stored,
     uint64_t *made,
@@ -75,11 +101,12 @@ static int digest_value(
     *stored += v.stored; /* before decoding: a page can make no more than it may */
     *made += v.size;
     ATLAS_REQUIRE(*made <= ATLAS_MAX_PAGE, LIMIT, p->at, "page: its values are more than 2^30 bytes");
-    ATLAS_REQUIRE(!c->cells || *stored <= p->raw, CORRUPT, p->at, "page.raw of CELLS is not the sum of the values");
-    const uint8_t *bytes = v.body;
-    if (!value_in_place(c, &v)) {
-        ATLAS_TRY(atlas_value_write(reader->zstd, p, c, &v, temp + pad_to(v.size, 64), temp, error));
-        bytes = temp;
+    ATLAS_REQUIRE(c->cell_rows == 0 || *stored <= p->raw, CORRUPT, p->at, "page.raw of CELLS is not the sum of the values");
+    if (value_coded(&v)) ATLAS_TRY(cell_bytes(reader, p, &v, work, error));
+    const uint8_t *bytes = (value_coded(&v) ? work->last.bytes : v.body) + v.skip;
+    if (c->layout == ATLAS_NARROW || v.form == CELL_EMPTY) {
+        atlas_value_take(c, &v, work->last.bytes, work->value);
+        bytes = work->value;
     }
     const uint32_t length = (uint32_t)v.size;
     if (c->kind == ATLAS_KIND_VARIABLE) atlas_digest_lengths(digest, leaf, &length, 4);
@@ -93,11 +120,11 @@ static int digest_page(
     const content *c,
     uint32_t leaf,
     bool nullable,
-    uint8_t *temp,
+    workplace *work,
     atlas_digest *digest,
     atlas_error *error
 ) {
-    const bool fixed = c->kind == ATLAS_KIND_FIXED, plain = c->layout == ATLAS_FIXED && !c->cells;
+    const bool fixed = c->kind == ATLAS_KIND_FIXED, plain = c->layout == ATLAS_FIXED && c->cell_rows == 0;
     uint64_t stored = 0, made = 0;
     if (plain) atlas_digest_values(digest, leaf, c->values, (size_t)c->rows * c->width);
     for (uint32_t i = 0; (!plain || nullable) && i < c->rows; i++) {
@@ -106,25 +133,29 @@ static int digest_page(
         const uint32_t no_length = UINT32_MAX;
         if (fixed && nullable) atlas_digest_lengths(digest, leaf, &valid, 1);
         if (!fixed && null) atlas_digest_lengths(digest, leaf, &no_length, 4);
-        if (null) ATLAS_TRY(null_check(c, i, error));
+        if (null) ATLAS_TRY(null_check(reader, p, c, i, work, error));
         if (plain) continue;
         if (!null) {
-            ATLAS_TRY(digest_value(reader, p, c, i, leaf, temp, digest, &stored, &made, error));
+            ATLAS_TRY(digest_value(reader, p, c, i, leaf, work, digest, &stored, &made, error));
         } else if (fixed) {
-            memset(temp, 0, c->width);
-            atlas_digest_values(digest, leaf, temp, c->width);
+            memset(work->value, 0, c->width);
+            atlas_digest_values(digest, leaf, work->value, c->width);
         }
     }
-    if (fixed || !c->cells) return ATLAS_OK;
+    if (fixed || c->cell_rows == 0) return ATLAS_OK;
     const uint64_t head = (c->validity != NULL ? validity_bytes(c->rows) : 0) + (c->layout == ATLAS_NARROW ? ATLAS_NARROW_HEAD : 0);
     ATLAS_REQUIRE(head + offsets_bytes(c->rows, false) + stored == p->raw, CORRUPT, p->at, "page.raw of CELLS is not the sum of the values");
     return ATLAS_OK;
 }
 
-/* The decoded page; then one value (the largest may be widened eightfold), its cell and its narrowed numbers. */
+/* The largest value of a page; a narrowed one may be widened eightfold. */
+static uint64_t value_most(const page *p, const atlas_leaf *leaf) {
+    return leaf->kind == ATLAS_KIND_FIXED ? leaf->width : p->layout == ATLAS_NARROW ? 8 * (uint64_t)p->raw : p->raw;
+}
+
+/* The decoded page; then one value, a cell's frame and the cell. */
 static uint64_t page_room(const page *p, const atlas_leaf *leaf) {
-    const uint64_t most = leaf->kind == ATLAS_KIND_FIXED ? leaf->width : p->layout == ATLAS_NARROW ? 8 * (uint64_t)p->raw : p->raw;
-    return (page_whole_codec(p) ? pad_to(p->raw, 64) : 0) + pad_to(most, 64) + pad_to((uint64_t)p->raw + p->stored_bytes, 64) + 4 * VALUE_ROOM;
+    return (page_whole_codec(p) ? pad_to(p->raw, 64) : 0) + pad_to(value_most(p, leaf), 64) + pad_to((uint64_t)p->raw + p->stored_bytes, 64) + 4 * VALUE_ROOM;
 }
 
 /* Hash, entry and padding of a page that begins after end; grows reader->need to what its values take. */
@@ -161,10 +192,11 @@ static int page_inside(
     reader->need = page_room(&p, leaf);
     ATLAS_REQUIRE(reader->need <= reader->arena_bytes, MEMORY, p.at, "arena is too small");
     if (whole) ATLAS_TRY(atlas_page_decode(reader, &p, reader->arena, error));
-    uint8_t *temp = reader->arena + pad_to(form, 64);
+    uint8_t *value = reader->arena + pad_to(form, 64);
+    workplace work = {value, value + pad_to(value_most(&p, leaf), 64), {NULL, 0, NULL}};
     ATLAS_TRY(atlas_content_open(&p, leaf, whole ? reader->arena : p.stored, whole ? p.raw : p.stored_bytes, &c, error));
     ATLAS_TRY(content_check(&p, &c, error));
-    return digest_page(reader, &p, &c, l, (leaf->flags & ATLAS_LEAF_NULLABLE) != 0, temp, digest, error);
+    return digest_page(reader, &p, &c, l, (leaf->flags & ATLAS_LEAF_NULLABLE) != 0, &work, digest, error);
 }
 
 /* What is known of the block from earlier is forgotten, so that everything is hashed once, whatever reader->verify says. First

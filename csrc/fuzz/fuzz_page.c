@@ -9,6 +9,7 @@ static void read_value(void *zstd, const page *p, const content *c, uint32_t i, 
     stored_value v;
     if (content_null(c, i) || atlas_value_find(p, c, i, &v, &error) != ATLAS_OK) return;
     if (v.form != CELL_EMPTY) MUST(v.body >= bytes && (uint64_t)(v.body - bytes) <= size && v.body_bytes <= size - (uint64_t)(v.body - bytes));
+    MUST(v.skip + v.stored <= v.cell || v.stored == 0);
     MUST(v.size <= ATLAS_MAX_PAGE);
     if (v.size > MOST_PAGE) return;
     const uint64_t room = value_room(c, &v);
@@ -51,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     uint8_t *e = chunk + ATLAS_BLOCK_TABLE;
     if (how[6] & 1) { /* an entry that fits, so that the content is reached */
         const bool plain = e[ATLAS_PAGE_CODEC] == ATLAS_CODEC_NONE;
-        store_u16(e + ATLAS_PAGE_RESERVED, 0);
+        if ((e[ATLAS_PAGE_FLAGS] & ATLAS_PAGE_CELLS) == 0) store_u16(e + ATLAS_PAGE_CELL_ROWS, 0);
         store_u32(e + ATLAS_PAGE_OFFSET, 128);
         store_u32(e + ATLAS_PAGE_STORED, (uint32_t)stored);
         if (plain) store_u32(e + ATLAS_PAGE_RAW, (uint32_t)stored);

@@ -74,7 +74,7 @@ static void column_make(column *c, source *s, uint32_t rows, uint16_t id, const 
         c->in.is_signed = (a >> 4) & 1;
     }
     c->in.codec = b % 3;
-    c->in.per_value = (b >> 2) & 1;
+    c->in.cell_rows = (uint16_t)((b >> 2) & 1 ? 1 + (how >> 6) * (how >> 6) : 0);
     c->in.whole = (b >> 3) & 1;
     c->in.light = (b >> 4) & 1;
     c->in.level = (int8_t)(1 + ((b >> 6) & 3));

@@ -30,9 +30,11 @@ UNSEEN = {
     "gap_between_chunks", "header_differs_from_copy", "narrow_cells_of_a_null", "narrow_list_cells_raw_lies",
     "narrow_list_under_a_null", "narrow_number_under_a_null", "nulls_do_not_match", "object_key_twice",
     "object_timestamp_bare", "object_timestamp_of_nanoseconds", "page_padding_not_zero", "schema_not_canonical",
-    "schm_differs_from_footer", "second_data_chunk", "second_leaf_not_null", "short_cells_too_big",
-    "timestamp_that_is_nat", "unknown_chunk_kind", "validity_spare_bits", "value_in_absent_struct",
-    "var_data_left_over", "var_first_offset_not_zero", "var_padding_not_zero",
+    "schm_differs_from_footer", "second_data_chunk", "second_leaf_not_null", "several_ends_padding",
+    "several_fixed_null_with_bytes", "several_narrow_null_with_bytes", "several_null_with_bytes",
+    "several_raw_lies", "short_cells_too_big", "timestamp_that_is_nat", "unknown_chunk_kind",
+    "validity_spare_bits", "value_in_absent_struct", "var_data_left_over", "var_first_offset_not_zero",
+    "var_padding_not_zero",
 }
 
 

@@ -110,5 +110,38 @@ def narrow() -> Case:
     return Plan(tuple(leaves), columns, sample.dump(schema), (4,), (), encodings), schema, rows
 
 
+def several() -> Case:
+    """Cells of several values, of each layout and codec: a last cell with fewer, cells of no bytes, nulls, one cell for a whole page."""
+    texts = [b"abc" * 30, None, b"", b"d" * 300, b"", None, b"", b"", b"e" * 70, bytes(range(40)), b"f", b"g" * 200]
+    grids = [[0] * 12, None, [0] * 12, list(range(12)), [7] * 12, [5] * 12, None, None, [1] * 12, [k * k for k in range(12)], [9] * 12, [0] * 11 + [1]]
+    lists = [[5] * 40, [], None, [2**64 - 1, 0, 1], list(range(90)), [7] * 50, [], [], [0, 0], None, [200] * 3, [1]]
+    tensor, array = {"tensor": {"dtype": "uint64", "ndim": 1}}, {"array": {"dtype": "uint16", "shape": [12]}}
+    forms = [
+        ("zstd", "bytes", texts, Encoding(VAR, ZSTD, cells=True, together=2)),
+        ("lz4", "bytes", texts, Encoding(VAR, LZ4, cells=True, short=True, together=3)),
+        ("zstd_dictionary", "bytes", texts, Encoding(VAR, ZSTD, cells=True, short=True, dictionary=True, together=4)),
+        ("all", "bytes", texts, Encoding(VAR, ZSTD, cells=True, together=65_535)),
+        ("list_zstd", tensor, lists, Encoding(NARROW, ZSTD, cells=True, element=8, number=1, base=2**64 - 1, together=2)),
+        ("list_lz4", tensor, lists, Encoding(NARROW, LZ4, cells=True, element=8, number=2, base=2**64 - 1, short=True, together=5)),
+        ("array_zstd", array, grids, Encoding(FIXED, ZSTD, cells=True, together=3)),
+        ("array_lz4", array, grids, Encoding(FIXED, LZ4, cells=True, short=True, together=2)),
+        ("narrow_zstd", array, grids, Encoding(NARROW, ZSTD, cells=True, element=2, number=1, base=0, together=4)),
+        ("narrow_lz4", array, grids, Encoding(NARROW, LZ4, cells=True, short=True, element=2, number=1, base=0, together=2)),
+    ]  # fmt: skip
+    leaves, columns, fields = [], {}, []
+    rows: list[dict[str, Any]] = [{} for _ in texts]
+    for id, (name, kind, values, how) in enumerate(forms):
+        found = values if kind == "bytes" else [None if row is None else np.array(row, np.uint64 if kind is tensor else np.uint16) for row in values]
+        for row, value in zip(rows, found, strict=True):
+            row[name] = value
+        columns[id] = [value.tobytes() if isinstance(value, np.ndarray) else value for value in found]
+        width = 24 if kind is array else 0
+        leaves.append(Leaf(id, FIXED_LEAF if width else VARIABLE_LEAF, width, dictionary=int(how.dictionary), flags=NULLABLE | PAGE_CODED))
+        fields.append(sample.field(name, kind, id, nullable=True))
+    encodings = {id: how for id, (_, _, _, how) in enumerate(forms)}
+    schema = {"container": "dict", "fields": fields}
+    return Plan(tuple(leaves), columns, sample.dump(schema), (5,), (sample.dictionary(),), encodings), schema, rows
+
+
 def cases() -> dict[str, Case]:
-    return {"hand-dictionaries": dictionaries(), "hand-cells": cells(), "hand-narrow": narrow()}
+    return {"hand-dictionaries": dictionaries(), "hand-cells": cells(), "hand-narrow": narrow(), "hand-several": several()}

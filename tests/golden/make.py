@@ -103,6 +103,11 @@ def cases() -> dict[str, tuple[Any, list[Any], dict[str, Any]]]:
     arrays = [{"o": {"a": np.arange(i, dtype=np.int16), "f": [np.full((2, 1), i / 2), np.array(i % 2 == 0)], "text": np.array([["a", "é"], ["", str(i)]]), "z": np.array([1 + 2j], np.complex64)}} for i in range(6)]
     halves = [{"h": i / 4, "a": np.arange(3, dtype=np.float32) - i} for i in range(10)]
     log = [{"line": f'{{"user": {i * 7919 % 1009}, "event": "click on button {i % 13}", "page": "/home/index.html"}}'} for i in range(700)]
+    several = [
+        {"line": row["line"], "null": None if i % 5 == 1 else TEXT[: i % 40] * 3, "grid": np.arange(16, dtype=np.int32).reshape(2, 8) // 4 + i % 9, "ids": [i % 50 + k // 3 for k in range(i % 60)], "score": i / 8}
+        for i, row in enumerate(log[:90])
+    ]
+    several_schema = {"line": "str", "null": types.nullable("str"), "grid": types.array("int32", (2, 8)), "ids": list[int], "score": "float32"}
     return {
         "numbers": (None, [numbers(i) for i in range(24)], {"block_size": 8}),
         "numbers-scan": (None, [numbers(i) for i in range(24)], {"block_size": 8, "access": "scan"}),
@@ -120,6 +125,8 @@ def cases() -> dict[str, tuple[Any, list[Any], dict[str, Any]]]:
         "narrow-scan": (narrow_schema, narrow, {"block_size": 16, "access": "scan"}),
         "bfloat16": ({"h": "bfloat16", "a": types.array("bfloat16", (3,))}, halves, {}),
         "dictionary": (None, log, {}),
+        "cells-of-several": (several_schema, several, {"access": "scan"}),
+        "cells-of-several-lz4": (several_schema, several, {"access": "scan", "compression": "lz4"}),
         "lists": (list_schema, lists, {"block_size": 6}),
         "lists-scan": (list_schema, lists, {"block_size": 6, "access": "scan"}),
         "times": (time_schema, times, {}),

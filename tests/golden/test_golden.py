@@ -24,7 +24,7 @@ def names(path):
 
 
 def test_there_are_some_and_they_are_small():
-    assert len(FOLDERS) >= 20 and sum(file.stat().st_size for file in FILES.rglob("*") if file.is_file()) < 420_000
+    assert len(FOLDERS) >= 20 and sum(file.stat().st_size for file in FILES.rglob("*") if file.is_file()) < 520_000
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=names)
@@ -75,8 +75,8 @@ def test_every_layout_codec_and_flag_is_among_them():
                 for number in range(len(blocks)):
                     _, pages = shard.block(group, number)
                     seen |= {f"layout {p.layout}" for p in pages} | {f"codec {p.codec}" for p in pages} | {f"flag {b}" for p in pages for b in (1, 2, 4) if p.flags & b}
-                    seen |= {"cells with a dictionary" for p in pages if p.flags & 2 and p.dictionary} | {"whole page coded" for p in pages if p.codec and not p.flags & 2}
-    assert seen >= {*(f"layout {n}" for n in range(1, 6)), *(f"codec {n}" for n in range(3)), "flag 1", "flag 2", "flag 4", "dictionaries 1", "cells with a dictionary", "whole page coded"}
+                    seen |= {"cells of several values" for p in pages if p.cell_rows > 1} | {"cells with a dictionary" for p in pages if p.flags & 2 and p.dictionary} | {"whole page coded" for p in pages if p.codec and not p.flags & 2}
+    assert seen >= {*(f"layout {n}" for n in range(1, 6)), *(f"codec {n}" for n in range(3)), "flag 1", "flag 2", "flag 4", "dictionaries 1", "cells with a dictionary", "cells of several values", "whole page coded"}
 
 
 def test_the_script_still_makes_these_rows():
@@ -97,12 +97,18 @@ def test_the_builder_still_makes_the_forms_that_no_writer_makes():
                 start = shard.index[0][number].offset
                 for page, leaf in zip(pages, shard.leaves, strict=True):
                     forms.add((page.layout, page.codec, "cells" if page.flags & CELLS else "", leaf.kind, bool(page.dictionary)))
-                    if page.flags & CELLS:
+                    if page.cell_rows > 1:
+                        forms.add(("several", page.layout, page.codec, leaf.kind, bool(page.flags & SHORT), page.nulls > 0))
+                    elif page.flags & CELLS:
                         forms |= cells_of(shard.data[start + page.offset : start + page.offset + page.stored], page, len(shard.page(shard.leaves.index(leaf), number)))
     fixed, variable = 1, 2
     assert forms >= {(VAR, codec, cells, variable, True) for codec in (LZ4, ZSTD) for cells in ("", "cells")}
     assert forms >= {(layout, codec, "cells", fixed, False) for layout in (FIXED, NARROW) for codec in (LZ4, ZSTD)}
     assert forms >= {(NARROW, ZSTD, "", variable, False), (NARROW, ZSTD, "cells", variable, False), (NARROW, LZ4, "cells", variable, False), (NARROW, LZ4, "", fixed, False)}
+    assert {form[1:4] for form in forms if form[0] == "several"} == {(layout, codec, fixed) for layout in (FIXED, NARROW) for codec in (LZ4, ZSTD)} | {
+        (layout, codec, variable) for layout in (VAR, NARROW) for codec in (LZ4, ZSTD)
+    }
+    assert {form[4:] for form in forms if form[0] == "several"} >= {(short, True) for short in (False, True)}
     assert forms >= {(codec, form) for codec in (LZ4, ZSTD) for form in ("block", "raw", "frame", "empty", "frame with a dictionary")} | {(ZSTD, "one byte")}
 
 

@@ -11,7 +11,7 @@ from atlas_ds import types
 
 KINDS = {
     "array": types.array("int32", (40,)), "wide": types.array("int64", (9, 4)), "real": types.array("float32", (48,)), "list": types.list("int64"), "list of 30": types.list("int16", 30),
-    "tensor": types.tensor("uint32", 1), "any": types.tensor("uint16"), "text": "str", "record": "str", "word": "str", "label": types.class_label([f"class {k}" for k in range(9)]), "bytes": "bytes",
+    "tensor": types.tensor("uint32", 1), "any": types.tensor("uint16"), "text": "str", "record": "str", "word": "str", "label": types.class_label([f"class {k}" for k in range(9)]), "bytes": "bytes", "few": types.array("float64", (5,)),
 }  # fmt: skip
 
 
@@ -34,6 +34,8 @@ def value(name: str, rng: np.random.Generator, spread: int) -> Any:
         return f'{{"user": {rng.integers(spread)}, "event": "click on button {rng.integers(13)}", "page": "/home/index.html", "price": {rng.integers(9999)}}}'
     if name == "word":
         return ("train", "test", "")[rng.integers(3)]
+    if name == "few":
+        return np.full(5, rng.integers(4) / 3)
     if name == "label":
         return int(rng.integers(9))
     if name == "bytes":
@@ -54,9 +56,9 @@ def bulk(draw: Any) -> tuple[Any, list[Any], dict[str, Any]]:
     rows = [{"v": None if missing and rng.integers(missing) == 0 else value(name, rng, spread)} for _ in range(draw(st.integers(1, 80)) if name != "record" else 400)]
     options = {
         "shard_size": draw(st.sampled_from([23, "256MB"])),
-        "block_size": draw(st.sampled_from([None, None, 3, 16])),
+        "block_size": draw(st.sampled_from([None, None, None, 3, 16])),
         "compression": draw(st.sampled_from(["auto", "none", "lz4", "zstd", "zstd"])),
-        "access": draw(st.sampled_from(["random", "random", "random", "scan"])),
+        "access": draw(st.sampled_from(["random", "scan"])),
         "dictionary": draw(st.sampled_from(["shared", "shard", None])),
         "level": draw(st.sampled_from([1, 3, 9])),
     }

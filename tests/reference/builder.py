@@ -79,6 +79,7 @@ class Encoding:
     number: int = 2
     base: int | None = None  # of NARROW; None: the smallest element
     code_bytes: int = 0  # of ENUM; 0: as few as will do
+    together: int = 1  # values of a cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +186,12 @@ def page_content(cells: list[Cell], leaf: Leaf, how: Encoding) -> bytes:
     return _zeros_to(_offsets(values, "H" if how.short else "I"), 64) + b"".join(values)
 
 
+def cell_ends(values: list[Cell], together: int) -> bytes:
+    """Where each value ends in what its cell yields."""
+    ends = [sum(len(value or b"") for value in values[row - row % together : row + 1]) for row in range(len(values))]
+    return _zeros_to(struct.pack(f"<{len(ends)}H", *ends), 64)
+
+
 def make_page(plan: Plan, leaf: Leaf, cells: list[Cell], key: tuple[int, int, int]) -> tuple[dict[str, int], bytes]:
     """The page table entry (without offset and hash), and the stored bytes."""
     how = plan.encodings.get((leaf.id, key[1]), plan.encodings.get(leaf.id))
@@ -198,10 +205,16 @@ def make_page(plan: Plan, leaf: Leaf, cells: list[Cell], key: tuple[int, int, in
     if how.cells:
         head, values = narrowed(cells, how) if how.layout == NARROW else (b"", cells)
         empty = leaf.kind == FIXED_LEAF
-        packed = [plan.patch("cell", (*key, row), b"" if value is None or (empty and not any(value)) else make_cell(how.codec, value, dictionary))
-                  for row, value in enumerate(values)]
-        form = validity + plan.patch("content", key, head + page_content(packed, replace(leaf, width=0), how))
         width = leaf.width // how.element * how.number if how.layout == NARROW else leaf.width
+        pieces = values if how.together == 1 else [
+            b"".join(bytes(width) if value is None else value for value in values[row : row + how.together]) for row in range(0, len(values), how.together)]
+        packed = [plan.patch("cell", (*key, row), b"" if value is None or (empty and not any(value)) else make_cell(how.codec, value, dictionary))
+                  for row, value in enumerate(pieces)]
+        content = page_content(packed, replace(leaf, width=0), how)
+        if how.together > 1 and not empty:
+            at = pad((2 if how.short else 4) * (len(packed) + 1), 64)
+            content = content[:at] + plan.patch("ends", key, cell_ends(values, how.together)) + content[at:]
+        form = validity + plan.patch("content", key, head + content)
         plain = width * len(cells) if empty else pad(4 * (len(cells) + 1), 64) + sum(len(value or b"") for value in values)
         raw = len(validity) + len(head) + plain
         stored = form
@@ -214,7 +227,7 @@ def make_page(plan: Plan, leaf: Leaf, cells: list[Cell], key: tuple[int, int, in
         raw = len(stored)
     flags = VALIDITY * bool(nulls) | CELLS * how.cells | SHORT * how.short
     return {"leaf": leaf.id, "layout": how.layout, "codec": how.codec, "flags": flags,
-            "dictionary": leaf.dictionary if how.dictionary else 0, "stored": len(stored), "raw": raw, "nulls": nulls}, stored
+            "dictionary": leaf.dictionary if how.dictionary else 0, "cell_rows": how.together * how.cells, "stored": len(stored), "raw": raw, "nulls": nulls}, stored
 
 
 # The shard

@@ -15,6 +15,7 @@ from .wire import (
     MAX_PAGE,
     NARROW,
     NONE,
+    PAGE_CODED,
     SHORT,
     VALIDITY,
     VAR,
@@ -38,6 +39,8 @@ def decode_page(stored: bytes, page: Any, leaf: Any, rows: int, dictionary: byte
     need(page.layout != (VAR if leaf.kind == FIXED_LEAF else FIXED), "a fixed leaf with a VAR page, or a variable leaf with a FIXED page")
     need(not page.flags & CELLS or page.layout in (FIXED, VAR, NARROW), "CELLS are for FIXED, VAR and NARROW pages")
     need(not page.flags & SHORT or _has_offsets(page, leaf), "SHORT without offsets")
+    need((page.cell_rows > 0) == bool(page.flags & CELLS), "cell_rows is for CELLS, and at least 1 there")
+    need(page.cell_rows <= 1 or leaf.flags & PAGE_CODED, "cells of several values in a leaf that is not PAGE_CODED")
 
     if page.flags & CELLS:
         need(page.codec != NONE, "CELLS without a codec")
@@ -97,13 +100,15 @@ def _values(content: bytes, head: int, page: Any, leaf: Any, rows: int, valid: l
         width, widen = _narrow_head(content, leaf)
         content_sizes = content[8], content[9]
         content, head = content[16:], head + 16
-    if _has_offsets(page, leaf):
-        stored, offsets = _by_offsets(content, page, rows)
+    if page.cell_rows > 1:
+        stored = _of_cells_of_several(content, head, page, leaf, rows, width, dictionary)
+        need(not any(value.strip(b"\0") if leaf.kind == FIXED_LEAF else value for value, ok in zip(stored, valid) if not ok), "bytes under a null")
+    elif _has_offsets(page, leaf):
+        stored = _by_offsets(content, page, rows)[0]
         need(not any(value for value, ok in zip(stored, valid) if not ok), "bytes under a null")
         if page.flags & CELLS:
-            stored = _open_cells(stored, page, bytes(width), dictionary)
-            plain = head + sum(map(len, stored)) + (0 if leaf.kind == FIXED_LEAF else offsets)
-            need(plain == page.raw, f"CELLS: raw is {page.raw}, the values make {plain}")
+            stored = _open_cells(stored, page, [bytes(width)] * rows, dictionary)
+            _check_raw(stored, head, page, leaf)
         need(leaf.kind != FIXED_LEAF or all(len(value) == width for value in stored), "CELLS: a value has not the leaf's width")
     else:
         need(len(content) == rows * width, "FIXED, NARROW: not rows * width bytes")
@@ -115,20 +120,43 @@ def _values(content: bytes, head: int, page: Any, leaf: Any, rows: int, valid: l
     return [widen(value) for value in stored]
 
 
-def _by_offsets(content: bytes, page: Any, rows: int) -> tuple[list[bytes], int]:
-    """The bytes between offsets, and what u32 offsets would take."""
+def _check_raw(values: list[bytes], head: int, page: Any, leaf: Any) -> None:
+    plain = head + sum(map(len, values)) + (0 if leaf.kind == FIXED_LEAF else pad(4 * (len(values) + 1), 64))
+    need(plain == page.raw, f"CELLS: raw is {page.raw}, the values make {plain}")
+
+
+def _by_offsets(content: bytes, page: Any, count: int, ends: int = 0) -> tuple[list[bytes], list[int]]:
+    """The bytes between offsets; and the numbers between offsets and data, `ends` of them."""
     size = 2 if page.flags & SHORT else 4
-    end = size * (rows + 1)
-    need(len(content) >= pad(end, 64), "the page ends in its offsets")
-    need_zero(content[end : pad(end, 64)], "offsets: padding")
-    return _slices(content[pad(end, 64) :], _numbers(content[:end], size)), pad(4 * (rows + 1), 64)
+    end = size * (count + 1)
+    between = pad(end, 64)
+    data = between + pad(2 * ends, 64)
+    need(len(content) >= data, "the page ends in its offsets")
+    need_zero(content[end:between] + content[between + 2 * ends : data], "offsets, ends: padding")
+    return _slices(content[data:], _numbers(content[:end], size)), _numbers(content[between : between + 2 * ends], 2)
 
 
-def _open_cells(cells: list[bytes], page: Any, zero: bytes, dictionary: bytes) -> list[bytes]:
-    """`zero` is what a cell of no bytes stands for."""
+def _of_cells_of_several(content: bytes, head: int, page: Any, leaf: Any, rows: int, width: int, dictionary: bytes) -> list[bytes]:
+    """The values, as they are stored, of a page whose cells have `cell_rows` values each."""
+    fixed = leaf.kind == FIXED_LEAF
+    starts = range(0, rows, page.cell_rows)
+    cells, ends = _by_offsets(content, page, len(starts), 0 if fixed else rows)
+    counts = [min(page.cell_rows, rows - start) for start in starts]
+    empty = [bytes(count * width) if fixed else b"" for count in counts]
+    yields = _open_cells(cells, page, empty, dictionary)
+    values = []
+    for start, count, made in zip(starts, counts, yields):
+        bounds = [k * width for k in range(count + 1)] if fixed else [0, *ends[start : start + count]]
+        values += _slices(made, bounds)
+    _check_raw(values, head, page, leaf)
+    return values
+
+
+def _open_cells(cells: list[bytes], page: Any, zeros: list[bytes], dictionary: bytes) -> list[bytes]:
+    """`zeros`: for each cell, what it stands for if it has no bytes."""
     budget = page.raw  # no cell may announce more than the page has left
     values = []
-    for cell in cells:
+    for cell, zero in zip(cells, zeros):
         value = _open_cell(cell, page.codec, budget, dictionary) if cell else zero
         need(value or not cell, "a cell of an empty value")
         budget -= len(value)

@@ -108,7 +108,7 @@ def rich() -> Plan:
         Leaf(6, V, flags=PAGE_CODED), Leaf(7, V), Leaf(8, F, 4), Leaf(9, F, 12, flags=PAGE_CODED), Leaf(10, V, group=1),
         Leaf(11, F, 8, group=1), Leaf(12, V), Leaf(13, V), Leaf(14, V), Leaf(15, F, 1, flags=NULLABLE), Leaf(16, F, 2),
         Leaf(17, V), Leaf(18, F, 8), Leaf(300, F, 8, flags=NULLABLE), Leaf(20, F, 0), Leaf(21, V, group=1),
-        Leaf(22, F, 80, group=1, flags=NULLABLE), Leaf(23, V, group=1, flags=NULLABLE),
+        Leaf(22, F, 80, group=1, flags=NULLABLE | PAGE_CODED), Leaf(23, V, group=1, flags=NULLABLE | PAGE_CODED),
         Leaf(24, V, flags=PAGE_CODED), Leaf(25, F, 48, group=1, flags=NULLABLE), Leaf(26, F, 8, flags=NULLABLE), Leaf(27, F, 8),
         Leaf(28, F, 4, flags=NULLABLE), Leaf(29, F, 8, flags=NULLABLE),
     )
@@ -126,6 +126,9 @@ def rich() -> Plan:
         24: Encoding(NARROW, ZSTD, element=8, number=1), (24, 1): Encoding(NARROW, element=8, number=2), 26: Encoding(NARROW, element=8, number=2),
         25: Encoding(NARROW, ZSTD, cells=True, short=True, element=4, number=1, base=2**32 - 7), (25, 1): Encoding(FIXED, LZ4, cells=True),
         27: Encoding(NARROW, element=8, number=1), 29: Encoding(ENUM),
+        (2, 2): Encoding(VAR, ZSTD, cells=True, short=True, dictionary=True, together=3), (6, 1): Encoding(VAR, LZ4, cells=True, together=2),
+        (9, 1): Encoding(FIXED, ZSTD, cells=True, together=2), (22, 3): Encoding(NARROW, LZ4, cells=True, short=True, element=2, number=1, base=0, together=3),
+        (23, 3): Encoding(NARROW, ZSTD, cells=True, element=8, number=1, together=2),
     }
     return Plan(leaves, _columns(), dump(RICH_SCHEMA), (4, 3), (dictionary(),), encodings)
 

@@ -280,3 +280,15 @@ def test_manifest_edits_are_noticed(tmp_path):
         path.write_bytes(bad)
         with pytest.raises(ShardError):
             Dataset(tmp_path)
+
+
+def test_the_example_of_section_9() -> None:
+    how = Encoding(wire.VAR, wire.ZSTD, cells=True, short=True, together=2)
+    data = build(sample.one("bytes", [b"ab", None, b""], how, flags=wire.PAGE_CODED, nullable=True))
+    shard = Shard(data)
+    block, pages = shard.index[0][0], shard.block(0, 0)[1]
+    stored = data[block.offset + pages[0].offset :][: pages[0].stored]
+    zeros = [stored[:1], stored[64:70], stored[128:134], stored[192:]]
+    assert zeros == [b"\x05", struct.pack("<3H", 0, 5, 5), struct.pack("<3H", 2, 2, 0), b"\0\0\0ab"]
+    assert not any(stored[1:64] + stored[70:128] + stored[134:192]) and (pages[0].stored, pages[0].raw) == (197, 130)
+    assert list(shard) == [b"ab", None, b""]

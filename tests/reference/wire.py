@@ -116,7 +116,7 @@ LAYOUT = table("LAYOUT", "leaf_count:I group_count:I schema_bytes:I reserved:I")
 LEAF = table("LEAF", "id:H kind:B group:B dictionary:B flags:B reserved:H width:I reserved2:I")
 GROUP = table("GROUP", "rows_per_block:I reserved:I")
 BLOCK = table("BLOCK", "first_row:Q rows:I group:H pages:H")  # lies right after the chunk header, at 32
-PAGE = table("PAGE", "leaf:H layout:B codec:B flags:B dictionary:B reserved:H offset:I stored:I raw:I nulls:I hash:Q")
+PAGE = table("PAGE", "leaf:H layout:B codec:B flags:B dictionary:B cell_rows:H offset:I stored:I raw:I nulls:I hash:Q")
 FOOT = table("FOOT", "header:64s row_count:Q raw_bytes:Q digest:16s layout_bytes:I dictionary_count:I block_count:I "
                      "stats_bytes:I reserved:16s")
 DICTIONARY = table("DICTIONARY", "offset:Q bytes:I reserved:I digest:16s")

@@ -124,7 +124,7 @@ static int try_block(void) {
     for (uint8_t how = 0; how < 8 && status == ATLAS_OK; how++) {
         atlas_page_in pages[2] = {
             {.values = values, .width = 4, .leaf = 1, .kind = 1, .element = 4, .codec = (uint8_t)(1 + how % 2), .whole = 1, .light = how > 3, .level = 1},
-            {.values = values, .offsets = offsets, .leaf = 2, .kind = 2, .codec = (uint8_t)(1 + how % 2), .per_value = (how & 2) != 0, .whole = 1, .light = how > 3, .level = 1},
+            {.values = values, .offsets = offsets, .leaf = 2, .kind = 2, .codec = (uint8_t)(1 + how % 2), .cell_rows = (uint16_t)(how & 2 ? 1 + how % 3 : 0), .whole = 1, .light = how > 3, .level = 1},
         };
         status = atlas_block_write(encoder, pages, 2, 0, 400, 0, out, sizeof out, &size, &raw, &error);
     }

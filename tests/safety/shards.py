@@ -37,6 +37,10 @@ def full(filler: int, nonce: int, flavour: int) -> Plan:
     encodings: dict[Any, Encoding] = plan.encodings | {
         (0, 1): Encoding(NARROW, LZ4, element=4, number=2), (0, 2): Encoding(FIXED), (0, 3): Encoding(FIXED, LZ4),
         (12, 1): Encoding(VAR, short=True), (13, 1): Encoding(VAR, ZSTD, cells=True), FILLER: Encoding(VAR),
+        (2, 4): Encoding(VAR, ZSTD, cells=True, dictionary=True, together=3), (2, 5): Encoding(VAR, LZ4, cells=True, short=True, dictionary=True, together=70),
+        (22, 5): Encoding(FIXED, ZSTD, cells=True, together=2), (22, 6): Encoding(FIXED, LZ4, cells=True, short=True, together=3),
+        (22, 7): Encoding(NARROW, ZSTD, cells=True, element=2, number=1, base=0, together=2),
+        (24, 4): Encoding(NARROW, ZSTD, cells=True, element=8, number=1, together=3), (24, 5): Encoding(NARROW, LZ4, cells=True, short=True, element=8, number=2, together=2),
     }
     fields = {"container": "dict", "fields": [*sample.RICH_SCHEMA["fields"], sample.field("filler", "bytes", FILLER)]}
     return replace(plan, leaves=(*leaves, Leaf(FILLER, VARIABLE_LEAF)), columns=columns, schema=sample.dump(fields),

@@ -312,6 +312,8 @@ def test_the_shard_has_everything(core: Core, reader: c.Reader) -> None:
     cells = {(entry.leaf in fixed, entry.layout, entry.codec) for entry in entries if entry.flags & wire.CELLS}
     assert cells == {(True, wire.FIXED, 1), (True, wire.FIXED, 2), (True, wire.NARROW, 1), (True, wire.NARROW, 2),
                      (False, wire.NARROW, 1), (False, wire.NARROW, 2), (False, wire.VAR, 1), (False, wire.VAR, 2)}
+    several = {(entry.leaf in fixed, entry.layout, entry.codec) for entry in entries if entry.cell_rows > 1}
+    assert several == cells
     with_nulls = {(entry.leaf in fixed, entry.layout) for entry in entries if entry.flags & wire.CELLS and entry.nulls}
     assert with_nulls == {(True, wire.FIXED), (True, wire.NARROW), (False, wire.NARROW), (False, wire.VAR)}
     numbers = {(entry.codec, bool(entry.flags & wire.SHORT)) for entry in entries if entry.layout == wire.NARROW and entry.leaf not in fixed and not entry.flags & wire.CELLS}

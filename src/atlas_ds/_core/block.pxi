@@ -3,7 +3,7 @@
 cdef int set_page(atlas_page_in *page, spec) except -1:
     """What a PageSpec says of a page. The page must not outlive it: the dictionary is the
     spec's."""
-    leaf, page.codec, page.per_value, page.whole, page.light, page.level, page.literals, number, dictionary = spec
+    leaf, page.codec, page.cell_rows, page.whole, page.light, page.level, page.literals, number, dictionary = spec
     page.width = leaf.width
     page.leaf = leaf.id
     page.kind = ATLAS_KIND_FIXED if leaf.fixed else ATLAS_KIND_VARIABLE

@@ -287,7 +287,7 @@ cdef extern from "atlas.h" nogil:
         uint8_t element
         uint8_t is_signed
         uint8_t codec
-        uint8_t per_value
+        uint16_t cell_rows
         uint8_t whole
         uint8_t light
         uint8_t literals
@@ -295,6 +295,7 @@ cdef extern from "atlas.h" nogil:
         uint8_t out_layout
         uint8_t out_codec
         uint8_t out_flags
+        uint16_t out_cell_rows
         uint32_t out_stored
         uint32_t out_raw
     uint64_t atlas_block_bound(const atlas_page_in *pages, uint32_t page_count, uint32_t rows)

@@ -36,13 +36,13 @@ class LeafSpec(NamedTuple):
 
 
 class PageSpec(NamedTuple):
-    """How the pages of a leaf are written. per_value: each value is compressed on its own; whole:
-    the page is; light: CONST, NARROW and ENUM may be used. level: of zstd; of lz4 0, or that of its slow encoder.
+    """How the pages of a leaf are written. cell_rows: values that are compressed together, 1 each on its own, 0 none;
+    whole: the page is compressed as a whole; light: CONST, NARROW and ENUM may be used. level: of zstd; of lz4 0, or that of its slow encoder.
     literals: Literals. number: of the dictionary in its shard."""
 
     leaf: Leaf
     codec: int
-    per_value: bool
+    cell_rows: int
     whole: bool
     light: bool
     level: int

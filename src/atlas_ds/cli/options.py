@@ -51,7 +51,7 @@ def add_storage(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--block-size", metavar="SIZE",
-        help="size of a block before compression, in bytes or examples (default: 64KiB, or 12KiB with --access scan)",
+        help="size of a block before compression, in bytes or examples (default: 64KiB)",
     )
     parser.add_argument(
         "--compression", action="append", metavar="CODEC", type=_codec,

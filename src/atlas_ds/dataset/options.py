@@ -18,7 +18,7 @@ Compression = CodecName | Mapping[str, CodecName]
 Dictionary = Literal["shared", "shard"]
 
 DEFAULT_SHARD = "256MiB"
-DEFAULT_BLOCK = {"random": "64KiB", "scan": "12KiB"}
+DEFAULT_BLOCK = 64 << 10
 MAX_PARTS = 10**9
 
 
@@ -46,7 +46,7 @@ def refuse_unknown(function: str, options: Mapping[str, Any], known: type = Writ
 class StorageOptions:
     """The options of AtlasDatasetWriter that change the bytes of a shard, checked.
 
-    One of shard_rows and shard_bytes is None, and one of block_rows and block_bytes.
+    One of shard_rows and shard_bytes is None, and one of block_rows and block_bytes, or both: the default.
     """
 
     shard_rows: int | None
@@ -81,7 +81,9 @@ class StorageOptions:
         for field in schema.fields:
             name = self.compression if isinstance(self.compression, str) else self.compression.get(field.name, "auto")
             codecs += [None if name == "auto" else CODECS[name]] * len(list(walk_leaves((field,))))
-        return ShardOptions(tuple(codecs), self.level, self.access, self.block_bytes or 64 << 10, self.block_rows, self.dictionary is not None)
+        whole_pages = self.access == "scan" and (self.block_rows, self.block_bytes) != (None, None)
+        block_bytes = self.block_bytes or DEFAULT_BLOCK
+        return ShardOptions(tuple(codecs), self.level, self.access, block_bytes, self.block_rows, self.dictionary is not None, whole_pages)
 
 
 def checked_options(
@@ -92,12 +94,12 @@ def checked_options(
     dictionary: Dictionary | None,
     access: Access,
 ) -> StorageOptions:
-    if access not in DEFAULT_BLOCK:
+    if access not in ("random", "scan"):
         raise ValueError(f"access={access!r}: must be 'random' or 'scan'")
     if dictionary not in ("shared", "shard", None):
         raise ValueError(f"dictionary={dictionary!r}: must be 'shared', 'shard' or None")
     shards = parse_size(shard_size, "shard_size")
-    blocks = parse_size(block_size if block_size is not None else DEFAULT_BLOCK[access], "block_size")
+    blocks = parse_size(block_size, "block_size") if block_size is not None else (None, None)
     return StorageOptions(*shards, *blocks, checked_compression(compression), whole_number(level, "level", 1, 22), dictionary, access)
 
 

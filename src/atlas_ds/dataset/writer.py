@@ -61,7 +61,7 @@ class AtlasDatasetWriter:
         The dataset's folder, made if it does not exist; or a store. `~` is expanded; URLs are refused.
     shard_size, block_size
         The size of a file, and of a block in it: a number of examples, or bytes before compression
-        such as "256MiB". `block_size=None` is "64KiB", or "12KiB" with `access="scan"`.
+        such as "256MiB". `block_size=None` is "64KiB".
     schema
         A dict of column to type, a tuple or list of types, a type, or a `Schema`. None: inferred.
     compression
@@ -71,8 +71,8 @@ class AtlasDatasetWriter:
     dictionary
         "shared": one per column for all files. "shard": one per file. None: none.
     access
-        "scan" compresses complete pages, which is smaller, and slower for single rows than
-        "random": see docs/guide/sizes-and-codecs.md#access.
+        "scan" compresses some rows together, or complete blocks if `block_size` is given, which
+        is smaller, and slower for single rows than "random": see docs/guide/sizes-and-codecs.md#access.
     append
         Add to the dataset that exists. Several may do so at a time:
         docs/guide/write.md#concurrent-writers.

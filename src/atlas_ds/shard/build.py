@@ -225,10 +225,10 @@ class ShardBuild:
 class _LeafStats:
     """Statistics of one leaf: what was written of it."""
 
-    __slots__ = ("codecs", "layouts", "per_value", "raw", "stored")
+    __slots__ = ("cells", "codecs", "layouts", "raw", "stored")
 
     def __init__(self) -> None:
-        self.raw = self.stored = self.per_value = 0
+        self.raw = self.stored = self.cells = 0
         self.layouts: dict[str, int] = {}
         self.codecs: dict[str, int] = {}
 
@@ -238,8 +238,8 @@ class _LeafStats:
         self.stored += page.stored
         self.layouts[layout] = self.layouts.get(layout, 0) + 1
         self.codecs[codec] = self.codecs.get(codec, 0) + 1
-        self.per_value += bool(page.flags & PageFlags.CELLS)
+        self.cells += bool(page.flags & PageFlags.CELLS)
 
     def to_json(self, path: str, why: str) -> dict[str, Any]:
         sizes = {"raw_bytes": self.raw, "stored_bytes": self.stored}
-        return {"cells": self.per_value, "codecs": self.codecs, "layouts": self.layouts, "path": path, "why": why} | sizes
+        return {"cells": self.cells, "codecs": self.codecs, "layouts": self.layouts, "path": path, "why": why} | sizes

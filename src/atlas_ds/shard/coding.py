@@ -1,4 +1,4 @@
-"""Chooses how the values of a leaf are compressed, from a sample of them: one by one or page by page,
+"""Chooses how the values of a leaf are compressed, from a sample of them: one by one, some together or page by page,
 by which codec, with which dictionary. Same sample, same choice; each says its reason.
 
 docs/decisions/2026-11-29-forms.md has the measurements behind the numbers here.
@@ -35,13 +35,20 @@ VALUES_PART, PAGES_PART, NUMBERS_PART = 8, 32, 128
 SMALL_LEVELS = 2  # added to the zstd level of single values and small pages: smaller, as fast to read, slower to write
 NUMBERS_LEVELS = 3  # the same for numbers: fewer and longer matches are faster to read, too
 SMALL_PAGE = 64 << 10
+SCAN_LEVELS = 4  # the same for values that are compressed together
+CELL_BYTES = 5 << 10  # of a row's group, compressed together at access="scan"
+LEAST_CELL = 1 << 10  # of one column: with less, a cell saves too little
+MOST_CELL = 32 << 10  # half of what the ends of its values can say
 LZ4_VALUE_LEVEL = 9  # of lz4's slow encoder: smaller by an eighth, as fast to read
 NO_MATCHES = -50  # a zstd level that finds next to no matches
 
 
 @dataclass(frozen=True, slots=True)
 class ShardOptions:
-    """What the user requested for. codec: of each leaf position, a number, or None for automatic."""
+    """What the user requested for. codec: of each leaf position, a number, or None for automatic.
+
+    whole_pages: at access="scan", pages are compressed as a whole, whatever their size.
+    """
 
     codecs: tuple[int | None, ...]
     level: int
@@ -49,18 +56,20 @@ class ShardOptions:
     block_bytes: int
     block_rows: int | None
     dictionary: bool
+    whole_pages: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Coding:
     """How the pages of a leaf are compressed, and why.
 
-    per_value: each value is compressed by itself. per_page: each page is. level and literals: of PageSpec.
+    cell_rows: how many values are compressed together, 1 each by itself, 0 none. per_page: a value costs more than itself to
+    read; its whole page, if cell_rows is 0. level and literals: of PageSpec.
     """
 
     codec: int
     why: str
-    per_value: bool = False
+    cell_rows: int = 0
     per_page: bool = False
     level: int = 0
     literals: Literals = Literals.AUTO
@@ -68,7 +77,7 @@ class Coding:
 
     def spec(self, leaf: Leaf, number: int = 0, dictionary: _core.Dictionary | None = None) -> PageSpec:
         return PageSpec(
-            leaf, self.codec, self.per_value, self.per_page, light=True, level=self.level, literals=self.literals,
+            leaf, self.codec, self.cell_rows, self.per_page and self.cell_rows == 0, light=True, level=self.level, literals=self.literals,
             number=number, dictionary=dictionary,
         )  # fmt: skip
 
@@ -103,7 +112,7 @@ def choose_coding(sample: Sample, options: ShardOptions, requested: int | None, 
         return Coding(Codec.NONE, "no codec: requested for")
     codec = Codec.ZSTD if requested is None else requested
     if options.access == "scan":
-        return choose_per_page(sample, options, codec, known, automatic=requested is None)
+        return choose_for_scan(sample, options, codec, known, automatic=requested is None)
     if sample.mean < MIN_VALUE_BYTES:
         stays = sample.leaf.fixed and requested is None
         return Coding(Codec.NONE, "values of constant width stay in place" if stays else f"values of {sample.mean:.0f} bytes are {TOO_SHORT}")
@@ -115,7 +124,7 @@ def choose_coding(sample: Sample, options: ShardOptions, requested: int | None, 
 def hint(sample: Sample) -> str:
     """What zstd would save of values that stay in place."""
     rows = max(1, int(HINT_BYTES / sample.mean))
-    quick = try_values(sample, Coding(Codec.ZSTD, "", per_value=True, level=1), 0, rows)
+    quick = try_values(sample, Coding(Codec.ZSTD, "", cell_rows=1, level=1), 0, rows)
     return f'; compression="zstd" would save about {saved(quick)}' if quick.stored <= quick.raw - quick.raw // 8 else ""
 
 
@@ -125,13 +134,13 @@ def ways_of(leaf: Leaf, codec: int, level: int) -> list[Coding]:
     Numbers are tried without Huffman's code too (it takes half of the time to read), and with nothing else.
     """
     if codec == Codec.LZ4:
-        return [Coding(codec, "", per_value=True, level=LZ4_VALUE_LEVEL)]
+        return [Coding(codec, "", cell_rows=1, level=LZ4_VALUE_LEVEL)]
     numbers = is_numbers(leaf)
-    usual = Coding(codec, "", per_value=True, level=small_level(level, NUMBERS_LEVELS if numbers else SMALL_LEVELS))
+    usual = Coding(codec, "", cell_rows=1, level=small_level(level, NUMBERS_LEVELS if numbers else SMALL_LEVELS))
     if not numbers:
         return [usual]
-    plain = Coding(codec, "", per_value=True, level=usual.level, literals=Literals.PLAIN)
-    coded = Coding(codec, "", per_value=True, level=NO_MATCHES, literals=Literals.CODED)
+    plain = Coding(codec, "", cell_rows=1, level=usual.level, literals=Literals.PLAIN)
+    coded = Coding(codec, "", cell_rows=1, level=NO_MATCHES, literals=Literals.CODED)
     return [plain, coded, usual]
 
 
@@ -157,21 +166,30 @@ def choose_per_value(sample: Sample, options: ShardOptions, codec: int, known: b
     return with_reason(best.coding, f"value by value: {saved(best)} saved on a sample")
 
 
-def choose_per_page(sample: Sample, options: ShardOptions, codec: int, known: bytes, *, automatic: bool) -> Coding:
-    is_small = sample.mean * sample.rows <= SMALL_PAGE
-    ways = ways_of_pages(sample.leaf, codec, small_level(options.level) if is_small else options.level)
+def choose_for_scan(sample: Sample, options: ShardOptions, codec: int, known: bytes, *, automatic: bool) -> Coding:
+    together = 0 if options.whole_pages else values_together(sample, options)
+    piece = together or sample.rows
+    what = "complete pages" if together == 0 else f"{together} values together"
+    is_small = sample.mean * piece <= SMALL_PAGE
+    ways = ways_of_pages(sample.leaf, codec, together, small_level(options.level, SCAN_LEVELS if together else SMALL_LEVELS) if is_small else options.level)
     start = held_out(sample)
     best = smallest([try_pages(sample, way, start) for way in ways])
     dictionary = b""
     if codec == Codec.ZSTD and options.dictionary and is_small and sample.part >= DICTIONARY_PART:
-        dictionary = known or train_on_pages(sample, start)
+        dictionary = known or train_on_pieces(sample, start, piece)
     if dictionary:
         packed = smallest([try_pages(sample, way, start, dictionary, known=bool(known)) for way in ways])
         if pays(packed, best, PAGES_PART):
-            return with_reason(packed.coding, f"complete pages with a dictionary: {saved(packed)} saved on rows that it was not trained on", dictionary)
+            return with_reason(packed.coding, f"{what} with a dictionary: {saved(packed)} saved on rows that it was not trained on", dictionary)
     if automatic and best.stored > best.raw - best.raw // 8:
         return Coding(Codec.NONE, too_little(codec))
-    return with_reason(best.coding, f"complete pages: {saved(best)} saved on a sample")
+    return with_reason(best.coding, f"{what}: {saved(best)} saved on a sample")
+
+
+def values_together(sample: Sample, options: ShardOptions) -> int:
+    """How many values a cell has: as many rows for all columns of a group, but no fewer than small values need."""
+    rows = max(sample.rows * CELL_BYTES // options.block_bytes, int(LEAST_CELL / max(sample.mean, 1 / 16)))
+    return max(1, min(rows, int(MOST_CELL / max(sample.mean, 1)), sample.rows))
 
 
 def small_level(level: int, more: int = SMALL_LEVELS) -> int:
@@ -179,11 +197,11 @@ def small_level(level: int, more: int = SMALL_LEVELS) -> int:
     return min(level + more, max(level, 19))
 
 
-def ways_of_pages(leaf: Leaf, codec: int, level: int) -> list[Coding]:
-    """The ways of coding complete pages by a codec. Noise whose bytes are not alike in number takes least without matches."""
+def ways_of_pages(leaf: Leaf, codec: int, together: int, level: int) -> list[Coding]:
+    """The ways of coding complete pages, or some values together. Noise whose bytes are not alike in number takes least without matches."""
     if codec == Codec.LZ4:
-        return [Coding(codec, "", per_page=True)]
-    usual = Coding(codec, "", per_page=True, level=level)
+        return [Coding(codec, "", together, per_page=True, level=LZ4_VALUE_LEVEL if together else 0)]
+    usual = Coding(codec, "", together, per_page=True, level=level)
     return [usual, replace(usual, level=NO_MATCHES, literals=Literals.CODED)] if is_numbers(leaf) else [usual]
 
 
@@ -242,12 +260,12 @@ def train_on_values(sample: Sample, stop: int, *, narrow: bool) -> bytes:
     return train(data, lengths, NUMBERS_DICTIONARY_BYTES if is_numbers(sample.leaf) else DICTIONARY_BYTES)
 
 
-def train_on_pages(sample: Sample, stop: int) -> bytes:
-    """A dictionary from the values before row stop, as many together as a page has."""
+def train_on_pieces(sample: Sample, stop: int, rows: int) -> bytes:
+    """A dictionary from the values before row stop, `rows` of them at a time."""
     data, lengths = sample.column.sample(stop)
-    starts = np.arange(0, len(lengths), sample.rows)
-    pages = np.add.reduceat(lengths, starts, dtype=np.uint32) if len(lengths) else lengths
-    return train(data, pages, DICTIONARY_BYTES)
+    starts = np.arange(0, len(lengths), rows)
+    pieces = np.add.reduceat(lengths, starts, dtype=np.uint32) if len(lengths) else lengths
+    return train(data, pieces, DICTIONARY_BYTES)
 
 
 def train(data: bytes, lengths: np.ndarray, most: int) -> bytes:

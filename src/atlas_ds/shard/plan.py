@@ -79,7 +79,7 @@ def rows_per_block(group: tuple[int, ...], means: Sequence[float], columns: Sequ
     if options.block_rows is not None:
         return min(options.block_rows, most)
     row_bytes = sum(means[i] + (0 if columns[i].leaf.fixed else 4) for i in group)
-    block_bytes = max(options.block_bytes, LEAST_PAGE * len(group)) if options.access == "scan" else options.block_bytes
+    block_bytes = max(options.block_bytes, LEAST_PAGE * len(group)) if options.whole_pages else options.block_bytes
     rows = int(block_bytes / max(row_bytes, 1 / 16))
     rest = sum(means) - sum(means[i] for i in group)
     if hot and rest > 0:

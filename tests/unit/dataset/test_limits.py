@@ -160,7 +160,7 @@ def test_more_dictionaries_than_a_byte_names(monkeypatch):
     builder = _core.RowBuilder(make_schema({f"c{k}": "str" for k in range(count)}), 1 << 40)
     builder.append({f"c{k}": f"{k} " * 40 for k in range(count)})
     texts = iter(range(1 << 30))
-    monkeypatch.setattr(plan, "choose_coding", lambda *_: Coding(Codec.ZSTD, "a test", per_value=True, level=5, dictionary=b"%08d" % next(texts)))
+    monkeypatch.setattr(plan, "choose_coding", lambda *_: Coding(Codec.ZSTD, "a test", cell_rows=1, level=5, dictionary=b"%08d" % next(texts)))
     made = make_plan(builder.leaf_columns, ShardOptions((None,) * count, 3, "random", 65536, None, True), {})
     assert len(made.dictionaries) == 255 and max(page.dictionary for page in made.pages) == 255 and sum(page.dictionary == 0 for page in made.pages) == count - 255
 

@@ -136,7 +136,7 @@ def test_errors_of_the_system_say_what_to_do(tmp_path, monkeypatch, code, cure):
 @pytest.mark.parametrize(("mine", "theirs", "said"), [
     ({"shard_size": 7}, {}, "shard_size=10, this one shard_size=7"),
     ({"shard_size": "1MiB"}, {}, "shard_size=10, this one shard_size='1048576B'"),
-    ({"block_size": 3}, {}, "block_size='65536B', this one block_size=3"),
+    ({"block_size": 3}, {}, "block_size=None, this one block_size=3"),
     ({"compression": {}}, {"compression": "zstd"}, "compression='zstd', this one compression={}"),
     ({"access": "scan"}, {}, "access='random', this one .*access='scan'"),
     ({"level": 5}, {"level": 4}, "level=4, this one level=5"),

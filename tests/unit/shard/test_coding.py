@@ -9,15 +9,17 @@ from atlas_ds import AtlasDataset, AtlasDatasetWriter, Media, _core, types, veri
 from atlas_ds._core.base import Codec, Literals
 from atlas_ds.schema.schema import make_schema
 from atlas_ds.shard.coding import NO_MATCHES, Coding, Sample, ShardOptions, Tried, choose_coding, fastest
+from reference.reader import Shard
+from reference.wire import ENUM, VAR
 from support import same
 
 
-def choose(type_, values, *, access="random", requested=None, level=3, dictionary=True, known=b"", rows=64):
+def choose(type_, values, *, access="random", requested=None, level=3, dictionary=True, known=b"", rows=64, whole=False):
     builder = _core.RowBuilder(make_schema({"v": type_}), 1 << 40)
     for value in values:
         builder.append({"v": value})
     column = builder.leaf_columns[0]
-    options = ShardOptions((requested,), level, access, 64 << 10, None, dictionary)
+    options = ShardOptions((requested,), level, access, 64 << 10, None, dictionary, whole)
     return choose_coding(Sample(column, column.size / column.rows, 1.0, rows, _core.Encoder()), options, requested, known)
 
 
@@ -36,10 +38,10 @@ def tokens(count=600):
 
 def test_arrays_stay_in_place_unless_a_codec_is_requested():
     plain = choose(types.array("uint8", (28, 28)), pictures())
-    assert plain.codec == Codec.NONE and not plain.per_value and 'compression="zstd" would save' in plain.why
+    assert plain.codec == Codec.NONE and not plain.cell_rows and 'compression="zstd" would save' in plain.why
     for codec in (Codec.ZSTD, Codec.LZ4):
         chosen = choose(types.array("uint8", (28, 28)), pictures(), requested=codec)
-        assert chosen.codec == codec and chosen.per_value and not chosen.per_page
+        assert chosen.codec == codec and chosen.cell_rows == 1 and not chosen.per_page
 
 
 def test_nothing_is_promised_of_noise():
@@ -58,7 +60,7 @@ def test_numbers_that_repeat_nothing_are_coded_without_matches():
 def test_text_is_always_coded_as_its_level_has_it():
     lines = [f"the number {i * 7919 % 1000} of {i % 7} things is in the list of all things, as it was the day before" for i in range(2000)]
     chosen = choose("str", lines)
-    assert chosen.per_value and chosen.literals == Literals.AUTO and chosen.level == 5
+    assert chosen.cell_rows == 1 and chosen.literals == Literals.AUTO and chosen.level == 5
 
 
 def test_a_way_that_reads_faster_may_take_a_fifteenth_more():
@@ -67,15 +69,58 @@ def test_a_way_that_reads_faster_may_take_a_fifteenth_more():
     assert fastest([ways[0]._replace(stored=533), *ways[1:]]).coding.why == "0"
 
 
-def test_pages_of_a_scan_are_small_and_have_a_dictionary():
+def lines_of_words():
     rng = np.random.default_rng(0)
     words = ["".join(rng.choice(list("abcdefghijklmnopqrstuvwxyz"), 7)) for _ in range(500)]
-    lines = [" ".join(words[k] for k in rng.integers(0, 500, 10)) for _ in range(20_000)]
-    chosen = choose("str", lines, access="scan", rows=100)
-    assert chosen.per_page and not chosen.per_value and chosen.dictionary and chosen.level == 5
-    large = choose("str", lines, access="scan", rows=9000)
+    return [" ".join(words[k] for k in rng.integers(0, 500, 10)) for _ in range(20_000)]
+
+
+def test_a_scan_compresses_some_values_together():
+    lines = lines_of_words()
+    chosen = choose("str", lines, access="scan", rows=800)
+    assert chosen.cell_rows == 800 * 5 // 64 and chosen.per_page and chosen.dictionary and chosen.level == 7
+    assert not choose("str", lines, access="scan", rows=800, dictionary=False).dictionary
+    numbers = choose("int64", list(range(0, 2000, 2)), access="scan", rows=500, requested=Codec.ZSTD)
+    assert numbers.cell_rows == 128  # a KiB
+    large = choose("bytes", [bytes([k]) * 200_000 for k in range(9)], access="scan", rows=1)
+    assert large.cell_rows == 1
+
+
+def test_a_block_size_asks_for_complete_pages():
+    lines = lines_of_words()
+    chosen = choose("str", lines, access="scan", rows=100, whole=True)
+    assert chosen.per_page and not chosen.cell_rows and chosen.dictionary and chosen.level == 5
+    large = choose("str", lines, access="scan", rows=9000, whole=True)
     assert large.per_page and not large.dictionary and large.level == 3
-    assert not choose("str", lines, access="scan", rows=100, dictionary=False).dictionary
+
+
+def pages_of(path):
+    shard = Shard(next(path.glob("*.atlas")))
+    return [page for group, index in enumerate(shard.index) for number in range(len(index)) for page in shard.block(group, number)[1]]
+
+
+def test_what_repeats_is_stored_once_or_compressed_whichever_is_smaller(tmp_path):
+    """Names in runs are smaller in cells, names in no order as codes."""
+    rng = np.random.default_rng(0)
+    for name, values in {"runs": [f"a rather long name of the folder {i // 3}" for i in range(4000)], "codes": [f"name {k}" for k in rng.integers(0, 9, 4000)]}.items():
+        with AtlasDatasetWriter(tmp_path / name, access="scan") as writer:
+            writer.extend({"v": value} for value in values)
+        assert {page.layout for page in pages_of(tmp_path / name)} == {VAR if name == "runs" else ENUM}
+        assert [row["v"] for row in AtlasDataset(tmp_path / name)] == values
+
+
+def test_long_values_are_fewer_in_a_cell(tmp_path):
+    """The ends of a cell's values are u16."""
+    values = [b"ab" * 20 + bytes([k % 200]) for k in range(9000)]
+    for k in (3003, 3004, 3005):
+        values[k] = bytes([k % 7]) * 30_000
+    values[6000] = b"c" * 70_000
+    with AtlasDatasetWriter(tmp_path / "d", access="scan") as writer:
+        writer.extend({"v": value} for value in values)
+    usual, fewer, one = sorted({page.cell_rows for page in pages_of(tmp_path / "d")}, reverse=True)
+    assert usual > 20 and usual > fewer > 1 == one
+    dataset = AtlasDataset(tmp_path / "d")
+    assert [row["v"] for row in dataset] == values and dataset[3004]["v"] == values[3004] and verify(tmp_path / "d").damages == []
 
 
 @pytest.mark.parametrize("options", [{"compression": "zstd"}, {"compression": "lz4"}, {"access": "scan"}, {"compression": {"image": "zstd"}}], ids=str)

@@ -1,0 +1,17 @@
+"""A cell yields more than its last end: bytes that are in no value, and in no digest."""
+
+from __future__ import annotations
+
+from struct import pack
+
+from attacks.craft import patched
+from reference import sample
+from reference.builder import Encoding
+from reference.wire import PAGE_CODED, VAR, ZSTD
+
+EXPECT = "CorruptError"
+
+
+def make() -> bytes:
+    plan = sample.one("bytes", [b"ab" * 40, b"c" * 9, b"d" * 30], Encoding(VAR, ZSTD, cells=True, together=2), flags=PAGE_CODED)
+    return patched(plan, "ends", lambda ends: pack("<3H", 80, 88, 30) + ends[6:])
