@@ -97,7 +97,7 @@ def test_a_cold_batch_asks_for_all_its_blocks_together(store, rows):
 
 def test_threads_ask_side_by_side(store, rows):
     dataset = opened(store)
-    store.delay, store.most = 0.1, 0
+    store.delay, store.most = 0.5, 0
     at = np.random.default_rng(2).permutation(640)[:128].reshape(8, 16)
     wrong = []
 
