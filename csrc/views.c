@@ -31,7 +31,7 @@ typedef struct {
     waiting values[TILE];
     size_t count;
     decoded_cell cell; /* the last that has several values; it stays in the arena. bytes NULL: there was no room, only counting */
-    const uint8_t *page; /* whose rows first .. first + rows - 1 are in it, not narrowed; NULL: not known */
+    const uint8_t *page; /* whose rows first .. first + rows - 1 are in it; NULL: not known */
     uint32_t first;
     uint32_t rows;
 } queue;
@@ -76,20 +76,24 @@ static int view_write(atlas_reader *reader, const waiting *w, queue *later, atla
 
 /* Notes which rows the decoded cell has, so that the next of them are found without looking for it. */
 static void cell_note(queue *later, const content *c, uint32_t i) {
-    if (c->layout == ATLAS_NARROW || later->cell.bytes == NULL) return;
+    if (later->cell.bytes == NULL) return;
     later->page = c->values;
     later->first = i - i % c->cell_rows;
     later->rows = c->rows - later->first < c->cell_rows ? c->rows - later->first : c->cell_rows;
 }
 
-static int view_noted(const queue *later, const content *c, uint32_t i, atlas_view *view, atlas_error *error) {
-    uint64_t start = (uint64_t)(i - later->first) * c->width, end = start + c->width;
+static int view_noted(atlas_reader *reader, const queue *later, const content *c, uint32_t i, atlas_view *view, atlas_error *error) {
+    uint64_t start = (uint64_t)(i - later->first) * c->stored_width, end = start + c->stored_width;
     if (c->ends != NULL) {
         start = i == later->first ? 0 : load_u16(c->ends + 2 * ((size_t)i - 1));
         end = load_u16(c->ends + 2 * (size_t)i);
     }
     ATLAS_REQUIRE(start <= end && end <= later->cell.size, CORRUPT, c->at, "ends decrease within a cell");
     *view = (atlas_view){later->cell.bytes + start, end - start};
+    if (c->layout != ATLAS_NARROW) return ATLAS_OK;
+    ATLAS_REQUIRE((end - start) % c->stored == 0, CORRUPT, c->at, "NARROW: value is not a multiple of its stored numbers");
+    const stored_value v = {.cell = later->cell.size, .skip = start, .stored = end - start, .size = (end - start) / c->stored * c->element, .form = CELL_BLOCK};
+    view_of_cell(reader, c, &v, &later->cell, view);
     return ATLAS_OK;
 }
 
@@ -110,7 +114,7 @@ static int view_value(
     stored_value v;
     *view = (atlas_view){NULL, 0};
     if (content_null(&cur->c, at->i)) return ATLAS_OK;
-    if (later->page == cur->c.values && at->i - later->first < later->rows) return view_noted(later, &cur->c, at->i, view, error);
+    if (later->page == cur->c.values && at->i - later->first < later->rows) return view_noted(reader, later, &cur->c, at->i, view, error);
     ATLAS_TRY(atlas_value_find(&cur->p, &cur->c, at->i, &v, error));
     *view = (atlas_view){v.body + v.skip, v.size};
     if (value_in_place(&cur->c, &v)) return ATLAS_OK;

@@ -36,7 +36,7 @@ SMALL_LEVELS = 2  # added to the zstd level of single values and small pages: sm
 NUMBERS_LEVELS = 3  # the same for numbers: fewer and longer matches are faster to read, too
 SMALL_PAGE = 64 << 10
 SCAN_LEVELS = 4  # the same for values that are compressed together
-CELL_BYTES = 5 << 10  # of a row's group, compressed together at access="scan"
+CELL_BYTES, NUMBERS_CELL_BYTES = 5 << 10, 12 << 10  # of a row's group, compressed together at access="scan"
 LEAST_CELL = 1 << 10  # of one column: with less, a cell saves too little
 MOST_CELL = 32 << 10  # half of what the ends of its values can say
 LZ4_VALUE_LEVEL = 9  # of lz4's slow encoder: smaller by an eighth, as fast to read
@@ -188,7 +188,8 @@ def choose_for_scan(sample: Sample, options: ShardOptions, codec: int, known: by
 
 def values_together(sample: Sample, options: ShardOptions) -> int:
     """How many values a cell has: as many rows for all columns of a group, but no fewer than small values need."""
-    rows = max(sample.rows * CELL_BYTES // options.block_bytes, int(LEAST_CELL / max(sample.mean, 1 / 16)))
+    cell_bytes = NUMBERS_CELL_BYTES if is_numbers(sample.leaf) else CELL_BYTES
+    rows = max(sample.rows * cell_bytes // options.block_bytes, int(LEAST_CELL / max(sample.mean, 1 / 16)))
     return max(1, min(rows, int(MOST_CELL / max(sample.mean, 1)), sample.rows))
 
 
