@@ -37,7 +37,7 @@ struct atlas_dict {
 
 #define LZ4_WINDOW 65536u
 /* Literals from which four streams are read faster than one. Of tokens, with a dictionary: 128 take 1.2 times as long, 256 take
- * 0.8 of the time, 1,000 take 0.4, and 7 bytes more: docs/decisions/2026-11-29-forms.md. */
+ * 0.8 of the time, 1,000 take 0.4, and 7 bytes more: docs/decisions/2026-11-30-cells-of-several-values.md. */
 #define FOUR_STREAMS_LEAST 256u
 
 int atlas_dict_open(

@@ -1,7 +1,7 @@
 """Chooses how the values of a leaf are compressed, from a sample of them: one by one, some together or page by page,
 by which codec, with which dictionary. Same sample, same choice; each says its reason.
 
-docs/decisions/2026-11-29-forms.md has the measurements behind the numbers here.
+docs/decisions/2026-11-29-forms.md and 2026-11-30-cells-of-several-values.md have the measurements behind the numbers here.
 """
 
 from __future__ import annotations
