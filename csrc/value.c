@@ -135,8 +135,13 @@ int atlas_value_write(
     uint8_t *out,
     atlas_error *error
 ) {
-    uint8_t *cell = c->layout == ATLAS_NARROW || c->cell_rows > 1 ? temp + cell_room(v) : out;
-    if (value_coded(v)) ATLAS_TRY(atlas_cell_decode(zstd, p, v, temp, cell, error));
-    if (cell != out || !value_coded(v)) atlas_value_take(c, v, cell, out);
+    if (!value_coded(v)) {
+        atlas_value_take(c, v, NULL, out);
+        return ATLAS_OK;
+    }
+    const bool apart = c->layout == ATLAS_NARROW || c->cell_rows > 1;
+    uint8_t *cell = apart ? temp + cell_room(v) : out;
+    ATLAS_TRY(atlas_cell_decode(zstd, p, v, temp, cell, error));
+    if (apart) atlas_value_take(c, v, cell, out);
     return ATLAS_OK;
 }
