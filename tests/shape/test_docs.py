@@ -14,6 +14,7 @@ import re
 import subprocess
 import sys
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ import pytest
 
 import atlas_ds
 from benchmarks import summary
+from servers import s3
 
 ROOT = Path(__file__).resolve().parents[2]
 NOT_OURS = ("decisions",)  # written when decided, never touched again
@@ -86,13 +88,29 @@ def run_command(line: str, folder: Path) -> None:
     assert done.returncode == int(wanted[1] if wanted else 0), f"{line}\n{done.stdout}{done.stderr}"
 
 
+@pytest.fixture
+def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """s3://my-bucket/cars, on a real S3 that the environment names."""
+    with s3.running(("my-bucket",)) as server:
+        with atlas_ds.AtlasDatasetWriter(tmp_path / "cars") as writer:
+            writer.extend({"label": i, "photo": bytes(300)} for i in range(1000))
+        server.upload(tmp_path / "cars", "my-bucket", "cars")
+        for variable, value in {"ACCESS_KEY_ID": s3.KEY, "SECRET_ACCESS_KEY": s3.SECRET, "ENDPOINT": server.endpoint, "ALLOW_HTTP": "true"}.items():
+            monkeypatch.setenv(f"AWS_{variable}", value)
+        yield
+
+
 @pytest.mark.parametrize("page", RUN, ids=name)
-def test_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_examples_run(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
+) -> None:
     text = page.read_text()
     if re.search(r"^(import|from) (\w+, )*torch\b", text, re.MULTILINE):
         pytest.importorskip("torch")
     make_fixtures(tmp_path)
     monkeypatch.chdir(tmp_path)
+    if "s3://my-bucket" in text:
+        request.getfixturevalue("bucket")
     namespace: dict[str, object] = {"__name__": "__docs__"}
     for block in BLOCK.finditer(text):
         kind, body = block.groups()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Never, Self, SupportsIndex, TypeVar, overload
 
@@ -53,8 +53,8 @@ class AtlasDataset(_core.Rows, Views[ExampleT]):
     Parameters
     ----------
     path
-        The dataset's folder (or the `atlas.json` in it), one `.atlas` file, or a store. `~` is
-        expanded.
+        The dataset's folder or URL (or the `atlas.json` in it), one `.atlas` file, or a store. `~`
+        is expanded. URLs are s3://, gs://, az://, https:// and what obstore reads beside them.
     columns
         Names of the columns to read; None: all.
     split
@@ -68,11 +68,17 @@ class AtlasDataset(_core.Rows, Views[ExampleT]):
     copy
         True: arrays and bytes are writable copies. False: where possible, views of the file.
     cache_bytes
-        With `io="pread"`: the most bytes of blocks that are kept in memory. Default: 64 MiB.
+        With `io="pread"` and at URLs: the most bytes of blocks that are kept in memory. Default:
+        64 MiB.
     decode
         Images are decoded in `ds[i]`, iteration and a Loader: see docs/guide/read.md#images. In
         `batch` and `column` they stay encoded; audio and video always do. None: all media stay
         encoded.
+    storage_options
+        With a URL: how it is reached, by the names that obstore or fsspec have, such as `region`,
+        `endpoint`, `key`, `secret`, `anon`, `allow_http`, `timeout` (seconds for a request with all
+        its tries). Without it, credentials are found where the tools of each service look. Secrets
+        are pickled only for processes that this one starts.
 
     Raises
     ------
@@ -95,6 +101,7 @@ class AtlasDataset(_core.Rows, Views[ExampleT]):
         copy: bool = True,
         cache_bytes: int = 64 << 20,
         decode: Decode | None = None,
+        storage_options: Mapping[str, Any] | None = None,
         **others: Never,
     ) -> None:
         for name in others:
@@ -106,7 +113,7 @@ class AtlasDataset(_core.Rows, Views[ExampleT]):
         if decode is not None:
             need_images(decode)
         wanted = as_names(columns) if columns is not None else None
-        handle = open_dataset(OpenOptions(*dataset_in(path), wanted, verify, io, copy, cache_bytes, decode))
+        handle = open_dataset(OpenOptions(*dataset_in(path, storage_options), wanted, verify, io, copy, cache_bytes, decode))
         self._setup(handle, rows_of_split(handle, split), "python", None)
 
     def _setup(self, handle: Handle, rows: range | np.ndarray, format: Format, function: Callable[[Any], Any] | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from atlas_ds import _core
 from atlas_ds.dataset.foreign import missing, not_a_path, strange_folder, stranger
 from atlas_ds.dataset.images import Decode
 from atlas_ds.dataset.manifest import Manifest, Ranges, read_manifest, roots_digest
-from atlas_ds.dataset.names import MANIFEST
+from atlas_ds.dataset.names import MANIFEST, SUFFIX
 from atlas_ds.dataset.open_shards import make_keeper
 from atlas_ds.dataset.selection import select_columns
 from atlas_ds.dataset.shard_files import Opener, ShardFiles
@@ -25,7 +25,7 @@ from atlas_ds.shard.totals import Totals
 from atlas_ds.store.descriptors import with_room
 from atlas_ds.store.filling import Filling
 from atlas_ds.store.local import LocalStore
-from atlas_ds.store.paths import local_path
+from atlas_ds.store.paths import is_url, local_path
 from atlas_ds.store.store import Store, is_store, place_of
 
 Verify = Literal["first", "always", "never"]
@@ -166,12 +166,26 @@ def dataset_path(path: Any) -> Path:
     return found.parent if found.name == MANIFEST and found.is_file() else found
 
 
-def dataset_in(path: Any) -> tuple[Store, str | None]:
-    """The store of a dataset that the user named by a path, or by a store, and its file, if it is only one."""
+def dataset_in(path: Any, storage_options: Mapping[str, Any] | None = None) -> tuple[Store, str | None]:
+    """The store of a dataset that the user named by a path, a URL or a store, and its file, if it is only one."""
+    if is_url(path):
+        return dataset_at(path, storage_options)
+    if storage_options is not None:
+        raise ValueError("storage_options= is for URLs, and this is a path or a store")
     if is_store(path):
         return path, None
     found = dataset_path(path)
     return (LocalStore(found.parent), found.name) if found.is_file() else (LocalStore(found), None)
+
+
+def dataset_at(url: str, storage_options: Mapping[str, Any] | None) -> tuple[Store, str | None]:
+    """The same of a URL, also of a manifest or a shard."""
+    from atlas_ds.store.object import ObjectStore  # here, because it imports asyncio, which takes as long as all of Atlas
+
+    folder, _, name = url.rstrip("/").rpartition("/")
+    if name == MANIFEST or name.endswith(SUFFIX):
+        return ObjectStore(folder, storage_options), None if name == MANIFEST else name
+    return ObjectStore(url, storage_options), None
 
 
 def open_manifest(options: OpenOptions, manifest: Manifest) -> Handle:

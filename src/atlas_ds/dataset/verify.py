@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from atlas_ds import _core
 from atlas_ds.dataset.manifest import Manifest, read_manifest
@@ -16,6 +18,7 @@ from atlas_ds.shard.notes import shard_notes
 from atlas_ds.shard.open import open_stored, shard_info, shard_schema
 from atlas_ds.shard.totals import Totals, columns_to_json, icc_to_json, shard_totals, sum_of_totals
 from atlas_ds.shard.verify import verify_opened
+from atlas_ds.store.paths import is_url
 from atlas_ds.store.store import Store, is_store, place_of
 from atlas_ds.text import printable
 
@@ -42,17 +45,21 @@ class Report:
         return f"Report(shards={self.shards}, rows={self.rows}, bytes={self.bytes}, {len(self.damages)} damages{first})"
 
 
-def verify(path: str | os.PathLike[str] | Store, *, fast: bool = False, progress: bool = True) -> Report:
+def verify(
+    path: str | os.PathLike[str] | Store, *, fast: bool = False, progress: bool = True, storage_options: Mapping[str, Any] | None = None
+) -> Report:
     """Checks every byte of a dataset, or of one shard file. It does not raise for damage.
 
     Parameters
     ----------
     path
-        The dataset's folder or store, or one `.atlas` file.
+        The dataset's folder, URL or store, or one `.atlas` file.
     fast
         Check manifests, trailers, footers and headers only.
     progress
         Show progress on stderr.
+    storage_options
+        With a URL: see AtlasDataset.
 
     Returns
     -------
@@ -64,7 +71,7 @@ def verify(path: str | os.PathLike[str] | Store, *, fast: bool = False, progress
     NotADataset
         No dataset is at `path`.
     """
-    store, file = existing_dataset(path)
+    store, file = existing_dataset(path, storage_options)
     report = Report()
     manifest: Manifest | None = None
     if file is None:
@@ -109,11 +116,11 @@ def wrong_totals(manifest: Manifest, found: Totals) -> list[str]:
     return [name for name, good in right.items() if not good]
 
 
-def existing_dataset(path: str | os.PathLike[str] | Store) -> tuple[Store, str | None]:
+def existing_dataset(path: str | os.PathLike[str] | Store, storage_options: Mapping[str, Any] | None = None) -> tuple[Store, str | None]:
     """The store of a dataset, and its file, if it is only one. NotADataset if the path does not exist, or is a file that is not a shard."""
-    if not is_store(path):
+    if not is_store(path) and not is_url(path):
         refuse_stranger(dataset_path(path))
-    return dataset_in(path)
+    return dataset_in(path, storage_options)
 
 
 def size_of(store: Store, name: str) -> int:

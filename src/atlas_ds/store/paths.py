@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import TypeGuard
 
 from atlas_ds.errors import UnsupportedError
 
@@ -23,8 +24,15 @@ def local_path(path: str | os.PathLike[str], what: str = "path") -> Path:
     if "\0" in text:
         raise ValueError(f"{what}={text!r}: a path cannot hold a NUL character")
     if URL.match(text):
-        raise UnsupportedError(f"{text}: is a URL, and this version reads and writes datasets in folders only: {cure_of_url(text)}")
+        raise UnsupportedError(f"{text}: is a URL, and what is needed here is a folder of this machine: {cure_of_url(text)}")
     return Path(os.path.abspath(os.path.expanduser(text)))
+
+
+def is_url(path: object) -> TypeGuard[str]:
+    """Whether a user's path is a URL that a dataset can be at; those of files, tars and hubs are not."""
+    if not isinstance(path, str) or URL.match(path) is None:
+        return False
+    return path.partition(":")[0].lower() not in ("file", "hf") and TAR.search(path.partition("?")[0].lower()) is None
 
 
 def cure_of_url(url: str) -> str:

@@ -213,7 +213,6 @@ def test_damage_is_still_damage(tmp_path):
 URLS = [
     ("https://host/a-{000..009}.tar", "atlas.open_tar"),
     ("s3://bucket/a.tar", "atlas.open_tar"),
-    ("s3://bucket/train", "copy it to a folder"),
     ("hf://datasets/mnist", "import_huggingface"),
     ("file:///data/train", "give the path '/data/train'"),
     ("file://localhost/data/train", "give the path '/data/train'"),

@@ -281,6 +281,11 @@ class CreateIsAlwaysNew(Broken):
         return True
 
 
+class EntriesShowUnfinished(Broken):
+    def entries(self):
+        return iter([*super().entries(), *(one.name for one in self.unfinished())])
+
+
 class UnfinishedIsEverything(Broken):
     def unfinished(self):
         return iter([*super().unfinished(), *self.list()])
@@ -292,7 +297,7 @@ class UnfinishedStays(Broken):
 
 
 MUTANTS = {
-    HasNoEntries: "at the top", EntriesAreWholeNames: "at the top", AllIsPlain: "is_plain says", SizesDoNotMatter: "is_plain says",
+    HasNoEntries: "at the top", EntriesShowUnfinished: "leaves out", EntriesAreWholeNames: "at the top", AllIsPlain: "is_plain says", SizesDoNotMatter: "is_plain says",
     CreateIsAlwaysNew: "keeps a store", UnfinishedIsEverything: "unfinished lists", UnfinishedStays: "unfinished lists",
     MissingIsEmpty: "does not exist", OneFailureFailsAll: "does not exist", NamesAreCut: "under any name", VersionIsTheContent: "never had",
     IgnoresExpected: "CommitConflict unless", ConflictAfterWriting: "CommitConflict unless", ComparesWithoutLock: "of many who expect",

@@ -1,0 +1,178 @@
+"""A process that asks for ranges on behalf of a forked child.
+
+obstore hangs for ever in a child that was forked after its parent had used it, and torch forks its workers by default. So a forked child starts
+a clean process (by exec), and sends its requests there through a pair of sockets, which nobody else can open. The process ends when the child does.
+
+Messages are pickled, each after its length; the bytes of a range follow theirs as they are.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import pickle
+import queue
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+from atlas_ds.errors import AtlasError
+from atlas_ds.forks import Lock, in_child
+from atlas_ds.store.store import Bytes, Want
+
+PATIENCE = 30.0  # seconds for the process to start
+LENGTH = struct.Struct("<QQ")  # of a message, and of the bytes that follow it
+CODE = "import json, sys; sys.path[:] = json.loads(sys.argv[2]); from atlas_ds.store.helper_process import serve; serve(int(sys.argv[1]))"
+CURE = 'start workers with multiprocessing_context="forkserver" or "spawn", or read with atlas_ds.Loader, which needs no workers'
+
+
+class Asking(Protocol):
+    """A store whose requests the other process makes."""
+
+    url: str
+    prefix: str
+    options: Any
+
+    @property
+    def root_url(self) -> str: ...
+    @property
+    def number(self) -> int:
+        """Of its client, in this process."""
+
+
+class Forked:
+    """Whether this process was forked from one that had Atlas loaded."""
+
+    def __init__(self) -> None:
+        self.now = False
+        in_child(self)
+
+    def after_fork(self) -> None:
+        self.now = True
+
+
+forked = Forked()
+numbers = itertools.count()
+
+
+class Helper:
+    """The process of a forked child, started when it is first needed, and the answers that are waited for."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._reset()
+        in_child(self)
+
+    def _reset(self) -> None:
+        self._socket: socket.socket | None = None
+        self._sending: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._waiting: dict[int, tuple[int, queue.SimpleQueue[tuple[int, Any]]]] = {}
+        self._known: set[int] = set()
+
+    def after_fork(self) -> None:
+        if self._socket is not None:
+            self._socket.close()  # of the parent, whose helper it is
+        self._reset()
+
+    @property
+    def running(self) -> bool:
+        return self._socket is not None
+
+    def call(self, store: Asking, method: str, *args: Any, **named: Any) -> Any:
+        """What a method of the store returns or raises there."""
+        ((_, answer),) = self.each(store, [(method, args, named)])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def ranges(self, store: Asking, wants: Sequence[Want]) -> Iterator[tuple[int, Bytes | Exception]]:
+        return self.each(store, [("range", tuple(want), {}) for want in wants])
+
+    def each(self, store: Asking, calls: Sequence[tuple[str, Any, Any]]) -> Iterator[tuple[int, Any]]:
+        """Makes calls together; yields the number of each, and its result or error, as they come."""
+        answers: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
+        tickets = list(itertools.islice(numbers, len(calls)))
+        with self._lock.held:
+            if self._socket is None:
+                self._start(store.url)
+            config = None if store.number in self._known else (store.root_url, store.options)
+            self._known.add(store.number)
+            self._waiting.update({ticket: (number, answers) for number, ticket in enumerate(tickets)})
+            self._sending.put((store.number, config, store.prefix, tickets, list(calls)))
+        try:
+            for _ in calls:
+                yield answers.get()
+        finally:
+            for ticket in tickets:
+                self._waiting.pop(ticket, None)
+
+    def _start(self, place: str) -> None:
+        ours, theirs = socket.socketpair()
+        try:
+            command = [sys.executable, "-c", CODE, str(theirs.fileno()), json.dumps(sys.path)]
+            subprocess.Popen(command, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL)
+            theirs.close()
+            ours.settimeout(PATIENCE)
+            if ours.recv(1) != b"!":
+                raise OSError("it ended at once")
+        except OSError as error:
+            ours.close()
+            why = f"this process was forked, where obstore hangs, and no other could be started to read for it ({sys.executable}: {error})"
+            raise AtlasError(f"{place}: {why}; {CURE}") from error
+        finally:
+            theirs.close()
+        ours.settimeout(None)
+        self._socket = ours
+        threading.Thread(target=self._send, args=(ours, self._sending), name="atlas-helper-requests", daemon=True).start()
+        threading.Thread(target=self._receive, args=(ours,), name="atlas-helper-answers", daemon=True).start()
+
+    def _send(self, ours: socket.socket, sending: queue.SimpleQueue[Any]) -> None:
+        """Sends what is to be sent: in a thread of its own, so that an interrupt (Ctrl-C) cannot leave a message half sent."""
+        while True:
+            data = pickle.dumps(sending.get())
+            try:
+                ours.sendall(LENGTH.pack(len(data), 0) + data)
+            except OSError:
+                return  # the other thread sees the end, too
+
+    def _receive(self, ours: socket.socket) -> None:
+        """Hands answers to those who wait for them, until the process ends. The next call starts another one."""
+        try:
+            while True:
+                ticket, answer, raw = receive(ours)
+                waiting = self._waiting.pop(ticket, None)
+                if waiting is not None:
+                    number, answers = waiting
+                    answers.put((number, memoryview(raw) if answer is None else answer))
+        except (OSError, EOFError, pickle.UnpicklingError):
+            with self._lock.held:
+                left = list(self._waiting.values())
+                self._reset()
+            for number, answers in left:
+                answers.put((number, AtlasError(f"the process that reads URLs for this forked one has ended; read again; if it ends again, {CURE}")))
+
+
+helper = Helper()
+
+
+def receive(ours: socket.socket) -> Any:
+    """The next message, with the bytes that follow it at its end."""
+    head = exactly(ours, LENGTH.size)
+    length, raw = LENGTH.unpack(head)
+    message = pickle.loads(exactly(ours, length))  # from a process of our own, through our own pair of sockets
+    return (*message, exactly(ours, raw))
+
+
+def exactly(ours: socket.socket, size: int) -> bytearray:
+    data = bytearray(size)
+    view = memoryview(data)
+    while view:
+        count = ours.recv_into(view)
+        if count == 0:
+            raise EOFError
+        view = view[count:]
+    return data

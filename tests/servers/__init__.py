@@ -1,0 +1,1 @@
+"""Real servers for tests, each started on free ports of this machine and killed at the end."""
