@@ -107,7 +107,7 @@ int atlas_page_find(
     uint32_t bytes;
     ATLAS_TRY(chunk_find(shard, leaf, block, &chunk, &bytes, error));
     const uint32_t rows = shard->cut != 0 ? load_u32(chunk + ATLAS_BLOCK_ROWS) : atlas_block_rows(shard, leaf, block);
-    ATLAS_REQUIRE(rows >= 1 && rows <= leaf->rows_per_block, CORRUPT, (uint64_t)(chunk - shard->base), "block.rows out of range");
+    ATLAS_REQUIRE(rows >= atlas_block_rows(shard, leaf, block) && rows <= leaf->rows_per_block, CORRUPT, (uint64_t)(chunk - shard->base), "block.rows out of range");
     ATLAS_TRY(atlas_page_read(shard, leaf, chunk, bytes, rows, reader->max_page, out, error));
     if (hash) ATLAS_REQUIRE(hash64(out->stored, out->stored_bytes, 0) == out->hash, CORRUPT, out->at, "page.hash does not match");
     if (hash) __atomic_fetch_or(memo, WORD_KNOWN, __ATOMIC_RELEASE);

@@ -39,7 +39,7 @@ static int copy_value(
     if (room != 0) reader->need -= pad_to(room, 64);
     if (room != 0) all->cell.body = NULL; /* it lay there */
     ATLAS_TRY(atlas_value_write(reader->zstd, &cur->p, c, &v, temp, out, error));
-    if (shared) all->cell = (decoded_cell){v.body, v.cell, temp + cell_room(&v)};
+    if (shared) all->cell = (decoded_cell){v.body, v.body_bytes, v.cell, temp + cell_room(&v)};
     return ATLAS_OK;
 }
 

@@ -138,11 +138,12 @@ int atlas_value_write(
 
 typedef struct { /* the cell that was decoded last, so that the next of its values need not decode it again */
     const uint8_t *body; /* NULL: none */
+    uint64_t body_bytes;
     uint64_t size;
     uint8_t *bytes;
 } decoded_cell;
 
-static inline bool cell_is(const decoded_cell *cell, const stored_value *v) { return cell->body == v->body && cell->size == v->cell; }
+static inline bool cell_is(const decoded_cell *cell, const stored_value *v) { return cell->body == v->body && cell->body_bytes == v->body_bytes && cell->size == v->cell; }
 
 /* Finds the bytes of value i, or of cell i, as they are stored. */
 int atlas_content_stored(const content *c, uint32_t i, const uint8_t **bytes, uint64_t *size, atlas_error *error);

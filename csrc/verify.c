@@ -58,7 +58,7 @@ static int cell_bytes(atlas_reader *reader, const page *p, const stored_value *v
     uint8_t *bytes = work->cell + cell_room(v);
     work->last.body = NULL;
     ATLAS_TRY(atlas_cell_decode(reader->zstd, p, v, work->cell, bytes, error));
-    work->last = (decoded_cell){v->body, v->cell, bytes};
+    work->last = (decoded_cell){v->body, v->body_bytes, v->cell, bytes};
     return ATLAS_OK;
 }
 
@@ -193,7 +193,7 @@ static int page_inside(
     ATLAS_REQUIRE(reader->need <= reader->arena_bytes, MEMORY, p.at, "arena is too small");
     if (whole) ATLAS_TRY(atlas_page_decode(reader, &p, reader->arena, error));
     uint8_t *value = reader->arena + pad_to(form, 64);
-    workplace work = {value, value + pad_to(value_most(&p, leaf), 64), {NULL, 0, NULL}};
+    workplace work = {value, value + pad_to(value_most(&p, leaf), 64), {NULL, 0, 0, NULL}};
     ATLAS_TRY(atlas_content_open(&p, leaf, whole ? reader->arena : p.stored, whole ? p.raw : p.stored_bytes, &c, error));
     ATLAS_TRY(content_check(&p, &c, error));
     return digest_page(reader, &p, &c, l, (leaf->flags & ATLAS_LEAF_NULLABLE) != 0, &work, digest, error);

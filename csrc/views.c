@@ -25,6 +25,7 @@ typedef struct { /* a value whose decoding waits until its bytes have come */
     content c;
     stored_value v;
     atlas_view *view;
+    uint32_t shard_number;
 } waiting;
 
 typedef struct {
@@ -48,7 +49,7 @@ static void view_of_cell(atlas_reader *reader, const content *c, const stored_va
 
 static int cell_to_arena(atlas_reader *reader, const waiting *w, decoded_cell *cell, atlas_error *error) {
     const uint64_t room = cell_room(&w->v);
-    *cell = (decoded_cell){w->v.body, w->v.cell, arena_take(reader, w->v.cell)};
+    *cell = (decoded_cell){w->v.body, w->v.body_bytes, w->v.cell, arena_take(reader, w->v.cell)};
     uint8_t *temp = arena_lend(reader, room);
     if (temp == NULL) cell->bytes = NULL;
     if (cell->bytes == NULL) return ATLAS_OK;
@@ -98,7 +99,10 @@ static int view_noted(atlas_reader *reader, const queue *later, const content *c
 }
 
 static int queue_write(atlas_reader *reader, queue *later, atlas_error *error) {
-    for (size_t t = 0; t < later->count; t++) ATLAS_TRY(view_write(reader, &later->values[t], later, error));
+    for (size_t t = 0; t < later->count; t++) {
+        error->shard = later->values[t].shard_number;
+        ATLAS_TRY(view_write(reader, &later->values[t], later, error));
+    }
     later->count = 0;
     return ATLAS_OK;
 }
@@ -127,7 +131,7 @@ static int view_value(
         }
     }
     prefetch_bytes(v.body, v.body_bytes);
-    later->values[later->count++] = (waiting){cur->p, cur->c, v, view};
+    later->values[later->count++] = (waiting){cur->p, cur->c, v, view, at->shard_number};
     return ATLAS_OK;
 }
 
