@@ -57,6 +57,17 @@ class Lock:
         self.held = self._make()
 
 
+class Forked:
+    """now: whether this process was forked from one that had Atlas loaded."""
+
+    def __init__(self) -> None:
+        self.now = False
+        in_child(self)
+
+    def after_fork(self) -> None:
+        self.now = True
+
+
 _all: dict[int, weakref.ref[Child]] = {}
 _numbers = itertools.count()
 _signals = threading.local()
@@ -81,4 +92,5 @@ def _unblock() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, _signals.blocked)
 
 
+forked = Forked()
 os.register_at_fork(before=_before_fork, after_in_parent=_unblock, after_in_child=_after_fork)

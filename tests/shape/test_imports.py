@@ -66,8 +66,8 @@ HOMES = {
         "bridge/atlas_v1/files.py",
     },
     "lz4": {"bridge/compression/reading.py"},
-    "obstore": {"store/object.py", "store/remote.py"},
-    "boto3": {"store/object.py"},  # credentials, where it is installed
+    "obstore": {"store/clients.py", "store/remote.py"},
+    "boto3": {"store/clients.py"},  # credentials, where it is installed
     "lmdb": {"cli/peers.py"},
     "h5py": {"cli/peers.py"},
     "datasets": {"bridge/arrow/huggingface.py", "cli/peers.py"},

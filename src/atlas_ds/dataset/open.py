@@ -90,6 +90,8 @@ def reopen_dataset(options: OpenOptions, expected: Identity) -> Handle:
     except FileNotFoundError:
         raise DatasetChanged(f"{path}: the dataset was removed: {was}; restore it, or write it again and open it again") from None
     except AtlasError as cause:
+        if type(cause) is AtlasError and options.store.folder is None:
+            raise  # no access, or no network: nothing is known of the dataset
         raise DatasetChanged(f"{path}: the dataset was replaced or damaged: {was}, and what is there now cannot be read: {cause}") from cause
     kept = first_shards(manifest, expected.shards)
     found = identity_of(kept.shards)

@@ -44,18 +44,6 @@ class Asking(Protocol):
         """Of its client, in this process."""
 
 
-class Forked:
-    """Whether this process was forked from one that had Atlas loaded."""
-
-    def __init__(self) -> None:
-        self.now = False
-        in_child(self)
-
-    def after_fork(self) -> None:
-        self.now = True
-
-
-forked = Forked()
 numbers = itertools.count()
 
 
@@ -96,13 +84,14 @@ class Helper:
         """Makes calls together; yields the number of each, and its result or error, as they come."""
         answers: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
         tickets = list(itertools.islice(numbers, len(calls)))
+        pickle.dumps((store.options, calls))  # raises here what a thread could tell nobody
         with self._lock.held:
             if self._socket is None:
                 self._start(store.url)
             config = None if store.number in self._known else (store.root_url, store.options)
-            self._known.add(store.number)
             self._waiting.update({ticket: (number, answers) for number, ticket in enumerate(tickets)})
             self._sending.put((store.number, config, store.prefix, tickets, list(calls)))
+            self._known.add(store.number)
         try:
             for _ in calls:
                 yield answers.get()
@@ -113,7 +102,7 @@ class Helper:
     def _start(self, place: str) -> None:
         ours, theirs = socket.socketpair()
         try:
-            command = [sys.executable, "-c", CODE, str(theirs.fileno()), json.dumps(sys.path)]
+            command = [sys.executable, "-P", "-c", CODE, str(theirs.fileno()), json.dumps([one for one in sys.path if isinstance(one, str)])]
             subprocess.Popen(command, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL)
             theirs.close()
             ours.settimeout(PATIENCE)
@@ -132,8 +121,8 @@ class Helper:
 
     def _send(self, ours: socket.socket, sending: queue.SimpleQueue[Any]) -> None:
         """Sends what is to be sent: in a thread of its own, so that an interrupt (Ctrl-C) cannot leave a message half sent."""
-        while True:
-            data = pickle.dumps(sending.get())
+        while (message := sending.get()) is not None:
+            data = pickle.dumps(message)
             try:
                 ours.sendall(LENGTH.pack(len(data), 0) + data)
             except OSError:
@@ -148,10 +137,12 @@ class Helper:
                 if waiting is not None:
                     number, answers = waiting
                     answers.put((number, memoryview(raw) if answer is None else answer))
-        except (OSError, EOFError, pickle.UnpicklingError):
+        except BaseException:  # the process has ended, or sent what cannot be read
             with self._lock.held:
                 left = list(self._waiting.values())
+                self._sending.put(None)
                 self._reset()
+            ours.close()
             for number, answers in left:
                 answers.put((number, AtlasError(f"the process that reads URLs for this forked one has ended; read again; if it ends again, {CURE}")))
 

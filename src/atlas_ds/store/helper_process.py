@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import queue
 import signal
@@ -31,13 +32,19 @@ def serve(number: int) -> None:
             if config is not None:
                 stores[key] = ObjectStore(*config)
             store = stores[key].at(prefix)
+            try:
+                store.clients.client()
+            except AtlasError as error:
+                for ticket in tickets:
+                    answers.put((ticket, error, b""))
+                continue
             for ticket, (method, args, named) in zip(tickets, calls, strict=True):
                 if method == "range":
                     loop.begin(store.range(Want(*args)), partial(done, answers, ticket))
                 else:
                     threading.Thread(target=run, args=(store, method, args, named, partial(done, answers, ticket)), daemon=True).start()
-    except (EOFError, OSError):
-        return
+    finally:
+        os._exit(0)  # not by way of Python's end, while obstore's threads run
 
 
 def run(store: ObjectStore, method: str, args: Any, named: Any, done: Any) -> None:
@@ -65,5 +72,5 @@ def answer(ours: socket.socket, answers: queue.SimpleQueue[tuple[int, Any, Any]]
         try:
             ours.sendall(LENGTH.pack(len(data), len(raw)) + data)
             ours.sendall(raw)
-        except OSError:
-            return
+        except BaseException:
+            os._exit(1)  # who waits for answers must not wait for ever

@@ -24,7 +24,7 @@ def local_path(path: str | os.PathLike[str], what: str = "path") -> Path:
     if "\0" in text:
         raise ValueError(f"{what}={text!r}: a path cannot hold a NUL character")
     if URL.match(text):
-        raise UnsupportedError(f"{text}: is a URL, and what is needed here is a folder of this machine: {cure_of_url(text)}")
+        raise UnsupportedError(f"{clean(text)}: is a URL, and what is needed here is a folder of this machine: {cure_of_url(clean(text))}")
     return Path(os.path.abspath(os.path.expanduser(text)))
 
 
@@ -33,6 +33,15 @@ def is_url(path: object) -> TypeGuard[str]:
     if not isinstance(path, str) or URL.match(path) is None:
         return False
     return path.partition(":")[0].lower() not in ("file", "hf") and TAR.search(path.partition("?")[0].lower()) is None
+
+
+def clean(url: str) -> str:
+    """A URL as it may be shown: without credentials and query. A container of Azure, which stands where a user would, stays."""
+    scheme, mark, rest = url.partition("://")
+    host, slash, path = rest.partition("?")[0].partition("#")[0].partition("/")
+    user, at, name = host.rpartition("@")
+    container = user + at if scheme.lower() in ("abfs", "abfss") and ":" not in user else ""
+    return f"{scheme}{mark}{container}{name}{slash}{path}"
 
 
 def cure_of_url(url: str) -> str:

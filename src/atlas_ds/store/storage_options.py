@@ -76,7 +76,7 @@ def checked(family: str, given: Mapping[str, Any] | None, place: str) -> Storage
         if not isinstance(name, str):
             raise TypeError(f"storage_options: {name!r} is not a str")
         own_name = ALIASES[family].get(name.lower(), name.lower())
-        if value is None:
+        if value is None or (own_name == "skip_signature" and not value):
             continue
         if own_name in KNOWN[family]:
             if own_name == "service_account" and isinstance(value, Mapping):  # gcsfs takes a key as a dict, too

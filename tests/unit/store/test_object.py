@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import copy
 import io
 import itertools
 import logging
@@ -11,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import traceback
 
 import numpy as np
@@ -19,7 +22,10 @@ import pytest
 
 import atlas_ds as atlas
 from atlas_ds.errors import AtlasError, UnsupportedError
-from atlas_ds.store.object import ObjectStore, clean, split_url
+from atlas_ds.store.causes import cause_of, status_of
+from atlas_ds.store.clients import Turns
+from atlas_ds.store.object import ObjectStore, split_url
+from atlas_ds.store.paths import clean
 from atlas_ds.store.store import Want
 from atlas_ds.testing import check_reading
 from servers import azure, s3, web
@@ -291,7 +297,58 @@ def test_urls_are_shown_without_what_opens_doors():
             split_url(wrong)
 
 
-def test_an_interrupted_range_is_asked_for_again(server, url):
+def test_a_status_is_that_of_the_answer_and_not_of_the_path():
+    class Told(Exception):
+        pass
+
+    said = Told("Generic S3 error: Error performing GET http://h/train/404/416.atlas in 404.2ms - Server returned non-2xx status code: 503 X: <Code>SlowDown</Code>")
+    assert status_of(said) == 503 and cause_of(said).endswith("503 X: SlowDown")
+    assert status_of(Told("Error performing GET http://h/301/x in 301ms - HTTP error: error sending request")) is None
+
+
+def test_a_server_that_is_not_there_is_no_change_of_the_dataset(url, server):
+    """Whatever digits are in names and offsets."""
+    store = ObjectStore(url + "/416", server.options | {"endpoint": "http://127.0.0.1:1", "timeout": 0.5})
+    [(_, answer)] = store.read_ranges([Want("416", 41600, 404)])
+    assert type(answer) is AtlasError and "cannot be read" in str(answer)
+
+
+def test_a_copy_of_a_store_is_the_store(url, server):
     store = ObjectStore(url, server.options)
-    [(_, answer)] = store.read_ranges([Want("atlas.json", 0, 5)])
-    assert bytes(answer) == b'{"atl'
+    assert copy.deepcopy(store) is copy.copy(store) is store
+    inner = ObjectStore("https://host/a%2520b").inside("c d%")
+    assert pickle.loads(pickle.dumps(inner)).prefix == inner.prefix == "a%20b/c d%"
+
+
+def test_wrong_options_are_an_error_at_once(url, server):
+    begin = time.monotonic()
+    for options in ({"connect_timeout": 5}, {"profile": "no-such-profile", "access_key_id": None}):
+        with pytest.raises((AtlasError, ValueError)):
+            atlas.AtlasDataset(url, storage_options={name: value for name, value in (server.options | options).items() if value is not None})
+    assert time.monotonic() - begin < 20
+
+
+def test_turns_are_given_to_as_many_as_there_is_room_for():
+    async def most():
+        turns, under_way, seen = Turns(), 0, 0
+        turns._most = 1.0
+
+        async def one():
+            nonlocal under_way, seen
+            async with turns:
+                under_way += 1
+                seen = max(seen, under_way)
+                await asyncio.sleep(0.001)
+                under_way -= 1
+
+        await asyncio.gather(*[one() for _ in range(300)])
+        return seen
+
+    assert asyncio.run(most()) > 5
+
+
+def test_a_token_in_a_url_is_not_shown():
+    for shown in ("https://TOKEN@host/a", "s3://TOKEN@bucket/a", "https://u:TOKEN@host/x.tar?sig=TOKEN"):
+        with pytest.raises((ValueError, UnsupportedError)) as caught:
+            atlas.AtlasDataset(shown)
+        assert "TOKEN" not in str(caught.value)

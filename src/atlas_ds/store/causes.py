@@ -1,0 +1,46 @@
+"""What obstore says of a request that failed, told apart by its words, and what to do. It makes no requests."""
+
+from __future__ import annotations
+
+import re
+
+# Words of obstore's texts, for causes that have no class of their own, and what to do.
+ALLOW_HTTP = 'pass storage_options={"allow_http": True} if you trust the network'
+CURES = tuple(
+    (re.compile(words, re.I | re.S), cure)
+    for words, cure in {
+        "RequestTimeTooSkewed|skew": "the clock of this machine is wrong: set it",
+        "ExpiredToken|token.{0,40}expired": "the session token has expired: get a new one",
+        "Request has expired|AuthenticationFailed.{0,200}expired": "the presigned URL has expired: get a new one",
+        "InvalidAccessKeyId|SignatureDoesNotMatch": "the key or the secret is wrong",
+        "NoSuchBucket|bucket.{0,30}(not found|not exist)": "the bucket does not exist: check its name, and the region",
+        "builder error|URL scheme is not allowed|error following redirect": f"its endpoint or a redirect is http without TLS: {ALLOW_HTTP}",
+        "credential|Missing.{0,20}(key|token)": "no credentials were found: set them in the environment or in "
+        "storage_options, or pass anon=True there for public data",
+        "PermanentRedirect|status code: 301": "it is in another region: pass storage_options={'region': ...}",
+    }.items()
+)
+BUSY = frozenset({429, 503})
+FINAL = frozenset({301, 307, 400, 401, 403, 404, 405, 410, 411, 412, 501})  # statuses for which another try is no better
+FINAL_KINDS = ("PermissionDeniedError", "UnauthenticatedError", "NotSupportedError", "InvalidPathError")
+FINAL_WORDS = re.compile("builder error|URL scheme is not allowed|following redirect|NoSuchBucket")
+
+
+def said_in(error: BaseException) -> str:
+    """What obstore says of an error after the request, whose URL may have any words in it."""
+    text = str(error).partition("Debug source")[0]
+    return text.partition(" - ")[2] or text
+
+
+def status_of(error: BaseException) -> int | None:
+    """The status of the answer, if there was one."""
+    found = re.search(r"status code: (\d{3})", said_in(error))
+    return None if found is None else int(found[1])
+
+
+def cause_of(error: BaseException) -> str:
+    """What went wrong, in one line: of an answer, its status, code and message; without the query of a URL."""
+    text = " ".join(str(error).partition("Debug source")[0].split()) or type(error).__name__
+    told = re.findall(r"<(?:Code|Message)>([^<]*)<", text)
+    text = re.split(r": ?<", text)[0] + (f": {': '.join(told)}" if told else "")
+    return re.sub(r"(https?://[^\s?\"]+)\?[^\s\"]*", r"\1", text)[:300]
