@@ -24,6 +24,8 @@ LOADERS = {("np", "load"), ("numpy", "load"), ("torch", "load"), ("yaml", "load"
 ALLOWED = {
     ("bridge/atlas_v1/reader.py", "unpickle", "import pickle"): "the one place that reads foreign pickles, for trust_pickle=True",
     ("loader/processes.py", "", "import pickle"): "messages between this program's own processes",
+    ("store/helper.py", "", "import pickle"): "messages between a forked child and the process it starts, through sockets of their own",
+    ("store/helper_process.py", "", "import pickle"): "the other side of the same",
     ("cli/peers.py", "", "import pickle"): "bench: rows that it has just pickled itself into a folder of its own",
     ("testing.py", "", "import pickle"): "a store that it has just pickled itself",
 }
