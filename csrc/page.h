@@ -104,6 +104,31 @@ typedef struct { /* a value that is not null, found and measured, not decoded */
     int form;        /* CELL_RAW also where there are no cells */
 } stored_value;
 
+/* How many values a cell has that begins with row `first`. */
+static inline uint32_t cell_count(const content *c, uint32_t first) {
+    return c->rows - first < c->cell_rows ? c->rows - first : c->cell_rows;
+}
+
+/* Where value i is in what its cell yields; first: the first row of that cell. False: its ends decrease. */
+static inline bool place_in_cell(const content *c, uint32_t first, uint32_t i, stored_value *v) {
+    if (c->ends == NULL) {
+        v->skip = (uint64_t)(i - first) * c->stored_width;
+        v->stored = c->stored_width;
+        return true;
+    }
+    const uint16_t start = i == first ? 0 : load_u16(c->ends + 2 * ((size_t)i - 1)), end = load_u16(c->ends + 2 * (size_t)i);
+    v->skip = start;
+    v->stored = (uint64_t)end - start;
+    return start <= end;
+}
+
+/* Makes size of stored. False: the value is not a multiple of its narrowed numbers. */
+static inline bool value_sized(const content *c, stored_value *v) {
+    const bool narrow = c->layout == ATLAS_NARROW;
+    v->size = narrow ? v->stored / c->stored * c->element : v->stored;
+    return !narrow || v->stored % c->stored == 0;
+}
+
 /* Finds value i. */
 int atlas_value_find(const page *p, const content *c, uint32_t i, stored_value *out, atlas_error *error);
 

@@ -24,28 +24,14 @@ static int cell_open(const page *p, stored_value *v, atlas_error *error) {
     return ATLAS_OK;
 }
 
-/* Of a cell with several values: what it must yield, and where in that value i is. */
-static int place_in_cell(const content *c, uint32_t i, uint64_t *yield, stored_value *v, atlas_error *error) {
-    const uint32_t first = i - i % c->cell_rows;
-    const uint32_t count = c->rows - first < c->cell_rows ? c->rows - first : c->cell_rows;
-    if (c->ends == NULL) {
-        *yield = (uint64_t)count * c->stored_width;
-        v->skip = (uint64_t)(i - first) * c->stored_width;
-        v->stored = c->stored_width;
-        return ATLAS_OK;
-    }
-    const uint16_t start = i == first ? 0 : load_u16(c->ends + 2 * ((size_t)i - 1)), end = load_u16(c->ends + 2 * (size_t)i);
-    *yield = load_u16(c->ends + 2 * ((size_t)first + count - 1));
-    ATLAS_REQUIRE(start <= end && end <= *yield, CORRUPT, c->at, "ends decrease within a cell");
-    v->skip = start;
-    v->stored = (uint64_t)end - start;
-    return ATLAS_OK;
-}
-
 static int find_in_cell(const page *p, const content *c, uint32_t i, stored_value *v, atlas_error *error) {
     const bool fixed = c->kind == ATLAS_KIND_FIXED, alone = c->cell_rows == 1;
     uint64_t yield = fixed ? c->stored_width : 0; /* of a variable value alone in its cell: whatever it announces */
-    if (!alone) ATLAS_TRY(place_in_cell(c, i, &yield, v, error));
+    if (!alone) {
+        const uint32_t first = i - i % c->cell_rows, count = cell_count(c, first);
+        yield = fixed ? count * yield : load_u16(c->ends + 2 * ((size_t)first + count - 1));
+        ATLAS_REQUIRE(place_in_cell(c, first, i, v) && v->skip + v->stored <= yield, CORRUPT, c->at, "ends decrease within a cell");
+    }
     if (v->body_bytes != 0) {
         ATLAS_TRY(cell_open(p, v, error));
     } else {
@@ -67,10 +53,7 @@ int atlas_value_find(const page *p, const content *c, uint32_t i, stored_value *
     out->skip = 0;
     out->form = CELL_RAW;
     if (c->cell_rows != 0) ATLAS_TRY(find_in_cell(p, c, i, out, error));
-    out->size = out->stored;
-    if (c->layout != ATLAS_NARROW) return ATLAS_OK;
-    ATLAS_REQUIRE(out->stored % c->stored == 0, CORRUPT, p->at, "NARROW: value is not a multiple of its stored numbers");
-    out->size = out->stored / c->stored * c->element;
+    ATLAS_REQUIRE(value_sized(c, out), CORRUPT, p->at, "NARROW: value is not a multiple of its stored numbers");
     return ATLAS_OK;
 }
 

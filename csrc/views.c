@@ -80,20 +80,13 @@ static void cell_note(queue *later, const content *c, uint32_t i) {
     if (later->cell.bytes == NULL) return;
     later->page = c->values;
     later->first = i - i % c->cell_rows;
-    later->rows = c->rows - later->first < c->cell_rows ? c->rows - later->first : c->cell_rows;
+    later->rows = cell_count(c, later->first);
 }
 
 static int view_noted(atlas_reader *reader, const queue *later, const content *c, uint32_t i, atlas_view *view, atlas_error *error) {
-    uint64_t start = (uint64_t)(i - later->first) * c->stored_width, end = start + c->stored_width;
-    if (c->ends != NULL) {
-        start = i == later->first ? 0 : load_u16(c->ends + 2 * ((size_t)i - 1));
-        end = load_u16(c->ends + 2 * (size_t)i);
-    }
-    ATLAS_REQUIRE(start <= end && end <= later->cell.size, CORRUPT, c->at, "ends decrease within a cell");
-    *view = (atlas_view){later->cell.bytes + start, end - start};
-    if (c->layout != ATLAS_NARROW) return ATLAS_OK;
-    ATLAS_REQUIRE((end - start) % c->stored == 0, CORRUPT, c->at, "NARROW: value is not a multiple of its stored numbers");
-    const stored_value v = {.cell = later->cell.size, .skip = start, .stored = end - start, .size = (end - start) / c->stored * c->element, .form = CELL_BLOCK};
+    stored_value v = {.body = later->cell.body, .cell = later->cell.size, .form = CELL_BLOCK};
+    ATLAS_REQUIRE(place_in_cell(c, later->first, i, &v) && v.skip + v.stored <= v.cell, CORRUPT, c->at, "ends decrease within a cell");
+    ATLAS_REQUIRE(value_sized(c, &v), CORRUPT, c->at, "NARROW: value is not a multiple of its stored numbers");
     view_of_cell(reader, c, &v, &later->cell, view);
     return ATLAS_OK;
 }

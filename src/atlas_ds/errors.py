@@ -10,8 +10,8 @@ from __future__ import annotations
 from atlas_ds.text import printable
 
 __all__ = [
-    "AtlasError", "CommitConflict", "CorruptError", "DatasetChanged", "LimitError", "LoaderTimeout", "NotADataset", "SchemaError", "TruncatedError",
-    "UnsupportedError", "WriterBusy",
+    "AtlasError", "CommitConflict", "CorruptError", "DatasetChanged", "LimitError", "LoaderTimeout", "NotADataset", "SchemaError", "StoreError",
+    "TruncatedError", "UnsupportedError", "WriterBusy",
 ]  # fmt: skip
 
 
@@ -67,6 +67,10 @@ class WriterBusy(AtlasError, FileExistsError):
 
 class DatasetChanged(AtlasError, OSError):
     """The dataset was replaced, or files of it were removed, after it was opened or pickled."""
+
+
+class StoreError(AtlasError, OSError):
+    """A store could not be asked: no access, no network, or no answer in time; nothing is said of its files."""
 
 
 class LoaderTimeout(AtlasError, TimeoutError):

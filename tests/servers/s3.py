@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator
@@ -67,8 +68,6 @@ def running(buckets: tuple[str, ...] = ("data",)) -> Iterator[S3]:
     master, volume, filer, port = free_ports(4)
     config = folder / "s3.json"
     config.write_text(json.dumps({"identities": [{"name": "t", "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": ["Admin", "Read", "List", "Tagging", "Write"]}]}))
-    import sysconfig
-
     weed = shutil.which("weed", path=sysconfig.get_path("scripts")) or "weed"
     command = [
         weed, "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-master.port={master}", f"-volume.port={volume}", "-volume.preStopSeconds=0", "-filer",
@@ -89,6 +88,8 @@ def running(buckets: tuple[str, ...] = ("data",)) -> Iterator[S3]:
 
 def wait_until_ready(s3: S3, buckets: tuple[str, ...], server: subprocess.Popen[bytes], log: Path) -> None:
     """Until what is put can be read: after a start, SeaweedFS answers with errors for some seconds."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
     client, end = s3.client(), time.monotonic() + PATIENCE
     while True:
         try:
@@ -98,7 +99,7 @@ def wait_until_ready(s3: S3, buckets: tuple[str, ...], server: subprocess.Popen[
             assert client.get_object(Bucket=buckets[0], Key="ready")["Body"].read() == b"yes"
             client.delete_object(Bucket=buckets[0], Key="ready")
             return
-        except Exception:
+        except (BotoCoreError, ClientError, AssertionError):
             if server.poll() is not None or time.monotonic() > end:
                 raise RuntimeError(f"SeaweedFS did not start: {log.read_text(errors='replace')[-2000:]}") from None
             time.sleep(0.2)

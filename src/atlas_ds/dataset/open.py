@@ -18,7 +18,7 @@ from atlas_ds.dataset.names import MANIFEST, SUFFIX
 from atlas_ds.dataset.open_shards import make_keeper
 from atlas_ds.dataset.selection import select_columns
 from atlas_ds.dataset.shard_files import Opener, ShardFiles
-from atlas_ds.errors import AtlasError, DatasetChanged, NotADataset
+from atlas_ds.errors import AtlasError, DatasetChanged, NotADataset, StoreError
 from atlas_ds.shard.info import ShardInfo
 from atlas_ds.shard.open import open_stored, shard_info, shard_schema
 from atlas_ds.shard.totals import Totals
@@ -89,9 +89,9 @@ def reopen_dataset(options: OpenOptions, expected: Identity) -> Handle:
         manifest = find_manifest(options.store, options.file)
     except FileNotFoundError:
         raise DatasetChanged(f"{path}: the dataset was removed: {was}; restore it, or write it again and open it again") from None
+    except StoreError:
+        raise
     except AtlasError as cause:
-        if type(cause) is AtlasError and options.store.folder is None:
-            raise  # no access, or no network: nothing is known of the dataset
         raise DatasetChanged(f"{path}: the dataset was replaced or damaged: {was}, and what is there now cannot be read: {cause}") from cause
     kept = first_shards(manifest, expected.shards)
     found = identity_of(kept.shards)

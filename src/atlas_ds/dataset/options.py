@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, get_args
 
 from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.types import walk_leaves
@@ -94,7 +94,7 @@ def checked_options(
     dictionary: Dictionary | None,
     access: Access,
 ) -> StorageOptions:
-    if access not in ("random", "scan"):
+    if access not in get_args(Access):
         raise ValueError(f"access={access!r}: must be 'random' or 'scan'")
     if dictionary not in ("shared", "shard", None):
         raise ValueError(f"dictionary={dictionary!r}: must be 'shared', 'shard' or None")

@@ -11,7 +11,7 @@ from atlas_ds import _core
 from atlas_ds.dataset.manifest import Manifest, read_manifest
 from atlas_ds.dataset.names import MANIFEST
 from atlas_ds.dataset.open import dataset_in, dataset_path, no_manifest, refuse_stranger
-from atlas_ds.errors import AtlasError
+from atlas_ds.errors import AtlasError, StoreError
 from atlas_ds.progress import Progress
 from atlas_ds.schema.schema import with_all_names
 from atlas_ds.shard.notes import shard_notes
@@ -70,6 +70,8 @@ def verify(
     ------
     NotADataset
         No dataset is at `path`.
+    StoreError
+        It could not be asked for its files.
     """
     store, file = existing_dataset(path, storage_options)
     report = Report()
@@ -79,6 +81,8 @@ def verify(
             manifest = read_manifest(store)
         except FileNotFoundError:
             raise no_manifest(store) from None
+        except StoreError:
+            raise
         except (AtlasError, OSError) as error:
             report.damages.append((place_of(store, MANIFEST), str(error)))
             return report
@@ -93,6 +97,8 @@ def verify(
                 if manifest:
                     match_manifest(shard, manifest, number)
                     totals.append(shard_totals(manifest.shards[number], shard_notes(shard)))
+            except StoreError:
+                raise
             except (AtlasError, OSError) as error:
                 report.damages.append((place_of(store, name), str(error)))
             report.shards += 1

@@ -7,13 +7,14 @@ import collections
 import itertools
 import os
 import time
+import weakref
 from typing import Any, NamedTuple
 
-from atlas_ds.errors import AtlasError
+from atlas_ds.errors import AtlasError, StoreError
 from atlas_ds.forks import Lock, in_child
 from atlas_ds.store.causes import cause_of
 from atlas_ds.store.filling import MAX_REQUESTS
-from atlas_ds.store.storage_options import StorageOptions
+from atlas_ds.store.storage_options import UrlOptions
 
 CONNECT = "5s"
 STALL = "20s"  # without a byte
@@ -27,24 +28,37 @@ class Root(NamedTuple):
     url: str
 
 
-numbers = itertools.count()
-KEPT: list[Any] = []
+_numbers = itertools.count()
+_kept: list[Any] = []
+_clients: weakref.WeakValueDictionary[str, Client] = weakref.WeakValueDictionary()
+_lock = Lock()
 
 
-class Clients:
-    """The client of a root, made when it is first needed, and how many requests may be under way."""
+def client_of(root: Root, options: UrlOptions, shown: str) -> Client:
+    """The client of a root with these options: one in a process. shown: how errors name it."""
+    how = [sorted(one.items(), key=lambda item: item[0]) for one in (options.config, options.client)]
+    key = repr((root, how, options.profile))
+    with _lock.held:
+        found = _clients.get(key)
+        if found is None:
+            found = _clients[key] = Client(root, options, shown)
+        return found
 
-    def __init__(self, root: Root, options: StorageOptions, shown: str) -> None:
+
+class Client:
+    """Of a root, made when it is first needed. turns: how many requests may be under way."""
+
+    def __init__(self, root: Root, options: UrlOptions, shown: str) -> None:
         self._root, self._options, self._shown = root, options, shown
-        self.number = next(numbers)  # by which a helper knows it
+        self.number = next(_numbers)  # by which a helper knows it
         self._client: Any = None
         self._lock = Lock()
-        self._turns = Turns()
+        self.turns = Turns()
         in_child(self)
 
     def after_fork(self) -> None:
-        KEPT.append(self._client)  # never freed in a child: what obstore's threads had locked stays locked there
-        self._client, self._turns = None, Turns()
+        _kept.append(self._client)  # never freed in a child: what obstore's threads had locked stays locked there
+        self._client, self.turns = None, Turns()
 
     @property
     def obstore(self) -> Any:
@@ -54,8 +68,8 @@ class Clients:
             raise AtlasError(f"{self._shown}: reading URLs needs obstore; install it: pip install 'atlas-ds[remote]'") from error
         return obstore
 
-    def client(self) -> Any:
-        """Call it first in the thread that wants something: finding credentials may take time."""
+    def get(self) -> Any:
+        """obstore's. Call it first in the thread that wants something: finding credentials may take time."""
         with self._lock.held:
             if self._client is None:
                 try:
@@ -63,7 +77,7 @@ class Clients:
                 except AtlasError:
                     raise
                 except Exception as error:
-                    raise AtlasError(f"{self._shown}: cannot be opened: {cause_of(error)}; look at storage_options and at your credentials") from None
+                    raise StoreError(f"{self._shown}: cannot be opened: {cause_of(error)}; look at storage_options and at your credentials") from None
             return self._client
 
     def _make(self) -> Any:
@@ -80,12 +94,6 @@ class Clients:
             if provider is not None:
                 same["credential_provider"] = provider
         return store.from_url(self._root.url, config=config, **same)
-
-    def turn(self) -> Turns:
-        return self._turns
-
-    def slow_down(self) -> None:
-        self._turns.slow_down()
 
 
 def boto3_provider(profile: str | None) -> Any:

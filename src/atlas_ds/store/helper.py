@@ -20,7 +20,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-from atlas_ds.errors import AtlasError
+from atlas_ds.errors import StoreError
 from atlas_ds.forks import Lock, in_child
 from atlas_ds.store.store import Bytes, Want
 
@@ -35,13 +35,9 @@ class Asking(Protocol):
 
     url: str
     prefix: str
+    root: Any
+    client: Any
     options: Any
-
-    @property
-    def root_url(self) -> str: ...
-    @property
-    def number(self) -> int:
-        """Of its client, in this process."""
 
 
 numbers = itertools.count()
@@ -57,7 +53,7 @@ class Helper:
 
     def _reset(self) -> None:
         self._socket: socket.socket | None = None
-        self._sending: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._sending: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._waiting: dict[int, tuple[int, queue.SimpleQueue[tuple[int, Any]]]] = {}
         self._known: set[int] = set()
 
@@ -84,14 +80,15 @@ class Helper:
         """Makes calls together; yields the number of each, and its result or error, as they come."""
         answers: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
         tickets = list(itertools.islice(numbers, len(calls)))
-        pickle.dumps((store.options, calls))  # raises here what a thread could tell nobody
         with self._lock.held:
             if self._socket is None:
                 self._start(store.url)
-            config = None if store.number in self._known else (store.root_url, store.options)
-            self._waiting.update({ticket: (number, answers) for number, ticket in enumerate(tickets)})
-            self._sending.put((store.number, config, store.prefix, tickets, list(calls)))
-            self._known.add(store.number)
+            number = store.client.number
+            config = None if number in self._known else (store.root.url, store.options)
+            data = pickle.dumps((number, config, store.prefix, tickets, list(calls)))  # raises here what a thread could tell nobody
+            self._waiting.update({ticket: (k, answers) for k, ticket in enumerate(tickets)})
+            self._sending.put(LENGTH.pack(len(data), 0) + data)
+            self._known.add(number)
         try:
             for _ in calls:
                 yield answers.get()
@@ -111,7 +108,7 @@ class Helper:
         except OSError as error:
             ours.close()
             why = f"this process was forked, where obstore hangs, and no other could be started to read for it ({sys.executable}: {error})"
-            raise AtlasError(f"{place}: {why}; {CURE}") from error
+            raise StoreError(f"{place}: {why}; {CURE}") from error
         finally:
             theirs.close()
         ours.settimeout(None)
@@ -119,12 +116,11 @@ class Helper:
         threading.Thread(target=self._send, args=(ours, self._sending), name="atlas-helper-requests", daemon=True).start()
         threading.Thread(target=self._receive, args=(ours,), name="atlas-helper-answers", daemon=True).start()
 
-    def _send(self, ours: socket.socket, sending: queue.SimpleQueue[Any]) -> None:
+    def _send(self, ours: socket.socket, sending: queue.SimpleQueue[bytes | None]) -> None:
         """Sends what is to be sent: in a thread of its own, so that an interrupt (Ctrl-C) cannot leave a message half sent."""
         while (message := sending.get()) is not None:
-            data = pickle.dumps(message)
             try:
-                ours.sendall(LENGTH.pack(len(data), 0) + data)
+                ours.sendall(message)
             except OSError:
                 return  # the other thread sees the end, too
 
@@ -144,7 +140,7 @@ class Helper:
                 self._reset()
             ours.close()
             for number, answers in left:
-                answers.put((number, AtlasError(f"the process that reads URLs for this forked one has ended; read again; if it ends again, {CURE}")))
+                answers.put((number, StoreError(f"the process that reads URLs for this forked one has ended; read again; if it ends again, {CURE}")))
 
 
 helper = Helper()

@@ -33,7 +33,7 @@ def serve(number: int) -> None:
                 stores[key] = ObjectStore(*config)
             store = stores[key].at(prefix)
             try:
-                store.clients.client()
+                store.client.get()
             except AtlasError as error:
                 for ticket in tickets:
                     answers.put((ticket, error, b""))
@@ -49,10 +49,7 @@ def serve(number: int) -> None:
 
 def run(store: ObjectStore, method: str, args: Any, named: Any, done: Any) -> None:
     try:
-        result = getattr(store, method)(*args, **named)
-        if method == "read_tail":
-            result = bytes(result[0]), result[1]
-        done(list(result) if method in ("list", "entries") else result)
+        done(getattr(store, method)(*args, **named))
     except Exception as error:
         done(error)
 

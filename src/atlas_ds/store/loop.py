@@ -8,7 +8,7 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from typing import Any, TypeVar
 
-from atlas_ds.errors import AtlasError
+from atlas_ds.errors import StoreError
 from atlas_ds.forks import Lock, in_child
 
 T = TypeVar("T")
@@ -63,7 +63,7 @@ class Loop:
             except Exception as error:
                 result = error
             except BaseException as error:  # somebody waits for it
-                ended.put((number, AtlasError(f"a request was stopped: {error!r}")))
+                ended.put((number, StoreError(f"a request was stopped: {error!r}")))
                 raise
             ended.put((number, result))
 

@@ -13,23 +13,25 @@ import time
 import urllib.parse
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import partial
+from functools import partial, wraps
 from multiprocessing import context
 from pathlib import Path
 from types import EllipsisType
-from typing import Any, Never, Self, cast
+from typing import Any, Never, ParamSpec, Self, TypeVar, cast
 
-from atlas_ds.errors import AtlasError, DatasetChanged, LimitError, UnsupportedError
+from atlas_ds.errors import AtlasError, DatasetChanged, LimitError, StoreError, UnsupportedError
 from atlas_ds.forks import forked
 from atlas_ds.store import storage_options
 from atlas_ds.store.causes import ALLOW_HTTP, BUSY, CURES, FINAL, FINAL_KINDS, FINAL_WORDS, cause_of, said_in, status_of
-from atlas_ds.store.clients import Clients, Root
+from atlas_ds.store.clients import Root, client_of
 from atlas_ds.store.helper import helper
 from atlas_ds.store.loop import loop
 from atlas_ds.store.paths import clean
-from atlas_ds.store.storage_options import StorageOptions
-from atlas_ds.store.store import Bytes, FileInfo, Log, NewFile, Want, checked_name
+from atlas_ds.store.storage_options import UrlOptions
+from atlas_ds.store.store import Bytes, FileInfo, Log, NewFile, Want, checked_name, place_of
 
+P = ParamSpec("P")
+T = TypeVar("T")
 FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0  # seconds before the second try, and before a later one
 CHUNK = 4 << 20
 SLOWEST = 256 << 10  # bytes a second for which the budget of a large range is enough
@@ -52,18 +54,31 @@ def split_url(url: str) -> tuple[Root, str]:
     return Root(family, f"{parts.scheme.lower()}://{parts.netloc}"), "/".join(part for part in path.split("/") if part)
 
 
+def where_it_works(method: Callable[P, T]) -> Callable[P, T]:
+    """A method of a store that a forked child has another process call."""
+
+    @wraps(method)
+    def call(*args: P.args, **named: P.kwargs) -> T:
+        if not forked.now:
+            return method(*args, **named)
+        store, *rest = cast("tuple[ObjectStore, Any]", args)
+        return cast("T", helper.call(store, method.__name__, *rest, **named))
+
+    return call
+
+
 class ObjectStore:
     """See store.py for what each method promises. This version reads."""
 
-    def __init__(self, url: str, options: Mapping[str, Any] | StorageOptions | None = None) -> None:
+    def __init__(self, url: str, options: Mapping[str, Any] | UrlOptions | None = None) -> None:
         self.root, self.prefix = split_url(url)
         self.url = clean(url).rstrip("/")
         self.folder: Path | None = None
-        self.options = options if isinstance(options, StorageOptions) else storage_options.checked(self.root.family, options, self.url)
+        self.options = options if isinstance(options, UrlOptions) else storage_options.checked(self.root.family, options, self.url)
         if self.root.url.startswith("http:") and not self.options.client.get("allow_http"):
             why = "http is not encrypted (no TLS), and anyone on the way can read and change the data"
             raise AtlasError(f"{self.url}: {why}: write https://, or {ALLOW_HTTP}")
-        self.clients = Clients(self.root, self.options, self.url)
+        self.client = client_of(self.root, self.options, self.url)
 
     def __repr__(self) -> str:
         return f"ObjectStore({self.url!r})"
@@ -79,22 +94,15 @@ class ObjectStore:
     def __deepcopy__(self, memo: object) -> Self:
         return self
 
-    @property
-    def root_url(self) -> str:
-        return self.root.url
-
-    @property
-    def number(self) -> int:
-        return self.clients.number
-
-    def place(self, name: str) -> str:
-        """How errors name a file."""
-        return f"{self.url}/{name}"
-
     def _path(self, name: str) -> str:
-        return f"{self.prefix}/{checked_name(name)}" if self.prefix else checked_name(name)
+        return self._begin + checked_name(name)
 
     # --- requests ---
+
+    def _ask(self, place: str, what: str, once: Callable[[], Awaitable[Any]]) -> Any:
+        """Waits for one request."""
+        self.client.get()
+        return loop.call(self._tried(place, what, once))
 
     async def _tried(self, place: str, what: str, once: Callable[[], Awaitable[Any]], size: int = 0) -> Any:
         """One request, tried again until its budget of time is spent; waiting for a turn spends none of it. size: bytes that are asked for."""
@@ -103,7 +111,7 @@ class ObjectStore:
         while True:
             begin = time.monotonic()
             try:
-                async with self.clients.turn():
+                async with self.client.turns:
                     begin = time.monotonic()
                     return await asyncio.wait_for(once(), max(left, 0.001))
             except Exception as error:
@@ -117,7 +125,7 @@ class ObjectStore:
                 if pause >= left:
                     raise self._failed(place, what, error) from None
                 if status_of(error) in BUSY or "SlowDown" in said_in(error):
-                    self.clients.slow_down()
+                    self.client.turns.slow_down()
             await asyncio.sleep(pause)
             left -= pause
             wait = min(2 * wait, LONGEST_WAIT)
@@ -139,20 +147,20 @@ class ObjectStore:
             return self._failed(place, what, error)
         return None
 
-    def _failed(self, place: str, what: str, error: Exception) -> AtlasError:
+    def _failed(self, place: str, what: str, error: Exception) -> StoreError:
         why = cause_of(error)
         said = said_in(error) + (" no credentials" if "169.254.16" in str(error) else "")
         cure = next((cure for words, cure in CURES if words.search(said)), "check the address, your access and the network")
         if isinstance(error, TimeoutError):
             why, cure = f"no answer within {self.options.timeout:g} s", 'check the network, or pass storage_options={"timeout": seconds}'
-        return AtlasError(f"{place}: {what}: {why}; {cure}")
+        return StoreError(f"{place}: {what}: {why}; {cure}")
 
     async def _get(self, name: str, place: str, what: str, size: int, **options: Any) -> tuple[Any, Any]:
         """(meta, bytes) of a file or a part of it."""
         path = self._path(name)
 
         async def once() -> tuple[Any, Any]:
-            result = await self.clients.obstore.get_async(self.clients.client(), path, options=options or None)
+            result = await self.client.obstore.get_async(self.client.get(), path, options=options or None)
             refuse_encoding(result, place)
             return result.meta, await result.bytes_async()
 
@@ -160,7 +168,7 @@ class ObjectStore:
         return found
 
     async def range(self, want: Want) -> Bytes:
-        place = self.place(want.name)
+        place = place_of(self, want.name)
         if want.size == 0:
             return b""
         what = f"bytes {want.offset} to {want.offset + want.size - 1} cannot be read"
@@ -178,51 +186,53 @@ class ObjectStore:
 
     # --- reading ---
 
+    @where_it_works
     def info(self, name: str) -> FileInfo:
-        if forked.now:
-            return cast("FileInfo", helper.call(self, "info", name))
-        self.clients.client()
-        path, place = self._path(name), self.place(name)
+        path, place = self._path(name), place_of(self, name)
 
         async def once() -> Any:
-            return await self.clients.obstore.head_async(self.clients.client(), path)
+            return await self.client.obstore.head_async(self.client.get(), path)
 
-        meta = loop.call(self._tried(place, "cannot be looked up", once))
+        meta = self._ask(place, "cannot be looked up", once)
         return FileInfo(name, int(meta["size"]), version_of(meta))
 
     def list(self, prefix: str = "") -> Iterator[FileInfo]:
+        return iter(self.listed(prefix))
+
+    @where_it_works
+    def listed(self, prefix: str) -> Sequence[FileInfo]:
         self._refuse_listing()
-        if forked.now:
-            return iter(helper.call(self, "list", prefix))
-        self.clients.client()
-        begin = f"{self.prefix}/" if self.prefix else ""
         folder, _, _ = prefix.rpartition("/")  # obstore lists whole folders
-        path = begin + folder if folder else self.prefix
-        place = self.place(prefix) if prefix else self.url
+        path = self._begin + folder if folder else self.prefix
 
         async def once() -> Any:
             found: list[Any] = []
-            async for part in self.clients.obstore.list(self.clients.client(), path or None):
+            async for part in self.client.obstore.list(self.client.get(), path or None):
                 found += part
             return found
 
-        found = loop.call(self._tried(place, "cannot be listed", once))
-        files = [FileInfo(one["path"].removeprefix(begin), int(one["size"]), version_of(one)) for one in found if one["path"].startswith(begin)]
-        return iter(sorted(file for file in files if file.name.startswith(prefix)))
+        found = self._ask(place_of(self, prefix or None), "cannot be listed", once)
+        files = [FileInfo(one["path"].removeprefix(self._begin), int(one["size"]), version_of(one)) for one in found if one["path"].startswith(self._begin)]
+        return sorted(file for file in files if file.name.startswith(prefix))
 
     def entries(self) -> Iterator[str]:
+        return iter(self.top())
+
+    @where_it_works
+    def top(self) -> Sequence[str]:
         self._refuse_listing()
-        if forked.now:
-            return iter(helper.call(self, "entries"))
-        self.clients.client()
 
         async def once() -> Any:
-            return await self.clients.obstore.list_with_delimiter_async(self.clients.client(), self.prefix or None)
+            return await self.client.obstore.list_with_delimiter_async(self.client.get(), self.prefix or None)
 
-        found = loop.call(self._tried(self.url, "cannot be listed", once))
-        begin = f"{self.prefix}/" if self.prefix else ""
-        names = [one["path"].removeprefix(begin) for one in found["objects"] if one["path"].startswith(begin)]
-        return iter(names + [prefix.removeprefix(begin).rstrip("/") + "/" for prefix in found["common_prefixes"]])
+        found = self._ask(self.url, "cannot be listed", once)
+        names = [one["path"].removeprefix(self._begin) for one in found["objects"] if one["path"].startswith(self._begin)]
+        return names + [prefix.removeprefix(self._begin).rstrip("/") + "/" for prefix in found["common_prefixes"]]
+
+    @property
+    def _begin(self) -> str:
+        """What the paths of all files begin with."""
+        return f"{self.prefix}/" if self.prefix else ""
 
     def _refuse_listing(self) -> None:
         if self.root.family == "http":
@@ -235,47 +245,43 @@ class ObjectStore:
             return False
         return size in (None, found.size)
 
+    @where_it_works
     def read(self, name: str, *, limit: int, follow: bool = True) -> tuple[bytes, str]:
-        if forked.now:
-            return cast("tuple[bytes, str]", helper.call(self, "read", name, limit=limit))
-        self.clients.client()
-        path, place = self._path(name), self.place(name)
+        path, place = self._path(name), place_of(self, name)
 
         async def once() -> tuple[bytes, str]:
-            result = await self.clients.obstore.get_async(self.clients.client(), path)
+            result = await self.client.obstore.get_async(self.client.get(), path)
             refuse_encoding(result, place)
             size = int(result.meta["size"])
             if size > limit:
                 raise LimitError(f"{place}: has {size:,} bytes, and at most {limit:,} are read")
             return bytes(await result.bytes_async()), version_of(result.meta)
 
-        data, version = loop.call(self._tried(place, "cannot be read", once))
-        return data, version
+        found: tuple[bytes, str] = self._ask(place, "cannot be read", once)
+        return found
 
+    @where_it_works
     def read_tail(self, name: str, size: int) -> tuple[Bytes, FileInfo]:
-        if forked.now:
-            return cast("tuple[Bytes, FileInfo]", helper.call(self, "read_tail", name, size))
         file = self.info(name)
         start = max(0, file.size - size)
-        data = loop.call(self.range(Want(name, start, file.size - start, file.version)))
-        return data, file
+        return bytes(loop.call(self.range(Want(name, start, file.size - start, file.version)))), file
 
     def read_ranges(self, wants: Sequence[Want]) -> Iterator[tuple[int, Bytes | Exception]]:
         if forked.now:
             return helper.ranges(self, wants)
-        self.clients.client()
+        self.client.get()
         return loop.each([partial(self.range, want) for want in wants])
 
     def stream(self, name: str) -> io.BufferedReader:
         return io.BufferedReader(Pieces(self, self.info(name)), 1 << 16)
 
     def inside(self, prefix: str) -> Self:
-        return self.at(f"{self.prefix}/{checked_name(prefix)}" if self.prefix else checked_name(prefix))
+        return self.at(self._path(prefix))
 
     def at(self, prefix: str) -> Self:
         """The store of another prefix below the same root, by the same client."""
         view = type(self).__new__(type(self))  # not a copy: that would leave out what pickles do
-        view.root, view.options, view.clients, view.folder = self.root, self.options, self.clients, None
+        view.root, view.options, view.client, view.folder = self.root, self.options, self.client, None
         shown = urllib.parse.quote(prefix) if self.root.family == "http" else prefix
         view.prefix, view.url = prefix, f"{self.root.url}/{shown}" if prefix else self.root.url
         return view

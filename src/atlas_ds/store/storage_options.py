@@ -45,7 +45,7 @@ TIMEOUT = 60.0  # seconds for one request, with all its tries
 
 
 @dataclass(frozen=True, slots=True)
-class StorageOptions:
+class UrlOptions:
     """config: of obstore's store; client: of its HTTP client; profile: of boto3; timeout: seconds for a request with all its tries."""
 
     config: dict[str, Any] = field(default_factory=dict, repr=False)
@@ -59,10 +59,10 @@ def family_of(scheme: str) -> str | None:
     return FAMILIES.get(scheme.lower())
 
 
-def checked(family: str, given: Mapping[str, Any] | None, place: str) -> StorageOptions:
+def checked(family: str, given: Mapping[str, Any] | None, place: str) -> UrlOptions:
     """The options by obstore's names. ValueError for one that nobody knows, TypeError for what is not a mapping."""
     if given is None:
-        return StorageOptions()
+        return UrlOptions()
     if not isinstance(given, Mapping):
         raise TypeError(f"storage_options={type(given).__name__}: give a dict, such as {{'region': 'eu-central-1'}}")
     config: dict[str, Any] = {}
@@ -91,7 +91,7 @@ def checked(family: str, given: Mapping[str, Any] | None, place: str) -> Storage
             close = difflib.get_close_matches(own_name, known, 3)
             cure = f"did you mean {' or '.join(map(repr, close))}?" if close else f"known are {', '.join(known)}"
             raise ValueError(f"{place}: storage_options has {name!r}, which nobody knows for such a URL: {cure}")
-    return StorageOptions(config, client, own.get("profile"), checked_timeout(own.get("timeout", TIMEOUT)))
+    return UrlOptions(config, client, own.get("profile"), checked_timeout(own.get("timeout", TIMEOUT)))
 
 
 def checked_timeout(value: Any) -> float:
@@ -100,10 +100,10 @@ def checked_timeout(value: Any) -> float:
     return float(value)
 
 
-def without_secrets(options: StorageOptions) -> StorageOptions:
+def without_secrets(options: UrlOptions) -> UrlOptions:
     """What may go to another process: who it is, is found out there again."""
 
     def kept(given: dict[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in given.items() if name in OPEN}
+        return {name: value for name, value in given.items() if name in OPEN and "@" not in str(value)}  # an endpoint may have a password
 
-    return StorageOptions(kept(options.config), kept(options.client), options.profile, options.timeout)
+    return UrlOptions(kept(options.config), kept(options.client), options.profile, options.timeout)

@@ -21,7 +21,7 @@ import obstore
 import pytest
 
 import atlas_ds as atlas
-from atlas_ds.errors import AtlasError, UnsupportedError
+from atlas_ds.errors import AtlasError, StoreError, UnsupportedError
 from atlas_ds.store.causes import cause_of, status_of
 from atlas_ds.store.clients import Turns
 from atlas_ds.store.object import ObjectStore, split_url
@@ -32,12 +32,6 @@ from servers import azure, s3, web
 
 numbers = itertools.count()
 ROWS = 3000
-
-
-@pytest.fixture(scope="module")
-def server():
-    with s3.running() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -83,11 +77,11 @@ class FilledAzure(ObjectStore):
         return True
 
     def put(self, name, data, *, expected=..., mark=None):
-        obstore.put(self.clients.client(), f"{self.prefix}/{name}", bytes(data))
+        obstore.put(self.client.get(), f"{self.prefix}/{name}", bytes(data))
         return self.info(name).version
 
     def delete(self, names):
-        obstore.delete(self.clients.client(), [f"{self.prefix}/{name}" for name in names])
+        obstore.delete(self.client.get(), [f"{self.prefix}/{name}" for name in names])
 
 
 def test_the_rules_for_reading_on_azure(tmp_path, monkeypatch):
@@ -310,7 +304,7 @@ def test_a_server_that_is_not_there_is_no_change_of_the_dataset(url, server):
     """Whatever digits are in names and offsets."""
     store = ObjectStore(url + "/416", server.options | {"endpoint": "http://127.0.0.1:1", "timeout": 0.5})
     [(_, answer)] = store.read_ranges([Want("416", 41600, 404)])
-    assert type(answer) is AtlasError and "cannot be read" in str(answer)
+    assert type(answer) is StoreError and "cannot be read" in str(answer)
 
 
 def test_a_copy_of_a_store_is_the_store(url, server):
@@ -345,6 +339,27 @@ def test_turns_are_given_to_as_many_as_there_is_room_for():
         return seen
 
     assert asyncio.run(most()) > 5
+
+
+def test_a_store_that_cannot_be_asked_says_nothing_of_its_files(url, server):
+    """It is no damage, and no change of the dataset."""
+    wrong = server.options | {"secret_access_key": "x" * 20}
+    with pytest.raises(StoreError, match="the key or the secret is wrong"):
+        atlas.verify(url, storage_options=wrong)
+    dataset = pickle.dumps(atlas.AtlasDataset(url, storage_options=server.options))
+    with pytest.raises(StoreError):  # nobody here has keys
+        pickle.loads(dataset)
+
+
+def test_one_client_for_a_root(url, server):
+    first, again = ObjectStore(url, server.options), ObjectStore(url + "/deeper", server.options)
+    assert first.client is again.client is first.inside("a").client
+    assert ObjectStore(url, server.options | {"region": "eu-central-1"}).client is not first.client
+
+
+def test_a_password_in_an_endpoint_is_not_pickled():
+    store = ObjectStore("s3://bucket/a", {"endpoint": "https://me:PASSWORD@host", "region": "x"})
+    assert b"PASSWORD" not in pickle.dumps(store) and pickle.loads(pickle.dumps(store)).options.config == {"region": "x"}
 
 
 def test_a_token_in_a_url_is_not_shown():
