@@ -191,7 +191,7 @@ class AtlasDataset(_core.Rows, Views[ExampleT]):
 
     @property
     def decodes_blocks(self) -> bool:
-        """Whether reading one row decodes a complete block, as with `access="scan"`."""
+        """Whether reading one row decodes rows around it, up to a complete block, as with `access="scan"`."""
         return len(self) > 0 and layout.decodes_blocks(self.shard_set, self._all_columns(), int(self.rows[0]))
 
     @property

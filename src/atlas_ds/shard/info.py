@@ -26,9 +26,9 @@ class ShardInfo(NamedTuple):
 
 
 def chunk_of(leaves: Iterable[tuple[int, bool]]) -> int:
-    """Rows that are stored and decoded together, by (rows per block, whether pages are compressed as a whole) of all leaves.
+    """Rows that are stored together, by (rows per block, whether several values are compressed together) of all leaves.
 
-    It is the smallest block of those that are compressed as a whole, or else of all.
+    It is the smallest block of those that are, or else of all.
     """
     leaves = list(leaves)
     return min((rows for rows, coded in leaves if coded), default=0) or min(rows for rows, _ in leaves)
