@@ -118,7 +118,8 @@ typedef struct {
     uint64_t *pages;        /* page_count words: what is known of each page; 0 nothing yet */
     uint8_t *heads;         /* block_count bytes: what is known of each block's head; 0 nothing yet */
     const atlas_dict *const *dicts; /* dictionary_count; may hold NULL until needed */
-    uint8_t *present;       /* an atlas_state per block; NULL: all bytes are there (a mapped file) */
+    uint8_t *present;       /* an atlas_state per block; NULL: all bytes are there (a mapped file). It may be replaced
+                             * while others read (atomically), if the states of before stay as they are, all absent */
 } atlas_shard;
 
 /* Reads trailer and footer (nothing before footer_offset) and checks them. */
@@ -224,13 +225,20 @@ ATLAS_API int atlas_gather(
  *
  * A reader that was inside when the states were cleared is counted in its slot until it leaves; one
  * that enters a slot after it was seen empty finds the states cleared. */
-typedef enum { ATLAS_ABSENT = 0, ATLAS_PRESENT = 1, ATLAS_USED = 2 /* present, and read since it was set to that */ } atlas_state;
+typedef enum {
+    ATLAS_ABSENT = 0,
+    ATLAS_PRESENT = 1, /* not read yet */
+    ATLAS_USED = 2,    /* present, and read since it was set to PRESENT or COLD */
+    ATLAS_COLD = 3     /* present, and not read since it was set to that */
+} atlas_state;
 
 /* The state becomes PRESENT: everything that was written before is seen by whoever sees it. */
 ATLAS_API void atlas_state_set(uint8_t *state);
 ATLAS_API void atlas_state_clear(uint8_t *state);
 /* Whether it was USED; it is PRESENT afterwards, if it was not ABSENT. */
 ATLAS_API int atlas_state_take_used(uint8_t *state);
+/* What was USED becomes COLD: who evicts in rounds finds in the next one what nobody has read since. */
+ATLAS_API void atlas_state_age(uint8_t *state);
 
 typedef struct {
     uint32_t shard;

@@ -15,10 +15,15 @@ int atlas_state_take_used(uint8_t *state) {
     return __atomic_compare_exchange_n(state, &seen, ATLAS_PRESENT, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
+void atlas_state_age(uint8_t *state) {
+    uint8_t seen = ATLAS_USED;
+    __atomic_compare_exchange_n(state, &seen, ATLAS_COLD, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
 /* Whether it is there. A state that is cleared at the same moment is never set again by this. */
 static inline bool state_use(uint8_t *state) {
     uint8_t seen = __atomic_load_n(state, __ATOMIC_SEQ_CST);
-    if (seen == ATLAS_PRESENT) __atomic_compare_exchange_n(state, &seen, ATLAS_USED, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    if (seen == ATLAS_PRESENT || seen == ATLAS_COLD) __atomic_compare_exchange_n(state, &seen, ATLAS_USED, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
     return seen != ATLAS_ABSENT;
 }
 
@@ -49,7 +54,8 @@ static int need_find(
     const atlas_leaf *leaf = &shard->leaves[leaves[l]];
     /* leaves of one group share their blocks, and mostly follow each other */
     const bool done = l != 0 && shard->leaves[leaves[l - 1]].group == leaf->group;
-    if (done || (shard->present == NULL && !all)) {
+    uint8_t *present = __atomic_load_n(&shard->present, __ATOMIC_SEQ_CST);
+    if (done || (present == NULL && !all)) {
         out->named = false;
         return ATLAS_OK;
     }
@@ -57,7 +63,7 @@ static int need_find(
     out->low += (int64_t)((uint64_t)number * leaf->rows_per_block);
     if (out->high - out->low > leaf->rows_per_block) out->high = out->low + leaf->rows_per_block;
     out->need.block = leaf->first_block + number;
-    out->named = shard->present == NULL || !state_use(&shard->present[out->need.block]) || all;
+    out->named = present == NULL || !state_use(&present[out->need.block]) || all;
     return ATLAS_OK;
 }
 

@@ -1,5 +1,6 @@
 """Puts `tests/` on the import path and leaves out the campaigns unless they are asked for. No fixtures that write datasets here."""
 
+import itertools
 import os
 import shutil
 import sys
@@ -10,6 +11,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import no_locks as without  # noqa: E402
+
+NUMBERS = itertools.count()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -27,6 +30,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if long:
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in set(long)]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory):
+    """Blocks of URLs are kept where these tests are, and not where the user has them. No test finds what another one fetched, unless it asks for it."""
+    os.environ["ATLAS_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(autouse=True)
+def fresh_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("ATLAS_CACHE_DIR", str(Path(os.environ["ATLAS_CACHE_DIR"]) / f"{next(NUMBERS)}"))
 
 
 @pytest.fixture(scope="session")

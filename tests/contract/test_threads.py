@@ -10,7 +10,7 @@ from atlas_ds import AtlasDataset
 from support import rich_rows, same, write
 
 
-@pytest.mark.parametrize("options", [{}, {"copy": False}, {"verify": "always"}, {"io": "pread", "cache_bytes": 2048}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"copy": False}, {"verify": "always"}, {"io": "pread", "memory_limit": 2048}], ids=str)
 @pytest.mark.parametrize("access", ["random", "scan"])
 def test_random_reading(tmp_path, options, access):
     rows = rich_rows(80)

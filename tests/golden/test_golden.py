@@ -28,7 +28,7 @@ def test_there_are_some_and_they_are_small():
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=names)
-@pytest.mark.parametrize("options", [{}, {"io": "pread", "cache_bytes": 1}, {"copy": False, "verify": "always"}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"io": "pread", "memory_limit": 1}, {"copy": False, "verify": "always"}], ids=str)
 def test_atlas_reads_it(folder, options):
     expected = json.loads((folder / "expected.json").read_text())
     dataset = atlas.AtlasDataset(folder, **options)

@@ -44,7 +44,7 @@ def check(case: tuple[Any, list[Any], dict[str, Any]]) -> None:
     schema, given, options = case
     with tempfile.TemporaryDirectory(dir=MEMORY) as scratch:
         path = write(Path(scratch) / "d", given, schema=schema, **options)
-        for dataset in (atlas.AtlasDataset(path), atlas.AtlasDataset(path, verify="always", io="pread", cache_bytes=1)):
+        for dataset in (atlas.AtlasDataset(path), atlas.AtlasDataset(path, verify="always", io="pread", memory_limit=1)):
             assert len(dataset) == len(given)
             rows = [row_as_read(row, dataset.schema) for row in given]
             got = list(dataset)

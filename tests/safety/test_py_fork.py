@@ -51,20 +51,20 @@ def status_of(pid):
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-@pytest.mark.parametrize("options", [{}, {"io": "pread", "cache_bytes": 4096}], ids=["mmap", "pread"])
+@pytest.mark.parametrize("options", [{}, {"io": "pread", "memory_limit": 4096}], ids=["mmap", "pread"])
 def test_fork_with_threads(tmp_path, options):
     fork_while_reading(tmp_path, 25, options)
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("options", [{}, {"io": "pread", "cache_bytes": 4096}], ids=["mmap", "pread"])
+@pytest.mark.parametrize("options", [{}, {"io": "pread", "memory_limit": 4096}], ids=["mmap", "pread"])
 def test_fork_with_threads_at_length(tmp_path, options):
     fork_while_reading(tmp_path, 500, options)
 
 
 def test_a_child_of_a_child(tmp_path):
     rows = rich_rows(20)
-    dataset = AtlasDataset(write(tmp_path / "d", rows), io="pread", cache_bytes=4096)
+    dataset = AtlasDataset(write(tmp_path / "d", rows), io="pread", memory_limit=4096)
     assert same(dataset[3], rows[3])
     pid = os.fork()
     if pid == 0:

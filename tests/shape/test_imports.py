@@ -275,7 +275,7 @@ def test_the_bridge_is_in_order() -> None:
 
 
 KNOW = {
-    "order": {"order", "forks", "_core.base", "_core.order"}, "forks": set(), "store": {"store", "errors", "forks", "text", "progress", "_core.base"},
+    "order": {"order", "forks", "_core.base", "_core.order"}, "forks": set(), "store": {"store", "errors", "forks", "text", "progress", "sizes", "_core.base"},
     "progress": {"text"}, "errors": {"text"}, "text": set(), "sizes": set(), "_core.base": {"_core.base", "_core.c", "errors", "forks", "progress", "text"},
     "_core.order": {"_core.order", "_core.c", "errors", "forks", "progress", "text"}, "_tar": {"errors", "forks", "progress", "text"},
 }  # fmt: skip

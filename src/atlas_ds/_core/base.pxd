@@ -26,5 +26,9 @@ cdef class States:
 
 @cython.final
 cdef class Pins:
-    cdef atlas_pins c
+    cdef atlas_pins *c  # own, or in the memory that move() was given
+    cdef atlas_pins own
+    cdef Py_buffer buffer
+    cdef bint has_buffer
     cdef object __weakref__
+    cdef int _move(self, memory) except -1

@@ -10,7 +10,10 @@ cimport cython
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.errno cimport errno
-from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, mmap, munmap
+from libc.string cimport memcpy
+from posix.mman cimport (
+    MADV_DONTNEED, MAP_ANONYMOUS, MAP_FAILED, MAP_FIXED, MAP_NORESERVE, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE, madvise, mmap, munmap,
+)
 
 from atlas_ds._core.c cimport *
 
@@ -99,6 +102,7 @@ class Verify(IntEnum):
 
 
 HEADER_BYTES = int(ATLAS_HEADER_SIZE)
+INDEX_BYTES = int(ATLAS_INDEX_SIZE)  # of a block
 TRAILER_BYTES = int(ATLAS_TRAILER_SIZE)
 MAX_BLOCK_ROWS = int(ATLAS_MAX_ROWS)
 MAX_BLOCK_BYTES = int(ATLAS_MAX_PAGE)  # of all pages of a block
@@ -108,6 +112,7 @@ MAX_DICTIONARIES = int(ATLAS_MAX_DICTIONARIES)
 MAX_FOOTER_BYTES = int(ATLAS_MAX_FOOTER)
 
 ALL_LEFT = int(ATLAS_PINS_BOTH)  # of Pins.empty
+PINS_BYTES = int(sizeof(atlas_pins))
 
 # --- hashes -----------------------------------------------------------------------
 
@@ -123,31 +128,53 @@ def hash128(const uint8_t[::1] data):
     return PyBytes_FromStringAndSize(<char *>out, 16)
 
 
+cdef extern from *:
+    """
+    #ifndef MAP_NORESERVE
+    #define MAP_NORESERVE 0
+    #endif
+    #ifdef __linux__
+    extern void *mremap(void *, size_t, size_t, int, ...);
+    /* Puts the memory at `from` where that at `to` is, in one step. */
+    static int move_memory(void *from, size_t size, void *to) { return mremap(from, size, size, 3 /* MAYMOVE | FIXED */, to) == to ? 0 : -1; }
+    extern int fallocate(int, int, off_t, off_t);
+    static int make_hole(int fd, off_t start, off_t size) { return fallocate(fd, 3 /* KEEP_SIZE | PUNCH_HOLE */, start, size); }
+    #else
+    static int move_memory(void *from, size_t size, void *to) { errno = ENOSYS; return -1; }
+    static int make_hole(int fd, off_t start, off_t size) { errno = EOPNOTSUPP; return -1; }
+    #endif
+    """
+    int make_hole(int fd, long long start, long long size) nogil
+    int move_memory(void *source, size_t size, void *to) nogil
+
+
 @cython.final
-cdef class Mapping:
-    """The first `size` bytes of the file that is open at fd, in memory and read-only. It needs the
-    descriptor only while it is made (Python's own mmap keeps a copy of it), and lives on where the
-    file loses its name. OSError, without a path: the system refused."""
-    cdef void *base
-    cdef Py_ssize_t size
+cdef class Region:
+    """`size` bytes of address space that stay where they are, whatever lies there: memory of this
+    process, taken up page by page as it is written to, or the first bytes of a file, read-only.
+
+    fd: of the file, needed only while it is mapped (Python's own mmap keeps a copy); -1: memory. The
+    region lives on where the file loses its name. writable: the file may be written to here, too.
+    OSError, without a path: the system refused.
+    """
+    cdef char *base
+    cdef readonly Py_ssize_t size
+    cdef readonly bint is_file
+    cdef bint writable
     cdef object __weakref__
 
-    def __cinit__(self, int fd, Py_ssize_t size):
-        cdef void *base
+    def __cinit__(self, Py_ssize_t size, int fd=-1, *, bint writable=False):
         if size < 1:
-            raise ValueError(f"size={size}: a mapping needs at least one byte")
-        with nogil:
-            base = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0)
-        if base == MAP_FAILED:
-            raise OSError(errno, os.strerror(errno))
-        self.base, self.size = base, size
+            raise ValueError(f"size={size}: a region needs at least one byte")
+        self.base = <char *>(anonymous(size) if fd < 0 else file_memory(NULL, size, fd, writable))
+        self.size, self.is_file, self.writable = size, fd >= 0, writable
 
     def __dealloc__(self):
         if self.base != NULL:
             munmap(self.base, self.size)
 
     def __getbuffer__(self, Py_buffer *buffer, int flags):
-        PyBuffer_FillInfo(buffer, self, self.base, self.size, 1, flags)
+        PyBuffer_FillInfo(buffer, self, self.base, self.size, not self.writable, flags)
 
     def __len__(self):
         return self.size
@@ -155,6 +182,77 @@ cdef class Mapping:
     def __getitem__(self, slice key):
         """A copy of some bytes."""
         return bytes(memoryview(self)[key])
+
+    def write(self, Py_ssize_t offset, const uint8_t[::1] data):
+        """Puts bytes there; where a file lies, nobody may."""
+        if self.is_file or offset < 0 or offset + data.shape[0] > self.size:
+            raise ValueError(f"{data.shape[0]} bytes cannot be written at byte {offset} of {self.size}")
+        if data.shape[0]:
+            with nogil:
+                memcpy(self.base + offset, &data[0], data.shape[0])
+
+    def let_go(self, Py_ssize_t start, Py_ssize_t stop):
+        """Whole pages: of memory, they become zeros; of a file, they are read again when needed."""
+        if 0 <= start < stop <= -(-self.size // PAGE) * PAGE:
+            madvise(self.base + start, stop - start, MADV_DONTNEED)
+
+    def show_file(self, int fd):
+        """From now on the file that is open at fd lies here; it is as long as this."""
+        file_memory(self.base, self.size, fd, False)
+        self.is_file = True
+
+    def show_memory(self, parts):
+        """From now on memory of this process lies here: zeros, but for (offset, bytes). Those who
+        look see one or the other."""
+        cdef char *fresh = <char *>anonymous(self.size)
+        cdef const uint8_t[::1] data
+        cdef Py_ssize_t offset
+        try:
+            for offset, part in parts:
+                data = part
+                if offset < 0 or offset + data.shape[0] > self.size:
+                    raise ValueError(f"{data.shape[0]} bytes at byte {offset} of {self.size}")
+                if data.shape[0]:
+                    memcpy(fresh + offset, &data[0], data.shape[0])
+            if move_memory(fresh, self.size, self.base) != 0:
+                raise OSError(errno, os.strerror(errno))
+        except BaseException:
+            munmap(fresh, self.size)
+            raise
+        self.is_file = False
+
+
+def punch_hole(int fd, long long start, long long size):
+    """Gives bytes of an open file back to the file system; they are read as zeros then. OSError where
+    it cannot."""
+    cdef int status
+    with nogil:
+        status = make_hole(fd, start, size)
+    if status != 0:
+        raise OSError(errno, os.strerror(errno))
+
+
+cdef Py_ssize_t PAGE = os.sysconf("SC_PAGESIZE")
+
+
+cdef void *anonymous(Py_ssize_t size) except NULL:
+    cdef void *found
+    with nogil:
+        found = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+    if found == MAP_FAILED:
+        raise OSError(errno, os.strerror(errno))
+    return found
+
+
+cdef void *file_memory(void *base, Py_ssize_t size, int fd, bint writable) except NULL:
+    """base: where; NULL: anywhere."""
+    cdef void *found
+    cdef int rights = PROT_READ | PROT_WRITE if writable else PROT_READ
+    with nogil:
+        found = mmap(base, size, rights, MAP_SHARED | (MAP_FIXED if base != NULL else 0), fd, 0)
+    if found == MAP_FAILED:
+        raise OSError(errno, os.strerror(errno))
+    return found
 
 
 # --- spans that are filled piece by piece (csrc/present.c) --------------------------
@@ -205,33 +303,74 @@ cdef class States:
         """Whether it was read since this was asked last."""
         return bool(atlas_state_take_used(self.place(number)))
 
+    def age(self, Py_ssize_t number):
+        """If it was read, it is COLD until it is read again."""
+        atlas_state_age(self.place(number))
+
 
 @cython.final
 cdef class Pins:
-    """Counts the readers inside, so that whoever drops something can wait until nobody uses it."""
+    """Counts the readers inside, so that whoever drops something can wait until nobody uses it.
 
-    def __init__(self):
+    memory: PINS_BYTES, zero at first, where another process counts its readers and this one looks;
+    None: memory of this process.
+    """
+
+    def __cinit__(self, memory=None):
+        self.c = &self.own
+        if memory is not None:
+            self._move(memory)
+
+    def __init__(self, memory=None):
         in_child(self)
 
+    def __dealloc__(self):
+        if self.has_buffer:
+            PyBuffer_Release(&self.buffer)
+
+    cdef int _move(self, memory) except -1:
+        PyObject_GetBuffer(memory, &self.buffer, PyBUF_WRITABLE)
+        self.has_buffer = True
+        if self.buffer.len < <Py_ssize_t>sizeof(atlas_pins) or <size_t>self.buffer.buf % 8:
+            raise ValueError("pins need PINS_BYTES that begin at a multiple of 8")
+        self.c = <atlas_pins *>self.buffer.buf
+        return 0
+
+    def move(self, memory):
+        """Counts from now on in this memory, where others may look. Nobody is inside, nor can come
+        in meanwhile: call it before the first reader, or in a child as soon as it is forked."""
+        cdef uint32_t life = self.c.life
+        if self.has_buffer:
+            PyBuffer_Release(&self.buffer)
+            self.has_buffer = False
+            self.c = &self.own
+        self._move(memory)
+        self.c.life = life
+        atlas_pins_reset(self.c)
+
     def after_fork(self):
-        """In a forked child: nobody is inside but the thread that forked, whose pins end unnoticed."""
-        atlas_pins_reset(&self.c)
+        """In a forked child: nobody is inside but the thread that forked, whose pins end unnoticed.
+        Memory that others look at stays the parent's."""
+        if self.has_buffer:
+            self.own.life = self.c.life
+            self.c = &self.own
+        atlas_pins_reset(self.c)
 
     def empty(self, uint32_t seen=0):
         """The slots (bits) that were seen empty, with those that are now. ALL_LEFT: every reader has
         left that came before the first of these calls."""
-        return seen | atlas_pins_empty(&self.c)
+        return seen | atlas_pins_empty(self.c)
 
     def drained(self, double timeout):
         """Waits until every reader has left that came before this call; False after `timeout`
         seconds. Readers are not held up, and what they need (the GIL) is not held."""
         cdef double end = monotonic() + timeout
-        cdef uint32_t seen = atlas_pins_empty(&self.c)
+        cdef uint32_t seen = atlas_pins_empty(self.c)
         while seen != ATLAS_PINS_BOTH:
             if monotonic() > end:
                 return False
             sleep(0.00005)
-            seen |= atlas_pins_empty(&self.c)
+            seen |= atlas_pins_empty(self.c)
         return True
 
 

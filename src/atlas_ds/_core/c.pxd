@@ -210,6 +210,7 @@ cdef extern from "atlas.h" nogil:
     void atlas_state_set(uint8_t *state)
     void atlas_state_clear(uint8_t *state)
     int atlas_state_take_used(uint8_t *state)
+    void atlas_state_age(uint8_t *state)
     ctypedef struct atlas_need:
         uint32_t shard
         uint32_t block

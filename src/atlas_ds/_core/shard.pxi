@@ -4,6 +4,13 @@
 cdef object _dictionaries = weakref.WeakValueDictionary()
 
 
+cdef extern from *:
+    """
+    #define set_present(place, states) __atomic_store_n((place), (states), __ATOMIC_SEQ_CST)
+    """
+    void set_present(uint8_t **place, uint8_t *states) nogil
+
+
 @cython.final
 cdef class Shard:
     """One opened shard over a span of memory that holds all of it, or will (see `fill_by`).
@@ -19,7 +26,7 @@ cdef class Shard:
     cdef readonly object span
     cdef readonly str path
     cdef readonly object holes
-    cdef States present
+    cdef list present
     cdef list dictionaries
     cdef object __weakref__
 
@@ -28,6 +35,7 @@ cdef class Shard:
         cdef const uint8_t *base
         error.status = ATLAS_OK
         self.path = path
+        self.present = []
         PyObject_GetBuffer(span, &self.buffer, PyBUF_SIMPLE)
         self.has_buffer = True
         self.span = span
@@ -98,11 +106,13 @@ cdef class Shard:
         return found
 
     def fill_by(self, holes, States present):
-        """From now on blocks are there only if `present` says so. holes: whom to ask for them."""
+        """From now on blocks are there only if `present` says so. holes: whom to ask for them. It may
+        be called again: readers may still look at the states of before, which are kept."""
         if present.count < self.c.block_count:
             raise ValueError(f"{self.path}: {present.count} states for {self.c.block_count} blocks")
-        self.holes, self.present = holes, present
-        self.c.present = present.at
+        self.holes = holes
+        self.present.append(present)
+        set_present(&self.c.present, present.at)
 
     def __dealloc__(self):
         PyMem_RawFree(self.c.leaves)

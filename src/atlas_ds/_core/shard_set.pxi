@@ -11,6 +11,8 @@ cdef extern from *:
     PyObject *swap_in(PyObject **place, PyObject *object) nogil
     void set_shard(atlas_shard **place, atlas_shard *shard) nogil
 
+cdef int ENTER_TRIES = 8
+
 cdef int let_go(object hold) except -1:
     """Ends what a keeper returned, once more if it was interrupted (Ctrl-C): nobody comes after this
     caller."""
@@ -28,9 +30,10 @@ cdef class ShardSet:
 
     opener: given a list of numbers, returns those Shards; it is called for shards that are needed
     first. keeper: None where nothing that was opened ever goes (few files, mapped); else an object
-    with `pins`, and enter(shard_set, numbers, needs), which puts shards into this set, makes the
-    blocks present that needs() names, and returns an object whose exit() lets them go. It alone
-    calls put and take then.
+    with `pins`, and enter(shard_set, numbers, needs, alone), which puts shards into this set, makes
+    the blocks present that needs() names, and returns an object whose exit() lets them go. alone:
+    nobody else may take them away before. It alone calls put and take then. mend(shard_set, numbers,
+    needs) is called after damage was found: whether reading again may do better.
     """
     cdef atlas_set c
     cdef cnp.ndarray starts
@@ -83,7 +86,7 @@ cdef class ShardSet:
             return shard
         if self.keeper is None:
             return self.put(k, self.opener([k])[0])
-        hold = self.keeper.enter(self, [k], None)
+        hold = self.keeper.enter(self, [k], None, False)
         try:
             return self.opened[k]
         finally:
@@ -125,28 +128,49 @@ cdef class ShardSet:
             self.open_for(rows, count)
             return None
         error.shard = 0
-        pin[0] = atlas_pin(&self.pins.c)
-        status = atlas_missing(
-            &self.c, rows, count, projection.leaves, projection.leaf_count, 0, NULL, 0, &found, &error)
-        if status == ATLAS_OK and found == 0:
-            return None
-        atlas_unpin(&self.pins.c, pin[0])
-        hold = self.enter_slowly(projection, rows, count)
-        pin[0] = atlas_pin(&self.pins.c)
+        hold = None
+        for tries in range(ENTER_TRIES):
+            pin[0] = atlas_pin(self.pins.c)
+            status = atlas_missing(
+                &self.c, rows, count, projection.leaves, projection.leaf_count, 0, NULL, 0, &found, &error)
+            if status == ATLAS_OK and found == 0:
+                return hold
+            atlas_unpin(self.pins.c, pin[0])
+            if hold is not None:
+                let_go(hold)
+            # what is shared with other processes may be evicted before the pin: then all rows of the call are held in memory
+            hold = self.enter_slowly(projection, rows, count, tries == ENTER_TRIES - 2)
+        pin[0] = atlas_pin(self.pins.c)
         return hold
 
-    cdef object enter_slowly(self, Projection projection, const int64_t *rows, size_t count):
+    cdef object enter_slowly(self, Projection projection, const int64_t *rows, size_t count, bint alone):
         cdef cnp.ndarray given = np.empty(count, np.int64)
         memcpy(cnp.PyArray_DATA(given), rows, count * 8)
         if count and not (0 <= given.min() and given.max() < self.c.starts[self.c.count]):
             row = given[(given < 0) | (given >= self.c.starts[self.c.count])][0]
             raise IndexError(f"row {row} is out of range for {self.c.starts[self.c.count]} rows")
         numbers = np.unique(self.shard_numbers(given)).tolist()
-        return self.keeper.enter(self, numbers, lambda: self.needs(projection, given))
+        return self.keeper.enter(self, numbers, lambda: self.needs(projection, given), alone)
+
+    def ask(self, Projection projection, rows):
+        """Makes the blocks of some rows (int64, in range) present before they are read. Returns what keeps
+        them until its exit(), or None where nothing needs it."""
+        if self.keeper is None or len(rows) == 0:
+            return None
+        given = np.ascontiguousarray(rows, np.int64)
+        numbers = np.unique(self.shard_numbers(given)).tolist()
+        return self.keeper.enter(self, numbers, lambda: self.needs(projection, given), False)
+
+    cdef bint mend(self, Projection projection, cnp.ndarray rows) except -1:
+        """After damage was found: whether blocks of these rows were damaged in a cache, and are right now."""
+        if self.keeper is None:
+            return False
+        numbers = np.unique(self.shard_numbers(rows)).tolist()
+        return self.keeper.mend(self, numbers, lambda: self.needs(projection, rows))
 
     cdef int leave(self, object hold, uint64_t pin) except -1:
         if self.keeper is not None:
-            atlas_unpin(&self.pins.c, pin)
+            atlas_unpin(self.pins.c, pin)
             if hold is not None:
                 let_go(hold)
         return 0
@@ -298,13 +322,21 @@ cdef class ShardSet:
 
     cdef object example(self, Projection projection, int64_t row):
         cdef size_t k = 0
-        cdef uint64_t pin = 0
         if self.c.count > 1:
             k = self.locate(row)
         if self.keeper is None:
             if self.shards[k] == NULL:
                 self.shard(k)
             return self.read_example(projection, row, k)
+        try:
+            return self.kept_example(projection, row, k)
+        except errors.CorruptError:
+            if not self.mend(projection, np.array([row])):
+                raise
+        return self.kept_example(projection, row, k)
+
+    cdef object kept_example(self, Projection projection, int64_t row, size_t k):
+        cdef uint64_t pin = 0
         hold = self.enter(projection, &row, 1, &pin)
         try:
             return self.read_example(projection, row, k)
@@ -368,7 +400,13 @@ cdef class ShardSet:
     def examples(self, Projection projection, cnp.ndarray rows, bint own_bytes=False):
         """The examples of some rows (int64), as a list. own_bytes: bytes are bytes, even where
         copy=False makes everything a view."""
-        return self._list(projection, np.ascontiguousarray(rows, np.int64), own_bytes)
+        rows = np.ascontiguousarray(rows, np.int64)
+        try:
+            return self._list(projection, rows, own_bytes)
+        except errors.CorruptError:
+            if not self.mend(projection, rows):
+                raise
+        return self._list(projection, rows, own_bytes)
 
     cdef list _list(self, Projection projection, cnp.ndarray rows, bint own_bytes):
         cdef size_t count = rows.shape[0], i, k = 0
@@ -429,12 +467,20 @@ cdef class ShardSet:
     def batch(self, Projection projection, cnp.ndarray rows, out=None, bint alone=False):
         """Columns of some rows (int64): nested as an example is. out: {path: array} to fill instead
         of new ones. alone: without a helper."""
-        cdef const int64_t *p
-        cdef uint64_t pin = 0
         if cnp.PyArray_TYPE(rows) != cnp.NPY_INT64 or not cnp.PyArray_ISCARRAY_RO(rows):
             rows = np.ascontiguousarray(rows, np.int64)
-        p = <const int64_t *>cnp.PyArray_DATA(rows)
-        hold = self.enter(projection, p, rows.shape[0], &pin)
+        if self.keeper is None:
+            return self._batch(projection, rows, out, alone)
+        try:
+            return self._batch(projection, rows, out, alone)
+        except errors.CorruptError:
+            if not self.mend(projection, rows):
+                raise
+        return self._batch(projection, rows, out, alone)
+
+    cdef object _batch(self, Projection projection, cnp.ndarray rows, out, bint alone):
+        cdef uint64_t pin = 0
+        hold = self.enter(projection, <const int64_t *>cnp.PyArray_DATA(rows), rows.shape[0], &pin)
         try:
             return Batch(self, projection, rows, out, alone).read()
         finally:

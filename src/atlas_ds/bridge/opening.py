@@ -85,7 +85,7 @@ def map_bytes(path: Path) -> memoryview:
         fd = regular.open_regular(path)
         try:
             size = os.fstat(fd).st_size
-            return memoryview(_core.Mapping(fd, size) if size else b"")
+            return memoryview(_core.Region(size, fd) if size else b"")
         finally:
             os.close(fd)
 

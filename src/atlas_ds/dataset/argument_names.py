@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from atlas_ds.text import closest, printable
 
-KNOWN = ("path", "columns", "split", "verify", "io", "copy", "cache_bytes", "decode")
+KNOWN = ("path", "columns", "split", "verify", "io", "copy", "memory_limit", "decode", "storage_options", "cache", "cache_limit")
 MAP = "use ds.map(function), or Loader(ds, transform_example=function)"
 BATCHES = "give it to a Loader: atlas.Loader(ds, batch_size=64, shuffle=True, seed=0)"
-REMOTE = "a dataset is read from a local folder; copy it to one first, or use atlas.open_tar for tars behind URLs"
+REMOTE = "give the URL as path, such as s3://bucket/cars; cache= says where its blocks are kept on a disk"
 SPLIT = 'use split="train" or split="test", as the writer named them (ds.splits)'
 IN_MEMORY = "leave it out: the system keeps files that were read in memory"
 INSTEAD = {
@@ -25,8 +25,9 @@ INSTEAD = {
     "remote": REMOTE,
     "download": REMOTE,
     "streaming": REMOTE,
-    "storage_options": REMOTE,
-    "cache_dir": REMOTE,
+    "cache_dir": "use cache=, a folder",
+    "cache_bytes": "use memory_limit=, or cache_limit= for the cache on a disk",
+    "cache_size": "use cache_limit=",
     "keep_in_memory": IN_MEMORY,
     "in_memory": IN_MEMORY,
     "preload": IN_MEMORY,

@@ -32,6 +32,9 @@ from atlas_ds.schema.images import need_images
 from atlas_ds.schema.schema import Schema
 from atlas_ds.schema.tensors import need_torch, to_torch
 from atlas_ds.shard.info import ShardInfo
+from atlas_ds.sizes import parse_bytes
+from atlas_ds.store.cache_place import cache_place
+from atlas_ds.store.paths import is_url
 from atlas_ds.store.store import Store
 
 T = TypeVar("T")
@@ -67,9 +70,9 @@ class AtlasDataset(_core.Rows, Views[ExampleT]):
         slow or unsafe.
     copy
         True: arrays and bytes are writable copies. False: where possible, views of the file.
-    cache_bytes
-        With `io="pread"` and at URLs: the most bytes of blocks that are kept in memory. Default:
-        64 MiB.
+    memory_limit
+        With `io="pread"`, and at URLs what is not in the cache: the most bytes of blocks that are
+        kept in memory.
     decode
         Images are decoded in `ds[i]`, iteration and a Loader: see docs/guide/read.md#images. In
         `batch` and `column` they stay encoded; audio and video always do. None: all media stay
@@ -79,6 +82,12 @@ class AtlasDataset(_core.Rows, Views[ExampleT]):
         `endpoint`, `key`, `secret`, `anon`, `allow_http`, `timeout` (seconds for a request with all
         its tries). Without it, credentials are found where the tools of each service look. Secrets
         are pickled only for processes that this one starts.
+    cache
+        With a URL: a folder on a local disk where blocks that were read are kept, for all processes
+        and later runs. "auto": `$ATLAS_CACHE_DIR`, or else `~/.cache/atlas-ds`. None: only memory.
+    cache_limit
+        The most bytes that the cache takes there, such as "200GB"; what was not read for long goes
+        first. "auto": what is free on the disk, but for a part that stays free.
 
     Raises
     ------
@@ -99,9 +108,11 @@ class AtlasDataset(_core.Rows, Views[ExampleT]):
         verify: Verify = "first",
         io: Io = "mmap",
         copy: bool = True,
-        cache_bytes: int = 64 << 20,
+        memory_limit: int | str = "256MiB",
         decode: Decode | None = None,
         storage_options: Mapping[str, Any] | None = None,
+        cache: str | os.PathLike[str] | None = "auto",
+        cache_limit: int | str = "auto",
         **others: Never,
     ) -> None:
         for name in others:
@@ -113,7 +124,11 @@ class AtlasDataset(_core.Rows, Views[ExampleT]):
         if decode is not None:
             need_images(decode)
         wanted = as_names(columns) if columns is not None else None
-        handle = open_dataset(OpenOptions(*dataset_in(path, storage_options), wanted, verify, io, copy, cache_bytes, decode))
+        store, file = dataset_in(path, storage_options)
+        place = cache_place(cache, cache_limit, wanted=is_url(path))
+        if place is not None and store.folder is not None:
+            raise ValueError(f"cache={cache!r}: is for URLs, and this is a folder: the system keeps files that were read in memory")
+        handle = open_dataset(OpenOptions(store, file, wanted, verify, io, copy, parse_bytes(memory_limit, "memory_limit"), decode, place))
         self._setup(handle, rows_of_split(handle, split), "python", None)
 
     def _setup(self, handle: Handle, rows: range | np.ndarray, format: Format, function: Callable[[Any], Any] | None) -> None:
@@ -196,19 +211,25 @@ class AtlasDataset(_core.Rows, Views[ExampleT]):
 
     @property
     def default_shuffle(self) -> Literal["exact", "window"]:
-        """What `shuffle=True` means here: "window" if `decodes_blocks`, else "exact"."""
-        return "window" if self.decodes_blocks else "exact"
+        """What `shuffle=True` means here: "window" at a URL or if `decodes_blocks`, else "exact"."""
+        return "window" if self._is_remote or self.decodes_blocks else "exact"
+
+    @property
+    def _is_remote(self) -> bool:
+        return self._state.options.store.folder is None
 
     @property
     def chunk_bytes(self) -> float | None:
-        """Mean bytes of a chunk, if a reader of windows must hold it decoded, else None.
+        """Mean bytes of a chunk, if a reader of windows must hold it (decoded, or because it was fetched from a URL), else None.
 
         The default of `window=` is as many chunks as fit into 256 MiB.
         """
-        return layout.chunk_bytes(self.shards[self._shard_of(int(self.rows[0]))]) if self.decodes_blocks else None
+        if len(self) == 0 or not (self._is_remote or self.decodes_blocks):
+            return None
+        return layout.chunk_bytes(self.shards[self._shard_of(int(self.rows[0]))], remote=self._is_remote)
 
     def chunk_rows(self) -> tuple[int, int] | np.ndarray:
-        """Returns how many rows each chunk has; its rows are stored together. Opens no shard.
+        """Returns how many rows each chunk has; its rows are stored together, at a URL at least 256 KiB. Opens no shard.
 
         Returns
         -------
@@ -218,7 +239,7 @@ class AtlasDataset(_core.Rows, Views[ExampleT]):
         """
         if layout.chunk_count(self.shards) > CONFIRMED:
             self._confirm(self.rows)
-        return layout.chunk_rows(self.shards, self.rows)
+        return layout.chunk_rows(self.shards, self.rows, remote=self._is_remote)
 
     @property
     def row_bytes(self) -> float:

@@ -24,9 +24,20 @@ def decodes_blocks(shard_set: _core.ShardSet, projection: _core.Projection, row:
     return shard_set.block_rows(projection, row).rows_per_block > 0
 
 
-def chunk_bytes(shard: ShardInfo) -> float:
+REQUEST_BYTES = 256 << 10  # smaller requests leave most of a link unused
+
+
+def rows_per_chunk(shard: ShardInfo, *, remote: bool) -> int:
+    """Rows that are read together: a block; of a store at a URL as many blocks as a request should have."""
+    if not remote:
+        return shard.chunk
+    stored = shard.chunk * shard.bytes / max(1, shard.rows)
+    return min(shard.chunk * max(1, round(REQUEST_BYTES / max(1.0, stored))), max(1, shard.rows))
+
+
+def chunk_bytes(shard: ShardInfo, *, remote: bool) -> float:
     """Mean bytes of a chunk of a shard, decoded."""
-    return shard.chunk * shard.raw / max(1, shard.rows)
+    return rows_per_chunk(shard, remote=remote) * shard.raw / max(1, shard.rows)
 
 
 def chunk_count(shards: Sequence[ShardInfo]) -> int:
@@ -34,11 +45,12 @@ def chunk_count(shards: Sequence[ShardInfo]) -> int:
     return sum(-(-shard.rows // shard.chunk) for shard in shards)
 
 
-def chunk_rows(shards: Sequence[ShardInfo], rows: range | np.ndarray) -> tuple[int, int] | np.ndarray:
-    """Returns the rows of each chunk, which is stored and decoded together: blocks, if rows is a range without gaps; else (rows, 256)."""
+def chunk_rows(shards: Sequence[ShardInfo], rows: range | np.ndarray, *, remote: bool) -> tuple[int, int] | np.ndarray:
+    """Returns the rows of each chunk, which is stored and read together: blocks, if rows is a range without gaps; else (rows, 256)."""
     if not isinstance(rows, range) or rows.step != 1 or len(rows) == 0:
         return len(rows), 256
-    counts, per = (np.array([getattr(shard, name) for shard in shards], np.int64) for name in ("rows", "chunk"))
+    counts = np.array([shard.rows for shard in shards], np.int64)
+    per = np.array([rows_per_chunk(shard, remote=remote) for shard in shards], np.int64)
     firsts = np.cumsum(counts) - counts
     low, high = np.maximum(firsts, rows.start), np.minimum(firsts + counts, rows.stop)
     inside = low < high

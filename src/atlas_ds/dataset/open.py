@@ -22,6 +22,7 @@ from atlas_ds.errors import AtlasError, DatasetChanged, NotADataset, StoreError
 from atlas_ds.shard.info import ShardInfo
 from atlas_ds.shard.open import open_stored, shard_info, shard_schema
 from atlas_ds.shard.totals import Totals
+from atlas_ds.store.cache_place import CachePlace
 from atlas_ds.store.descriptors import with_room
 from atlas_ds.store.filling import Filling
 from atlas_ds.store.local import LocalStore
@@ -43,8 +44,9 @@ class OpenOptions:
     verify: Verify
     io: Io
     copy: bool
-    cache: int
+    memory: int
     decode: Decode | None = None
+    cache: CachePlace | None = None
 
     @property
     def path(self) -> str:
@@ -196,11 +198,22 @@ def open_manifest(options: OpenOptions, manifest: Manifest) -> Handle:
     schema = select_columns(manifest.schema, options.columns)
     positions = {leaf.id: i for i, leaf in enumerate(manifest.schema.leaves)}
     ends = np.cumsum([0] + [shard.rows for shard in manifest.shards])
-    filling = Filling(options.cache, check=options.verify != "never") if options.io == "pread" or options.store.folder is None else None
-    opener = Opener(files, filled=filling is not None)
+    filling = make_filling(options)
+    opener = Opener(files, filling)
     keeper = make_keeper(opener.open, filling, len(manifest.shards))
-    shard_set = _core.ShardSet(ends, opener, verify=VERIFY[options.verify], copy=options.copy, keeper=keeper)
+    verify = "first" if options.verify == "never" and options.cache is not None else options.verify  # a cache is a place where others write
+    shard_set = _core.ShardSet(ends, opener, verify=VERIFY[verify], copy=options.copy, keeper=keeper)
     return Handle(options, manifest, shard_set, _core.Projection(schema, positions))
+
+
+def make_filling(options: OpenOptions) -> Filling | None:
+    """Of the blocks of a dataset; None where files are mapped."""
+    if options.io != "pread" and options.store.folder is not None:
+        return None
+    cache = None if options.cache is None else options.cache.open()
+    limit = None if options.cache is None else options.cache.limit
+    far = options.store if options.store.folder is None else None
+    return Filling(options.memory, check=options.verify != "never", cache=cache, cache_limit=limit, store=far)
 
 
 def manifest_of_file(store: Store, file: str) -> Manifest:

@@ -9,10 +9,12 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 
 from atlas_ds import _core
-from atlas_ds.store.filling import Block, Filling
+from atlas_ds.store.filling import Filling
 from atlas_ds.store.keeping import Hold, Keeping
+from atlas_ds.store.requests import Block
 
 MAX_OPEN = 4096  # shards: the system has 65,530 mappings for a process (vm.max_map_count)
+Needs = Callable[[], list[tuple[int, int]]]
 Open = Callable[[Sequence[int]], list[_core.Shard | Exception]]
 
 
@@ -26,19 +28,35 @@ class OpenShards(Keeping[int]):
         self.drops = filling is not None
         self._set: Callable[[], _core.ShardSet | None] = lambda: None  # weak: the set has this keeper
 
-    def enter(self, shard_set: _core.ShardSet, numbers: list[int], needs: Callable[[], list[tuple[int, int]]] | None) -> Kept:
-        """Opens shards and makes the blocks present that needs() names then; they stay until the exit() of what is returned."""
+    def enter(self, shard_set: _core.ShardSet, numbers: list[int], needs: Needs | None, alone: bool) -> Kept:
+        """Opens shards, which stay until the exit() of what is returned, and makes the blocks present that needs() names then. Those in memory of this
+        process stay, too; alone: all of them do."""
         self._set = weakref.ref(shard_set)
         kept = Kept(self.hold(numbers))
         if self.filling is None or needs is None:
             return kept
         try:
-            spans = {number: shard_set.shard(number).holes for number in numbers}
-            kept.blocks = self.filling.hold([Block(spans[k], number) for k, number in needs()])
+            blocks = self._blocks(shard_set, numbers, needs)
+            kept.size = sum(block.span.range_of(block.number)[1] for block in blocks)
+            kept.blocks = self.filling.enter(blocks, alone=alone)
         except BaseException:
             kept.exit()
             raise
         return kept
+
+    def mend(self, shard_set: _core.ShardSet, numbers: list[int], needs: Needs) -> bool:
+        """Whether blocks that needs() names were damaged in a cache, and are right now."""
+        if self.filling is None or self.filling.cache is None:
+            return False
+        kept = Kept(self.hold(numbers))
+        try:
+            return self.filling.mend(self._blocks(shard_set, numbers, needs))
+        finally:
+            kept.exit()
+
+    def _blocks(self, shard_set: _core.ShardSet, numbers: list[int], needs: Needs) -> list[Block]:
+        spans = {number: shard_set.shard(number).holes for number in numbers}
+        return [Block(spans[k], number) for k, number in needs()]
 
     # --- what keeping.py asks for ---
 
@@ -88,11 +106,12 @@ def make_keeper(open: Open, filling: Filling | None, count: int) -> OpenShards |
 class Kept:
     """Shards, and blocks in them, that stay until exit()."""
 
-    __slots__ = ("_shards", "blocks")
+    __slots__ = ("_shards", "blocks", "size")
 
     def __init__(self, shards: Hold[int]) -> None:
         self._shards = shards
         self.blocks: Hold[Block] | None = None
+        self.size = 0  # bytes of the blocks, stored
 
     def exit(self) -> None:
         try:

@@ -12,6 +12,7 @@ from atlas_ds.errors import AtlasError, CorruptError, DatasetChanged, Unsupporte
 from atlas_ds.schema.schema import with_all_names
 from atlas_ds.shard.info import ShardInfo
 from atlas_ds.shard.open import ShardFile, check_leaves, leaf_entries, open_filled, open_shard, shard_info, shard_schema
+from atlas_ds.store.filling import Filling
 from atlas_ds.store.store import Store, place_of
 
 
@@ -40,6 +41,10 @@ class ShardFiles:
         cure = f"restore it, or save the other rows: atlas-ds repair {where}"
         return FileNotFoundError(f"{self.place(k)}: file not found, but {MANIFEST} names it; {cure}")
 
+    def explained(self, k: int, error: Exception) -> Exception:
+        """The error to raise for one of the store: a file that is gone says more."""
+        return self.gone(k) if isinstance(error, FileNotFoundError) else error
+
     def changed(self, k: int) -> DatasetChanged | None:
         """Returns an error if the dataset in the store is not the one that was opened, as far as shard k shows it."""
         name = MANIFEST if self.file is None else self.file
@@ -63,11 +68,11 @@ def different(info: ShardInfo, other: ShardInfo) -> str:
 
 
 class Opener:
-    """Opens shards when they are first needed, and checks them against the manifest. filled: by whoever keeps them, instead of mapped."""
+    """Opens shards when they are first needed, and checks them against the manifest. filling: of their blocks; None: they are mapped."""
 
-    def __init__(self, files: ShardFiles, *, filled: bool) -> None:
+    def __init__(self, files: ShardFiles, filling: Filling | None) -> None:
         self._files = files
-        self._filled = filled
+        self._filling = filling
         self._schema_json = files.manifest.schema.dumps()
         self._entries = leaf_entries(files.manifest.schema)
 
@@ -82,11 +87,12 @@ class Opener:
 
     def open(self, numbers: Sequence[int]) -> list[_core.Shard | Exception]:
         """The shards of these numbers, or the error of each."""
-        if not self._filled:
+        if self._filling is None:
             return [self._checked(k, self._mapped(k)) for k in numbers]
         infos = [self._files.manifest.shards[k] for k in numbers]
-        files = [ShardFile(self._files.name(k), info.bytes, info.tail) for k, info in zip(numbers, infos, strict=True)]
-        found = open_filled(self._files.store, files, lambda at, error: self.explained(numbers[at], error))
+        files = [ShardFile(self._files.name(k), info.bytes, info.tail, info.root) for k, info in zip(numbers, infos, strict=True)]
+        explained = self._files.explained  # the spans keep it: it may not lead back to the filling, which keeps them
+        found = open_filled(self._files.store, files, lambda at, error: explained(numbers[at], error), self._filling)
         return [self._checked(k, shard) for k, shard in zip(numbers, found, strict=True)]
 
     def _mapped(self, k: int) -> _core.Shard | Exception:
@@ -95,11 +101,7 @@ class Opener:
         try:
             return open_shard(folder / self._files.name(k))
         except (AtlasError, OSError) as error:
-            return self.explained(k, error)
-
-    def explained(self, k: int, error: Exception) -> Exception:
-        """The error to raise for one of the store: a file that is gone says more."""
-        return self._files.gone(k) if isinstance(error, FileNotFoundError) else error
+            return self._files.explained(k, error)
 
     def _checked(self, k: int, shard: _core.Shard | Exception) -> _core.Shard | Exception:
         if isinstance(shard, Exception):

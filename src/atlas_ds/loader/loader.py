@@ -12,6 +12,7 @@ from typing import Any, Literal, Self, SupportsIndex, Unpack, get_args
 
 from atlas_ds.dataset.concat import Concat
 from atlas_ds.dataset.dataset import AtlasDataset
+from atlas_ds.loader.ahead import far_fillings
 from atlas_ds.loader.argument_names import DataLoaderOptions, understood
 from atlas_ds.loader.collate import as_numpy
 from atlas_ds.loader.fetch import Examples, columns_of, is_columnar
@@ -225,6 +226,7 @@ class Loader:
             start_method=start_method,
             prefetch=bytes_ahead,
             timeout=timeout,
+            filling=far_fillings(rows),
         )
 
     def _check_length(self) -> None:

@@ -14,12 +14,14 @@ import numpy as np
 
 from atlas_ds.dataset.row_place import add_note, place_of
 from atlas_ds.errors import LoaderTimeout
+from atlas_ds.loader.ahead import Ahead
 from atlas_ds.loader.fetch import Chunked, Examples, Fetch, Seeds, split_batch
 from atlas_ds.loader.pipeline import Failure, Pipeline
 from atlas_ds.loader.processes import ProcessDied, Processes, StartMethod
-from atlas_ds.loader.stats import Stats
+from atlas_ds.loader.stats import Link, Stats
 from atlas_ds.order import EpochPlan, Window
 from atlas_ds.schema.batches import size_of
+from atlas_ds.store.filling import Filling
 
 MAX_SKIPS = 1000
 NOT_OF_A_ROW = (LoaderTimeout, ProcessDied, MemoryError)  # not caused by a row: skipping rows would not help
@@ -32,7 +34,8 @@ class EpochConfig:
     """What a loader does with rows. The fields that are arguments of Loader are documented there.
 
     columns reads rows as columns; if it is None, `examples` reads them one by one. chunked: read through a cache of decoded
-    chunks. group: steps that are read by one call. finish: the last function applied to a batch.
+    chunks. group: steps that are read by one call. finish: the last function applied to a batch. filling: of the datasets whose
+    blocks come from stores.
     """
 
     columns: Fetch | None
@@ -49,6 +52,7 @@ class EpochConfig:
     start_method: StartMethod
     prefetch: int
     timeout: float
+    filling: list[Filling]
 
 
 class EpochRun:
@@ -63,9 +67,15 @@ class EpochRun:
         self._fetch = self._make_fetch()
         stats.threads = threads = min(config.threads, self.groups)
         own_code = config.columns is None or config.transform is not None
+        self._ahead: Ahead | None = None
         try:
+            if config.filling and self.groups and not (config.processes and all(one.cache is None for one in config.filling)):
+                stats.links = [Link(one) for one in config.filling]
+                self._ahead = Ahead(config.examples.dataset, plan, config.group, self.groups, config.prefetch)
             self.pipeline = Pipeline(self._make, self.groups, threads=threads, limit=config.prefetch, timeout=config.timeout, inline=not own_code)
         except BaseException:
+            if self._ahead is not None:
+                self._ahead.close()
             if self._processes is not None:
                 self._processes.close()
             raise
@@ -85,7 +95,7 @@ class EpochRun:
 
     def close_with(self, batches: Iterator[Any]) -> None:
         """Closes this run when the iterator is collected, even if it was never started, or when the interpreter exits."""
-        self._end = weakref.finalize(batches, end, self.pipeline, self._processes)
+        self._end = weakref.finalize(batches, end, self.pipeline, self._ahead, self._processes)
 
     def close(self) -> None:
         self._end()
@@ -96,6 +106,7 @@ class EpochRun:
         last = min(first + self._config.group, self._plan.steps)
         ready: list[Any] = []
         size = 0
+        kept = [] if self._ahead is None else self._ahead.wait(number)
         try:
             for part in self._read(first, last):
                 size += self._batches(*part, ready)
@@ -103,6 +114,9 @@ class EpochRun:
             if not ready:
                 raise
             ready.append(Failure(error))
+        finally:
+            for one in kept:
+                one.exit()
         return ready, size
 
     def _read(self, first: int, last: int) -> Iterator[Piece]:
@@ -183,9 +197,11 @@ class EpochRun:
         return True
 
 
-def end(pipeline: Pipeline, processes: Processes | None) -> None:
+def end(pipeline: Pipeline, ahead: Ahead | None, processes: Processes | None) -> None:
     if processes is not None:
         processes.stop()
+    if ahead is not None:
+        ahead.close()
     pipeline.close()
     if processes is not None:
         processes.close()

@@ -5,6 +5,44 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from atlas_ds.sizes import format_size
+from atlas_ds.store.filling import Filling
+
+
+class Link:
+    """What the store of a dataset was asked for since a moment.
+
+    Attributes
+    ----------
+    requests, bytes
+        What came, counted when it is there.
+    blocks
+        Blocks in these requests; a block that is not asked for was in the cache or in memory.
+    busy
+        Seconds in which at least one request was under way.
+    retries
+        Requests that were tried again.
+    evictions
+        Blocks that went from the cache to make room.
+    """
+
+    def __init__(self, filling: Filling) -> None:
+        self._filling = filling
+        self._begin = filling.counts()
+
+    def counts(self) -> dict[str, float]:
+        """All of them, by name."""
+        return {name: value - self._begin[name] for name, value in self._filling.counts().items()}
+
+    def in_words(self, seconds: float) -> str:
+        """seconds: of the epoch."""
+        now = self.counts()
+        if not now["requests"]:
+            return "the store: nothing was asked for; all blocks were in the cache or in memory"
+        rate = f"{format_size(now['bytes'] / max(now['busy'], 1e-9))}/s"
+        share = 100 * min(1.0, now["busy"] / max(seconds, 1e-9))
+        text = f"the store: {now['requests']:,.0f} requests, {format_size(now['bytes'])}; the link was busy {share:.0f} % of the time, at {rate}"
+        more = [f"{now[name]:,.0f} {words}" for name, words in (("retries", "requests tried again"), ("evictions", "blocks evicted")) if now[name]]
+        return "; ".join([text, *more])
 
 
 @dataclass(slots=True)
@@ -43,6 +81,8 @@ class Stats:
         How many bad samples there were.
     skips
         The row and the error of the first 1,000 of them.
+    links
+        For each dataset at a URL, a `Link`: what its store was asked for.
     """
 
     batches: int = 0
@@ -60,6 +100,7 @@ class Stats:
     quality_is_worst: bool = False
     skipped: int = 0
     skips: list[tuple[int, str]] = field(default_factory=list)
+    links: list[Link] = field(default_factory=list)
 
     @property
     def bottleneck(self) -> str:
@@ -85,6 +126,7 @@ class Stats:
         if self.quality is not None:
             worst = " at worst (no ICC is recorded; write with icc=[...] to measure it)" if self.quality_is_worst else ""
             lines.append(f"window order: the mean of a batch varies {self.quality:.2f} times as much as under a true shuffle{worst}; 1 or less is good")
+        lines += [link.in_words(self.seconds) for link in self.links]
         if self.skipped:
             row, error = self.skips[0]
             lines.append(f"{self.skipped} bad samples; the first is row {row}: {error}")

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from atlas_ds import _core
-from atlas_ds._core.base import HEADER_BYTES, MAX_FOOTER_BYTES, TRAILER_BYTES, LeafFlags, LeafKind
+from atlas_ds._core.base import HEADER_BYTES, INDEX_BYTES, MAX_FOOTER_BYTES, TRAILER_BYTES, LeafFlags, LeafKind, States
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, TruncatedError
 from atlas_ds.schema.schema import Schema, schema_from_json
 from atlas_ds.schema.types import Field, Struct
 from atlas_ds.shard.info import ShardInfo, chunk_of
-from atlas_ds.store.filling import MAX_REQUESTS, measured
-from atlas_ds.store.span import RamSpan, open_mapped
+from atlas_ds.store.filling import Filling
+from atlas_ds.store.mirror import MirrorFailed
+from atlas_ds.store.requests import MAX_REQUESTS, measured
+from atlas_ds.store.span import Span, open_mapped
 from atlas_ds.store.store import FileInfo, Store, Want, place_of
 
 MAX_TRUSTED_TAIL = 16 << 20  # bytes at the end of a file that are read because the manifest says that they are the footer
@@ -24,11 +26,13 @@ MAX_TAIL = MAX_FOOTER_BYTES + (1 << 20)  # that a footer and a trailer can have
 
 
 class ShardFile(NamedTuple):
-    """What is known of a shard before it is opened. tail: bytes from the footer to the end; None: unknown."""
+    """What is known of a shard before it is opened. tail: bytes from the footer to the end; None: unknown. root: of its hashes; "": it is not to be kept
+    in a cache."""
 
     name: str
     size: int
     tail: int | None
+    root: str = ""
 
 
 def open_shard(path: Path, *, truncated: bool = False) -> _core.Shard:
@@ -62,23 +66,23 @@ def open_stored(store: Store, name: str) -> _core.Shard:
 Explain = Callable[[int, Exception], Exception]
 
 
-def open_filled(store: Store, files: Sequence[ShardFile], explain: Explain) -> list[_core.Shard | Exception]:
+def open_filled(store: Store, files: Sequence[ShardFile], explain: Explain, filling: Filling) -> list[_core.Shard | Exception]:
     """Opens shards together: reads their ends in one step, and their dictionaries, where they have new ones, in another.
 
-    explain: makes the error to raise out of one of the store, for the file at a position. Blocks are filled later, by who keeps the shards.
+    explain: makes the error to raise out of one of the store, for the file at a position. filling: of their blocks, later.
     """
     done: dict[int, _core.Shard | Exception] = {}
-    spans: dict[int, RamSpan] = {}
+    spans: dict[int, Span] = {}
     for k, file in enumerate(files):
         try:
-            spans[k] = make_span(store, file, partial(explain, k))
+            spans[k] = make_span(store, file, partial(explain, k), filling)
         except (AtlasError, OSError) as error:
             done[k] = explain(k, error)
-    tails = tails_of(spans, files, done)
+    tails = tails_of(spans, files, filling, done)
     wants = {k: [span.want(0, min(HEADER_BYTES, span.size))] if has_header(span) else [] for k, span in spans.items() if k not in done}
     for k in wants:
         wants[k].append(spans[k].want(spans[k].size - tails[k], tails[k]))
-    fill(store, spans, wants, done)
+    fill(store, spans, wants, filling, done)
     shards: dict[int, _core.Shard] = {}
     for k, span in spans.items():
         if k not in done:
@@ -86,34 +90,41 @@ def open_filled(store: Store, files: Sequence[ShardFile], explain: Explain) -> l
                 shards[k] = _core.Shard(span.memory, span.place, whole=has_header(span), bind=False)
             except AtlasError as error:
                 done[k] = error
-    fill(store, spans, {k: [spans[k].want(offset, size) for _, offset, size in shard.unknown_dictionaries()] for k, shard in shards.items()}, done)
+    fill(store, spans, {k: [spans[k].want(offset, size) for _, offset, size in shard.unknown_dictionaries()] for k, shard in shards.items()}, filling, done)
     for k, shard in shards.items():
         if k not in done:
             try:
                 shard.bind_dictionaries()
-            except AtlasError as error:
+                attach(shard, spans[k])
+                done[k] = shard
+            except (AtlasError, MirrorFailed) as error:
                 done[k] = error
-                continue
-            attach(shard, spans[k])
-            done[k] = shard
+    broken = [k for k, span in spans.items() if isinstance(done[k], AtlasError | MirrorFailed) and span.mirror is not None and span.trusted]
+    if broken:  # what the cache has of them is damaged
+        for k in broken:
+            spans[k].remove_mirror()
+        again = open_filled(store, [files[k]._replace(root="") for k in broken], lambda at, error: explain(broken[at], error), filling)
+        done.update(zip(broken, again, strict=True))
     return [done[k] for k in range(len(files))]
 
 
-def make_span(store: Store, file: ShardFile, explain: Callable[[Exception], Exception]) -> RamSpan:
+def make_span(store: Store, file: ShardFile, explain: Callable[[Exception], Exception], filling: Filling) -> Span:
     """The span of a file, empty. On a local disk the file says how large it is, and which; elsewhere its name and hashes say enough."""
     known = store.info(file.name) if store.folder is not None or file.tail is None else FileInfo(file.name, file.size, "")
     try:
-        return RamSpan(store, known, place_of(store, file.name), explain)
+        if store.folder is None and file.root and file.tail is not None:
+            return filling.span(store, known, place_of(store, file.name), explain, file.root, file.tail // INDEX_BYTES)
+        return filling.span(store, known, place_of(store, file.name), explain)
     except ValueError as cause:
         raise named(cause, place_of(store, file.name)) from None
 
 
-def has_header(span: RamSpan) -> bool:
+def has_header(span: Span) -> bool:
     """Whether the first bytes are read when a shard is opened. Elsewhere than on a local disk they are a request of their own, and verify reads them."""
     return span.store.folder is not None
 
 
-def tails_of(spans: dict[int, RamSpan], files: Sequence[ShardFile], done: dict[int, _core.Shard | Exception]) -> dict[int, int]:
+def tails_of(spans: dict[int, Span], files: Sequence[ShardFile], filling: Filling, done: dict[int, _core.Shard | Exception]) -> dict[int, int]:
     """Bytes from the footer to the end of each file, read from its trailer where nobody said it."""
     tails = {}
     unknown = {}
@@ -126,7 +137,7 @@ def tails_of(spans: dict[int, RamSpan], files: Sequence[ShardFile], done: dict[i
             unknown[k] = [span.want(span.size - end, end)]
     if unknown:
         store = next(iter(spans.values())).store
-        fill(store, spans, unknown, done)
+        fill(store, spans, unknown, filling, done)
     for k, (want,) in unknown.items():
         span = spans[k]
         offset = int.from_bytes(span.memory[want.offset : want.offset + 8], "little")
@@ -135,9 +146,9 @@ def tails_of(spans: dict[int, RamSpan], files: Sequence[ShardFile], done: dict[i
     return tails
 
 
-def fill(store: Store, spans: dict[int, RamSpan], wants: dict[int, list[Want]], done: dict[int, _core.Shard | Exception]) -> None:
-    """Reads ranges into spans, all together. A span whose request failed is done, with the error."""
-    flat = [(k, want) for k, ranges in wants.items() for want in ranges]
+def fill(store: Store, spans: dict[int, Span], wants: dict[int, list[Want]], filling: Filling, done: dict[int, _core.Shard | Exception]) -> None:
+    """Reads ranges into spans, all together, but for those that a cache has. A span whose request failed is done, with the error."""
+    flat = [(k, want) for k, ranges in wants.items() for want in ranges if not spans[k].has(want)]
     for start in range(0, len(flat), MAX_REQUESTS):
         part = flat[start : start + MAX_REQUESTS]
         waiting = set(range(len(part)))
@@ -148,13 +159,13 @@ def fill(store: Store, spans: dict[int, RamSpan], wants: dict[int, list[Want]], 
             if isinstance(answer, Exception):
                 done.setdefault(k, spans[k].explain(answer))
             else:
-                spans[k].store_bytes(want.offset, answer)
+                filling.keep(spans[k], want.offset, answer)
         for number in waiting:
             k, want = part[number]
             done.setdefault(k, AtlasError(f"{spans[k].place}: byte {want.offset}: {want.size:,} bytes were asked for, and the store never answered"))
 
 
-def attach(shard: _core.Shard, span: RamSpan) -> None:
+def attach(shard: _core.Shard, span: Span) -> None:
     """Lets the blocks of a shard come and go. The span does not keep the shard alive."""
     blocks, back = shard.blocks(), weakref.ref(shard)
 
@@ -167,7 +178,12 @@ def attach(shard: _core.Shard, span: RamSpan) -> None:
         if found is not None:
             found.forget(number)
 
-    shard.fill_by(span, span.divide(blocks["offset"], blocks["bytes"], check, forget))
+    def show(states: States) -> None:
+        found = back()
+        if found is not None:
+            found.fill_by(span, states)
+
+    span.divide(blocks["offset"], blocks["bytes"], check, forget, show)
 
 
 def shard_info(shard: _core.Shard, name: str) -> ShardInfo:

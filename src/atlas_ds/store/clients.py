@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from atlas_ds.errors import AtlasError, StoreError
 from atlas_ds.forks import Lock, in_child
 from atlas_ds.store.causes import cause_of
-from atlas_ds.store.filling import MAX_REQUESTS
+from atlas_ds.store.requests import MAX_REQUESTS
 from atlas_ds.store.storage_options import UrlOptions
 
 CONNECT = "5s"
@@ -54,6 +54,7 @@ class Client:
         self._client: Any = None
         self._lock = Lock()
         self.turns = Turns()
+        self.retries = 0
         in_child(self)
 
     def after_fork(self) -> None:

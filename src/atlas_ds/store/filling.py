@@ -1,59 +1,126 @@
-"""Fills spans with the blocks that calls need, from their stores, and evicts those that were not read for long. It knows blocks by number, and no format.
+"""Fills spans with the blocks that calls need, and evicts those that were not read for long. It knows blocks by number, and no format.
 
-Loading, sharing, holding and evicting follow keeping.py. The rules of the requests:
-
-- ranges of one file are merged where the gap is small; ranges of different files are asked for together
-- at most MAX_REQUESTS are in flight
-- a block is shown only after its bytes are there and their hashes were looked at; one whose hash is wrong is asked for once more
+A span with a mirror is its cache's (cache.py), until that has no room or its files are gone. The others lie in memory of this process: loading,
+sharing, holding and evicting those follow keeping.py. A block is shown only after its bytes are there and their hashes were looked at.
 """
 
 from __future__ import annotations
 
-import threading
-import weakref
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
-from atlas_ds.errors import TruncatedError
-from atlas_ds.forks import Lock
-from atlas_ds.store.keeping import Keeping
-from atlas_ds.store.span import RamSpan
-from atlas_ds.store.store import Bytes, Store, Want
+from atlas_ds.store.cache import Cache
+from atlas_ds.store.keeping import Hold, Keeping
+from atlas_ds.store.mirror import MirrorFailed
+from atlas_ds.store.requests import Block, Requests
+from atlas_ds.store.span import Span
+from atlas_ds.store.store import Bytes, FileInfo, Store
 
-MAX_GAP = 16 << 10  # bytes between two ranges that are merged to one request, and at most a tenth of it
-MAX_REQUEST = 8 << 20  # bytes of merged ranges; one block may be larger
-MAX_REQUESTS = 256  # in flight
-LOOK = 0.1  # seconds after which one who waits for permits looks again
-
-
-class Block(NamedTuple):
-    """A block of a span. It is given by its number there."""
-
-    span: RamSpan
-    number: int
-
-    def __str__(self) -> str:
-        return f"{self.span.place}: block {self.number}"
-
-
-class Request(NamedTuple):
-    """One range of a file, and the blocks in it."""
-
-    want: Want
-    blocks: list[Block]
+Explain = Callable[[Exception], Exception]
 
 
 class Filling(Keeping[Block]):
-    """The blocks of any number of spans, up to `limit` bytes. check: whether hashes are looked at when a block arrives."""
+    """The blocks of any number of spans, up to `limit` bytes in memory of this process.
 
-    def __init__(self, limit: int, *, check: bool = True) -> None:
-        super().__init__(limit)
-        self._check = check
-        self._permits = Permits(MAX_REQUESTS)
+    check: whether hashes are looked at when a block arrives. cache: where mirrors are, and how much they may take there; None: nowhere.
+    store: they come from there; None: from a disk, where a request takes no time.
+    """
 
-    def closed(self, span: RamSpan) -> None:
+    def __init__(self, limit: int, *, check: bool = True, cache: Cache | None = None, cache_limit: int | None = None, store: Any = None) -> None:
+        super().__init__(limit, None if cache is None else cache.pins)
+        self.requests = Requests(check=check or cache is not None)
+        self.cache, self._cache_limit = cache, cache_limit
+        self._told = False
+        self.store = store
+
+    def counts(self) -> dict[str, float]:
+        """What was asked for so far, by this process."""
+        traffic = self.requests.traffic
+        return {
+            "requests": traffic.requests,
+            "bytes": traffic.bytes,
+            "blocks": traffic.blocks,
+            "busy": traffic.busy_until_now(),
+            "retries": getattr(self.store, "retries", 0),
+            "evictions": 0 if self.cache is None else self.cache.evictions,
+        }
+
+    def span(self, store: Store, file: FileInfo, place: str, explain: Explain, version: str = "", most: int = 0) -> Span:
+        """The span of a file. version: what tells it for ever from others of its name; "": nothing does. most: blocks that it may have."""
+        mirror = None
+        if self.cache is not None and version:
+            try:
+                mirror = self.cache.mirror(place, version, file.size, most, self._cache_limit)
+            except MirrorFailed as error:
+                self._tell(error)
+        span = Span(store, file, place, explain, mirror)
+        if mirror is not None and self.cache is not None:
+            self.cache.has(span)
+        return span
+
+    def keep(self, span: Span, offset: int, data: Bytes) -> None:
+        """Stores bytes outside the blocks of a span."""
+        if span.mirror is not None and self.cache is not None:
+            try:
+                self.cache.keep(span.mirror, offset, data, self._cache_limit)
+            except MirrorFailed as error:
+                self._tell(error)
+                span.move(None, self.pins)
+        span.keep(offset, data)
+
+    def enter(self, blocks: Sequence[Block], *, alone: bool = False) -> Hold[Block]:
+        """Makes blocks present; those in memory of this process stay until the exit() of what is returned. alone: all are there."""
+        mirrored = [block for block in blocks if block.span.mirror is not None]
+        if mirrored and alone:
+            self._leave(mirrored)
+        elif mirrored:
+            assert self.cache is not None
+            try:
+                self._fill(self.cache, mirrored)
+            except MirrorFailed as error:
+                self._tell(error)
+                self._leave(mirrored)
+        return self.hold([block for block in blocks if block.span.mirror is None])
+
+    def _fill(self, cache: Cache, blocks: Sequence[Block]) -> None:
+        """Fills mirrors; those whose files were removed are made anew, once."""
+        try:
+            cache.fill(blocks, self.requests, self._cache_limit)
+        except MirrorFailed as error:
+            if not error.gone:
+                raise
+            for span in {block.span for block in blocks}:
+                if span.mirror is not None and not span.mirror.is_there():
+                    mirror = cache.again(span.mirror, self._cache_limit)
+                    for offset, data in span.stays():
+                        cache.keep(mirror, offset, data, self._cache_limit)
+                    span.move(mirror, self.pins)
+            cache.fill(blocks, self.requests, self._cache_limit)
+
+    def _leave(self, blocks: Sequence[Block]) -> None:
+        for span in {block.span for block in blocks}:
+            span.move(None, self.pins)
+
+    def _tell(self, error: MirrorFailed) -> None:
+        if not self._told:
+            self._told = True
+            warnings.warn(f"{error}; this process goes on without it, and keeps up to {self.limit:,} bytes of what it reads in memory", stacklevel=2)
+
+    def mend(self, blocks: Sequence[Block]) -> bool:
+        """Fetches blocks of mirrors anew whose hashes are wrong. Whether all of them are right then, and one was wrong."""
+        wrong = [block for block in blocks if block.span.mirror is not None and not block.span.check(block.number)]
+        if not wrong:
+            return False
+        assert self.cache is not None
+        self.cache.drop(wrong)
+        self.enter(wrong).exit()
+        return all(block.span.check(block.number) for block in wrong)
+
+    def closed(self, span: Span) -> None:
         """A span is not used any more, by nobody."""
-        self.forget([Block(span, number) for number in (*span.there(), *span.leaving)])
+        if span.mirror is None:
+            self.forget([Block(span, number) for number in (*span.there(), *span.leaving)])
 
     # --- what keeping.py asks for ---
 
@@ -83,110 +150,8 @@ class Filling(Keeping[Block]):
         block.span.give_back(block.number)
 
     def load(self, blocks: list[Block]) -> Iterator[tuple[Block, Exception | None]]:
-        wrong: list[Block] = []
-        for block, error in self._ask(blocks):
-            if error is None and self._check and not block.span.check(block.number):
-                wrong.append(block)
-            else:
-                yield block, error
-        for block, error in self._ask(wrong):
-            if error is None:
-                block.span.check(block.number)  # what is right is noted; reading the rest raises, and says where
-            yield block, error
-
-    def _ask(self, blocks: list[Block]) -> Iterator[tuple[Block, Exception | None]]:
-        """Stores the bytes of blocks in their spans, as they arrive."""
-        for request, answer in self._answers(merged(blocks)):
-            for span, number in request.blocks:
-                if isinstance(answer, Exception):
-                    yield Block(span, number), span.explain(answer)
-                    continue
-                offset, size = span.range_of(number)
-                begin = offset - request.want.offset
-                span.store_bytes(offset, memoryview(answer).cast("B")[begin : begin + size])
-                span.forget(number)
-                yield Block(span, number), None
-
-    def _answers(self, requests: list[Request]) -> Iterator[tuple[Request, Bytes | Exception]]:
-        """Asks each store for all that it has, as far as there are permits."""
-        by_store: dict[int, tuple[Store, list[Request]]] = {}
-        for request in requests:
-            store = request.blocks[0].span.store
-            by_store.setdefault(id(store), (store, []))[1].append(request)
-        for store, waiting in by_store.values():
-            while waiting:
-                call = Call()
-                try:
-                    count = self._permits.take(call, len(waiting))
-                    part, waiting = waiting[:count], waiting[count:]
-                    for number, answer in store.read_ranges([request.want for request in part]):
-                        yield part[number], measured(answer, part[number].want, store)
-                finally:
-                    call.permits = 0  # first, and without a call: an interrupt may come at the next one
-                    self._permits.given()
-
-    def after_fork(self) -> None:
-        super().after_fork()
-        self._permits = Permits(MAX_REQUESTS)
+        return self.requests.load(blocks, put_in_memory)
 
 
-class Call:
-    """Who has permits: so many, until it says 0 or is gone."""
-
-    __slots__ = ("__weakref__", "permits")
-
-    def __init__(self) -> None:
-        self.permits = 0
-
-
-class Permits:
-    """At most so many at a time."""
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self._calls: list[weakref.ref[Call]] = []
-        self._lock = Lock()
-        self._wake = threading.Lock()
-
-    def take(self, call: Call, wanted: int) -> int:
-        """Waits until one is free, and gives a call as many as are, up to `wanted`. Returns how many."""
-        while True:
-            with self._lock.held:
-                having = [(back, one.permits) for back in self._calls if (one := back()) is not None and one.permits]
-                self._calls = [back for back, _ in having]
-                free = self._count - sum(permits for _, permits in having)
-                if free > 0:
-                    self._calls.append(weakref.ref(call))
-                    call.permits = min(wanted, free)
-                    return call.permits
-            self._wake.acquire(timeout=LOOK)
-
-    def given(self) -> None:
-        """Wakes one who waits, after a call has set its permits to 0."""
-        with self._lock.held:
-            if self._wake.locked():
-                self._wake.release()
-
-
-def merged(blocks: Sequence[Block]) -> list[Request]:
-    """The requests for some blocks: those of one file that nearly touch are one range."""
-    requests: list[Request] = []
-    for block in sorted(blocks, key=lambda block: (id(block.span), block.span.range_of(block.number))):
-        offset, size = block.span.range_of(block.number)
-        last = requests[-1] if requests else None
-        if last is not None and last.blocks[0].span is block.span:
-            start, end = last.want.offset, last.want.offset + last.want.size
-            length = max(end, offset + size) - start
-            if offset - end <= min(MAX_GAP, length // 10) and length <= MAX_REQUEST:
-                requests[-1] = Request(block.span.want(start, length), [*last.blocks, block])
-                continue
-        requests.append(Request(block.span.want(offset, size), [block]))
-    return requests
-
-
-def measured(answer: Bytes | Exception, want: Want, store: Store) -> Bytes | Exception:
-    """The answer, or the error that it is not as long as was asked for."""
-    if isinstance(answer, Exception) or memoryview(answer).nbytes == want.size:
-        return answer
-    why = f"byte {want.offset}: {want.size:,} bytes were asked for, {memoryview(answer).nbytes:,} came"
-    return TruncatedError(f"{store.url}: {want.name}: {why}; the file was truncated or replaced: open the dataset again")
+def put_in_memory(block: Block, data: Bytes) -> None:
+    block.span.store_bytes(block.span.range_of(block.number)[0], data)

@@ -94,6 +94,11 @@ class ObjectStore:
     def __deepcopy__(self, memo: object) -> Self:
         return self
 
+    @property
+    def retries(self) -> int:
+        """Requests of this process to the root that were tried again."""
+        return self.client.retries
+
     def _path(self, name: str) -> str:
         return self._begin + checked_name(name)
 
@@ -126,6 +131,7 @@ class ObjectStore:
                     raise self._failed(place, what, error) from None
                 if status_of(error) in BUSY or "SlowDown" in said_in(error):
                     self.client.turns.slow_down()
+            self.client.retries += 1
             await asyncio.sleep(pause)
             left -= pause
             wait = min(2 * wait, LONGEST_WAIT)

@@ -1,4 +1,4 @@
-"""Spans: memory as large as a file. The kernel fills a mapped one; one of anonymous memory is filled range by range, and knows which blocks it has.
+"""Spans: memory as large as a file. The kernel fills a mapped one; the others are filled range by range, and know which blocks they have.
 
 Neither keeps a descriptor of its own: a dataset may have any number of files. Who asks the store for the ranges is in filling.py.
 """
@@ -15,19 +15,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from atlas_ds._core.base import Mapping, States
+from atlas_ds._core.base import Pins, Region, States
+from atlas_ds.errors import StoreError
+from atlas_ds.forks import Lock
 from atlas_ds.store.descriptors import open_to_read
+from atlas_ds.store.mirror import Mirror
 from atlas_ds.store.store import Bytes, FileInfo, Store, Want
 
+PATIENCE = 30.0  # seconds to wait for readers
 
-def open_mapped(path: Path) -> Mapping:
+
+def open_mapped(path: Path) -> Region:
     """Maps a file read-only; the kernel reads pages as they are touched. ValueError if it is empty."""
     fd = open_to_read(path)
     try:
         size = os.fstat(fd).st_size
         if size == 0:
             raise ValueError("empty")
-        return Mapping(fd, size)
+        return Region(size, fd)
     except OSError as error:
         raise not_mapped(error, path) from None
     finally:
@@ -46,44 +51,106 @@ def not_mapped(error: OSError, path: Path) -> OSError:
 Numbers = npt.NDArray[np.integer[Any]]
 
 
-class RamSpan:
-    """Anonymous memory as long as a file of a store.
+class Span:
+    """Address space as long as a file of a store. Its blocks come and go: `states` says which of them are there.
 
-    What lies outside its blocks (the ends of the file) is stored once and stays. Blocks come and go: `states` says which of them are there. It
-    has the same sharing as the memory: both are private to a process, and a forked child has its own copy of both.
+    They lie in a mirror, a file that processes share and that its cache fills (cache.py); or else in memory of this process, where a forked child
+    has its own copy of bytes and states. What lies outside the blocks (the ends of the file) is stored once and stays.
 
     explain: turns an error of the store into the one to raise.
     """
 
-    __slots__ = ("__weakref__", "_bytes", "_ends", "_first", "_last", "_order", "_rank", "_starts", "check", "coming", "explain", "file", "forget", "leaving",
-                 "memory", "place", "size", "states", "store")  # fmt: skip
+    __slots__ = ("__weakref__", "_ends", "_first", "_last", "_order", "_rank", "_starts", "_stays", "_switching", "check", "coming", "explain", "file",
+                 "forget", "leaving", "memory", "mirror", "place", "show", "size", "states", "store", "trusted")  # fmt: skip
 
-    def __init__(self, store: Store, file: FileInfo, place: str, explain: Callable[[Exception], Exception] = lambda error: error) -> None:
-        self.store, self.file, self.place, self.explain = store, file, place, explain
+    def __init__(
+        self,
+        store: Store,
+        file: FileInfo,
+        place: str,
+        explain: Callable[[Exception], Exception] = lambda error: error,
+        mirror: Mirror | None = None,
+    ) -> None:
+        self.store, self.file, self.place, self.explain, self.mirror = store, file, place, explain, mirror
         self.size = file.size
         if self.size == 0:
             raise ValueError("empty")
         try:
-            self.memory = mmap.mmap(-1, self.size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0))
+            self.memory = Region(self.size) if mirror is None else mirror.region()
         except OSError as error:
             raise not_mapped(error, Path(place)) from None
-        self._bytes = np.frombuffer(self.memory, np.uint8)
         self.states = States(0)
         self.coming: set[int] = set()  # blocks whose bytes may be stored any moment
         self.leaving: set[int] = set()  # blocks that are not present, and may be shown again as they are
+        self._starts = self._ends = np.empty(0, np.int64)
+        self._stays: list[tuple[int, int]] = []
+        self.trusted = False  # whether bytes were taken from the mirror that nobody has looked at since it was made
+        self.show: Callable[[States], None] = lambda states: None
+        self.forget: Callable[[int], None] = lambda number: None
+        self._switching = Lock()
 
-    def divide(self, offsets: Numbers, sizes: Numbers, check: Callable[[int], bool], forget: Callable[[int], None]) -> States:
-        """Names the blocks that come and go; none is there yet. check: whether the hashes of a block are right. forget: what was known of it.
-
-        Returns the states of the blocks, for the reader."""
+    def divide(
+        self,
+        offsets: Numbers,
+        sizes: Numbers,
+        check: Callable[[int], bool],
+        forget: Callable[[int], None],
+        show: Callable[[States], None] = lambda states: None,
+    ) -> None:
+        """Names the blocks that come and go. check: whether the hashes of a block are right. forget: what was known of it. show: tells the reader where
+        it finds the states from now on."""
         self._starts, self._ends = offsets.astype(np.int64), offsets.astype(np.int64) + sizes
         self._order = np.argsort(self._starts, kind="stable")
         self._first, self._last = (int(self._starts.min()), int(self._ends.max())) if len(self._starts) else (0, 0)
         self._rank = np.empty_like(self._order)
         self._rank[self._order] = np.arange(len(self._order))
-        self.check, self.forget = check, forget
-        self.states = States(len(self._starts))
-        return self.states
+        self.check, self.forget, self.show = check, forget, show
+        self.states = States(len(self._starts)) if self.mirror is None else self.mirror.divide(self._starts, self._ends)
+        show(self.states)
+
+    def keep(self, offset: int, data: Bytes) -> None:
+        """What lies outside the blocks is there, and stays. The bytes of a mirror are there already."""
+        if self.mirror is None:
+            self.memory.write(offset, data)
+        self._stays.append((offset, memoryview(data).nbytes))
+
+    def has(self, want: Want) -> bool:
+        """Whether such bytes outside the blocks are in its mirror."""
+        found = self.mirror is not None and (want.offset, want.size) in self.mirror.stays()
+        if found:
+            self.trusted = True
+            self._stays.append((want.offset, want.size))
+        return found
+
+    def move(self, mirror: Mirror | None, pins: Pins) -> None:
+        """Leaves its mirror for another one, in which what stays is there already, or for memory of this process. Readers of this process that are
+        inside are waited for; the others find no block meanwhile. StoreError if a reader stays inside."""
+        with self._switching.held:
+            if self.mirror is None:
+                return
+            count = len(self.states)
+            states = States(count) if mirror is None else mirror.divide(self._starts, self._ends)
+            self.show(States(count))
+            if not pins.drained(PATIENCE):
+                self.show(self.states)
+                raise StoreError(f"{self.place}: the cache was removed or is full, and a thread has been reading a block there for {PATIENCE:g} s")
+            if mirror is None:
+                self.memory.show_memory(self.stays())
+            else:
+                mirror.show_in(self.memory)
+            self.states, self.mirror = states, mirror
+            for number in range(count):
+                self.forget(number)
+            self.show(states)
+
+    def remove_mirror(self) -> None:
+        """What its mirror has is not right."""
+        if self.mirror is not None:
+            self.mirror.remove()
+
+    def stays(self) -> list[tuple[int, bytes]]:
+        """Offset and bytes of what stays."""
+        return [(offset, self.memory[offset : offset + size]) for offset, size in self._stays]
 
     def want(self, offset: int, size: int) -> Want:
         """What to ask the store for."""
@@ -100,8 +167,7 @@ class RamSpan:
 
     def store_bytes(self, offset: int, data: Bytes) -> None:
         """Puts bytes of the file into the memory. Readers do not look at a block before its state is set."""
-        view = memoryview(data).cast("B")
-        self._bytes[offset : offset + len(view)] = np.frombuffer(view, np.uint8)
+        self.memory.write(offset, data)
 
     def give_back(self, number: int) -> None:
         """Returns the memory of a block, which is not present any more and which no reader is in, but for pages that others share."""
@@ -114,7 +180,7 @@ class RamSpan:
         if high > self._last or self._shares(range(at + 1, len(order)), low, high):
             high -= mmap.PAGESIZE
         if low < high:
-            self.memory.madvise(mmap.MADV_DONTNEED, low, high - low)
+            self.memory.let_go(low, high)
 
     def _shares(self, neighbours: range, low: int, high: int) -> bool:
         """Whether a block whose bytes must stay, among the neighbours (nearest first; a page may hold many), overlaps the memory from low to high."""

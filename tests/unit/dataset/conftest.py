@@ -24,7 +24,7 @@ def rich_scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def dataset(request, rich, rich_scan) -> AtlasDataset:
     """The same rows, read in every way."""
     if request.param == "pread":
-        return AtlasDataset(rich, io="pread", cache_bytes=4096)
+        return AtlasDataset(rich, io="pread", memory_limit=4096)
     return AtlasDataset(rich_scan if request.param == "scan" else rich, copy=request.param != "views")
 
 

@@ -274,7 +274,7 @@ def test_a_file_that_is_missing_in_a_dataset(path, io):
 
 
 def test_a_file_that_vanishes_between_two_blocks(path):
-    ds = AtlasDataset(path, io="pread", cache_bytes=1)
+    ds = AtlasDataset(path, io="pread", memory_limit=1)
     assert ds[50]["y"] == 50
     gone = path / ds.shards[5].path
     data = gone.read_bytes()
@@ -296,7 +296,7 @@ def test_a_file_that_vanishes_between_two_blocks(path):
 
 @pytest.mark.parametrize("verify", ["first", "never"])
 def test_a_file_that_is_another_one_between_two_blocks(path, verify):
-    ds = AtlasDataset(path, io="pread", cache_bytes=1, verify=verify)
+    ds = AtlasDataset(path, io="pread", memory_limit=1, verify=verify)
     assert ds[50]["y"] == 50
     file = path / ds.shards[5].path
     other = write(path.with_name("other"), numbers(100, 160), shard_size=10, block_size=4)
@@ -339,7 +339,7 @@ path, limit, rows = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
 import os
 for io in ("mmap", "pread"):
-    ds = AtlasDataset(path, io=io, cache_bytes=1 << 16)
+    ds = AtlasDataset(path, io=io, memory_limit=1 << 16)
     assert [example["y"] for example in ds] == list(range(rows))
     order = np.random.default_rng(0).permutation(rows)
     assert [ds[int(i)]["y"] for i in order] == order.tolist()
@@ -364,7 +364,7 @@ from atlas_ds import AtlasDataset
 path = sys.argv[1]
 resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
 for io in ("mmap", "pread"):
-    ds = AtlasDataset(path, io=io, cache_bytes=1)
+    ds = AtlasDataset(path, io=io, memory_limit=1)
     for i in range(0, 60, 3):
         ds[i]
     held = []

@@ -380,7 +380,7 @@ def test_a_tail_that_lies_is_not_read_as_the_footer(tmp_path):
     code = """if True:
         import resource, sys
         from atlas_ds import AtlasDataset, errors
-        ds = AtlasDataset(sys.argv[1], io="pread", cache_bytes=1)
+        ds = AtlasDataset(sys.argv[1], io="pread", memory_limit=1)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         try:
             ds[3]

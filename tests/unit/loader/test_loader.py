@@ -48,7 +48,7 @@ def test_containers(tmp_path, kind, access):
     assert alike(list(load(dataset, **window)), expected(dataset, **window))
 
 
-@pytest.mark.parametrize("options", [{}, {"io": "pread", "cache_bytes": 4096}, {"copy": False}], ids=["mmap", "pread", "views"])
+@pytest.mark.parametrize("options", [{}, {"io": "pread", "memory_limit": 4096}, {"copy": False}], ids=["mmap", "pread", "views"])
 @pytest.mark.parametrize("num_threads", [0, 2, 16])
 def test_every_type(rich, options, num_threads):
     dataset = AtlasDataset(rich, **options)
@@ -71,7 +71,7 @@ def test_every_type_out_of_open_chunks(rich_scan, lanes, window):
     wanted = expected(dataset, **options)
     assert alike(list(load(dataset, **options)), wanted)
     assert isinstance(wanted[0]["wave"], Ragged) and all(isinstance(batch["wave"], Ragged) for batch in load(dataset, **options))
-    dense = AtlasDataset(rich_scan, columns=["id", "wave", "image", "any"], copy=False, io="pread", cache_bytes=1)
+    dense = AtlasDataset(rich_scan, columns=["id", "wave", "image", "any"], copy=False, io="pread", memory_limit=1)
     assert alike(list(load(dense, format="torch", **options)), [to_torch(batch) for batch in expected(dense, **options)])
 
 

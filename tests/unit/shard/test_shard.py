@@ -74,7 +74,7 @@ def test_shards_of_the_reference_builder_read_alike(tmp_path):
     data = build(sample.rich())
     (tmp_path / "x.atlas").write_bytes(data)
     assert verify_shard(tmp_path / "x.atlas") == sample.ROWS
-    for options in ({}, {"io": "pread", "cache_bytes": 1}, {"verify": "always"}):
+    for options in ({}, {"io": "pread", "memory_limit": 1}, {"verify": "always"}):
         assert all(map(agrees, AtlasDataset(tmp_path / "x.atlas", **options), Shard(data)))
     batch = AtlasDataset(tmp_path / "x.atlas").batch(slice(None))
     assert batch["box"]["x"].mask[2] and batch["box"]["name"][2] is None and batch["number"].tolist() == [1000 + 37 * i for i in range(sample.ROWS)]

@@ -165,10 +165,10 @@ CHILD = """
 import resource, sys
 from pathlib import Path
 from atlas_ds.store.local import LocalStore
-from atlas_ds.store.span import RamSpan, open_mapped
+from atlas_ds.store.span import Span, open_mapped
 def ram_span(path):
     store = LocalStore(path.parent)
-    return RamSpan(store, store.info(path.name), str(path))
+    return Span(store, store.info(path.name), str(path))
 held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (held + (64 << 20),) * 2)
 for make in (open_mapped, ram_span):
@@ -192,7 +192,7 @@ def test_a_file_system_that_cannot_map(files, monkeypatch):
     def refused(fd, size):
         raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
 
-    monkeypatch.setattr(span, "Mapping", refused)
+    monkeypatch.setattr(span, "Region", refused)
     with pytest.raises(OSError, match=r'cannot be mapped into memory: .*: open the dataset with io="pread": \'/'):
         open_mapped(files[0])
 

@@ -12,7 +12,7 @@ import pytest
 from atlas_ds import AtlasDataset
 from atlas_ds.dataset import open_shards
 from atlas_ds.errors import CorruptError
-from atlas_ds.store import filling as room
+from atlas_ds.store import requests as room
 from atlas_ds.store.local import LocalStore
 from stores import SlowStore
 from support import same, write
@@ -187,7 +187,7 @@ def test_merged_ranges_are_bounded(monkeypatch, made):
 
 def test_what_is_kept_stays_within_the_limit(made):
     path, rows = made
-    dataset = AtlasDataset(path, io="pread", cache_bytes=16 << 10)
+    dataset = AtlasDataset(path, io="pread", memory_limit=16 << 10)
     keeping = filling_of(dataset)
     order = np.random.default_rng(1).integers(0, 640, 800).tolist()
     for i in order:
@@ -198,7 +198,7 @@ def test_what_is_kept_stays_within_the_limit(made):
 
 def test_a_batch_larger_than_the_cache(made):
     path, rows = made
-    dataset = AtlasDataset(path, io="pread", cache_bytes=1)
+    dataset = AtlasDataset(path, io="pread", memory_limit=1)
     assert dataset.batch(slice(None))["i"].tolist() == list(range(640)) and same(dataset[7], rows[7]) and same(list(dataset), rows)
     assert filling_of(dataset).used == 0
 
@@ -207,8 +207,8 @@ def test_scan_access_and_dictionaries(tmp_path):
     rows = [{"s": f'{{"key": {i}, "another": "value {i % 7}", "more": [{i}, {i + 1}]}}' * 3} for i in range(3000)]
     for access in ("random", "scan"):
         path = write(tmp_path / access, rows, access=access, shard_size=1000)
-        assert same(list(AtlasDataset(path, io="pread", cache_bytes=4096)), rows)
-        assert same(list(AtlasDataset(SlowStore(LocalStore(path)), cache_bytes=4096)), rows)
+        assert same(list(AtlasDataset(path, io="pread", memory_limit=4096)), rows)
+        assert same(list(AtlasDataset(SlowStore(LocalStore(path)), memory_limit=4096)), rows)
 
 
 @pytest.mark.parametrize("io", ["mmap", "pread"])
@@ -283,7 +283,7 @@ def mixed_reading(dataset, rows, seconds, threads=8):
 
 def few_blocks(made):
     biggest = max(int(AtlasDataset(made[0], io="pread").shard_set.shard(k).blocks()["bytes"].max()) for k in range(20))
-    return AtlasDataset(made[0], io="pread", cache_bytes=4 * biggest)
+    return AtlasDataset(made[0], io="pread", memory_limit=4 * biggest)
 
 
 def test_8_threads_with_room_for_4_blocks(made):
@@ -300,5 +300,5 @@ def test_8_threads_with_room_for_4_blocks_for_an_hour(made):
 def test_8_threads_with_shards_that_close(made, monkeypatch):
     monkeypatch.setattr(open_shards, "MAX_OPEN", 3)
     for io in ("mmap", "pread"):
-        count, wrong = mixed_reading(AtlasDataset(made[0], io=io, cache_bytes=8 << 10), made[1], 5)
+        count, wrong = mixed_reading(AtlasDataset(made[0], io=io, memory_limit=8 << 10), made[1], 5)
         assert wrong == [] and count > 500

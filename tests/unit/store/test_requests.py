@@ -119,7 +119,7 @@ def test_a_flipped_byte_is_asked_for_again(server, url, link):
     left = iter([proxy.flipped])
     link.change = lambda request, answer: next(left, lambda _, same: same)(request, answer)
     assert dataset[2500]["label"] == 2500 and next(left, None) is None
-    fresh = opened(url, server, link)
+    fresh = atlas.AtlasDataset(url, storage_options=server.options | {"endpoint": link.endpoint}, cache=None)
     link.change = proxy.flipped
     with pytest.raises(AtlasError, match="hash"):
         fresh[2500]

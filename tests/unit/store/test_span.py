@@ -7,7 +7,7 @@ import pytest
 
 from atlas_ds.errors import DatasetChanged
 from atlas_ds.store.local import LocalStore
-from atlas_ds.store.span import RamSpan, open_mapped
+from atlas_ds.store.span import Span, open_mapped
 from support import fd_count
 
 DATA = bytes(range(256)) * 100
@@ -21,7 +21,7 @@ def path(tmp_path):
 
 def ram_span(path):
     store = LocalStore(path.parent)
-    return RamSpan(store, store.info(path.name), str(path))
+    return Span(store, store.info(path.name), str(path))
 
 
 def fetch(span, offset, size):

@@ -1,0 +1,129 @@
+"""What a cache takes on its disk, in a file that its processes share: so many bytes, and for each process what it has reserved and its readers' pins.
+
+A process reserves before it asks a store for bytes, and settles after it has stored them. One that dies in between leaves a reservation, which counts
+until somebody counts anew: the sum is never too small.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from atlas_ds._core.base import PINS_BYTES, Pins, Region
+from atlas_ds.store.byte_locks import ByteLocks
+from atlas_ds.store.mirror import PAGE, Mirror, MirrorFailed, failing
+
+MAGIC = b"ATLASLED"
+BOOT = struct.Struct("<8s40s")  # magic, and which start of the machine
+SUMS_AT = 64
+SUMS = struct.Struct("<QQ")  # bytes used, and bytes reserved
+SLOTS, SLOT_BYTES = 1024, 128  # one for each process: its pins, and what it has reserved
+RESERVED_AT = 64  # in a slot
+LEDGER_LOCK, EVICT_LOCK, SLOT_LOCKS = 0, 1, 1024  # bytes of the lock file; those of mirrors follow, see cache.py
+PATIENCE = 10.0  # seconds for the lock of the ledger, which is held for microseconds, or while mirrors are counted
+
+
+class Ledger:
+    """Of a cache, at a path. locks: of the cache."""
+
+    def __init__(self, path: Path, locks: ByteLocks) -> None:
+        self._locks = locks
+        self.slot = -1
+        with failing(path.parent), self._locked():
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            try:
+                os.ftruncate(fd, PAGE + SLOTS * SLOT_BYTES)
+                self._map = Region(PAGE + SLOTS * SLOT_BYTES, fd, writable=True)
+            finally:
+                os.close(fd)
+            self._view = memoryview(self._map).cast("B")
+            now = BOOT.pack(MAGIC, boot_id())
+            self.is_new = bytes(self._view[: BOOT.size]) != now
+            self._view[: BOOT.size] = now
+        self.take_slot()
+
+    def _locked(self) -> AbstractContextManager[None]:
+        return self._locks.holding(LEDGER_LOCK, PATIENCE)
+
+    def take_slot(self) -> None:
+        """Takes a slot for this process. MirrorFailed if all are taken."""
+        for slot in range(SLOTS):
+            if self._locks.try_take(SLOT_LOCKS + slot):
+                self.slot = slot
+                self.is_new = self.is_new or self._reserved(slot) != 0  # of one that died
+                return
+        raise MirrorFailed(f"the cache at {self._locks.path.parent}: {SLOTS} processes use it, and no more can")
+
+    def _at(self, slot: int) -> int:
+        return PAGE + slot * SLOT_BYTES
+
+    def _reserved(self, slot: int) -> int:
+        found: int = struct.unpack_from("<Q", self._view, self._at(slot) + RESERVED_AT)[0]
+        return found
+
+    def pins_memory(self, slot: int) -> memoryview:
+        return self._view[self._at(slot) : self._at(slot) + PINS_BYTES]
+
+    def others(self) -> list[Pins]:
+        """The pins of the other processes that live."""
+        slots = [slot for slot in range(SLOTS) if slot != self.slot and self._locks.is_taken(SLOT_LOCKS + slot)]
+        return [Pins(self.pins_memory(slot)) for slot in slots]
+
+    def processes(self) -> int:
+        """How many use the cache."""
+        return 1 + len(self.others())
+
+    def sums(self) -> tuple[int, int]:
+        """Bytes that are used, and that are reserved."""
+        used, reserved = SUMS.unpack_from(self._view, SUMS_AT)
+        return used, reserved
+
+    def _change(self, used: int, reserved: int) -> None:
+        now = self.sums()
+        SUMS.pack_into(self._view, SUMS_AT, max(0, now[0] + used), max(0, now[1] + reserved))
+        if reserved:
+            struct.pack_into("<Q", self._view, self._at(self.slot) + RESERVED_AT, max(0, self._reserved(self.slot) + reserved))
+
+    def reserve(self, size: int, limit: int) -> bool:
+        """Reserves bytes, if the sum stays within the limit."""
+        with self._locked():
+            if sum(self.sums()) + size > limit:
+                return False
+            self._change(0, size)
+            return True
+
+    def settle(self, size: int, stored: Mapping[Mirror, int]) -> None:
+        """Gives a reservation back, after so many bytes were stored in some mirrors."""
+        with self._locked():
+            self._change(sum(mirror.charge(count) for mirror, count in stored.items()), -size)
+
+    def evicted(self, mirror: Mirror, *, removed: bool) -> int:
+        """Bytes were taken from a mirror, or all of it: returns how many are free again."""
+        with self._locked():
+            before = mirror.charged
+            now = 0 if removed else mirror.recount()
+            self._change(now - before, 0)
+            return before - now
+
+    def recount(self, mirrors: Iterable[Mirror]) -> None:
+        """Counts what all mirrors take, and what living processes have reserved."""
+        with self._locked():
+            used = sum(mirror.recount() for mirror in mirrors)
+            reserved = 0
+            for slot in range(SLOTS):
+                if slot != self.slot and not self._locks.is_taken(SLOT_LOCKS + slot):
+                    struct.pack_into("<Q", self._view, self._at(slot) + RESERVED_AT, 0)
+                reserved += self._reserved(slot)
+            SUMS.pack_into(self._view, SUMS_AT, used, reserved)
+            self.is_new = False
+
+
+def boot_id() -> bytes:
+    """Which start of the machine this is."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_bytes().strip()[:40]
+    except OSError:
+        return b"unknown"

@@ -1,0 +1,271 @@
+"""A mirror: two files of a cache for one file of a store. One has its bytes, as far as they were fetched, where they are there; it has holes. The other,
+its map, says which those are. Processes share both. Who may write when is in cache.py.
+
+Bytes are written by pwrite, never through memory (a full disk would be a signal), and a state is set after them. The files are never made shorter,
+only removed; who has them open goes on.
+
+The map: 4,096 bytes of head, 4,096 bytes with the ranges that stay (what lies outside the blocks), then a state (atlas_state) for each block that the
+file may have, their offsets, and their ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from atlas_ds._core.base import Region, States, punch_hole
+from atlas_ds.store.store import Bytes
+
+PAGE = 4096
+MAGIC = b"ATLASMAP"
+HEAD = struct.Struct("<8sQQQ")  # magic, bytes of the file, blocks that it may have, blocks that it has (0: not known yet)
+COUNT_AT = 24
+CHARGED_AT = 32  # bytes that the ledger has for this mirror
+STORED_AT = 40  # bytes that were stored since it was counted last
+URL_AT, MAX_URL = 1024, 3072
+RANGE = struct.Struct("<QQ")  # offset and size of what stays; size 0: none
+RANGES = PAGE // RANGE.size
+STATES_AT = 2 * PAGE
+OPEN = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+MAP = ".map"
+
+
+class MirrorFailed(Exception):
+    """The cache cannot take or give what was asked; its text says why. gone: its files were removed."""
+
+    def __init__(self, why: str, *, gone: bool = False) -> None:
+        super().__init__(why)
+        self.gone = gone
+
+
+@contextlib.contextmanager
+def failing(path: Path) -> Iterator[None]:
+    """Errors of the system as MirrorFailed."""
+    try:
+        yield
+    except OSError as error:
+        raise MirrorFailed(f"the cache at {path}: {os.strerror(error.errno or 0)}", gone=isinstance(error, FileNotFoundError)) from error
+
+
+class Mirror:
+    """path: of the file with the bytes. number: of its locks, see cache.py. most: blocks that the file may have."""
+
+    def __init__(self, path: Path, number: int, size: int, most: int, url: str = "", version: str = "") -> None:
+        self.path, self.number, self.size, self.most, self.url, self.version = path, number, size, most, url, version
+        self.map_path = path.with_name(path.name + MAP)
+        self.inode = 0
+        self.view = memoryview(b"")
+        self._blocks: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None = None
+
+    @staticmethod
+    def found(path: Path, number: int) -> Mirror | None:
+        """The one that is at a path, if there is a whole one."""
+        try:
+            fd = os.open(path.with_name(path.name + MAP), OPEN)
+            try:
+                head = os.pread(fd, PAGE, 0)
+            finally:
+                os.close(fd)
+            if len(head) < PAGE or head[: len(MAGIC)] != MAGIC:
+                return None
+            _, size, most, _ = HEAD.unpack_from(head)
+            mirror = Mirror(path, number, size, most, head[URL_AT:].rstrip(b"\0").decode("utf-8", "replace"))
+            return mirror if path.exists() and mirror.open() else None
+        except OSError:
+            return None
+
+    @property
+    def map_size(self) -> int:
+        return map_bytes(self.most)
+
+    def open(self) -> bool:
+        """Opens both files, and makes them if they are not there; False if they are not of this file, or broken. Call it with the lock of its head."""
+        fd = os.open(self.path, OPEN | os.O_CREAT, 0o600)
+        try:
+            if os.fstat(fd).st_size == 0:
+                os.ftruncate(fd, self.size)
+            elif os.fstat(fd).st_size != self.size:
+                return False
+            self.inode = os.fstat(fd).st_ino
+        finally:
+            os.close(fd)
+        fd = os.open(self.map_path, OPEN | os.O_CREAT, 0o600)
+        try:
+            head = HEAD.pack(MAGIC, self.size, self.most, 0)
+            if os.fstat(fd).st_size == 0:
+                os.pwrite(fd, head.ljust(URL_AT, b"\0") + self.url.encode("utf-8", "replace")[:MAX_URL].ljust(MAX_URL, b"\0"), 0)
+                os.ftruncate(fd, self.map_size)
+                os.posix_fallocate(fd, 0, self.map_size)  # it is written to through memory
+            if os.fstat(fd).st_size != self.map_size or os.pread(fd, COUNT_AT, 0) != head[:COUNT_AT]:
+                return False
+            self.view = memoryview(Region(self.map_size, fd, writable=True)).cast("B")
+        finally:
+            os.close(fd)
+        return self.count <= self.most
+
+    @property
+    def count(self) -> int:
+        """How many blocks it has; 0 before anybody said it."""
+        found: int = struct.unpack_from("<Q", self.view, COUNT_AT)[0]
+        return found
+
+    def region(self) -> Region:
+        """Its bytes, as memory."""
+        with self._open() as fd:
+            return Region(self.size, fd)
+
+    def show_in(self, region: Region) -> None:
+        with self._open() as fd:
+            region.show_file(fd)
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[int]:
+        """A descriptor of the file with the bytes. MirrorFailed if it was removed, or replaced by another one."""
+        with failing(self.path.parent.parent):
+            fd = os.open(self.path, OPEN)
+        try:
+            if os.fstat(fd).st_ino != self.inode:
+                raise MirrorFailed(f"the cache at {self.path.parent.parent}: it was removed while it was used", gone=True)
+            yield fd
+        finally:
+            os.close(fd)
+
+    def is_there(self) -> bool:
+        """Whether both files still have their names."""
+        try:
+            return os.stat(self.path, follow_symlinks=False).st_ino == self.inode and self.map_path.exists()
+        except FileNotFoundError:
+            return False
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Writing]:
+        """To store bytes in it."""
+        with self._open() as fd:
+            yield Writing(self, fd)
+
+    # --- blocks ---
+
+    def divide(self, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> States:
+        """The states, shared by all processes, of the blocks that begin and end there. MirrorFailed if the map has others: it is damaged."""
+        count = len(starts)
+        if self.count == 0 and 0 < count <= self.most:
+            at = states_end(self.most)
+            self.view[at : at + 8 * count] = starts.astype("<i8").tobytes()
+            self.view[at + 8 * self.most : at + 8 * (self.most + count)] = ends.astype("<i8").tobytes()
+            struct.pack_into("<Q", self.view, COUNT_AT, count)
+        found = self.blocks()
+        if not (np.array_equal(found[0], starts) and np.array_equal(found[1], ends)):
+            self.remove()
+            raise MirrorFailed(f"the cache at {self.map_path}: named other blocks than the file has, and was removed", gone=True)
+        return self.states()
+
+    def states(self) -> States:
+        return States(self.count, self.view[STATES_AT : STATES_AT + self.count]) if self.count else States(0)
+
+    def shown(self) -> npt.NDArray[np.uint8]:
+        """The states, as they are."""
+        return np.frombuffer(self.view, np.uint8, self.count, STATES_AT)
+
+    def blocks(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Where the blocks begin and end."""
+        if self._blocks is None or len(self._blocks[0]) != self.count:
+            at = states_end(self.most)
+            both = [np.frombuffer(self.view, "<i8", self.count, begin).astype(np.int64) for begin in (at, at + 8 * self.most)]
+            self._blocks = both[0], both[1]
+        return self._blocks
+
+    # --- what lies outside ---
+
+    def stays(self) -> list[tuple[int, int]]:
+        """(offset, size) of what is there outside the blocks."""
+        return [one for one in RANGE.iter_unpack(self.view[PAGE : 2 * PAGE]) if one[1]]
+
+    def keep(self, offset: int, size: int) -> None:
+        """Such bytes are there now, and stay. Call it with the lock of its head."""
+        if (offset, size) not in self.stays():
+            for number in range(RANGES):
+                at = PAGE + number * RANGE.size
+                if RANGE.unpack_from(self.view, at)[1] == 0:
+                    RANGE.pack_into(self.view, at, offset, size)
+                    return
+
+    # --- what it takes ---
+
+    @property
+    def charged(self) -> int:
+        found: int = struct.unpack_from("<Q", self.view, CHARGED_AT)[0]
+        return found
+
+    def charge(self, stored: int) -> int:
+        """Notes what it takes now, of which `stored` bytes are new; returns by how much that is more. Call it with the lock of the ledger."""
+        total = struct.unpack_from("<Q", self.view, STORED_AT)[0] + stored
+        now = max(on_disk(self.path), total) + self.map_size
+        more: int = now - self.charged
+        struct.pack_into("<QQ", self.view, CHARGED_AT, now, total)
+        return more
+
+    def recount(self) -> int:
+        """Counts anew what it takes, and returns it. Call it with the lock of the ledger."""
+        now = on_disk(self.path) + self.map_size
+        struct.pack_into("<QQ", self.view, CHARGED_AT, now, 0)
+        return now
+
+    @property
+    def last_used(self) -> float:
+        """When, as time.time() says it."""
+        try:
+            return os.stat(self.map_path).st_mtime
+        except FileNotFoundError:
+            return 0.0
+
+    def used_now(self) -> None:
+        """Makes it the one that was used last."""
+        with contextlib.suppress(OSError):
+            os.utime(self.map_path, (time.time(), time.time()))
+
+    def remove(self) -> None:
+        for path in (self.path, self.map_path):
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+
+
+class Writing:
+    """An open mirror."""
+
+    def __init__(self, mirror: Mirror, fd: int) -> None:
+        self._mirror, self._fd = mirror, fd
+
+    def write(self, offset: int, data: Bytes) -> None:
+        view = memoryview(data).cast("B")
+        with failing(self._mirror.path.parent.parent):
+            while view:
+                count = os.pwrite(self._fd, view, offset)
+                view, offset = view[count:], offset + count
+
+
+    def punch(self, start: int, stop: int) -> None:
+        """Whole pages become a hole. OSError where the file system has none."""
+        punch_hole(self._fd, start, stop - start)
+
+
+def states_end(most: int) -> int:
+    return STATES_AT + -(-most // 8) * 8
+
+
+def map_bytes(most: int) -> int:
+    return -(-(states_end(most) + 16 * most) // PAGE) * PAGE
+
+
+def on_disk(path: Path) -> int:
+    """Bytes that a file takes."""
+    try:
+        return os.stat(path).st_blocks * 512
+    except FileNotFoundError:
+        return 0

@@ -1,0 +1,430 @@
+"""The cache on a disk: what is fetched once, what it takes, what happens to those who die in it. Requests are counted at the server."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import atlas_ds as atlas
+from atlas_ds.errors import CorruptError
+from atlas_ds.store import cache as cache_module
+from atlas_ds.store.cache import cache_at
+from atlas_ds.store.mirror import MAP
+from servers import proxy
+
+ROWS = 4000
+HERE = Path(__file__).resolve().parents[2]
+
+
+def photo(i):
+    return np.random.default_rng(i).bytes(500 + i % 900)
+
+
+@pytest.fixture(scope="module")
+def url(server, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("d") / "cars"
+    with atlas.AtlasDatasetWriter(folder, shard_size=1000, block_size="16KiB") as writer:
+        writer.extend({"label": i, "photo": photo(i), "text": f"car {i} " * 9} for i in range(ROWS))
+    return server.upload(folder, "data", "cached")
+
+
+@pytest.fixture
+def link(server):
+    with proxy.in_front_of(server.endpoint) as found:
+        yield found
+
+
+@pytest.fixture
+def opened(server, url, link, tmp_path):
+    def opened(**options):
+        return atlas.AtlasDataset(url, storage_options=server.options | {"endpoint": link.endpoint}, **{"cache": tmp_path / "cache"} | options)
+
+    return opened
+
+
+ORDER = np.random.default_rng(1).permutation(ROWS)
+
+
+def right(dataset, at=ORDER, step=256):
+    """Reads rows in batches, and compares each value."""
+    for start in range(0, len(at), step):
+        rows = at[start : start + step]
+        found = dataset.batch(rows)
+        assert found["label"].tolist() == rows.tolist()
+        assert [bytes(one) for one in found["photo"][:5]] == [photo(int(i)) for i in rows[:5]]
+
+
+def blocks(link, since=0):
+    """Requests for parts of shards."""
+    return [one for one in link.requests[since:] if one.range is not None]
+
+
+def mirrors(folder):
+    return [path for path in folder.glob("??/*") if not path.name.endswith(MAP)]
+
+
+def taken(folder):
+    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
+
+
+def test_the_second_epoch_asks_for_nothing(opened, link):
+    dataset = opened()
+    right(dataset)
+    seen = len(link.requests)
+    right(dataset)
+    assert link.requests[seen:] == []
+    assert [dataset[i]["label"] for i in range(0, ROWS, 97)] == list(range(0, ROWS, 97)) and link.requests[seen:] == []
+
+
+def test_another_process_finds_it(opened, link, server, url, tmp_path):
+    right(opened())
+    seen = len(link.requests)
+    code = f"""
+import numpy as np, atlas_ds as atlas
+dataset = atlas.AtlasDataset({url!r}, storage_options={server.options | {"endpoint": link.endpoint}!r}, cache={str(tmp_path / "cache")!r})
+assert dataset.batch(np.arange({ROWS}))["label"].tolist() == list(range({ROWS}))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert [one.range for one in link.requests[seen:]] == [None], "the manifest, and nothing else"
+
+
+def test_two_datasets_at_a_time_fetch_each_block_once(opened, link):
+    one, other = opened(), opened()
+    right(one, ORDER[:2000])
+    right(other, ORDER[:2000])
+    ranges = [(request.path, request.range) for request in blocks(link)]
+    assert len(ranges) == len(set(ranges))
+    seen = len(link.requests)
+    right(other, ORDER[:2000])
+    assert link.requests[seen:] == []
+
+
+CHILD = """
+import sys, numpy as np, atlas_ds as atlas
+url, options, cache, seed = sys.argv[1], eval(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+dataset = atlas.AtlasDataset(url, storage_options=options, cache=cache)
+print("open", flush=True)
+sys.stdin.readline()
+order = np.random.default_rng(seed).permutation(len(dataset))
+for start in range(0, len(order), 128):
+    assert dataset.batch(order[start:start + 128])["label"].tolist() == order[start:start + 128].tolist()
+"""
+
+
+def test_processes_at_a_time_fetch_each_block_once(server, url, link, tmp_path):
+    def change(_, answer):
+        time.sleep(0.001)
+        return answer
+
+    link.change = change
+    arguments = [url, repr(server.options | {"endpoint": link.endpoint}), str(tmp_path / "cache")]
+    children = [subprocess.Popen([sys.executable, "-c", CHILD, *arguments, str(k)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) for k in range(4)]
+    for child in children:
+        assert child.stdout.readline() == b"open\n"
+    seen = len(link.requests)
+    for child in children:
+        child.stdin.write(b"\n")
+        child.stdin.flush()
+    for child in children:
+        child.communicate(timeout=120)
+        assert child.returncode == 0
+    size = sum(path.stat().st_size for path in mirrors(tmp_path / "cache"))
+    asked = blocks(link, seen)
+    tails = 4 * 4  # of each shard, by each process that opens it before another has
+    spans = sorted((one.path, *one.range) for one in asked)
+    twice = sum(max(0, min(stop, stop2) - start2) for (path, _, stop), (path2, start2, stop2) in zip(spans, spans[1:], strict=False) if path == path2)
+    whole = {(path, start, stop) for path, start, stop in spans if stop - start > 0}
+    assert len(spans) - len(whole) <= tails, "equal ranges are ends of shards"
+    assert sum(stop - start for _, start, stop in spans) <= 1.05 * size + twice
+
+
+def test_a_limit_is_kept(opened, tmp_path):
+    dataset = opened(cache_limit="1500KB")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for k in range(0, ROWS, 16):
+            rows = ORDER[k : k + 16]
+            assert dataset.batch(rows)["label"].tolist() == rows.tolist()
+            assert taken(tmp_path / "cache") <= 1_500_000 + (160 << 10), "the ledger itself is beside it"
+    found = dataset.shard_set.keeper.filling.cache
+    assert found.evictions > 100 and found.info().bytes <= 1_500_000
+
+
+def test_what_is_needed_at_once_and_does_not_fit_is_kept_in_memory(opened):
+    dataset = opened(cache_limit="1MiB")
+    with pytest.warns(UserWarning, match=r"cache at .* needed at once, and the limit is"):
+        right(dataset, step=2000)
+
+
+def test_flipped_bits_are_fetched_once_more(opened, link, tmp_path):
+    right(opened())
+    for path in mirrors(tmp_path / "cache"):
+        data = bytearray(path.read_bytes())
+        for at in range(100_000, len(data) - 20_000, 100_000):
+            data[at] ^= 4
+        with path.open("r+b") as file:
+            file.write(data)
+    seen = len(link.requests)
+    dataset = opened()
+    right(dataset)
+    fetched = blocks(link, seen)
+    assert 4 <= len(fetched) <= 4 * 9
+    seen = len(link.requests)
+    right(dataset)
+    right(opened())
+    assert blocks(link, seen) == []
+
+
+def test_what_is_wrong_at_the_store_too_is_an_error(opened, link, tmp_path):
+    dataset = opened()
+    assert dataset[0]["label"] == 0
+    link.change = proxy.flipped
+    with pytest.raises(CorruptError, match="hash"):
+        dataset[2]["photo"] if dataset[2] is None else [dataset[i] for i in range(900, 960)]
+    link.change = lambda _, answer: answer
+    right(opened(cache=tmp_path / "other"), np.arange(900, 960))
+
+
+def test_broken_ends_are_fetched_once_more(opened, link, tmp_path):
+    right(opened())
+    for path in mirrors(tmp_path / "cache"):
+        with path.open("r+b") as file:
+            file.seek(-2000, os.SEEK_END)
+            file.write(bytes(2000))
+    right(opened())
+    right(opened())
+
+
+def test_a_broken_map_is_made_anew(opened, tmp_path):
+    right(opened())
+    for number, path in enumerate(sorted((tmp_path / "cache").glob("??/*" + MAP))):
+        data = path.read_bytes()
+        path.write_bytes([b"", b"\xff" * len(data), data[:5000], data[:9000] + os.urandom(len(data) - 9000)][number])
+    right(opened())
+
+
+def test_a_cache_that_is_removed_is_made_again(opened, link, tmp_path):
+    dataset = opened()
+    right(dataset, ORDER[:2000])
+    shutil.rmtree(tmp_path / "cache")
+    right(dataset)
+    seen = len(link.requests)
+    right(dataset)
+    assert link.requests[seen:] == [], "it is kept again"
+    right(opened())
+    assert mirrors(tmp_path / "cache")
+
+
+def test_mirrors_that_are_removed_are_made_again(opened, link, tmp_path):
+    dataset = opened()
+    right(dataset, ORDER[:2000])
+    for folder in (tmp_path / "cache").glob("??"):
+        shutil.rmtree(folder)
+    right(dataset)
+    seen = len(link.requests)
+    right(dataset)
+    assert link.requests[seen:] == []
+
+
+def test_a_full_disk(opened, monkeypatch, tmp_path):
+    """Another one fills the disk: it goes on without the cache, after one warning."""
+    dataset = opened()
+    right(dataset, ORDER[:500])
+    real, left = os.pwrite, iter(range(20))
+
+    def pwrite(fd, data, offset):
+        if next(left, None) is None:
+            raise OSError(28, os.strerror(28))
+        return real(fd, data, offset)
+
+    monkeypatch.setattr("atlas_ds.store.mirror.os.pwrite", pwrite)
+    with pytest.warns(UserWarning, match="No space left on device; this process goes on without it") as told:
+        right(dataset)
+        right(dataset)
+    assert len([one for one in told if "goes on" in str(one.message)]) == 1
+
+
+def test_forked_children_share_it(opened, link):
+    dataset = opened()
+    right(dataset, ORDER[:1000])
+    pid = os.fork()
+    if pid == 0:
+        try:
+            right(dataset, ORDER[:2000])
+            assert dataset.shard_set.keeper.filling.cache.info().processes == 2
+            os._exit(0)
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+            os._exit(1)
+    assert os.waitpid(pid, 0)[1] == 0
+    seen = len(link.requests)
+    right(dataset, ORDER[:2000])
+    assert link.requests[seen:] == []
+
+
+def test_a_loader_reads_it(opened, link):
+    dataset = opened()
+    for shuffle in ("window", "exact"):
+        seen = len(link.requests)
+        labels = [label for batch in atlas.Loader(dataset, batch_size=64, shuffle=shuffle, last_batch="short", format="numpy") for label in batch["label"].tolist()]
+        assert sorted(labels) == list(range(ROWS))
+        ranges = [(one.path, one.range) for one in blocks(link, seen)]
+        assert len(ranges) == len(set(ranges))
+    assert ranges == [], "the first epoch has fetched everything"
+
+
+def test_statistics_in_words(opened):
+    loader = atlas.Loader(opened(), batch_size=64, shuffle="window", format="numpy")
+    for _ in loader:
+        pass
+    counts = loader.stats().links[0].counts()
+    assert counts["requests"] >= 4 and counts["bytes"] > 3e6 and counts["busy"] > 0
+    assert "the store: " in str(loader.stats()) and "the link was busy" in str(loader.stats())
+    for _ in loader:
+        pass
+    assert "nothing was asked for; all blocks were in the cache or in memory" in str(loader.stats())
+
+
+def test_arguments(opened, tmp_path, url):
+    with pytest.raises(ValueError, match="cache_limit='1KB': give at least"):
+        opened(cache_limit="1KB")
+    with pytest.raises(ValueError, match="cache_limit='lots'"):
+        opened(cache_limit="lots")
+    with atlas.AtlasDatasetWriter(tmp_path / "d") as writer:
+        writer.add_example({"i": 1})
+    with pytest.raises(ValueError, match="is for URLs, and this is a folder"):
+        atlas.AtlasDataset(tmp_path / "d", cache=tmp_path / "cache")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="cache="):
+        opened(cache=tmp_path / "file")
+    (tmp_path / "open").mkdir(mode=0o777)
+    (tmp_path / "open").chmod(0o777)
+    with pytest.raises(OSError, match="others may read or write it; give a folder of your own: chmod 700"):
+        opened(cache=tmp_path / "open")
+
+
+def test_without_a_place_for_a_cache(server, url, link, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("ATLAS_CACHE_DIR", str(tmp_path / "file" / "x"))
+    with pytest.warns(UserWarning, match="blocks are kept in memory: set ATLAS_CACHE_DIR"):
+        dataset = atlas.AtlasDataset(url, storage_options=server.options | {"endpoint": link.endpoint})
+    right(dataset, ORDER[:500])
+
+
+READER = """
+import sys, time, warnings, numpy as np, atlas_ds as atlas
+warnings.simplefilter("error")
+url, options, cache, seed, limit = sys.argv[1], eval(sys.argv[2]), sys.argv[3], int(sys.argv[4]), sys.argv[5]
+dataset = atlas.AtlasDataset(url, storage_options=options, cache=cache, cache_limit=limit)
+rng = np.random.default_rng(seed)
+while True:
+    rows = rng.integers(0, len(dataset), 16)
+    began = time.monotonic()
+    found = dataset.batch(rows)
+    took = time.monotonic() - began
+    for row, label, data in zip(rows.tolist(), found["label"].tolist(), found["photo"], strict=True):
+        want = np.random.default_rng(row).bytes(500 + row % 900)
+        if label != row or bytes(data) != want:
+            print("wrong", row, flush=True)
+    print("took", took, flush=True)
+"""
+
+
+def killed_readers(server, url, folder, seconds, readers=8, limit="1500KB", seed=0):
+    """Readers of one cache that is too small for the data, one of which is killed each second. Returns (batches read, longest wait, what was wrong)."""
+    rng = random.Random(seed)
+    numbers = iter(range(10**6))
+    files = {}
+
+    def start():
+        number = next(numbers)
+        out = (folder.parent / f"out-{number}").open("w+b")
+        child = subprocess.Popen([sys.executable, "-c", READER, url, repr(server.options), str(folder), str(number), limit], stdout=out, stderr=subprocess.STDOUT)
+        files[child] = out
+        return child
+
+    running = [start() for _ in range(readers)]
+    end, most = time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        for _ in range(20):
+            time.sleep(0.05)
+            most = max(most, taken(folder))
+        victim = rng.randrange(readers)
+        running[victim].send_signal(signal.SIGKILL)
+        running[victim].wait()
+        running[victim] = start()
+    for child in running:
+        child.kill()
+        child.wait()
+    batches, waited, wrong = 0, 0.0, []
+    for out in files.values():
+        out.seek(0)
+        for line in out.read().decode().splitlines():
+            if line.startswith("took"):
+                batches, waited = batches + 1, max(waited, float(line.split()[1]))
+            else:
+                wrong.append(line)
+        out.close()
+    return batches, waited, most, wrong
+
+
+def test_readers_that_are_killed(server, url, tmp_path):
+    batches, waited, most, wrong = killed_readers(server, url, tmp_path / "cache", 12, readers=4)
+    assert not wrong and batches > 100, (batches, wrong[:20])
+    assert waited < 30
+    assert most <= 1_500_000 + (200 << 10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        dataset = atlas.AtlasDataset(url, storage_options=server.options, cache=tmp_path / "cache", cache_limit="1500KB")
+        right(dataset, ORDER[:200], step=16)
+
+
+@pytest.mark.campaign
+def test_readers_that_are_killed_for_long(server, url, tmp_path):
+    batches, waited, most, wrong = killed_readers(server, url, tmp_path / "cache", 600)
+    print(f"{batches:,} batches, longest wait {waited:.2f} s, at most {most:,} bytes")
+    assert not wrong and batches > 1000 and waited < 30 and most <= 1_500_000 + (200 << 10), wrong[:20]
+
+
+def test_a_block_that_another_process_fetches_forever(opened, monkeypatch):
+    """It is stopped, not killed: the others go on without the cache."""
+    dataset = opened()
+    assert dataset[0]["label"] == 0
+    monkeypatch.setattr(cache_module, "FETCH_PATIENCE", 0.3)
+    span = dataset.shard_set.shard(0).holes
+    found = dataset.shard_set.keeper.filling.cache
+    claim = cache_module.Claim(found._locks)
+    for number in range(len(span.states)):
+        if not span.states[number]:
+            claim.take(span.mirror, number)
+    with pytest.warns(UserWarning, match="another process has been fetching a block"):
+        right(dataset, np.arange(1000))
+    claim.end()
+
+
+def test_a_reader_that_stays_inside(opened, monkeypatch):
+    """What it reads cannot be evicted: there is no room, and the others go on in memory."""
+    monkeypatch.setattr(cache_module, "ROOM_PATIENCE", 0.3)
+    monkeypatch.setattr(cache_module, "READER_PATIENCE", 0.1)
+    dataset = opened(cache_limit="1500KB")
+    right(dataset, ORDER[:16])
+    code = "import atlas_ds._core.base as b"
+    assert code
+    found = cache_at(dataset.shard_set.keeper.filling.cache.folder)
+    monkeypatch.setattr(type(found), "_drained", lambda self: False)
+    with pytest.warns(UserWarning, match="no room for"):
+        for k in range(0, ROWS, 16):
+            rows = ORDER[k : k + 16]
+            assert dataset.batch(rows)["label"].tolist() == rows.tolist()
