@@ -193,8 +193,9 @@ cdef class Region:
 
     def let_go(self, Py_ssize_t start, Py_ssize_t stop):
         """Whole pages: of memory, they become zeros; of a file, they are read again when needed."""
-        if 0 <= start < stop <= -(-self.size // PAGE) * PAGE:
-            madvise(self.base + start, stop - start, MADV_DONTNEED)
+        if not 0 <= start < stop < self.size + PAGE:
+            raise ValueError(f"bytes {start} to {stop} of {self.size}")
+        madvise(self.base + start, stop - start, MADV_DONTNEED)
 
     def show_file(self, int fd):
         """From now on the file that is open at fd lies here; it is as long as this."""

@@ -21,6 +21,7 @@ class _Keeper(Protocol):
 
     pins: Pins
     drops: bool
+    shared: bool
     def enter(self, shard_set: ShardSet, numbers: list[int], needs: _Needs | None, alone: bool) -> _Hold: ...
     def mend(self, shard_set: ShardSet, numbers: list[int], needs: _Needs) -> bool: ...
 

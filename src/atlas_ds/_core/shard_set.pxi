@@ -155,11 +155,28 @@ cdef class ShardSet:
     def ask(self, Projection projection, rows):
         """Makes the blocks of some rows (int64, in range) present before they are read. Returns what keeps
         them until its exit(), or None where nothing needs it."""
+        cdef cnp.ndarray given
         if self.keeper is None or len(rows) == 0:
             return None
         given = np.ascontiguousarray(rows, np.int64)
+        if self.keeper.shared and self.is_there(projection, given):
+            return None
         numbers = np.unique(self.shard_numbers(given)).tolist()
         return self.keeper.enter(self, numbers, lambda: self.needs(projection, given), False)
+
+    cdef bint is_there(self, Projection projection, cnp.ndarray rows) except -1:
+        """Whether all blocks of some rows are present at this moment."""
+        cdef atlas_error error
+        cdef size_t found = 0, count = rows.shape[0]
+        cdef const int64_t *p = <const int64_t *>cnp.PyArray_DATA(rows)
+        cdef uint64_t pin = atlas_pin(self.pins.c)
+        cdef int status
+        error.shard = 0
+        with nogil:
+            status = atlas_missing(
+                &self.c, p, count, projection.leaves, projection.leaf_count, 0, NULL, 0, &found, &error)
+        atlas_unpin(self.pins.c, pin)
+        return status == ATLAS_OK and found == 0
 
     cdef bint mend(self, Projection projection, cnp.ndarray rows) except -1:
         """After damage was found: whether blocks of these rows were damaged in a cache, and are right now."""

@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from atlas_ds import __version__
-from atlas_ds.cli import bench, convert, head, info, repair, shuffle, verify
+from atlas_ds.cli import bench, cache, convert, head, info, repair, shuffle, verify
 from atlas_ds.cli.screen import complain, on_screen
 from atlas_ds.cli.text import one_line
 from atlas_ds.errors import AtlasError
 from atlas_ds.text import printable
 
 DEBUG = "ATLAS_DEBUG"  # environment variable: errors are shown with their traceback
-COMMANDS = (convert, shuffle, info, head, verify, repair, bench)
+COMMANDS = (convert, shuffle, info, head, verify, repair, cache, bench)
 
 EPILOG = """\
 examples:

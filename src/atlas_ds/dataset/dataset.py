@@ -212,21 +212,22 @@ class AtlasDataset(_core.Rows, Views[ExampleT]):
     @property
     def default_shuffle(self) -> Literal["exact", "window"]:
         """What `shuffle=True` means here: "window" at a URL or if `decodes_blocks`, else "exact"."""
-        return "window" if self._is_remote or self.decodes_blocks else "exact"
-
-    @property
-    def _is_remote(self) -> bool:
-        return self._state.options.store.folder is None
+        return "window" if self._state.options.is_remote or self.decodes_blocks else "exact"
 
     @property
     def chunk_bytes(self) -> float | None:
         """Mean bytes of a chunk, if a reader of windows must hold it (decoded, or because it was fetched from a URL), else None.
 
-        The default of `window=` is as many chunks as fit into 256 MiB.
+        The default of `window=` is as many chunks as fit into `open_bytes`.
         """
-        if len(self) == 0 or not (self._is_remote or self.decodes_blocks):
+        if len(self) == 0 or not (self._state.options.is_remote or self.decodes_blocks):
             return None
-        return layout.chunk_bytes(self.shards[self._shard_of(int(self.rows[0]))], remote=self._is_remote)
+        return layout.chunk_bytes(self.shards[self._shard_of(int(self.rows[0]))], remote=self._state.options.is_remote)
+
+    @property
+    def open_bytes(self) -> int:
+        """Bytes that the windows of all lanes may have together; at a URL what is fetched ahead needs room, too."""
+        return (128 if self._state.options.is_remote else 256) << 20
 
     def chunk_rows(self) -> tuple[int, int] | np.ndarray:
         """Returns how many rows each chunk has; its rows are stored together, at a URL at least 256 KiB. Opens no shard.
@@ -239,7 +240,7 @@ class AtlasDataset(_core.Rows, Views[ExampleT]):
         """
         if layout.chunk_count(self.shards) > CONFIRMED:
             self._confirm(self.rows)
-        return layout.chunk_rows(self.shards, self.rows, remote=self._is_remote)
+        return layout.chunk_rows(self.shards, self.rows, remote=self._state.options.is_remote)
 
     @property
     def row_bytes(self) -> float:

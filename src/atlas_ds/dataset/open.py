@@ -49,6 +49,11 @@ class OpenOptions:
     cache: CachePlace | None = None
 
     @property
+    def is_remote(self) -> bool:
+        """Whether reading asks a store."""
+        return self.store.folder is None
+
+    @property
     def path(self) -> str:
         """As users and errors name it."""
         return place_of(self.store, self.file)
@@ -212,7 +217,7 @@ def make_filling(options: OpenOptions) -> Filling | None:
         return None
     cache = None if options.cache is None else options.cache.open()
     limit = None if options.cache is None else options.cache.limit
-    far = options.store if options.store.folder is None else None
+    far = options.store if options.is_remote else None
     return Filling(options.memory, check=options.verify != "never", cache=cache, cache_limit=limit, store=far)
 
 

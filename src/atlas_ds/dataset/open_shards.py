@@ -26,6 +26,7 @@ class OpenShards(Keeping[int]):
         self._open = open
         self.filling = filling
         self.drops = filling is not None
+        self.shared = filling is not None and filling.cache is not None  # blocks stay where they are, though nobody holds them
         self._set: Callable[[], _core.ShardSet | None] = lambda: None  # weak: the set has this keeper
 
     def enter(self, shard_set: _core.ShardSet, numbers: list[int], needs: Needs | None, alone: bool) -> Kept:

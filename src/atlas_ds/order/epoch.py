@@ -68,20 +68,22 @@ class OrderSource:
 def source_of(dataset: Any) -> OrderSource:
     """The OrderSource of a number of rows, of a mix (`order_source()`), or of an object with `len()` and optionally `fingerprint`
     (a short str), `default_shuffle` ("exact" or "window"), `chunk_rows()` ((rows, rows_per_chunk), or an int64 array of the rows
-    of each chunk) and `chunk_bytes` (of a mean chunk, if readers of a window must keep it decoded; otherwise None)."""
+    of each chunk), `chunk_bytes` (of a mean chunk, if readers of a window must keep it; otherwise None) and `open_bytes` (that
+    all windows together may take; OPEN_BYTES)."""
     if hasattr(dataset, "order_source"):
         return dataset.order_source()  # type: ignore[no-any-return]  # duck-typed: Mix is defined in loader/
     is_length = hasattr(dataset, "__index__")
     rows = keys.count("rows", dataset if is_length else len(dataset), 0)
     name = getattr(dataset, "fingerprint", None) or f"rows:{rows}"
     default = getattr(dataset, "default_shuffle", None) or "exact"
-    return OrderSource(rows, check_name(name), ChunksOf(dataset, rows), default, fitting_window(getattr(dataset, "chunk_bytes", None)))
+    window = fitting_window(getattr(dataset, "chunk_bytes", None), getattr(dataset, "open_bytes", OPEN_BYTES))
+    return OrderSource(rows, check_name(name), ChunksOf(dataset, rows), default, window)
 
 
-def fitting_window(chunk_bytes: float | None) -> int:
-    """Chunks per window such that the windows of all lanes fit into OPEN_BYTES; WINDOW if nothing has to stay decoded. The same
+def fitting_window(chunk_bytes: float | None, open_bytes: int = OPEN_BYTES) -> int:
+    """Chunks per window such that the windows of all lanes fit into open_bytes; WINDOW if nothing has to stay decoded. The same
     on every machine."""
-    return WINDOW if chunk_bytes is None else max(1, min(WINDOW, int(OPEN_BYTES / (LANES * max(1.0, chunk_bytes)))))
+    return WINDOW if chunk_bytes is None else max(1, min(WINDOW, int(open_bytes / (LANES * max(1.0, chunk_bytes)))))
 
 
 def first_state(source: OrderSource, batch: SupportsIndex, **options: Unpack[OrderOptions]) -> OrderState:

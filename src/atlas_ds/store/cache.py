@@ -41,7 +41,7 @@ READER_PATIENCE = 1.0  # seconds to wait for readers of what is to be evicted
 UNUSED = 60.0  # seconds after which a mirror without any block goes wholly
 FRESH = 5.0  # seconds in which what was fetched, and not read yet, stays
 AT_ONCE = 16 << 20  # bytes that are reserved in one step
-SMALLEST = 1 << 20  # a limit
+LET_GO = 64 << 20  # bytes fetched, after which pages are let go
 ALIGN = 64  # of blocks in a file: what lies nearer is beside it
 
 
@@ -62,6 +62,8 @@ class Cache:
         self.pins = Pins(self._ledger.pins_memory(self._ledger.slot))
         self.evictions = 0  # blocks, by this process
         self._spans: weakref.WeakSet[Span] = weakref.WeakSet()
+        self._looked_at: weakref.WeakSet[Span] = weakref.WeakSet()
+        self._since = 0  # bytes fetched since pages were let go
         self._used: dict[int, float] = {}  # when a mirror was last noted as used
         in_child(self)
 
@@ -172,6 +174,12 @@ class Cache:
         """What it takes, and how many processes use it."""
         return CacheInfo(sum(self._ledger.sums()), self._ledger.processes())
 
+    def clear(self) -> int:
+        """Removes all mirrors; processes that read them go on, and make them anew when they fetch. Returns bytes freed."""
+        freed = sum(self._remove(mirror) for mirror in self.mirrors())
+        self._ledger.recount(self.mirrors())
+        return freed
+
     # --- fetching ---
 
     def fill(self, blocks: Sequence[Block], requests: Requests, limit: int | None) -> None:
@@ -227,8 +235,20 @@ class Cache:
         finally:
             self._ledger.settle(room, stored)
         self._note_used(stored)
+        self._let_go(mirrors, sum(stored.values()))
         if failed is not None:
             raise failed
+
+    def _let_go(self, spans: Iterable[Span], size: int) -> None:
+        """Now and then, lets the pages go that this process has looked at since; they stay in the system's memory of files."""
+        with self._lock.held:
+            self._looked_at.update(spans)
+            self._since += size
+            if self._since < LET_GO:
+                return
+            looked_at, self._looked_at, self._since = list(self._looked_at), weakref.WeakSet(), 0
+        for span in looked_at:
+            span.let_go()
 
     def _note_used(self, mirrors: Iterable[Mirror]) -> None:
         now = time.monotonic()

@@ -118,7 +118,8 @@ class ObjectStore:
             try:
                 async with self.client.turns:
                     begin = time.monotonic()
-                    return await asyncio.wait_for(once(), max(left, 0.001))
+                    async with asyncio.timeout(max(left, 0.001)):  # wait_for would make a task of its own
+                        return await once()
             except Exception as error:
                 left -= time.monotonic() - begin
                 final = self._final(place, what, error)

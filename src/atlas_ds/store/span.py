@@ -143,6 +143,12 @@ class Span:
                 self.forget(number)
             self.show(states)
 
+    def let_go(self) -> None:
+        """Lets the pages go that this process has looked at: those of a mirror are read again when needed."""
+        with self._switching.held:
+            if self.mirror is not None:
+                self.memory.let_go(0, self.size)
+
     def remove_mirror(self) -> None:
         """What its mirror has is not right."""
         if self.mirror is not None:
