@@ -22,6 +22,7 @@ SUMS_AT = 64
 SUMS = struct.Struct("<QQ")  # bytes used, and bytes reserved
 SLOTS, SLOT_BYTES = 1024, 128  # one for each process: its pins, and what it has reserved
 RESERVED_AT = 64  # in a slot
+OWN_BYTES = PAGE + SLOTS * SLOT_BYTES  # which count, too
 LEDGER_LOCK, EVICT_LOCK, SLOT_LOCKS = 0, 1, 1024  # bytes of the lock file; those of mirrors follow, see cache.py
 PATIENCE = 10.0  # seconds for the lock of the ledger, which is held for microseconds, or while mirrors are counted
 
@@ -35,8 +36,9 @@ class Ledger:
         with failing(path.parent), self._locked():
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             try:
-                os.ftruncate(fd, PAGE + SLOTS * SLOT_BYTES)
-                self._map = Region(PAGE + SLOTS * SLOT_BYTES, fd, writable=True)
+                os.ftruncate(fd, OWN_BYTES)
+                os.posix_fallocate(fd, 0, OWN_BYTES)  # it is written to through memory
+                self._map = Region(OWN_BYTES, fd, writable=True)
             finally:
                 os.close(fd)
             self._view = memoryview(self._map).cast("B")
@@ -111,7 +113,7 @@ class Ledger:
     def recount(self, mirrors: Iterable[Mirror]) -> None:
         """Counts what all mirrors take, and what living processes have reserved."""
         with self._locked():
-            used = sum(mirror.recount() for mirror in mirrors)
+            used = OWN_BYTES + sum(mirror.recount() for mirror in mirrors)
             reserved = 0
             for slot in range(SLOTS):
                 if slot != self.slot and not self._locks.is_taken(SLOT_LOCKS + slot):
