@@ -130,9 +130,11 @@ def existing_dataset(path: str | os.PathLike[str] | Store, storage_options: Mapp
 
 
 def size_of(store: Store, name: str) -> int:
-    """Bytes of a file; 0 if it cannot be a shard."""
+    """Bytes of a file; 0 if it cannot be a shard. StoreError if the store cannot be asked."""
     try:
         return store.info(name).size
+    except StoreError:
+        raise
     except (AtlasError, OSError):
         return 0
 

@@ -132,6 +132,21 @@ def test_a_server_without_ranges(server, url, link):
         dataset[2500]
 
 
+@pytest.mark.parametrize("fast", [False, True])
+@pytest.mark.parametrize("method", ["HEAD", "GET"])
+@pytest.mark.parametrize("change", [proxy.status(401), proxy.status(403), proxy.status(500), proxy.reset], ids=["401", "403", "500", "reset"])
+def test_what_verify_cannot_ask_for_is_no_damage(server, url, link, change, method, fast):
+    """It is an error the first time that it happens: nothing is said of the files."""
+    options = server.options | {"endpoint": link.endpoint, "timeout": 1}
+    shard = atlas.AtlasDataset(url, storage_options=options).shards[2].path
+    link.change = lambda request, answer: change(request, answer) if shard in request.path and request.method == method else answer
+    with pytest.raises(StoreError, match=shard):
+        atlas.verify(url, fast=fast, progress=False, storage_options=options)
+    assert method == "GET" or {one.method for one in link.requests if ".atlas" in one.path} == {"HEAD"}
+    link.change = lambda request, answer: proxy.status(404)(request, answer) if shard in request.path else answer
+    assert [file for file, _ in atlas.verify(url, fast=fast, progress=False, storage_options=options | {"timeout": 30}).damages] == [f"{url}/{shard}"]
+
+
 FAULTS = [*map(proxy.status, (500, 503, 429)), proxy.reset, proxy.cut, proxy.short, proxy.zipped, proxy.flipped, proxy.retagged('W/"1"'), proxy.retagged('"stale"'), proxy.stalled(0.3), proxy.status(404)]
 
 
