@@ -220,16 +220,30 @@ class ObjectStore:
         self._refuse_listing()
         folder, _, _ = prefix.rpartition("/")  # obstore lists whole folders
         path = self._begin + folder if folder else self.prefix
-
-        async def once() -> Any:
-            found: list[Any] = []
-            async for part in self.client.obstore.list(self.client.get(), path or None):
-                found += part
-            return found
-
-        found = self._ask(place_of(self, prefix or None), "cannot be listed", once)
+        self.client.get()
+        found: Any = loop.call(self._pages(path, place_of(self, prefix or None)))
         files = [FileInfo(one["path"].removeprefix(self._begin), int(one["size"]), version_of(one)) for one in found if one["path"].startswith(self._begin)]
         return sorted(file for file in files if file.name.startswith(prefix))
+
+    async def _pages(self, path: str, place: str) -> Any:
+        """What is below a path. Each page has a budget of time; a list that breaks off is continued after the last name."""
+        found: Any = []
+        pages: Any = None
+
+        async def once() -> Any:
+            nonlocal pages
+            if pages is None:
+                after = found[-1]["path"] if found else None
+                pages = aiter(self.client.obstore.list(self.client.get(), path or None, offset=after))
+            try:
+                return await anext(pages, None)
+            except BaseException:
+                pages = None
+                raise
+
+        while (page := await self._tried(place, "cannot be listed", once)) is not None:
+            found += page
+        return found
 
     def entries(self) -> Iterator[str]:
         return iter(self.top())
