@@ -26,6 +26,7 @@ from atlas_ds.store.cache_place import CachePlace
 from atlas_ds.store.descriptors import with_room
 from atlas_ds.store.filling import Filling
 from atlas_ds.store.local import LocalStore
+from atlas_ds.store.open import open_store
 from atlas_ds.store.paths import is_url, local_path
 from atlas_ds.store.store import Store, is_store, place_of
 
@@ -189,12 +190,10 @@ def dataset_in(path: Any, storage_options: Mapping[str, Any] | None = None) -> t
 
 def dataset_at(url: str, storage_options: Mapping[str, Any] | None) -> tuple[Store, str | None]:
     """The same of a URL, also of a manifest or a shard."""
-    from atlas_ds.store.object import ObjectStore  # here, because it imports asyncio, which takes as long as all of Atlas
-
     folder, _, name = url.rstrip("/").rpartition("/")
     if name == MANIFEST or name.endswith(SUFFIX):
-        return ObjectStore(folder, storage_options), None if name == MANIFEST else name
-    return ObjectStore(url, storage_options), None
+        return open_store(folder, storage_options), None if name == MANIFEST else name
+    return open_store(url, storage_options), None
 
 
 def open_manifest(options: OpenOptions, manifest: Manifest) -> Handle:

@@ -48,6 +48,8 @@ def client_of(root: Root, options: UrlOptions, shown: str) -> Client:
 class Client:
     """Of a root, made when it is first needed. turns: how many requests may be under way."""
 
+    forks = False
+
     def __init__(self, root: Root, options: UrlOptions, shown: str) -> None:
         self._root, self._options, self._shown = root, options, shown
         self.number = next(_numbers)  # by which a helper knows it

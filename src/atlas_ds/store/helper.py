@@ -1,7 +1,8 @@
-"""A process that asks for ranges on behalf of a forked child.
+"""A process that asks a store for files on behalf of a forked child.
 
-obstore hangs for ever in a child that was forked after its parent had used it, and torch forks its workers by default. So a forked child starts
-a clean process (by exec), and sends its requests there through a pair of sockets, which nobody else can open. The process ends when the child does.
+obstore hangs for ever in a child that was forked after its parent had used it, other libraries may, and torch forks its workers by default. So a
+forked child starts a clean process (by exec), and sends its requests there through a pair of sockets, which nobody else can open. The process
+ends when the child does.
 
 Messages are pickled, each after its length; the bytes of a range follow theirs as they are.
 """
@@ -17,27 +18,38 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from functools import wraps
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 from atlas_ds.errors import StoreError
-from atlas_ds.forks import Lock, in_child
+from atlas_ds.forks import Lock, forked, in_child
 from atlas_ds.store.store import Bytes, Want
 
+P = ParamSpec("P")
+T = TypeVar("T")
 PATIENCE = 30.0  # seconds for the process to start
 LENGTH = struct.Struct("<QQ")  # of a message, and of the bytes that follow it
 CODE = "import json, sys; sys.path[:] = json.loads(sys.argv[2]); from atlas_ds.store.helper_process import serve; serve(int(sys.argv[1]))"
 CURE = 'start workers with multiprocessing_context="forkserver" or "spawn", or read with atlas_ds.Loader, which needs no workers'
 
 
-class Asking(Protocol):
-    """A store whose requests the other process makes."""
+class Client(Protocol):
+    """What makes the requests of a store: one for a root. number: by which the other process knows it. forks: whether it works in a forked child."""
 
-    url: str
-    prefix: str
-    root: Any
-    client: Any
-    options: Any
+    number: int
+    forks: bool
+
+
+class Asking(Protocol):
+    """A store whose requests the other process makes: open_store(url, options)."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def client(self) -> Client: ...
+    @property
+    def options(self) -> Any: ...
 
 
 numbers = itertools.count()
@@ -55,7 +67,7 @@ class Helper:
         self._socket: socket.socket | None = None
         self._sending: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._waiting: dict[int, tuple[int, queue.SimpleQueue[tuple[int, Any]]]] = {}
-        self._known: set[int] = set()
+        self._known: set[tuple[int, str]] = set()
 
     def after_fork(self) -> None:
         if self._socket is not None:
@@ -83,12 +95,15 @@ class Helper:
         with self._lock.held:
             if self._socket is None:
                 self._start(store.url)
-            number = store.client.number
-            config = None if number in self._known else (store.root.url, store.options)
-            data = pickle.dumps((number, config, store.prefix, tickets, list(calls)))  # raises here what a thread could tell nobody
+            key = store.client.number, store.url
+            try:
+                data = pickle.dumps((key, None if key in self._known else store.options, tickets, list(calls)))
+            except Exception as error:
+                why = f"this process was forked, and storage_options cannot be sent to the one that reads for it ({type(error).__name__})"
+                raise StoreError(f"{store.url}: {why}; {CURE}") from None
             self._waiting.update({ticket: (k, answers) for k, ticket in enumerate(tickets)})
             self._sending.put(LENGTH.pack(len(data), 0) + data)
-            self._known.add(number)
+            self._known.add(key)
         try:
             for _ in calls:
                 yield answers.get()
@@ -107,7 +122,7 @@ class Helper:
                 raise OSError("it ended at once")
         except OSError as error:
             ours.close()
-            why = f"this process was forked, where obstore hangs, and no other could be started to read for it ({sys.executable}: {error})"
+            why = f"this process was forked, where what asks the store may hang, and no other could be started to read for it ({sys.executable}: {error})"
             raise StoreError(f"{place}: {why}; {CURE}") from error
         finally:
             theirs.close()
@@ -144,6 +159,22 @@ class Helper:
 
 
 helper = Helper()
+
+
+def elsewhere(store: Asking) -> bool:
+    """Whether another process has to ask for this one."""
+    return forked.now and not store.client.forks
+
+
+def where_it_works(method: Callable[P, T]) -> Callable[P, T]:
+    """A method of a store that a forked child has another process call."""
+
+    @wraps(method)
+    def call(*args: P.args, **named: P.kwargs) -> T:
+        store, *rest = cast("tuple[Asking, Any]", args)
+        return cast("T", helper.call(store, method.__name__, *rest, **named)) if elsewhere(store) else method(*args, **named)
+
+    return call
 
 
 def receive(ours: socket.socket) -> Any:

@@ -11,10 +11,9 @@ import threading
 from functools import partial
 from typing import Any
 
-from atlas_ds.errors import AtlasError
-from atlas_ds.store.helper import LENGTH, receive
-from atlas_ds.store.loop import loop
-from atlas_ds.store.object import ObjectStore
+from atlas_ds.errors import AtlasError, StoreError, UnsupportedError
+from atlas_ds.store.helper import CURE, LENGTH, receive
+from atlas_ds.store.open import open_store
 from atlas_ds.store.store import Want
 
 
@@ -24,30 +23,42 @@ def serve(number: int) -> None:
     ours = socket.socket(fileno=number)
     answers: queue.SimpleQueue[tuple[int, Any, Any]] = queue.SimpleQueue()
     threading.Thread(target=answer, args=(ours, answers), daemon=True).start()
-    stores: dict[int, ObjectStore] = {}
+    given: dict[tuple[int, str], Any] = {}
+    stores: dict[tuple[int, str], Any] = {}
     ours.sendall(b"!")
     try:
         while True:
-            key, config, prefix, tickets, calls, _ = receive(ours)
-            if config is not None:
-                stores[key] = ObjectStore(*config)
-            store = stores[key].at(prefix)
+            key, options, tickets, calls, _ = receive(ours)
+            if options is not None:
+                given[key] = options
             try:
-                store.client.get()
-            except AtlasError as error:
+                if key not in stores:
+                    stores[key] = opened(key[1], given[key])
+                begin(stores[key], calls, [partial(done, answers, ticket) for ticket in tickets])
+            except Exception as error:  # before anything was begun
                 for ticket in tickets:
-                    answers.put((ticket, error, b""))
-                continue
-            for ticket, (method, args, named) in zip(tickets, calls, strict=True):
-                if method == "range":
-                    loop.begin(store.range(Want(*args)), partial(done, answers, ticket))
-                else:
-                    threading.Thread(target=run, args=(store, method, args, named, partial(done, answers, ticket)), daemon=True).start()
+                    done(answers, ticket, error)
     finally:
         os._exit(0)  # not by way of Python's end, while obstore's threads run
 
 
-def run(store: ObjectStore, method: str, args: Any, named: Any, done: Any) -> None:
+def opened(url: str, options: Any) -> Any:
+    try:
+        return open_store(url, options)
+    except UnsupportedError as error:  # fsspec was told of it by the program itself
+        raise StoreError(f"{error}; a program that brings its own file systems to fsspec cannot read by them in a forked process: {CURE}") from None
+
+
+def begin(store: Any, calls: list[Any], done: list[Any]) -> None:
+    """Has calls made in other threads; each of done is told of the result of one. They are all for ranges, or it is one call of another method."""
+    method, args, named = calls[0]
+    if method == "range":
+        store.begin([Want(*args) for _, args, _ in calls], lambda number, result: done[number](result))
+    else:
+        threading.Thread(target=run, args=(store, method, args, named, done[0]), daemon=True).start()
+
+
+def run(store: Any, method: str, args: Any, named: Any, done: Any) -> None:
     try:
         done(getattr(store, method)(*args, **named))
     except Exception as error:

@@ -11,30 +11,22 @@ import io
 import random
 import time
 import urllib.parse
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from functools import partial, wraps
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from functools import partial
 from multiprocessing import context
 from pathlib import Path
-from types import EllipsisType
-from typing import Any, Never, ParamSpec, Self, TypeVar, cast
+from typing import Any, Self
 
 from atlas_ds.errors import AtlasError, DatasetChanged, LimitError, StoreError, UnsupportedError
-from atlas_ds.forks import forked
 from atlas_ds.store import storage_options
 from atlas_ds.store.causes import ALLOW_HTTP, BUSY, CURES, FINAL, FINAL_KINDS, FINAL_WORDS, cause_of, said_in, status_of
 from atlas_ds.store.clients import Root, client_of
-from atlas_ds.store.helper import helper
+from atlas_ds.store.helper import elsewhere, helper, where_it_works
 from atlas_ds.store.loop import loop
 from atlas_ds.store.paths import clean
-from atlas_ds.store.storage_options import UrlOptions
-from atlas_ds.store.store import Bytes, FileInfo, Log, NewFile, Want, checked_name, place_of
-
-P = ParamSpec("P")
-T = TypeVar("T")
-FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0  # seconds before the second try, and before a later one
-CHUNK = 4 << 20
-SLOWEST = 256 << 10  # bytes a second for which the budget of a large range is enough
+from atlas_ds.store.reading import Pieces, ReadOnly
+from atlas_ds.store.storage_options import FIRST_WAIT, LONGEST_WAIT, SLOWEST, UrlOptions
+from atlas_ds.store.store import Bytes, FileInfo, Want, checked_name, place_of
 
 
 def split_url(url: str) -> tuple[Root, str]:
@@ -54,20 +46,7 @@ def split_url(url: str) -> tuple[Root, str]:
     return Root(family, f"{parts.scheme.lower()}://{parts.netloc}"), "/".join(part for part in path.split("/") if part)
 
 
-def where_it_works(method: Callable[P, T]) -> Callable[P, T]:
-    """A method of a store that a forked child has another process call."""
-
-    @wraps(method)
-    def call(*args: P.args, **named: P.kwargs) -> T:
-        if not forked.now:
-            return method(*args, **named)
-        store, *rest = cast("tuple[ObjectStore, Any]", args)
-        return cast("T", helper.call(store, method.__name__, *rest, **named))
-
-    return call
-
-
-class ObjectStore:
+class ObjectStore(ReadOnly):
     """See store.py for what each method promises. This version reads."""
 
     def __init__(self, url: str, options: Mapping[str, Any] | UrlOptions | None = None) -> None:
@@ -297,90 +276,25 @@ class ObjectStore:
         return bytes(loop.call(self.range(Want(name, start, file.size - start, file.version)))), file
 
     def read_ranges(self, wants: Sequence[Want]) -> Iterator[tuple[int, Bytes | Exception]]:
-        if forked.now:
+        if elsewhere(self):
             return helper.ranges(self, wants)
         self.client.get()
         return loop.each([partial(self.range, want) for want in wants])
+
+    def begin(self, wants: Sequence[Want], done: Callable[[int, Bytes | Exception], None]) -> None:
+        """Reads ranges without waiting for them: calls done with the number of each, and its bytes or its error, in another thread."""
+        self.client.get()
+        for number, want in enumerate(wants):
+            loop.begin(self.range(want), partial(done, number))
 
     def stream(self, name: str) -> io.BufferedReader:
         return io.BufferedReader(Pieces(self, self.info(name)), 1 << 16)
 
     def inside(self, prefix: str) -> Self:
-        return self.at(self._path(prefix))
-
-    def at(self, prefix: str) -> Self:
-        """The store of another prefix below the same root, by the same client."""
         view = type(self).__new__(type(self))  # not a copy: that would leave out what pickles do
-        view.root, view.options, view.client, view.folder = self.root, self.options, self.client, None
-        shown = urllib.parse.quote(prefix) if self.root.family == "http" else prefix
-        view.prefix, view.url = prefix, f"{self.root.url}/{shown}" if prefix else self.root.url
+        view.root, view.options, view.client, view.folder, view.prefix = self.root, self.options, self.client, None, self._path(prefix)
+        view.url = f"{self.root.url}/{urllib.parse.quote(view.prefix) if self.root.family == 'http' else view.prefix}"
         return view
-
-    # --- writing, which this version does not ---
-
-    def _read_only(self) -> Never:
-        raise UnsupportedError(f"{self.url}: this version reads datasets at URLs and does not write them: write to a folder, and copy it there")
-
-    def new_file(self, label: str, mark: str | None = None) -> NewFile:
-        self._read_only()
-
-    def put(self, name: str, data: Bytes, *, expected: str | EllipsisType | None = ..., mark: str | None = None) -> str:
-        self._read_only()
-
-    def delete(self, names: Iterable[str]) -> None:
-        self._read_only()
-
-    def copy(self, name: str, to: str) -> None:
-        self._read_only()
-
-    def create(self) -> bool:
-        self._read_only()
-
-    def remove_if_empty(self) -> None:
-        self._read_only()
-
-    def lock(self) -> AbstractContextManager[None]:
-        self._read_only()
-
-    def new_log(self, name: str, begin: Callable[[bool], bytes], mark: str) -> Log:
-        self._read_only()
-
-    def is_held(self, name: str) -> bool | None:
-        return None
-
-    def sees_every_holder(self) -> bool:
-        return False
-
-    def unfinished(self) -> Iterator[FileInfo]:
-        return iter(())
-
-    def remove_unfinished(self, mark: str) -> None:
-        self._read_only()
-
-
-class Pieces(io.RawIOBase):
-    """A file read from its beginning, some megabytes a request."""
-
-    def __init__(self, store: ObjectStore, file: FileInfo) -> None:
-        self._store, self._file = store, file
-        self._at = 0
-        self._rest = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        if not self._rest and self._at < self._file.size:
-            size = min(CHUNK, self._file.size - self._at)
-            ((_, answer),) = self._store.read_ranges([Want(self._file.name, self._at, size, self._file.version)])
-            if isinstance(answer, Exception):
-                raise answer
-            self._rest = memoryview(answer).cast("B")
-            self._at += size
-        count = min(len(buffer), len(self._rest))
-        buffer[:count] = self._rest[:count]
-        self._rest = self._rest[count:]
-        return count
 
 
 def version_of(meta: Mapping[str, Any]) -> str:

@@ -42,6 +42,8 @@ OPEN = CLIENT | {  # what may be shown and pickled: it opens no door
     "profile", "timeout",
 } - {"default_headers", "proxy_url"}  # fmt: skip
 TIMEOUT = 60.0  # seconds for one request, with all its tries
+FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0  # seconds before the second try, and before a later one
+SLOWEST = 256 << 10  # bytes a second for which the budget of a large range is enough
 
 
 @dataclass(frozen=True, slots=True)
