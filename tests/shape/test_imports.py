@@ -67,6 +67,7 @@ HOMES = {
     },
     "lz4": {"bridge/compression/reading.py"},
     "obstore": {"store/clients.py", "store/remote.py"},
+    "fsspec": {"store/filesystems.py"},
     "boto3": {"store/clients.py"},  # credentials, where it is installed
     "lmdb": {"cli/peers.py"},
     "h5py": {"cli/peers.py"},

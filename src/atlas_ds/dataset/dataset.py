@@ -57,7 +57,7 @@ class AtlasDataset(_core.Rows, Views[ExampleT]):
     ----------
     path
         The dataset's folder or URL (or the `atlas.json` in it), one `.atlas` file, or a store. `~`
-        is expanded. URLs are s3://, gs://, az://, https:// and what obstore reads beside them.
+        is expanded. URLs are s3://, gs://, az://, https:// and those that fsspec reads (ftp://, hf://).
     columns
         Names of the columns to read; None: all.
     split
@@ -80,8 +80,9 @@ class AtlasDataset(_core.Rows, Views[ExampleT]):
     storage_options
         With a URL: how it is reached, by the names that obstore or fsspec have, such as `region`,
         `endpoint`, `key`, `secret`, `anon`, `allow_http`, `timeout` (seconds for a request with all
-        its tries). Without it, credentials are found where the tools of each service look. Secrets
-        are pickled only for processes that this one starts.
+        its tries). URLs that fsspec reads take those of its file system, as they are. Without it,
+        credentials are found where the tools of each service look. Secrets are pickled only for
+        processes that this one starts.
     cache
         With a URL: a folder on a local disk where blocks that were read are kept, for all processes
         and later runs. "auto": `$ATLAS_CACHE_DIR`, or else `~/.cache/atlas-ds`. None: only memory.

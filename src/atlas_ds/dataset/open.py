@@ -27,7 +27,7 @@ from atlas_ds.store.descriptors import with_room
 from atlas_ds.store.filling import Filling
 from atlas_ds.store.local import LocalStore
 from atlas_ds.store.open import open_store
-from atlas_ds.store.paths import is_url, local_path
+from atlas_ds.store.paths import cure_of_url, is_url, local_path
 from atlas_ds.store.store import Store, is_store, place_of
 
 Verify = Literal["first", "always", "never"]
@@ -154,7 +154,7 @@ def find_local(store: Store, file: str | None) -> Manifest:
 
 def no_manifest(store: Store) -> NotADataset:
     """Returns the error for a store without a manifest, which says what a folder is instead, if that can be detected."""
-    why = strange_folder(store.folder) if store.folder is not None else ""
+    why = strange_folder(store.folder) if store.folder is not None else cure_of_url(store.url) if store.url.startswith("hf:") else ""
     return NotADataset(f"{place_of(store)}: not an Atlas dataset: {MANIFEST} not found" + (f"; {why}" if why else ""))
 
 

@@ -29,10 +29,10 @@ def local_path(path: str | os.PathLike[str], what: str = "path") -> Path:
 
 
 def is_url(path: object) -> TypeGuard[str]:
-    """Whether a user's path is a URL that a dataset can be at; those of files, tars and hubs are not."""
+    """Whether a user's path is a URL that a dataset can be at; those of files of this machine and of tars are not."""
     if not isinstance(path, str) or URL.match(path) is None:
         return False
-    return path.partition(":")[0].lower() not in ("file", "hf") and TAR.search(path.partition("?")[0].lower()) is None
+    return path.partition(":")[0].lower() not in ("file", "local") and TAR.search(path.partition("?")[0].lower()) is None
 
 
 def clean(url: str) -> str:

@@ -268,8 +268,8 @@ def test_errors_say_what_to_do(server, url):
         assert "no answer within 0.5 s" in error(url, endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}", timeout=0.5)
     with pytest.raises(ValueError, match="is for URLs"):
         atlas.AtlasDataset("/tmp", storage_options={"region": "x"})
-    with pytest.raises(UnsupportedError, match="no store for ftp://"):
-        atlas.AtlasDataset("ftp://host/cars")
+    with pytest.raises(UnsupportedError, match=r"no store for ftq:// is known, neither to Atlas nor to fsspec.*\bftp\b"):
+        atlas.AtlasDataset("ftq://host/cars")
     with pytest.raises(AtlasError, match="http is not encrypted"):
         atlas.AtlasDataset("http://host/cars")
     with pytest.raises(UnsupportedError, match="reads datasets at URLs and does not write them"):
