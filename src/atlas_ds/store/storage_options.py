@@ -37,10 +37,10 @@ FAMILIES = {
     "s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az", "azure": "az", "adl": "az", "abfs": "az", "abfss": "az", "http": "http", "https": "http",
 }  # fmt: skip
 OWN = frozenset({"profile", "timeout"})
-OPEN = CLIENT | {  # what may be shown and pickled: it opens no door
+OPEN = (CLIENT | {  # what may be shown and pickled: it opens no door
     "endpoint", "region", "default_region", "skip_signature", "request_payer", "virtual_hosted_style_request", "account_name", "base_url", "use_emulator",
     "profile", "timeout",
-} - {"default_headers", "proxy_url"}  # fmt: skip
+}) - {"default_headers", "proxy_url"}  # fmt: skip
 TIMEOUT = 60.0  # seconds for one request, with all its tries
 FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0  # seconds before the second try, and before a later one
 SLOWEST = 256 << 10  # bytes a second for which the budget of a large range is enough

@@ -357,6 +357,12 @@ def test_one_client_for_a_root(url, server):
     assert ObjectStore(url, server.options | {"region": "eu-central-1"}).client is not first.client
 
 
+def test_headers_and_a_proxy_are_not_pickled():
+    """They may have a token or a password, whatever they are called."""
+    store = ObjectStore("https://host/a", {"headers": {"Authorization": "Bearer CANARY"}, "proxy_url": "http://proxy/CANARY", "user_agent": "me"})
+    assert b"CANARY" not in pickle.dumps(store) and pickle.loads(pickle.dumps(store)).options.client == {"user_agent": "me"}
+
+
 def test_a_password_in_an_endpoint_is_not_pickled():
     store = ObjectStore("s3://bucket/a", {"endpoint": "https://me:PASSWORD@host", "region": "x"})
     assert b"PASSWORD" not in pickle.dumps(store) and pickle.loads(pickle.dumps(store)).options.config == {"region": "x"}
