@@ -29,12 +29,12 @@ class S3(NamedTuple):
     def options(self) -> dict[str, Any]:
         return {"endpoint": self.endpoint, "access_key_id": KEY, "secret_access_key": SECRET, "region": REGION, "allow_http": True}
 
-    def client(self) -> Any:
+    def client(self, **config: Any) -> Any:
         import boto3
         from botocore.config import Config
 
         same = {"aws_access_key_id": KEY, "aws_secret_access_key": SECRET, "region_name": REGION}
-        return boto3.client("s3", endpoint_url=self.endpoint, config=Config(s3={"addressing_style": "path"}), **same)
+        return boto3.client("s3", endpoint_url=self.endpoint, config=Config(s3={"addressing_style": "path"}, **config), **same)
 
     def upload(self, folder: Path, bucket: str, prefix: str) -> str:
         """Puts the files of a folder into a bucket; returns their URL."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import urllib.parse
 
 # Words of obstore's texts, for causes that have no class of their own, and what to do.
-ALLOW_HTTP = 'pass storage_options={"allow_http": True} if you trust the network'
+ALLOW_HTTP = 'pass storage_options={"allow_http": True} (convert: --allow-http) if you trust the network'
 CURES = tuple(
     (re.compile(words, re.I | re.S), cure)
     for words, cure in {
@@ -17,9 +18,11 @@ CURES = tuple(
         "builder error|URL scheme is not allowed|error following redirect": f"its endpoint or a redirect is http without TLS: {ALLOW_HTTP}",
         "credential|Missing.{0,20}(key|token)": "no credentials were found: set them in the environment or in "
         "storage_options, or pass anon=True there for public data",
+        "Range request not supported": "the server does not answer ranges: use one that does (nginx, Apache, a CDN), or download the file",
         "PermanentRedirect|status code: 301": "it is in another region: pass storage_options={'region': ...}",
     }.items()
 )
+SECRET = 6  # characters of a value that may be one
 BUSY = frozenset({429, 503})
 FINAL = frozenset({301, 307, 400, 401, 403, 404, 405, 410, 411, 412, 501})  # statuses for which another try is no better
 FINAL_KINDS = ("PermissionDeniedError", "UnauthenticatedError", "NotSupportedError", "InvalidPathError")
@@ -38,9 +41,19 @@ def status_of(error: BaseException) -> int | None:
     return None if found is None else int(found[1])
 
 
-def cause_of(error: BaseException) -> str:
-    """What went wrong, in one line: of an answer, its status, code and message; without the query of a URL."""
+def cause_of(error: BaseException, query: str = "") -> str:
+    """What went wrong, in one line: of an answer, its status, code and message; without the query of a URL, nor what the server repeats of it."""
     text = " ".join(str(error).partition("Debug source")[0].split()) or type(error).__name__
     told = re.findall(r"<(?:Code|Message)>([^<]*)<", text)
     text = re.split(r": ?<", text)[0] + (f": {': '.join(told)}" if told else "")
-    return re.sub(r"(https?://[^\s?\"]+)\?[^\s\"]*", r"\1", text)[:300]
+    text = re.sub(r"(https?://[^\s?\"]+)\?[^\s\"]*", r"\1", text)
+    return without_values(text, query)[:300]
+
+
+def without_values(text: str, query: str) -> str:
+    """A text without the values of a query, however the server that repeats them has decoded them."""
+    raw = [part.partition("=")[2] for part in query.split("&")]
+    for value in sorted({form for one in raw for form in (one, urllib.parse.unquote(one), urllib.parse.unquote_plus(one))}, key=len, reverse=True):
+        if len(value) >= SECRET:
+            text = text.replace(value, "...")
+    return text

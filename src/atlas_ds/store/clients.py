@@ -1,4 +1,4 @@
-"""The client of a root of URLs, by obstore, which only this file and remote.py import; and how many requests it has under way."""
+"""The client of a root of URLs, by obstore, which only this file imports; and how many requests it has under way."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from atlas_ds.errors import AtlasError, StoreError
 from atlas_ds.forks import Lock, in_child
 from atlas_ds.store.causes import cause_of
 from atlas_ds.store.requests import MAX_REQUESTS
-from atlas_ds.store.storage_options import UrlOptions
+from atlas_ds.store.storage_options import LEFT_OUT, UrlOptions
 
 CONNECT = "5s"
 STALL = "20s"  # without a byte
+IDLE_PRESIGNED = "2s"  # each presigned file has a client of its own: thousands must not keep a connection each
 WHOLE = "1h"  # obstore's own limit for a request, which would cut large ones on a slow link; the budget is ours
 
 
@@ -37,7 +38,7 @@ _lock = Lock()
 def client_of(root: Root, options: UrlOptions, shown: str) -> Client:
     """The client of a root with these options: one in a process. shown: how errors name it."""
     how = [sorted(one.items(), key=lambda item: item[0]) for one in (options.config, options.client)]
-    key = repr((root, how, options.profile))
+    key = repr((root, how, options.profile, options.query))
     with _lock.held:
         found = _clients.get(key)
         if found is None:
@@ -80,17 +81,22 @@ class Client:
                 except AtlasError:
                     raise
                 except Exception as error:
-                    raise StoreError(f"{self._shown}: cannot be opened: {cause_of(error)}; look at storage_options and at your credentials") from None
+                    why = cause_of(error, self._options.query)
+                    raise StoreError(f"{self._shown}: cannot be opened: {why}; look at storage_options and at your credentials") from None
             return self._client
 
     def _make(self) -> Any:
-        store = self.obstore.store
+        store, query = self.obstore.store, self._options.query
+        if query == LEFT_OUT:
+            raise AtlasError(f"{self._shown}: the query of its URL is left out of pickles, since it may open doors: open it again by its URL")
         trusting = self._root.family == "s3" and os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("true", "1")
         client = ({"allow_http": True} if trusting else {}) | {"connect_timeout": CONNECT, "read_timeout": STALL, "timeout": WHOLE} | self._options.client
+        if query:
+            client.setdefault("pool_idle_timeout", IDLE_PRESIGNED)
         client["default_headers"] = {"Accept-Encoding": "identity"} | dict(client.get("default_headers") or {})
         same: dict[str, Any] = {"client_options": client, "retry_config": {"max_retries": 0}}
         if self._root.family == "http":
-            return store.HTTPStore.from_url(self._root.url, **same)
+            return store.HTTPStore.from_url(self._root.url + (f"?{query}" if query else ""), **same)
         config = dict(self._options.config)
         if self._root.family == "s3" and not config.keys() & {"access_key_id", "skip_signature", "role_arn", "web_identity_token_file"}:
             provider = boto3_provider(self._options.profile)

@@ -24,7 +24,8 @@ from atlas_ds.store.causes import BUSY, FINAL, cause_of
 from atlas_ds.store.filesystems import TOGETHER, filesystems_of, reads_ahead
 from atlas_ds.store.helper import elsewhere, helper, where_it_works
 from atlas_ds.store.paths import clean
-from atlas_ds.store.reading import Pieces, ReadOnly
+from atlas_ds.store.pieces import Pieces
+from atlas_ds.store.reading import ReadOnly
 from atlas_ds.store.storage_options import FIRST_WAIT, LONGEST_WAIT, SLOWEST, TIMEOUT, UrlOptions, checked_timeout
 from atlas_ds.store.store import Bytes, FileInfo, Want, checked_name, place_of
 
@@ -47,7 +48,7 @@ class FsspecStore(ReadOnly):
         if parts.username is not None or parts.password is not None:
             raise ValueError(f"{self.url}: a URL with a user or a password is refused, since URLs are shown and logged: use storage_options")
         if parts.query or parts.fragment:
-            raise ValueError(f"{self.url}: has a query or a fragment, and names a folder of several files; leave it out")
+            raise ValueError(f"{self.url}: has a query or a fragment, which the URL of a folder cannot have; leave it out")
         self.folder: Path | None = None
         self.options = options if isinstance(options, UrlOptions) else checked(options)
         self.client = filesystems_of(parts.scheme, f"{parts.scheme}://{parts.netloc}", self.options, self.url)

@@ -91,6 +91,16 @@ class Helper:
     def each(self, store: Asking, calls: Sequence[tuple[str, Any, Any]]) -> Iterator[tuple[int, Any]]:
         """Makes calls together; yields the number of each, and its result or error, as they come."""
         answers: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
+        tickets = self.send(store, calls, answers)
+        try:
+            for _ in calls:
+                yield answers.get()
+        finally:
+            for ticket in tickets:
+                self._waiting.pop(ticket, None)
+
+    def send(self, store: Asking, calls: Sequence[tuple[str, Any, Any]], answers: queue.SimpleQueue[tuple[int, Any]], first: int = 0) -> list[int]:
+        """Makes calls, whose numbers, from first on, and results or errors are put into a queue; their tickets."""
         tickets = list(itertools.islice(numbers, len(calls)))
         with self._lock.held:
             if self._socket is None:
@@ -101,15 +111,10 @@ class Helper:
             except Exception as error:
                 why = f"this process was forked, and storage_options cannot be sent to the one that reads for it ({type(error).__name__})"
                 raise StoreError(f"{store.url}: {why}; {CURE}") from None
-            self._waiting.update({ticket: (k, answers) for k, ticket in enumerate(tickets)})
+            self._waiting.update({ticket: (k, answers) for k, ticket in enumerate(tickets, first)})
             self._sending.put(LENGTH.pack(len(data), 0) + data)
             self._known.add(key)
-        try:
-            for _ in calls:
-                yield answers.get()
-        finally:
-            for ticket in tickets:
-                self._waiting.pop(ticket, None)
+        return tickets
 
     def _start(self, place: str) -> None:
         ours, theirs = socket.socketpair()

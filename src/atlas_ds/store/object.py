@@ -12,6 +12,7 @@ import random
 import time
 import urllib.parse
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from multiprocessing import context
 from pathlib import Path
@@ -24,7 +25,8 @@ from atlas_ds.store.clients import Root, client_of
 from atlas_ds.store.helper import elsewhere, helper, where_it_works
 from atlas_ds.store.loop import loop
 from atlas_ds.store.paths import clean
-from atlas_ds.store.reading import Pieces, ReadOnly
+from atlas_ds.store.pieces import Pieces
+from atlas_ds.store.reading import ReadOnly
 from atlas_ds.store.storage_options import FIRST_WAIT, LONGEST_WAIT, SLOWEST, UrlOptions
 from atlas_ds.store.store import Bytes, FileInfo, Want, checked_name, place_of
 
@@ -39,11 +41,24 @@ def split_url(url: str) -> tuple[Root, str]:
     if parts.password is not None or (parts.username is not None and family != "az"):
         raise ValueError(f"{shown}: a URL with credentials is refused, since URLs are shown and logged: use storage_options, or the environment")
     if parts.query or parts.fragment:
-        raise ValueError(f"{shown}: has a query or a fragment, and names a folder of several files; leave it out")
+        raise ValueError(f"{shown}: has a query or a fragment, which the URL of a folder cannot have; leave it out")
     if not parts.netloc:
         raise ValueError(f"{shown}: names no {'host' if family == 'http' else 'bucket'}")
     path = urllib.parse.unquote(parts.path) if family == "http" else parts.path
     return Root(family, f"{parts.scheme.lower()}://{parts.netloc}"), "/".join(part for part in path.split("/") if part)
+
+
+def store_of_file(url: str, options: Mapping[str, Any] | None = None) -> tuple[ObjectStore, str]:
+    """(store, name) of a file by its URL, which may have a query (a presigned one): that goes with the options, which are never shown."""
+    address, _, query = url.partition("?")
+    root, path = split_url(address)
+    prefix, _, name = path.rpartition("/")
+    if not name or address.endswith("/"):
+        raise ValueError(f"{clean(url)}: names no file")
+    if query and root.family != "http":
+        raise ValueError(f"{clean(url)}: has a query, which only http and https URLs can have; leave it out: storage_options say how it is reached")
+    known = replace(storage_options.checked(root.family, options, clean(url)), query=query.partition("#")[0])
+    return ObjectStore(address, known).at(prefix), name
 
 
 class ObjectStore(ReadOnly):
@@ -134,7 +149,7 @@ class ObjectStore(ReadOnly):
         return None
 
     def _failed(self, place: str, what: str, error: Exception) -> StoreError:
-        why = cause_of(error)
+        why = cause_of(error, self.options.query)
         said = said_in(error) + (" no credentials" if "169.254.16" in str(error) else "")
         cure = next((cure for words, cure in CURES if words.search(said)), "check the address, your access and the network")
         if isinstance(error, TimeoutError):
@@ -186,10 +201,24 @@ class ObjectStore(ReadOnly):
         path, place = self._path(name), place_of(self, name)
 
         async def once() -> Any:
+            if self.options.query:
+                return await self._seen_by_get(path)
             return await self.client.obstore.head_async(self.client.get(), path)
 
         meta = self._ask(place, "cannot be looked up", once)
         return FileInfo(name, int(meta["size"]), version_of(meta))
+
+    async def _seen_by_get(self, path: str) -> Any:
+        """What an answer says of a file whose URL is presigned, which it is for one method."""
+        get, client = self.client.obstore.get_async, self.client.get()
+        try:
+            result = await get(client, path, options={"range": (0, 1)})
+            await result.bytes_async()  # so that the connection can be used again
+        except Exception as error:
+            if status_of(error) != 416:
+                raise
+            result = await get(client, path)  # it is empty
+        return result.meta
 
     def list(self, prefix: str = "") -> Iterator[FileInfo]:
         return iter(self.listed(prefix))
@@ -291,9 +320,14 @@ class ObjectStore(ReadOnly):
         return io.BufferedReader(Pieces(self, self.info(name)), 1 << 16)
 
     def inside(self, prefix: str) -> Self:
+        return self.at(self._path(prefix))
+
+    def at(self, prefix: str) -> Self:
+        """The store of another prefix below the same root, by the same client."""
         view = type(self).__new__(type(self))  # not a copy: that would leave out what pickles do
-        view.root, view.options, view.client, view.folder, view.prefix = self.root, self.options, self.client, None, self._path(prefix)
-        view.url = f"{self.root.url}/{urllib.parse.quote(view.prefix) if self.root.family == 'http' else view.prefix}"
+        view.root, view.options, view.client, view.folder = self.root, self.options, self.client, None
+        shown = urllib.parse.quote(prefix) if self.root.family == "http" else prefix
+        view.prefix, view.url = prefix, f"{self.root.url}/{shown}" if prefix else self.root.url
         return view
 
 

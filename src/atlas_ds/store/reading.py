@@ -1,17 +1,14 @@
-"""What stores that only read have in common."""
+"""What stores that only read have in common, beside the streams of pieces.py."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from types import EllipsisType
-from typing import Any, Never
+from typing import Never
 
 from atlas_ds.errors import UnsupportedError
-from atlas_ds.store.store import Bytes, FileInfo, Log, NewFile, Store, Want
-
-CHUNK = 4 << 20
+from atlas_ds.store.store import Bytes, FileInfo, Log, NewFile
 
 
 class ReadOnly:
@@ -57,28 +54,3 @@ class ReadOnly:
 
     def remove_unfinished(self, mark: str) -> None:
         self._read_only()
-
-
-class Pieces(io.RawIOBase):
-    """A file read from its beginning, some megabytes a request."""
-
-    def __init__(self, store: Store, file: FileInfo) -> None:
-        self._store, self._file = store, file
-        self._at = 0
-        self._rest = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        if not self._rest and self._at < self._file.size:
-            size = min(CHUNK, self._file.size - self._at)
-            ((_, answer),) = self._store.read_ranges([Want(self._file.name, self._at, size, self._file.version)])
-            if isinstance(answer, Exception):
-                raise answer
-            self._rest = memoryview(answer).cast("B")
-            self._at += size
-        count = min(len(buffer), len(self._rest))
-        buffer[:count] = self._rest[:count]
-        self._rest = self._rest[count:]
-        return count

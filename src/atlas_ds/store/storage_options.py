@@ -41,6 +41,7 @@ OPEN = (CLIENT | {  # what may be shown and pickled: it opens no door
     "endpoint", "region", "default_region", "skip_signature", "request_payer", "virtual_hosted_style_request", "account_name", "base_url", "use_emulator",
     "profile", "timeout",
 }) - {"default_headers", "proxy_url"}  # fmt: skip
+LEFT_OUT = "?"  # takes the place of a query that is not pickled
 TIMEOUT = 60.0  # seconds for one request, with all its tries
 FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0  # seconds before the second try, and before a later one
 SLOWEST = 256 << 10  # bytes a second for which the budget of a large range is enough
@@ -48,17 +49,24 @@ SLOWEST = 256 << 10  # bytes a second for which the budget of a large range is e
 
 @dataclass(frozen=True, slots=True)
 class UrlOptions:
-    """config: of obstore's store; client: of its HTTP client; profile: of boto3; timeout: seconds for a request with all its tries."""
+    """config: of obstore's store; client: of its HTTP client; profile: of boto3; timeout: seconds for a request with all its tries; query: what each
+    request has in its URL, if that is presigned."""
 
     config: dict[str, Any] = field(default_factory=dict, repr=False)
     client: dict[str, Any] = field(default_factory=dict, repr=False)
     profile: str | None = None
     timeout: float = TIMEOUT
+    query: str = field(default="", repr=False)
 
 
 def family_of(scheme: str) -> str | None:
     """Which of KNOWN a scheme belongs to, or None."""
     return FAMILIES.get(scheme.lower())
+
+
+def with_http(given: Mapping[str, Any] | None, allow_http: bool) -> Mapping[str, Any] | None:
+    """The options with what a user said by allow_http=True."""
+    return {**(given or {}), "allow_http": True} if allow_http else given
 
 
 def checked(family: str, given: Mapping[str, Any] | None, place: str) -> UrlOptions:
@@ -108,4 +116,4 @@ def without_secrets(options: UrlOptions) -> UrlOptions:
     def kept(given: dict[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in given.items() if name in OPEN and "@" not in str(value)}  # an endpoint may have a password
 
-    return UrlOptions(kept(options.config), kept(options.client), options.profile, options.timeout)
+    return UrlOptions(kept(options.config), kept(options.client), options.profile, options.timeout, LEFT_OUT if options.query else "")
