@@ -66,7 +66,7 @@ HOMES = {
         "bridge/atlas_v1/files.py",
     },
     "lz4": {"bridge/compression/reading.py"},
-    "obstore": {"store/clients.py", "store/remote.py"},
+    "obstore": {"store/clients.py"},
     "fsspec": {"store/filesystems.py"},
     "boto3": {"store/clients.py"},  # credentials, where it is installed
     "lmdb": {"cli/peers.py"},

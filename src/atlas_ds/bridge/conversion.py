@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from atlas_ds.bridge.compression.reading import MAX_EXPANSION
-from atlas_ds.bridge.detect import TARS, Choice, choose, left_out_note, open_choice, tars_of
+from atlas_ds.bridge.detect import TARS, Choice, check_options, choose, left_out_note, open_choice, tars_of
 from atlas_ds.bridge.labels import join_labels
 from atlas_ds.bridge.refusals import Refusals, at_place
 from atlas_ds.bridge.source import Missing, OnError, ReadOptions, Refused, Row, Source
 from atlas_ds.bridge.webdataset.importing import import_webdataset
+from atlas_ds.bridge.webdataset.urls import is_remote
 from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.dataset.names import MANIFEST
 from atlas_ds.dataset.options import WriterOptions, refuse_unknown
@@ -24,7 +25,7 @@ from atlas_ds.errors import AtlasError, LimitError, SchemaError
 from atlas_ds.progress import Progress
 from atlas_ds.schema.specs import make_field
 from atlas_ds.store.files import refuse_overlap
-from atlas_ds.store.paths import local_path
+from atlas_ds.store.paths import TAR, clean, local_path
 from atlas_ds.text import count
 
 
@@ -96,6 +97,7 @@ def convert(
     dry_run: bool = False,
     trust_pickle: bool = False,
     missing: Missing = "error",
+    storage_options: Mapping[str, Any] | None = None,
     **writing: Unpack[WriterOptions],
 ) -> Converted:
     """Writes the examples of a source as a dataset, as `atlas-ds convert` does.
@@ -106,7 +108,8 @@ def convert(
     Parameters
     ----------
     src
-        A file, a folder or tars.
+        A file, a folder or tars. Tars may be at a URL, as for `import_webdataset`; where its path does
+        not end in .tar or the like, pass `source_format="webdataset"`.
     dst
         The dataset's folder.
     source_format
@@ -139,6 +142,8 @@ def convert(
         As for `import_atlas_v1`.
     missing
         As for `import_atlas_v1`.
+    storage_options
+        How a URL is reached, as for AtlasDataset.
     writing
         As for AtlasDatasetWriter.
 
@@ -155,18 +160,23 @@ def convert(
     """
     refuse_unknown("convert", writing)
     dst = local_path(dst, "dst")
-    refuse_overlap(src.path if isinstance(src, Choice) else local_path(src, "src"), dst)
     check_on_error(on_error)
     options = ReadOptions(encoding, media or {}, keep_names, follow_links, max_expansion, trust_pickle, missing, on_error, progress)
-    choice = src if isinstance(src, Choice) else choose(src, source_format, options)
-    if choice.format == TARS:
+    if isinstance(src, str) and is_tar_url(src, source_format):
+        choice, tars = None, clean(src)
+        check_options(tars, TARS, options)
+    else:
+        refuse_overlap(src.path if isinstance(src, Choice) else local_path(src, "src"), dst)
+        if storage_options is not None:
+            raise ValueError("storage_options= is for URLs, and the source is not at one")
+        choice = src if isinstance(src, Choice) else choose(src, source_format, options)
+        tars = str(choice.path)
+    if choice is None or choice.format == TARS:
         if icc is not None:
-            raise AtlasError(
-                f"{choice.path}: icc is measured by AtlasDatasetWriter(append=True, icc=...) or atlas.shuffle; importing tars does not measure it"
-            )
+            raise AtlasError(f"{tars}: icc is measured by AtlasDatasetWriter(append=True, icc=...) or atlas.shuffle; importing tars does not measure it")
         return import_tars(
-            choice, dst, append=append, split=split, on_error=on_error, max_expansion=max_expansion, progress=progress, dry_run=dry_run,
-            encoding=encoding or "utf-8", **writing,
+            choice or [str(src)], dst, append=append, split=split, on_error=on_error, max_expansion=max_expansion, progress=progress, dry_run=dry_run,
+            encoding=encoding or "utf-8", storage_options=storage_options, **writing,
         )  # fmt: skip
     source = open_choice(choice, options)
     if dry_run:
@@ -253,6 +263,11 @@ def import_tars(sources: Choice | Sequence[str], dst: str | Path, *, split: str 
     return Converted(
         done.path, done.format, done.rows, done.seconds, (*done.notes, *note, *left_out_note(left_out)), left_out, done.left_out, why, lost=done.lost
     )
+
+
+def is_tar_url(src: str, source_format: str | None) -> bool:
+    """Whether a source is tars at a URL, by what the user says or by the name."""
+    return is_remote(src) and (source_format == TARS or (source_format is None and TAR.search(clean(src).lower()) is not None))
 
 
 def check_on_error(on_error: str) -> None:

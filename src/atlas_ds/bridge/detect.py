@@ -196,7 +196,7 @@ def tars_of(choice: Choice) -> tuple[dict[str, str | None], tuple[str, ...]]:
     return {str(folder.path(file)): split for file, split in zip(found, splits, strict=True)}, left_out
 
 
-def check_options(path: Path, name: str, options: ReadOptions) -> None:
+def check_options(path: Path | str, name: str, options: ReadOptions) -> None:
     """AtlasError for an option that does not apply to the format."""
     for option, formats in OPTIONS.items():
         if name not in formats and getattr(options, option) != getattr(DEFAULTS, option):

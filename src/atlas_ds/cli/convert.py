@@ -20,7 +20,7 @@ from atlas_ds.dataset.output import has_strangers
 from atlas_ds.errors import AtlasError
 from atlas_ds.sizes import format_size
 from atlas_ds.store.local import LocalStore
-from atlas_ds.store.paths import TAR
+from atlas_ds.store.paths import TAR, clean
 from atlas_ds.text import count, printable
 
 EXAMPLES = """\
@@ -183,7 +183,7 @@ def run(args: argparse.Namespace) -> int:
     tars = choice is None or choice.format == bridge.TARS
     if len(args.src) > 1 and not tars:
         raise AtlasError(
-            f"{args.src[1]}: several sources can be read only if they are tars; convert other sources one by "
+            f"{clean(args.src[1])}: several sources can be read only if they are tars; convert other sources one by "
             f"one, with --append"
         )
     given = [option for option, name, default in FOR_TARS if getattr(args, name) != default]
@@ -261,7 +261,7 @@ def of_tars(args: argparse.Namespace, choice: bridge.Choice | None, common: dict
     """Converts tars: those in the chosen folder, or all that are named."""
     if args.icc:
         raise AtlasError(
-            f"{args.src[0]}: --icc cannot be measured while tars are imported; use "
+            f"{clean(args.src[0])}: --icc cannot be measured while tars are imported; use "
             f"AtlasDatasetWriter(append=True, icc=...)"
         )
     return bridge.import_tars(
@@ -329,7 +329,7 @@ def export(args: argparse.Namespace, progress: bool) -> int:
     if len(args.src) > 1 or bridge.detect(args.src[0]) != "atlas":
         raise AtlasError(
             f"{args.dst}: tars can only be written from one Atlas dataset; pass its folder, or convert "
-            f"{args.src[0]} to a dataset first"
+            f"{clean(args.src[0])} to a dataset first"
         )
     if args.append:
         raise AtlasError(f"{args.dst}: tars are not added to; choose other names, or pass --overwrite")

@@ -6,12 +6,9 @@ import gzip
 import multiprocessing
 import os
 import pickle
-import shutil
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -364,48 +361,6 @@ def test_the_loader_reads_it(tars: list[Path]) -> None:
     ds = open_tar(tars, fields=["cls"], decode=True)
     seen = [number for batch in Loader(ds, batch_size=8, shuffle=True, seed=1, format="numpy", last_batch="short") for number in batch["cls"].tolist()]
     assert sorted(seen) == list(range(81)) and seen != sorted(seen)
-
-
-class Ranges(SimpleHTTPRequestHandler):
-    """A server that gives ranges, which the standard library's does not."""
-
-    def log_message(self, *args: object) -> None: ...
-
-    def do_GET(self) -> None:
-        span = self.headers.get("Range")
-        if span is None:
-            super().do_GET()
-            return
-        data = Path(self.translate_path(self.path)).read_bytes()
-        start, _, end = span.removeprefix("bytes=").partition("-")
-        part = data[int(start) : int(end) + 1]
-        self.send_response(206)
-        self.send_header("Content-Range", f"bytes {start}-{int(start) + len(part) - 1}/{len(data)}")
-        self.send_header("Content-Length", str(len(part)))
-        self.send_header("Last-Modified", self.date_time_string(int(Path(self.translate_path(self.path)).stat().st_mtime)))
-        self.end_headers()
-        self.wfile.write(part)
-
-
-def test_urls(tmp_path: Path, tars: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Ranges, directory=str(tars[0].parent)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        url = f"http://127.0.0.1:{server.server_port}/t-{{0..2}}.tar"
-        with pytest.raises(AtlasError, match="no TLS"):
-            open_tar(url)
-        ds = open_tar(url, allow_http=True)
-        assert same(list(pickle.loads(pickle.dumps(ds))), list(open_tar(tars))) and same(list(ds), list(open_tar(tars)))
-        assert len(list((tmp_path / "cache").rglob("*.atlas"))) == 3
-        shutil.copy(tars[1], tars[2])
-        os.utime(tars[2], (1, 1))
-        assert len(open_tar(url, allow_http=True)) == 32
-        with pytest.raises((CorruptError, AtlasError)):
-            ds[80]
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 # --- errors in functions of users, and torch's DataLoader ----------------------------

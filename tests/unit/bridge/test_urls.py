@@ -28,7 +28,7 @@ from atlas_ds.errors import AtlasError, LimitError, UnsupportedError
     ],
 )
 def test_names(text: str, names: list[str]) -> None:
-    assert expand(text, allow_http=True) == names
+    assert expand(text, {"allow_http": True}) == names
 
 
 def test_a_name_that_exists_is_not_expanded(tmp_path: Path) -> None:

@@ -7,9 +7,6 @@ import io
 import json
 import re
 import sys
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +20,7 @@ from atlas_ds import AtlasDataset, Media, import_webdataset, open_tar, types
 from atlas_ds.bridge.webdataset.samples import split_name
 from atlas_ds.cli import main
 from atlas_ds.errors import AtlasError, CorruptError, LimitError, SchemaError, TruncatedError, UnsupportedError
+from servers import web
 from tests.support import same
 from tests.unit.bridge.tars import tar_bytes, write_tar
 
@@ -297,18 +295,11 @@ def test_a_field_that_a_stream_has_late_is_an_error_that_says_the_way_out(tmp_pa
     assert rows(tmp_path / "out")[400] == {"__key__": "z", "txt": None, "late": b"!"}
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *args: object) -> None: ...
-
-
 @pytest.fixture
 def served(tmp_path: Path):
     (tmp_path / "www").mkdir()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path / "www")))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", tmp_path / "www"
-    server.shutdown()
-    server.server_close()
+    with web.serving(tmp_path / "www", tmp_path / "nginx") as url:
+        yield url, tmp_path / "www"
 
 
 def test_urls(tmp_path: Path, served: tuple[str, Path]) -> None:
@@ -326,7 +317,7 @@ def test_urls(tmp_path: Path, served: tuple[str, Path]) -> None:
 def test_http_without_tls_must_be_allowed(tmp_path: Path, served: tuple[str, Path]) -> None:
     url, folder = served
     many(folder, 1)
-    with pytest.raises(AtlasError, match=r"t-0\.tar: http is not encrypted \(no TLS\).*allow_http=True"):
+    with pytest.raises(AtlasError, match=r"t-0\.tar: http is not encrypted \(no TLS\).*\"allow_http\": True.*--allow-http"):
         import_webdataset(f"{url}/t-0.tar", tmp_path / "out")
     with pytest.raises(AtlasError, match="no TLS"):
         import_webdataset([str(folder / "t-0.tar"), f"{url}/t-0.tar".replace("http", "HTTP")], tmp_path / "out")

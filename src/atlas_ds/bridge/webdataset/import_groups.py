@@ -29,12 +29,12 @@ STEP = 64  # samples between two checks whether to stop
 @dataclass(frozen=True, slots=True)
 class Job:
     """Settings shared by all groups of tars. started: streams whose first samples have been
-    read, and which continue from there."""
+    read, and which continue from there, once each."""
 
     rules: Rules
     fields: frozenset[str]
     converts: Mapping[str, tars.Convert]
-    started: Mapping[str, tuple[Tally, Iterator[Sample[bytes]]]]
+    started: dict[str, tuple[Tally, Iterator[Sample[bytes]]]]
     splits: Mapping[str, str | None]
     advance: Callable[[int], None]
 
@@ -90,8 +90,7 @@ def group(names: Sequence[str], size: int) -> list[list[str]]:
 def rules_as_json(rules: Rules) -> dict[str, Any]:
     """The rules as JSON."""
     fields = None if rules.fields is None else sorted(rules.fields)
-    rest = {name: value for name, value in asdict(rules).items() if name != "allow_http"}  # does not affect the rows
-    return rest | {"key_fn": getattr(rules.key_fn, "__qualname__", rules.key_fn and "function"), "fields": fields}
+    return asdict(rules) | {"key_fn": getattr(rules.key_fn, "__qualname__", rules.key_fn and "function"), "fields": fields}
 
 
 def writes(names: list[str], job: Job) -> Callable[[AtlasDatasetWriter, Event], Any]:
@@ -102,7 +101,8 @@ def write_group(names: Sequence[str], job: Job, writer: AtlasDatasetWriter, stop
     """Adds the samples of some tars. Returns the tally as JSON."""
     total, refusals = Tally(), Refusals()
     for name in names:
-        tally, found = job.started.get(name) or ((fresh := Tally()), tars.read_samples(name, job.rules, fresh))
+        fresh = Tally()
+        tally, found = job.started.pop(name, (fresh, tars.read_samples(name, job.rules, fresh)))
         for number, sample in enumerate(found):
             add(sample, job, writer, tally, name, refusals)
             if number % STEP == STEP - 1:

@@ -25,7 +25,7 @@ from atlas_ds.bridge.values.media import kind_of
 from atlas_ds.bridge.webdataset import tars
 from atlas_ds.bridge.webdataset.import_groups import UNSTORED, Job, group, locked, look, rules_as_json, some_left, write_group, writes
 from atlas_ds.bridge.webdataset.samples import KEY, Duplicates, Interleaved, KeyFn, Rules, Tally, is_tally
-from atlas_ds.bridge.webdataset.urls import Sources, expand
+from atlas_ds.bridge.webdataset.urls import Sources, expand, given_tars
 from atlas_ds.dataset.options import DEFAULT_SHARD, WriterOptions, refuse_unknown
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import SchemaError
@@ -34,6 +34,7 @@ from atlas_ds.schema.images import MODES
 from atlas_ds.sizes import parse_size
 from atlas_ds.store.files import refuse_overlap
 from atlas_ds.store.paths import local_path
+from atlas_ds.store.storage_options import with_http
 from atlas_ds.text import count, printable
 
 TABLES = frozenset(("csv", "tsv", "parquet", "arrow", "feather", "jsonl", "ndjson", "csv.gz", "jsonl.gz"))  # extensions of files with rows of their own
@@ -119,6 +120,7 @@ def import_webdataset(
     on_error: OnError = "raise",
     encoding: str = "utf-8",
     allow_http: bool = False,
+    storage_options: Mapping[str, Any] | None = None,
     schema: Mapping[str, Any] | None = None,
     split: str | Mapping[str, str | None] | None = None,
     append: bool = False,
@@ -163,7 +165,9 @@ def import_webdataset(
     encoding
         Of names.
     allow_http
-        URLs may be of http without TLS.
+        URLs may be of http without TLS: the same as `storage_options={"allow_http": True}`.
+    storage_options
+        How URLs are reached, as for AtlasDataset. A presigned URL needs none.
     schema
         Types of some columns, where the first samples do not tell (`decode`).
     split
@@ -201,10 +205,10 @@ def import_webdataset(
     start = time.monotonic()
     refuse_unknown("import_webdataset", writing)
     overwrite, workers, shard_size = writing.get("overwrite", False), writing.get("workers"), writing.get("shard_size", DEFAULT_SHARD)
-    names, path = expand(sources, allow_http), local_path(dst, "dst")
+    names, path = given_tars(sources, allow_http, storage_options), local_path(dst, "dst")
     chosen = None if fields is None else frozenset(fields)
-    rules = Rules(key_fn, chosen, interleaved, duplicates, strict, keep_case, on_error, encoding, max_expansion, allow_http)
-    splits = splits_of(names, split, allow_http)
+    rules = Rules(key_fn, chosen, interleaved, duplicates, strict, keep_case, on_error, encoding, max_expansion)
+    splits = splits_of(names, split, with_http(storage_options, allow_http))
     for name in names:
         if not tars.is_stream(name):
             refuse_overlap(Path(name), path)
@@ -241,18 +245,18 @@ def import_webdataset(
             of_part: WriterOptions = {**writing, "overwrite": False, "workers": 1}
             settings = [stored, str(shard_size), decode if isinstance(decode, bool) else sorted(decode), {n: str(t) for n, t in columns.items()}]
             groups = group(names, parse_size(shard_size, "shard_size")[1] or 0)
-            same = [[[*tars.identity(name, allow_http), splits[name]] for name in one] for one in groups]
+            same = [[[*tars.identity(name), splits[name]] for name in one] for one in groups]
             parts = [Part([settings, rules_as_json(rules), of], writes(one, job), is_tally) for one, of in zip(groups, same, strict=True)]
             make = lambda number: AtlasDatasetWriter(path, part=number, schema=columns, **of_part)  # noqa: E731
             notes = write_parts(path, parts, make, overwrite=overwrite, resume=resume, workers=workers, check=some_left)
     return report(path, names, [Tally(**note) for note in notes], start)
 
 
-def splits_of(names: Sequence[str], split: str | Mapping[str, str | None] | None, allow_http: bool) -> dict[str, str | None]:
+def splits_of(names: Sequence[str], split: str | Mapping[str, str | None] | None, storage_options: Mapping[str, Any] | None) -> dict[str, str | None]:
     """The split of each tar. A mapping can name tars like sources: with ~, braces, folders."""
     if not isinstance(split, Mapping):
         return dict.fromkeys(names, split)
-    found = {name: one for source, one in split.items() for name in expand(source, allow_http)}
+    found = {name: one for source, one in split.items() for name in expand(source, storage_options)}
     unknown = found.keys() - set(names)
     if unknown:
         raise ValueError(f"split={{{min(unknown)!r}: ...}}: is not one of the {count(len(names), 'tar')} to read")

@@ -4,7 +4,7 @@ converted or unpacked."""
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, SupportsIndex, TypeVar, overload
@@ -17,7 +17,7 @@ from atlas_ds.bridge.webdataset.index import Version
 from atlas_ds.bridge.webdataset.opened_tars import OpenOptions, OpenTars, changed, removed
 from atlas_ds.bridge.webdataset.samples import Duplicates, Interleaved, Rules
 from atlas_ds.bridge.webdataset.unsupported import LACKS
-from atlas_ds.bridge.webdataset.urls import Sources, expand, is_remote
+from atlas_ds.bridge.webdataset.urls import Sources, given_tars
 from atlas_ds.dataset.example_format import Chain
 from atlas_ds.dataset.images import Decode
 from atlas_ds.dataset.map_style import ExampleT
@@ -28,6 +28,7 @@ from atlas_ds.dataset.views import index_rows, positions
 from atlas_ds.dataset.workers import for_data_loader
 from atlas_ds.errors import UnsupportedError
 from atlas_ds.schema.images import MODES, need_images
+from atlas_ds.store.file_url import FileUrl
 from atlas_ds.text import count, printable
 
 T = TypeVar("T")
@@ -46,13 +47,14 @@ def open_tar(
     io: Io = "mmap",
     max_expansion: int = MAX_EXPANSION,
     allow_http: bool = False,
+    storage_options: Mapping[str, Any] | None = None,
     progress: bool = True,
 ) -> TarDataset:
     """Opens WebDataset tars in place: `ds[i]` is what `import_webdataset` stores as row i.
 
     The first call reads the headers of each tar once and stores an index, an Atlas shard beside it
     (`train.tar.atlas`) or, where that cannot be written, in the user's cache folder. A tar whose
-    size or modification time (of a URL: ETag) differs from its index is indexed again; a header
+    size or modification time (of a URL: ETag, or else size and Last-Modified) differs from its index is indexed again; a header
     that changes while the tar is open is an error at the sample it concerns.
 
     Parameters
@@ -74,7 +76,9 @@ def open_tar(
     max_expansion
         How many times its own size a `.npz` in it may expand.
     allow_http
-        URLs may be of http without TLS.
+        URLs may be of http without TLS: the same as `storage_options={"allow_http": True}`.
+    storage_options
+        How URLs are reached, as for AtlasDataset. A presigned URL needs none.
     progress
         Show progress on stderr.
 
@@ -90,16 +94,14 @@ def open_tar(
     CorruptError, TruncatedError
         A tar is damaged; the text names the byte.
     """
-    names = tuple(name if tars.is_stream(name) else os.path.abspath(name) for name in expand(sources, allow_http))
+    names = tuple(name if tars.is_stream(name) else os.path.abspath(name) for name in given_tars(sources, allow_http, storage_options))
     if tars.STDIN in names:
         raise UnsupportedError("standard input cannot be read at random; save it to a file, or use import_webdataset")
     if io not in ("mmap", "pread"):
         raise ValueError(f"io={io!r}: must be 'mmap' or 'pread'")
     tars.refuse_text("fields", fields)
     chosen = None if fields is None else tuple(fields)
-    rules = Rules(
-        interleaved=interleaved, duplicates=duplicates, keep_case=keep_case, encoding=encoding, max_expansion=max_expansion, allow_http=allow_http
-    )
+    rules = Rules(interleaved=interleaved, duplicates=duplicates, keep_case=keep_case, encoding=encoding, max_expansion=max_expansion)
     images = decode if isinstance(decode, str) else None
     if images is not None:
         if images not in MODES:
@@ -160,12 +162,12 @@ class TarDataset(Views[ExampleT]):
 
     @property
     def tars(self) -> tuple[str, ...]:
-        """The files, in order."""
-        return self._opened.opening.names
+        """The files, in order; URLs without their queries."""
+        return tuple(map(str, self._opened.opening.names))
 
     @property
     def _is_remote(self) -> bool:
-        return any(map(is_remote, self.tars))
+        return any(isinstance(name, FileUrl) for name in self._opened.opening.names)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -234,7 +236,7 @@ class TarDataset(Views[ExampleT]):
 def reopen(opening: OpenOptions, versions: list[Version], rows: range | np.ndarray | None, function: Callable[[Any], Any] | None) -> TarDataset:
     """Opens a TarDataset in another process. DatasetChanged if a tar is not the same as before."""
     for name in opening.names:
-        if not is_remote(name) and not os.path.exists(name):
+        if not isinstance(name, FileUrl) and not os.path.exists(name):
             raise removed(name)
     opened = OpenTars(opening)
     for name, then, now in zip(opening.names, versions, opened.versions, strict=True):

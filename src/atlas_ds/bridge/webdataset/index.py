@@ -22,13 +22,13 @@ import numpy as np
 
 from atlas_ds.bridge.webdataset.samples import MAX_FIELDS, Rules, Tally, samples
 from atlas_ds.bridge.webdataset.tars import identity, itself, opened
-from atlas_ds.bridge.webdataset.urls import is_remote
 from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.dataset.names import SUFFIX, TAR_INDEX_FOLDER, tar_index_name
 from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import AtlasError, LimitError, UnsupportedError
 from atlas_ds.schema.schema import make_schema
 from atlas_ds.schema.specs import array as array_of
+from atlas_ds.store.file_url import FileUrl
 from atlas_ds.store.files import sync_folder
 
 VERSION = 3
@@ -37,7 +37,7 @@ READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR)
 
 class Version(NamedTuple):
     """What identifies the content of a tar. changed: modification time in nanoseconds, or the
-    ETag of a URL."""
+    version that a store has of it."""
 
     size: int
     changed: int | str
@@ -62,24 +62,26 @@ class TarIndex:
 def index_of(name: str, rules: Rules, folder: Path | None) -> TarIndex:
     """The stored index of a tar, or a new one. folder: where indexes are kept; None: next to the
     tar."""
-    _, size, changed = identity(name, rules.allow_http)
+    _, size, changed = identity(name)
     version = Version(size, changed)
     about = json.dumps([VERSION, version, rules.interleaved, rules.duplicates, rules.keep_case, rules.encoding])
-    for place in places(name, folder):
+    for place in places(name, folder, version):
         found = stored(place, about, version)
         if found is not None:
             return found
     return build(name, rules, folder, about, version)
 
 
-def places(name: str, folder: Path | None) -> list[Path]:
-    """Where an index may be, the best place first."""
-    where = name if is_remote(name) else os.path.abspath(name)
+def places(name: str, folder: Path | None, version: Version) -> list[Path]:
+    """Where an index may be, the best place first. URLs that differ in their query alone may be of different tars, which their versions tell."""
+    where = os.path.abspath(name)
+    if isinstance(name, FileUrl):
+        where = f"{name} {version.size} {version.changed}" if name.has_query else str(name)
     hidden = tar_index_name(hashlib.sha256(where.encode("utf-8", "surrogateescape")).hexdigest()[:24])
     if folder is not None:
         return [folder / hidden]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "atlas-ds" / "tars"
-    return [cache / hidden] if is_remote(name) else [Path(tar_index_name(where)), cache / hidden]
+    return [cache / hidden] if isinstance(name, FileUrl) else [Path(tar_index_name(where)), cache / hidden]
 
 
 def stored(place: Path, about: str, version: Version) -> TarIndex | None:
@@ -116,16 +118,16 @@ def build(name: str, rules: Rules, folder: Path | None, about: str, version: Ver
     members = np.full((len(keys), len(fields), 3), (-1, 0, 0), np.int64)
     members[flat_rows[:, 0], flat_rows[:, 1]] = flat_rows[:, 2:]
     text = json.dumps({"of": about, "fields": list(fields)})
-    return TarIndex(keep(name, folder, {"key": keys, "members": members, "about": [text] * len(keys)}), tuple(fields), version)
+    return TarIndex(keep(places(name, folder, version), {"key": keys, "members": members, "about": [text] * len(keys)}, name), tuple(fields), version)
 
 
 def columns(fields: int) -> dict[str, Any]:
     return {"key": "str", "members": array_of("int64", (fields, 3)), "about": "str"}
 
 
-def keep(name: str, folder: Path | None, values: dict[str, Any]) -> AtlasDataset:
-    """Writes the index to the first writable place."""
-    for place in places(name, folder):
+def keep(found: list[Path], values: dict[str, Any], name: str) -> AtlasDataset:
+    """Writes the index of a tar to the first writable place."""
+    for place in found:
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
             write(place, values)

@@ -17,11 +17,10 @@ from atlas_ds.bridge.tar.checksum import BLOCK
 from atlas_ds.bridge.webdataset import tars
 from atlas_ds.bridge.webdataset.index import TarIndex, Version, index_of
 from atlas_ds.bridge.webdataset.samples import KEY, Rules
-from atlas_ds.bridge.webdataset.urls import is_remote
 from atlas_ds.errors import CorruptError, DatasetChanged, SchemaError, TruncatedError
 from atlas_ds.progress import Progress
 from atlas_ds.store.descriptors import add_cache, open_to_read, share
-from atlas_ds.store.remote import RemoteFile, look_up
+from atlas_ds.store.file_url import FileUrl
 from atlas_ds.text import printable
 
 OPEN_FILES = 256
@@ -95,8 +94,8 @@ class OpenTars:
         name, index = self.opening.names[number], self.indexes[number]
         columns = tuple((field, index.fields.index(field)) for field in self.fields if field in index.fields)
         what = index.rows, columns, self.empty
-        if is_remote(name):
-            return partial(remote_sample, look_up(name, self.opening.rules.allow_http), index.version.size, *what)
+        if isinstance(name, FileUrl):
+            return partial(remote_sample, name, index.version, *what)
         return TarReader(open_unchanged(name, index.version), index.version.size, self.opening.mapped, self.larger_than_memory, *what)
 
     def fail(self, number: int, byte: int, why: str | OSError) -> NoReturn:
@@ -134,22 +133,25 @@ def changed(name: str, then: Version, now: Version) -> DatasetChanged:
     return DatasetChanged(f"{name}: the tar was changed: it had {had}; open it again")
 
 
-def remote_sample(file: RemoteFile, total: int, rows: Any, columns: Columns, empty: dict[str, object], k: int) -> dict[str, object] | Wrong:
+def remote_sample(name: FileUrl, version: Version, rows: Any, columns: Columns, empty: dict[str, object], k: int) -> dict[str, object] | Wrong:
     """Like TarReader.sample, for a file at a URL: one request for all members and the bytes
-    between them."""
+    between them. DatasetChanged if it has another version now."""
     sample = empty | {KEY: rows[k]["key"]}
     members = rows[k]["members"].tolist()
-    wanted = [(name, *members[column]) for name, column in columns if members[column][0] >= 0]
+    wanted = [(field, *members[column]) for field, column in columns if members[column][0] >= 0]
     if not wanted:
         return sample
     for _, start, size, _ in wanted:
-        if start < BLOCK or size < 0 or start + size > total:
+        if start < BLOCK or size < 0 or start + size > version.size:
             return start, "index"
     first = min(start for _, start, _, _ in wanted) - BLOCK
-    data = file.read(first, max(start + size for _, start, size, _ in wanted) - first)
-    for name, start, size, hashed in wanted:
+    try:
+        data = name.read(first, max(start + size for _, start, size, _ in wanted) - first, str(version.changed))
+    except FileNotFoundError:
+        raise removed(name) from None
+    for field, start, size, hashed in wanted:
         place = start - first
         if header_hash(data[place - BLOCK : place]) != hashed:
             return start - BLOCK, "header"
-        sample[name] = data[place : place + size]
+        sample[field] = data[place : place + size]
     return sample

@@ -55,8 +55,7 @@ def is_mac_litter(name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How members become samples, and whether http without TLS is allowed; see import_webdataset
-    for each option."""
+    """How members become samples; see import_webdataset for each option."""
 
     key_fn: KeyFn | None = None
     fields: frozenset[str] | None = None
@@ -67,7 +66,6 @@ class Rules:
     on_error: OnError = "raise"
     encoding: str = "utf-8"
     max_expansion: int = MAX_EXPANSION
-    allow_http: bool = False
 
     def __post_init__(self) -> None:
         for name, choices in CHOICES.items():

@@ -18,7 +18,6 @@ from atlas_ds.bridge.tar.opening import open_tar_file, tar_of
 from atlas_ds.bridge.values.by_extension import decode_value, value_spec
 from atlas_ds.bridge.values.media import kind_of
 from atlas_ds.bridge.webdataset.samples import KEY, Rules, Sample, Tally, samples
-from atlas_ds.bridge.webdataset.urls import is_remote
 from atlas_ds.dataset.foreign import HEAD, call_of, head_of
 from atlas_ds.dataset.foreign_kinds import KINDS
 from atlas_ds.dataset.foreign_kinds import kind_of as file_kind_of
@@ -26,7 +25,7 @@ from atlas_ds.errors import CorruptError, LimitError, SchemaError, TruncatedErro
 from atlas_ds.schema.infer import infer_schema
 from atlas_ds.schema.media import Media, decode_image, sniff
 from atlas_ds.schema.specs import media, nullable
-from atlas_ds.store.remote import look_up
+from atlas_ds.store.file_url import FileUrl
 from atlas_ds.text import named, printable
 
 STDIN = "-"
@@ -39,7 +38,7 @@ REFUSED = (CorruptError, UnsupportedError, LimitError)
 
 def is_stream(name: str) -> bool:
     """Whether a source can be read only once, or only at the cost of another download."""
-    return name == STDIN or is_remote(name)
+    return name == STDIN or isinstance(name, FileUrl)
 
 
 @contextmanager
@@ -50,24 +49,23 @@ def opened(name: str, rules: Rules, *, sequential: bool = False) -> Iterator[Tar
         try:
             yield tar
         except (CorruptError, TruncatedError) as error:
-            what = None if tar.began or name == STDIN else not_a_tar(name, rules.allow_http)
+            what = None if tar.began or name == STDIN else not_a_tar(name)
             if what is None:
                 raise
             raise type(error)(f"{name}: byte 0: {what}") from error
 
 
-def not_a_tar(name: str, allow_http: bool) -> str | None:
+def not_a_tar(name: str) -> str | None:
     """What a file is instead of a tar, and what to do; None if unknown."""
-    if is_remote(name):
-        file = look_up(name, allow_http)
-        head = file.read(0, min(HEAD, file.size))
+    if isinstance(name, FileUrl):
+        head = name.read(0, min(HEAD, name.info().size))
     else:
         head = head_of(Path(name))
     kind = file_kind_of("", head)
     if kind in ("tar", "packed"):
         return None
     if kind is not None:
-        return f"is {KINDS[kind].one}, not a tar" + ("; pass the tars" if is_remote(name) else f": {call_of(KINDS[kind].call, Path(name))}")
+        return f"is {KINDS[kind].one}, not a tar" + ("; pass the tars" if isinstance(name, FileUrl) else f": {call_of(KINDS[kind].call, Path(name))}")
     text = "" if b"\0" in head else head.decode("utf-8", "replace").strip()
     if not text:
         return None
@@ -79,8 +77,8 @@ def _opened(name: str, rules: Rules, sequential: bool) -> Iterator[Tar]:
     encoding, limit = rules.encoding, rules.max_expansion
     if name == STDIN:
         yield tar_of(sys.stdin.buffer, "standard input", encoding=encoding, max_expansion=limit)
-    elif is_remote(name):
-        with look_up(name, rules.allow_http).open() as stream:
+    elif isinstance(name, FileUrl):
+        with name.stream() as stream:
             yield tar_of(stream, name, encoding=encoding, max_expansion=limit)
     else:
         with open_tar_file(name, encoding=encoding, sequential=sequential, max_expansion=limit) as tar:
@@ -112,13 +110,13 @@ def itself(member: Member) -> Member:
     return member
 
 
-def identity(name: str, allow_http: bool = False) -> list[Any]:
-    """Identifies a source and its version: its name, size, and modification time or ETag."""
+def identity(name: str) -> list[Any]:
+    """Identifies a source and its version: its name, size, and modification time or that of a store."""
     if name == STDIN:
         return [name]
-    if is_remote(name):
-        file = look_up(name, allow_http)
-        return [name, file.size, file.version]
+    if isinstance(name, FileUrl):
+        file = name.info()
+        return [str(name), file.size, file.version]
     try:
         state = os.stat(name)
     except OSError as error:

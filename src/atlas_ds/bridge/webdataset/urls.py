@@ -6,15 +6,17 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from atlas_ds.dataset.foreign import names_in, strange_folder
 from atlas_ds.dataset.names import MANIFEST
 from atlas_ds.errors import AtlasError, LimitError, UnsupportedError
-from atlas_ds.store.paths import TAR
-from atlas_ds.store.remote import check_scheme
+from atlas_ds.store.file_url import FileUrl, file_urls
+from atlas_ds.store.paths import TAR, clean
+from atlas_ds.store.storage_options import FAMILIES, family_of, with_http
 from atlas_ds.text import printable, quoted
 
 MAX_URLS = 100_000
@@ -23,25 +25,32 @@ MAX_DEPTH = 20
 MAX_GROUPS = 20  # in sequence or nested; each is a step of recursion
 RANGE = re.compile(r"(-?[0-9]{1,18})\.\.(-?[0-9]{1,18})(?:\.\.([0-9]{1,18}))?")
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?")
-REMOTE = frozenset(("http", "https", "s3", "gs", "az", "azure", "abfs", "abfss", "r2"))
 
 Sources = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
-def expand(sources: Sources, allow_http: bool = False) -> list[str]:
-    """All names in order. A folder means the .tar files in it; "-" means standard input.
+def given_tars(sources: Sources, allow_http: bool, storage_options: Mapping[str, Any] | None) -> list[str]:
+    """`expand`, for what a user gave. ValueError for storage_options where nothing is a URL."""
+    names = expand(sources, with_http(storage_options, allow_http))
+    if storage_options is not None and not any(isinstance(name, FileUrl) for name in names):
+        raise ValueError("storage_options= is for URLs, and none of the tars is at one")
+    return names
+
+
+def expand(sources: Sources, storage_options: Mapping[str, Any] | None = None) -> list[str]:
+    """All names in order; those of URLs are FileUrls, which are shown without their query. A folder means the .tar files in it; "-" means standard input.
 
     "train-{000000..000099}.tar" are 100 names, {a,b} two, "one.tar::two.tar" two. Errors:
     LimitError above 100,000 names, UnsupportedError for "pipe:" (which would run a program) and
-    unknown schemes; AtlasError for http without TLS unless allow_http is set.
+    unknown schemes; AtlasError for http without TLS unless it is allowed.
     """
     given = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
-    out = _few((_local(name) for source in given for name in _names(source)), str(given[:1]))
+    out = _few((_local(name) for source in given for name in _names(source)), clean(str(given[:1])))
     if not out:
         raise AtlasError("no tars were given; give a path, a URL, or a list of them")
-    for name in filter(is_remote, out):
-        check_scheme(name, allow_http)
-    return out
+    remote = list(map(is_remote, out))
+    urls = file_urls((name for name, one in zip(out, remote, strict=True) if one), storage_options)
+    return [next(urls) if one else name for name, one in zip(out, remote, strict=True)]
 
 
 def _few(names: Iterable[str], pattern: str) -> list[str]:
@@ -57,13 +66,14 @@ def _few(names: Iterable[str], pattern: str) -> list[str]:
 
 def _names(source: str | os.PathLike[str]) -> Iterator[str]:
     text = os.fspath(source)
+    shown = clean(text) if isinstance(text, str) else text
     if not isinstance(text, str) or not text or "\0" in text:
-        raise AtlasError(f"{source!r}: not a path or URL; give text without zero bytes")
+        raise AtlasError(f"{shown!r}: not a path or URL; give text without zero bytes")
     if isinstance(source, os.PathLike) or (os.path.exists(text) and not os.path.isdir(text)):
         yield from _folder(os.path.expanduser(text))
         return
     for part in text.split("::"):
-        for name in _braces(part, text):
+        for name in _braces(part, shown):
             yield from _folder(os.path.expanduser(name))
 
 
@@ -140,20 +150,20 @@ def _local(name: str) -> str:
     scheme = SCHEME.match(name)
     if scheme is None or os.path.exists(name):
         return name
-    word = scheme[1].lower()
+    word, shown = scheme[1].lower(), clean(name)[:200]
     if word == "pipe":
-        raise UnsupportedError(f"{name[:200]}: pipe: would run a program, which Atlas never does; run it yourself and give '-' (standard input)")
+        raise UnsupportedError(f"{shown}: pipe: would run a program, which Atlas never does; run it yourself and give '-' (standard input)")
     if word == "file":
         path = name[scheme.end() :] if scheme[2] is None else name[scheme.end() :].removeprefix("localhost")
         if scheme[2] is not None and path[:1] != "/":
-            raise UnsupportedError(f"{name[:200]}: a file on another machine; write file:/// and the complete path")
+            raise UnsupportedError(f"{shown}: a file on another machine; write file:/// and the complete path")
         return path
-    if word in REMOTE or scheme[2] is None:
+    if family_of(word) is not None or scheme[2] is None:
         return name
-    raise UnsupportedError(f"{name[:200]}: {word}:// is not supported; supported are file, {', '.join(sorted(REMOTE))}")
+    raise UnsupportedError(f"{shown}: {word}:// is not supported; supported are file, {', '.join(sorted(FAMILIES))}")
 
 
 def is_remote(name: str) -> bool:
-    """Whether a name from `expand` is a URL."""
+    """Whether a user's name is a URL that a store can read."""
     scheme = SCHEME.match(name)
-    return scheme is not None and scheme[2] is not None and scheme[1].lower() in REMOTE and not os.path.exists(name)
+    return scheme is not None and scheme[2] is not None and family_of(scheme[1]) is not None and not os.path.exists(name)
