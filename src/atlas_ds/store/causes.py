@@ -52,7 +52,7 @@ def cause_of(error: BaseException, query: str = "") -> str:
 
 def without_values(text: str, query: str) -> str:
     """A text without the values of a query, however the server that repeats them has decoded them."""
-    raw = [part.partition("=")[2] for part in query.split("&")]
+    raw = [part.partition("=")[2] or part for part in query.split("&")]
     for value in sorted({form for one in raw for form in (one, urllib.parse.unquote(one), urllib.parse.unquote_plus(one))}, key=len, reverse=True):
         if len(value) >= SECRET:
             text = text.replace(value, "...")

@@ -41,7 +41,7 @@ OPEN = (CLIENT | {  # what may be shown and pickled: it opens no door
     "endpoint", "region", "default_region", "skip_signature", "request_payer", "virtual_hosted_style_request", "account_name", "base_url", "use_emulator",
     "profile", "timeout",
 }) - {"default_headers", "proxy_url"}  # fmt: skip
-LEFT_OUT = "?"  # takes the place of a query that is not pickled
+LEFT_OUT = "#"  # takes the place of a query that is not pickled; no query has it
 TIMEOUT = 60.0  # seconds for one request, with all its tries
 FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0  # seconds before the second try, and before a later one
 SLOWEST = 256 << 10  # bytes a second for which the budget of a large range is enough

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+import signal
 import traceback
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -128,6 +129,7 @@ def test_a_forked_child_opens_and_imports(here, link):
     child = os.fork()
     if child == 0:
         code = 1
+        signal.alarm(100)  # it must not hang
         try:
             assert same(list(open_tar(f"{link.endpoint}/t-{{0..2}}.tar", allow_http=True)), expected)
             assert import_webdataset(f"{link.endpoint}/t-{{0..2}}.tar", here / "out", allow_http=True, progress=False).rows == 81
