@@ -79,13 +79,19 @@ def _before_fork() -> None:
 
 
 def _after_fork() -> None:
+    failed = None
     try:
         for reference in list(_all.values()):
             one = reference()
             if one is not None:
-                one.after_fork()
+                try:
+                    one.after_fork()
+                except Exception as error:  # the others are repaired all the same
+                    failed = error
     finally:
         _unblock()
+    if failed is not None:
+        raise failed
 
 
 def _unblock() -> None:

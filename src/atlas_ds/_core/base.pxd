@@ -1,6 +1,6 @@
 cimport cython
 
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint32_t
 
 from atlas_ds._core.c cimport atlas_dict, atlas_error, atlas_pins
 
@@ -30,5 +30,8 @@ cdef class Pins:
     cdef atlas_pins own
     cdef Py_buffer buffer
     cdef bint has_buffer
+    cdef list older  # Pins of memory that was left, where readers may still be inside
+    cdef uint32_t forks  # a pin of another number is void
     cdef object __weakref__
     cdef int _move(self, memory) except -1
+    cdef bint _old_left(self, double end) except -1

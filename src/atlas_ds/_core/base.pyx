@@ -319,6 +319,7 @@ cdef class Pins:
 
     def __cinit__(self, memory=None):
         self.c = &self.own
+        self.older = []
         if memory is not None:
             self._move(memory)
 
@@ -330,43 +331,59 @@ cdef class Pins:
             PyBuffer_Release(&self.buffer)
 
     cdef int _move(self, memory) except -1:
-        PyObject_GetBuffer(memory, &self.buffer, PyBUF_WRITABLE)
-        self.has_buffer = True
-        if self.buffer.len < <Py_ssize_t>sizeof(atlas_pins) or <size_t>self.buffer.buf % 8:
+        cdef Py_buffer buffer
+        PyObject_GetBuffer(memory, &buffer, PyBUF_WRITABLE)
+        if buffer.len < <Py_ssize_t>sizeof(atlas_pins) or <size_t>buffer.buf % 8:
+            PyBuffer_Release(&buffer)
             raise ValueError("pins need PINS_BYTES that begin at a multiple of 8")
-        self.c = <atlas_pins *>self.buffer.buf
-        return 0
-
-    def move(self, memory):
-        """Counts from now on in this memory, where others may look. Nobody is inside, nor can come
-        in meanwhile: call it before the first reader, or in a child as soon as it is forked."""
-        cdef uint32_t life = self.c.life
         if self.has_buffer:
             PyBuffer_Release(&self.buffer)
-            self.has_buffer = False
-            self.c = &self.own
+        self.buffer, self.has_buffer = buffer, True
+        self.c = <atlas_pins *>buffer.buf
+        return 0
+
+    def move(self, memory, left=None):
+        """Counts from now on in this memory, where others may look. left: the memory that it counted in
+        until now: readers inside leave it there, and are waited for as the others."""
+        cdef Pins old
+        if left is not None:
+            old = Pins(left)
+            self.older.append(old)
         self._move(memory)
-        self.c.life = life
         atlas_pins_reset(self.c)
 
     def after_fork(self):
         """In a forked child: nobody is inside but the thread that forked, whose pins end unnoticed.
         Memory that others look at stays the parent's."""
-        if self.has_buffer:
-            self.own.life = self.c.life
-            self.c = &self.own
+        self.forks += 1
+        self.older.clear()
+        self.c = &self.own
         atlas_pins_reset(self.c)
+
+    cdef bint _old_left(self, double end) except -1:
+        """Whether nobody is inside any more in memory that was left."""
+        cdef Pins old
+        for old in list(self.older):
+            while old.c.inside[0] != 0 or old.c.inside[1] != 0:
+                if monotonic() > end:
+                    return False
+                sleep(0.00005)
+            self.older.remove(old)
+        return True
 
     def empty(self, uint32_t seen=0):
         """The slots (bits) that were seen empty, with those that are now. ALL_LEFT: every reader has
         left that came before the first of these calls."""
-        return seen | atlas_pins_empty(self.c)
+        return seen | atlas_pins_empty(self.c) if not self.older or self._old_left(0.0) else seen
 
     def drained(self, double timeout):
         """Waits until every reader has left that came before this call; False after `timeout`
         seconds. Readers are not held up, and what they need (the GIL) is not held."""
         cdef double end = monotonic() + timeout
-        cdef uint32_t seen = atlas_pins_empty(self.c)
+        cdef uint32_t seen = 0
+        if self.older and not self._old_left(end):
+            return False
+        seen = atlas_pins_empty(self.c)
         while seen != ATLAS_PINS_BOTH:
             if monotonic() > end:
                 return False

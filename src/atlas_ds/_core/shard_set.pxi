@@ -1,4 +1,4 @@
-# Many shards, one sequence of rows.
+# Many shards, one sequence of rows. Longer than other files: reading, and what happens before and after it, share one class.
 
 cdef extern from *:
     """
@@ -12,6 +12,11 @@ cdef extern from *:
     void set_shard(atlas_shard **place, atlas_shard *shard) nogil
 
 cdef int ENTER_TRIES = 8
+
+cdef struct Pin:  # of a reader that is inside
+    atlas_pins *where
+    uint64_t token
+    uint32_t forks
 
 cdef int let_go(object hold) except -1:
     """Ends what a keeper returned, once more if it was interrupted (Ctrl-C): nobody comes after this
@@ -118,30 +123,40 @@ cdef class ShardSet:
 
     # --- before and after reading ---
 
-    cdef object enter(self, Projection projection, const int64_t *rows, size_t count, uint64_t *pin):
+    cdef object enter(self, Projection projection, const int64_t *rows, size_t count, Pin *pin):
         """Opens the shards of some rows, and makes their blocks present. They stay until leave().
         Returns what keeps them besides the pin, if anything does."""
-        cdef atlas_error error
-        cdef size_t found = 0
-        cdef int status
         if self.keeper is None:
             self.open_for(rows, count)
             return None
-        error.shard = 0
         hold = None
         for tries in range(ENTER_TRIES):
-            pin[0] = atlas_pin(self.pins.c)
-            status = atlas_missing(
-                &self.c, rows, count, projection.leaves, projection.leaf_count, 0, NULL, 0, &found, &error)
-            if status == ATLAS_OK and found == 0:
+            self.go_in(pin)
+            if self.present(projection, rows, count):
                 return hold
-            atlas_unpin(self.pins.c, pin[0])
+            self.go_out(pin)
             if hold is not None:
                 let_go(hold)
             # what is shared with other processes may be evicted before the pin: then all rows of the call are held in memory
             hold = self.enter_slowly(projection, rows, count, tries == ENTER_TRIES - 2)
-        pin[0] = atlas_pin(self.pins.c)
+        self.go_in(pin)
         return hold
+
+    cdef inline void go_in(self, Pin *pin) noexcept:
+        pin.where, pin.forks = self.pins.c, self.pins.forks
+        pin.token = atlas_pin(pin.where)
+
+    cdef inline void go_out(self, const Pin *pin) noexcept:
+        if pin.forks == self.pins.forks:  # in a forked child, the memory may be the parent's
+            atlas_unpin(pin.where, pin.token)
+
+    cdef bint present(self, Projection projection, const int64_t *rows, size_t count) noexcept:
+        """Whether all blocks of some rows are there at this moment."""
+        cdef atlas_error error
+        cdef size_t found = 0
+        error.shard = 0
+        return atlas_missing(
+            &self.c, rows, count, projection.leaves, projection.leaf_count, 0, NULL, 0, &found, &error) == ATLAS_OK and found == 0
 
     cdef object enter_slowly(self, Projection projection, const int64_t *rows, size_t count, bint alone):
         cdef cnp.ndarray given = np.empty(count, np.int64)
@@ -155,28 +170,19 @@ cdef class ShardSet:
     def ask(self, Projection projection, rows):
         """Makes the blocks of some rows (int64, in range) present before they are read. Returns what keeps
         them until its exit(), or None where nothing needs it."""
-        cdef cnp.ndarray given
-        if self.keeper is None or len(rows) == 0:
+        cdef cnp.ndarray given = np.ascontiguousarray(rows, np.int64)
+        cdef Pin pin
+        cdef bint there
+        if self.keeper is None or len(given) == 0:
             return None
-        given = np.ascontiguousarray(rows, np.int64)
-        if self.keeper.shared and self.is_there(projection, given):
-            return None
+        if self.keeper.shared:
+            self.go_in(&pin)
+            there = self.present(projection, <const int64_t *>cnp.PyArray_DATA(given), given.shape[0])
+            self.go_out(&pin)
+            if there:
+                return None
         numbers = np.unique(self.shard_numbers(given)).tolist()
         return self.keeper.enter(self, numbers, lambda: self.needs(projection, given), False)
-
-    cdef bint is_there(self, Projection projection, cnp.ndarray rows) except -1:
-        """Whether all blocks of some rows are present at this moment."""
-        cdef atlas_error error
-        cdef size_t found = 0, count = rows.shape[0]
-        cdef const int64_t *p = <const int64_t *>cnp.PyArray_DATA(rows)
-        cdef uint64_t pin = atlas_pin(self.pins.c)
-        cdef int status
-        error.shard = 0
-        with nogil:
-            status = atlas_missing(
-                &self.c, p, count, projection.leaves, projection.leaf_count, 0, NULL, 0, &found, &error)
-        atlas_unpin(self.pins.c, pin)
-        return status == ATLAS_OK and found == 0
 
     cdef bint mend(self, Projection projection, cnp.ndarray rows) except -1:
         """After damage was found: whether blocks of these rows were damaged in a cache, and are right now."""
@@ -185,9 +191,9 @@ cdef class ShardSet:
         numbers = np.unique(self.shard_numbers(rows)).tolist()
         return self.keeper.mend(self, numbers, lambda: self.needs(projection, rows))
 
-    cdef int leave(self, object hold, uint64_t pin) except -1:
+    cdef int leave(self, object hold, const Pin *pin) except -1:
         if self.keeper is not None:
-            atlas_unpin(self.pins.c, pin)
+            self.go_out(pin)
             if hold is not None:
                 let_go(hold)
         return 0
@@ -353,12 +359,12 @@ cdef class ShardSet:
         return self.kept_example(projection, row, k)
 
     cdef object kept_example(self, Projection projection, int64_t row, size_t k):
-        cdef uint64_t pin = 0
+        cdef Pin pin
         hold = self.enter(projection, &row, 1, &pin)
         try:
             return self.read_example(projection, row, k)
         finally:
-            self.leave(hold, pin)
+            self.leave(hold, &pin)
 
     cdef object read_example(self, Projection projection, int64_t row, size_t k):
         cdef Context context = self.acquire()
@@ -428,7 +434,7 @@ cdef class ShardSet:
     cdef list _list(self, Projection projection, cnp.ndarray rows, bint own_bytes):
         cdef size_t count = rows.shape[0], i, k = 0
         cdef const int64_t *p = <const int64_t *>cnp.PyArray_DATA(rows)
-        cdef uint64_t pin = 0
+        cdef Pin pin
         cdef Context context
         cdef list out = []
         if count == 0:
@@ -449,7 +455,7 @@ cdef class ShardSet:
                 context.trim()
                 self.release(context)
         finally:
-            self.leave(hold, pin)
+            self.leave(hold, &pin)
         return out
 
     def chunk_rows(self, Projection projection):
@@ -496,9 +502,9 @@ cdef class ShardSet:
         return self._batch(projection, rows, out, alone)
 
     cdef object _batch(self, Projection projection, cnp.ndarray rows, out, bint alone):
-        cdef uint64_t pin = 0
+        cdef Pin pin
         hold = self.enter(projection, <const int64_t *>cnp.PyArray_DATA(rows), rows.shape[0], &pin)
         try:
             return Batch(self, projection, rows, out, alone).read()
         finally:
-            self.leave(hold, pin)
+            self.leave(hold, &pin)

@@ -99,7 +99,8 @@ def open_filled(store: Store, files: Sequence[ShardFile], explain: Explain, fill
                 done[k] = shard
             except (AtlasError, MirrorFailed) as error:
                 done[k] = error
-    broken = [k for k, span in spans.items() if isinstance(done[k], AtlasError | MirrorFailed) and span.mirror is not None and span.trusted]
+    trusted = {k for k, span in spans.items() if isinstance(done[k], AtlasError) and span.mirror is not None and span.trusted}
+    broken = [k for k in spans if k in trusted or isinstance(done[k], MirrorFailed)]
     if broken:  # what the cache has of them is damaged
         for k in broken:
             spans[k].remove_mirror()

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from atlas_ds.forks import Lock, in_child
+from atlas_ds.forks import Lock
 
 FLOCK = struct.Struct("hhqqi")  # struct flock: kind, from where, begin, length, process
 HAVE = hasattr(fcntl, "F_OFD_SETLK")
@@ -23,29 +23,27 @@ LONGEST = 0.02
 
 
 class ByteLocks:
-    """Of the file at a path, which is made if it does not exist."""
+    """Of the file at a path, which is made if it does not exist. In a forked child, call after_fork before anything else."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._fd = self._open()
-        self._lock = Lock()
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        self._lock = Lock(again=True)  # the garbage collector may give locks back in a thread that takes one
         self._taken: dict[int, object] = {}  # to who took it
-        in_child(self)
-
-    def _open(self) -> int:
-        return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
     def __del__(self) -> None:
-        if hasattr(self, "_fd"):
+        if getattr(self, "_fd", -1) >= 0:
             os.close(self._fd)
 
     def after_fork(self) -> None:
-        mine = self._fd
+        """OSError if the file cannot be opened again: then no lock can be taken."""
+        self._lock.after_fork()
+        self._taken.clear()
+        mine, self._fd = self._fd, -1
         try:
             self._fd = os.open(f"/proc/self/fd/{mine}", os.O_RDWR | os.O_CLOEXEC)  # also of a file that was removed
         finally:
-            self._taken.clear()
-        os.close(mine)
+            os.close(mine)  # it is the parent's, too, and would keep its locks
 
     def is_there(self) -> bool:
         """Whether the file still has its name."""
@@ -54,22 +52,21 @@ class ByteLocks:
         except FileNotFoundError:
             return False
 
-    def try_take(self, at: int, owner: object = None) -> bool:
-        """Takes the lock of a byte for an owner, if nobody has it."""
+    def try_take(self, at: int, owner: object) -> bool:
+        """Takes the lock of a byte for an owner, if nobody has it. Whatever interrupts it, give() puts it right."""
         with self._lock.held:
             if at in self._taken:
                 return False
             self._taken[at] = owner
+            done = False
             try:
                 done = self._set(fcntl.F_WRLCK, at)
-            except BaseException:
-                del self._taken[at]
-                raise
-            if not done:
-                del self._taken[at]
-            return done
+                return done
+            finally:
+                if not done:
+                    self._taken.pop(at, None)
 
-    def give(self, at: int, owner: object = None) -> None:
+    def give(self, at: int, owner: object) -> None:
         """Gives it back, if this owner has it."""
         with self._lock.held:
             if at in self._taken and self._taken[at] is owner:
@@ -96,14 +93,20 @@ class ByteLocks:
     @contextmanager
     def holding(self, at: int, patience: float) -> Iterator[None]:
         """With a byte's lock. TimeoutError after `patience` seconds."""
-        pauses = waiting(patience)
-        while not self.try_take(at):
-            if not next(pauses):
-                raise TimeoutError(f"{self.path}: another process or thread has held the lock of byte {at} for {patience:g} s")
+        me = object()
         try:
+            pauses = None
+            while not self.try_take(at, me):
+                pauses = waiting(patience) if pauses is None else pauses
+                if not next(pauses):
+                    raise TimeoutError(f"{self.path}: another process or thread has held the lock of byte {at} for {patience:g} s")
             yield
         finally:
-            self.give(at)
+            try:
+                self.give(at, me)
+            except KeyboardInterrupt:
+                self.give(at, me)
+                raise
 
 
 def waiting(patience: float) -> Iterator[bool]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import time
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,9 +24,10 @@ import numpy as np
 import numpy.typing as npt
 
 from atlas_ds._core.base import Pins, States
+from atlas_ds.errors import AtlasError
 from atlas_ds.forks import Lock, in_child
 from atlas_ds.store.byte_locks import ByteLocks, waiting
-from atlas_ds.store.ledger import EVICT_LOCK, Ledger
+from atlas_ds.store.ledger import EVICT_LOCK, Ledger, Reservation
 from atlas_ds.store.mirror import MAP, PAGE, Mirror, MirrorFailed, Writing, failing
 from atlas_ds.store.requests import Block, Requests
 from atlas_ds.store.store import Bytes
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
     from atlas_ds.store.span import Span
 
 ABSENT, PRESENT, USED, COLD = range(4)  # an atlas_state
+STATES = np.arange(256)
+COLD_ONLY, READ, ALL, UNSEEN = STATES == COLD, STATES >= USED, STATES != ABSENT, STATES == ABSENT  # which are evicted; what no state shows is left of the dead
+NAME = re.compile("[0-9a-f]{64}")
 HEAD_LOCK, BLOCK_LOCKS = 0, 2  # of a mirror, after its number << 32
 FETCH_PATIENCE = 25.0  # seconds to wait for a block that another process fetches
 ROOM_PATIENCE = 10.0  # seconds to wait for room
@@ -57,31 +62,52 @@ class Cache:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._lock = Lock()
-        self._open()
-        self.pins = Pins(self._ledger.pins_memory(self._ledger.slot))
+        self._lock = Lock(again=True)
+        self._files = self._opened()
+        self.pins = Pins(self._ledger.pins_memory())
         self.evictions = 0  # blocks, by this process
         self._spans: weakref.WeakSet[Span] = weakref.WeakSet()
         self._looked_at: weakref.WeakSet[Span] = weakref.WeakSet()
         self._since = 0  # bytes fetched since pages were let go
         self._used: dict[int, float] = {}  # when a mirror was last noted as used
         in_child(self)
+        self._count_if_new()
 
-    def _open(self) -> None:
+    @property
+    def _locks(self) -> ByteLocks:
+        return self._files[0]
+
+    @property
+    def _ledger(self) -> Ledger:
+        return self._files[1]
+
+    def _opened(self) -> tuple[ByteLocks, Ledger]:
         with failing(self.folder):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             found = os.stat(self.folder)
             if found.st_uid != os.geteuid() or found.st_mode & 0o077:
-                raise MirrorFailed(f"the cache at {self.folder}: others may read or write it; give a folder of your own: chmod 700 {self.folder}")
-            self._locks = ByteLocks(self.folder / "lock")
-            self._ledger = Ledger(self.folder / "ledger", self._locks)
-            if self._ledger.is_new:
-                self._ledger.recount(self.mirrors())
+                raise MirrorFailed(f"the cache at {self.folder}: others may read or write it; give a folder that is yours alone (chmod 700)")
+            locks = ByteLocks(self.folder / "lock")
+            return locks, Ledger(self.folder / "ledger", locks)
+
+    def _count_if_new(self) -> None:
+        if self._ledger.is_new:
+            self._ledger.recount(self.mirrors())
+
+    def _open_again(self) -> None:
+        """After the folder was removed: makes its files anew."""
+        with self._lock.held:
+            if not self._locks.is_there():
+                left = self._ledger.pins_memory()
+                self._files = self._opened()
+                self.pins.move(self._ledger.pins_memory(), left)
+                self._count_if_new()
 
     def after_fork(self) -> None:
         try:
+            self._locks.after_fork()
             self._ledger.take_slot()
-            self.pins.move(self._ledger.pins_memory(self._ledger.slot))
+            self.pins.move(self._ledger.pins_memory())
         except Exception:  # others do not see this process read: so it finds nothing there, and nothing can be fetched
             self._ledger.slot = -1
             for span in self._spans:
@@ -94,31 +120,24 @@ class Cache:
         name = hashlib.sha256(f"{url}\0{version}\0{size}".encode()).hexdigest()
         mirror = Mirror(self.folder / name[:2] / name, number_of(name), size, most, url, version)
         for _ in range(3):
-            if mirror.map_path.exists():
-                is_open = self._open_mirror(mirror)
-            else:
-                room = mirror.map_size + 4 * PAGE  # for folders, and the file system's own notes
-                self._reserve(room, limit)
-                is_open = False
-                try:
-                    is_open = self._open_mirror(mirror)
-                finally:
-                    self._ledger.settle(room, {mirror: 0} if is_open else {})
-            if is_open:
-                return mirror
+            if self._ledger.slot < 0:
+                raise MirrorFailed(f"the cache at {self.folder}: this forked process could not take part in it")
+            self._open_again()
+            is_old = mirror.map_path.exists()
+            with self._reserved(0 if is_old else mirror.map_size + 4 * PAGE, limit) as stored:  # for folders, and the file system's own notes
+                if self._open_mirror(mirror) and self._locks.is_there():
+                    stored[mirror] = 0
+                    return mirror
         raise MirrorFailed(f"{mirror.map_path}: is not the map of a mirror")
 
     def _open_mirror(self, mirror: Mirror) -> bool:
         """Whether it is open; a broken one is removed."""
         with failing(self.folder), self._head(mirror):
             mirror.path.parent.mkdir(mode=0o700, exist_ok=True)
-            is_open = False
-            try:
-                is_open = mirror.open()
-                return is_open
-            finally:
-                if not is_open:
-                    mirror.remove()
+            is_open = mirror.open()
+            if not is_open:
+                mirror.remove()
+            return is_open
 
     @contextlib.contextmanager
     def _head(self, mirror: Mirror) -> Iterator[None]:
@@ -131,24 +150,15 @@ class Cache:
     def keep(self, mirror: Mirror, offset: int, data: Bytes, limit: int | None) -> None:
         """Stores what lies outside the blocks."""
         size = memoryview(data).nbytes
-        room = room_for(offset, size)
-        self._reserve(room, limit)
-        try:
+        with self._reserved(room_for(offset, size), limit) as stored:
             with mirror.writing() as to:
                 to.write(offset, data)
+                stored[mirror] = size
             with self._head(mirror):
                 mirror.keep(offset, size)
-        finally:
-            self._ledger.settle(room, {mirror: size})
 
     def again(self, mirror: Mirror, limit: int | None) -> Mirror:
         """A mirror whose files were removed, made anew."""
-        with self._lock.held:
-            if not self._locks.is_there():
-                old = self._ledger.pins_memory(self._ledger.slot)
-                self._open()
-                self.pins.move(self._ledger.pins_memory(self._ledger.slot))
-                Pins(old).drained(READER_PATIENCE)
         return self.mirror(mirror.url, mirror.version, mirror.size, mirror.most, limit)
 
     def has(self, span: Span) -> None:
@@ -156,88 +166,108 @@ class Cache:
         self._spans.add(span)
 
     def mirrors(self) -> Iterator[Mirror]:
-        """All there are, those used longest ago first."""
-        found = []
+        """All there are, those used longest ago first. What is not a whole mirror, and nobody is making, is removed."""
+        found: dict[str, float] = {}
         with failing(self.folder):
-            for folder in sorted(self.folder.glob("??")):
-                with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+            for folder in self.folder.glob("??"):
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
                     for entry in entries:
-                        with contextlib.suppress(FileNotFoundError):
-                            if entry.name.endswith(MAP):
-                                found.append((entry.stat(follow_symlinks=False).st_mtime, entry.path))
-        for _, path in sorted(found):
-            mirror = Mirror.found(Path(path.removesuffix(MAP)), number_of(os.path.basename(path)))
-            if mirror is not None:
+                        name = entry.name.removesuffix(MAP)
+                        if NAME.fullmatch(name) and name[:2] == folder.name:
+                            with contextlib.suppress(FileNotFoundError):
+                                found[name] = max(found.get(name, 0.0), entry.stat(follow_symlinks=False).st_mtime)
+        for name, _ in sorted(found.items(), key=lambda one: one[1]):
+            path = self.folder / name[:2] / name
+            mirror = Mirror.found(path, number_of(name))
+            if mirror is None:
+                me = object()
+                at = number_of(name) << 32 | HEAD_LOCK
+                try:
+                    if self._locks.try_take(at, me) and Mirror.found(path, number_of(name)) is None:
+                        Mirror(path, 0, 1, 0).remove()
+                except OSError:
+                    pass
+                finally:
+                    self._locks.give(at, me)
+            else:
                 yield mirror
 
     def info(self) -> CacheInfo:
         """What it takes, and how many processes use it."""
-        return CacheInfo(sum(self._ledger.sums()), self._ledger.processes())
+        return CacheInfo(sum(self._ledger.sums()), 1 + len(self._ledger.others()))
 
     def clear(self) -> int:
         """Removes all mirrors; processes that read them go on, and make them anew when they fetch. Returns bytes freed."""
-        freed = sum(self._remove(mirror) for mirror in self.mirrors())
+        before = sum(self._ledger.sums())
+        for mirror in self.mirrors():
+            self._evict(mirror, ALL, mirror.size)  # others may have it mapped: removing it would free nothing
+            self._remove(mirror)
         self._ledger.recount(self.mirrors())
-        return freed
+        return max(0, before - sum(self._ledger.sums()))
 
     # --- fetching ---
 
     def fill(self, blocks: Sequence[Block], requests: Requests, limit: int | None) -> None:
-        """Makes blocks present in their mirrors; they may be evicted again at once. Raises what fetching one failed with; MirrorFailed if the cache
-        cannot take it."""
+        """Makes blocks present in their mirrors; they may be evicted again at once, and some may have left theirs. Raises what fetching one failed
+        with; MirrorFailed if the cache cannot take it."""
         if self._ledger.slot < 0:
             raise MirrorFailed(f"the cache at {self.folder}: this forked process could not take part in it")
-        waiting_for = [block for block in blocks if not block.span.states[block.number]]
-        if waiting_for:
+        if not self._locks.is_there():
+            raise MirrorFailed(f"the cache at {self.folder}: was removed", gone=True)
+        mirrors = {span: span.settled() for span in {block.span for block in blocks}}
+        left = {block: mirror for block in blocks if (mirror := mirrors[block.span]) is not None and not block.span.states[block.number]}
+        if left:
             self._check_fits(sum(room_for(*block.span.range_of(block.number)) for block in blocks), limit)
         pauses = waiting(FETCH_PATIENCE)
         at_once = AT_ONCE if limit is None else min(AT_ONCE, limit // 8)
-        while waiting_for:
-            part, size = [], 0
+        while left:
+            part: dict[Block, Mirror] = {}
+            size = 0
             claim = Claim(self._locks)
             try:
-                for block in waiting_for:
-                    mirror = mirror_of(block)
+                for block, mirror in left.items():
                     if size < at_once and claim.take(mirror, block.number) and not block.span.states[block.number]:
-                        part.append(block)
+                        part[block] = mirror
                         size += block.span.range_of(block.number)[1]
                 if part:
                     self._fetch(part, requests, limit, claim)
                     pauses = waiting(FETCH_PATIENCE)
             finally:
                 claim.end()
-            waiting_for = [block for block in waiting_for if not block.span.states[block.number]]
-            if waiting_for and not part and not next(pauses):
+            left = {block: mirror for block, mirror in left.items() if block not in part and not block.span.states[block.number]}
+            if left and not part and not next(pauses):
                 raise MirrorFailed(f"the cache at {self.folder}: another process has been fetching a block for {FETCH_PATIENCE:g} s")
 
-    def _fetch(self, blocks: list[Block], requests: Requests, limit: int | None, claim: Claim) -> None:
-        mirrors = {block.span: mirror_of(block) for block in blocks}
-        room = sum(room_for(*block.span.range_of(block.number)) for block in blocks)
-        stored: dict[Mirror, int] = {}
+    def _fetch(self, blocks: dict[Block, Mirror], requests: Requests, limit: int | None, claim: Claim) -> None:
+        """Fetches blocks whose locks this call has; raises the first error after all were answered."""
+        silent = set(blocks)
         failed: Exception | None = None
-        self._reserve(room, limit)
-        try:
-            with contextlib.ExitStack() as stack:
-                writers: dict[Span, Writing] = {}
-                for span, mirror in mirrors.items():
-                    writers[span] = stack.enter_context(mirror.writing())
-                    stored[mirror] = 0
+        mirrors = {block.span: mirror for block, mirror in blocks.items()}
+        room = sum(room_for(*block.span.range_of(block.number)) for block in blocks)
+        with self._reserved(room, limit) as stored, contextlib.ExitStack() as stack:
+            writers: dict[Span, Writing] = {}
+            for span, mirror in mirrors.items():
+                writers[span] = stack.enter_context(mirror.writing())
+                stored[mirror] = 0
 
-                def put(block: Block, data: Bytes) -> None:
-                    writers[block.span].write(block.span.range_of(block.number)[0], data)
+            def put(block: Block, data: Bytes) -> None:
+                stored[mirrors[block.span]] += memoryview(data).nbytes
+                writers[block.span].write(block.span.range_of(block.number)[0], data)
 
-                for block, error in requests.load(blocks, put):
-                    if error is None:
-                        block.span.states.set(block.number)
-                        stored[mirrors[block.span]] += block.span.range_of(block.number)[1]
-                    failed = failed or error
-                    claim.give(mirrors[block.span], block.number)
-        finally:
-            self._ledger.settle(room, stored)
+            for block, error, is_right in requests.load(list(blocks), put):
+                silent.discard(block)
+                if error is None and not is_right:  # nobody else may find it; in memory its good pages can be read, and the others say what is wrong
+                    error = MirrorFailed(f"{block}: is damaged in the store", quiet=True)
+                if error is None:
+                    block.span.show_block(mirrors[block.span], block.number)
+                failed = failed or error
+                claim.give(mirrors[block.span], block.number)
         self._note_used(stored)
         self._let_go(mirrors, sum(stored.values()))
         if failed is not None:
             raise failed
+        if silent:
+            raise AtlasError(f"{next(iter(silent))}: was asked for, and neither came nor failed")
 
     def _let_go(self, spans: Iterable[Span], size: int) -> None:
         """Now and then, lets the pages go that this process has looked at since; they stay in the system's memory of files."""
@@ -281,88 +311,103 @@ class Cache:
         if size > most:
             raise MirrorFailed(f"the cache at {self.folder}: {size:,} bytes are needed at once, and the limit is {most:,}")
 
-    def _reserve(self, size: int, limit: int | None) -> None:
+    @contextlib.contextmanager
+    def _reserved(self, size: int, limit: int | None) -> Iterator[dict[Mirror, int]]:
+        """With so many bytes reserved; what is yielded takes the bytes that were stored in each mirror. MirrorFailed if there is no room."""
         self._check_fits(size, limit)
+        stored: dict[Mirror, int] = {}
+        one = Reservation()
+        end = time.monotonic() + ROOM_PATIENCE
         pauses = waiting(ROOM_PATIENCE)
-        while not self._ledger.reserve(size, self.limit_now(limit)):
-            if not self._make_room(size, limit) and not next(pauses):
-                used, reserved = self._ledger.sums()
-                why = f"no room for {size:,} bytes: {used:,} are in use and {reserved:,} on their way; raise cache_limit"
-                raise MirrorFailed(f"the cache at {self.folder}: {why}")
-
-    def _make_room(self, size: int, limit: int | None) -> bool:
-        """Evicts at least so much, and a little more. Whether anything went."""
-        if not self._locks.try_take(EVICT_LOCK):
-            return False
         try:
-            most = self.limit_now(limit)
-            goal = sum(self._ledger.sums()) + size + most // 16 - most
-            freed = 0
-            for kinds in ((COLD,), (COLD,), (PRESENT, USED, COLD)):
-                for mirror in self.mirrors():
-                    if freed >= goal:
-                        return True
-                    old = time.time() - mirror.last_used > FRESH
-                    freed += self._evict(mirror, kinds if old or PRESENT not in kinds else (USED, COLD), goal - freed)
-            mine = {span.mirror.path for span in self._spans if span.mirror is not None}
-            for mirror in self.mirrors():
-                if freed >= goal:
-                    break
-                if not mirror.shown().any() and mirror.path not in mine and time.time() - mirror.last_used > UNUSED:
-                    freed += self._remove(mirror)
-            if not freed:
-                self._ledger.recount(self.mirrors())
-            return freed > 0
+            while size and not self._ledger.reserve(one, size, self.limit_now(limit)):
+                if not (self._make_room(size, limit, end) and time.monotonic() < end) and not next(pauses):
+                    used, reserved = self._ledger.sums()
+                    why = f"no room for {size:,} bytes: {used:,} are in use and {reserved:,} on their way; raise cache_limit"
+                    raise MirrorFailed(f"the cache at {self.folder}: {why}")
+            yield stored
         finally:
-            self._locks.give(EVICT_LOCK)
+            self._ledger.settle(one, stored)
 
-    def _evict(self, mirror: Mirror, kinds: tuple[int, ...], goal: int) -> int:
-        """Evicts blocks in some states, up to `goal` bytes or a little more; what was read since the last time is COLD now. Returns bytes freed."""
+    def _make_room(self, size: int, limit: int | None, end: float) -> bool:
+        """Evicts at least so much, and a little more. Whether anything went."""
+        me = object()
+        try:
+            return self._locks.try_take(EVICT_LOCK, me) and self._evict_some(size, limit, end)
+        finally:
+            self._locks.give(EVICT_LOCK, me)
+
+    def _evict_some(self, size: int, limit: int | None, end: float) -> bool:
+        most = self.limit_now(limit)
+        goal = sum(self._ledger.sums()) + size + most // 16 - most
+        freed = 0
+        for kinds in (COLD_ONLY, COLD_ONLY, ALL, UNSEEN):
+            for mirror in self.mirrors():
+                if freed >= goal or time.monotonic() > end:
+                    return freed > 0
+                is_old = time.time() - mirror.last_used > FRESH
+                kinds_now = READ if kinds is ALL and not is_old else kinds
+                gone = self._evict(mirror, kinds_now, mirror.size if kinds is UNSEEN else goal - freed)
+                if gone is None:
+                    return freed > 0
+                freed += gone
+        mine = {span.mirror.path for span in self._spans if span.mirror is not None}
+        for mirror in self.mirrors():
+            if freed < goal and not mirror.shown().any() and mirror.path not in mine and time.time() - mirror.last_used > UNUSED:
+                freed += self._remove(mirror)
+        if not freed:
+            self._ledger.recount(self.mirrors())
+        return freed > 0
+
+    def _evict(self, mirror: Mirror, kinds: npt.NDArray[np.bool_], goal: int) -> int | None:
+        """Evicts blocks in some states, up to `goal` bytes or a little more; what was read since the last time is COLD now. Returns bytes freed; None if
+        a reader stays inside."""
         count = mirror.count
         if count == 0:
             return 0
         states = mirror.states()
         starts, ends = mirror.blocks()
         shown = mirror.shown().copy()
-        chosen = np.flatnonzero(np.isin(shown, kinds))
+        chosen = np.flatnonzero(kinds[shown])
         for number in np.flatnonzero(shown == USED).tolist():
             states.age(number)
-        if len(chosen) == 0:
-            return 0
         chosen = chosen[np.argsort(starts[chosen])]
         chosen = chosen[: 1 + int(np.searchsorted(np.cumsum(ends[chosen] - starts[chosen]), goal))]
+        if len(chosen) == 0:
+            return 0
         claim = Claim(self._locks)
         try:
             mine = [number for number in chosen.tolist() if claim.take(mirror, number)]
-            for number in mine:
+            going = [number for number in mine if states[number]]  # now that nobody else may change them
+            for number in going:
                 states.clear(number)
-            if not self._drained():
-                for number in mine:
+            if going and not self._drained():
+                for number in going:
                     states.set(number)
-                return 0
+                return None
             order = np.argsort(starts, kind="stable")
             is_mine = np.zeros(count, np.bool_)
             is_mine[mine] = True
-            absent = np.array([state == ABSENT for state in mirror.shown()])
-            for at in edges(is_mine[order]):  # a page that a block shares with one that nobody has can go, too
+            for at in edges(is_mine[order]).tolist():  # a page that a block shares with one that nobody has can go, too
                 number = int(order[at])
-                if absent[number] and claim.take(mirror, number) and not states[number]:
-                    is_mine[number] = True
+                is_mine[number] = not states[number] and claim.take(mirror, number) and not states[number]
             with mirror.writing() as file:
                 for start, stop in holes(starts[order], ends[order], is_mine[order]):
                     file.punch(start, stop)
+        except MirrorFailed:  # somebody has removed it
+            return 0
         except OSError:  # a file system without holes
             return self._remove(mirror)
         finally:
             claim.end()
-        self.evictions += len(mine)
-        return self._ledger.evicted(mirror, removed=False)
+        self.evictions += len(going)
+        return self._ledger.evicted(mirror)
 
     def _remove(self, mirror: Mirror) -> int:
         """Removes both files; those who have them open go on, and find them gone when they fetch."""
-        with self._locks.holding(mirror.number << 32 | HEAD_LOCK, READER_PATIENCE):
+        with self._head(mirror):
             mirror.remove()
-        return self._ledger.evicted(mirror, removed=True)
+        return self._ledger.evicted(mirror)
 
     def _drained(self) -> bool:
         """Waits until every reader has left that came before this; False if one stays."""
@@ -389,8 +434,10 @@ class Claim:
         self._asked.discard(at)
 
     def end(self) -> None:
-        for at in self._asked:
+        while self._asked:
+            at = next(iter(self._asked))
             self._locks.give(at, self)
+            self._asked.discard(at)
 
     def __del__(self) -> None:  # of a call that was interrupted in end()
         self.end()
@@ -408,13 +455,6 @@ def cache_at(folder: Path) -> Cache:
         if found is None:
             found = _caches[key] = Cache(Path(key))
         return found
-
-
-def mirror_of(block: Block) -> Mirror:
-    mirror = block.span.mirror
-    if mirror is None:
-        raise MirrorFailed(f"{block}: has left the cache meanwhile")
-    return mirror
 
 
 def number_of(name: str) -> int:

@@ -79,9 +79,10 @@ class Filling(Keeping[Block]):
             try:
                 self._fill(self.cache, mirrored)
             except MirrorFailed as error:
-                self._tell(error)
+                if not error.quiet:
+                    self._tell(error)
                 self._leave(mirrored)
-        return self.hold([block for block in blocks if block.span.mirror is None])
+        return self.hold([block for block in blocks if block.span.settled() is None])
 
     def _fill(self, cache: Cache, blocks: Sequence[Block]) -> None:
         """Fills mirrors; those whose files were removed are made anew, once."""
@@ -91,8 +92,9 @@ class Filling(Keeping[Block]):
             if not error.gone:
                 raise
             for span in {block.span for block in blocks}:
-                if span.mirror is not None and not span.mirror.is_there():
-                    mirror = cache.again(span.mirror, self._cache_limit)
+                old = span.mirror
+                if old is not None and not old.is_there():
+                    mirror = cache.again(old, self._cache_limit)
                     for offset, data in span.stays():
                         cache.keep(mirror, offset, data, self._cache_limit)
                     span.move(mirror, self.pins)
@@ -150,7 +152,8 @@ class Filling(Keeping[Block]):
         block.span.give_back(block.number)
 
     def load(self, blocks: list[Block]) -> Iterator[tuple[Block, Exception | None]]:
-        return self.requests.load(blocks, put_in_memory)
+        for block, error, _ in self.requests.load(blocks, put_in_memory):
+            yield block, error  # what is wrong is shown, too: reading its good pages works, the others raise and say where
 
 
 def put_in_memory(block: Block, data: Bytes) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from atlas_ds._core.base import PINS_BYTES, Pins, Region
@@ -27,12 +28,22 @@ LEDGER_LOCK, EVICT_LOCK, SLOT_LOCKS = 0, 1, 1024  # bytes of the lock file; thos
 PATIENCE = 10.0  # seconds for the lock of the ledger, which is held for microseconds, or while mirrors are counted
 
 
+class Reservation:
+    """size: bytes that are reserved, until it says 0 or is gone."""
+
+    __slots__ = ("__weakref__", "size")
+
+    def __init__(self) -> None:
+        self.size = 0
+
+
 class Ledger:
-    """Of a cache, at a path. locks: of the cache."""
+    """Of a cache, at a path. locks: of the cache. is_new: nobody has counted since the machine started, or since a process died that had reserved."""
 
     def __init__(self, path: Path, locks: ByteLocks) -> None:
         self._locks = locks
         self.slot = -1
+        self._reservations: weakref.WeakSet[Reservation] = weakref.WeakSet()
         with failing(path.parent), self._locked():
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             try:
@@ -42,20 +53,25 @@ class Ledger:
             finally:
                 os.close(fd)
             self._view = memoryview(self._map).cast("B")
-            now = BOOT.pack(MAGIC, boot_id())
-            self.is_new = bytes(self._view[: BOOT.size]) != now
-            self._view[: BOOT.size] = now
+            self.is_new = bytes(self._view[: BOOT.size]) != BOOT.pack(MAGIC, boot_id())
         self.take_slot()
 
-    def _locked(self) -> AbstractContextManager[None]:
-        return self._locks.holding(LEDGER_LOCK, PATIENCE)
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        try:
+            with self._locks.holding(LEDGER_LOCK, PATIENCE):
+                yield
+        except TimeoutError as error:
+            raise MirrorFailed(f"the cache at {self._locks.path.parent}: {error}") from error
 
     def take_slot(self) -> None:
         """Takes a slot for this process. MirrorFailed if all are taken."""
+        self._reservations = weakref.WeakSet()
         for slot in range(SLOTS):
-            if self._locks.try_take(SLOT_LOCKS + slot):
+            if self._locks.try_take(SLOT_LOCKS + slot, self):
                 self.slot = slot
-                self.is_new = self.is_new or self._reserved(slot) != 0  # of one that died
+                self.is_new = self.is_new or self._reserved(slot) != 0
+                struct.pack_into("<Q", self._view, self._at(slot) + RESERVED_AT, 0)
                 return
         raise MirrorFailed(f"the cache at {self._locks.path.parent}: {SLOTS} processes use it, and no more can")
 
@@ -66,60 +82,66 @@ class Ledger:
         found: int = struct.unpack_from("<Q", self._view, self._at(slot) + RESERVED_AT)[0]
         return found
 
-    def pins_memory(self, slot: int) -> memoryview:
+    def pins_memory(self) -> memoryview:
+        """Where the readers of this process are counted."""
+        return self._pins_memory(self.slot)
+
+    def _pins_memory(self, slot: int) -> memoryview:
         return self._view[self._at(slot) : self._at(slot) + PINS_BYTES]
+
+    def _is_alive(self, slot: int) -> bool:
+        return self._locks.is_taken(SLOT_LOCKS + slot)
 
     def others(self) -> list[Pins]:
         """The pins of the other processes that live."""
-        slots = [slot for slot in range(SLOTS) if slot != self.slot and self._locks.is_taken(SLOT_LOCKS + slot)]
-        return [Pins(self.pins_memory(slot)) for slot in slots]
-
-    def processes(self) -> int:
-        """How many use the cache."""
-        return 1 + len(self.others())
+        return [Pins(self._pins_memory(slot)) for slot in range(SLOTS) if slot != self.slot and self._is_alive(slot)]
 
     def sums(self) -> tuple[int, int]:
         """Bytes that are used, and that are reserved."""
         used, reserved = SUMS.unpack_from(self._view, SUMS_AT)
         return used, reserved
 
-    def _change(self, used: int, reserved: int) -> None:
-        now = self.sums()
-        SUMS.pack_into(self._view, SUMS_AT, max(0, now[0] + used), max(0, now[1] + reserved))
-        if reserved:
-            struct.pack_into("<Q", self._view, self._at(self.slot) + RESERVED_AT, max(0, self._reserved(self.slot) + reserved))
+    def _change(self, used: int) -> None:
+        """Adds to what is used, and notes what this process has reserved now."""
+        now, reserved = self.sums()
+        mine, before = sum(one.size for one in list(self._reservations)), self._reserved(self.slot)
+        SUMS.pack_into(self._view, SUMS_AT, max(0, now + used), max(mine, reserved + mine - before))
+        struct.pack_into("<Q", self._view, self._at(self.slot) + RESERVED_AT, mine)
 
-    def reserve(self, size: int, limit: int) -> bool:
+    def reserve(self, one: Reservation, size: int, limit: int) -> bool:
         """Reserves bytes, if the sum stays within the limit."""
         with self._locked():
             if sum(self.sums()) + size > limit:
                 return False
-            self._change(0, size)
+            self._reservations.add(one)
+            one.size = size
+            self._change(0)
             return True
 
-    def settle(self, size: int, stored: Mapping[Mirror, int]) -> None:
+    def settle(self, one: Reservation, stored: Mapping[Mirror, int]) -> None:
         """Gives a reservation back, after so many bytes were stored in some mirrors."""
         with self._locked():
-            self._change(sum(mirror.charge(count) for mirror, count in stored.items()), -size)
+            used = sum(mirror.charge(count) for mirror, count in stored.items())
+            one.size = 0
+            self._change(used)
 
-    def evicted(self, mirror: Mirror, *, removed: bool) -> int:
+    def evicted(self, mirror: Mirror) -> int:
         """Bytes were taken from a mirror, or all of it: returns how many are free again."""
         with self._locked():
             before = mirror.charged
-            now = 0 if removed else mirror.recount()
-            self._change(now - before, 0)
+            now = mirror.recount()
+            self._change(now - before)
             return before - now
 
     def recount(self, mirrors: Iterable[Mirror]) -> None:
         """Counts what all mirrors take, and what living processes have reserved."""
         with self._locked():
             used = OWN_BYTES + sum(mirror.recount() for mirror in mirrors)
-            reserved = 0
             for slot in range(SLOTS):
-                if slot != self.slot and not self._locks.is_taken(SLOT_LOCKS + slot):
+                if slot != self.slot and self._reserved(slot) and not self._is_alive(slot):
                     struct.pack_into("<Q", self._view, self._at(slot) + RESERVED_AT, 0)
-                reserved += self._reserved(slot)
-            SUMS.pack_into(self._view, SUMS_AT, used, reserved)
+            SUMS.pack_into(self._view, SUMS_AT, used, sum(map(self._reserved, range(SLOTS))))
+            self._view[: BOOT.size] = BOOT.pack(MAGIC, boot_id())
             self.is_new = False
 
 

@@ -38,11 +38,11 @@ MAP = ".map"
 
 
 class MirrorFailed(Exception):
-    """The cache cannot take or give what was asked; its text says why. gone: its files were removed."""
+    """The cache cannot take or give what was asked; its text says why. gone: its files were removed. quiet: users need not know."""
 
-    def __init__(self, why: str, *, gone: bool = False) -> None:
+    def __init__(self, why: str, *, gone: bool = False, quiet: bool = False) -> None:
         super().__init__(why)
-        self.gone = gone
+        self.gone, self.quiet = gone, quiet
 
 
 @contextlib.contextmanager
@@ -51,7 +51,7 @@ def failing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise MirrorFailed(f"the cache at {path}: {os.strerror(error.errno or 0)}", gone=isinstance(error, FileNotFoundError)) from error
+        raise MirrorFailed(f"the cache at {path}: {error.strerror or error}", gone=isinstance(error, FileNotFoundError)) from error
 
 
 class Mirror:
@@ -60,7 +60,7 @@ class Mirror:
     def __init__(self, path: Path, number: int, size: int, most: int, url: str = "", version: str = "") -> None:
         self.path, self.number, self.size, self.most, self.url, self.version = path, number, size, most, url, version
         self.map_path = path.with_name(path.name + MAP)
-        self.inode = 0
+        self.inode = self.map_inode = 0
         self.view = memoryview(b"")
         self._blocks: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None = None
 
@@ -77,34 +77,37 @@ class Mirror:
                 return None
             _, size, most, _ = HEAD.unpack_from(head)
             mirror = Mirror(path, number, size, most, head[URL_AT:].rstrip(b"\0").decode("utf-8", "replace"))
-            return mirror if path.exists() and mirror.open() else None
-        except OSError:
+            return mirror if size and mirror.open(make=False) else None
+        except (OSError, ValueError, OverflowError):
             return None
 
     @property
     def map_size(self) -> int:
         return map_bytes(self.most)
 
-    def open(self) -> bool:
-        """Opens both files, and makes them if they are not there; False if they are not of this file, or broken. Call it with the lock of its head."""
-        fd = os.open(self.path, OPEN | os.O_CREAT, 0o600)
+    def open(self, *, make: bool = True) -> bool:
+        """Opens both files; False if they are not of this file, or broken. make: if they are not there; call it with the lock of the head then."""
+        flags = OPEN | (os.O_CREAT if make else 0)
+        fd = os.open(self.path, flags, 0o600)
         try:
-            if os.fstat(fd).st_size == 0:
+            size = os.fstat(fd).st_size
+            if size == 0 and make and not self.map_path.exists():  # an old map would speak of bytes that are not there
                 os.ftruncate(fd, self.size)
-            elif os.fstat(fd).st_size != self.size:
+            elif size != self.size:
                 return False
             self.inode = os.fstat(fd).st_ino
         finally:
             os.close(fd)
-        fd = os.open(self.map_path, OPEN | os.O_CREAT, 0o600)
+        fd = os.open(self.map_path, flags, 0o600)
         try:
             head = HEAD.pack(MAGIC, self.size, self.most, 0)
-            if os.fstat(fd).st_size == 0:
-                os.pwrite(fd, head.ljust(URL_AT, b"\0") + self.url.encode("utf-8", "replace")[:MAX_URL].ljust(MAX_URL, b"\0"), 0)
+            if os.fstat(fd).st_size == 0 and make:
                 os.ftruncate(fd, self.map_size)
                 os.posix_fallocate(fd, 0, self.map_size)  # it is written to through memory
+                os.pwrite(fd, head.ljust(URL_AT, b"\0") + self.url.encode("utf-8", "replace")[:MAX_URL].ljust(MAX_URL, b"\0"), 0)
             if os.fstat(fd).st_size != self.map_size or os.pread(fd, COUNT_AT, 0) != head[:COUNT_AT]:
                 return False
+            self.map_inode = os.fstat(fd).st_ino
             self.view = memoryview(Region(self.map_size, fd, writable=True)).cast("B")
         finally:
             os.close(fd)
@@ -131,18 +134,19 @@ class Mirror:
         with failing(self.path.parent.parent):
             fd = os.open(self.path, OPEN)
         try:
-            if os.fstat(fd).st_ino != self.inode:
+            if os.fstat(fd).st_ino != self.inode or not self.is_there():
                 raise MirrorFailed(f"the cache at {self.path.parent.parent}: it was removed while it was used", gone=True)
             yield fd
         finally:
             os.close(fd)
 
     def is_there(self) -> bool:
-        """Whether both files still have their names."""
+        """Whether both files still have their names. The number of the map is nobody else's, since it is open here."""
         try:
-            return os.stat(self.path, follow_symlinks=False).st_ino == self.inode and self.map_path.exists()
+            numbers = [os.stat(path, follow_symlinks=False).st_ino for path in (self.path, self.map_path)]
         except FileNotFoundError:
             return False
+        return numbers == [self.inode, self.map_inode]
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Writing]:
@@ -206,16 +210,18 @@ class Mirror:
     def charge(self, stored: int) -> int:
         """Notes what it takes now, of which `stored` bytes are new; returns by how much that is more. Call it with the lock of the ledger."""
         total = struct.unpack_from("<Q", self.view, STORED_AT)[0] + stored
-        now = max(on_disk(self.path), total) + self.map_size
-        more: int = now - self.charged
-        struct.pack_into("<QQ", self.view, CHARGED_AT, now, total)
-        return more
+        return self._note(total, total)
 
     def recount(self) -> int:
         """Counts anew what it takes, and returns it. Call it with the lock of the ledger."""
-        now = on_disk(self.path) + self.map_size
-        struct.pack_into("<QQ", self.view, CHARGED_AT, now, 0)
-        return now
+        self._note(0, 0)
+        return self.charged
+
+    def _note(self, least: int, total: int) -> int:
+        now = max(on_disk(self.path), least) + self.map_size if self.is_there() else 0
+        more: int = now - self.charged
+        struct.pack_into("<QQ", self.view, CHARGED_AT, now, total)
+        return more
 
     @property
     def last_used(self) -> float:
@@ -231,7 +237,7 @@ class Mirror:
             os.utime(self.map_path, (time.time(), time.time()))
 
     def remove(self) -> None:
-        for path in (self.path, self.map_path):
+        for path in (self.map_path, self.path):  # first what speaks of the other
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
 

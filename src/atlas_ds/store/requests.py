@@ -100,8 +100,11 @@ class Requests:
         self._permits = Permits(MAX_REQUESTS)
         self.traffic = Traffic()
 
-    def load(self, blocks: Sequence[Block], put: Put) -> Iterator[tuple[Block, Exception | None]]:
-        """Asks for blocks, and puts each as it arrives; yields it then, or the error that it failed with."""
+    def load(self, blocks: Sequence[Block], put: Put) -> Iterator[tuple[Block, Exception | None, bool]]:
+        """Asks for blocks, and puts each as it arrives; yields it then, with the error that it failed with, if it did, and whether its hashes are right.
+
+        A block whose hashes are wrong was asked for twice.
+        """
         began = self.traffic.begin()
         try:
             wrong: list[Block] = []
@@ -109,11 +112,9 @@ class Requests:
                 if error is None and self._check and not block.span.check(block.number):
                     wrong.append(block)
                 else:
-                    yield block, error
+                    yield block, error, True
             for block, error in self._ask(wrong, put):
-                if error is None:
-                    block.span.check(block.number)  # what is right is noted; reading the rest raises, and says where
-                yield block, error
+                yield block, error, error is not None or block.span.check(block.number)
         finally:
             self.traffic.end(began)
 

@@ -143,10 +143,22 @@ class Span:
                 self.forget(number)
             self.show(states)
 
+    def show_block(self, mirror: Mirror, number: int) -> bool:
+        """A block is there now, in this mirror; False if the span has left it meanwhile."""
+        with self._switching.held:
+            if self.mirror is mirror:
+                self.states.set(number)
+            return self.mirror is mirror
+
+    def settled(self) -> Mirror | None:
+        """Its mirror, after a move that is under way."""
+        with self._switching.held:
+            return self.mirror
+
     def let_go(self) -> None:
         """Lets the pages go that this process has looked at: those of a mirror are read again when needed."""
         with self._switching.held:
-            if self.mirror is not None:
+            if self.mirror is not None and self.memory.is_file:
                 self.memory.let_go(0, self.size)
 
     def remove_mirror(self) -> None:

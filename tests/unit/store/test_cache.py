@@ -311,7 +311,7 @@ def test_arguments(opened, tmp_path, url):
         opened(cache=tmp_path / "file")
     (tmp_path / "open").mkdir(mode=0o777)
     (tmp_path / "open").chmod(0o777)
-    with pytest.raises(OSError, match="others may read or write it; give a folder of your own: chmod 700"):
+    with pytest.raises(OSError, match="others may read or write it; give a folder that is yours alone"):
         opened(cache=tmp_path / "open")
 
 
