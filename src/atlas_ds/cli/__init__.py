@@ -14,7 +14,7 @@ from typing import NoReturn
 from atlas_ds import __version__
 from atlas_ds.cli import bench, cache, convert, head, info, repair, shuffle, verify
 from atlas_ds.cli.screen import complain, on_screen
-from atlas_ds.cli.text import one_line
+from atlas_ds.cli.text import as_options, one_line
 from atlas_ds.errors import AtlasError
 from atlas_ds.text import printable
 
@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if DEBUG in os.environ:
             raise
         lines = getattr(error, "lines", ())
-        return _fail(str(error).split("\n")[0], 1, lines) if lines else _fail(one_line(error), 1)
+        return _fail(str(error).split("\n")[0], 1, lines) if lines else _fail(as_options(one_line(error)), 1)
     except MemoryError:
         return _fail("out of memory; use a smaller --shard-size or fewer rows", 1)
     except Exception as error:  # a bug of this package or of one it uses

@@ -14,7 +14,7 @@ from typing import Any
 
 from atlas_ds.cli.measure import QUESTIONS, Answer, Contender, Reader, measure
 from atlas_ds.cli.measure_loader import LoaderAnswer, measure_loader
-from atlas_ds.cli.options import add_dataset, add_json, positive, subparser
+from atlas_ds.cli.options import add_dataset, add_json, positive, storage_options, subparser
 from atlas_ds.cli.peers import PEERS, installed
 from atlas_ds.cli.plot import check_matplotlib, plot
 from atlas_ds.cli.text import duration, table
@@ -30,10 +30,12 @@ examples:
   atlas-ds bench cars --loader
   atlas-ds bench cars --rows 20000 --compare lmdb,hf,h5py
   atlas-ds bench cars --compare all --plot bench.png --json > bench.json
+  atlas-ds bench s3://bucket/cars --rows 20000 --loader
 
 formats for --compare: {", ".join(PEERS)}
 The other formats get the same examples in a temporary folder and are measured in turn with Atlas. A format that is
-not installed is reported and left out. All files are in the page cache, so this compares formats, not disks.
+not installed is reported and left out. All files are in the page cache, so this compares formats, not disks. Of a URL, blocks
+that were read stay in memory (64 MiB); the others are requests to the server.
 
 --loader also measures a shuffled epoch of atlas_ds.Loader with its default settings, and a plain loop that calls
 ds.batch with the same rows and does not prefetch. The "time / atlas" of the plain loop shows what the Loader adds:
@@ -71,7 +73,7 @@ def add_command(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.plot:
         check_matplotlib()
-    ds = AtlasDataset(args.dataset)
+    ds = open_it(args)
     limit = args.rows or (10_000 if args.compare else len(ds))
     rows = min(len(ds), limit)
     if rows == 0:
@@ -79,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     notes: list[str] = []
     with ExitStack() as stack:
         on_disk = ds.stats()["bytes"] * rows // len(ds)
-        contenders = [Contender("atlas", lambda: _open_atlas(args.dataset), on_disk)]
+        contenders = [Contender("atlas", lambda: _reader(open_it(args)), on_disk)]
         if args.compare:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="atlas-bench-")))
             contenders += _write_peers(ds, rows, args.compare, folder, notes)
@@ -104,8 +106,11 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _open_atlas(path: Path) -> Reader:
-    ds = AtlasDataset(path)
+def open_it(args: argparse.Namespace) -> AtlasDataset:
+    return AtlasDataset(args.dataset, storage_options=storage_options(args))
+
+
+def _reader(ds: AtlasDataset) -> Reader:
     return Reader(ds.__getitem__, ds.batch, ds.__iter__)
 
 
@@ -141,7 +146,7 @@ def _as_dict(example: Any) -> dict[str, Any]:
     return {"value": example}
 
 
-def _text(path: Path, rows: int, answers: list[Answer], contenders: list[Contender], notes: list[str]) -> str:
+def _text(path: Path | str, rows: int, answers: list[Answer], contenders: list[Contender], notes: list[str]) -> str:
     several = len({answer.contender for answer in answers}) > 1
     head = ["question", "format", "p50", "p99", "rows/s"] + (["time / atlas"] if several else [])
     lines = [head]
@@ -150,7 +155,8 @@ def _text(path: Path, rows: int, answers: list[Answer], contenders: list[Contend
         line += [duration(answer.p99), f"{answer.rows_per_second:,.0f}"]
         lines.append(line + ([f"{answer.ratio:.2f}x"] if several else []))
     sizes = ", ".join(f"{who.name} {format_size(who.bytes)}" for who in contenders)
-    text = [f"{printable(path)}: {count(rows, 'row')}, warm page cache, Python {sys.version.split()[0]}; on disk: {sizes}", ""]
+    where = "warm page cache" if isinstance(path, Path) else "over the network"
+    text = [f"{printable(path)}: {count(rows, 'row')}, {where}, Python {sys.version.split()[0]}; stored: {sizes}", ""]
     return "\n".join([*text, table(lines, right=(2, 3, 4, 5)), *([""] if notes else []), *map(printable, notes)])
 
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from atlas_ds.cli.options import add_dataset, add_json, positive, subparser
+from atlas_ds.cli.options import add_dataset, add_json, positive, storage_options, subparser
 from atlas_ds.cli.text import brief, brief_json
 from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.schema.labels import with_names
@@ -19,6 +19,7 @@ examples:
   atlas-ds head cars
   atlas-ds head cars -n 3 --start 1000 --columns label,caption
   atlas-ds head cars --split test --json          prints one JSON object per line
+  atlas-ds head s3://bucket/cars --storage-option anon=true
 
 Long values are shortened.
 """
@@ -39,7 +40,7 @@ def add_command(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     columns = args.columns.split(",") if args.columns else None
-    ds = AtlasDataset(args.dataset, columns=columns, split=args.split)
+    ds = AtlasDataset(args.dataset, columns=columns, split=args.split, storage_options=storage_options(args))
     kinds = {field.name: field.type for field in ds.schema.fields}
     first = max(0, args.start + len(ds)) if args.start < 0 else args.start
     for row in range(first, min(len(ds), first + args.n)):

@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from typing import Any
 
-from atlas_ds.cli.options import add_dataset, add_json, subparser
+from atlas_ds.cli.options import add_dataset, add_json, storage_options, subparser
 from atlas_ds.cli.text import ratio, table
 from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.sizes import format_size
@@ -18,6 +18,7 @@ examples:
   atlas-ds info cars
   atlas-ds info cars --shards              also lists the shards
   atlas-ds info cars --json | jq .rows
+  atlas-ds info s3://bucket/cars           reads only the manifest
 
 "ratio" is the size of the values divided by their stored size; "why" is the reason for the codec.
 """
@@ -31,7 +32,7 @@ def add_command(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    ds = AtlasDataset(args.dataset)
+    ds = AtlasDataset(args.dataset, storage_options=storage_options(args))
     facts = _facts(args.dataset, ds)
     print(json.dumps(facts) if args.json else _text(facts, args.shards))
     return 0

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from atlas_ds.store.paths import URL
+
 CODECS = ("auto", "none", "lz4", "zstd")
 Run = Callable[[argparse.Namespace], int]
 
@@ -25,7 +27,41 @@ def subparser(commands: Any, name: str, summary: str, examples: str, run: Run) -
 
 
 def add_dataset(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("dataset", metavar="DATASET", type=Path, help="the dataset's folder, or one .atlas file")
+    """The dataset that a command reads, and how its URL is reached."""
+    parser.add_argument("dataset", metavar="DATASET", type=path_or_url, help="the dataset's folder or URL, or one .atlas file")
+    add_storage_options(parser)
+
+
+def path_or_url(text: str) -> Path | str:
+    """What a user named. A Path would make one slash of two."""
+    return text if URL.match(text) else Path(text)
+
+
+def add_storage_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--storage-option", metavar="KEY=VALUE", type=_storage_option, action="append",
+        help="how to reach a URL, such as region=eu-central-1, endpoint=https://host or anon=true; may be repeated "
+        "(default: from the environment). Set secrets in the environment: other users of this machine can see the "
+        "options of a command",
+    )
+
+
+def storage_options(args: argparse.Namespace) -> dict[str, Any] | None:
+    """The options of add_storage_options, as that argument of the functions that read; None if there are none."""
+    return dict(args.storage_option) if args.storage_option else None
+
+
+def _storage_option(text: str) -> tuple[str, str | bool | float]:
+    """The name and the value, which no error shows, because it may be a secret."""
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError("write KEY=VALUE, such as region=eu-central-1")
+    if name.lower() == "timeout":
+        try:
+            return name, float(value)
+        except ValueError:
+            raise argparse.ArgumentTypeError("timeout: give seconds, such as timeout=60") from None
+    return name, {"true": True, "false": False}.get(value.lower(), value)
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from atlas_ds.cli.options import add_dataset, add_json, subparser
+from atlas_ds.cli.options import add_dataset, add_json, storage_options, subparser
 from atlas_ds.cli.text import table
 from atlas_ds.rewrite.repair import repair
 from atlas_ds.text import count, printable
@@ -17,6 +17,7 @@ examples:
   atlas-ds verify cars                      shows what is damaged
   atlas-ds repair cars                      writes the intact rows to cars-repaired
   atlas-ds repair cars --output /data/saved
+  atlas-ds repair s3://bucket/cars --output cars-repaired
 
 The damaged dataset is not changed. Rows keep their order. Splits without lost rows are kept.
 exit code: 0 if no row was lost, 1 if some were (the others are saved)
@@ -28,15 +29,21 @@ def add_command(commands: Any) -> None:
     add_dataset(parser)
     parser.add_argument(
         "--output", metavar="FOLDER", type=Path,
-        help="folder of the new dataset (default: DATASET-repaired)",
+        help="folder of the new dataset (default: DATASET-repaired; a URL needs one)",
     )
     add_json(parser)
 
 
+def output_of(args: argparse.Namespace) -> Path:
+    if args.output is None and isinstance(args.dataset, str):
+        raise ValueError("--output is needed with a URL, which has no folder beside it")
+    source = Path(args.dataset).resolve()
+    return args.output or source.with_name(source.stem + "-repaired")
+
+
 def run(args: argparse.Namespace) -> int:
-    source = args.dataset.resolve()
-    output = args.output or source.with_name(source.stem + "-repaired")
-    report = repair(args.dataset, output=output, progress=not args.json)
+    output = output_of(args)
+    report = repair(args.dataset, output=output, progress=not args.json, storage_options=storage_options(args))
     unsure = any(lost < 0 for _, _, lost, _ in report.shards)  # its number of rows is unknown
     if args.json:
         shards = [{"path": str(p), "kept": kept, "lost": lost if lost >= 0 else None, "reason": why}

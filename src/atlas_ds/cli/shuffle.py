@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from atlas_ds.cli.options import add_json, add_storage, storage, subparser
+from atlas_ds.cli.options import add_json, add_storage, add_storage_options, path_or_url, storage, storage_options, subparser
 from atlas_ds.cli.text import duration
 from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.rewrite.shuffle import shuffle
@@ -28,7 +28,7 @@ An error or Ctrl-C leaves the destination unchanged.
 
 def add_command(commands: Any) -> None:
     parser = subparser(commands, "shuffle", "write the rows of a dataset in random order", EXAMPLES, run)
-    parser.add_argument("src", metavar="SRC", type=Path, help="the dataset's folder, or one .atlas file")
+    parser.add_argument("src", metavar="SRC", type=path_or_url, help="the dataset's folder or URL, or one .atlas file")
     parser.add_argument("dst", metavar="DST", type=Path, help="the folder of the new dataset")
     parser.add_argument(
         "--seed", metavar="N", type=int, default=0,
@@ -39,6 +39,7 @@ def add_command(commands: Any) -> None:
         help="how many bytes of rows to hold in memory (default: %(default)s)",
     )
     add_storage(parser)
+    add_storage_options(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace an existing dataset at DST")
     parser.add_argument("--quiet", action="store_true", help="do not show progress")
     add_json(parser)
@@ -47,7 +48,8 @@ def add_command(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     start = time.monotonic()
     quiet = args.quiet or args.json
-    shuffle(args.src, args.dst, seed=args.seed, memory=args.memory, overwrite=args.overwrite, progress=not quiet, **storage(args))
+    where = {"overwrite": args.overwrite, "storage_options": storage_options(args)}
+    shuffle(args.src, args.dst, seed=args.seed, memory=args.memory, progress=not quiet, **where, **storage(args))
     rows, seconds = len(AtlasDataset(args.dst)), time.monotonic() - start
     if args.json:
         print(json.dumps({"path": str(args.dst), "rows": rows, "seed": args.seed, "seconds": seconds}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -14,6 +15,7 @@ from atlas_ds.text import printable
 MAX_TEXT = 100
 MAX_LINE = 4000
 FEW_VALUES = 6
+OPTION_IN_PYTHON = re.compile(r"""storage_options=\{["'](\w+)["']: "?([^}"]*)"?\}""")
 
 
 def ratio(raw: int | float, stored: int | float) -> str:
@@ -44,6 +46,12 @@ def one_line(error: BaseException) -> str:
     """An error's message as one line of limited length."""
     text = whole_line(error)
     return text if len(text) <= MAX_LINE else f"{text[:MAX_LINE]}..."
+
+
+def as_options(message: str) -> str:
+    """A message that names the argument storage_options, for users of the command."""
+    shown = OPTION_IN_PYTHON.sub(lambda found: f"--storage-option {found[1]}={found[2].lower() if found[2] in ('True', 'False') else found[2]}", message)
+    return re.sub("storage_options=?", "--storage-option", shown)
 
 
 def whole_line(error: BaseException) -> str:

@@ -7,7 +7,7 @@ import json
 import time
 from typing import Any
 
-from atlas_ds.cli.options import add_dataset, add_json, subparser
+from atlas_ds.cli.options import add_dataset, add_json, storage_options, subparser
 from atlas_ds.cli.text import duration
 from atlas_ds.dataset.verify import verify
 from atlas_ds.sizes import format_size
@@ -18,6 +18,7 @@ examples:
   atlas-ds verify cars                      checks checksums, decoding, padding and digests
   atlas-ds verify cars --fast               checks the manifest, headers and footers only
   atlas-ds verify cars/00000-3f9a0c11d2e4b567.atlas
+  atlas-ds verify s3://bucket/cars          reads every byte from there
   atlas-ds verify cars --json || echo damaged
 
 exit code: 0 if everything is intact, 1 if anything is damaged
@@ -37,7 +38,7 @@ def add_command(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     start = time.monotonic()
-    report = verify(args.dataset, fast=args.fast, progress=not args.json)
+    report = verify(args.dataset, fast=args.fast, progress=not args.json, storage_options=storage_options(args))
     seconds = time.monotonic() - start
     damages = [(str(path), message if str(path) in message else f"{path}: {message}") for path, message in report.damages]
     if args.json:
@@ -50,7 +51,8 @@ def run(args: argparse.Namespace) -> int:
     place = printable(args.dataset)
     checked = f"{count(report.shards, 'shard')}, {count(report.rows, 'row')}, {format_size(report.bytes)}, {duration(seconds)}"
     if damages:
-        print(f"{place}: DAMAGED, {count(len(damages), 'finding')} ({checked}); try: atlas-ds repair {place}")
+        to = " --output FOLDER" if isinstance(args.dataset, str) else ""
+        print(f"{place}: DAMAGED, {count(len(damages), 'finding')} ({checked}); try: atlas-ds repair {place}{to}")
         return 1
     print(f"{place}: intact ({checked}{', values not read' if args.fast else ''})")
     return 0

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import tempfile
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from atlas_ds.dataset.manifest import MAX_BYTES, Manifest, Ranges, parse_manifes
 from atlas_ds.dataset.names import MANIFEST, SUFFIX, resembles_shard
 from atlas_ds.dataset.verify import existing_dataset
 from atlas_ds.dataset.writer import AtlasDatasetWriter
-from atlas_ds.errors import AtlasError
+from atlas_ds.errors import AtlasError, StoreError
 from atlas_ds.progress import Progress
 from atlas_ds.schema.schema import Schema, has_labels, with_all_names
 from atlas_ds.shard.open import open_shard, open_stored, shard_schema
@@ -60,7 +61,13 @@ class RepairReport:
         return f"RepairReport(rows_kept={self.rows_kept}, rows_lost={self.rows_lost}, {damaged} of {len(self.shards)} shards damaged{manifest}{dropped})"
 
 
-def repair(path: str | os.PathLike[str] | Store, *, output: str | os.PathLike[str] | Store | None = None, progress: bool = True) -> RepairReport:
+def repair(
+    path: str | os.PathLike[str] | Store,
+    *,
+    output: str | os.PathLike[str] | Store | None = None,
+    progress: bool = True,
+    storage_options: Mapping[str, Any] | None = None,
+) -> RepairReport:
     """Copies the intact rows of a damaged dataset, or shard file, to a new dataset.
 
     The damaged files stay as they are. Rows keep their order. A split is kept if all shards with
@@ -69,11 +76,13 @@ def repair(path: str | os.PathLike[str] | Store, *, output: str | os.PathLike[st
     Parameters
     ----------
     path
-        The dataset's folder or store, or one `.atlas` file.
+        The dataset's folder, URL or store, or one `.atlas` file.
     output
         The new dataset's folder or store. None: `PATH-repaired`.
     progress
         Show progress on stderr.
+    storage_options
+        With a URL: see AtlasDataset.
 
     Returns
     -------
@@ -84,8 +93,10 @@ def repair(path: str | os.PathLike[str] | Store, *, output: str | os.PathLike[st
     ------
     AtlasError
         No file has a readable schema: nothing can be saved.
+    StoreError
+        The store could not be asked for its files: they may be intact.
     """
-    source, file = existing_dataset(path)
+    source, file = existing_dataset(path, storage_options)
     place = place_of(source, file)
     target = open_store(output if output is not None else repaired(source, file), "output")
     if source.folder is None and source.url == target.url:
@@ -140,6 +151,8 @@ def find_manifest(store: Store) -> tuple[Manifest | None, str]:
         manifest = parse_members(data, where)
         manifest.dumps()  # JSON that was damaged may hold what a manifest cannot
         return manifest, f"{wrong}; metadata and splits are kept unchecked"
+    except StoreError:
+        raise
     except (AtlasError, OSError, ValueError) as error:
         return None, f"{wrong or error}; metadata and splits are lost"
 
@@ -147,8 +160,10 @@ def find_manifest(store: Store) -> tuple[Manifest | None, str]:
 def find_files(store: Store, manifest: Manifest | None, *, trusted: bool) -> list[str]:
     """Returns the shards that the manifest names; all shards in the store, if it is damaged and a file that it names is missing."""
     named = [shard.path for shard in manifest.shards] if manifest else []
+    if manifest and trusted:
+        return named  # not every store can list
     found = {name.removesuffix("/") for name in store.entries()}
-    if manifest and (trusted or found.issuperset(named)):
+    if manifest and found.issuperset(named):
         return named
     unfinished = {info.name for info in store.unfinished()}
     return sorted(filter(resembles_shard, found | unfinished), key=lambda name: name.removeprefix(TEMPORARY))
@@ -204,6 +219,8 @@ def joined_schema(found: Iterable[Schema]) -> Schema | None:
 def find_schema(store: Store, name: str) -> Schema | None:
     try:
         return shard_schema(open_stored(store, name))
+    except StoreError:
+        raise
     except (AtlasError, OSError):
         pass
     try:
@@ -221,6 +238,8 @@ def save_rows(store: Store, name: str, scratch: Path, writer: AtlasDatasetWriter
     try:
         shard = open_stored(store, name)
         verify_opened(shard)
+    except StoreError:
+        raise
     except (AtlasError, OSError) as error:
         reason = str(error)
         try:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import SupportsIndex, Unpack
+from typing import Any, SupportsIndex, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,7 @@ ROW_BYTES, LEAF_BYTES = 200, 100  # that an example costs as Python objects, bes
 MAX_RUNS = 1 << 30  # runs times splits: bytes of a table
 INDEX_BYTES = 64  # that a row costs in arrays of row numbers
 SCRATCH_SHARD = 256 << 20
+REMOTE_CACHE = 64 << 20  # bytes of blocks of a source that is not a folder
 TABLE_ROWS = 65_536  # up to here a permutation is a table, and inverting it costs as much as looking one number up
 
 
@@ -45,6 +46,7 @@ def shuffle(
     seed: SupportsIndex = 0,
     memory: str = "1GiB",
     progress: bool = True,
+    storage_options: Mapping[str, Any] | None = None,
     **options: Unpack[WriterOptions],
 ) -> None:
     """Writes the rows of a dataset as another one, in a random order.
@@ -58,7 +60,8 @@ def shuffle(
     Parameters
     ----------
     src
-        The dataset to read: its folder, or a store.
+        The dataset to read: its folder, URL or store. Rows at a URL may be read several times:
+        `atlas.download` it first if it is large.
     dst
         The folder of the new dataset, or a store.
     seed
@@ -68,6 +71,8 @@ def shuffle(
         MB with shards of 256MiB, are needed in addition.
     progress
         Show progress on stderr.
+    storage_options
+        Of `src`, with a URL: see AtlasDataset.
     options
         As for AtlasDatasetWriter.
 
@@ -80,9 +85,9 @@ def shuffle(
     _, budget = parse_size(memory, "memory")
     if budget is None:
         raise ValueError(f"memory={memory!r}: give bytes, such as '1GiB'")
-    place, target = dataset_in(src), open_store(dst, "dst")
+    place, target = dataset_in(src, storage_options), open_store(dst, "dst")
     refuse_same(*place, target)
-    source = open_dataset(OpenOptions(*place, None, "first", "mmap", True, 0))
+    source = open_dataset(OpenOptions(*place, None, "first", "mmap", True, REMOTE_CACHE))
     manifest = source.manifest
     order = Shuffle(manifest.rows, manifest.splits, keys.word("seed", seed))
     raw, row_bytes = measure(source)

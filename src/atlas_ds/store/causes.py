@@ -17,9 +17,11 @@ CURES = tuple(
         "NoSuchBucket|bucket.{0,30}(not found|not exist)": "the bucket does not exist: check its name, and the region",
         "builder error|URL scheme is not allowed|error following redirect": f"its endpoint or a redirect is http without TLS: {ALLOW_HTTP}",
         "credential|Missing.{0,20}(key|token)": "no credentials were found: set them in the environment or in "
-        "storage_options, or pass anon=True there for public data",
+        "storage_options; for public data, pass storage_options={'anon': True}",
         "Range request not supported": "the server does not answer ranges: use one that does (nginx, Apache, a CDN), or download the file",
         "PermanentRedirect|status code: 301": "it is in another region: pass storage_options={'region': ...}",
+        "AccessDenied|AuthorizationFailure|AuthorizationPermissionMismatch|status code: 403": "you may not read it: ask its owner for access, or use "
+        "other credentials",
     }.items()
 )
 SECRET = 6  # characters of a value that may be one
@@ -42,11 +44,14 @@ def status_of(error: BaseException) -> int | None:
 
 
 def cause_of(error: BaseException, query: str = "") -> str:
-    """What went wrong, in one line: of an answer, its status, code and message; without the query of a URL, nor what the server repeats of it."""
+    """What went wrong, in one line: of an answer, its status, code and message; without credentials, the query of a URL and what the server repeats of
+    it, and values of options."""
     text = " ".join(str(error).partition("Debug source")[0].split()) or type(error).__name__
     told = re.findall(r"<(?:Code|Message)>([^<]*)<", text)
     text = re.split(r": ?<", text)[0] + (f": {': '.join(told)}" if told else "")
-    text = re.sub(r"(https?://[^\s?\"]+)\?[^\s\"]*", r"\1", text)
+    text = re.sub(r"^.*?Error performing (\w+) (\S+) in \S+ - (Server returned non-2xx status code: )?", r"\1 \2: ", text)
+    text = re.sub(r'failed to parse ".*" as', "the value of an option is not a", text)
+    text = re.sub(r"(https?://)(?:[^\s/?\"]*@)?([^\s?\"]+)(?:\?[^\s\"]*)?", r"\1\2", text)
     return without_values(text, query)[:300]
 
 

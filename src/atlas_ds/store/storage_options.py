@@ -88,6 +88,8 @@ def checked(family: str, given: Mapping[str, Any] | None, place: str) -> UrlOpti
         own_name = ALIASES[family].get(name.lower(), name.lower())
         if value is None or (own_name == "skip_signature" and not value):
             continue
+        if own_name in ("endpoint", "base_url") and not str(value).startswith(("http://", "https://")):
+            raise ValueError(f"{place}: storage_options: {name}: give a URL, such as https://host:9000")
         if own_name in KNOWN[family]:
             if own_name == "service_account" and isinstance(value, Mapping):  # gcsfs takes a key as a dict, too
                 own_name, value = "service_account_key", json.dumps(value)
