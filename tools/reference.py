@@ -38,6 +38,7 @@ PARTS = (  # headings, and what is under them, below the package
         "Functions",
         (
             "collate",
+            "download",
             "merge_parts",
             "shuffle",
             "verify",

@@ -7,6 +7,7 @@ from atlas_ds import _core as _core  # the first: what it imports may then impor
 from atlas_ds import errors, types
 from atlas_ds.dataset.concat import concat
 from atlas_ds.dataset.dataset import AtlasDataset
+from atlas_ds.dataset.download import download
 from atlas_ds.dataset.parts import merge_parts
 from atlas_ds.dataset.verify import verify
 from atlas_ds.dataset.writer import AtlasDatasetWriter
@@ -53,6 +54,7 @@ __all__ = [
     "collate",
     "concat",
     "convert",
+    "download",
     "errors",
     "export_parquet",
     "export_webdataset",

@@ -12,20 +12,21 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from atlas_ds import __version__
-from atlas_ds.cli import bench, cache, convert, head, info, repair, shuffle, verify
+from atlas_ds.cli import bench, cache, convert, download, head, info, repair, shuffle, verify
 from atlas_ds.cli.screen import complain, on_screen
 from atlas_ds.cli.text import as_options, one_line
 from atlas_ds.errors import AtlasError
 from atlas_ds.text import printable
 
 DEBUG = "ATLAS_DEBUG"  # environment variable: errors are shown with their traceback
-COMMANDS = (convert, shuffle, info, head, verify, repair, cache, bench)
+COMMANDS = (convert, download, shuffle, info, head, verify, repair, cache, bench)
 
 EPILOG = """\
 examples:
   atlas-ds convert photos/ photos-atlas       convert a folder of images; also tables, arrays, tars
   atlas-ds info photos-atlas                  show columns, sizes and codecs
   atlas-ds head -n 3 photos-atlas             print the first three examples
+  atlas-ds download s3://bucket/cars cars     copy a dataset from a bucket
   atlas-ds shuffle photos-atlas shuffled      write the same rows in random order
   atlas-ds verify photos-atlas                check every byte against its checksum
   atlas-ds COMMAND --help                     show options and examples of a command
@@ -68,8 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             code = args.run(args)
             sys.stdout.flush()
         return int(code)
-    except KeyboardInterrupt:
-        return _fail("interrupted; nothing was published", 130)
+    except KeyboardInterrupt as stop:
+        return _fail(f"interrupted; {str(stop) or 'nothing was published'}", 130)
     except BrokenPipeError:  # `atlas-ds head | head -1`: nobody reads the rest
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -121,7 +121,7 @@ def marked(folder: Path, files: list[str], folders: list[str]) -> str | None:
         trusting = "`atlas-ds convert --trust-pickle {word} NEW` makes a new dataset of it"
         return f"it looks like a dataset of torch-atlas-ds (version 1): {call_of(trusting, folder)}"
     if any(resembles_journal(name) or is_temporary(name) for name in files):
-        return "a writer is active here, or was stopped: resume=True continues with its finished shards"
+        return "a writer or a download is active here, or was stopped: resume=True, or the same download again, continues it"
     if PARTS in folders:
         return f"it holds parts of a dataset that are not merged: {call_of('atlas.merge_parts({code})', folder)}"
     if any(name.endswith(SUFFIX) for name in files):

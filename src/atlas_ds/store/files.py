@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from atlas_ds.errors import AtlasError, CorruptError
-from atlas_ds.store.regular import is_folder
+from atlas_ds.store.regular import is_folder, open_regular
 from atlas_ds.store.store import Bytes, FileInfo
 from atlas_ds.store.temporary import temporary_name
 
@@ -84,12 +84,15 @@ class NewFile:
                 raise
         else:
             raise FileExistsError(f"{folder}: a thousand temporary files of this process already exist")
+        self._begin(path, 0)
+
+    def _begin(self, path: Path, size: int) -> None:
         self.path = path
         self._state = "open"  # then "finished", "published" or "discarded"
-        self.size = 0
+        self.size = size
         self._queue: list[memoryview] = []
         self._queued = 0
-        self._writeback = 0  # bytes whose writeback was started
+        self._writeback = size  # bytes whose writeback was started
 
     def write(self, data: Bytes) -> None:
         """Appends data, which must not be changed afterwards: small pieces are collected before they are written."""
@@ -103,6 +106,8 @@ class NewFile:
             self._flush()
 
     def _flush(self) -> None:
+        if not self._queue:
+            return
         queue, self._queue, self._queued = self._queue, [], 0
         try:
             with explained(self.path):
@@ -164,6 +169,42 @@ class NewFile:
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             os.close(fd)
+
+
+class PartialFile(NewFile):
+    """A new file that grows over several processes: it is opened at its end, and keeps its bytes when it is discarded or a write fails.
+
+    at_most: if it is larger, it cannot be the beginning of what is wanted, and is emptied.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, folder: Path, label: str, mark: str, at_most: int) -> None:
+        self._folder = folder
+        path = folder / temporary_name(label, mark=mark)
+        with explained(path):
+            self._fd = open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
+            if os.fstat(self._fd).st_size > at_most:
+                os.ftruncate(self._fd, 0)
+        self._begin(path, os.fstat(self._fd).st_size)
+
+    def write(self, data: Bytes) -> None:
+        """Appends data at once, so that it is not lost if this process is killed."""
+        super().write(data)
+        self._flush()
+
+    def discard(self) -> None:
+        """Closes the file, unless it is published."""
+        if self._state != "published":
+            self._state = "discarded"
+            self._queue.clear()
+            self._close()
+
+    def empty(self) -> None:
+        """Discards the file, and its bytes."""
+        self.discard()
+        with explained(self.path):
+            os.truncate(self.path, 0)
 
 
 def write_all(fd: int, pieces: list[memoryview], path: Path) -> None:

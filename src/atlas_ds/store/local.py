@@ -15,7 +15,7 @@ from typing import cast
 
 from atlas_ds.errors import AtlasError, CommitConflict, DatasetChanged, TruncatedError
 from atlas_ds.store.descriptors import ReadFile, open_to_read, with_room
-from atlas_ds.store.files import NewFile, explained, file_info, link_file, refuse_link, write_all
+from atlas_ds.store.files import NewFile, PartialFile, explained, file_info, link_file, refuse_link, write_all
 from atlas_ds.store.lock import flock_spans_machines, is_flocked, is_lock, locked, remove_if_empty, try_flock
 from atlas_ds.store.paths import local_path
 from atlas_ds.store.regular import is_folder, is_regular, not_regular, read_with_stat, remove_regular
@@ -210,9 +210,22 @@ class LocalStore:
                 if is_regular(path):
                     yield file_info(path.name, os.lstat(path))
 
-    def remove_unfinished(self, mark: str) -> None:
+    def remove_unfinished(self, mark: str, but: Iterable[str] = ()) -> None:
+        """but: labels of partial files that stay."""
+        kept = {temporary_name(label, mark=mark) for label in but}
         for path in temporary_of(self.root, mark):
-            remove_regular(path)
+            if path.name not in kept:
+                remove_regular(path)
+
+    def partial_file(self, label: str, mark: str, at_most: int) -> PartialFile:
+        """A new file that the next one of this label and mark continues, also in another process."""
+        return PartialFile(self.root, label, mark, at_most)
+
+    def partial_size(self, label: str, mark: str, at_most: int) -> int:
+        """With how many bytes partial_file begins."""
+        path = self.root / temporary_name(label, mark=mark)
+        size = os.lstat(path).st_size if is_regular(path) else 0
+        return size if size <= at_most else 0
 
     def inside(self, prefix: str) -> LocalStore:
         folder = self.root

@@ -11,7 +11,7 @@ from atlas_ds import AtlasDataset, AtlasDatasetWriter, types
 from atlas_ds.cli import main
 from atlas_ds.errors import AtlasError
 
-COMMANDS = ("convert", "shuffle", "info", "head", "verify", "repair", "bench")
+COMMANDS = ("convert", "download", "shuffle", "info", "head", "verify", "repair", "bench")
 
 
 @pytest.fixture

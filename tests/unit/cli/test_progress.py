@@ -108,7 +108,7 @@ def test_durations():
     assert [duration(seconds) for seconds in (0.2, 61, 3600, 90061)] == ["0:00", "1:01", "1:00:00", "25:01:01"]
 
 
-LONG = [atlas.verify, atlas.repair, atlas.shuffle, atlas.import_webdataset, atlas.export_webdataset, atlas.open_tar, atlas.import_atlas_v1, bridge.convert]
+LONG = [atlas.download, atlas.verify, atlas.repair, atlas.shuffle, atlas.import_webdataset, atlas.export_webdataset, atlas.open_tar, atlas.import_atlas_v1, bridge.convert]
 
 
 @pytest.mark.parametrize("function", LONG)

@@ -413,7 +413,7 @@ def test_where_no_descriptor_is_left(tmp_path):
 @pytest.mark.parametrize("name", [".writing-abc123.json", ".tmp-00000-1-0"])
 def test_a_folder_in_which_somebody_writes(tmp_path, name):
     (tmp_path / name).touch()
-    with pytest.raises(FileNotFoundError, match="a writer is active here, or was stopped: resume=True continues with its finished shards"):
+    with pytest.raises(FileNotFoundError, match="a writer or a download is active here, or was stopped: resume=True, or the same download again"):
         AtlasDataset(tmp_path)
     os.unlink(tmp_path / name)
     with pytest.raises(FileNotFoundError) as caught:
