@@ -1,17 +1,44 @@
-"""One event loop in a thread of its own, for all requests of a process. A forked child starts another."""
+"""One event loop in a thread of its own, for all requests of a process. A forked child starts another.
+
+When the process ends, requests are cancelled, and the threads of the client are waited for: one that enters Python, or returns to it, while the
+interpreter is being finalized makes the process abort (Python before 3.14 ends the thread, through frames that cannot be unwound).
+"""
 
 from __future__ import annotations
 
 import asyncio
+import atexit
+import contextlib
 import queue
 import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from typing import Any, TypeVar
+from contextvars import Context
+from typing import Any, TypeVar, TypeVarTuple
 
 from atlas_ds.errors import StoreError
 from atlas_ds.forks import Lock, in_child
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+PATIENCE = 5.0  # seconds at the end of the process
+PAUSE = 0.005
+
+
+class Watched(asyncio.SelectorEventLoop):
+    """Knows which threads are telling it something: they let others run in the middle of that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside: set[object] = set()
+
+    def call_soon_threadsafe(self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None) -> asyncio.Handle:
+        me = object()
+        self.inside.add(me)
+        try:
+            return super().call_soon_threadsafe(callback, *args, context=context)
+        finally:
+            self.inside.discard(me)
 
 
 class Loop:
@@ -19,16 +46,38 @@ class Loop:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: Watched | None = None
         in_child(self)
+        atexit.register(self.end)
 
     def after_fork(self) -> None:
         self._loop = None
 
-    def _running(self) -> asyncio.AbstractEventLoop:
+    def end(self) -> None:
+        """Cancels what is under way, and waits until the client's threads have left Python."""
+        found = self._loop
+        if found is None:
+            return
+
+        async def cancel() -> int:
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=PATIENCE) if tasks else None
+            return len(tasks)
+
+        end = time.monotonic() + PATIENCE
+        with contextlib.suppress(TimeoutError):
+            if asyncio.run_coroutine_threadsafe(cancel(), found).result(PATIENCE):
+                time.sleep(10 * PAUSE)  # the client hears of it in threads of its own
+        while found.inside and time.monotonic() < end:
+            time.sleep(PAUSE)
+        time.sleep(PAUSE)  # from the loop back to where the thread came from
+
+    def _running(self) -> Watched:
         with self._lock.held:
             if self._loop is None:
-                loop = asyncio.new_event_loop()
+                loop = Watched()
                 threading.Thread(target=loop.run_forever, name="atlas-requests", daemon=True).start()
                 self._loop = loop
             return self._loop
