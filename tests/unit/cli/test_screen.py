@@ -140,7 +140,7 @@ def test_damage_whose_message_holds_names(evil, cli):
 FAULT = """
 import sys, warnings
 from atlas_ds.cli import info, main
-def broken(path):
+def broken(path, **options):
     warnings.warn("careful " + sys.argv[1], RuntimeWarning, stacklevel=2)
     raise AssertionError("wrong " + sys.argv[1])
 info.AtlasDataset = broken
