@@ -31,10 +31,10 @@ from atlas_ds.errors import AtlasError, CorruptError, DatasetChanged
 from atlas_ds.progress import Progress
 from atlas_ds.shard.open import open_shard
 from atlas_ds.store.files import PartialFile, refuse_overlap
-from atlas_ds.store.filling import measured
 from atlas_ds.store.local import LocalStore
 from atlas_ds.store.owner import new_token, this_process
 from atlas_ds.store.paths import is_url, local_path
+from atlas_ds.store.requests import measured
 from atlas_ds.store.store import Bytes, Store, Want, is_store, place_of
 
 T = TypeVar("T")

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -18,6 +19,8 @@ import pytest
 import atlas_ds as atlas
 from atlas_ds.errors import CorruptError
 from atlas_ds.store import cache as cache_module
+from atlas_ds.store import ledger
+from atlas_ds.store.byte_locks import ByteLocks
 from atlas_ds.store.cache import cache_at
 from atlas_ds.store.mirror import MAP
 from servers import proxy
@@ -185,14 +188,15 @@ def test_flipped_bits_are_fetched_once_more(opened, link, tmp_path):
     assert blocks(link, seen) == []
 
 
-def test_what_is_wrong_at_the_store_too_is_an_error(opened, link, tmp_path):
-    dataset = opened()
-    assert dataset[0]["label"] == 0
+def test_what_is_wrong_at_the_store_too_is_an_error(opened, link):
+    """And nobody else finds it."""
+    other, dataset = opened(), opened()
+    assert other[0]["label"] == dataset[0]["label"] == 0
     link.change = proxy.flipped
     with pytest.raises(CorruptError, match="hash"):
-        dataset[2]["photo"] if dataset[2] is None else [dataset[i] for i in range(900, 960)]
+        dataset.batch(np.arange(900, 960))
     link.change = lambda _, answer: answer
-    right(opened(cache=tmp_path / "other"), np.arange(900, 960))
+    right(other, np.arange(900, 960))
 
 
 def test_broken_ends_are_fetched_once_more(opened, link, tmp_path):
@@ -451,3 +455,103 @@ def test_a_reader_that_stays_inside(opened, monkeypatch):
         for k in range(0, ROWS, 16):
             rows = ORDER[k : k + 16]
             assert dataset.batch(rows)["label"].tolist() == rows.tolist()
+
+
+def test_a_cache_that_is_removed_while_threads_read_it(opened, tmp_path):
+    dataset = opened()
+    wrong, stop = [], threading.Event()
+
+    def read(seed):
+        rng = np.random.default_rng(seed)
+        while not stop.is_set():
+            try:
+                right(dataset, rng.integers(0, ROWS, 400), step=100)
+            except BaseException as error:
+                wrong.append(error)
+                return
+
+    threads = [threading.Thread(target=read, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for _ in range(8):
+        time.sleep(0.3)
+        shutil.rmtree(tmp_path / "cache", ignore_errors=True)
+    stop.set()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
+    assert not wrong, wrong[0]
+
+
+RESERVES = """
+import os, sys
+from pathlib import Path
+from atlas_ds.store import ledger
+from atlas_ds.store.byte_locks import ByteLocks
+from atlas_ds.store.cache import cache_at
+from atlas_ds.store.ledger import Reservation
+found = cache_at(Path(sys.argv[1]))
+assert found._ledger.reserve(Reservation(), 600_000, 1_500_000)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_the_dead_have_reserved_is_free_again(opened, tmp_path):
+    right(opened(cache_limit="1500KB"), ORDER[:16])
+    for _ in range(2):
+        assert subprocess.run([sys.executable, "-c", RESERVES, str(tmp_path / "cache")]).returncode == -9
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        right(opened(cache_limit="1500KB"), ORDER[:1000], step=16)
+
+
+def test_the_sum_is_never_below_the_truth(opened, tmp_path):
+    dataset = opened()
+    right(dataset, ORDER[:2000])
+    found = dataset.shard_set.keeper.filling.cache
+    for path in mirrors(tmp_path / "cache")[:2]:
+        path.unlink()
+    right(dataset)
+    right(opened())
+    assert found.info().bytes >= taken(tmp_path / "cache")
+    assert found.clear() > 0 and taken(tmp_path / "cache") <= found.info().bytes < 300_000
+    right(dataset)
+    assert found.info().bytes >= taken(tmp_path / "cache")
+
+
+def test_strange_files_in_it(opened, tmp_path):
+    right(opened(), ORDER[:500])
+    for number, name in enumerate(["notes", "a" * 64, "a" * 64 + MAP, "b" * 64 + MAP]):
+        folder = tmp_path / "cache" / (name[:2] if number else "zz")
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"x" * 5000)
+    (tmp_path / "cache" / "cc").write_bytes(b"not a folder")
+    right(opened(cache_limit="1500KB"), step=16)
+    assert not (tmp_path / "cache" / "aa" / ("a" * 64)).exists() and (tmp_path / "cache" / "zz" / "notes").exists()
+
+
+def test_a_ledger_that_another_process_holds_forever(opened, tmp_path, monkeypatch):
+    monkeypatch.setattr(ledger, "PATIENCE", 0.2)
+    dataset = opened()
+    right(dataset, ORDER[:100])
+    other = ByteLocks(tmp_path / "cache" / "lock")
+    me = object()
+    assert other.try_take(ledger.LEDGER_LOCK, me)
+    with pytest.warns(UserWarning, match="has held the lock of byte 0 .* goes on without it"):
+        right(dataset)
+    other.give(ledger.LEDGER_LOCK, me)
+
+
+def test_a_fork_after_the_cache_was_removed(opened, tmp_path):
+    dataset = opened()
+    right(dataset, ORDER[:500])
+    shutil.rmtree(tmp_path / "cache")
+    right(dataset, ORDER[500:1000])
+    pid = os.fork()
+    if pid == 0:
+        try:
+            right(dataset, ORDER[:1500])
+            os._exit(0 if dataset.shard_set.keeper.filling.cache.info().processes == 2 else 2)
+        except BaseException:
+            os._exit(1)
+    assert os.waitpid(pid, 0)[1] == 0
