@@ -18,6 +18,7 @@ from atlas_ds.loader.pipeline import Pipeline
 from atlas_ds.order import EpochPlan, Window
 from atlas_ds.store.filling import Filling
 
+RECENT = 8  # pieces whose sizes say how large the next are: those at the beginning open many windows
 THREADS = 16  # that wait for the store: each for a piece of work
 
 
@@ -34,7 +35,7 @@ class Ahead:
         self._most = order.lanes * (order.window + 1) if isinstance(order, Window) else 0
         self._chunks: OrderedDict[int, None] = OrderedDict()  # asked for
         self._lock = Lock()
-        self._pipeline = Pipeline(self._ask, pieces, threads=min(THREADS, pieces), limit=limit, timeout=float("inf"), inline=False)
+        self._pipeline = Pipeline(self._ask, pieces, threads=min(THREADS, pieces), limit=limit, timeout=float("inf"), inline=False, recent=RECENT)
 
     def _ask(self, number: int) -> tuple[list[Any], int]:
         """What keeps the blocks of a piece, and their bytes."""

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -32,10 +33,11 @@ class Pipeline:
     inline: the consumer runs the next task itself if no thread has started it, which saves a thread switch for small tasks.
     Do not use it for tasks that may hang: nobody watches the consumer. With threads=0 the consumer runs all tasks. An error
     in a task is raised by `get` of that task, with its own traceback; later tasks are not started.
+    recent: how many of the last results say how large the next ones may be; None: all.
     timeout: seconds that `get` waits without any task finishing before it raises LoaderTimeout with the stacks of all threads.
     """
 
-    def __init__(self, make: Make, count: int, *, threads: int, limit: int, timeout: float, inline: bool = True) -> None:
+    def __init__(self, make: Make, count: int, *, threads: int, limit: int, timeout: float, inline: bool = True, recent: int | None = None) -> None:
         self._make, self._count, self._limit, self._timeout = make, count, limit, timeout
         self._inline = inline or threads == 0
         self._lock = threading.RLock()  # the garbage collector may close the pipeline in a thread that holds it
@@ -45,6 +47,8 @@ class Pipeline:
         self._done: dict[int, Any] = {}
         self._sizes: dict[int, int] = {}
         self._held = self._largest = 0
+        self._recent: deque[int] = deque(maxlen=recent or 1)
+        self._of_recent = recent is not None
         self.most_bytes = 0  # the largest total of finished results so far
         self._stopped = False
         self._patience = 5.0
@@ -88,8 +92,10 @@ class Pipeline:
             self._finished += 1
             self._held += size
             self.most_bytes = max(self.most_bytes, self._held)
-            if size > self._largest:
-                self._largest = size
+            self._recent.append(size)
+            largest = max(self._recent) if self._of_recent else max(size, self._largest)
+            if largest != self._largest:
+                self._largest = largest
                 self._room.notify_all()  # a size is known now: more tasks may start
             if isinstance(result, Failure):
                 self._count = min(self._count, self._begun)
