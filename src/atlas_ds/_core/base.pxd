@@ -33,5 +33,5 @@ cdef class Pins:
     cdef list older  # Pins of memory that was left, where readers may still be inside
     cdef uint32_t forks  # a pin of another number is void
     cdef object __weakref__
-    cdef int _move(self, memory) except -1
+    cdef int _move(self, memory, Py_ssize_t offset) except -1
     cdef bint _old_left(self, double end) except -1

@@ -263,18 +263,18 @@ cdef class States:
     """Whether each of `count` things is there: blocks of a span, shards of a set. Readers look at
     them without a lock.
 
-    memory: where the bytes lie, a writable buffer shared as the bytes that it speaks of are; None:
-    memory of this process, all absent.
+    memory: where the bytes lie, from an offset on: a writable buffer shared as the bytes that it
+    speaks of are; None: memory of this process, all absent.
     """
 
-    def __cinit__(self, Py_ssize_t count, memory=None):
+    def __cinit__(self, Py_ssize_t count, memory=None, Py_ssize_t offset=0):
         self.count = count
         memory = bytearray(count) if memory is None else memory
         PyObject_GetBuffer(memory, &self.buffer, PyBUF_WRITABLE)
         self.has_buffer = True
-        if self.buffer.len < count:
-            raise ValueError(f"{count} states need as many bytes, got {self.buffer.len}")
-        self.at = <uint8_t *>self.buffer.buf
+        if offset < 0 or self.buffer.len - offset < count:
+            raise ValueError(f"{count} states need as many bytes, got {self.buffer.len - offset}")
+        self.at = <uint8_t *>self.buffer.buf + offset
 
     def __dealloc__(self):
         if self.has_buffer:
@@ -313,43 +313,41 @@ cdef class States:
 cdef class Pins:
     """Counts the readers inside, so that whoever drops something can wait until nobody uses it.
 
-    memory: PINS_BYTES, zero at first, where another process counts its readers and this one looks;
-    None: memory of this process.
+    memory: PINS_BYTES from an offset on, zero at first, where another process counts its readers and
+    this one looks; None: memory of this process.
     """
 
-    def __cinit__(self, memory=None):
+    def __cinit__(self, memory=None, Py_ssize_t offset=0):
         self.c = &self.own
         self.older = []
         if memory is not None:
-            self._move(memory)
+            self._move(memory, offset)
 
-    def __init__(self, memory=None):
+    def __init__(self, memory=None, Py_ssize_t offset=0):
         in_child(self)
 
     def __dealloc__(self):
         if self.has_buffer:
             PyBuffer_Release(&self.buffer)
 
-    cdef int _move(self, memory) except -1:
+    cdef int _move(self, memory, Py_ssize_t offset) except -1:
         cdef Py_buffer buffer
         PyObject_GetBuffer(memory, &buffer, PyBUF_WRITABLE)
-        if buffer.len < <Py_ssize_t>sizeof(atlas_pins) or <size_t>buffer.buf % 8:
+        if offset < 0 or buffer.len - offset < <Py_ssize_t>sizeof(atlas_pins) or (<size_t>buffer.buf + offset) % 8:
             PyBuffer_Release(&buffer)
             raise ValueError("pins need PINS_BYTES that begin at a multiple of 8")
         if self.has_buffer:
             PyBuffer_Release(&self.buffer)
         self.buffer, self.has_buffer = buffer, True
-        self.c = <atlas_pins *>buffer.buf
+        self.c = <atlas_pins *>(<char *>buffer.buf + offset)
         return 0
 
-    def move(self, memory, left=None):
-        """Counts from now on in this memory, where others may look. left: the memory that it counted in
-        until now: readers inside leave it there, and are waited for as the others."""
-        cdef Pins old
+    def move(self, memory, Py_ssize_t offset, Pins left=None):
+        """Counts from now on in this memory, where others may look. left: pins in the memory that it
+        counted in until now: readers inside leave it there, and are waited for as the others."""
         if left is not None:
-            old = Pins(left)
-            self.older.append(old)
-        self._move(memory)
+            self.older.append(left)
+        self._move(memory, offset)
         atlas_pins_reset(self.c)
 
     def after_fork(self):

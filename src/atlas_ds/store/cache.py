@@ -64,7 +64,7 @@ class Cache:
         self.folder = folder
         self._lock = Lock(again=True)
         self._files = self._opened()
-        self.pins = Pins(self._ledger.pins_memory())
+        self.pins = Pins(*self._ledger.pins_at())
         self.evictions = 0  # blocks, by this process
         self._spans: weakref.WeakSet[Span] = weakref.WeakSet()
         self._looked_at: weakref.WeakSet[Span] = weakref.WeakSet()
@@ -98,16 +98,16 @@ class Cache:
         """After the folder was removed: makes its files anew."""
         with self._lock.held:
             if not self._locks.is_there():
-                left = self._ledger.pins_memory()
+                left = Pins(*self._ledger.pins_at())
                 self._files = self._opened()
-                self.pins.move(self._ledger.pins_memory(), left)
+                self.pins.move(*self._ledger.pins_at(), left)
                 self._count_if_new()
 
     def after_fork(self) -> None:
         try:
             self._locks.after_fork()
             self._ledger.take_slot()
-            self.pins.move(self._ledger.pins_memory())
+            self.pins.move(*self._ledger.pins_at())
         except Exception:  # others do not see this process read: so it finds nothing there, and nothing can be fetched
             self._ledger.slot = -1
             for span in self._spans:
@@ -367,7 +367,7 @@ class Cache:
             return 0
         states = mirror.states()
         starts, ends = mirror.blocks()
-        shown = mirror.shown().copy()
+        shown = mirror.shown()
         chosen = np.flatnonzero(kinds[shown])
         for number in np.flatnonzero(shown == USED).tolist():
             states.age(number)

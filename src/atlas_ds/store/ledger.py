@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from atlas_ds._core.base import PINS_BYTES, Pins, Region
+from atlas_ds._core.base import Pins, Region
 from atlas_ds.store.byte_locks import ByteLocks
 from atlas_ds.store.mirror import PAGE, Mirror, MirrorFailed, failing
 
@@ -82,19 +82,16 @@ class Ledger:
         found: int = struct.unpack_from("<Q", self._view, self._at(slot) + RESERVED_AT)[0]
         return found
 
-    def pins_memory(self) -> memoryview:
+    def pins_at(self) -> tuple[Region, int]:
         """Where the readers of this process are counted."""
-        return self._pins_memory(self.slot)
-
-    def _pins_memory(self, slot: int) -> memoryview:
-        return self._view[self._at(slot) : self._at(slot) + PINS_BYTES]
+        return self._map, self._at(self.slot)
 
     def _is_alive(self, slot: int) -> bool:
         return self._locks.is_taken(SLOT_LOCKS + slot)
 
     def others(self) -> list[Pins]:
         """The pins of the other processes that live."""
-        return [Pins(self._pins_memory(slot)) for slot in range(SLOTS) if slot != self.slot and self._is_alive(slot)]
+        return [Pins(self._map, self._at(slot)) for slot in range(SLOTS) if slot != self.slot and self._is_alive(slot)]
 
     def sums(self) -> tuple[int, int]:
         """Bytes that are used, and that are reserved."""

@@ -61,6 +61,7 @@ class Mirror:
         self.path, self.number, self.size, self.most, self.url, self.version = path, number, size, most, url, version
         self.map_path = path.with_name(path.name + MAP)
         self.inode = self.map_inode = 0
+        self.map: Region | None = None
         self.view = memoryview(b"")
         self._blocks: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None = None
 
@@ -108,7 +109,8 @@ class Mirror:
             if os.fstat(fd).st_size != self.map_size or os.pread(fd, COUNT_AT, 0) != head[:COUNT_AT]:
                 return False
             self.map_inode = os.fstat(fd).st_ino
-            self.view = memoryview(Region(self.map_size, fd, writable=True)).cast("B")
+            self.map = Region(self.map_size, fd, writable=True)
+            self.view = memoryview(self.map).cast("B")
         finally:
             os.close(fd)
         return self.count <= self.most
@@ -171,17 +173,17 @@ class Mirror:
         return self.states()
 
     def states(self) -> States:
-        return States(self.count, self.view[STATES_AT : STATES_AT + self.count]) if self.count else States(0)
+        return States(self.count, self.map, STATES_AT) if self.count else States(0)
 
     def shown(self) -> npt.NDArray[np.uint8]:
-        """The states, as they are."""
-        return np.frombuffer(self.view, np.uint8, self.count, STATES_AT)
+        """The states, as they are at this moment."""
+        return np.frombuffer(self.view[STATES_AT : STATES_AT + self.count].tobytes(), np.uint8)
 
     def blocks(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Where the blocks begin and end."""
         if self._blocks is None or len(self._blocks[0]) != self.count:
             at = states_end(self.most)
-            both = [np.frombuffer(self.view, "<i8", self.count, begin).astype(np.int64) for begin in (at, at + 8 * self.most)]
+            both = [np.frombuffer(self.view[begin : begin + 8 * self.count].tobytes(), "<i8").astype(np.int64) for begin in (at, at + 8 * self.most)]
             self._blocks = both[0], both[1]
         return self._blocks
 

@@ -103,7 +103,7 @@ def test_a_query_and_options_are_shown_nowhere(link, caplog):
 def test_what_a_server_repeats_of_a_query_is_left_out(query, said):
     text = cause_of(Exception(f"Error performing GET https://h/a?{query} in 2ms - status code: 403: <b>{said} and {said}</b>: {said} is wrong"), query)
     plain = cause_of(Exception(f"Error performing GET https://h/a?{query} in 2ms - status code: 403 {said} is wrong"), query)
-    assert "CANARY" not in text + plain and "https://h/a in 2ms" in plain and "... is wrong" in plain
+    assert "CANARY" not in text + plain and "https://h/a" in plain and "... is wrong" in plain
 
 
 def read_in_child(url, offset, size, out):
