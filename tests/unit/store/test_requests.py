@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
+import signal
 import time
 
 import numpy as np
@@ -30,8 +33,8 @@ def link(server):
         yield found
 
 
-def opened(url, server, link, **options):
-    return atlas.AtlasDataset(url, storage_options=server.options | {"endpoint": link.endpoint} | options)
+def opened(url, server, link, cache="auto", **options):
+    return atlas.AtlasDataset(url, cache=cache, storage_options=server.options | {"endpoint": link.endpoint} | options)
 
 
 def sizes(requests):
@@ -150,17 +153,18 @@ def test_what_verify_cannot_ask_for_is_no_damage(server, url, link, change, meth
 FAULTS = [*map(proxy.status, (500, 503, 429)), proxy.reset, proxy.cut, proxy.short, proxy.zipped, proxy.flipped, proxy.retagged('W/"1"'), proxy.retagged('"stale"'), proxy.stalled(0.3), proxy.status(404)]
 
 
-def faulty_epochs(server, url, link, seed, epochs):
-    """Of so many epochs under faults: how many were read whole. Every row that comes is right."""
+def faulty_epochs(server, url, link, folder, seed, epochs):
+    """Of so many epochs under faults, each from an empty cache or without one: how many were read whole. Every row that comes is right."""
     rng = random.Random(seed)
-    photos = [row["photo"] for row in opened(url, server, link, timeout=10)]
+    photos = [row["photo"] for row in opened(url, server, link, cache=None, timeout=10)]
     whole = 0
-    for _ in range(epochs):
+    for epoch in range(epochs):
         often = rng.choice([0.02, 0.1, 0.5])
         link.change = lambda request, answer, often=often: rng.choice(FAULTS)(request, answer) if rng.random() < often else answer
         begin = time.monotonic()
         try:
-            dataset = opened(url, server, link, timeout=1.5)
+            cache = folder / str(epoch) if epoch % 2 else None
+            dataset = opened(url, server, link, cache, timeout=1.5)
             order = np.array(rng.sample(range(ROWS), 256))
             for part in (order[:128], order[128:]):
                 batch = dataset.batch(part)
@@ -170,13 +174,53 @@ def faulty_epochs(server, url, link, seed, epochs):
             pass
         assert time.monotonic() - begin < 30
         link.change = lambda _, same: same
+        shutil.rmtree(folder / str(epoch), ignore_errors=True)
     return whole
 
 
-def test_a_faulty_server_gives_right_rows_or_an_error(server, url, link):
-    assert 0 < faulty_epochs(server, url, link, 1, 20) <= 20
+def test_a_faulty_server_gives_right_rows_or_an_error(server, url, link, tmp_path):
+    assert 0 < faulty_epochs(server, url, link, tmp_path, 1, 20) <= 20
 
 
 @pytest.mark.campaign
-def test_a_faulty_server_for_long(server, url, link):
-    assert 100 < faulty_epochs(server, url, link, 2, 1000) <= 1000
+def test_a_faulty_server_for_long(server, url, link, tmp_path):
+    whole = faulty_epochs(server, url, link, tmp_path, 2, 1000)
+    print(f"{whole:,} of 1,000 epochs came whole, the others ended with an error in time")
+    assert 100 < whole <= 1000
+
+
+def forks(server, url, link, tmp_path, count, at_once=4):
+    """Children of a process that has read and goes on reading: each reads rows that nobody has, and that the cache has. Returns how many failed."""
+    kept, fresh = opened(url, server, link, tmp_path / "cache"), opened(url, server, link, None)
+    assert [one["label"] for one in kept] == list(range(ROWS)) and fresh[1]["label"] == 1
+    failed = 0
+    for begin in range(0, count, at_once):
+        children = []
+        for k in range(begin, min(begin + at_once, count)):
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    rng = np.random.default_rng(k)
+                    good = all(dataset.batch(rows)["label"].tolist() == rows.tolist() for dataset in (kept, fresh) for rows in [rng.integers(0, ROWS, 20)])
+                    os._exit(0 if good else 1)
+                finally:
+                    os._exit(2)
+            children.append(pid)
+        assert fresh[begin % ROWS]["label"] == begin % ROWS
+        end = time.monotonic() + 60
+        for pid in children:
+            while (ended := os.waitpid(pid, os.WNOHANG)) == (0, 0):
+                if time.monotonic() > end:
+                    os.kill(pid, signal.SIGKILL)
+                time.sleep(0.005)
+            failed += ended[1] != 0
+    return failed
+
+
+def test_forked_children_read(server, url, link, tmp_path):
+    assert forks(server, url, link, tmp_path, 8) == 0
+
+
+@pytest.mark.campaign
+def test_a_thousand_forks(server, url, link, tmp_path):
+    assert forks(server, url, link, tmp_path, 1000) == 0
