@@ -17,10 +17,10 @@ from atlas_ds.cli.text import duration, ratio
 from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.dataset.names import MANIFEST
 from atlas_ds.dataset.output import has_strangers
-from atlas_ds.errors import AtlasError
+from atlas_ds.errors import AtlasError, UnsupportedError
 from atlas_ds.sizes import format_size
 from atlas_ds.store.local import LocalStore
-from atlas_ds.store.paths import TAR, clean
+from atlas_ds.store.paths import TAR, clean, cure_of_url, is_url
 from atlas_ds.text import count, printable
 
 EXAMPLES = """\
@@ -250,6 +250,8 @@ def reading(args: argparse.Namespace) -> dict[str, Any]:
 def chosen(args: argparse.Namespace) -> bridge.Choice | None:
     """The format of the first source; None for names that can only mean tars."""
     first = args.src[0]
+    if is_url(first) and args.source_format is None and not any(mark in first for mark in ("{", "::")):
+        raise UnsupportedError(f"{clean(first)}: is a URL, and no tar by its name: {cure_of_url(clean(first))}; --from webdataset takes it for a tar")
     if not Path(first).exists() and (is_pattern(first) or args.source_format == bridge.TARS):
         return None
     if args.media and len({new for new, _ in args.media}) < len(args.media):

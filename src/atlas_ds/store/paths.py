@@ -54,4 +54,4 @@ def cure_of_url(url: str) -> str:
         return "fetch it with the datasets library, and write it with atlas.import_huggingface(data, path)"
     if TAR.search(rest.partition("?")[0].lower()):
         return f"atlas.open_tar({scheme + '://' + rest!r}) reads a tar in place"
-    return "copy it to a folder of this machine, or mount it, and give that folder"
+    return "atlas.download (atlas-ds download) copies an Atlas dataset; copy anything else to a folder of this machine, or mount it, and give that folder"

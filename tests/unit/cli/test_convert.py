@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from atlas_ds import AtlasDataset
+from atlas_ds.cli import main
 
 JPEG = b"\xff\xd8\xff\xe0 an image"
 
@@ -131,3 +132,9 @@ def test_file_names_in_errors_do_not_steer_the_terminal(cli, tmp_path):
         (tmp_path / name).write_text("")
         code, out, err = cli("convert", tmp_path / name, tmp_path / "out", "--quiet")
         assert code == 1 and not out and err.count("\n") == 1 and "a b\\u001b]0;x\\u0007" in err and err.strip().isprintable(), err
+
+
+def test_a_url_that_is_no_tar_says_what_copies_it(tmp_path, capsys):
+    assert main(["convert", "s3://bucket/cars", str(tmp_path / "new")]) == 1
+    told = capsys.readouterr().err
+    assert "s3://bucket/cars: is a URL, and no tar by its name: atlas.download (atlas-ds download) copies an Atlas dataset" in told and told.count("\n") == 1
