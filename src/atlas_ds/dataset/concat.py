@@ -90,6 +90,7 @@ class Concat(Views[ExampleT]):
         "shards": "a concat has several folders: [ds.shards for ds in concat.datasets]",
         "chunk_rows": "a concat is shuffled exactly, whatever its chunks are: [ds.chunk_rows() for ds in concat.datasets]",
         "chunk_bytes": "a concat is shuffled exactly, whatever its chunks are: [ds.chunk_bytes for ds in concat.datasets]",
+        "open_bytes": "a concat is shuffled exactly, and has no windows: [ds.open_bytes for ds in concat.datasets]",
         "decodes_blocks": "a concat is shuffled exactly, however it is stored: [ds.decodes_blocks for ds in concat.datasets]",
         "default_shuffle": "a concat is shuffled exactly; atlas.Mix shuffles each dataset as suits it",
     }

@@ -16,7 +16,7 @@ from atlas_ds.text import closest, printable, quoted
 from support import PNG, write
 
 ROWS = [{"n": i, "word": f"w{i}", "vector": np.full(2, i, np.float32)} for i in range(30)]
-OF_A_FOLDER = {"splits", "icc", "path", "shards", "chunk_rows", "chunk_bytes", "decodes_blocks", "default_shuffle"}
+OF_A_FOLDER = {"splits", "icc", "path", "shards", "chunk_rows", "chunk_bytes", "open_bytes", "decodes_blocks", "default_shuffle"}
 
 
 @pytest.fixture(scope="module")
