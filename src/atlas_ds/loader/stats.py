@@ -19,6 +19,8 @@ class Link:
         Blocks in these requests; a block that is not asked for was in the cache or in memory.
     busy
         Seconds in which at least one request was under way.
+    waited
+        Seconds in which threads waited for requests, summed over the threads that ask ahead and those that read.
     retries
         Requests that were tried again.
     evictions

@@ -149,7 +149,7 @@ def tails_of(spans: dict[int, Span], files: Sequence[ShardFile], filling: Fillin
 
 def fill(store: Store, spans: dict[int, Span], wants: dict[int, list[Want]], filling: Filling, done: dict[int, _core.Shard | Exception]) -> None:
     """Reads ranges into spans, all together, but for those that a cache has. A span whose request failed is done, with the error."""
-    flat = [(k, want) for k, ranges in wants.items() for want in ranges if not spans[k].has(want)]
+    flat = [(k, want) for k, ranges in wants.items() for want in ranges if not spans[k].take_over(want)]
     for start in range(0, len(flat), MAX_REQUESTS):
         part = flat[start : start + MAX_REQUESTS]
         waiting = set(range(len(part)))

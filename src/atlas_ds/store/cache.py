@@ -161,13 +161,17 @@ class Cache:
         """A mirror whose files were removed, made anew."""
         return self.mirror(mirror.url, mirror.version, mirror.size, mirror.most, limit)
 
-    def has(self, span: Span) -> None:
+    def add(self, span: Span) -> None:
         """A span has a mirror here."""
         self._spans.add(span)
 
     def mirrors(self) -> Iterator[Mirror]:
         """All there are, those used longest ago first. What is not a whole mirror, and nobody is making, is removed."""
-        found: dict[str, float] = {}
+        return self._opened_mirrors(self._paths())
+
+    def _paths(self) -> list[Path]:
+        """Where mirrors are, or parts of them; those used longest ago first."""
+        found: dict[Path, float] = {}
         with failing(self.folder):
             for folder in self.folder.glob("??"):
                 with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
@@ -175,22 +179,19 @@ class Cache:
                         name = entry.name.removesuffix(MAP)
                         if NAME.fullmatch(name) and name[:2] == folder.name:
                             with contextlib.suppress(FileNotFoundError):
-                                found[name] = max(found.get(name, 0.0), entry.stat(follow_symlinks=False).st_mtime)
-        for name, _ in sorted(found.items(), key=lambda one: one[1]):
-            path = self.folder / name[:2] / name
-            mirror = Mirror.found(path, number_of(name))
-            if mirror is None:
-                me = object()
-                at = number_of(name) << 32 | HEAD_LOCK
-                try:
-                    if self._locks.try_take(at, me) and Mirror.found(path, number_of(name)) is None:
-                        Mirror(path, 0, 1, 0).remove()
-                except OSError:
-                    pass
-                finally:
-                    self._locks.give(at, me)
-            else:
+                                found[folder / name] = max(found.get(folder / name, 0.0), entry.stat(follow_symlinks=False).st_mtime)
+        return sorted(found, key=found.__getitem__)
+
+    def _opened_mirrors(self, paths: Iterable[Path]) -> Iterator[Mirror]:
+        for path in paths:
+            number = number_of(path.name)
+            mirror = Mirror.found(path, number)
+            if mirror is not None:
                 yield mirror
+                continue
+            with contextlib.suppress(OSError), self._locks.holding(number << 32 | HEAD_LOCK, 0.0):
+                if Mirror.found(path, number) is None:
+                    Mirror(path, 0, 1, 0).remove()
 
     def info(self) -> CacheInfo:
         """What it takes, and how many processes use it."""
@@ -287,11 +288,6 @@ class Cache:
                 self._used[mirror.number] = now
                 mirror.used_now()
 
-    def drop(self, blocks: Sequence[Block]) -> None:
-        """Forgets blocks whose bytes are wrong: the next one who needs them fetches them."""
-        for block in blocks:
-            block.span.states.clear(block.number)
-
     # --- room ---
 
     def limit_now(self, limit: int | None) -> int:
@@ -330,19 +326,18 @@ class Cache:
             self._ledger.settle(one, stored)
 
     def _make_room(self, size: int, limit: int | None, end: float) -> bool:
-        """Evicts at least so much, and a little more. Whether anything went."""
-        me = object()
-        try:
-            return self._locks.try_take(EVICT_LOCK, me) and self._evict_some(size, limit, end)
-        finally:
-            self._locks.give(EVICT_LOCK, me)
+        """Evicts at least so much, and a little more. Whether anything went; not, if another process evicts."""
+        with contextlib.suppress(TimeoutError), self._locks.holding(EVICT_LOCK, 0.0):
+            return self._evict_some(size, limit, end)
+        return False
 
     def _evict_some(self, size: int, limit: int | None, end: float) -> bool:
         most = self.limit_now(limit)
         goal = sum(self._ledger.sums()) + size + most // 16 - most
         freed = 0
+        paths = self._paths()
         for kinds in (COLD_ONLY, COLD_ONLY, ALL, UNSEEN):
-            for mirror in self.mirrors():
+            for mirror in self._opened_mirrors(paths):  # as far as they are needed: each takes a mapping
                 if freed >= goal or time.monotonic() > end:
                     return freed > 0
                 is_old = time.time() - mirror.last_used > FRESH
@@ -352,7 +347,7 @@ class Cache:
                     return freed > 0
                 freed += gone
         mine = {span.mirror.path for span in self._spans if span.mirror is not None}
-        for mirror in self.mirrors():
+        for mirror in self._opened_mirrors(paths):
             if freed < goal and not mirror.shown().any() and mirror.path not in mine and time.time() - mirror.last_used > UNUSED:
                 freed += self._remove(mirror)
         if not freed:

@@ -7,10 +7,10 @@ system of its own while it runs, in a thread that is left behind if it takes too
 from __future__ import annotations
 
 import itertools
-import queue
 import threading
 import weakref
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -79,22 +79,16 @@ class Filesystems:
 
     def call(self, work: Callable[[Any], T], seconds: float) -> T:
         """What work returns of a file system that nobody else uses. TimeoutError if it takes too long."""
-        ended: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
+        ended: Future[T] = Future()
 
         def run() -> None:
             try:
-                ended.put((self._lent(work), None))
+                ended.set_result(self._lent(work))
             except BaseException as error:  # somebody waits for it
-                ended.put((None, error))
+                ended.set_exception(error)
 
         threading.Thread(target=run, name="atlas-fsspec", daemon=True).start()
-        try:
-            result, error = ended.get(timeout=seconds)
-        except queue.Empty:
-            raise TimeoutError from None
-        if error is not None:
-            raise error
-        return result  # type: ignore[return-value]
+        return ended.result(seconds)
 
     def _lent(self, work: Callable[[Any], T]) -> T:
         """One that has failed may have a broken connection: it is not used again."""

@@ -42,6 +42,7 @@ class Filling(Keeping[Block]):
             "bytes": traffic.bytes,
             "blocks": traffic.blocks,
             "busy": traffic.busy_until_now(),
+            "waited": traffic.waited,
             "retries": getattr(self.store, "retries", 0),
             "evictions": 0 if self.cache is None else self.cache.evictions,
         }
@@ -56,7 +57,7 @@ class Filling(Keeping[Block]):
                 self._tell(error)
         span = Span(store, file, place, explain, mirror)
         if mirror is not None and self.cache is not None:
-            self.cache.has(span)
+            self.cache.add(span)
         return span
 
     def keep(self, span: Span, offset: int, data: Bytes) -> None:
@@ -114,8 +115,8 @@ class Filling(Keeping[Block]):
         wrong = [block for block in blocks if block.span.mirror is not None and not block.span.check(block.number)]
         if not wrong:
             return False
-        assert self.cache is not None
-        self.cache.drop(wrong)
+        for block in wrong:
+            block.span.states.clear(block.number)
         self.enter(wrong).exit()
         return all(block.span.check(block.number) for block in wrong)
 

@@ -25,7 +25,7 @@ from atlas_ds.store.filesystems import TOGETHER, filesystems_of, reads_ahead
 from atlas_ds.store.helper import elsewhere, helper, where_it_works
 from atlas_ds.store.paths import clean
 from atlas_ds.store.pieces import Pieces
-from atlas_ds.store.reading import ReadOnly
+from atlas_ds.store.reading import UrlStore
 from atlas_ds.store.storage_options import FIRST_WAIT, LONGEST_WAIT, SLOWEST, TIMEOUT, UrlOptions, checked_timeout
 from atlas_ds.store.store import Bytes, FileInfo, Want, checked_name, place_of
 
@@ -39,7 +39,7 @@ VERSION = frozenset({
 })  # fmt: skip
 
 
-class FsspecStore(ReadOnly):
+class FsspecStore(UrlStore):
     """See store.py for what each method promises."""
 
     def __init__(self, url: str, options: Mapping[str, Any] | UrlOptions | None = None) -> None:
@@ -54,23 +54,13 @@ class FsspecStore(ReadOnly):
         self.client = filesystems_of(parts.scheme, f"{parts.scheme}://{parts.netloc}", self.options, self.url)
         self.prefix = self.client.path(self.url)
 
-    def __repr__(self) -> str:
-        return f"FsspecStore({self.url!r})"
-
     def __reduce__(self) -> tuple[Any, ...]:
         """Options, any of which may be a secret, go only to a process that this one is starting at the moment."""
         spawning = context.get_spawning_popen() is not None
         return type(self), (self.url, self.options if spawning else UrlOptions(timeout=self.options.timeout))
 
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, memo: object) -> Self:
-        return self
-
     @property
     def retries(self) -> int:
-        """Requests of this process to the root that were tried again."""
         return self.client.retries
 
     # --- requests ---
@@ -162,9 +152,6 @@ class FsspecStore(ReadOnly):
     def info(self, name: str) -> FileInfo:
         return self._tried(place_of(self, name), "cannot be looked up", lambda filesystem: self._look(filesystem, name))
 
-    def list(self, prefix: str = "") -> Iterator[FileInfo]:
-        return iter(self.listed(prefix))
-
     @where_it_works
     def listed(self, prefix: str) -> Sequence[FileInfo]:
         folders, files = [prefix.rpartition("/")[0]], []
@@ -193,19 +180,9 @@ class FsspecStore(ReadOnly):
         names = [(one["name"].rstrip("/"), one) for one in found]  # of a file, its own name comes back
         return [(name.removeprefix(begin), one) for name, one in names if name.startswith(f"{path}/")]
 
-    def entries(self) -> Iterator[str]:
-        return iter(self.top())
-
     @where_it_works
     def top(self) -> Sequence[str]:
         return [f"{name}/" if found.get("type") == "directory" else name for name, found in self._in_folder("")]
-
-    def is_plain(self, name: str, size: int | None = None) -> bool:
-        try:
-            found = self.info(name)
-        except FileNotFoundError:
-            return False
-        return size in (None, found.size)
 
     @where_it_works
     def read(self, name: str, *, limit: int, follow: bool = True) -> tuple[bytes, str]:

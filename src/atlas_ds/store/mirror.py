@@ -257,7 +257,6 @@ class Writing:
                 count = os.pwrite(self._fd, view, offset)
                 view, offset = view[count:], offset + count
 
-
     def punch(self, start: int, stop: int) -> None:
         """Whole pages become a hole. OSError where the file system has none."""
         punch_hole(self._fd, start, stop - start)

@@ -26,7 +26,7 @@ from atlas_ds.store.helper import elsewhere, helper, where_it_works
 from atlas_ds.store.loop import loop
 from atlas_ds.store.paths import clean
 from atlas_ds.store.pieces import Pieces
-from atlas_ds.store.reading import ReadOnly
+from atlas_ds.store.reading import UrlStore
 from atlas_ds.store.storage_options import FIRST_WAIT, LONGEST_WAIT, SLOWEST, UrlOptions
 from atlas_ds.store.store import Bytes, FileInfo, Want, checked_name, place_of
 
@@ -61,7 +61,7 @@ def store_of_file(url: str, options: Mapping[str, Any] | None = None) -> tuple[O
     return ObjectStore(address, known).at(prefix), name
 
 
-class ObjectStore(ReadOnly):
+class ObjectStore(UrlStore):
     """See store.py for what each method promises. This version reads."""
 
     def __init__(self, url: str, options: Mapping[str, Any] | UrlOptions | None = None) -> None:
@@ -74,27 +74,17 @@ class ObjectStore(ReadOnly):
             raise AtlasError(f"{self.url}: {why}: write https://, or {ALLOW_HTTP}")
         self.client = client_of(self.root, self.options, self.url)
 
-    def __repr__(self) -> str:
-        return f"ObjectStore({self.url!r})"
-
     def __reduce__(self) -> tuple[Any, ...]:
         """Secrets go only to a process that this one is starting at the moment."""
         spawning = context.get_spawning_popen() is not None
         return type(self), (self.url, self.options if spawning else storage_options.without_secrets(self.options))
 
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, memo: object) -> Self:
-        return self
+    def _path(self, name: str) -> str:
+        return self._begin + checked_name(name)
 
     @property
     def retries(self) -> int:
-        """Requests of this process to the root that were tried again."""
         return self.client.retries
-
-    def _path(self, name: str) -> str:
-        return self._begin + checked_name(name)
 
     # --- requests ---
 
@@ -220,9 +210,6 @@ class ObjectStore(ReadOnly):
             result = await get(client, path)  # it is empty
         return result.meta
 
-    def list(self, prefix: str = "") -> Iterator[FileInfo]:
-        return iter(self.listed(prefix))
-
     @where_it_works
     def listed(self, prefix: str) -> Sequence[FileInfo]:
         self._refuse_listing()
@@ -253,9 +240,6 @@ class ObjectStore(ReadOnly):
             found += page
         return found
 
-    def entries(self) -> Iterator[str]:
-        return iter(self.top())
-
     @where_it_works
     def top(self) -> Sequence[str]:
         self._refuse_listing()
@@ -275,13 +259,6 @@ class ObjectStore(ReadOnly):
     def _refuse_listing(self) -> None:
         if self.root.family == "http":
             raise UnsupportedError(f"{self.url}: HTTP has no lists of files: name each file, or read it from a store that can list")
-
-    def is_plain(self, name: str, size: int | None = None) -> bool:
-        try:
-            found = self.info(name)
-        except FileNotFoundError:
-            return False
-        return size in (None, found.size)
 
     @where_it_works
     def read(self, name: str, *, limit: int, follow: bool = True) -> tuple[bytes, str]:

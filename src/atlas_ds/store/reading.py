@@ -1,20 +1,61 @@
-"""What stores that only read have in common, beside the streams of pieces.py."""
+"""What the stores at URLs have in common: object.py and fsspec_store.py say how each request is made."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from types import EllipsisType
-from typing import Never
+from typing import Never, Self
 
 from atlas_ds.errors import UnsupportedError
 from atlas_ds.store.store import Bytes, FileInfo, Log, NewFile
 
 
-class ReadOnly:
-    """The methods of a store that write: an error each."""
+class UrlStore(ABC):
+    """Reads files at a URL. Writing is an error."""
 
     url: str
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.url!r})"
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    @property
+    @abstractmethod
+    def retries(self) -> int:
+        """Requests of this process to the root that were tried again."""
+
+    @abstractmethod
+    def info(self, name: str) -> FileInfo: ...
+
+    @abstractmethod
+    def listed(self, prefix: str) -> Sequence[FileInfo]:
+        """What `list` yields."""
+
+    @abstractmethod
+    def top(self) -> Sequence[str]:
+        """What `entries` yields."""
+
+    def list(self, prefix: str = "") -> Iterator[FileInfo]:
+        return iter(self.listed(prefix))
+
+    def entries(self) -> Iterator[str]:
+        return iter(self.top())
+
+    def is_plain(self, name: str, size: int | None = None) -> bool:
+        try:
+            found = self.info(name)
+        except FileNotFoundError:
+            return False
+        return size in (None, found.size)
+
+    # --- writing, which this version does not ---
 
     def _read_only(self) -> Never:
         raise UnsupportedError(f"{self.url}: this version reads datasets at URLs and does not write them: write to a folder, and copy it there")

@@ -114,8 +114,8 @@ class Span:
             self.memory.write(offset, data)
         self._stays.append((offset, memoryview(data).nbytes))
 
-    def has(self, want: Want) -> bool:
-        """Whether such bytes outside the blocks are in its mirror."""
+    def take_over(self, want: Want) -> bool:
+        """Takes such bytes outside the blocks as its mirror has them; False if it does not."""
         found = self.mirror is not None and (want.offset, want.size) in self.mirror.stays()
         if found:
             self.trusted = True
@@ -143,12 +143,11 @@ class Span:
                 self.forget(number)
             self.show(states)
 
-    def show_block(self, mirror: Mirror, number: int) -> bool:
-        """A block is there now, in this mirror; False if the span has left it meanwhile."""
+    def show_block(self, mirror: Mirror, number: int) -> None:
+        """A block is there now, in this mirror, unless the span has left it meanwhile."""
         with self._switching.held:
             if self.mirror is mirror:
                 self.states.set(number)
-            return self.mirror is mirror
 
     def settled(self) -> Mirror | None:
         """Its mirror, after a move that is under way."""

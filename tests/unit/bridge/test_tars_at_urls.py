@@ -245,35 +245,29 @@ def test_an_import_is_resumed_with_a_new_signature(here, link):
 # --- a real S3 ---
 
 
-@pytest.fixture(scope="module")
-def bucket():
-    with s3.running() as found:
-        yield found
-
-
-def test_tars_in_a_bucket(here, bucket):
+def test_tars_in_a_bucket(here, server):
     expected = local(here)
-    url = bucket.upload(here / "local", "data", "tars") + "/t-{0..2}.tar"
-    assert same(list(open_tar(url, storage_options=bucket.options)), expected)
+    url = server.upload(here / "local", "data", "tars") + "/t-{0..2}.tar"
+    assert same(list(open_tar(url, storage_options=server.options)), expected)
     for number, take in enumerate((import_webdataset, convert)):
-        assert take(url, here / f"out{number}", storage_options=bucket.options).rows == 81
+        assert take(url, here / f"out{number}", storage_options=server.options).rows == 81
         assert same(list(AtlasDataset(here / f"out{number}")), expected)
-    pickled = pickle.dumps(open_tar(url, storage_options=bucket.options))
+    pickled = pickle.dumps(open_tar(url, storage_options=server.options))
     assert s3.SECRET.encode() not in pickled + saved(here / "cache", here / "out0")
     with pytest.raises(ValueError, match="did you mean 'region'"):
-        open_tar(url, storage_options=bucket.options | {"regoin": "x"})
+        open_tar(url, storage_options=server.options | {"regoin": "x"})
     with pytest.raises(StoreError, match=r"tars/t-0\.tar.*without TLS.*--allow-http"):
-        open_tar(url, storage_options={name: value for name, value in bucket.options.items() if name != "allow_http"})
+        open_tar(url, storage_options={name: value for name, value in server.options.items() if name != "allow_http"})
     for call in (open_tar, lambda sources, **named: import_webdataset(sources, here / "no", **named), lambda sources, **named: convert(sources, here / "no", **named)):
         with pytest.raises(ValueError, match="storage_options= is for URLs"):
-            call(str(here / "local" / "t-0.tar"), storage_options=bucket.options)
+            call(str(here / "local" / "t-0.tar"), storage_options=server.options)
 
 
-def test_presigned_tars(here, bucket):
+def test_presigned_tars(here, server):
     """Nobody here has keys; a new signature finds the old index."""
     expected = local(here)
-    bucket.upload(here / "local", "data", "signed")
-    with proxy.in_front_of(bucket.endpoint) as link:
+    server.upload(here / "local", "data", "signed")
+    with proxy.in_front_of(server.endpoint) as link:
         signer = s3.S3(link.endpoint).client(signature_version="s3v4")
         sign = lambda seconds: [signer.generate_presigned_url("get_object", {"Bucket": "data", "Key": f"signed/t-{k}.tar"}, ExpiresIn=seconds) for k in range(3)]  # noqa: E731
         urls = sign(600)

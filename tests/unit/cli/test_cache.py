@@ -9,15 +9,8 @@ import pytest
 import atlas_ds as atlas
 from atlas_ds.cli import main
 from atlas_ds.store.mirror import MAP
-from servers import s3
 
 ROWS = 2000
-
-
-@pytest.fixture(scope="module")
-def server():
-    with s3.running() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +18,7 @@ def url(server, tmp_path_factory):
     folder = tmp_path_factory.mktemp("d") / "cars"
     with atlas.AtlasDatasetWriter(folder, shard_size=1000, block_size="16KiB", compression="zstd") as writer:
         writer.extend({"label": i, "text": f"car {i} of a long row of cars " * 9} for i in range(ROWS))
-    return server.upload(folder, "data", "cars")
+    return server.upload(folder, "data", "cars-to-cache")
 
 
 @pytest.fixture

@@ -12,15 +12,9 @@ from servers import s3, web
 READING = {"info": [], "head": ["-n", "2"], "verify": [], "bench": ["--seconds", "0.01", "--rounds", "1", "--rows", "50"]}
 
 
-@pytest.fixture(scope="session")
-def server():
-    with s3.running() as found:
-        yield found
-
-
 @pytest.fixture
 def url(server, cars):
-    return server.upload(cars, "data", "cars")
+    return server.upload(cars, "data", "cars-by-command")
 
 
 @pytest.fixture
@@ -95,14 +89,14 @@ def test_a_damaged_dataset_at_a_url_is_repaired(cli, server, cars, tmp_path):
     [
         ("s3://data/nothing", {}, "not an Atlas dataset: atlas.json not found"),
         ("s3://no-such-bucket/cars", {}, "the bucket does not exist: check its name"),
-        ("s3://data/cars", {"secret_access_key": "SECRETwrong"}, "the key or the secret is wrong"),
-        ("s3://data/cars", {"access_key_id": "SECRETkey"}, "the key or the secret is wrong"),
-        ("s3://data/cars", {"anon": "true", "access_key_id": None, "secret_access_key": None}, "you may not read it"),
-        ("s3://data/cars", {"allow_http": None}, "pass --storage-option allow_http=true"),
-        ("s3://data/cars", {"allow_http": "SECRET"}, "not a boolean"),
-        ("s3://data/cars", {"secrett": "SECRET"}, "--storage-option has 'secrett'"),
-        ("s3://data/cars", {"endpoint": "SECRET"}, "endpoint: give a URL"),
-        ("s3://data/cars", {"endpoint": "http://user:SECRET@127.0.0.1:1", "timeout": 0.3}, "check the address"),
+        ("s3://data/cars-by-command", {"secret_access_key": "SECRETwrong"}, "the key or the secret is wrong"),
+        ("s3://data/cars-by-command", {"access_key_id": "SECRETkey"}, "the key or the secret is wrong"),
+        ("s3://data/cars-by-command", {"anon": "true", "access_key_id": None, "secret_access_key": None}, "you may not read it"),
+        ("s3://data/cars-by-command", {"allow_http": None}, "pass --storage-option allow_http=true"),
+        ("s3://data/cars-by-command", {"allow_http": "SECRET"}, "not a boolean"),
+        ("s3://data/cars-by-command", {"secrett": "SECRET"}, "--storage-option has 'secrett'"),
+        ("s3://data/cars-by-command", {"endpoint": "SECRET"}, "endpoint: give a URL"),
+        ("s3://data/cars-by-command", {"endpoint": "http://user:SECRET@127.0.0.1:1", "timeout": 0.3}, "check the address"),
         ("s3://user:SECRET@data/cars", {}, "a URL with credentials is refused"),
         ("https://127.0.0.1/cars?token=SECRET", {"timeout": 0.3}, "has a query"),
         ("cars", {}, "--storage-option is for URLs"),
@@ -116,7 +110,7 @@ def test_errors_say_what_to_do_and_no_value(cli, server, url, plain, where, more
 
 @pytest.mark.parametrize("given", ["SECRET", "=SECRET", "timeout=SECRET"])
 def test_wrong_usage_shows_no_value(cli, given):
-    code, out, err = cli("info", "s3://data/cars", "--storage-option", given)
+    code, out, err = cli("info", "s3://data/cars-by-command", "--storage-option", given)
     assert (code, out) == (2, "") and "--storage-option" in err and "SECRET" not in err
 
 
