@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from atlas_ds.store.cache import Cache
 from atlas_ds.store.keeping import Hold, Keeping
 from atlas_ds.store.mirror import MirrorFailed
 from atlas_ds.store.requests import Block, Requests
 from atlas_ds.store.span import Span
 from atlas_ds.store.store import Bytes, FileInfo, Store
+
+if TYPE_CHECKING:  # who reads no URLs need not wait for what it imports
+    from atlas_ds.store.cache import Cache
 
 Explain = Callable[[Exception], Exception]
 
