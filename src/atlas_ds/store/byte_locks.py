@@ -104,7 +104,7 @@ class ByteLocks:
         finally:
             try:
                 self.give(at, me)
-            except KeyboardInterrupt:
+            except BaseException:  # interrupted, by whatever a signal raises: nobody comes after this
                 self.give(at, me)
                 raise
 

@@ -12,6 +12,9 @@ import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
 
 from atlas_ds._core.base import Pins, Region
 from atlas_ds.store.byte_locks import ByteLocks
@@ -19,8 +22,7 @@ from atlas_ds.store.mirror import PAGE, Mirror, MirrorFailed, failing
 
 MAGIC = b"ATLASLED"
 BOOT = struct.Struct("<8s40s")  # magic, and which start of the machine
-SUMS_AT = 64
-SUMS = struct.Struct("<QQ")  # bytes used, and bytes reserved
+USED_AT = 64  # bytes that are used
 SLOTS, SLOT_BYTES = 1024, 128  # one for each process: its pins, and what it has reserved
 RESERVED_AT = 64  # in a slot
 OWN_BYTES = PAGE + SLOTS * SLOT_BYTES  # which count, too
@@ -53,8 +55,14 @@ class Ledger:
             finally:
                 os.close(fd)
             self._view = memoryview(self._map).cast("B")
-            self.is_new = bytes(self._view[: BOOT.size]) != BOOT.pack(MAGIC, boot_id())
+            numbers = np.frombuffer(cast("Any", self._map), "<u8")
+            self._all_reserved = numbers[(PAGE + RESERVED_AT) // 8 :: SLOT_BYTES // 8]  # of each slot
+            self.is_new = bytes(self._view[: BOOT.size]) != BOOT.pack(MAGIC, boot_id()) or len(self._dead()) > 0
         self.take_slot()
+
+    def _dead(self) -> list[int]:
+        """Slots of processes that died and had reserved bytes, which they may have stored."""
+        return [slot for slot in self._all_reserved.nonzero()[0].tolist() if slot != self.slot and not self._is_alive(slot)]
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -67,20 +75,14 @@ class Ledger:
     def take_slot(self) -> None:
         """Takes a slot for this process. MirrorFailed if all are taken."""
         self._reservations = weakref.WeakSet()
-        for slot in range(SLOTS):
+        for slot in (self._all_reserved == 0).nonzero()[0].tolist():
             if self._locks.try_take(SLOT_LOCKS + slot, self):
                 self.slot = slot
-                self.is_new = self.is_new or self._reserved(slot) != 0
-                struct.pack_into("<Q", self._view, self._at(slot) + RESERVED_AT, 0)
                 return
         raise MirrorFailed(f"the cache at {self._locks.path.parent}: {SLOTS} processes use it, and no more can")
 
     def _at(self, slot: int) -> int:
         return PAGE + slot * SLOT_BYTES
-
-    def _reserved(self, slot: int) -> int:
-        found: int = struct.unpack_from("<Q", self._view, self._at(slot) + RESERVED_AT)[0]
-        return found
 
     def pins_at(self) -> tuple[Region, int]:
         """Where the readers of this process are counted."""
@@ -94,50 +96,55 @@ class Ledger:
         return [Pins(self._map, self._at(slot)) for slot in range(SLOTS) if slot != self.slot and self._is_alive(slot)]
 
     def sums(self) -> tuple[int, int]:
-        """Bytes that are used, and that are reserved."""
-        used, reserved = SUMS.unpack_from(self._view, SUMS_AT)
-        return used, reserved
+        """Bytes that are used, and that all processes have reserved; of those that died, until it is counted anew."""
+        used: int = struct.unpack_from("<Q", self._view, USED_AT)[0]
+        return used, int(self._all_reserved.sum())
 
-    def _change(self, used: int) -> None:
-        """Adds to what is used, and notes what this process has reserved now."""
-        now, reserved = self.sums()
-        mine, before = sum(one.size for one in list(self._reservations)), self._reserved(self.slot)
-        SUMS.pack_into(self._view, SUMS_AT, max(0, now + used), max(mine, reserved + mine - before))
-        struct.pack_into("<Q", self._view, self._at(self.slot) + RESERVED_AT, mine)
+    def _use(self, more: int) -> None:
+        struct.pack_into("<Q", self._view, USED_AT, max(0, self.sums()[0] + more))
+
+    def _note_reserved(self) -> None:
+        self._all_reserved[self.slot] = sum(one.size for one in list(self._reservations))
 
     def reserve(self, one: Reservation, size: int, limit: int) -> bool:
         """Reserves bytes, if the sum stays within the limit."""
         with self._locked():
+            self._note_reserved()  # without those of calls that were interrupted
             if sum(self.sums()) + size > limit:
                 return False
             self._reservations.add(one)
             one.size = size
-            self._change(0)
+            self._note_reserved()
             return True
 
     def settle(self, one: Reservation, stored: Mapping[Mirror, int]) -> None:
-        """Gives a reservation back, after so many bytes were stored in some mirrors."""
+        """Gives a reservation back, after so many bytes were stored in some mirrors. If it ends in between, the sum is too large, never too small."""
         with self._locked():
-            used = sum(mirror.charge(count) for mirror, count in stored.items())
+            found = {mirror: mirror.measure(count) for mirror, count in stored.items()}
+            self._use(sum(now - mirror.charged for mirror, (now, _) in found.items()))
+            for mirror, (now, total) in found.items():
+                mirror.charge(now, total)
             one.size = 0
-            self._change(used)
+            self._note_reserved()
 
     def evicted(self, mirror: Mirror) -> int:
         """Bytes were taken from a mirror, or all of it: returns how many are free again."""
         with self._locked():
-            before = mirror.charged
-            now = mirror.recount()
-            self._change(now - before)
-            return before - now
+            freed = mirror.charged - (now := mirror.count_again())
+            mirror.charge(now)
+            self._use(-freed)
+            return freed
 
     def recount(self, mirrors: Iterable[Mirror]) -> None:
         """Counts what all mirrors take, and what living processes have reserved."""
         with self._locked():
-            used = OWN_BYTES + sum(mirror.recount() for mirror in mirrors)
-            for slot in range(SLOTS):
-                if slot != self.slot and self._reserved(slot) and not self._is_alive(slot):
-                    struct.pack_into("<Q", self._view, self._at(slot) + RESERVED_AT, 0)
-            SUMS.pack_into(self._view, SUMS_AT, used, sum(map(self._reserved, range(SLOTS))))
+            used = OWN_BYTES
+            for mirror in mirrors:
+                now = mirror.count_again()
+                mirror.charge(now)
+                used += now
+            self._all_reserved[self._dead()] = 0
+            struct.pack_into("<Q", self._view, USED_AT, used)
             self._view[: BOOT.size] = BOOT.pack(MAGIC, boot_id())
             self.is_new = False
 

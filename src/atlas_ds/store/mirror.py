@@ -209,21 +209,19 @@ class Mirror:
         found: int = struct.unpack_from("<Q", self.view, CHARGED_AT)[0]
         return found
 
-    def charge(self, stored: int) -> int:
-        """Notes what it takes now, of which `stored` bytes are new; returns by how much that is more. Call it with the lock of the ledger."""
+    def measure(self, stored: int = 0) -> tuple[int, int]:
+        """What it takes now, and the bytes that were stored since it was counted last, of which so many are new. They count where the file system is
+        slow to say what it takes."""
         total = struct.unpack_from("<Q", self.view, STORED_AT)[0] + stored
-        return self._note(total, total)
+        return (max(on_disk(self.path), total) + self.map_size if self.is_there() else 0), total
 
-    def recount(self) -> int:
-        """Counts anew what it takes, and returns it. Call it with the lock of the ledger."""
-        self._note(0, 0)
-        return self.charged
+    def count_again(self) -> int:
+        """What it takes, by the file system alone."""
+        return on_disk(self.path) + self.map_size if self.is_there() else 0
 
-    def _note(self, least: int, total: int) -> int:
-        now = max(on_disk(self.path), least) + self.map_size if self.is_there() else 0
-        more: int = now - self.charged
+    def charge(self, now: int, total: int = 0) -> None:
+        """Notes what the ledger has for it, and the bytes stored since it was counted. Call it with the lock of the ledger."""
         struct.pack_into("<QQ", self.view, CHARGED_AT, now, total)
-        return more
 
     @property
     def last_used(self) -> float:
