@@ -164,7 +164,7 @@ def brief(value: object) -> str:
 def _from_json(body: dict[str, Any], where: str) -> Manifest:
     if not isinstance(body["shards"], list):
         raise CorruptError(f"{where}: manifest: shards is not a list")
-    shards = read_shards(body["shards"], where)
+    shards = read_shards(body.pop("shards"), where)  # a million dicts are not kept for longer than they are needed
     total = sum(shard.rows for shard in shards)
     if type(body["rows"]) is not int or body["rows"] != total or total > MAX_INTEGER:
         raise CorruptError(f"{where}: manifest: rows is {brief(body['rows'])}, the shards have {total}; the limit is {MAX_INTEGER}")

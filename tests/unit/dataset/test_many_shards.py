@@ -54,3 +54,19 @@ def test_1100_shards_with_256_descriptors(tmp_path, io):
     write(tmp_path / "d", list(range(2200)), shard_size=2)
     assert len(os.listdir(tmp_path / "d")) >= 1100
     assert json.loads(child(READ, tmp_path / "d", io).stdout) == [True] * 3
+
+
+OPEN = """
+import resource, sys
+from atlas_ds import AtlasDataset
+dataset = AtlasDataset(sys.argv[1])
+print(len(dataset), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def test_a_hundred_thousand_shards_are_opened_in_200_megabytes(many, tmp_path):
+    manifest = AtlasDataset(many[0])._state.manifest
+    shards = tuple(shard._replace(path=f"{k:06d}-{shard.root}.atlas") for k, shard in enumerate(manifest.shards * 10))
+    (tmp_path / "atlas.json").write_bytes(Manifest(manifest.schema, shards, {}, {}, manifest.icc, manifest.totals).dumps())
+    rows, megabytes = map(int, child(OPEN, tmp_path).stdout.split())
+    assert rows == 100 * COUNT and megabytes <= 200
