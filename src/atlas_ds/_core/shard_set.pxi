@@ -177,8 +177,12 @@ cdef class ShardSet:
             return None
         if self.keeper.shared:
             self.go_in(&pin)
-            there = self.present(projection, <const int64_t *>cnp.PyArray_DATA(given), given.shape[0])
-            self.go_out(&pin)
+            try:
+                there = self.present(projection, <const int64_t *>cnp.PyArray_DATA(given), given.shape[0])
+                if there:
+                    self.keeper.found(len(self.needs(projection, given)))
+            finally:
+                self.go_out(&pin)
             if there:
                 return None
         numbers = np.unique(self.shard_numbers(given)).tolist()

@@ -231,7 +231,7 @@ class AtlasDataset(_core.Rows, Views[ExampleT]):
         return (128 if self._state.options.is_remote else 256) << 20
 
     def chunk_rows(self) -> tuple[int, int] | np.ndarray:
-        """Returns how many rows each chunk has; its rows are stored together, at a URL at least 256 KiB. Opens no shard.
+        """Returns how many rows each chunk has; its rows are stored together, at a URL 256 to 512 KiB. Opens no shard.
 
         Returns
         -------

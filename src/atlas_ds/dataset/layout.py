@@ -24,20 +24,28 @@ def decodes_blocks(shard_set: _core.ShardSet, projection: _core.Projection, row:
     return shard_set.block_rows(projection, row).rows_per_block > 0
 
 
-REQUEST_BYTES = 256 << 10  # smaller requests leave most of a link unused
+REQUEST_BYTES = 256 << 10, 512 << 10  # smaller ones leave most of a link unused; of larger ones, lanes that begin together ask for too much at once
+REQUEST_ROWS = 10  # in a request between the two: a first batch of small rows needs a chunk for each of them, so theirs are small
 
 
 def rows_per_chunk(shard: ShardInfo, *, remote: bool) -> int:
     """Rows that are read together: a block; of a store at a URL as many blocks as a request should have."""
     if not remote:
         return shard.chunk
-    stored = shard.chunk * shard.bytes / max(1, shard.rows)
-    return min(shard.chunk * max(1, round(REQUEST_BYTES / max(1.0, stored))), max(1, shard.rows))
+    stored = max(1.0, shard.bytes / max(1, shard.rows))
+    least, most = REQUEST_BYTES
+    blocks = round(min(max(least, REQUEST_ROWS * stored), most) / (shard.chunk * stored))
+    return min(shard.chunk * max(1, blocks), max(1, shard.rows))
 
 
 def chunk_bytes(shard: ShardInfo, *, remote: bool) -> float:
     """Mean bytes of a chunk of a shard, decoded."""
     return rows_per_chunk(shard, remote=remote) * shard.raw / max(1, shard.rows)
+
+
+def stored_row_bytes(shards: Sequence[ShardInfo]) -> float:
+    """Mean bytes of a row, as it is stored."""
+    return sum(shard.bytes for shard in shards) / max(1, sum(shard.rows for shard in shards))
 
 
 def chunk_count(shards: Sequence[ShardInfo]) -> int:

@@ -45,6 +45,11 @@ class OpenShards(Keeping[int]):
             raise
         return kept
 
+    def found(self, blocks: int) -> None:
+        """So many blocks were asked for, and all of them were there."""
+        if self.filling is not None:
+            self.filling.requests.traffic.found(blocks)
+
     def mend(self, shard_set: _core.ShardSet, numbers: list[int], needs: Needs) -> bool:
         """Whether blocks that needs() names were damaged in a cache, and are right now."""
         if self.filling is None or self.filling.cache is None:

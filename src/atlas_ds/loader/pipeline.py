@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +15,7 @@ from atlas_ds.errors import LoaderTimeout
 
 Make = Callable[[int], tuple[Any, int]]
 """Runs a task: number -> (result, bytes that the result occupies)."""
+Weigh = Callable[[int], int]
 
 
 class Failure:
@@ -33,11 +33,13 @@ class Pipeline:
     inline: the consumer runs the next task itself if no thread has started it, which saves a thread switch for small tasks.
     Do not use it for tasks that may hang: nobody watches the consumer. With threads=0 the consumer runs all tasks. An error
     in a task is raised by `get` of that task, with its own traceback; later tasks are not started.
-    recent: how many of the last results say how large the next ones may be; None: all.
+    weigh: the bytes of a task before it begins, called for each in order, one at a time; None: as many as the largest so far had. What is ahead grows
+    to the limit with what was taken, so that the first tasks need not share with many others. `get` waits for the tasks before, too: they may have
+    what this one left out.
     timeout: seconds that `get` waits without any task finishing before it raises LoaderTimeout with the stacks of all threads.
     """
 
-    def __init__(self, make: Make, count: int, *, threads: int, limit: int, timeout: float, inline: bool = True, recent: int | None = None) -> None:
+    def __init__(self, make: Make, count: int, *, threads: int, limit: int, timeout: float, inline: bool = True, weigh: Weigh | None = None) -> None:
         self._make, self._count, self._limit, self._timeout = make, count, limit, timeout
         self._inline = inline or threads == 0
         self._lock = threading.RLock()  # the garbage collector may close the pipeline in a thread that holds it
@@ -46,8 +48,11 @@ class Pipeline:
         self._begun = self._finished = self._taken = 0
         self._done: dict[int, Any] = {}
         self._sizes: dict[int, int] = {}
-        self._held = self._largest = 0
-        self._recent = None if recent is None else deque[int](maxlen=recent)
+        self._held = self._largest = self._given = 0
+        self._weigh = weigh
+        self._weights: dict[int, int] = {}  # of tasks that are not finished, and of the next
+        self._early: set[int] = set()  # finished before another one that began earlier
+        self._through = 0  # all tasks before this one are finished
         self.most_bytes = 0  # the largest total of finished results so far
         self._stopped = False
         self._patience = 5.0
@@ -63,9 +68,13 @@ class Pipeline:
             raise
 
     def _full(self) -> bool:
-        """Whether another task, if it is as large as the largest so far, would exceed the limit. One is always allowed, and
-        only one until its size is known."""
+        """Whether another task would exceed the limit: by its weight; or, if it is as large as the largest so far, where only one may begin until
+        its size is known. One is always allowed."""
         ahead = self._begun - self._taken
+        if self._weigh is not None:
+            if self._begun not in self._weights:
+                self._weights[self._begun] = self._weigh(self._begun)
+            return ahead > 0 and self._held + sum(self._weights.values()) > min(self._limit, self._given)
         unknown = self._begun - self._finished
         return ahead > 0 and (self._largest == 0 or self._held + (unknown + 1) * self._largest > self._limit)
 
@@ -89,14 +98,15 @@ class Pipeline:
             result = Failure(error)
         with self._lock:
             self._finished += 1
+            self._early.add(number)
+            while self._through in self._early:
+                self._early.remove(self._through)
+                self._through += 1
             self._held += size
             self.most_bytes = max(self.most_bytes, self._held)
-            largest = max(size, self._largest)
-            if self._recent is not None:
-                self._recent.append(size)
-                largest = max(self._recent)
-            if largest != self._largest:
-                self._largest = largest
+            weight = self._weights.pop(number, None)
+            if size > self._largest or (weight is not None and size < weight):
+                self._largest = max(size, self._largest)
                 self._room.notify_all()  # a size is known now: more tasks may start
             if isinstance(result, Failure):
                 self._count = min(self._count, self._begun)
@@ -115,10 +125,12 @@ class Pipeline:
         if own:
             self._run(number)
         with self._lock:
-            if number not in self._done:
+            if not self._is_there(number):
                 self._await(number)
             result = self._done.pop(number)
-            self._held -= self._sizes.pop(number)
+            size = self._sizes.pop(number)
+            self._held -= size
+            self._given += size
             self._taken += 1
             self._room.notify()
         if isinstance(result, Failure):
@@ -128,6 +140,9 @@ class Pipeline:
                 del result  # otherwise error and frame would keep each other alive
         return result
 
+    def _is_there(self, number: int) -> bool:
+        return number in self._done and (self._weigh is None or number < self._through)
+
     def check_process(self) -> None:
         """RuntimeError in a forked child."""
         if os.getpid() != self._pid:
@@ -135,7 +150,7 @@ class Pipeline:
 
     def _await(self, number: int) -> None:
         deadline, finished = time.monotonic() + self._timeout, self._finished
-        while number not in self._done:
+        while not self._is_there(number):
             if self._stopped:
                 raise RuntimeError("the loader was closed while waiting for a batch")
             if self._finished != finished:

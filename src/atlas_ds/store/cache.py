@@ -45,8 +45,8 @@ ROOM_PATIENCE = 10.0  # seconds to wait for room
 READER_PATIENCE = 1.0  # seconds to wait for readers of what is to be evicted
 UNUSED = 60.0  # seconds after which a mirror without any block goes wholly
 FRESH = 5.0  # seconds in which what was fetched, and not read yet, stays
-AT_ONCE = 16 << 20  # bytes that are reserved in one step
-LET_GO = 64 << 20  # bytes fetched, after which pages are let go
+AT_ONCE = 64 << 20  # bytes that are reserved in one step
+LET_GO = 32 << 20  # bytes fetched, after which pages are let go
 ALIGN = 64  # of blocks in a file: what lies nearer is beside it
 
 
@@ -85,6 +85,9 @@ class Cache:
         with failing(self.folder):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             found = os.stat(self.folder)
+            if found.st_uid == os.geteuid() and not any(self.folder.iterdir()):  # a folder that was made for it
+                self.folder.chmod(0o700)
+                found = os.stat(self.folder)
             if found.st_uid != os.geteuid() or found.st_mode & 0o077:
                 raise MirrorFailed(f"the cache at {self.folder}: others may read or write it; give a folder that is yours alone (chmod 700)")
             locks = ByteLocks(self.folder / "lock")

@@ -43,11 +43,19 @@ class Filling(Keeping[Block]):
             "requests": traffic.requests,
             "bytes": traffic.bytes,
             "blocks": traffic.blocks,
+            "hits": traffic.hits,
             "busy": traffic.busy_until_now(),
             "waited": traffic.waited,
             "retries": getattr(self.store, "retries", 0),
             "evictions": 0 if self.cache is None else self.cache.evictions,
         }
+
+    def cache_room(self) -> int:
+        """Bytes that the cache may take; 0 if it is gone."""
+        try:
+            return 0 if self.cache is None else self.cache.limit_now(self._cache_limit)
+        except MirrorFailed:
+            return 0
 
     def span(self, store: Store, file: FileInfo, place: str, explain: Explain, version: str = "", most: int = 0) -> Span:
         """The span of a file. version: what tells it for ever from others of its name; "": nothing does. most: blocks that it may have."""
@@ -74,6 +82,7 @@ class Filling(Keeping[Block]):
 
     def enter(self, blocks: Sequence[Block], *, alone: bool = False) -> Hold[Block]:
         """Makes blocks present; those in memory of this process stay until the exit() of what is returned. alone: all are there."""
+        self.requests.traffic.found(sum(1 for span, number in blocks if span.states[number]))
         mirrored = [block for block in blocks if block.span.mirror is not None]
         if mirrored and alone:
             self._leave(mirrored)

@@ -1,7 +1,7 @@
 """Asks stores for blocks of spans, and looks at their hashes. It keeps nothing; who does is in filling.py and cache.py.
 
 - ranges of one file are merged where the gap is small; ranges of different files are asked for together
-- at most MAX_REQUESTS are in flight
+- at most MAX_REQUESTS are in flight, and about so many times REQUEST_BYTES
 - a block whose hash is wrong is asked for once more
 """
 
@@ -10,7 +10,9 @@ from __future__ import annotations
 import threading
 import time
 import weakref
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 from atlas_ds.errors import TruncatedError
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 MAX_GAP = 16 << 10  # bytes between two ranges that are merged to one request, and at most a tenth of it
 MAX_REQUEST = 8 << 20  # bytes of merged ranges; one block may be larger
 MAX_REQUESTS = 256  # in flight
+REQUEST_BYTES = 256 << 10  # for which a request takes a permit
 LOOK = 0.1  # seconds after which one who waits for permits looks again
 
 
@@ -50,11 +53,11 @@ Put = Callable[[Block, Bytes], None]
 class Traffic:
     """What was asked for so far: requests, their bytes, the blocks in them, and the seconds in which calls waited for them.
 
-    busy: seconds in which at least one request was under way.
+    hits: blocks that nobody had to request. busy: seconds in which at least one request was under way.
     """
 
     def __init__(self) -> None:
-        self.requests = self.bytes = self.blocks = 0
+        self.requests = self.bytes = self.blocks = self.hits = 0
         self.waited = self.busy = 0.0
         self._lock = Lock()
         self._calls = 0
@@ -85,6 +88,10 @@ class Traffic:
             self.requests += 1
             self.bytes += size
             self.blocks += len(request.blocks)
+
+    def found(self, blocks: int) -> None:
+        with self._lock.held:
+            self.hits += blocks
 
 
 class Requests:
@@ -143,7 +150,7 @@ class Requests:
             while waiting:
                 call = Call()
                 try:
-                    count = self._permits.take(call, len(waiting))
+                    count = self._permits.take(call, [-(-request.want.size // REQUEST_BYTES) for request in waiting])
                     part, waiting = waiting[:count], waiting[count:]
                     for number, answer in store.read_ranges([request.want for request in part]):
                         yield part[number], measured(answer, part[number].want, store)
@@ -170,8 +177,9 @@ class Permits:
         self._lock = Lock()
         self._wake = threading.Lock()
 
-    def take(self, call: Call, wanted: int) -> int:
-        """Waits until one is free, and gives a call as many as are, up to `wanted`. Returns how many."""
+    def take(self, call: Call, wanted: Sequence[int]) -> int:
+        """Waits until one is free, and gives a call those of its first requests, as far as there are: `wanted` by each, but one is enough to begin
+        with. Returns of how many requests."""
         while True:
             with self._lock.held:
                 having = [(back, one.permits) for back in self._calls if (one := back()) is not None and one.permits]
@@ -179,8 +187,10 @@ class Permits:
                 free = self._count - sum(permits for _, permits in having)
                 if free > 0:
                     self._calls.append(weakref.ref(call))
-                    call.permits = min(wanted, free)
-                    return call.permits
+                    sums = list(accumulate(wanted))
+                    count = max(1, bisect_right(sums, free))
+                    call.permits = max(1, sums[count - 1])
+                    return count
             self._wake.acquire(timeout=LOOK)
 
     def given(self) -> None:

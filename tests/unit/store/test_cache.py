@@ -300,11 +300,12 @@ def test_statistics_in_words(opened):
     for _ in loader:
         pass
     counts = loader.stats().links[0].counts()
-    assert counts["requests"] >= 4 and counts["bytes"] > 3e6 and counts["busy"] > 0
-    assert "the store: " in str(loader.stats()) and "the link was busy" in str(loader.stats())
+    assert counts["requests"] >= 4 and counts["bytes"] > 3e6 and counts["busy"] > 0 and counts["hits"] == 0
+    assert "the store: " in str(loader.stats()) and "the link was busy" in str(loader.stats()) and "; 0 % of the blocks were" in str(loader.stats())
     for _ in loader:
         pass
-    assert "nothing was asked for; all blocks were in the cache or in memory" in str(loader.stats())
+    assert loader.stats().links[0].counts()["hits"] == counts["blocks"]
+    assert f"nothing was asked for; all blocks ({counts['blocks']:,}) were in the cache or in memory" in str(loader.stats())
 
 
 def test_arguments(opened, tmp_path, url):
@@ -321,8 +322,11 @@ def test_arguments(opened, tmp_path, url):
         opened(cache=tmp_path / "file")
     (tmp_path / "open").mkdir(mode=0o777)
     (tmp_path / "open").chmod(0o777)
+    (tmp_path / "open" / "notes").touch()
     with pytest.raises(OSError, match="others may read or write it; give a folder that is yours alone"):
         opened(cache=tmp_path / "open")
+    (tmp_path / "new").mkdir(mode=0o755)
+    assert opened(cache=tmp_path / "new")[0]["label"] == 0 and (tmp_path / "new").stat().st_mode & 0o777 == 0o700, "an empty folder is made for it"
 
 
 def test_without_a_place_for_a_cache(server, url, link, tmp_path, monkeypatch):
