@@ -32,8 +32,9 @@ demo: build
 	@tools/packages.sh 'test -r $(FASHION)/train-images-idx3-ubyte.gz' dataset-fashion-mnist
 	$(PY) demo/train.py --source $(FASHION) --data demo-data
 
+# Two processes, one for each core: most tests are too small to use both.
 test: lint
-	$(PY) -m pytest -m "not campaign"
+	@$(MAKE) -j2 test-half-1 test-half-2
 
 # The parts of `make test`, each to be run alone; CONTRIBUTING.md says what each costs.
 PART_core := tests/reference tests/golden tests/safety tests/unit/schema tests/unit/shard tests/unit/test_sizes.py
@@ -43,6 +44,12 @@ PART_bridge := tests/unit/bridge tests/contract
 PART_attacks := tests/attacks
 PART_face := tests/unit/cli tests/shape
 PARTS := core data loader bridge attacks face
+
+HALF_1 := core bridge attacks face
+HALF_2 := data loader
+
+test-half-%: build
+	$(PY) -m pytest -m "not campaign" $(foreach part,$(HALF_$*),$(PART_$(part)))
 
 $(PARTS:%=test-%): test-%: build
 	$(PY) -m pytest -m "not campaign" $(PART_$*)

@@ -25,3 +25,10 @@ def test_every_test_is_in_one_part() -> None:
     files = Counter(file for path in paths for file in ([path] if path.is_file() else path.rglob("test_*.py")))
     assert set(files) == set((ROOT / "tests").rglob("test_*.py"))
     assert set(files.values()) == {1}
+
+
+def test_every_part_is_in_one_half() -> None:
+    text = (ROOT / "Makefile").read_text()
+    halves = re.findall(r"^HALF_(\d) := (.*)$", text, re.MULTILINE)
+    assert [number for number, _ in halves] == ["1", "2"]
+    assert sorted(name for _, names in halves for name in names.split()) == sorted(parts())
