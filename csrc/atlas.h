@@ -219,7 +219,8 @@ ATLAS_API int atlas_gather(
  * them. The caller asks what is missing, fills it (bytes first, then atlas_block_check, then the
  * state), and reads. What it drops again it must not drop under a reader:
  *
- *   reading   token = atlas_pin; atlas_missing finds nothing; read; atlas_unpin
+ *   reading   token = atlas_pin; atlas_missing finds nothing (or atlas_state_use finds the block); read;
+ *             atlas_unpin
  *   dropping  clear the states (atlas_state_clear); ask atlas_pins_empty until both slots were empty
  *             once, not necessarily together; atlas_shard_forget; give the bytes back
  *
@@ -235,6 +236,9 @@ typedef enum {
 /* The state becomes PRESENT: everything that was written before is seen by whoever sees it. */
 ATLAS_API void atlas_state_set(uint8_t *state);
 ATLAS_API void atlas_state_clear(uint8_t *state);
+/* Whether it is there; it is USED afterwards, if it is. A state that is cleared at the same moment is
+ * never set again by this. Call it with a pin. */
+ATLAS_API int atlas_state_use(uint8_t *state);
 /* Whether it was USED; it is PRESENT afterwards, if it was not ABSENT. */
 ATLAS_API int atlas_state_take_used(uint8_t *state);
 /* What was USED becomes COLD: who evicts in rounds finds in the next one what nobody has read since. */

@@ -20,8 +20,7 @@ void atlas_state_age(uint8_t *state) {
     __atomic_compare_exchange_n(state, &seen, ATLAS_COLD, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
-/* Whether it is there. A state that is cleared at the same moment is never set again by this. */
-static inline bool state_use(uint8_t *state) {
+int atlas_state_use(uint8_t *state) {
     uint8_t seen = __atomic_load_n(state, __ATOMIC_SEQ_CST);
     if (seen == ATLAS_PRESENT || seen == ATLAS_COLD) __atomic_compare_exchange_n(state, &seen, ATLAS_USED, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
     return seen != ATLAS_ABSENT;
@@ -45,7 +44,7 @@ static int need_find(
     atlas_error *error
 ) {
     *out = (answer){set->starts[k], set->starts[k + 1], {(uint32_t)k, ATLAS_NO_BLOCK}, true};
-    if (set->open != NULL && !state_use(&set->open[k])) return ATLAS_OK;
+    if (set->open != NULL && !atlas_state_use(&set->open[k])) return ATLAS_OK;
     const atlas_shard *shard = __atomic_load_n(&set->shards[k], __ATOMIC_ACQUIRE);
     if (shard == NULL) return ATLAS_OK;
     const uint64_t local = (uint64_t)(row - out->low);
@@ -63,7 +62,7 @@ static int need_find(
     out->low += (int64_t)((uint64_t)number * leaf->rows_per_block);
     if (out->high - out->low > leaf->rows_per_block) out->high = out->low + leaf->rows_per_block;
     out->need.block = leaf->first_block + number;
-    out->named = present == NULL || !state_use(&present[out->need.block]) || all;
+    out->named = present == NULL || !atlas_state_use(&present[out->need.block]) || all;
     return ATLAS_OK;
 }
 

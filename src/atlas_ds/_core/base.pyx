@@ -8,7 +8,7 @@ import it.
 """
 cimport cython
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.errno cimport errno
 from libc.string cimport memcpy
 from posix.mman cimport (
@@ -388,6 +388,30 @@ cdef class Pins:
             sleep(0.00005)
             seen |= atlas_pins_empty(self.c)
         return True
+
+
+def copy_block(Pins pins not None, States states not None, Py_ssize_t number, Region region not None, Py_ssize_t start, Py_ssize_t size):
+    """A copy of the bytes of a block, which is marked as read; None if it is not there."""
+    cdef uint8_t *state = states.place(number)
+    cdef atlas_pins *where
+    cdef uint32_t forks
+    cdef uint64_t token
+    cdef bint there
+    cdef char *to
+    if start < 0 or size < 0 or start > region.size - size:
+        raise ValueError(f"bytes {start} to {start + size} of {region.size}")
+    if state[0] == ATLAS_ABSENT:
+        return None
+    data = PyBytes_FromStringAndSize(NULL, size)
+    to, where, forks = PyBytes_AS_STRING(data), pins.c, pins.forks
+    token = atlas_pin(where)
+    there = atlas_state_use(state)
+    if there:
+        with nogil:
+            memcpy(to, region.base + start, size)
+    if forks == pins.forks:  # in a forked child, the memory may be the parent's
+        atlas_unpin(where, token)
+    return data if there else None
 
 
 @cython.final

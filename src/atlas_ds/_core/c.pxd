@@ -209,6 +209,7 @@ cdef extern from "atlas.h" nogil:
         ATLAS_NO_BLOCK
     void atlas_state_set(uint8_t *state)
     void atlas_state_clear(uint8_t *state)
+    int atlas_state_use(uint8_t *state)
     int atlas_state_take_used(uint8_t *state)
     void atlas_state_age(uint8_t *state)
     ctypedef struct atlas_need:

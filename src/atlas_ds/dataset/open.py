@@ -24,7 +24,7 @@ from atlas_ds.shard.open import open_stored, shard_info, shard_schema
 from atlas_ds.shard.totals import Totals
 from atlas_ds.store.cache_place import CachePlace
 from atlas_ds.store.descriptors import with_room
-from atlas_ds.store.filling import Filling
+from atlas_ds.store.filling import Filling, make_filling
 from atlas_ds.store.local import LocalStore
 from atlas_ds.store.open import open_store
 from atlas_ds.store.paths import cure_of_url, is_url, local_path
@@ -202,7 +202,7 @@ def open_manifest(options: OpenOptions, manifest: Manifest) -> Handle:
     schema = select_columns(manifest.schema, options.columns)
     positions = {leaf.id: i for i, leaf in enumerate(manifest.schema.leaves)}
     ends = np.cumsum([0] + [shard.rows for shard in manifest.shards])
-    filling = make_filling(options)
+    filling = filling_of(options)
     opener = Opener(files, filling)
     keeper = make_keeper(opener.open, filling, len(manifest.shards))
     verify = "first" if options.verify == "never" and options.cache is not None else options.verify  # a cache is a place where others write
@@ -210,14 +210,12 @@ def open_manifest(options: OpenOptions, manifest: Manifest) -> Handle:
     return Handle(options, manifest, shard_set, _core.Projection(schema, positions))
 
 
-def make_filling(options: OpenOptions) -> Filling | None:
+def filling_of(options: OpenOptions) -> Filling | None:
     """Of the blocks of a dataset; None where files are mapped."""
     if options.io != "pread" and options.store.folder is not None:
         return None
-    cache = None if options.cache is None else options.cache.open()
-    limit = None if options.cache is None else options.cache.limit
     far = options.store if options.is_remote else None
-    return Filling(options.memory, check=options.verify != "never", cache=cache, cache_limit=limit, store=far)
+    return make_filling(options.memory, options.cache, check=options.verify != "never", store=far)
 
 
 def manifest_of_file(store: Store, file: str) -> Manifest:

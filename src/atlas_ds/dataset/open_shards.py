@@ -37,9 +37,7 @@ class OpenShards(Keeping[int]):
         if self.filling is None or needs is None:
             return kept
         try:
-            blocks = self._blocks(shard_set, numbers, needs)
-            kept.size = sum(block.span.range_of(block.number)[1] for block in blocks)
-            kept.blocks = self.filling.enter(blocks, alone=alone)
+            kept.blocks = self.filling.enter(self._blocks(shard_set, numbers, needs), alone=alone)
         except BaseException:
             kept.exit()
             raise
@@ -112,12 +110,16 @@ def make_keeper(open: Open, filling: Filling | None, count: int) -> OpenShards |
 class Kept:
     """Shards, and blocks in them, that stay until exit()."""
 
-    __slots__ = ("_shards", "blocks", "size")
+    __slots__ = ("_shards", "blocks")
 
     def __init__(self, shards: Hold[int]) -> None:
         self._shards = shards
         self.blocks: Hold[Block] | None = None
-        self.size = 0  # bytes of the blocks, stored
+
+    @property
+    def size(self) -> int:
+        """Bytes of the blocks, stored."""
+        return 0 if self.blocks is None else self.blocks.size
 
     def exit(self) -> None:
         try:

@@ -1,8 +1,8 @@
-"""What a cache has of shards, checked by hashes. It fetches nothing."""
+"""What a cache has of shards and of other files, checked by hashes. It fetches nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -27,10 +27,13 @@ def check_mirrors(mirrors: Iterable[Mirror]) -> Iterator[tuple[Mirror, Checked]]
     """
     waiting, opened = [], []
     for mirror in mirrors:
-        if not mirror.stays():  # its ends were not fetched yet, and no block was
+        if not mirror.hashed and not mirror.stays():  # its ends were not fetched yet, and no block was
             yield mirror, Checked(0)
             continue
         try:
+            if mirror.hashed:
+                yield mirror, check(mirror, as_fetched(mirror))
+                continue
             shard = _core.Shard(mirror.region(), str(mirror.path), whole=False, bind=False)
             if mirror.count not in (0, len(shard.blocks())):
                 raise MirrorFailed("it has another number of blocks")
@@ -43,7 +46,7 @@ def check_mirrors(mirrors: Iterable[Mirror]) -> Iterator[tuple[Mirror, Checked]]
             yield mirror, Checked(mirror.count, mirror.count)
             continue
         opened.append(shard)  # which keeps its dictionaries known
-        yield mirror, check(mirror, shard)
+        yield mirror, check(mirror, shard.check_block)
     for mirror in waiting:
         shard = _core.Shard(mirror.region(), str(mirror.path), whole=False, bind=False)
         if missing(shard, mirror):
@@ -51,7 +54,7 @@ def check_mirrors(mirrors: Iterable[Mirror]) -> Iterator[tuple[Mirror, Checked]]
             yield mirror, Checked(there, unknown=there)
         else:
             shard.bind_dictionaries()
-            yield mirror, check(mirror, shard)
+            yield mirror, check(mirror, shard.check_block)
 
 
 def missing(shard: _core.Shard, mirror: Mirror) -> bool:
@@ -60,10 +63,17 @@ def missing(shard: _core.Shard, mirror: Mirror) -> bool:
     return any((offset, size) not in stays for _, offset, size in shard.unknown_dictionaries())
 
 
-def check(mirror: Mirror, shard: _core.Shard) -> Checked:
+def as_fetched(mirror: Mirror) -> Callable[[int], bool]:
+    """Whether a block is as it was fetched, by the hashes that the mirror keeps."""
+    memory = memoryview(mirror.region())
+    starts, ends = mirror.blocks()
+    return lambda number: mirror.is_right(number, memory[starts[number] : ends[number]])
+
+
+def check(mirror: Mirror, is_right: Callable[[int], bool]) -> Checked:
     there = np.flatnonzero(mirror.shown()).tolist()
     states = mirror.states()
-    wrong = [number for number in there if not shard.check_block(number) and states[number]]
+    wrong = [number for number in there if not is_right(number) and states[number]]
     for number in wrong:
         states.clear(number)
     return Checked(len(there), len(wrong))

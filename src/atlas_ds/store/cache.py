@@ -118,10 +118,10 @@ class Cache:
 
     # --- mirrors ---
 
-    def mirror(self, url: str, version: str, size: int, most: int, limit: int | None) -> Mirror:
-        """The mirror of a file. most: blocks that it may have. MirrorFailed if it cannot be made."""
+    def mirror(self, url: str, version: str, size: int, most: int, limit: int | None, *, hashed: bool = False) -> Mirror:
+        """The mirror of a file. most: blocks that it may have. hashed: it keeps their hashes. MirrorFailed if it cannot be made."""
         name = hashlib.sha256(f"{url}\0{version}\0{size}".encode()).hexdigest()
-        mirror = Mirror(self.folder / name[:2] / name, number_of(name), size, most, url, version)
+        mirror = Mirror(self.folder / name[:2] / name, number_of(name), size, most, url, version, hashed=hashed)
         for _ in range(3):
             if self._ledger.slot < 0:
                 raise MirrorFailed(f"the cache at {self.folder}: this forked process could not take part in it")
@@ -162,7 +162,7 @@ class Cache:
 
     def again(self, mirror: Mirror, limit: int | None) -> Mirror:
         """A mirror whose files were removed, made anew."""
-        return self.mirror(mirror.url, mirror.version, mirror.size, mirror.most, limit)
+        return self.mirror(mirror.url, mirror.version, mirror.size, mirror.most, limit, hashed=mirror.hashed)
 
     def add(self, span: Span) -> None:
         """A span has a mirror here."""
@@ -255,8 +255,11 @@ class Cache:
                 stored[mirror] = 0
 
             def put(block: Block, data: Bytes) -> None:
-                stored[mirrors[block.span]] += memoryview(data).nbytes
+                mirror = mirrors[block.span]
+                stored[mirror] += memoryview(data).nbytes
                 writers[block.span].write(block.span.range_of(block.number)[0], data)
+                if mirror.hashed:
+                    mirror.note_hash(block.number, data)
 
             for block, error, is_right in requests.load(list(blocks), put):
                 silent.discard(block)

@@ -10,6 +10,8 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from atlas_ds.errors import StoreError
+from atlas_ds.store.cache_place import CachePlace
 from atlas_ds.store.keeping import Hold, Keeping
 from atlas_ds.store.mirror import MirrorFailed
 from atlas_ds.store.requests import Block, Requests
@@ -19,6 +21,7 @@ from atlas_ds.store.store import Bytes, FileInfo, Store
 if TYPE_CHECKING:  # who reads no URLs need not wait for what it imports
     from atlas_ds.store.cache import Cache
 
+TRIES = 8  # to find a block present after it was fetched; others may evict it in between
 Explain = Callable[[Exception], Exception]
 
 
@@ -57,12 +60,13 @@ class Filling(Keeping[Block]):
         except MirrorFailed:
             return 0
 
-    def span(self, store: Store, file: FileInfo, place: str, explain: Explain, version: str = "", most: int = 0) -> Span:
-        """The span of a file. version: what tells it for ever from others of its name; "": nothing does. most: blocks that it may have."""
+    def span(self, store: Store, file: FileInfo, place: str, explain: Explain, version: str = "", most: int = 0, *, hashed: bool = False) -> Span:
+        """The span of a file. version: what tells it for ever from others of its name; "": nothing does. most: blocks that it may have. hashed: its
+        mirror keeps their hashes, since the file has none."""
         mirror = None
         if self.cache is not None and version:
             try:
-                mirror = self.cache.mirror(place, version, file.size, most, self._cache_limit)
+                mirror = self.cache.mirror(place, version, file.size, most, self._cache_limit, hashed=hashed)
             except MirrorFailed as error:
                 self._tell(error)
         span = Span(store, file, place, explain, mirror)
@@ -94,7 +98,24 @@ class Filling(Keeping[Block]):
                 if not error.quiet:
                     self._tell(error)
                 self._leave(mirrored)
-        return self.hold([block for block in blocks if block.span.settled() is None])
+        hold = self.hold([block for block in blocks if block.span.settled() is None])
+        hold.size = sum(map(self.size, blocks))
+        return hold
+
+    def read(self, block: Block) -> bytes:
+        """A copy of a block of a file without hashes. If it is not there, or wrong in its mirror, it is fetched."""
+        data = block.span.copy(block.number, self.pins)
+        for tries in range(TRIES):
+            if data is not None:
+                return data
+            hold = self.enter([block], alone=tries == TRIES - 1)
+            try:
+                data = block.span.copy(block.number, self.pins)
+            finally:
+                hold.exit()
+        if data is None:
+            raise StoreError(f"{block}: was fetched {TRIES} times, and could not be kept until it was read")
+        return data
 
     def _fill(self, cache: Cache, blocks: Sequence[Block]) -> None:
         """Fills mirrors; those whose files were removed are made anew, once."""
@@ -170,3 +191,9 @@ class Filling(Keeping[Block]):
 
 def put_in_memory(block: Block, data: Bytes) -> None:
     block.span.store_bytes(block.span.range_of(block.number)[0], data)
+
+
+def make_filling(memory: int, place: CachePlace | None, *, check: bool = True, store: Any = None) -> Filling:
+    """place: of the cache that a user wants; None: none."""
+    cache, limit = (None, None) if place is None else (place.open(), place.limit)
+    return Filling(memory, check=check, cache=cache, cache_limit=limit, store=store)

@@ -43,14 +43,15 @@ class _Load(Generic[K]):
 
 class Hold(Generic[K]):
     """Things that stay until exit(). begun: loads that this call has to end. wake: released when another thread has ended one that it waits for
-    (one of Python's own locks: what it offers beside them can be left locked by an interrupted thread)."""
+    (one of Python's own locks: what it offers beside them can be left locked by an interrupted thread). size: of what was asked for."""
 
-    __slots__ = ("_keeping", "begun", "closed", "keys", "life", "wake")
+    __slots__ = ("_keeping", "begun", "closed", "keys", "life", "size", "wake")
 
     def __init__(self, keeping: Keeping[K], life: int) -> None:
         self.keys: dict[K, None] = {}
         self.begun: dict[K, _Load[K]] = {}
         self._keeping, self.life, self.closed = keeping, life, False
+        self.size = 0
         self.wake = threading.Lock()
 
     def exit(self) -> None:

@@ -5,7 +5,7 @@ Bytes are written by pwrite, never through memory (a full disk would be a signal
 only removed; who has them open goes on.
 
 The map: 4,096 bytes of head, 4,096 bytes with the ranges that stay (what lies outside the blocks), then a state (atlas_state) for each block that the
-file may have, their offsets, and their ends.
+file may have, their offsets, and their ends. Where the file itself has no hashes of its blocks, the XXH3-64 of each follows, as it was fetched.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from atlas_ds._core.base import Region, States, punch_hole
+from atlas_ds._core.base import Region, States, hash64, punch_hole
 from atlas_ds.store.store import Bytes
 
 PAGE = 4096
 MAGIC = b"ATLASMAP"
+MAGIC_HASHED = b"ATLASMPH"  # of a map with hashes
 HEAD = struct.Struct("<8sQQQ")  # magic, bytes of the file, blocks that it may have, blocks that it has (0: not known yet)
 COUNT_AT = 24
 CHARGED_AT = 32  # bytes that the ledger has for this mirror
@@ -55,10 +56,11 @@ def failing(path: Path) -> Iterator[None]:
 
 
 class Mirror:
-    """path: of the file with the bytes. number: of its locks, see cache.py. most: blocks that the file may have."""
+    """path: of the file with the bytes. number: of its locks, see cache.py. most: blocks that the file may have. hashed: whether it keeps their
+    hashes, since the file has none."""
 
-    def __init__(self, path: Path, number: int, size: int, most: int, url: str = "", version: str = "") -> None:
-        self.path, self.number, self.size, self.most, self.url, self.version = path, number, size, most, url, version
+    def __init__(self, path: Path, number: int, size: int, most: int, url: str = "", version: str = "", *, hashed: bool = False) -> None:
+        self.path, self.number, self.size, self.most, self.url, self.version, self.hashed = path, number, size, most, url, version, hashed
         self.map_path = path.with_name(path.name + MAP)
         self.inode = self.map_inode = 0
         self.map: Region | None = None
@@ -74,17 +76,17 @@ class Mirror:
                 head = os.pread(fd, PAGE, 0)
             finally:
                 os.close(fd)
-            if len(head) < PAGE or head[: len(MAGIC)] != MAGIC:
+            if len(head) < PAGE or head[: len(MAGIC)] not in (MAGIC, MAGIC_HASHED):
                 return None
-            _, size, most, _ = HEAD.unpack_from(head)
-            mirror = Mirror(path, number, size, most, head[URL_AT:].rstrip(b"\0").decode("utf-8", "replace"))
+            magic, size, most, _ = HEAD.unpack_from(head)
+            mirror = Mirror(path, number, size, most, head[URL_AT:].rstrip(b"\0").decode("utf-8", "replace"), hashed=magic == MAGIC_HASHED)
             return mirror if size and mirror.open(make=False) else None
         except (OSError, ValueError, OverflowError):
             return None
 
     @property
     def map_size(self) -> int:
-        return map_bytes(self.most)
+        return map_bytes(self.most, self.hashed)
 
     def open(self, *, make: bool = True) -> bool:
         """Opens both files; False if they are not of this file, or broken. make: if they are not there; call it with the lock of the head then."""
@@ -101,7 +103,7 @@ class Mirror:
             os.close(fd)
         fd = os.open(self.map_path, flags, 0o600)
         try:
-            head = HEAD.pack(MAGIC, self.size, self.most, 0)
+            head = HEAD.pack(MAGIC_HASHED if self.hashed else MAGIC, self.size, self.most, 0)
             if os.fstat(fd).st_size == 0 and make:
                 os.ftruncate(fd, self.map_size)
                 os.posix_fallocate(fd, 0, self.map_size)  # it is written to through memory
@@ -187,6 +189,18 @@ class Mirror:
             self._blocks = both[0], both[1]
         return self._blocks
 
+    def _hash_at(self, number: int) -> int:
+        return states_end(self.most) + 16 * self.most + 8 * number
+
+    def note_hash(self, number: int, data: Bytes) -> None:
+        """Keeps the hash of a block, before its state is set."""
+        struct.pack_into("<Q", self.view, self._hash_at(number), hash64(data))
+
+    def is_right(self, number: int, data: Bytes) -> bool:
+        """Whether bytes are those of a block, by the hash that was kept."""
+        found: int = struct.unpack_from("<Q", self.view, self._hash_at(number))[0]
+        return found == hash64(data)
+
     # --- what lies outside ---
 
     def stays(self) -> list[tuple[int, int]]:
@@ -264,8 +278,8 @@ def states_end(most: int) -> int:
     return STATES_AT + -(-most // 8) * 8
 
 
-def map_bytes(most: int) -> int:
-    return -(-(states_end(most) + 16 * most) // PAGE) * PAGE
+def map_bytes(most: int, hashed: bool = False) -> int:
+    return -(-(states_end(most) + (24 if hashed else 16) * most) // PAGE) * PAGE
 
 
 def on_disk(path: Path) -> int:

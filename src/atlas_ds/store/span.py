@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from atlas_ds._core.base import Pins, Region, States
+from atlas_ds._core.base import Pins, Region, States, copy_block
 from atlas_ds.errors import StoreError
 from atlas_ds.forks import Lock
 from atlas_ds.store.descriptors import open_to_read
@@ -60,8 +60,8 @@ class Span:
     explain: turns an error of the store into the one to raise.
     """
 
-    __slots__ = ("__weakref__", "_ends", "_first", "_last", "_order", "_rank", "_starts", "_stays", "_switching", "check", "coming", "explain", "file",
-                 "forget", "leaving", "memory", "mirror", "place", "show", "size", "states", "store", "trusted")  # fmt: skip
+    __slots__ = ("__weakref__", "_check", "_ends", "_first", "_last", "_order", "_rank", "_show", "_shown", "_starts", "_stays", "_switching", "coming",
+                 "explain", "file", "forget", "leaving", "memory", "mirror", "place", "size", "states", "store", "trusted")  # fmt: skip
 
     def __init__(
         self,
@@ -85,7 +85,9 @@ class Span:
         self._starts = self._ends = np.empty(0, np.int64)
         self._stays: list[tuple[int, int]] = []
         self.trusted = False  # whether bytes were taken from the mirror that nobody has looked at since it was made
-        self.show: Callable[[States], None] = lambda states: None
+        self._shown = self.states  # as readers find them
+        self._check: Callable[[int], bool] | None = None
+        self._show: Callable[[States], None] = lambda states: None
         self.forget: Callable[[int], None] = lambda number: None
         self._switching = Lock()
 
@@ -93,20 +95,47 @@ class Span:
         self,
         offsets: Numbers,
         sizes: Numbers,
-        check: Callable[[int], bool],
-        forget: Callable[[int], None],
+        check: Callable[[int], bool] | None = None,
+        forget: Callable[[int], None] = lambda number: None,
         show: Callable[[States], None] = lambda states: None,
     ) -> None:
-        """Names the blocks that come and go. check: whether the hashes of a block are right. forget: what was known of it. show: tells the reader where
-        it finds the states from now on."""
+        """Names the blocks that come and go. check: whether the hashes of a block are right; None: the file has none, and its mirror keeps them. forget:
+        what was known of it. show: tells the reader where it finds the states from now on."""
         self._starts, self._ends = offsets.astype(np.int64), offsets.astype(np.int64) + sizes
         self._order = np.argsort(self._starts, kind="stable")
         self._first, self._last = (int(self._starts.min()), int(self._ends.max())) if len(self._starts) else (0, 0)
         self._rank = np.empty_like(self._order)
         self._rank[self._order] = np.arange(len(self._order))
-        self.check, self.forget, self.show = check, forget, show
+        self._check, self.forget, self._show = check, forget, show
         self.states = States(len(self._starts)) if self.mirror is None else self.mirror.divide(self._starts, self._ends)
-        show(self.states)
+        self.show(self.states)
+
+    def show(self, states: States) -> None:
+        """Readers find these states from now on."""
+        self._shown = states
+        self._show(states)
+
+    def check(self, number: int) -> bool:
+        """Whether the bytes of a block are right. Those of a file without hashes are, in memory that nobody else writes."""
+        if self._check is not None:
+            return self._check(number)
+        start, size = self.range_of(number)
+        mirror = self.mirror
+        return mirror is None or mirror.is_right(number, memoryview(self.memory)[start : start + size])
+
+    def has(self, number: int) -> bool:
+        """Whether a reader finds a block at this moment."""
+        return self._shown[number]
+
+    def copy(self, number: int, pins: Pins) -> bytes | None:
+        """The bytes of a block of a file without hashes, if they are there and right. Those that are wrong go, so that they are fetched again."""
+        mirror = self.mirror  # first: if the span leaves it meanwhile, the bytes have another hash, or are the same
+        data = copy_block(pins, self._shown, number, self.memory, *self.range_of(number))
+        if data is None or mirror is None or mirror.is_right(number, data):
+            return data
+        if self.mirror is mirror:
+            self.states.clear(number)
+        return None
 
     def keep(self, offset: int, data: Bytes) -> None:
         """What lies outside the blocks is there, and stays. The bytes of a mirror are there already."""
