@@ -13,6 +13,7 @@ from atlas_ds.dataset.map_style import ExampleT, MapStyle
 from atlas_ds.dataset.show import html_of
 from atlas_ds.dataset.sortedness import sorted_column
 from atlas_ds.dataset.split import misspelled, names_of, parts_of
+from atlas_ds.store.filling import Filling
 
 Name = TypeVar("Name")
 COLUMNS = 'the columns are chosen with AtlasDataset(path, columns=["..."]); ds.map(function) changes examples'
@@ -136,6 +137,14 @@ class Views(MapStyle[ExampleT]):
 
     def __len__(self) -> int:
         raise NotImplementedError
+
+    def _ask(self, at: np.ndarray) -> list[Any]:
+        """Makes what some positions need present, where it comes from a store; it stays until the exit() of what is returned."""
+        return []
+
+    def _fillings(self) -> list[Filling]:
+        """What fetches from stores what is read of it."""
+        return []
 
     def _confirm_all(self) -> None:
         """Called before an array of the numbers of all rows is made. A dataset checks that its shards have them."""

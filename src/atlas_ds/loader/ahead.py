@@ -14,6 +14,7 @@ import numpy as np
 from atlas_ds.dataset.concat import Concat
 from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.dataset.layout import stored_row_bytes
+from atlas_ds.dataset.sequence import Views
 from atlas_ds.loader.pipeline import Pipeline
 from atlas_ds.order import EpochPlan, Window
 from atlas_ds.shard.info import ShardInfo
@@ -83,7 +84,7 @@ def asked(dataset: Any, at: np.ndarray) -> list[Any]:
         return [] if kept is None else [kept]
     if isinstance(dataset, Concat):
         return [kept for k, _, rows in dataset._shares(at) for kept in asked(dataset.datasets[k], rows)]
-    return []
+    return dataset._ask(at) if isinstance(dataset, Views) else []
 
 
 def shards_of(dataset: Any) -> list[ShardInfo]:
@@ -96,5 +97,7 @@ def far_fillings(dataset: Any) -> list[Filling]:
     """What fills the blocks of a dataset, or of the datasets in a concat, from a store at a URL."""
     if isinstance(dataset, Concat):
         return [one for part in dataset.datasets for one in far_fillings(part)]
-    keeper = dataset.shard_set.keeper if isinstance(dataset, AtlasDataset) else None
+    if not isinstance(dataset, AtlasDataset):
+        return dataset._fillings() if isinstance(dataset, Views) else []
+    keeper = dataset.shard_set.keeper
     return [keeper.filling] if keeper is not None and keeper.filling is not None and keeper.filling.store is not None else []

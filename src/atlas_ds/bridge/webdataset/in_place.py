@@ -13,8 +13,8 @@ import numpy as np
 
 from atlas_ds.bridge.compression.reading import MAX_EXPANSION
 from atlas_ds.bridge.webdataset import tars
-from atlas_ds.bridge.webdataset.index import Version
-from atlas_ds.bridge.webdataset.opened_tars import OpenOptions, OpenTars, changed, removed
+from atlas_ds.bridge.webdataset.index import Version, changed, removed
+from atlas_ds.bridge.webdataset.opened_tars import OpenOptions, OpenTars
 from atlas_ds.bridge.webdataset.samples import Duplicates, Interleaved, Rules
 from atlas_ds.bridge.webdataset.unsupported import LACKS
 from atlas_ds.bridge.webdataset.urls import Sources, given_tars
@@ -28,7 +28,12 @@ from atlas_ds.dataset.views import index_rows, positions
 from atlas_ds.dataset.workers import for_data_loader
 from atlas_ds.errors import UnsupportedError
 from atlas_ds.schema.images import MODES, need_images
+from atlas_ds.sizes import parse_bytes
+from atlas_ds.store.cache_place import cache_place
 from atlas_ds.store.file_url import FileUrl
+from atlas_ds.store.filling import Filling
+from atlas_ds.store.keeping import Hold
+from atlas_ds.store.requests import Block
 from atlas_ds.text import count, printable
 
 T = TypeVar("T")
@@ -45,9 +50,12 @@ def open_tar(
     encoding: str = "utf-8",
     index: str | os.PathLike[str] | None = None,
     io: Io = "mmap",
+    memory_limit: int | str = "256MiB",
     max_expansion: int = MAX_EXPANSION,
     allow_http: bool = False,
     storage_options: Mapping[str, Any] | None = None,
+    cache: str | os.PathLike[str] | None = "auto",
+    cache_limit: int | str = "auto",
     progress: bool = True,
 ) -> TarDataset:
     """Opens WebDataset tars in place: `ds[i]` is what `import_webdataset` stores as row i.
@@ -73,12 +81,18 @@ def open_tar(
     io
         "mmap" reads through the kernel's page cache. "pread" is for file systems where mapping is
         slow, or where a tar may be truncated while a sample of it is read.
+    memory_limit
+        At URLs: the most bytes of samples that are kept in memory, of those that are not in the
+        cache.
     max_expansion
         How many times its own size a `.npz` in it may expand.
     allow_http
         URLs may be of http without TLS: the same as `storage_options={"allow_http": True}`.
     storage_options
         How URLs are reached, as for AtlasDataset. A presigned URL needs none.
+    cache, cache_limit
+        With URLs: where samples that were read are kept, and how much they may take, as for
+        AtlasDataset. A tar without a strong ETag is kept in memory only.
     progress
         Show progress on stderr.
 
@@ -108,7 +122,12 @@ def open_tar(
             raise ValueError(f"decode={decode!r}: must be True, False, 'pil', 'numpy' or 'torch', or a list of extensions such as ['cls', 'json']")
         need_images(images)
     values = decode if isinstance(decode, bool) else True if isinstance(decode, str) else tuple(decode)
-    opening = OpenOptions(names, rules, None if index is None else Path(index), chosen, values, images, io == "mmap")
+    at_urls = any(isinstance(name, FileUrl) for name in names)
+    place = cache_place(cache, cache_limit, wanted=at_urls)
+    if place is not None and not at_urls:
+        raise ValueError(f"cache={cache!r}: is for URLs, and none of the tars is at one: the system keeps files that were read in memory")
+    memory = parse_bytes(memory_limit, "memory_limit")
+    opening = OpenOptions(names, rules, None if index is None else Path(index), chosen, values, images, io == "mmap", memory, place)
     opened = OpenTars(opening, progress)
     return TarDataset(opened, opened.reader())
 
@@ -167,7 +186,7 @@ class TarDataset(Views[ExampleT]):
 
     @property
     def _is_remote(self) -> bool:
-        return any(isinstance(name, FileUrl) for name in self._opened.opening.names)
+        return self._opened.remote is not None
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -214,15 +233,33 @@ class TarDataset(Views[ExampleT]):
 
     def __getitems__(self, indices: Sequence[int]) -> list[ExampleT]:
         """The examples at several positions: what torch's DataLoader asks for."""
-        rows = index_rows(self._rows, positions(indices, len(self)))
-        return for_data_loader([self._example(row) for row in np.asarray(rows).tolist()], lambda: True)
+        rows = np.asarray(index_rows(self._rows, positions(indices, len(self))))
+        held = self._opened.ask(rows)
+        try:
+            examples = [self._example(row) for row in rows.tolist()]
+        finally:
+            release(held)
+        return for_data_loader(examples, lambda: True)
+
+    def _ask(self, at: np.ndarray) -> list[Hold[Block]]:
+        return self._opened.ask(np.asarray(index_rows(self._rows, at)))
+
+    def _fillings(self) -> list[Filling]:
+        return [] if self._opened.remote is None else [self._opened.remote.filling]
 
     def _place_of(self, row: int) -> str:
         return self._opened.place_of(int(self._rows[row]))
 
     def __iter__(self) -> Iterator[ExampleT]:
-        for row in self._rows:
-            yield self._example(int(row))
+        step = self._opened.rows_at_once
+        for start in range(0, len(self), step):
+            rows = np.asarray(self._rows[start : start + step])
+            held = self._opened.ask(rows)
+            try:
+                for row in rows.tolist():
+                    yield self._example(row)
+            finally:
+                release(held)
 
     def __reduce__(self) -> tuple[Any, ...]:
         every_row = isinstance(self._rows, range) and self._rows == range(self._opened.starts[-1])
@@ -231,6 +268,11 @@ class TarDataset(Views[ExampleT]):
     def __repr__(self) -> str:
         fields = ", ".join(map(printable, self.fields))
         return f"TarDataset({count(len(self), 'sample')} of {count(len(self.tars), 'tar')}, {'fields ' + fields if fields else 'no fields'})"
+
+
+def release(held: list[Hold[Block]]) -> None:
+    for one in held:
+        one.exit()
 
 
 def reopen(opening: OpenOptions, versions: list[Version], rows: range | np.ndarray | None, function: Callable[[Any], Any] | None) -> TarDataset:

@@ -25,7 +25,7 @@ from atlas_ds.bridge.webdataset.tars import identity, itself, opened
 from atlas_ds.dataset.dataset import AtlasDataset
 from atlas_ds.dataset.names import SUFFIX, TAR_INDEX_FOLDER, tar_index_name
 from atlas_ds.dataset.writer import AtlasDatasetWriter
-from atlas_ds.errors import AtlasError, LimitError, UnsupportedError
+from atlas_ds.errors import AtlasError, DatasetChanged, LimitError, UnsupportedError
 from atlas_ds.schema.schema import make_schema
 from atlas_ds.schema.specs import array as array_of
 from atlas_ds.store.file_url import FileUrl
@@ -59,6 +59,15 @@ class TarIndex:
         return 0 if self.rows is None else len(self.rows)
 
 
+def removed(name: str) -> DatasetChanged:
+    return DatasetChanged(f"{name}: the tar was removed after it was opened; restore it, or open the remaining tars")
+
+
+def changed(name: str, then: Version, now: Version) -> DatasetChanged:
+    had = f"{then.size:,} bytes and time or version {then.changed} when it was opened, and has {now.size:,} bytes and {now.changed} now"
+    return DatasetChanged(f"{name}: the tar was changed: it had {had}; open it again")
+
+
 def index_of(name: str, rules: Rules, folder: Path | None) -> TarIndex:
     """The stored index of a tar, or a new one. folder: where indexes are kept; None: next to the
     tar."""
@@ -80,8 +89,11 @@ def places(name: str, folder: Path | None, version: Version) -> list[Path]:
     hidden = tar_index_name(hashlib.sha256(where.encode("utf-8", "surrogateescape")).hexdigest()[:24])
     if folder is not None:
         return [folder / hidden]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "atlas-ds" / "tars"
-    return [cache / hidden] if isinstance(name, FileUrl) else [Path(tar_index_name(where)), cache / hidden]
+    return [cache_folder() / hidden] if isinstance(name, FileUrl) else [Path(tar_index_name(where)), cache_folder() / hidden]
+
+
+def cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "atlas-ds" / "tars"
 
 
 def stored(place: Path, about: str, version: Version) -> TarIndex | None:
@@ -129,6 +141,8 @@ def keep(found: list[Path], values: dict[str, Any], name: str) -> AtlasDataset:
     """Writes the index of a tar to the first writable place."""
     for place in found:
         try:
+            if place.parent == cache_folder():
+                place.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # mirrors go there, too, which others may not read
             place.parent.mkdir(parents=True, exist_ok=True)
             write(place, values)
             return AtlasDataset(place, columns=READ)

@@ -12,20 +12,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from atlas_ds._tar import Samples, TarReader, header_hash
-from atlas_ds.bridge.tar.checksum import BLOCK
+import numpy as np
+
+from atlas_ds._tar import Samples, TarReader
 from atlas_ds.bridge.webdataset import tars
-from atlas_ds.bridge.webdataset.index import TarIndex, Version, index_of
+from atlas_ds.bridge.webdataset.index import TarIndex, Version, changed, index_of, removed
+from atlas_ds.bridge.webdataset.remote_tars import RemoteTars
 from atlas_ds.bridge.webdataset.samples import KEY, Rules
-from atlas_ds.errors import CorruptError, DatasetChanged, SchemaError, TruncatedError
+from atlas_ds.errors import CorruptError, SchemaError, TruncatedError
 from atlas_ds.progress import Progress
+from atlas_ds.store.cache_place import CachePlace
 from atlas_ds.store.descriptors import add_cache, open_to_read, share
 from atlas_ds.store.file_url import FileUrl
+from atlas_ds.store.filling import make_filling
+from atlas_ds.store.keeping import Hold
+from atlas_ds.store.requests import Block
 from atlas_ds.text import printable
 
 OPEN_FILES = 256
-Columns = tuple[tuple[str, int], ...]
-Wrong = tuple[int, str]  # byte, and the kind of error
+MAX_ROWS, MAX_BYTES = 64, 8 << 20  # of the samples at URLs that iteration asks for at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,8 @@ class OpenOptions:
     decode: bool | tuple[str, ...]
     images: str | None
     mapped: bool
+    memory: int
+    cache: CachePlace | None
 
 
 class OpenTars:
@@ -46,6 +53,8 @@ class OpenTars:
 
     def __init__(self, opening: OpenOptions, progress: bool = False) -> None:
         self.opening = opening
+        remote = next((name for name in opening.names if isinstance(name, FileUrl)), None)
+        filling = None if remote is None else make_filling(opening.memory, opening.cache, store=remote.store)
         with Progress(len(opening.names), "indexing", "tars", progress) as bar:
             self.indexes: list[TarIndex] = []
             for name in opening.names:
@@ -67,7 +76,10 @@ class OpenTars:
         self.empty: dict[str, object] = dict.fromkeys((KEY, *self.fields))
         self.media = [field for field, convert in self.converts.items() if convert is tars.as_media]
         self.values = [(field, convert) for field, convert in self.converts.items() if convert is not tars.as_media]
-        self.larger_than_memory = sum(one.version.size for one in self.indexes) > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+        total = sum(one.version.size for one in self.indexes)
+        self.remote = None if filling is None else RemoteTars(opening.names, self.indexes, self.fields, filling)
+        self.rows_at_once = max(1, min(MAX_ROWS, MAX_BYTES * self.starts[-1] // max(1, total)))
+        self.larger_than_memory = total > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
     def reader(self) -> Callable[[int], dict[str, Any]]:
         """A function that returns the sample of a row."""
@@ -86,17 +98,25 @@ class OpenTars:
                 example[field] = convert(example[field], f"{name}: {printable(example[KEY])}.{printable(field)}")
         return example
 
+    def ask(self, rows: np.ndarray) -> list[Hold[Block]]:
+        """Makes those of some samples present that are at URLs; they stay until the exit() of what is returned."""
+        if self.remote is None:
+            return []
+        starts = np.array(self.starts)
+        numbers = np.searchsorted(starts, rows, "right") - 1
+        return [self.remote.ask(numbers, rows - starts[numbers])]
+
     def place_of(self, row: int) -> str:
         """The tar that has a row."""
         return self.opening.names[bisect_right(self.starts, row) - 1]
 
     def open(self, number: int) -> TarReader | Callable[[int], Any]:
         name, index = self.opening.names[number], self.indexes[number]
+        if self.remote is not None and isinstance(name, FileUrl):
+            return partial(self.remote.open(number).sample, self.empty)
         columns = tuple((field, index.fields.index(field)) for field in self.fields if field in index.fields)
-        what = index.rows, columns, self.empty
-        if isinstance(name, FileUrl):
-            return partial(remote_sample, name, index.version, *what)
-        return TarReader(open_unchanged(name, index.version), index.version.size, self.opening.mapped, self.larger_than_memory, *what)
+        fd = open_unchanged(name, index.version)
+        return TarReader(fd, index.version.size, self.opening.mapped, self.larger_than_memory, index.rows, columns, self.empty)
 
     def fail(self, number: int, byte: int, why: str | OSError) -> NoReturn:
         name = self.opening.names[number]
@@ -122,36 +142,3 @@ def open_unchanged(name: str, version: Version) -> int:
         return fd
     os.close(fd)
     raise changed(name, version, now)
-
-
-def removed(name: str) -> DatasetChanged:
-    return DatasetChanged(f"{name}: the tar was removed after it was opened; restore it, or open the remaining tars")
-
-
-def changed(name: str, then: Version, now: Version) -> DatasetChanged:
-    had = f"{then.size:,} bytes and time or version {then.changed} when it was opened, and has {now.size:,} bytes and {now.changed} now"
-    return DatasetChanged(f"{name}: the tar was changed: it had {had}; open it again")
-
-
-def remote_sample(name: FileUrl, version: Version, rows: Any, columns: Columns, empty: dict[str, object], k: int) -> dict[str, object] | Wrong:
-    """Like TarReader.sample, for a file at a URL: one request for all members and the bytes
-    between them. DatasetChanged if it has another version now."""
-    sample = empty | {KEY: rows[k]["key"]}
-    members = rows[k]["members"].tolist()
-    wanted = [(field, *members[column]) for field, column in columns if members[column][0] >= 0]
-    if not wanted:
-        return sample
-    for _, start, size, _ in wanted:
-        if start < BLOCK or size < 0 or start + size > version.size:
-            return start, "index"
-    first = min(start for _, start, _, _ in wanted) - BLOCK
-    try:
-        data = name.read(first, max(start + size for _, start, size, _ in wanted) - first, str(version.changed))
-    except FileNotFoundError:
-        raise removed(name) from None
-    for field, start, size, hashed in wanted:
-        place = start - first
-        if header_hash(data[place - BLOCK : place]) != hashed:
-            return start - BLOCK, "header"
-        sample[field] = data[place : place + size]
-    return sample
