@@ -1,4 +1,4 @@
-"""`atlas-ds cache`: what the cache on this machine's disk holds of datasets at URLs; checks it, or empties it."""
+"""`atlas-ds cache`: what the cache on this machine's disk holds of datasets and tars at URLs; checks it, or empties it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ exit code: 0; of verify 1 if a block was damaged
 
 
 def add_command(commands: Any) -> None:
-    parser = subparser(commands, "cache", "show, check or empty the cache of datasets at URLs", EXAMPLES, run)
+    parser = subparser(commands, "cache", "show, check or empty the cache of datasets and tars at URLs", EXAMPLES, run)
     parser.add_argument("what", choices=("info", "verify", "clear"))
     parser.add_argument("--cache", metavar="FOLDER", type=Path, help="folder of the cache (default: $ATLAS_CACHE_DIR, or ~/.cache/atlas-ds)")
     add_json(parser)
