@@ -272,8 +272,10 @@ def test_damage_that_comes_back_goes_around_the_cache(opened, monkeypatch):
 def test_a_tar_that_is_replaced(opened, link, here):
     dataset = opened()
     assert dataset[130]["cls"] == b"9"
-    write_tars(here / "www", version=1)
-    os.utime(here / "www" / "t-2.tar", (1, 1))
+    (here / "new").mkdir()
+    write_tars(here / "new", version=1)
+    os.utime(here / "new" / "t-2.tar", (1, 1))
+    (here / "new" / "t-2.tar").replace(here / "www" / "t-2.tar")
     with pytest.raises(DatasetChanged, match=r"t-2\.tar: was replaced"):
         dataset[140]
     with pytest.raises(DatasetChanged, match=r"t-2\.tar: was replaced"):
