@@ -20,8 +20,8 @@ from atlas_ds.order import EpochPlan, Window
 from atlas_ds.shard.info import ShardInfo
 from atlas_ds.store.filling import Filling
 
-THREADS = 16  # that wait for the store: each for a piece of work
-AHEAD = 192 << 20  # bytes, where a cache on a disk takes them
+THREADS = 6  # that wait for the store: each for a piece of work
+AHEAD = 128 << 20  # bytes, where a cache on a disk takes them
 
 
 class Ahead:
@@ -39,7 +39,7 @@ class Ahead:
             self._row_bytes = stored_row_bytes(shards_of(dataset))
             self._chunks: OrderedDict[int, None] = OrderedDict()  # asked for
             self._rows: dict[int, np.ndarray] = {}  # of pieces that were weighed
-        limit = min([max(limit, min(AHEAD, one.cache_room() // 4)) for one in far_fillings(dataset)], default=limit)
+            limit = min([max(limit, min(AHEAD, one.cache_room() // 4)) for one in far_fillings(dataset)], default=limit)
         self._pipeline = Pipeline(self._ask, pieces, threads=min(THREADS, pieces), limit=limit, timeout=float("inf"), inline=False, weigh=weigh)
 
     def _rows_of(self, number: int) -> np.ndarray:

@@ -46,7 +46,7 @@ READER_PATIENCE = 1.0  # seconds to wait for readers of what is to be evicted
 UNUSED = 60.0  # seconds after which a mirror without any block goes wholly
 FRESH = 5.0  # seconds in which what was fetched, and not read yet, stays
 AT_ONCE = 64 << 20  # bytes that are reserved in one step
-LET_GO = 32 << 20  # bytes fetched, after which pages are let go
+LET_GO = 16 << 20  # bytes fetched, after which pages are let go
 ALIGN = 64  # of blocks in a file: what lies nearer is beside it
 
 

@@ -7,7 +7,7 @@ sharing, holding and evicting those follow keeping.py. A block is shown only aft
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from atlas_ds.errors import StoreError
@@ -21,7 +21,7 @@ from atlas_ds.store.store import Bytes, FileInfo, Store
 if TYPE_CHECKING:  # who reads no URLs need not wait for what it imports
     from atlas_ds.store.cache import Cache
 
-TRIES = 8  # to find a block present after it was fetched; others may evict it in between
+TRIES = 8  # to find a block present after it was fetched, which others may evict in between; and to fetch where others remove the cache
 Explain = Callable[[Exception], Exception]
 
 
@@ -118,20 +118,25 @@ class Filling(Keeping[Block]):
         return data
 
     def _fill(self, cache: Cache, blocks: Sequence[Block]) -> None:
-        """Fills mirrors; those whose files were removed are made anew, once."""
-        try:
-            cache.fill(blocks, self.requests, self._cache_limit)
-        except MirrorFailed as error:
-            if not error.gone:
-                raise
-            for span in {block.span for block in blocks}:
-                old = span.mirror
-                if old is not None and not old.is_there():
-                    mirror = cache.again(old, self._cache_limit)
-                    for offset, data in span.stays():
-                        cache.keep(mirror, offset, data, self._cache_limit)
-                    span.move(mirror, self.pins)
-            cache.fill(blocks, self.requests, self._cache_limit)
+        """Fills mirrors. Those whose files were removed are made anew; if these are removed again and again, MirrorFailed."""
+        for tries in range(TRIES):
+            try:
+                if tries:
+                    self._make_again(cache, {block.span for block in blocks})
+                cache.fill(blocks, self.requests, self._cache_limit)
+                return
+            except MirrorFailed as error:
+                if not error.gone or tries == TRIES - 1:
+                    raise
+
+    def _make_again(self, cache: Cache, spans: Iterable[Span]) -> None:
+        for span in spans:
+            old = span.mirror
+            if old is not None and not old.is_there():
+                mirror = cache.again(old, self._cache_limit)
+                for offset, data in span.stays():
+                    cache.keep(mirror, offset, data, self._cache_limit)
+                span.move(mirror, self.pins)
 
     def _leave(self, blocks: Sequence[Block]) -> None:
         for span in {block.span for block in blocks}:

@@ -112,7 +112,7 @@ def check_readers_that_are_killed(server, large, folder, seconds):
 
 
 def test_readers_that_are_killed(server, large, small_disk):
-    check_readers_that_are_killed(server, large, small_disk, 20)
+    check_readers_that_are_killed(server, large, small_disk, 60)
 
 
 @pytest.mark.campaign
