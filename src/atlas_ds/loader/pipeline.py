@@ -34,8 +34,8 @@ class Pipeline:
     Do not use it for tasks that may hang: nobody watches the consumer. With threads=0 the consumer runs all tasks. An error
     in a task is raised by `get` of that task, with its own traceback; later tasks are not started.
     weigh: the bytes of a task before it begins, called for each in order, one at a time; None: as many as the largest so far had. What is ahead grows
-    to the limit with what was taken, so that the first tasks need not share with many others. `get` waits for the tasks before, too: they may have
-    what this one left out.
+    to the limit with what was taken, by weight or size, whichever is more, so that the first tasks need not share with many others. An error in it is
+    one of the task. `get` waits for the tasks before, too: they may have what this one left out.
     timeout: seconds that `get` waits without any task finishing before it raises LoaderTimeout with the stacks of all threads.
     """
 
@@ -47,10 +47,11 @@ class Pipeline:
         self._room = threading.Condition(self._lock)  # a result was taken
         self._begun = self._finished = self._taken = 0
         self._done: dict[int, Any] = {}
-        self._sizes: dict[int, int] = {}
+        self._sizes: dict[int, tuple[int, int]] = {}  # of what is done: its bytes, and by how many more may be ahead once it was taken
         self._held = self._largest = self._given = 0
         self._weigh = weigh
         self._weights: dict[int, int] = {}  # of tasks that are not finished, and of the next
+        self._unweighed: dict[int, BaseException] = {}  # what weighing a task failed with
         self._early: set[int] = set()  # finished before another one that began earlier
         self._through = 0  # all tasks before this one are finished
         self.most_bytes = 0  # the largest total of finished results so far
@@ -73,7 +74,11 @@ class Pipeline:
         ahead = self._begun - self._taken
         if self._weigh is not None:
             if self._begun not in self._weights:
-                self._weights[self._begun] = self._weigh(self._begun)
+                try:
+                    self._weights[self._begun] = self._weigh(self._begun)
+                except BaseException as error:
+                    self._weights[self._begun] = 0
+                    self._unweighed[self._begun] = error
             return ahead > 0 and self._held + sum(self._weights.values()) > min(self._limit, self._given)
         unknown = self._begun - self._finished
         return ahead > 0 and (self._largest == 0 or self._held + (unknown + 1) * self._largest > self._limit)
@@ -93,6 +98,8 @@ class Pipeline:
         size = 0
         result: Any
         try:
+            if number in self._unweighed:
+                raise self._unweighed.pop(number)
             result, size = self._make(number)
         except BaseException as error:
             result = Failure(error)
@@ -104,15 +111,15 @@ class Pipeline:
                 self._through += 1
             self._held += size
             self.most_bytes = max(self.most_bytes, self._held)
-            weight = self._weights.pop(number, None)
-            if size > self._largest or (weight is not None and size < weight):
+            weight = self._weights.pop(number, size)
+            if size > self._largest or size < weight:
                 self._largest = max(size, self._largest)
                 self._room.notify_all()  # a size is known now: more tasks may start
             if isinstance(result, Failure):
                 self._count = min(self._count, self._begun)
                 self._room.notify_all()
             if not self._stopped:
-                self._done[number], self._sizes[number] = result, size
+                self._done[number], self._sizes[number] = result, (size, max(size, weight))
             self._ready.notify_all()
 
     def get(self, number: int) -> Any:
@@ -128,11 +135,11 @@ class Pipeline:
             if not self._is_there(number):
                 self._await(number)
             result = self._done.pop(number)
-            size = self._sizes.pop(number)
+            size, more = self._sizes.pop(number)
             self._held -= size
-            self._given += size
+            self._given += more
             self._taken += 1
-            self._room.notify()
+            self._room.notify_all()  # it may have been as large as several others
         if isinstance(result, Failure):
             try:
                 raise result.error

@@ -3,6 +3,8 @@
 import threading
 import time
 
+import pytest
+
 from atlas_ds.loader.pipeline import Pipeline
 
 
@@ -77,6 +79,47 @@ def test_one_that_is_larger_than_the_limit_begins_alone():
     try:
         for number in range(4):
             assert settled(begun) == number + 1 and pipeline.get(number) == number
+    finally:
+        pipeline.close()
+
+
+def test_what_weighs_more_than_it_takes_lets_others_begin_by_its_weight():
+    """Such as pieces of which most is in a cache, or not read."""
+    begun = []
+    pipeline = Pipeline(lambda number: (begun.append(number), 1), 20, threads=4, limit=700, timeout=30, inline=False, weigh=lambda number: 100)
+    try:
+        assert settled(begun) == 1 and pipeline.get(0) is None and settled(begun) == 2
+        assert pipeline.get(1) is None and settled(begun) == 20
+    finally:
+        pipeline.close()
+
+
+def test_after_a_large_one_several_small_ones_begin_at_once():
+    barrier = threading.Barrier(4)
+
+    def make(number):
+        if number:
+            barrier.wait(10)
+        return number, 25 if number else 100
+
+    pipeline = Pipeline(make, 5, threads=4, limit=100, timeout=30, inline=False, weigh=lambda number: 25 if number else 100)
+    try:
+        assert [pipeline.get(number) for number in range(5)] == list(range(5))
+    finally:
+        pipeline.close()
+
+
+def test_an_error_in_weighing_is_one_of_the_task():
+    def weigh(number):
+        if number == 2:
+            raise MemoryError("too many rows")
+        return 1
+
+    pipeline = Pipeline(lambda number: (number, 1), 5, threads=3, limit=100, timeout=30, inline=False, weigh=weigh)
+    try:
+        assert [pipeline.get(0), pipeline.get(1)] == [0, 1]
+        with pytest.raises(MemoryError, match="too many rows"):
+            pipeline.get(2)
     finally:
         pipeline.close()
 
