@@ -158,6 +158,16 @@ def test_an_index_that_is_damaged_or_of_another_tar_is_made_anew(tars: list[Path
     assert [row["cls"] for row in open_tar(tars)] == [b"%d" % i for i in range(81)]
 
 
+def test_an_index_with_more_samples_than_a_tar_can_have_is_made_anew(tars: list[Path]) -> None:
+    open_tar(tars)
+    index = index_of(tars[0])
+    one = AtlasDataset(index)[0]
+    for count in (tars[0].stat().st_size // 512 + 1, 200_000):
+        index.unlink()
+        tar_index.write(index, {name: [value] * count if name != "members" else np.stack([value] * count) for name, value in one.items()})
+        assert len(AtlasDataset(index)) == count and len(open_tar(tars)) == 81
+
+
 @pytest.mark.parametrize("io", ["mmap", "pread"])
 def test_a_change_while_it_is_open_is_an_error(tars: list[Path], io: str) -> None:
     ds = open_tar(tars, io=io)

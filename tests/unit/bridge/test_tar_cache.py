@@ -202,15 +202,17 @@ def test_a_forked_child_fills_it(opened, link):
     assert gets(link, seen) == []
 
 
-def test_a_loader_asks_ahead(opened, link):
-    dataset = opened(fields=["cls"], decode=True)
+@pytest.mark.parametrize("cache", ["disk", None])
+def test_a_loader_asks_ahead(opened, link, here, cache):
+    dataset = opened(fields=["cls"], decode=True, cache=cache and here / "cache")
     for epoch in range(2):
         seen = len(link.requests)
         loader = atlas.Loader(dataset, batch_size=8, shuffle=True, seed=epoch, last_batch="short", format="numpy")
         assert sorted(number for batch in loader for number in batch["cls"].tolist()) == sorted(i for _, i in SAMPLES)
         found = gets(link, seen)
         assert len(set(found)) == len(found) and bool(found) == (epoch == 0)
-        assert loader.stats().links[0].counts()["requests"] == len(found)
+        counts = loader.stats().links[0].counts()
+        assert counts["requests"] == len(found) and (counts["hits"], counts["blocks"]) == ((ROWS, 0) if epoch else (0, ROWS))
     joined = atlas.concat([dataset, opened(fields=["cls"], decode=True, cache=None)])
     loader = atlas.Loader(joined, batch_size=8, shuffle=True, last_batch="short", format="numpy")
     assert sum(len(batch["cls"]) for batch in loader) == 2 * ROWS and len(loader.stats().links) == 2

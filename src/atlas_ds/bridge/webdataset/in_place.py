@@ -242,7 +242,7 @@ class TarDataset(Views[ExampleT]):
         return for_data_loader(examples, lambda: True)
 
     def _ask(self, at: np.ndarray) -> list[Hold[Block]]:
-        return self._opened.ask(np.asarray(index_rows(self._rows, at)))
+        return self._opened.ask(np.asarray(index_rows(self._rows, at)), ahead=True)
 
     def _fillings(self) -> list[Filling]:
         return [] if self._opened.remote is None else [self._opened.remote.filling]

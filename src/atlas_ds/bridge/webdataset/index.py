@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from atlas_ds.bridge.tar.checksum import BLOCK
 from atlas_ds.bridge.webdataset.samples import MAX_FIELDS, Rules, Tally, samples
 from atlas_ds.bridge.webdataset.tars import identity, itself, opened
 from atlas_ds.dataset.dataset import AtlasDataset
@@ -104,7 +105,8 @@ def stored(place: Path, about: str, version: Version) -> TarIndex | None:
         rows = AtlasDataset(place)
         described = json.loads(rows.batch([0], ["about"])["about"][0])
         fields = tuple(map(str, described["fields"]))
-        fits = described.get("of") == about and len(set(fields)) == len(fields) <= MAX_FIELDS and rows.schema == make_schema(columns(len(fields)))
+        fits = described.get("of") == about and len(rows) <= version.size // BLOCK  # each has a header
+        fits = fits and len(set(fields)) == len(fields) <= MAX_FIELDS and rows.schema == make_schema(columns(len(fields)))
     except (AtlasError, OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, MemoryError):
         return None
     return TarIndex(AtlasDataset(place, columns=READ), fields, version) if fits else None

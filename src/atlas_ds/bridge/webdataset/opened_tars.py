@@ -98,13 +98,13 @@ class OpenTars:
                 example[field] = convert(example[field], f"{name}: {printable(example[KEY])}.{printable(field)}")
         return example
 
-    def ask(self, rows: np.ndarray) -> list[Hold[Block]]:
-        """Makes those of some samples present that are at URLs; they stay until the exit() of what is returned."""
+    def ask(self, rows: np.ndarray, *, ahead: bool = False) -> list[Hold[Block]]:
+        """Makes those of some samples present that are at URLs; they stay until the exit() of what is returned. ahead: see RemoteTars.ask."""
         if self.remote is None:
             return []
         starts = np.array(self.starts)
         numbers = np.searchsorted(starts, rows, "right") - 1
-        return [self.remote.ask(numbers, rows - starts[numbers])]
+        return [self.remote.ask(numbers, rows - starts[numbers], ahead=ahead)]
 
     def place_of(self, row: int) -> str:
         """The tar that has a row."""

@@ -70,15 +70,12 @@ class RemoteTar:
             return self.filling.read(Block(self.span, k))
         try:
             return self.name.read(first, size, str(self.index.version.changed))
-        except Exception as error:
-            raise explained(self.name, error) from None
+        except FileNotFoundError:
+            raise removed(self.name) from None
 
     def block(self, k: int) -> Block | None:
-        """What has to be fetched, or held, before a sample is read; None: nothing."""
-        span = self.span
-        if span is None or span.range_of(k)[1] == 0 or (span.mirror is not None and span.has(k)):
-            return None
-        return Block(span, k)
+        """The block of a sample; None: it has none."""
+        return None if self.span is None or self.span.range_of(k)[1] == 0 else Block(self.span, k)
 
 
 class RemoteTars:
@@ -104,18 +101,17 @@ class RemoteTars:
         columns = tuple((field, index.fields.index(field)) for field in self._fields if field in index.fields)
         return RemoteTar(name, index, columns, self.filling, make_span(name, index, [column for _, column in columns], self.filling))
 
-    def ask(self, numbers: Int64s, rows: Int64s) -> Hold[Block]:
-        """Makes samples present, each a row of the tar of a number; they stay until the exit() of what is returned."""
+    def ask(self, numbers: Int64s, rows: Int64s, *, ahead: bool) -> Hold[Block]:
+        """Makes samples present, each a row of the tar of a number; they stay until the exit() of what is returned. ahead: of a reader, who asks for
+        them again: so hits are counted only here."""
         blocks: dict[Block, None] = {}
         for number, k in zip(numbers.tolist(), rows.tolist(), strict=True):
             if isinstance(self._names[number], FileUrl) and (block := self.open(number).block(k)) is not None:
                 blocks[block] = None
-        return self.filling.enter(list(blocks))
-
-
-def explained(name: str, error: Exception) -> Exception:
-    """The error to raise for one of the store."""
-    return removed(name) if isinstance(error, FileNotFoundError) else error
+        missing = [block for block in blocks if block.span.mirror is None or not block.span.has(block.number)]
+        if ahead:
+            self.filling.requests.traffic.found(len(blocks) - len(missing))
+        return self.filling.enter(missing, counts=ahead)  # what is in a mirror is not held
 
 
 def make_span(name: FileUrl, index: TarIndex, columns: list[int], filling: Filling) -> Span | None:
@@ -135,8 +131,12 @@ def make_span(name: FileUrl, index: TarIndex, columns: list[int], filling: Filli
 
 
 def divided(name: FileUrl, info: FileInfo, version: str, starts: Int64s, sizes: Int64s, filling: Filling) -> Span:
-    shown = str(name)  # who explains may not keep more of it: a span may outlive the dataset
-    span = filling.span(name.store, info, shown, lambda error: explained(shown, error), version, len(starts), hashed=True)
+    shown = str(name)  # `explain` may not keep more of it: a span may outlive the dataset
+
+    def explain(error: Exception) -> Exception:
+        return removed(shown) if isinstance(error, FileNotFoundError) else error
+
+    span = filling.span(name.store, info, shown, explain, version, len(starts), hashed=True)
     span.divide(starts, sizes)
     return span
 
