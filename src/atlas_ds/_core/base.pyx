@@ -366,7 +366,10 @@ cdef class Pins:
                 if monotonic() > end:
                     return False
                 sleep(0.00005)
-            self.older.remove(old)
+            try:
+                self.older.remove(old)
+            except ValueError:  # another thread was quicker
+                pass
         return True
 
     def empty(self, uint32_t seen=0):

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import atlas_ds as atlas
+from atlas_ds._core.base import PINS_BYTES, Pins
 from atlas_ds.errors import CorruptError
 from atlas_ds.store import cache as cache_module
 from atlas_ds.store import ledger
@@ -391,6 +392,23 @@ def test_a_cache_that_is_removed_while_threads_read_it(opened, tmp_path):
         thread.join(60)
         assert not thread.is_alive()
     assert not wrong, wrong[0]
+
+
+def test_threads_that_wait_together_for_a_reader_in_memory_that_was_left():
+    """Of a cache that was removed: each of them finds the reader gone."""
+    left = bytearray(PINS_BYTES)
+    pins = Pins()
+    pins.move(bytearray(PINS_BYTES), 0, Pins(left))
+    left[0] = 1  # readers inside
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(pins.drained(20))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.05)
+    left[0] = 0
+    for thread in threads:
+        thread.join(30)
+    assert found == [True] * 4
 
 
 RESERVES = """
