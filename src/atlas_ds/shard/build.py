@@ -6,7 +6,7 @@ import json
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from atlas_ds import _core
 from atlas_ds._core.base import Codec, Layout, LeafFlags, LeafKind, PageFlags
@@ -16,6 +16,7 @@ from atlas_ds.shard.encoders import Encoders
 from atlas_ds.shard.icc import IccAccumulator
 from atlas_ds.shard.info import ShardInfo, ShardTarget, chunk_of
 from atlas_ds.shard.plan import MAX_BLOCK_BYTES, StoragePlan
+from atlas_ds.store.store import FileInfo
 
 BLOCK_OVERFLOW = 64  # a block of more than this many targets closes the shard: the rows changed since it was planned
 PENDING_BYTES = 32 << 20  # bytes of blocks that wait for an encoder at most
@@ -37,6 +38,14 @@ class _Pending:
 
     def is_ready(self, waiting: int) -> bool:
         return self.is_full or waiting > 1 if self.encoding is None else self.encoding.done()
+
+
+class Sent(NamedTuple):
+    """A shard that is being published: what a manifest says of it, its notes, and when it is there."""
+
+    info: ShardInfo
+    notes: dict[str, Any]
+    done: Future[FileInfo]
 
 
 class ShardBuild:
@@ -185,15 +194,15 @@ class ShardBuild:
             for position, written, values in pages:
                 self._stats[position].add(written, values)
 
-    def finish(self) -> tuple[ShardInfo, dict[str, Any]]:
-        """Publishes the shard. Returns what a manifest says of it, and its notes."""
+    def finish(self) -> Sent:
+        """Publishes the shard."""
         try:
             return self._finish()
         except BaseException:
             self.abort()
             raise
 
-    def _finish(self) -> tuple[ShardInfo, dict[str, Any]]:
+    def _finish(self) -> Sent:
         rows = self._builder.rows
         self._cut_in_order(full=False)
         while self._pending:
@@ -212,8 +221,8 @@ class ShardBuild:
         chunk = chunk_of((self._plan.rows[page.group], page.coding.per_page) for page in self._plan.pages)
         info = ShardInfo(name, rows, self._file.size, self._file.size - offset, root_text, self._raw, chunk)
         self._target.before_publish(info)
-        self._file.publish(name).result()  # replaces a file of an earlier run, which has the same bytes by its name but may be damaged
-        return info, {"icc": {}} | notes
+        done = self._file.publish(name)  # replaces a file of an earlier run, which has the same bytes by its name but may be damaged
+        return Sent(info, {"icc": {}} | notes, done)
 
     def abort(self) -> None:
         for waiting in self._pending:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,7 +11,7 @@ from atlas_ds import _core
 from atlas_ds._core.write import RowState
 from atlas_ds.errors import AtlasError
 from atlas_ds.schema.schema import Schema
-from atlas_ds.shard.build import ShardBuild
+from atlas_ds.shard.build import Sent, ShardBuild
 from atlas_ds.shard.coding import ShardOptions
 from atlas_ds.shard.encoders import Encoders
 from atlas_ds.shard.icc import IccAccumulator
@@ -52,6 +53,7 @@ class ShardWriter:
         sample = SAMPLE_BYTES if shard_bytes is None else min(SAMPLE_BYTES, shard_bytes)
         self.builder = _core.RowBuilder(schema, sample)
         self._open: ShardBuild | None = None
+        self._sent: deque[Sent] = deque()
         self._failed = False
 
     def add(self, example: Any) -> None:
@@ -145,10 +147,22 @@ class ShardWriter:
         if self._open is None:
             self._begin()
         assert self._open is not None
-        info, notes = self._open.finish()
+        self._sent.append(self._open.finish())
         self._open = None
         self.builder.restart()
-        self._target.after_publish(info, notes)
+        self._settle(wait=False)
+
+    def _settle(self, *, wait: bool) -> None:
+        """Adds the shards that were published, in their order."""
+        while self._sent and (wait or self._sent[0].done.done()):
+            shard = self._sent.popleft()
+            shard.done.result()
+            self._target.after_publish(shard.info, shard.notes)
+
+    def wait(self) -> None:
+        """Waits until all finished shards are published."""
+        with self._all_or_fail():
+            self._settle(wait=True)
 
     def abort(self) -> None:
         """Removes the unpublished shard."""
