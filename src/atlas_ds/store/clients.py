@@ -58,6 +58,7 @@ class Client:
         self._lock = Lock()
         self.turns = Turns()
         self.retries = 0
+        self.conditional = False  # whether the store was seen to refuse what is not as expected
         in_child(self)
 
     def after_fork(self) -> None:

@@ -31,6 +31,8 @@ def open_store(given: str | os.PathLike[str] | Store, what: str = "path") -> Sto
 class LocalStore:
     """See store.py for what each method promises. Links to files are followed when reading; links to folders are neither listed nor entered."""
 
+    far = False
+
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.root = Path(os.path.abspath(folder))
         self.folder: Path | None = self.root

@@ -50,6 +50,8 @@ _numbers = itertools.count(1)
 class MemoryStore:
     """See store.py for what each method promises. A forked child has a copy of its own, of the moment of the fork."""
 
+    far = False
+
     def __init__(self, url: str | None = None) -> None:
         self.url = f"memory:{next(_numbers)}" if url is None else url
         self.folder: Path | None = None

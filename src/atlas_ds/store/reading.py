@@ -16,6 +16,7 @@ class UrlStore(ABC):
     """Reads files at a URL. Writing is an error."""
 
     url: str
+    far = True
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
@@ -58,7 +59,7 @@ class UrlStore(ABC):
     # --- writing, which this version does not ---
 
     def _read_only(self) -> Never:
-        raise UnsupportedError(f"{self.url}: this version reads datasets at URLs and does not write them: write to a folder, and copy it there")
+        raise UnsupportedError(f"{self.url}: what fsspec reads is not written to: write to a folder and copy it there, or to S3, GCS or Azure")
 
     def new_file(self, label: str, mark: str | None = None) -> NewFile:
         self._read_only()

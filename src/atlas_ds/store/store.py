@@ -78,13 +78,15 @@ class Log(Protocol):
 class Store(Protocol):
     """Bytes by name. Methods block, may be called by many threads at once, and release the GIL while they wait.
 
-    url: shown to users, without secrets. folder: where the operating system can open the files itself, or None. Errors are FileNotFoundError
-    for a missing file, DatasetChanged and CommitConflict as below, AtlasError or OSError for the rest; each names the file. A store can be
-    pickled: by its url and options, without secrets.
+    url: shown to users, without secrets. folder: where the operating system can open the files itself, or None. far: whether it is elsewhere and has
+    no locks, so that others may read what a manifest has named for days, and nobody knows who writes. Errors are FileNotFoundError for a missing
+    file, DatasetChanged and CommitConflict as below, AtlasError or OSError for the rest; each names the file. A store can be pickled: by its url and
+    options, without secrets.
     """
 
     url: str
     folder: Path | None
+    far: bool
 
     # --- reading ---
 
@@ -122,7 +124,7 @@ class Store(Protocol):
         """label: for people who look at unfinished files. mark: names their owner (see remove_unfinished); None: this process."""
 
     def put(self, name: str, data: Bytes, *, expected: str | EllipsisType | None = ..., mark: str | None = None) -> str:
-        """Writes a small file atomically and returns its version, which the file never had before.
+        """Writes a small file atomically and returns its version, which the file never had before with other bytes.
 
         expected: the version that it must have now, None if it must not exist, ... for anything. CommitConflict otherwise: of many who expect
         the same, one succeeds.

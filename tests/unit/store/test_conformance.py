@@ -58,10 +58,10 @@ class NamesAreCut(Broken):
         return super().put(name.partition("#")[0], data, **options)
 
 
-class VersionIsTheContent(Broken):
+class VersionIsTheSize(Broken):
     def put(self, name, data, *, expected=..., mark=None):
         super().put(name, data, expected=expected)
-        self.at(name).version = str(hash(bytes(data)))
+        self.at(name).version = str(memoryview(data).nbytes)
         return self.at(name).version
 
 
@@ -299,7 +299,7 @@ class UnfinishedStays(Broken):
 MUTANTS = {
     HasNoEntries: "at the top", EntriesShowUnfinished: "leaves out", EntriesAreWholeNames: "at the top", AllIsPlain: "is_plain says", SizesDoNotMatter: "is_plain says",
     CreateIsAlwaysNew: "keeps a store", UnfinishedIsEverything: "unfinished lists", UnfinishedStays: "unfinished lists",
-    MissingIsEmpty: "does not exist", OneFailureFailsAll: "does not exist", NamesAreCut: "under any name", VersionIsTheContent: "never had",
+    MissingIsEmpty: "does not exist", OneFailureFailsAll: "does not exist", NamesAreCut: "under any name", VersionIsTheSize: "makes another version",
     IgnoresExpected: "CommitConflict unless", ConflictAfterWriting: "CommitConflict unless", ComparesWithoutLock: "of many who expect",
     WritesInPieces: "old or a new file", ListsInAnyOrder: "by name", ListsOneFolder: ".*", ListsAll: "begins with the prefix", HasNoLimit: "limit bytes",
     TailIsTheStart: "last bytes", AnswersOnce: "each want once", AnswersTwice: "each want once", PadsShortRanges: "each want once",
