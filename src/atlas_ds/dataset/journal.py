@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import re
+import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from atlas_ds.dataset.commit import read_current, shard_names
 from atlas_ds.dataset.metadata import MAX_INTEGER
 from atlas_ds.dataset.names import is_journal, journal_name, parse_shard_name
 from atlas_ds.dataset.options import checked_split
-from atlas_ds.errors import CorruptError, WriterBusy
+from atlas_ds.errors import CommitConflict, CorruptError, WriterBusy
 from atlas_ds.shard.info import ShardInfo
 from atlas_ds.store.owner import Owner, has_ended, is_near, new_token, owner_from_json, this_process
 from atlas_ds.store.store import Store, place_of
@@ -113,7 +114,7 @@ class Journal:
     def leave(self) -> None:
         """The writer leaves without publishing: another one can resume with its finished shards."""
         if not self._closed:
-            with contextlib.suppress(OSError):  # on a full disk; the end of the process, or of its lock, says the same
+            with contextlib.suppress(OSError, CommitConflict):  # on a full disk; the end of the process, or of its lock, says the same
                 self.note({"left": True})
             self.close()
 
@@ -283,15 +284,18 @@ def exclusive(store: Store) -> Iterator[Journal]:
         journal.remove()
 
 
-def first_ordinal(found: Sequence[FoundJournal], current: int) -> int:
-    """Returns the ordinal of the first shard of a new appending writer: apart from those of all other journals, so that names never collide."""
+def first_ordinal(found: Sequence[FoundJournal], current: int, *, far: bool) -> int:
+    """Returns the ordinal of the first shard of a new appending writer: apart from those of all other journals, so that names never collide. far: others
+    may begin at the same moment; then it is drawn at random."""
+    if far:
+        return secrets.randbelow(MAX_ORDINAL // STRIDE - 1) * STRIDE + STRIDE
     used = {one.head.first // STRIDE for one in found if one.head is not None and one.head.mode == "append"}
     return next(slot for slot in range(len(used) + 1) if slot not in used) * STRIDE + current
 
 
 def sweep(store: Store, one: FoundJournal, keep: Callable[[str], bool]) -> None:
     """Removes what an inactive writer left: the shards that its journal names, except those to keep; its temporary files; its journal."""
-    left = {info.path: info.bytes for _, info in one.shards if not keep(info.path)}
+    left = {} if store.far else {info.path: info.bytes for _, info in one.shards if not keep(info.path)}  # there its manifest may still be on its way
     store.delete(name for name, size in left.items() if store.is_plain(name, size))  # another file that has the name is not what that writer made
     if one.head is not None:
         store.remove_unfinished(one.head.token)

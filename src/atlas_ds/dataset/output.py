@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -40,6 +42,7 @@ from atlas_ds.text import printable
 
 RESUME = "continue with resume=True (writer.position is the number of examples that are safe), or start over with overwrite=True"
 MAX_REBASES = 10  # of an append whose store has no lock, while others publish
+PAUSE = 0.02  # seconds before the first of them at most; it doubles
 
 
 class Output:
@@ -104,7 +107,7 @@ class Output:
             if one is not stopped and not one.at_work and (self.mode != "append" or not one.shards):
                 sweep(self.store, one, kept)
         if stopped is None:
-            self.next_ordinal = first_ordinal(found, len(self.base.shards) if self.base else 0)
+            self.next_ordinal = first_ordinal(found, len(self.base.shards) if self.base else 0, far=self.store.far and self.mode == "append")
             self._head = Head(this_process(), new_token(), self.mode, alone, self.next_ordinal, self._base_mark(), options)
             self.journal = Journal(self.store, self._head)
         return stopped
@@ -248,6 +251,10 @@ class Output:
             with self.store.lock():
                 self._check_files()
                 now = read_current(self.store)
+                if attempt and self._is_in(now.data):  # by a request whose answer was lost; another writer has added to it since
+                    self._data = now.data
+                    self.journal.remove()
+                    return
                 if now.data != self.current:
                     self.base, self.current = self._newer(now.data, attempt), now.data
                 self._data = make(self.base).dumps()
@@ -256,11 +263,17 @@ class Output:
                 except CommitConflict:
                     if attempt == MAX_REBASES:
                         raise
+                    time.sleep(random.uniform(0, PAUSE * 2**attempt))
                     continue  # the store has no lock, and another writer was faster
-                if self.mode == "overwrite":
+                if self.mode == "overwrite" and not self.store.far:
                     self.store.delete(self._old - {info.path for infos in self.done.values() for info in infos})
                 self.journal.remove()
                 return
+
+    def _is_in(self, now: bytes | None) -> bool:
+        """Whether all shards of this writer are in a manifest. Nobody else has their names."""
+        mine = {info.path for infos in self.done.values() for info in infos}
+        return bool(mine) and now is not None and mine <= shard_names(self.store, now)
 
     def _put(self, now: Current, data: bytes) -> None:
         """Replaces the manifest that was read: the only place where the dataset of a writer changes."""
@@ -271,8 +284,11 @@ class Output:
         if not self.is_own:
             why = "the folder was removed or replaced while it was written to, so nothing was published"
             raise DatasetChanged(f"{self.place}: {why}: write the dataset again")
+        if self.store.far:
+            self.journal.sync()  # it may have been taken over while this process slept
+        there = {file.name: file.size for file in self.store.list()} if self.store.far else None  # in one step
         for info in (info for infos in self.done.values() for info in infos):
-            if not self.store.is_plain(info.path, info.bytes):
+            if not self.store.is_plain(info.path, info.bytes) if there is None else there.get(info.path) != info.bytes:
                 why = "this finished shard was removed or changed by another process: write again with resume=True"
                 raise DatasetChanged(f"{place_of(self.store, info.path)}: {why}")
 
@@ -314,7 +330,8 @@ class Output:
             with contextlib.suppress(FileNotFoundError), self.store.lock():
                 if self.is_own:
                     kept = self._old | named_elsewhere(self.store, journals(self.store), but=self.journal.name)
-                    self.store.delete(self._mine - kept)
+                    if self._data is None or not self.store.far:  # a manifest whose fate is unknown may still be published
+                        self.store.delete(self._mine - kept)
                     self.store.remove_unfinished(self.journal.head.token)
                     self.journal.remove()
         finally:

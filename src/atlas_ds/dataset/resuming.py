@@ -9,16 +9,19 @@ from atlas_ds import _core
 from atlas_ds.dataset.journal import FoundJournal, damaged
 from atlas_ds.dataset.manifest import brief
 from atlas_ds.dataset.names import ordinal_of
-from atlas_ds.errors import CorruptError
+from atlas_ds.errors import CorruptError, TruncatedError
 from atlas_ds.progress import Progress
 from atlas_ds.schema.schema import schema_from_json
 from atlas_ds.shard.info import ShardInfo
 from atlas_ds.shard.notes import shard_notes
-from atlas_ds.shard.open import open_stored, shard_info
+from atlas_ds.shard.open import ShardFile, open_filled, open_stored, shard_info
 from atlas_ds.shard.totals import Totals, shard_totals
 from atlas_ds.shard.verify import verify_opened
+from atlas_ds.store.filling import Filling
 from atlas_ds.store.store import Store, place_of
 from atlas_ds.text import listed
+
+UNDER_WAY = 4  # shards that a writer may have noted before the first of them is at its URL
 
 
 def check_resumable(stopped: FoundJournal, options: dict[str, Any]) -> None:
@@ -59,7 +62,7 @@ def check_order(stopped: FoundJournal) -> None:
 def intact_shards(store: Store, stopped: FoundJournal, progress: bool) -> list[tuple[str | None, ShardInfo, Totals]]:
     """Returns the finished shards that can be kept, and their totals: of each split those before the first missing or damaged one, which a warning names.
 
-    Reads every byte.
+    Reads every byte; at a URL only the footers.
     """
     kept, broken, shards = [], set(), stopped.shards
     schema_json = schema_from_json(stopped.schema, where=stopped.place).dumps() if shards else b""
@@ -69,17 +72,33 @@ def intact_shards(store: Store, stopped: FoundJournal, progress: bool) -> list[t
                 continue
             try:
                 need_file(store, info.path)
-                shard = open_stored(store, info.path)
-                verify_opened(shard, advance=bar.advance)
+                if store.far:  # what is there is whole
+                    shard = open_footer(store, info)
+                    bar.advance(info.bytes)
+                else:
+                    shard = open_stored(store, info.path)
+                    verify_opened(shard, advance=bar.advance)
             except (CorruptError, OSError) as error:
                 broken.add(split)
-                if number + 1 < len(shards) or not isinstance(error, FileNotFoundError):  # the last was noted just before it was renamed into place
+                late = UNDER_WAY if store.far else 1  # the last were noted just before they were published
+                if number + late < len(shards) or not isinstance(error, FileNotFoundError):
                     why = f"resuming before a finished shard that is missing or damaged: {error}"
                     warnings.warn(f"{place_of(store)}: {why}", RuntimeWarning, stacklevel=5)
                 continue
             compare(stopped, info, schema_json, shard)
             kept.append((split, info, shard_totals(info, shard_notes(shard))))
     return kept
+
+
+def open_footer(store: Store, info: ShardInfo) -> _core.Shard:
+    """Opens a shard at a URL without its blocks. TruncatedError if it has other bytes than the journal says."""
+    size = store.info(info.path).size
+    if size != info.bytes:
+        raise TruncatedError(f"{place_of(store, info.path)}: has {size:,} bytes, and the journal says {info.bytes:,}")
+    (shard,) = open_filled(store, [ShardFile(info.path, info.bytes, info.tail)], lambda _, error: error, Filling(1 << 20))
+    if isinstance(shard, Exception):
+        raise shard
+    return shard
 
 
 def need_file(store: Store, name: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Never, Self
 
@@ -42,7 +42,7 @@ from atlas_ds.shard.info import ShardInfo
 from atlas_ds.shard.open import open_stored
 from atlas_ds.shard.totals import sum_of_totals
 from atlas_ds.shard.writer import ShardWriter
-from atlas_ds.store.local import open_store
+from atlas_ds.store.open import open_to_write
 from atlas_ds.store.store import Store, place_of
 
 
@@ -58,7 +58,7 @@ class AtlasDatasetWriter:
     Parameters
     ----------
     path
-        The dataset's folder, made if it does not exist; or a store. `~` is expanded; URLs are refused.
+        The dataset's folder, made if it does not exist; a URL of S3, GCS or Azure; or a store.
     shard_size, block_size
         The size of a file, and of a block in it: a number of examples, or bytes before compression
         such as "256MiB". `block_size=None` is "64KiB".
@@ -92,6 +92,10 @@ class AtlasDatasetWriter:
     icc
         Columns (ints, floats, bools, class labels, `str`) for which the similarity of neighbouring
         rows is measured. None: those of the dataset that is appended to.
+    storage_options
+        How a URL is reached, as for AtlasDataset.
+    single_writer
+        Nobody else writes to this URL meanwhile: for stores that do not look at conditions.
 
     Raises
     ------
@@ -126,10 +130,12 @@ class AtlasDatasetWriter:
         progress: bool = False,
         metadata: dict[str, Any] | None = None,
         icc: Sequence[str] | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+        single_writer: bool = False,
     ) -> None:
         if append + overwrite + resume > 1:
             raise ValueError("choose one of append, overwrite and resume")
-        store = open_store(path)
+        store = open_to_write(path, "path", storage_options, single_writer=single_writer)
         self.path = store.folder if store.folder is not None else place_of(store)
         self._options = checked_options(shard_size, block_size, compression, level, dictionary, access)
         self._icc = checked_icc(icc)
@@ -208,6 +214,8 @@ class AtlasDatasetWriter:
             self._fix_schema()
             for stream in self._streams.values():
                 stream.finish_shard()
+            for stream in self._streams.values():
+                stream.wait()
             self._encoders.close()
             self._output.publish(self._manifest)
         except BaseException as error:
