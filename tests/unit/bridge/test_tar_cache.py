@@ -181,9 +181,10 @@ def test_threads_fetch_each_sample_once(opened, link, here, cache):
 
 
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
-def test_workers_share_it(opened, link, method):
+def test_workers_share_it(opened, link, here, method):
     loading = pytest.importorskip("torch.utils.data")
-    dataset = opened(fields=["cls"], decode=True)
+    (here / "index").mkdir()
+    dataset = opened(fields=["cls"], decode=True, index=here / "index")  # a fork server that began before has another environment
     assert dataset[0]["cls"] == 0
     for epoch in range(2):
         seen = len(link.requests)

@@ -10,7 +10,7 @@ from atlas_ds.dataset import names
 from atlas_ds.dataset.names import ShardName
 
 SRC = Path(atlas_ds.__file__).parent
-HOMES = {"dataset/names.py", "store/temporary.py", "store/lock.py"}
+HOMES = {"dataset/names.py", "store/temporary.py", "store/lock.py", "store/object_reading.py"}
 LITERALS = re.compile(r"""["'](\.parts|\.tmp-[^"']*|\.writing[^"']*|atlas\.json|done\.json|\.atlas[a-z.-]*)["']|:05d\}""")
 
 
