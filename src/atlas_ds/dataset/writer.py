@@ -357,7 +357,7 @@ class AtlasDatasetWriter:
     def _forget_unused(self, stream: ShardWriter) -> None:
         """Removes a split whose first example was rejected."""
         for split, other in list(self._streams.items()):
-            if other is stream and not stream.builder.rows and not self._output.done.get(split):
+            if other is stream and stream.is_unused and not self._output.done.get(split):
                 del self._streams[split]
                 self._output.done.pop(split, None)
 

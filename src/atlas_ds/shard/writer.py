@@ -101,6 +101,11 @@ class ShardWriter:
         """Whether accepted rows were lost, so that nothing more can be written."""
         return self._failed
 
+    @property
+    def is_unused(self) -> bool:
+        """Whether it has no rows that are not published yet: neither collected, nor in a shard on its way."""
+        return not self.builder.rows and not self._sent
+
     @contextmanager
     def _all_or_fail(self) -> Iterator[None]:
         """Marks this writer as failed if an error interrupts what is done with accepted rows: some of them may be lost."""

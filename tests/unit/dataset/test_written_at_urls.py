@@ -133,6 +133,22 @@ def test_arguments_for_urls_only(tmp_path, name):
         atlas.AtlasDatasetWriter(tmp_path / "d", **{name: {"region": "x"} if name == "storage_options" else True})
 
 
+def test_a_rejected_example_loses_no_shard_on_its_way(where, link):
+    def late(request, answer):
+        if request.method == "PUT" and request.path.split("?")[0].endswith(".atlas"):
+            answer.stall = 0.5
+        return answer
+
+    link.change = late
+    with atlas.AtlasDatasetWriter(where[0], storage_options=where[1], shard_size=100, schema={"i": int}) as writer:
+        for i in range(150):
+            if i == 100:
+                with pytest.raises(SchemaError):
+                    writer.add_example({"i": "x"})
+            writer.add_example({"i": i})
+    assert atlas.AtlasDataset(where[0], storage_options=where[1], cache=None).batch(slice(None))["i"].tolist() == list(range(150))
+
+
 # --- kills ---
 
 WRITE = """
