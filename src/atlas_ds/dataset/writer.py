@@ -27,6 +27,7 @@ from atlas_ds.dataset.options import (
 )
 from atlas_ds.dataset.output import RESUME, Output, append_to_message
 from atlas_ds.dataset.parts import part_store
+from atlas_ds.dataset.resuming import open_footer
 from atlas_ds.dataset.states import State, error_of
 from atlas_ds.dataset.unclosed import release_unclosed, track
 from atlas_ds.dataset.unsaved import unsaved
@@ -294,7 +295,8 @@ class AtlasDatasetWriter:
         """Reuses the dictionaries of existing shards."""
         if self._options.dictionary != "shared":
             return
-        shard = open_stored(self._output.store, info.path)
+        store = self._output.store
+        shard = open_footer(store, info) if store.far else open_stored(store, info.path)
         data = shard.dictionary_bytes
         for leaf in shard.leaves:
             if leaf.dictionary:

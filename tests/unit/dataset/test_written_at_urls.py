@@ -149,6 +149,17 @@ def test_a_rejected_example_loses_no_shard_on_its_way(where, link):
     assert atlas.AtlasDataset(where[0], storage_options=where[1], cache=None).batch(slice(None))["i"].tolist() == list(range(150))
 
 
+def test_an_append_reads_dictionaries_and_not_all_of_a_shard(where, link):
+    rows = [{"b": np.random.default_rng(k).bytes(1 << 20), "t": f"the same words again and again {k}" * 3} for k in range(20)]
+    with atlas.AtlasDatasetWriter(where[0], storage_options=where[1]) as writer:
+        writer.extend(rows)
+    seen = len(link.requests)
+    with atlas.AtlasDatasetWriter(where[0], storage_options=where[1], append=True) as writer:
+        writer.extend(rows[:2])
+    ranges = [one.range for one in link.requests[seen:] if one.method == "GET" and one.path.split("?")[0].endswith(".atlas")]
+    assert ranges and all(one is not None and one[1] - one[0] < 1 << 20 for one in ranges)
+
+
 # --- kills ---
 
 WRITE = """
