@@ -27,11 +27,12 @@ from atlas_ds.dataset.journal import (
     refuse_busy,
     shard_line,
     sweep,
+    to_lines,
 )
 from atlas_ds.dataset.manifest import Manifest, digest, parse_manifest, roots_digest
 from atlas_ds.dataset.names import MANIFEST, SUFFIX, ordinal_of, shard_label, shard_name
 from atlas_ds.dataset.resuming import check_resumable, intact_shards
-from atlas_ds.errors import AtlasError, CommitConflict, CorruptError, DatasetChanged
+from atlas_ds.errors import AtlasError, CommitConflict, CorruptError, DatasetChanged, StoreError
 from atlas_ds.schema.schema import Schema, schema_from_json
 from atlas_ds.shard.info import ShardInfo, ShardTarget
 from atlas_ds.shard.totals import Totals, shard_totals
@@ -281,11 +282,14 @@ class Output:
 
     def _check_files(self) -> None:
         """DatasetChanged if the place, or a shard in it, was removed while the writer was open."""
-        if not self.is_own:
-            why = "the folder was removed or replaced while it was written to, so nothing was published"
-            raise DatasetChanged(f"{self.place}: {why}: write the dataset again")
         if self.store.far:
             self.journal.sync()  # it may have been taken over while this process slept
+        if not self._owns():
+            if self.store.far:
+                why = "another writer has taken over what this one was writing, or removed its journal"
+                raise CommitConflict(f"{self.place}: {why}: write again with resume=True")
+            why = "the folder was removed or replaced while it was written to, so nothing was published"
+            raise DatasetChanged(f"{self.place}: {why}: write the dataset again")
         there = {file.name: file.size for file in self.store.list()} if self.store.far else None  # in one step
         for info in (info for infos in self.done.values() for info in infos):
             if not self.store.is_plain(info.path, info.bytes) if there is None else there.get(info.path) != info.bytes:
@@ -341,13 +345,22 @@ class Output:
 
     @property
     def is_own(self) -> bool:
-        """Whether the journal still belongs to this writer: another may have resumed it."""
+        """Whether the journal certainly belongs to this writer still: another may have resumed it."""
+        try:
+            return self._owns()
+        except StoreError:
+            return False
+
+    def _owns(self) -> bool:
+        """StoreError if the store cannot be asked."""
         name = self.journal.name
         try:
             if not self.store.is_plain(name):
                 return False
             with self.store.stream(name) as file:
-                return self.journal.head.token.encode() in file.readline(HEAD_BYTES)
+                return file.readline(HEAD_BYTES) == to_lines(self.journal.head.to_json())  # who resumes keeps the token, not the owner
+        except StoreError:
+            raise
         except (OSError, CorruptError):
             return False
 

@@ -267,6 +267,24 @@ def test_a_writer_that_slept_until_another_one_resumed(where, monkeypatch):
     assert numbers_in(where) == list(range(2 * ROWS))
 
 
+@pytest.mark.parametrize("end", ["abort", "publish"])
+def test_a_writer_that_another_one_resumed_removes_nothing(where, monkeypatch, end):
+    sleeping = atlas.AtlasDatasetWriter(where[0], storage_options=where[1], shard_size=100)
+    sleeping.extend(map(row, range(2 * ROWS)))
+    monkeypatch.setattr("atlas_ds.store.object.LEASE", 0.0)
+    monkeypatch.setattr("atlas_ds.dataset.journal.is_near", lambda owner: False)
+    elsewhere = replace(this_process(), host="another")
+    monkeypatch.setattr("atlas_ds.dataset.output.this_process", lambda: elsewhere)
+    with atlas.AtlasDatasetWriter(where[0], storage_options=where[1], shard_size=100, resume=True) as writer:
+        writer.extend(map(row, range(writer.position, 2 * ROWS)))
+        if end == "abort":
+            sleeping.abort()
+        else:
+            with pytest.raises(CommitConflict, match="taken"):
+                sleeping.close()
+    assert numbers_in(where) == list(range(2 * ROWS))
+
+
 # --- answers ---
 
 
