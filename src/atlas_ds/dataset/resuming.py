@@ -9,7 +9,7 @@ from atlas_ds import _core
 from atlas_ds.dataset.journal import FoundJournal, damaged
 from atlas_ds.dataset.manifest import brief
 from atlas_ds.dataset.names import ordinal_of
-from atlas_ds.errors import CorruptError, TruncatedError
+from atlas_ds.errors import CorruptError, StoreError, TruncatedError
 from atlas_ds.progress import Progress
 from atlas_ds.schema.schema import schema_from_json
 from atlas_ds.shard.info import ShardInfo
@@ -78,6 +78,8 @@ def intact_shards(store: Store, stopped: FoundJournal, progress: bool) -> list[t
                 else:
                     shard = open_stored(store, info.path)
                     verify_opened(shard, advance=bar.advance)
+            except StoreError:
+                raise  # nothing is said of the shard, which must not be removed
             except (CorruptError, OSError) as error:
                 broken.add(split)
                 late = UNDER_WAY if store.far else 1  # the last were noted just before they were published

@@ -16,7 +16,7 @@ import pytest
 
 import atlas_ds as atlas
 from atlas_ds.dataset.names import MANIFEST
-from atlas_ds.errors import CommitConflict, SchemaError, UnsupportedError, WriterBusy
+from atlas_ds.errors import CommitConflict, SchemaError, StoreError, UnsupportedError, WriterBusy
 from atlas_ds.store import leased_log
 from atlas_ds.store.owner import this_process
 from servers import proxy
@@ -283,6 +283,23 @@ def test_a_writer_that_another_one_resumed_removes_nothing(where, monkeypatch, e
             with pytest.raises(CommitConflict, match="taken"):
                 sleeping.close()
     assert numbers_in(where) == list(range(2 * ROWS))
+
+
+def test_a_store_that_cannot_be_asked_loses_no_finished_shard(where, link):
+    writer = atlas.AtlasDatasetWriter(where[0], storage_options=where[1], shard_size=100, schema={"i": int})
+    writer.extend({"i": i} for i in range(500))
+    for stream in writer._streams.values():
+        stream.wait()
+    writer._fail(OSError(28, "No space left on device"))
+    before = files(where)
+    ill = sorted(name for name in before if name.endswith(".atlas"))[1]
+    link.change = lambda request, answer: proxy.status(500)(request, answer) if request.path.split("?")[0].endswith(ill) else answer
+    with pytest.raises(StoreError, match=ill):
+        atlas.AtlasDatasetWriter(where[0], storage_options=where[1] | {"timeout": 1}, shard_size=100, schema={"i": int}, resume=True)
+    assert files(where).keys() == before.keys()
+    link.change = lambda _, answer: answer
+    with atlas.AtlasDatasetWriter(where[0], storage_options=where[1], shard_size=100, schema={"i": int}, resume=True) as writer:
+        assert writer.position == 500
 
 
 # --- answers ---
