@@ -83,8 +83,15 @@ class Loop:
             return self._loop
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Waits for one coroutine. If the wait is interrupted (Ctrl-C), it is cancelled."""
-        future = asyncio.run_coroutine_threadsafe(work, self._running())
+        """Waits for one coroutine. If the wait is interrupted (Ctrl-C), it is cancelled.
+
+        StoreError in the loop's own thread, where a garbage collection may release a writer: it would wait for itself.
+        """
+        running = self._running()
+        if running is asyncio._get_running_loop():
+            work.close()
+            raise StoreError("a request was made in the thread that makes the requests, which would wait for itself for ever")
+        future = asyncio.run_coroutine_threadsafe(work, running)
         try:
             return future.result()
         finally:

@@ -84,3 +84,14 @@ def test_a_process_that_ends_just_after_its_requests_does_not_abort(tmp_path, ho
         run = partial(subprocess.run, [sys.executable, "-c", ENDS, url, how], capture_output=True, check=False)
         done = [future.result() for future in [pool.submit(run) for _ in range(300)]]
     assert {(one.returncode, one.stderr) for one in done} == {(0, b"")}
+
+
+def test_a_call_in_the_loops_own_thread_is_an_error():
+    own = Loop()
+
+    async def inner():
+        return own.call(answer())
+
+    with pytest.raises(StoreError, match="wait for itself"):
+        own.call(inner())
+    assert own.call(answer()) == 1
