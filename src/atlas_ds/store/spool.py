@@ -58,6 +58,14 @@ class SpoolFile:
                 self._path = self._file.name
         self._state = "open"
         self.size = 0
+        in_child(self)
+
+    def after_fork(self) -> None:
+        """Where the next byte is written is shared with the parent: what a child has in its buffer must not get there when the child frees it."""
+        if not self._file.closed:
+            null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+            os.dup2(null, self._file.fileno(), inheritable=False)
+            os.close(null)
 
     def _check(self, *states: str) -> None:
         if self._state not in states:
@@ -97,7 +105,8 @@ class SpoolFile:
                 found: FileInfo | BaseException = self._send(self._path, name, self.size)
             except BaseException as error:
                 found = error
-            self._file.close()
+            with contextlib.suppress(OSError):  # all was flushed
+                self._file.close()
             give_back()
             if isinstance(found, BaseException):
                 future.set_exception(found)
@@ -106,7 +115,7 @@ class SpoolFile:
 
         try:
             threading.Thread(target=run, name="atlas-upload", daemon=True).start()
-        except BaseException:
+        except Exception:  # no thread could be started; after a Ctrl-C there may be one, which sends the file and gives the place back
             give_back()
             self._state = "finished"
             raise

@@ -203,6 +203,39 @@ def test_a_spooled_file_leaves_nothing(store, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [] and not any(str(tmp_path) in path for path in open_files)
 
 
+def test_a_child_that_frees_a_file_writes_nothing_into_it(store):
+    file = store.new_file("label")
+    file.write(b"1" * 1000)
+    pid = os.fork()
+    if pid == 0:
+        del file  # with what is in its buffer
+        os._exit(0)
+    os.waitpid(pid, 0)
+    file.write(b"2" * 1000)
+    assert file.publish("x").result(30).size == 2000
+    assert store.read("x", limit=10_000)[0] == b"1" * 1000 + b"2" * 1000
+
+
+def test_an_interrupt_while_a_file_is_being_sent_stops_nothing(store, monkeypatch):
+    started = threading.Thread.start
+
+    def interrupted(thread):
+        started(thread)
+        if thread.name == "atlas-upload":
+            raise KeyboardInterrupt
+
+    file = store.new_file("label")
+    file.write(b"1" * 1000)
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        file.publish("x")
+    file.discard()  # as a shard does then
+    end = time.monotonic() + 20
+    while not list(store.list()) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert store.info("x").size == 1000 and spool.places._free._value <= spool.AT_ONCE
+
+
 # --- logs ---
 
 
