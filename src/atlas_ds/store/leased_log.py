@@ -11,7 +11,7 @@ import time
 import weakref
 from typing import Protocol
 
-from atlas_ds.errors import AtlasError, CommitConflict
+from atlas_ds.errors import AtlasError, CommitConflict, LimitError
 from atlas_ds.forks import Lock, in_child
 
 BEAT = 60.0  # seconds between two writes, at most
@@ -25,14 +25,21 @@ class WriteLog(Protocol):
     def __call__(self, data: bytes, expected: object, *, held: bool) -> str: ...
 
 
+class ReadLog(Protocol):
+    """A file and its version. LimitError if it has more bytes."""
+
+    def __call__(self, *, limit: int) -> tuple[bytes, str]: ...
+
+
 class LeasedLog:
     """Held from the beginning until it is closed, or this process ends."""
 
-    def __init__(self, place: str, data: bytes, write: WriteLog) -> None:
-        self._place, self._data, self._write = place, data, write
+    def __init__(self, place: str, data: bytes, write: WriteLog, read: ReadLog) -> None:
+        self._place, self._data, self._write, self._read = place, data, write, read
         self._lock = Lock()
         self._closed = False
         self._lost: CommitConflict | None = None
+        self._unsure = False  # whether a write that failed may have been stored
         self._version = write(data, ..., held=True)
         self._sent, self._when = len(data), time.monotonic()
         in_child(self)
@@ -59,12 +66,23 @@ class LeasedLog:
 
     def _send(self, *, held: bool = True) -> None:
         try:
+            if self._unsure:
+                self._look()
+            self._unsure = True
             self._version = self._write(self._data, self._version, held=held)
+            self._unsure = False
         except CommitConflict:
             self._closed = True
             self._lost = CommitConflict(f"{self._place}: another writer has taken it over, or it was removed: write again with resume=True")
             raise self._lost from None
         self._sent, self._when = len(self._data), time.monotonic()
+
+    def _look(self) -> None:
+        """Takes the version that is there, if it is what this log has written: nobody else's begins with its bytes."""
+        with contextlib.suppress(FileNotFoundError, LimitError):  # it is another one's: the write says so
+            found, version = self._read(limit=len(self._data))
+            if found and self._data.startswith(found):
+                self._version = version
 
     def keep(self) -> bool:
         """Says that it is still held, if nothing did lately. Whether it is."""

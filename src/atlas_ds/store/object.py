@@ -219,7 +219,7 @@ class ObjectStore(ObjectReader):
 
     def new_log(self, name: str, begin: Any, mark: str) -> LeasedLog:
         self._refuse_http()
-        return LeasedLog(place_of(self, name), begin(True), partial(self.write_log, name))
+        return LeasedLog(place_of(self, name), begin(True), partial(self.write_log, name), partial(self.read, name))
 
     @where_it_works
     def write_log(self, name: str, data: bytes, expected: Any, *, held: bool) -> str:

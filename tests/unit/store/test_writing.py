@@ -253,6 +253,33 @@ def test_a_log_that_another_writer_takes_over(store):
     second.close()
 
 
+def test_a_log_whose_answer_comes_too_late(server, link):
+    store = ObjectStore(f"s3://data/writing/{next(numbers)}", server.options | {"endpoint": link.endpoint, "timeout": 1})
+    log = store.new_log("log", lambda _: b"first\n", MARK)
+
+    def late(_, answer):
+        answer.stall = 3
+        return answer
+
+    log.append(b"second\n")
+    link.change = once(late, name="/log")
+    with pytest.raises(StoreError, match="no answer within 1 s"):
+        log.sync()
+    log.append(b"third\n")
+    log.sync()
+    assert store.read("log", limit=100)[0] == b"first\nsecond\nthird\n"
+    log.append(b"fourth\n")
+    link.change = once(late, name="/log")
+    with pytest.raises(StoreError):
+        log.sync()
+    other = store.new_log("log", lambda _: b"other\n", MARK)
+    with pytest.raises(CommitConflict, match="another writer has taken it over"):
+        log.sync()
+    log.close()
+    other.close()
+    assert store.read("log", limit=100)[0] == b"other\n"
+
+
 def test_a_log_whose_holder_has_died(store, monkeypatch):
     log = store.new_log("log", lambda _: b"first\n", MARK)
     assert store.is_held("log")
