@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from types import EllipsisType
-from typing import Any, Self
+from typing import Any
 
 from atlas_ds.errors import CommitConflict, UnsupportedError
 from atlas_ds.store import storage_options
@@ -49,7 +49,14 @@ def store_of_file(url: str, options: Mapping[str, Any] | None = None) -> tuple[O
 class ObjectStore(ObjectReader):
     """See store.py for what each method promises. A version is an ETag: with S3, two files of the same bytes may have the same."""
 
-    alone = False  # whether nobody else writes here, so that the store need not look at conditions
+    @property
+    def alone(self) -> bool:
+        """Whether nobody else writes here, so that the store need not look at conditions."""
+        return self.options.alone
+
+    @alone.setter
+    def alone(self, value: bool) -> None:
+        self.options = replace(self.options, alone=value)  # which go to the process that asks for a forked child
 
     def _refuse_http(self) -> None:
         if self.root.family == "http":
@@ -72,11 +79,6 @@ class ObjectStore(ObjectReader):
         once = partial(self._put_once, self._path(name), place, data, expected, attributes, [])
         version: str = self._ask(place, "cannot be written", once, len(data))
         return version
-
-    def at(self, prefix: str) -> Self:
-        view = super().at(prefix)
-        view.alone = self.alone
-        return view
 
     def _version_now(self, name: str) -> str | None:
         try:

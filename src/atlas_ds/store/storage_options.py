@@ -50,13 +50,14 @@ SLOWEST = 256 << 10  # bytes a second for which the budget of a large range is e
 @dataclass(frozen=True, slots=True)
 class UrlOptions:
     """config: of obstore's store; client: of its HTTP client; profile: of boto3; timeout: seconds for a request with all its tries; query: what each
-    request has in its URL, if that is presigned."""
+    request has in its URL, if that is presigned; alone: whether nobody else writes there."""
 
     config: dict[str, Any] = field(default_factory=dict, repr=False)
     client: dict[str, Any] = field(default_factory=dict, repr=False)
     profile: str | None = None
     timeout: float = TIMEOUT
     query: str = field(default="", repr=False)
+    alone: bool = False
 
 
 def family_of(scheme: str) -> str | None:

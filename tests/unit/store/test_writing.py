@@ -151,6 +151,14 @@ def test_a_store_that_looks_at_no_conditions(store, link):
     with pytest.raises(CommitConflict):
         store.put("x", b"3", expected=None)
     assert store.inside("p").alone and store.info("x").version == version
+    pid = os.fork()
+    if pid == 0:
+        try:
+            store.put("x", b"4", expected=version)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitpid(pid, 0)[1] == 0 and store.read("x", limit=10)[0] == b"4"
 
 
 def test_it_is_asked_once_what_a_store_can_do(store, link):
