@@ -149,8 +149,7 @@ class AtlasDatasetWriter:
         self._streams: dict[str | None, ShardWriter] = {}
         self._dictionaries: dict[int, bytes] = {}
         self._state: State = "open"
-        target = store if number is None else part_store(store, number)
-        mode = "append" if append else "overwrite" if overwrite else "create"
+        target, mode = store if number is None else part_store(store, number), "append" if append else "overwrite" if overwrite else "create"
         options = self._options.to_json() | {"icc": None if icc is None else list(self._icc or ())}
         self._output = Output(target, mode, resume, options, progress)
         try:
@@ -295,8 +294,7 @@ class AtlasDatasetWriter:
         """Reuses the dictionaries of existing shards."""
         if self._options.dictionary != "shared":
             return
-        store = self._output.store
-        shard = open_footer(store, info) if store.far else open_stored(store, info.path)
+        shard = open_footer(store, info) if (store := self._output.store).far else open_stored(store, info.path)
         data = shard.dictionary_bytes
         for leaf in shard.leaves:
             if leaf.dictionary:
