@@ -52,6 +52,15 @@ def server():
         yield found
 
 
+@pytest.fixture
+def link(server):
+    """A proxy in front of it, which writes down the requests, and does what it is told to the answers."""
+    from servers import proxy
+
+    with proxy.in_front_of(server.endpoint) as found:
+        yield found
+
+
 @pytest.fixture(scope="session")
 def noflock(tmp_path_factory):
     """The library that makes locks fail, for LD_PRELOAD; see no_locks.environment."""

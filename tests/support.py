@@ -6,9 +6,12 @@ import dataclasses
 import datetime
 import math
 import os
+import shutil
 import struct
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -148,3 +151,28 @@ def child(
 def tree(folder: Path) -> dict[str, bytes]:
     """Every file below a folder, by name, without lock files."""
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file() and p.name != ".atlas.lock"}
+
+
+def remove_while_threads_read(folder, read, times):
+    """Removes a folder again and again while four threads read, each with a generator of its own. Raises what one of them failed with."""
+    wrong, stop = [], threading.Event()
+
+    def run(seed):
+        rng = np.random.default_rng(seed)
+        try:
+            while not stop.is_set():
+                read(rng)
+        except BaseException as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=run, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for _ in range(times):
+        time.sleep(0.3)
+        shutil.rmtree(folder, ignore_errors=True)
+    stop.set()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
+    assert not wrong, wrong[0]

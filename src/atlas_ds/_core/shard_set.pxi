@@ -167,24 +167,32 @@ cdef class ShardSet:
         numbers = np.unique(self.shard_numbers(given)).tolist()
         return self.keeper.enter(self, numbers, lambda: self.needs(projection, given), alone)
 
+    cdef bint count_reads(self, Projection projection, cnp.ndarray rows, bint all, size_t *found) noexcept:
+        """How many blocks these rows read, one after another; all: or only those that are missing. Whether it can be said."""
+        cdef atlas_error error
+        cdef atlas_need first
+        error.shard = 0
+        return atlas_missing(
+            &self.c, <const int64_t *>cnp.PyArray_DATA(rows), rows.shape[0], projection.leaves, projection.leaf_count, all, &first, 1, found,
+            &error) == ATLAS_OK
+
     def ask(self, Projection projection, rows):
         """Makes the blocks of some rows (int64, in range) present before they are read. Returns what keeps
-        them until its exit(), or None where nothing needs it."""
+        them until its exit(), or None where nothing needs it. The keeper hears how many reads will find
+        what was there before."""
         cdef cnp.ndarray given = np.ascontiguousarray(rows, np.int64)
         cdef Pin pin
-        cdef bint there
+        cdef size_t every = 0, missing = 0
+        cdef bint known
         if self.keeper is None or len(given) == 0:
             return None
-        if self.keeper.shared:
-            self.go_in(&pin)
-            try:
-                there = self.present(projection, <const int64_t *>cnp.PyArray_DATA(given), given.shape[0])
-                if there:
-                    self.keeper.found(len(self.needs(projection, given)))
-            finally:
-                self.go_out(&pin)
-            if there:
-                return None
+        self.go_in(&pin)
+        known = self.count_reads(projection, given, False, &missing) and self.count_reads(projection, given, True, &every)
+        self.go_out(&pin)
+        if known:
+            self.keeper.found(every - min(every, missing))
+        if known and missing == 0 and self.keeper.shared:
+            return None
         numbers = np.unique(self.shard_numbers(given)).tolist()
         return self.keeper.enter(self, numbers, lambda: self.needs(projection, given), False)
 

@@ -43,10 +43,10 @@ class OpenShards(Keeping[int]):
             raise
         return kept
 
-    def found(self, blocks: int) -> None:
-        """So many blocks were asked for, and all of them were there."""
+    def found(self, reads: int) -> None:
+        """So many reads will find their blocks there."""
         if self.filling is not None:
-            self.filling.requests.traffic.found(blocks)
+            self.filling.requests.traffic.found(reads)
 
     def mend(self, shard_set: _core.ShardSet, numbers: list[int], needs: Needs) -> bool:
         """Whether blocks that needs() names were damaged in a cache, and are right now."""

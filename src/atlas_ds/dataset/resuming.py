@@ -9,15 +9,14 @@ from atlas_ds import _core
 from atlas_ds.dataset.journal import FoundJournal, damaged
 from atlas_ds.dataset.manifest import brief
 from atlas_ds.dataset.names import ordinal_of
-from atlas_ds.errors import CorruptError, StoreError, TruncatedError
+from atlas_ds.errors import CorruptError, StoreError
 from atlas_ds.progress import Progress
 from atlas_ds.schema.schema import schema_from_json
 from atlas_ds.shard.info import ShardInfo
 from atlas_ds.shard.notes import shard_notes
-from atlas_ds.shard.open import ShardFile, open_filled, open_stored, shard_info
+from atlas_ds.shard.open import open_footer, open_stored, shard_info
 from atlas_ds.shard.totals import Totals, shard_totals
 from atlas_ds.shard.verify import verify_opened
-from atlas_ds.store.filling import Filling
 from atlas_ds.store.store import Store, place_of
 from atlas_ds.text import listed
 
@@ -71,11 +70,11 @@ def intact_shards(store: Store, stopped: FoundJournal, progress: bool) -> list[t
             if split in broken:
                 continue
             try:
-                need_file(store, info.path)
                 if store.far:  # what is there is whole
                     shard = open_footer(store, info)
                     bar.advance(info.bytes)
                 else:
+                    need_file(store, info.path)
                     shard = open_stored(store, info.path)
                     verify_opened(shard, advance=bar.advance)
             except StoreError:
@@ -90,17 +89,6 @@ def intact_shards(store: Store, stopped: FoundJournal, progress: bool) -> list[t
             compare(stopped, info, schema_json, shard)
             kept.append((split, info, shard_totals(info, shard_notes(shard))))
     return kept
-
-
-def open_footer(store: Store, info: ShardInfo) -> _core.Shard:
-    """Opens a shard at a URL without its blocks. TruncatedError if it has other bytes than the journal says."""
-    size = store.info(info.path).size
-    if size != info.bytes:
-        raise TruncatedError(f"{place_of(store, info.path)}: has {size:,} bytes, and the journal says {info.bytes:,}")
-    (shard,) = open_filled(store, [ShardFile(info.path, info.bytes, info.tail)], lambda _, error: error, Filling(1 << 20))
-    if isinstance(shard, Exception):
-        raise shard
-    return shard
 
 
 def need_file(store: Store, name: str) -> None:

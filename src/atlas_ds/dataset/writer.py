@@ -27,7 +27,6 @@ from atlas_ds.dataset.options import (
 )
 from atlas_ds.dataset.output import RESUME, Output, append_to_message
 from atlas_ds.dataset.parts import part_store
-from atlas_ds.dataset.resuming import open_footer
 from atlas_ds.dataset.states import State, error_of
 from atlas_ds.dataset.unclosed import release_unclosed, track
 from atlas_ds.dataset.unsaved import unsaved
@@ -40,7 +39,7 @@ from atlas_ds.shard.coding import Access
 from atlas_ds.shard.encoders import Encoders
 from atlas_ds.shard.icc import check_columns, check_names
 from atlas_ds.shard.info import ShardInfo
-from atlas_ds.shard.open import open_stored
+from atlas_ds.shard.open import open_footer, open_stored
 from atlas_ds.shard.totals import sum_of_totals
 from atlas_ds.shard.writer import ShardWriter
 from atlas_ds.store.open import open_to_write
@@ -149,7 +148,8 @@ class AtlasDatasetWriter:
         self._streams: dict[str | None, ShardWriter] = {}
         self._dictionaries: dict[int, bytes] = {}
         self._state: State = "open"
-        target, mode = store if number is None else part_store(store, number), "append" if append else "overwrite" if overwrite else "create"
+        target = store if number is None else part_store(store, number)
+        mode = "append" if append else "overwrite" if overwrite else "create"
         options = self._options.to_json() | {"icc": None if icc is None else list(self._icc or ())}
         self._output = Output(target, mode, resume, options, progress)
         try:

@@ -52,8 +52,6 @@ class Pipeline:
         self._weigh = weigh
         self._weights: dict[int, int] = {}  # of tasks that are not finished, and of the next
         self._unweighed: dict[int, BaseException] = {}  # what weighing a task failed with
-        self._early: set[int] = set()  # finished before another one that began earlier
-        self._through = 0  # all tasks before this one are finished
         self.most_bytes = 0  # the largest total of finished results so far
         self._stopped = False
         self._patience = 5.0
@@ -105,10 +103,6 @@ class Pipeline:
             result = Failure(error)
         with self._lock:
             self._finished += 1
-            self._early.add(number)
-            while self._through in self._early:
-                self._early.remove(self._through)
-                self._through += 1
             self._held += size
             self.most_bytes = max(self.most_bytes, self._held)
             weight = self._weights.pop(number, size)
@@ -139,7 +133,7 @@ class Pipeline:
             self._held -= size
             self._given += more
             self._taken += 1
-            self._room.notify_all()  # it may have been as large as several others
+            self._room.notify(1 if self._weigh is None else len(self._threads))  # it may have been as large as several others
         if isinstance(result, Failure):
             try:
                 raise result.error
@@ -148,7 +142,7 @@ class Pipeline:
         return result
 
     def _is_there(self, number: int) -> bool:
-        return number in self._done and (self._weigh is None or number < self._through)
+        return number in self._done and all(other > number for other in self._weights)
 
     def check_process(self) -> None:
         """RuntimeError in a forked child."""

@@ -18,7 +18,8 @@ class Link:
     blocks
         Blocks in these requests.
     hits
-        Blocks that were in the cache, or in memory, when they were asked for.
+        Reads of a column (of rows one after another in a block) that found it in the cache or in
+        memory.
     busy
         Seconds in which at least one request was under way.
     waited
@@ -41,12 +42,12 @@ class Link:
         """seconds: of the epoch."""
         now = self.counts()
         if not now["requests"]:
-            return f"the store: nothing was asked for; all blocks ({now['hits']:,.0f}) were in the cache or in memory"
+            return f"the store: nothing was asked for; all {now['hits']:,.0f} reads found their block in the cache or in memory"
         rate = f"{format_size(now['bytes'] / max(now['busy'], 1e-9))}/s"
         share = 100 * min(1.0, now["busy"] / max(seconds, 1e-9))
         text = f"the store: {now['requests']:,.0f} requests, {format_size(now['bytes'])}; the link was busy {share:.0f} % of the time, at {rate}"
         there = 100 * now["hits"] / max(1.0, now["hits"] + now["blocks"])
-        text += f"; {there:.0f} % of the blocks were in the cache or in memory"
+        text += f"; {there:.0f} % of the reads found their block in the cache or in memory"
         more = [f"{now[name]:,.0f} {words}" for name, words in (("retries", "requests tried again"), ("evictions", "blocks evicted")) if now[name]]
         return "; ".join([text, *more])
 

@@ -61,6 +61,17 @@ def open_stored(store: Store, name: str) -> _core.Shard:
     return _core.Shard(data, place_of(store, name))
 
 
+def open_footer(store: Store, info: ShardInfo) -> _core.Shard:
+    """Opens a shard at a URL without its blocks. TruncatedError if it has other bytes than what is said of it."""
+    size = store.info(info.path).size
+    if size != info.bytes:
+        raise TruncatedError(f"{place_of(store, info.path)}: has {size:,} bytes, and {info.bytes:,} were written")
+    (shard,) = open_filled(store, [ShardFile(info.path, info.bytes, info.tail)], lambda _, error: error, Filling(1 << 20))
+    if isinstance(shard, Exception):
+        raise shard
+    return shard
+
+
 # --- spans that are filled ---
 
 Explain = Callable[[int, Exception], Exception]

@@ -57,8 +57,11 @@ class CachePlace:
 def default_folder() -> Path:
     """Where the cache is if nobody says: $ATLAS_CACHE_DIR, or "atlas-ds" in the user's folder for caches."""
     given = os.environ.get(VARIABLE)
-    if given:
-        return local_path(given)
+    return local_path(given) if given else user_folder()
+
+
+def user_folder() -> Path:
+    """"atlas-ds" in the user's folder for caches."""
     above = os.environ.get("XDG_CACHE_HOME")
     return (Path(above) if above and os.path.isabs(above) else Path.home() / ".cache") / "atlas-ds"
 

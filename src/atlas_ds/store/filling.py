@@ -84,11 +84,8 @@ class Filling(Keeping[Block]):
                 span.move(None, self.pins)
         span.keep(offset, data)
 
-    def enter(self, blocks: Sequence[Block], *, alone: bool = False, counts: bool = True) -> Hold[Block]:
-        """Makes blocks present; those in memory of this process stay until the exit() of what is returned. alone: all are there. counts: those that
-        are there already are hits."""
-        if counts:
-            self.requests.traffic.found(sum(1 for span, number in blocks if span.states[number]))
+    def enter(self, blocks: Sequence[Block], *, alone: bool = False) -> Hold[Block]:
+        """Makes blocks present; those in memory of this process stay until the exit() of what is returned. alone: all are there."""
         mirrored = [block for block in blocks if block.span.mirror is not None]
         if mirrored and alone:
             self._leave(mirrored)

@@ -30,7 +30,7 @@ PARTS = 9000  # of one upload; S3 takes 10,000
 PARTS_AT_ONCE = 6
 HELD = "atlasheld"  # what a log says of itself beside its bytes
 FRESH = {"Cache-Control": "no-cache"}  # of what may be replaced
-FIXED = {"Cache-Control": "public, max-age=31536000, immutable"}  # of what has a hash in its name
+FIXED = {"Cache-Control": "max-age=31536000, immutable"}  # of what has a hash in its name; not public: a proxy would give it to others
 
 
 def store_of_file(url: str, options: Mapping[str, Any] | None = None) -> tuple[ObjectStore, str]:

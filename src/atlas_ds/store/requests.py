@@ -53,7 +53,7 @@ Put = Callable[[Block, Bytes], None]
 class Traffic:
     """What was asked for so far: requests, their bytes, the blocks in them, and the seconds in which calls waited for them.
 
-    hits: blocks that nobody had to request. busy: seconds in which at least one request was under way.
+    hits: reads whose block was there when it was asked for ahead of them. busy: seconds in which at least one request was under way.
     """
 
     def __init__(self) -> None:
@@ -89,9 +89,9 @@ class Traffic:
             self.bytes += size
             self.blocks += len(request.blocks)
 
-    def found(self, blocks: int) -> None:
+    def found(self, reads: int) -> None:
         with self._lock.held:
-            self.hits += blocks
+            self.hits += reads
 
 
 class Requests:

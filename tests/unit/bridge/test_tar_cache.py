@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 import traceback
 import warnings
 from types import SimpleNamespace
@@ -24,6 +23,7 @@ from atlas_ds.cli import main
 from atlas_ds.errors import CorruptError, DatasetChanged
 from atlas_ds.store.mirror import MAP, Mirror
 from servers import proxy, web
+from support import remove_while_threads_read
 from tests.unit.bridge.tars import write_tar
 
 COUNTS = (120, 1, 80)
@@ -354,26 +354,7 @@ def test_a_cache_that_is_removed_in_an_epoch(opened, link, here):
 
 def test_a_cache_that_is_removed_while_threads_read_it(opened, here):
     dataset = opened()
-    wrong, stop = [], threading.Event()
-
-    def read(seed):
-        try:
-            while not stop.is_set():
-                right(dataset, np.random.default_rng(seed).integers(0, ROWS, 100))
-        except BaseException as error:
-            wrong.append(error)
-
-    threads = [threading.Thread(target=read, args=(k,)) for k in range(3)]
-    for thread in threads:
-        thread.start()
-    for _ in range(5):
-        time.sleep(0.3)
-        shutil.rmtree(here / "cache", ignore_errors=True)
-    stop.set()
-    for thread in threads:
-        thread.join(60)
-        assert not thread.is_alive()
-    assert not wrong, wrong[0]
+    remove_while_threads_read(here / "cache", lambda rng: right(dataset, rng.integers(0, ROWS, 100)), times=5)
 
 
 def test_a_full_disk(opened, monkeypatch):

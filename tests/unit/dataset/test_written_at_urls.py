@@ -31,12 +31,6 @@ def row(i):
 
 
 @pytest.fixture
-def link(server):
-    with proxy.in_front_of(server.endpoint) as found:
-        yield found
-
-
-@pytest.fixture
 def where(server, link):
     """(URL, options), by way of the proxy."""
     return f"s3://data/written/{next(numbers)}", server.options | {"endpoint": link.endpoint}

@@ -22,12 +22,6 @@ def listed(server):
     return "s3://data/many"
 
 
-@pytest.fixture
-def link(server):
-    with proxy.in_front_of(server.endpoint) as found:
-        yield found
-
-
 def store_of(server, link, listed, **options):
     return ObjectStore(listed, server.options | {"endpoint": link.endpoint} | options)
 

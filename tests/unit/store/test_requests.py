@@ -27,12 +27,6 @@ def url(server, tmp_path_factory):
     return server.upload(folder, "data", "counted")
 
 
-@pytest.fixture
-def link(server):
-    with proxy.in_front_of(server.endpoint) as found:
-        yield found
-
-
 def opened(url, server, link, cache="auto", **options):
     return atlas.AtlasDataset(url, cache=cache, storage_options=server.options | {"endpoint": link.endpoint} | options)
 

@@ -22,12 +22,6 @@ MARK = "0123456789abcdef"
 
 
 @pytest.fixture
-def link(server):
-    with proxy.in_front_of(server.endpoint) as found:
-        yield found
-
-
-@pytest.fixture
 def store(server, link):
     return ObjectStore(f"s3://data/writing/{next(numbers)}", server.options | {"endpoint": link.endpoint})
 

@@ -29,6 +29,7 @@ from atlas_ds.dataset.writer import AtlasDatasetWriter
 from atlas_ds.errors import AtlasError, DatasetChanged, LimitError, UnsupportedError
 from atlas_ds.schema.schema import make_schema
 from atlas_ds.schema.specs import array as array_of
+from atlas_ds.store.cache_place import user_folder
 from atlas_ds.store.file_url import FileUrl
 from atlas_ds.store.files import sync_folder
 
@@ -94,7 +95,7 @@ def places(name: str, folder: Path | None, version: Version) -> list[Path]:
 
 
 def cache_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "atlas-ds" / "tars"
+    return user_folder() / "tars"
 
 
 def stored(place: Path, about: str, version: Version) -> TarIndex | None:
@@ -144,7 +145,7 @@ def keep(found: list[Path], values: dict[str, Any], name: str) -> AtlasDataset:
     for place in found:
         try:
             if place.parent == cache_folder():
-                place.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # mirrors go there, too, which others may not read
+                user_folder().mkdir(mode=0o700, parents=True, exist_ok=True)  # mirrors go there, too, which others may not read
             place.parent.mkdir(parents=True, exist_ok=True)
             write(place, values)
             return AtlasDataset(place, columns=READ)

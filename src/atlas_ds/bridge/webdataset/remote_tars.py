@@ -108,10 +108,10 @@ class RemoteTars:
         for number, k in zip(numbers.tolist(), rows.tolist(), strict=True):
             if isinstance(self._names[number], FileUrl) and (block := self.open(number).block(k)) is not None:
                 blocks[block] = None
-        missing = [block for block in blocks if block.span.mirror is None or not block.span.has(block.number)]
+        there = [block.span.has(block.number) for block in blocks]
         if ahead:
-            self.filling.requests.traffic.found(len(blocks) - len(missing))
-        return self.filling.enter(missing, counts=ahead)  # what is in a mirror is not held
+            self.filling.requests.traffic.found(sum(there))
+        return self.filling.enter([block for block, has in zip(blocks, there, strict=True) if block.span.mirror is None or not has])  # a mirror holds its own
 
 
 def make_span(name: FileUrl, index: TarIndex, columns: list[int], filling: Filling) -> Span | None:
